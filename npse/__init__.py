@@ -1,0 +1,14 @@
+"""npse: Squeeze-and-Excitation networks from scratch, every gradient by hand and proven.
+
+    npse.reference   the book: every op in plain NumPy, backward under forward
+    npse.backend     which edition of the ops runs: npse.use("cpu")
+    npse.layers      y, backward = layer(x)
+    npse.models      se_resnet20() and its family
+
+``import npse`` needs NumPy alone; everything else is imported where it is used.
+"""
+
+from npse.backend import active, use
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "active", "use"]

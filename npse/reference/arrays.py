@@ -1,0 +1,80 @@
+"""What every chapter leans on: the shape check that opens an op, and the sum that stays accurate."""
+
+import numpy as np
+
+
+def expect(op, **arguments):
+    """Check that arrays fit together, axis by axis, or raise an error that says which does not.
+
+    Parameters
+    ----------
+    op : str
+        Name of the op that asks; it opens the error.
+    **arguments : (array or shape tuple, str)
+        Each argument with its axes, as in ``u=(u, "N H W C")``. A letter stands for one size throughout the
+        call; a number stands for itself.
+
+    Raises
+    ------
+    TypeError
+        An argument is no array, holds no floating-point numbers, or differs in dtype from another.
+    ValueError
+        A wrong number of axes, an empty axis, or an axis whose size contradicts another argument.
+
+    Examples
+    --------
+    >>> expect("scale", u=(np.ones((2, 4, 4, 3)), "N H W C"), s=(np.ones((2, 5)), "N C"))
+    Traceback (most recent call last):
+    ValueError: scale: s (N, C) has shape (2, 5), but C = 3 in u (N, H, W, C) of shape (2, 4, 4, 3)
+    """
+    seen, dtypes = {}, {}
+    for name, (value, axes) in arguments.items():
+        if not isinstance(value, tuple):
+            dtypes[name] = _float_dtype(op, name, value)
+        shape = value if isinstance(value, tuple) else value.shape
+        axes = axes.split()
+        title = f"{name} ({', '.join(axes)})"
+        if len(shape) != len(axes):
+            raise ValueError(f"{op}: {title} needs {len(axes)} axes, but has shape {tuple(shape)}")
+        for axis, size in zip(axes, shape, strict=True):
+            if size == 0:
+                raise ValueError(f"{op}: {title} has shape {tuple(shape)}: axis {axis} is empty, nothing to compute")
+            wanted, source = (int(axis), "here") if axis.isdecimal() else seen.setdefault(
+                axis, (size, f"in {title} of shape {tuple(shape)}"))
+            if size != wanted:
+                raise ValueError(f"{op}: {title} has shape {tuple(shape)}, but {axis} = {wanted} {source}"
+                                 if not axis.isdecimal() else
+                                 f"{op}: {title} has shape {tuple(shape)}: {size} stands where {wanted} must be")
+    if len(set(dtypes.values())) > 1:
+        mixture = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
+        raise TypeError(f"{op}: arguments differ in dtype ({mixture}); convert them to one, e.g. x.astype(np.float32)")
+
+
+def _float_dtype(op, name, value):
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        raise TypeError(f"{op}: {name} must be an array, but is a {type(value).__name__}; use np.asarray({name})")
+    if dtype.kind not in "fc":
+        raise TypeError(f"{op}: {name} must hold floating-point numbers, but has dtype {dtype}; "
+                        f"use {name}.astype(np.float32)")
+    return dtype
+
+
+def expect_labels(op, labels, classes):
+    """Check that ``labels`` are integers in 0 .. classes - 1; raise TypeError or ValueError otherwise."""
+    if getattr(labels, "dtype", None) is None or labels.dtype.kind not in "iu":
+        raise TypeError(f"{op}: labels must be an array of integers, but are {getattr(labels, 'dtype', type(labels))}")
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise ValueError(f"{op}: labels must lie in 0..{classes - 1}, but label {labels[wrong[0]]} stands "
+                         f"at position {wrong[0]} ({wrong.size} of {labels.size} are out of range)")
+
+
+def total(x, axis):
+    """Sum over ``axis`` in float64 or wider, returned in x's dtype: a float32 running sum over N*H*W loses digits."""
+    return x.sum(axis=axis, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)
+
+
+def average(x, axis):
+    """Mean over ``axis`` with the accuracy of `total`."""
+    return x.mean(axis=axis, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)

@@ -1,0 +1,60 @@
+"""From stored images to a training batch: crop, flip, normalise.
+
+    images  (N, H, W, C) uint8     mean, std  (C,) of the pixels, in units of 0..1
+    x       (N, H, W, C)           (pixel / 255 - mean) / std, in the dtype of mean
+
+The random choices are arguments, so an augmented batch is as reproducible as any other result.
+"""
+
+import numpy as np
+
+from npse.reference.arrays import expect
+
+
+def normalise(images, mean, std):
+    """x[n, i, j, c] = (images[n, i, j, c] / 255 - mean[c]) / std[c]."""
+    expect_images("normalise", images, mean, std)
+    return (images.astype(mean.dtype) / 255 - mean) / std
+
+
+def augment(images, top, left, flip, mean, std, padding=4):
+    """Cut an H x W window out of each zero-padded image, mirror it where asked, and normalise.
+
+    Parameters
+    ----------
+    images : uint8 array (N, H, W, C)
+    top, left : integer arrays (N,), corner of the window, 0 .. 2 * padding; `padding` is the middle
+    flip : bool array (N,), mirror left and right
+    mean, std : arrays (C,)
+    padding : int, rows and columns of black pixels put around each image
+
+    Returns
+    -------
+    x : array (N, H, W, C) of mean's dtype
+    """
+    expect_images("augment", images, mean, std)
+    expect_crops("augment", images, top, left, flip, padding)
+    N, H, W, _ = images.shape
+    padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    n = np.arange(N)[:, None, None]
+    rows = top[:, None] + np.arange(H)                                        # (N, H)
+    columns = left[:, None] + np.where(flip[:, None], np.arange(W)[::-1], np.arange(W))   # (N, W)
+    return normalise(padded[n, rows[:, :, None], columns[:, None, :]], mean, std)
+
+
+def expect_images(op, images, mean, std):
+    """Raise TypeError or ValueError unless images are uint8 (N, H, W, C) and mean, std fit them."""
+    if getattr(images, "dtype", None) != np.uint8:
+        raise TypeError(f"{op}: images must be an array of uint8, but are {getattr(images, 'dtype', type(images))}")
+    expect(op, images=(images.shape, "N H W C"), mean=(mean, "C"), std=(std, "C"))
+
+
+def expect_crops(op, images, top, left, flip, padding):
+    """Raise ValueError unless there is one window inside the padded image for each image."""
+    for name, value in (("top", top), ("left", left), ("flip", flip)):
+        if value.shape != (len(images),):
+            raise ValueError(f"{op}: {name} needs shape ({len(images)},), one for each image, but has {value.shape}")
+    for name, value in (("top", top), ("left", left)):
+        if value.min() < 0 or value.max() > 2 * padding:
+            raise ValueError(f"{op}: {name} must lie in 0..{2 * padding} for padding {padding}, "
+                             f"but reaches {value.min()}..{value.max()}")

@@ -1,0 +1,126 @@
+"""Convolution, equation (1) of the paper: u_c = v_c * X = sum over s of v_c^s * x^s.
+
+As everywhere in this field the star is a cross-correlation, and the layer has no bias (a batch norm follows it).
+
+    x   (N, H, W, Cin)        input                 s   stride
+    w   (kh, kw, Cin, Cout)   filters               p   padding, zeros on all four sides
+    y   (N, Ho, Wo, Cout)     output                Ho = (H + 2p - kh) // s + 1, Wo likewise
+
+A convolution is a sum of kh*kw matrix products: for each tap (i, j) of the filter, a shifted and strided view of
+x, seen as rows of Cin numbers, times the matrix w[i, j] of shape (Cin, Cout).
+"""
+
+import numpy as np
+
+from npse.reference.arrays import expect
+
+
+def output_size(op, x_shape, w_shape, stride, padding):
+    """Return (Ho, Wo), or raise ValueError if stride, padding or the filter's size do not fit the map."""
+    _, H, W, _ = x_shape
+    kh, kw = w_shape[:2]
+    for name, value, least in (("stride", stride, 1), ("padding", padding, 0)):
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{op}: {name} must be an integer of at least {least}, but is {value!r}")
+    if H + 2 * padding < kh or W + 2 * padding < kw:
+        raise ValueError(f"{op}: a {kh}x{kw} filter does not fit a {H}x{W} map with padding {padding}; "
+                         f"use a padding of at least {max(kh - H, kw - W, 0) + 1 >> 1}")
+    return (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+
+
+def pad(x, p):
+    """Put p rows and columns of zeros around every map: (N, H, W, C) -> (N, H + 2p, W + 2p, C)."""
+    return np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
+
+
+def window(x, i, j, Ho, Wo, stride):
+    """View of x that tap (i, j) meets: x[n, stride*a + i, stride*b + j, c] for a < Ho, b < Wo."""
+    return x[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride, :]
+
+
+def conv2d(x, w, stride=1, padding=0):
+    """Convolve a batch of maps with a bank of filters.
+
+    y[n, a, b, k] = sum over i, j, c of  xp[n, s*a + i, s*b + j, c] * w[i, j, c, k],  xp = x padded with zeros
+
+    Parameters
+    ----------
+    x : array (N, H, W, Cin)
+    w : array (kh, kw, Cin, Cout)
+    stride, padding : int
+
+    Returns
+    -------
+    y : array (N, Ho, Wo, Cout)
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, mixed or non-floating dtypes, a stride below 1, a filter larger than the padded map.
+
+    Source: arXiv 1709.01507, equation (1).
+    """
+    expect("conv2d", x=(x, "N H W Cin"), w=(w, "kh kw Cin Cout"))
+    Ho, Wo = output_size("conv2d", x.shape, w.shape, stride, padding)
+    xp = pad(x, padding)
+    y = np.zeros((x.shape[0], Ho, Wo, w.shape[3]), x.dtype)
+    for i, j in np.ndindex(w.shape[:2]):
+        y += window(xp, i, j, Ho, Wo, stride) @ w[i, j]           # (N, Ho, Wo, Cin) @ (Cin, Cout)
+    return y
+
+
+def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
+    """Gradient of `conv2d` with respect to x.
+
+    dxp[n, s*a + i, s*b + j, c] += sum over k of  dy[n, a, b, k] * w[i, j, c, k]   for every a, b, i, j
+
+    Where the stride does not divide, the last rows and columns of x meet no filter and their gradient is zero:
+    this is why the shape of x is an argument.
+
+    Parameters
+    ----------
+    dy : array (N, Ho, Wo, Cout)
+    w : array (kh, kw, Cin, Cout)
+    x_shape : tuple (N, H, W, Cin)
+    stride, padding : int
+
+    Returns
+    -------
+    dx : array (N, H, W, Cin)
+    """
+    x_shape = tuple(x_shape)
+    expect("conv2d_backward_x", x_shape=(x_shape, "N H W Cin"), w=(w, "kh kw Cin Cout"))
+    Ho, Wo = output_size("conv2d_backward_x", x_shape, w.shape, stride, padding)
+    expect("conv2d_backward_x", w=(w, "kh kw Cin Cout"), dy=(dy, f"{x_shape[0]} {Ho} {Wo} Cout"))
+    N, H, W, Cin = x_shape
+    dxp = np.zeros((N, H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
+    for i, j in np.ndindex(w.shape[:2]):
+        window(dxp, i, j, Ho, Wo, stride)[...] += dy @ w[i, j].T  # windows overlap: add, never assign
+    return np.ascontiguousarray(dxp[:, padding:padding + H, padding:padding + W])
+
+
+def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
+    """Gradient of `conv2d` with respect to w.
+
+    dw[i, j, c, k] = sum over n, a, b of  xp[n, s*a + i, s*b + j, c] * dy[n, a, b, k]
+
+    Parameters
+    ----------
+    dy : array (N, Ho, Wo, Cout)
+    x : array (N, H, W, Cin)
+    w_shape : tuple (kh, kw, Cin, Cout)
+    stride, padding : int
+
+    Returns
+    -------
+    dw : array (kh, kw, Cin, Cout)
+    """
+    w_shape = tuple(w_shape)
+    expect("conv2d_backward_w", x=(x, "N H W Cin"), w_shape=(w_shape, "kh kw Cin Cout"))
+    Ho, Wo = output_size("conv2d_backward_w", x.shape, w_shape, stride, padding)
+    expect("conv2d_backward_w", x=(x, "N H W Cin"), dy=(dy, f"N {Ho} {Wo} {w_shape[3]}"))
+    xp = pad(x, padding)
+    dw = np.empty(w_shape, x.dtype)
+    for i, j in np.ndindex(w_shape[:2]):
+        dw[i, j] = np.tensordot(window(xp, i, j, Ho, Wo, stride), dy, axes=([0, 1, 2], [0, 1, 2]))
+    return dw

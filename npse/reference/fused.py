@@ -1,0 +1,44 @@
+"""Composites: ops that stand next to each other in every network. Here each is calls of the book; a compiled
+edition does the same in one pass over memory, and the same gradient check judges both.
+
+    x  (N, H, W, C)  input or shortcut     u  (N, H, W, C)  residual branch     s  (N, C)  its gates
+    y  (N, H, W, C)  output; its sign is the mask of the ReLU, so the sum before the ReLU is never kept
+"""
+
+from npse.reference.activation import relu, relu_backward
+from npse.reference.norm import batch_norm, batch_norm_backward
+from npse.reference.residual import add, add_backward
+from npse.reference.se import scale, scale_backward
+
+
+def batch_norm_relu(x, gamma, beta, eps=1e-5):
+    """y = relu(batch_norm(x)) -> y (N, H, W, C), mean (C,), var (C,)."""
+    y, mean, var = batch_norm(x, gamma, beta, eps)
+    return relu(y), mean, var
+
+
+def batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps=1e-5):
+    """Gradients of `batch_norm_relu` -> dx (N, H, W, C), dgamma (C,), dbeta (C,); y is its output."""
+    return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, var, eps)
+
+
+def add_relu(f, x):
+    """y = relu(f + x): the join of a residual block."""
+    return relu(add(f, x))
+
+
+def add_relu_backward(dy, y):
+    """Gradients of `add_relu` -> df, dx, both (N, H, W, C)."""
+    return add_backward(relu_backward(dy, y))
+
+
+def scale_add_relu(u, s, x):
+    """y = relu(s * u + x): the join of an SE-ResNet block (the authors' own Axpy layer, and the ReLU after it)."""
+    return relu(add(scale(u, s), x))
+
+
+def scale_add_relu_backward(dy, u, s, y):
+    """Gradients of `scale_add_relu` -> du (N, H, W, C), ds (N, C), dx (N, H, W, C); y is its output."""
+    dscaled, dx = add_backward(relu_backward(dy, y))
+    du, ds = scale_backward(dscaled, u, s)
+    return du, ds, dx

@@ -1,0 +1,103 @@
+"""Batch normalisation (arXiv 1502.03167): each channel is brought to mean 0 and variance 1 over the batch.
+
+    x      (N, H, W, C)  input                    gamma, beta  (C,)  learned scale and shift
+    mean   (C,)          batch mean               xhat         x, normalised: (x - mean) / sqrt(var + eps)
+    var    (C,)          batch variance, biased   B = N*H*W    numbers a channel
+    y      (N, H, W, C)  gamma * xhat + beta
+
+The batch is normalised with the biased variance (divided by B); the running variance, which stands in for it at
+inference, is unbiased (divided by B - 1).
+"""
+
+import numpy as np
+
+from npse.reference.arrays import average, expect, total
+
+
+def batch_norm(x, gamma, beta, eps=1e-5):
+    """Normalise with the statistics of this batch: the training mode.
+
+    y[n, i, j, c] = gamma[c] * (x[n, i, j, c] - mean[c]) / sqrt(var[c] + eps) + beta[c]
+
+    Parameters
+    ----------
+    x : array (N, H, W, C)
+    gamma, beta : arrays (C,)
+    eps : float
+
+    Returns
+    -------
+    y (N, H, W, C), mean (C,), var (C,)
+        The statistics are returned since the gradient and the running averages need them; var is biased.
+    """
+    expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
+    mean = average(x, (0, 1, 2))
+    var = average((x - mean) ** 2, (0, 1, 2))
+    return gamma * (x - mean) / np.sqrt(var + eps) + beta, mean, var
+
+
+def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
+    """Gradients of `batch_norm`, through the mean and the variance too.
+
+    dbeta[c]  = sum over n, i, j of  dy
+    dgamma[c] = sum over n, i, j of  dy * xhat
+    dx        = gamma / sqrt(var + eps) * (dy - dbeta / B - xhat * dgamma / B)
+
+    The last two terms are what a shift and a stretch of the batch would change: dx sums to zero over each channel.
+
+    Parameters
+    ----------
+    dy, x : arrays (N, H, W, C)
+    gamma, mean, var : arrays (C,)
+    eps : float, the same as in the forward pass
+
+    Returns
+    -------
+    dx (N, H, W, C), dgamma (C,), dbeta (C,)
+    """
+    expect("batch_norm_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
+    B = x.size // x.shape[3]
+    xhat = (x - mean) / np.sqrt(var + eps)
+    dbeta = total(dy, (0, 1, 2))
+    dgamma = total(dy * xhat, (0, 1, 2))
+    dx = gamma / np.sqrt(var + eps) * (dy - dbeta / B - xhat * (dgamma / B))
+    return dx, dgamma, dbeta
+
+
+def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
+    """Normalise with the running statistics: y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."""
+    expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
+           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
+    return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
+
+
+def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1e-5):
+    """Gradients of `batch_norm_inference` -> dx, dgamma, dbeta; the statistics are constants, so nothing couples."""
+    expect("batch_norm_inference_backward", x=(x, "N H W C"), dy=(dy, "N H W C"), gamma=(gamma, "C"),
+           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
+    xhat = (x - running_mean) / np.sqrt(running_var + eps)
+    dx = dy * gamma / np.sqrt(running_var + eps)
+    return dx, total(dy * xhat, (0, 1, 2)), total(dy, (0, 1, 2))
+
+
+def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1):
+    """Move the running averages towards this batch; return both, the old arrays unchanged.
+
+    running = (1 - momentum) * running + momentum * batch,  with var * B / (B - 1) for the unbiased variance
+
+    Parameters
+    ----------
+    mean, var : arrays (C,), from `batch_norm`
+    count : int, B = N*H*W of that batch; at least 2, since one number has no variance
+    running_mean, running_var : arrays (C,)
+    momentum : float
+    """
+    expect("running_statistics", mean=(mean, "C"), var=(var, "C"),
+           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
+    if count < 2:
+        raise ValueError("running_statistics: batch norm needs at least 2 numbers a channel (N*H*W) in training, "
+                         f"but got {count}; use a larger batch or inference mode")
+    unbiased = var * (count / (count - 1))
+    return ((1 - momentum) * running_mean + momentum * mean,
+            (1 - momentum) * running_var + momentum * unbiased)

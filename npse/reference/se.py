@@ -1,0 +1,123 @@
+"""The squeeze-and-excitation block: arXiv 1709.01507, equations (2), (3) and (4).
+
+    squeeze   z = mean of u over the map                       (2)
+    excite    s = sigma(W2 delta(W1 z))                        (3)
+    scale     y = s * u, channel by channel                    (4)
+
+    u   (N, H, W, C)   output of a convolution        w1  (M, C)   reduces C channels to M = C/r
+    z   (N, C)         squeezed: one number a channel  w2  (C, M)   expands M back to C
+    h   (N, M)         hidden: delta(W1 z)             b1 (M,), b2 (C,)  biases; the paper's formula has none
+    s   (N, C)         gates, between 0 and 1          y   (N, H, W, C)  recalibrated maps
+
+u reaches y on two paths: directly, as the factor that s multiplies, and through the squeeze, since s depends on
+every pixel of u. Its gradient is the sum of both; leaving out the second is the classic mistake.
+"""
+
+import numpy as np
+
+from npse.reference.activation import relu, relu_backward, sigmoid, sigmoid_backward
+from npse.reference.arrays import average, expect, total
+from npse.reference.dense import dense, dense_backward
+
+
+def squeeze(u):
+    """z[n, c] = 1/(H*W) * sum over i, j of  u[n, i, j, c];  (N, H, W, C) -> (N, C). Equation (2)."""
+    expect("squeeze", u=(u, "N H W C"))
+    return average(u, (1, 2))
+
+
+def squeeze_backward(dz, u_shape):
+    """du[n, i, j, c] = dz[n, c] / (H*W): every pixel had the same share;  (N, C) -> (N, H, W, C)."""
+    u_shape = tuple(u_shape)
+    expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
+    _, H, W, _ = u_shape
+    return np.broadcast_to(dz[:, None, None, :] / (H * W), u_shape).copy()
+
+
+def excite(z, w1, w2, b1=None, b2=None):
+    """s = sigma(W2 delta(W1 z + b1) + b2);  (N, C), (M, C), (C, M), (M,), (C,) -> (N, C). Equation (3)."""
+    _expect_gate("excite", z, w1, w2, b1, b2)
+    h = relu(dense(z, w1, b1))                                    # (N, M)
+    return sigmoid(dense(h, w2, b2))                              # (N, C)
+
+
+def excite_backward(ds, z, s, w1, w2, b1=None):
+    """Gradients of `excite`, from the gates backwards.
+
+    da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2
+    da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1
+
+    The hidden layer h is computed once more from z: it is small. b2 is not needed, for s says all about it.
+
+    Parameters
+    ----------
+    ds, z, s : arrays (N, C)
+    w1 : array (M, C)
+    w2 : array (C, M)
+    b1 : array (M,), optional
+
+    Returns
+    -------
+    dz (N, C), dw1 (M, C), dw2 (C, M), db1 (M,), db2 (C,)
+        A bias that was left out is a bias of zero, and its gradient is returned all the same.
+    """
+    _expect_gate("excite_backward", z, w1, w2, b1)
+    expect("excite_backward", z=(z, "N C"), s=(s, "N C"), ds=(ds, "N C"))
+    h = relu(dense(z, w1, b1))
+    da2 = sigmoid_backward(ds, s)
+    dh, dw2, db2 = dense_backward(da2, h, w2)
+    da1 = relu_backward(dh, h)
+    dz, dw1, db1 = dense_backward(da1, z, w1)
+    return dz, dw1, dw2, db1, db2
+
+
+def scale(u, s):
+    """y[n, i, j, c] = s[n, c] * u[n, i, j, c];  (N, H, W, C), (N, C) -> (N, H, W, C). Equation (4)."""
+    expect("scale", u=(u, "N H W C"), s=(s, "N C"))
+    return u * s[:, None, None, :]
+
+
+def scale_backward(dy, u, s):
+    """Gradients of `scale`: (N, H, W, C), (N, H, W, C), (N, C) -> du (N, H, W, C), ds (N, C).
+
+    du[n, i, j, c] = dy[n, i, j, c] * s[n, c]
+    ds[n, c]       = sum over i, j of  dy[n, i, j, c] * u[n, i, j, c]       (a sum, not a mean)
+    """
+    expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
+    du = dy * s[:, None, None, :]
+    ds = total(dy * u, (1, 2))
+    return du, ds
+
+
+def se(u, w1, w2, b1=None, b2=None):
+    """The whole block: y = scale(u, excite(squeeze(u)));  (N, H, W, C) -> (N, H, W, C). Equations (2) to (4)."""
+    return scale(u, excite(squeeze(u), w1, w2, b1, b2))
+
+
+def se_backward(dy, u, w1, w2, b1=None, b2=None):
+    """Gradients of the whole block, in closed form, with both paths into u.
+
+    du[n, i, j, c] = dy[n, i, j, c] * s[n, c]  +  dz[n, c] / (H*W)
+                     `---- direct, (4) -----'     `- through the squeeze, (2) -'
+
+    Parameters
+    ----------
+    dy, u : arrays (N, H, W, C)
+    w1, w2, b1, b2 : as in `se`
+
+    Returns
+    -------
+    du (N, H, W, C), dw1 (M, C), dw2 (C, M), db1 (M,), db2 (C,)
+    """
+    _, H, W, _ = u.shape
+    z = squeeze(u)
+    s = excite(z, w1, w2, b1, b2)
+    direct, ds = scale_backward(dy, u, s)
+    dz, dw1, dw2, db1, db2 = excite_backward(ds, z, s, w1, w2, b1)
+    du = direct + dz[:, None, None, :] / (H * W)
+    return du, dw1, dw2, db1, db2
+
+
+def _expect_gate(op, z, w1, w2, b1=None, b2=None):
+    biases = {name: (b, axes) for name, b, axes in (("b1", b1, "M"), ("b2", b2, "C")) if b is not None}
+    expect(op, z=(z, "N C"), w1=(w1, "M C"), w2=(w2, "C M"), **biases)

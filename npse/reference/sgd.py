@@ -1,0 +1,26 @@
+"""The parameter update: stochastic gradient descent with (Nesterov) momentum and weight decay.
+
+    w  parameter, any shape     dw  its gradient     v  velocity, like w; zero at the start
+"""
+
+
+def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
+    """One step; return the new w and the new v, the old arrays unchanged.
+
+    g = dw + weight_decay * w
+    v = momentum * v + g
+    w = w - lr * (g + momentum * v)      with Nesterov's look ahead;   w - lr * v without
+
+    What is decayed is the caller's choice, parameter by parameter: weights usually, batch norm and biases not.
+
+    Parameters
+    ----------
+    w, dw, v : arrays of one shape and dtype
+    lr, momentum, weight_decay : float
+    nesterov : bool
+    """
+    if not w.shape == dw.shape == v.shape:
+        raise ValueError(f"sgd: w, dw and v need one shape, but have {w.shape}, {dw.shape} and {v.shape}")
+    g = dw + weight_decay * w
+    v = momentum * v + g
+    return w - lr * (g + momentum * v if nesterov else v), v
