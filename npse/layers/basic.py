@@ -1,0 +1,142 @@
+"""Layers that are one op each: convolution, batch norm, ReLU, dense, global average pooling."""
+
+import numpy as np
+
+from npse.layers.layer import Layer, active
+
+
+def he_normal(rng, shape, fan_in, dtype=np.float32):
+    """Draw weights with variance 2 / fan_in, which keeps the scale of activations through a ReLU (1502.01852)."""
+    return (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(dtype)
+
+
+def expect_sizes(layer, **sizes):
+    """Raise ValueError unless every size is an integer of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(f"{layer}: {name} must be an integer of at least 1, but is {size!r}")
+
+
+class Conv2d(Layer):
+    """Convolution without bias: (N, H, W, cin) -> (N, Ho, Wo, cout). Padding keeps the map's size at stride 1."""
+
+    def __init__(self, cin, cout, kernel, stride=1, *, rng):
+        expect_sizes("Conv2d", cin=cin, cout=cout, kernel=kernel, stride=stride)
+        super().__init__({"weight": he_normal(rng, (kernel, kernel, cin, cout), fan_in=kernel * kernel * cin)})
+        self.stride, self.padding = stride, kernel // 2
+
+    def __call__(self, x):
+        ops, w = active(), self.parameters["weight"]
+        y = ops.conv2d(x, w, self.stride, self.padding)
+
+        def backward(dy):
+            dw = ops.conv2d_backward_w(dy, x, w.shape, self.stride, self.padding)
+            dx = ops.conv2d_backward_x(dy, w, x.shape, self.stride, self.padding)
+            return dx, {"weight": dw}
+        return y, backward
+
+
+class BatchNorm(Layer):
+    """Batch normalisation over (N, H, W): with the batch's statistics in training, the running ones at inference."""
+
+    eps, momentum = 1e-5, 0.1
+
+    def __init__(self, channels):
+        expect_sizes("BatchNorm", channels=channels)
+        super().__init__(
+            {"weight": np.ones(channels, np.float32), "bias": np.zeros(channels, np.float32)},
+            {"running_mean": np.zeros(channels, np.float32), "running_var": np.ones(channels, np.float32)})
+
+    def __call__(self, x):
+        return self._train(x) if self.training else self._infer(x)
+
+    def _train(self, x):
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
+        self._remember(ops, x, mean, var)
+
+        def backward(dy):
+            dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
+            return dx, {"weight": dgamma, "bias": dbeta}
+        return y, backward
+
+    def _infer(self, x):
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        y = ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps)
+
+        def backward(dy):
+            dx, dgamma, dbeta = ops.batch_norm_inference_backward(dy, x, gamma, mean, var, self.eps)
+            return dx, {"weight": dgamma, "bias": dbeta}
+        return y, backward
+
+    def _remember(self, ops, x, mean, var):
+        N, H, W, _ = x.shape
+        self.buffers["running_mean"], self.buffers["running_var"] = ops.running_statistics(
+            mean, var, N * H * W, self.buffers["running_mean"], self.buffers["running_var"], self.momentum)
+
+
+class BatchNormReLU(BatchNorm):
+    """Batch norm and the ReLU after it, in one op."""
+
+    def _train(self, x):
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        y, mean, var = ops.batch_norm_relu(x, gamma, beta, self.eps)
+        self._remember(ops, x, mean, var)
+
+        def backward(dy):
+            dx, dgamma, dbeta = ops.batch_norm_relu_backward(dy, x, y, gamma, mean, var, self.eps)
+            return dx, {"weight": dgamma, "bias": dbeta}
+        return y, backward
+
+    def _infer(self, x):
+        ops = active()
+        normalised, norm_backward = super()._infer(x)
+        y = ops.relu(normalised)
+
+        def backward(dy):
+            return norm_backward(ops.relu_backward(dy, y))
+        return y, backward
+
+
+class ReLU(Layer):
+    """max(x, 0), elementwise."""
+
+    def __call__(self, x):
+        ops = active()
+        y = ops.relu(x)
+
+        def backward(dy):
+            return ops.relu_backward(dy, y), {}
+        return y, backward
+
+
+class Dense(Layer):
+    """Fully connected layer, (N, cin) -> (N, cout)."""
+
+    def __init__(self, cin, cout, *, bias=True, rng):
+        expect_sizes("Dense", cin=cin, cout=cout)
+        super().__init__({"weight": he_normal(rng, (cout, cin), fan_in=cin)})
+        if bias:
+            self.parameters["bias"] = np.zeros(cout, np.float32)
+
+    def __call__(self, x):
+        ops, w, b = active(), self.parameters["weight"], self.parameters.get("bias")
+        y = ops.dense(x, w, b)
+
+        def backward(dy):
+            dx, dw, db = ops.dense_backward(dy, x, w)
+            return dx, {"weight": dw} if b is None else {"weight": dw, "bias": db}
+        return y, backward
+
+
+class GlobalAveragePool(Layer):
+    """Mean of each channel over the map, (N, H, W, C) -> (N, C): the same op as the squeeze."""
+
+    def __call__(self, x):
+        ops = active()
+        y = ops.global_average_pool(x)
+
+        def backward(dy):
+            return ops.global_average_pool_backward(dy, x.shape), {}
+        return y, backward

@@ -1,0 +1,36 @@
+"""What the input of a residual block passes on its way to the sum, where the block changes its shape."""
+
+import numpy as np
+
+from npse.layers.basic import BatchNorm, Conv2d
+from npse.layers.layer import Layer, active
+from npse.layers.sequential import Sequential
+
+
+def identity_shortcut(cin, cout, stride):
+    """Every stride-th pixel, new channels zero: option A of arXiv 1512.03385; no parameters."""
+    return Sequential({"downsample": ZeroPad(cin, cout, stride)})
+
+
+def projection_shortcut(cin, cout, stride, *, rng):
+    """A 1x1 convolution and a batch norm: option B."""
+    return Sequential({"downsample": Sequential({"0": Conv2d(cin, cout, 1, stride, rng=rng), "1": BatchNorm(cout)})})
+
+
+class ZeroPad(Layer):
+    """Subsample the map and append channels of zeros: (N, H, W, cin) -> (N, ceil(H/s), ceil(W/s), cout).
+
+    It is the 1x1 convolution whose filter is a fixed unit matrix, and runs as such.
+    """
+
+    def __init__(self, cin, cout, stride):
+        super().__init__()
+        self.filter, self.stride = np.eye(cin, cout)[None, None], stride
+
+    def __call__(self, x):
+        ops, w = active(), self.filter.astype(x.dtype)
+        y = ops.conv2d(x, w, self.stride, 0)
+
+        def backward(dy):
+            return ops.conv2d_backward_x(dy, w, x.shape, self.stride, 0), {}
+        return y, backward

@@ -1,0 +1,55 @@
+"""The squeeze-and-excitation layer (arXiv 1709.01507): a gate for each channel, computed from all of them."""
+
+from npse.layers.basic import Dense, expect_sizes
+from npse.layers.layer import Layer, active, prefixed
+
+
+class SqueezeExcite(Layer):
+    """Recalibrate channels: y = s * x with s = sigma(W2 delta(W1 mean(x))), (N, H, W, C) -> (N, H, W, C).
+
+    Parameters
+    ----------
+    channels : int, C
+    reduction : int, r; the hidden layer has C // r units
+    min_hidden : int, but never fewer than this. With one hidden unit and inputs of mean zero, half of all gates would
+        be exactly 1/2: its ReLU is off for half of the images
+    bias : bool, whether the two dense layers have biases; the paper's formula has none, its released models have
+    """
+
+    def __init__(self, channels, reduction=4, min_hidden=4, bias=False, *, rng):
+        expect_sizes("SqueezeExcite", channels=channels, reduction=reduction, min_hidden=min_hidden)
+        if reduction > channels:
+            raise ValueError(f"SqueezeExcite: reduction {reduction} is larger than the {channels} channels it divides; "
+                             f"use a reduction of at most {channels}")
+        hidden = max(channels // reduction, min_hidden)
+        super().__init__(parts={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
+                                "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
+
+    def gates(self, u):
+        """Return ``s, backward`` with s (N, C), for a caller that applies the gates in an op of its own.
+
+        ``backward(ds, du)`` returns du plus the gradient that reaches u through the squeeze, and the gradients.
+        """
+        ops = active()
+        w1, b1, w2, b2 = (self.parts[fc].parameters.get(kind) for fc in ("fc1", "fc2") for kind in ("weight", "bias"))
+        z = ops.squeeze(u)
+        s = ops.excite(z, w1, w2, b1, b2)
+
+        def backward(ds, du):
+            dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2, b1)
+            du = ops.add(du, ops.squeeze_backward(dz, u.shape))   # both paths into u
+            first, second = {"weight": dw1}, {"weight": dw2}
+            if b1 is not None:
+                first["bias"], second["bias"] = db1, db2
+            return du, prefixed("fc1", first) | prefixed("fc2", second)
+        return s, backward
+
+    def __call__(self, u):
+        ops = active()
+        s, gates_backward = self.gates(u)
+        y = ops.scale(u, s)
+
+        def backward(dy):
+            du, ds = ops.scale_backward(dy, u, s)
+            return gates_backward(ds, du)
+        return y, backward

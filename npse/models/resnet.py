@@ -1,0 +1,72 @@
+"""SE-ResNets for 32x32 images, and their plain twins: arXiv 1512.03385 section 4.2, arXiv 1709.01507 figure 3.
+
+A stem of 16 channels, three stages of n blocks with 16, 32 and 64 channels (each but the first halves the map),
+global average pooling, one dense layer: 6n + 2 layers with weights.
+"""
+
+import numpy as np
+
+from npse.layers import (
+    BasicBlock,
+    BatchNormReLU,
+    Conv2d,
+    Dense,
+    GlobalAveragePool,
+    Sequential,
+    SqueezeExcite,
+    identity_shortcut,
+    projection_shortcut,
+)
+
+DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+SHORTCUTS = ("projection", "identity")
+
+
+def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden=4, placement="standard",
+           shortcut="projection", widths=(16, 32, 64), channels=3, seed=0):
+    """Build a residual network, with squeeze-and-excitation in every block or in none.
+
+    Parameters
+    ----------
+    depth : int, 6n + 2 for n blocks a stage
+    se : bool
+    classes : int
+    reduction, bias, min_hidden : see `npse.layers.SqueezeExcite`
+    placement : "standard", "pre", "post" or "identity", see `npse.layers.BasicBlock`
+    shortcut : "projection" (1x1 convolution and batch norm) or "identity" (zero-padded channels), where a
+        block changes the shape of its input
+    widths : channels of the three stages
+    channels : int, of the images
+    seed : int, of the initial weights (He normal)
+
+    Returns
+    -------
+    Sequential
+        (N, H, W, channels) -> logits (N, classes), in float32; ``.astype(np.float64)`` for gradient checks.
+    """
+    if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
+        raise ValueError(f"depth must be 6n + 2 for n blocks a stage (8, 14, 20, ...), but is {depth!r}")
+    if shortcut not in SHORTCUTS:
+        raise ValueError(f"unknown shortcut {shortcut!r}; known are: {', '.join(SHORTCUTS)}")
+    rng = np.random.default_rng(seed)
+
+    def block(cin, cout, stride):
+        way = Sequential()
+        if cin != cout or stride != 1:
+            way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
+                   else identity_shortcut(cin, cout, stride))
+        gated = cin if placement == "pre" else cout
+        excitation = SqueezeExcite(gated, reduction, min_hidden, bias, rng=rng) if se else None
+        return BasicBlock(cin, cout, stride, way, excitation, placement, rng=rng)
+
+    parts = {"conv1": Conv2d(channels, widths[0], 3, rng=rng), "bn1": BatchNormReLU(widths[0])}
+    cin = widths[0]
+    for stage, cout in enumerate(widths, start=1):
+        blocks = {}
+        for index in range((depth - 2) // 6):
+            blocks[str(index)] = block(cin, cout, stride=2 if stage > 1 and index == 0 else 1)
+            cin = cout
+        parts[f"layer{stage}"] = Sequential(blocks)
+    parts["pool"] = GlobalAveragePool()
+    parts["fc"] = Dense(cin, classes, rng=rng)
+    return Sequential(parts)
