@@ -3,7 +3,6 @@
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
-from npse.layers.squeeze_excite import SqueezeExcite
 
 PLACEMENTS = ("standard", "pre", "post", "identity")
 

@@ -4,7 +4,8 @@ from functools import partial
 
 from npse.models.resnet import DEPTHS, resnet
 
-MODELS = {f"{prefix}resnet{depth}": partial(resnet, depth, se=bool(prefix)) for prefix in ("se_", "") for depth in DEPTHS}
+MODELS = {f"{prefix}resnet{depth}": partial(resnet, depth, se=bool(prefix))
+          for prefix in ("se_", "") for depth in DEPTHS}
 globals().update(MODELS)
 
 

@@ -109,11 +109,11 @@ def se_backward(dy, u, w1, w2, b1=None, b2=None):
     -------
     du (N, H, W, C), dw1 (M, C), dw2 (C, M), db1 (M,), db2 (C,)
     """
-    _, H, W, _ = u.shape
     z = squeeze(u)
     s = excite(z, w1, w2, b1, b2)
     direct, ds = scale_backward(dy, u, s)
     dz, dw1, dw2, db1, db2 = excite_backward(ds, z, s, w1, w2, b1)
+    _, H, W, _ = u.shape
     du = direct + dz[:, None, None, :] / (H * W)
     return du, dw1, dw2, db1, db2
 

@@ -1,0 +1,5 @@
+"""``python -m npse`` is ``npse``."""
+
+from npse.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Looking at what a network has learned: gate statistics and the pictures of a run."""

@@ -1,0 +1,102 @@
+"""``npse check``: every gradient of every edition against finite differences, and a verdict."""
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+from typer import Option
+
+
+def check(
+    edition: Annotated[str, Option(help="all, or one: reference, cpu")] = "all",
+    op: Annotated[str | None, Option(help="one op only, such as conv2d or se_backward", show_default="all")] = None,
+    seed: Annotated[int, Option(min=0, help="of all random numbers")] = 0,
+    verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every single check")] = False,
+) -> None:
+    """Prove the gradients: every entry of every argument of every op, on shapes that expose bugs.
+
+    Each analytic gradient is compared with central differences in float64, float32 with float64, other editions with
+    the reference, and the manners of each op are tried. Exit code 0 if everything is right, else 1.
+    """
+    from npse import backend
+    from npse.gradcheck import cases_of
+
+    cases = cases_of(op)
+    if edition not in ("all", *backend.EDITIONS):
+        raise ValueError(f"unknown edition {edition!r}; known are: all, {', '.join(backend.EDITIONS)}")
+    names = backend.available() if edition == "all" else [edition]
+    editions = {name: backend.edition(name) for name in names}
+    began = time.perf_counter()
+    results = _judge(editions, cases, seed)
+    _show(results, time.perf_counter() - began, verbose)
+    if not all(result.ok for of_edition in results.values() for result in of_edition):
+        raise typer.Exit(1)
+
+
+def _judge(editions, cases, seed):
+    """Return the results of each edition, by its name; say meanwhile what is being checked if someone is watching."""
+    from rich.console import Console
+
+    from npse import backend
+    from npse.gradcheck import check_case
+
+    book, results = backend.edition("reference"), {}
+    with Console(stderr=True).status("") as status:               # silent where stderr is not a terminal
+        for name, ops in editions.items():
+            results[name] = []
+            for case in cases:
+                status.update(f"{name}: {case.op}, {case.label}")
+                results[name] += check_case(case, ops, seed, book)
+    return results
+
+
+def _show(results, seconds, verbose):
+    from rich.console import Console
+
+    # Rich takes 80 columns where there is no terminal; a table in a file need not be folded.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console.print(_table(results))
+    for edition, of_edition in results.items():
+        for result in of_edition:
+            if verbose or not result.ok:
+                console.print(f"{edition}: {result}", markup=False, soft_wrap=True)
+    console.print(_summary(results, seconds), markup=False, soft_wrap=True)
+
+
+def _table(results):
+    from rich import box
+    from rich.table import Table
+
+    from npse.gradcheck import rows
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII2, pad_edge=False)
+    for title, justify in (("op", "left"), ("edition", "left"), ("argument", "left"), ("cases", "right"),
+                           ("worst relative error", "right"), ("kinks crossed", "right"), ("float32", "right"),
+                           ("contract", "left"), ("verdict", "left")):
+        table.add_column(title, justify=justify, no_wrap=title in ("op", "edition", "argument"))
+    for edition, of_edition in results.items():
+        for row in rows(of_edition):
+            kinks = f"{row.crossed} of {row.entries}" if row.crossed else "none" if row.entries else "-"
+            table.add_row(row.op, edition, row.argument or "-", str(row.cases), _number(row.error), kinks,
+                          _number(row.float32), ", ".join(row.broken) or "kept",
+                          "[green]right" if row.ok else "[bold red]not right")
+        table.add_section()
+    return table
+
+
+def _number(value):
+    return "-" if value is None else f"{value:.1e}"
+
+
+def _summary(results, seconds):
+    everything = [result for of_edition in results.values() for result in of_edition]
+    gradients = [result for result in everything if result.judged == "gradient"]
+    entries, crossed = sum(r.entries for r in gradients), sum(len(r.crossed) for r in gradients)
+    failed = sum(not result.ok for result in everything)
+    verdict = f"{failed} of {len(everything)} checks FAILED" if failed else f"all {len(everything)} checks right"
+    facts = [f"{', '.join(results)}: {verdict}"]
+    if gradients:
+        facts += [f"{entries} entries of {len(gradients)} gradients, {crossed} of them at a kink and left out",
+                  f"worst relative error {max(r.error for r in gradients):.1e}"]
+    return "; ".join([*facts, f"{seconds:.0f} s"])

@@ -1,0 +1,49 @@
+"""``npse data``: the data sets on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+app = typer.Typer(help="Fetch, list and show data sets.", no_args_is_help=True)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, Argument(help="cifar10")],
+    source: Annotated[Path | None, Option("--from", help="a folder or tar.gz with the batches, instead of a download",
+                                          show_default=False)] = None,
+) -> None:
+    """Bring a data set into the data folder (NPSE_DATA_DIR), verified. A download that breaks off can be continued."""
+    from npse.data.fetch import fetch
+
+    fetch(name, source, typer.echo)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """Say which data sets there are, where, and how large."""
+    from npse.data import cifar10
+
+    typer.echo("shapes   built in, drawn when it is used")
+    if missing := cifar10.absent():
+        typer.echo(f"cifar10  not in {cifar10.folder()} ({len(missing)} of {len(cifar10.SHA256)} files missing); "
+                   "run: npse data fetch cifar10")
+    else:
+        size = sum((cifar10.folder() / name).stat().st_size for name in cifar10.SHA256)
+        typer.echo(f"cifar10  {cifar10.folder()}, {size} bytes")
+
+
+@app.command()
+def sheet(
+    name: Annotated[str, Argument(help="shapes or cifar10")],
+    out: Annotated[Path, Option(help="PNG file to write")],
+    columns: Annotated[int, Option(min=1, help="images of each class")] = 12,
+) -> None:
+    """Draw a contact sheet: a row of training images for each class."""
+    from npse import data
+    from npse.data.sheet import save_contact_sheet
+
+    save_contact_sheet(data.load(name), out, columns)
+    typer.echo(f"wrote {out}")

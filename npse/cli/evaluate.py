@@ -1,0 +1,41 @@
+"""``npse evaluate RUN``: the accuracy of a run's weights on the test set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+
+def evaluate(
+    run: Annotated[Path, Argument(help="folder of a run")],
+    weights: Annotated[str, Option(help="last or best (by the accuracy watched during the run)")] = "last",
+    flip: Annotated[bool, Option("--flip", help="average over mirror images")] = False,
+    edition: Annotated[str, Option(help="auto, reference or cpu")] = "auto",
+) -> None:
+    """Evaluate a run on the test set of its data."""
+    from npse import backend, data, training
+
+    backend.use(edition)
+    folder = training.RunFolder(run)
+    network, facts = load_network(folder, weights)
+    config = folder.config()
+    dataset = data.load(config.data)
+    result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=flip)
+    typer.echo(f"{config.model} on {config.data}, {weights} weights (epoch {facts['epoch']}): "
+               f"test accuracy {result.accuracy:.2%}, loss {result.loss:.4f}, {len(dataset.test_images)} images"
+               + (", averaged over mirror images" if flip else ""))
+    for name, row in zip(dataset.classes, result.confusion, strict=True):
+        right = row[dataset.classes.index(name)] / max(row.sum(), 1)
+        typer.echo(f"  {name:<18} {right:7.2%}")
+
+
+def load_network(folder, weights):
+    """Return the network of a run folder with its "last" or "best" weights, and the facts saved with them."""
+    from npse import models
+
+    if weights not in ("last", "best"):
+        raise ValueError(f"--weights must be last or best, but is {weights!r}")
+    config, (classes, _, _) = folder.config(), folder.pixels()
+    network = models.build(config.model, classes=len(classes), **config.model_options())
+    return network, folder.restore(network, weights)

@@ -1,0 +1,30 @@
+"""``npse info``: what npse finds on this machine; the first thing to put into a report of a problem."""
+
+import importlib.util
+
+import typer
+
+
+def info() -> None:
+    """Print versions, cores, threads, BLAS, editions, folders and data found."""
+    import numpy as np
+
+    from npse import backend, data, environment
+
+    np.ones((2, 2)) @ np.ones((2, 2))                             # so that the BLAS is loaded
+    rows = {name: version or "not installed" for name, version in environment.versions().items()}
+    rows["commit"] = environment.commit() or "not a checkout"
+    rows["processor"] = f"{environment.processor()}, {environment.cores()} cores usable"
+    rows["BLAS"] = "; ".join(environment.blas()) or "unknown"
+    rows["editions"] = ", ".join(backend.available())
+    if importlib.util.find_spec("numba"):
+        from npse.cpu.compile import cache_folder
+        from npse.cpu.threads import get_threads
+
+        rows["threads"] = f"{get_threads()} of npse's own pool, for kernels and matrix products alike"
+        rows["kernel cache"] = str(cache_folder() or "none: no folder can be written")
+    rows["GPU"] = "not used: this version has no CUDA edition"
+    rows["data folder"] = str(data.data_dir())
+    rows["data found"] = ", ".join(data.found())
+    for name, value in rows.items():
+        typer.echo(f"{name:<14} {value}")

@@ -1,0 +1,114 @@
+"""``npse train``: one command, and a squeeze-and-excitation network learns."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from npse.cli.progress import reporter
+
+# Where the data sets differ in what suits them; any option on the command line wins.
+DEFAULTS = {"shapes": {"epochs": 10}, "cifar10": {"epochs": 30}}
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[str, Option(help="shapes (built in) or cifar10 (see: npse data fetch)")] = "shapes",
+    model: Annotated[str, Option(help="se_resnet8, 14, 20, 32, 44, 56, 110; plain: resnet8, ...")] = "se_resnet8",
+    epochs: Annotated[int | None, Option(help="passes over the images", show_default="10; cifar10: 30")] = None,
+    batch_size: Annotated[int, Option(help="images a step")] = 128,
+    lr: Annotated[float, Option(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
+    warmup: Annotated[float, Option(help="share of the run on which the rate rises")] = 0.2,
+    weight_decay: Annotated[float, Option(help="on convolution and dense weights")] = 5e-4,
+    smoothing: Annotated[float, Option(help="label smoothing")] = 0.1,
+    reduction: Annotated[int, Option(help="r of the excitation")] = 4,
+    min_hidden: Annotated[int, Option(help="fewest hidden units of an excitation")] = 4,
+    bias: Annotated[bool, Option("--bias", help="biases in the excitation")] = False,
+    placement: Annotated[str, Option(help="of the excitation: standard, pre, post, identity")] = "standard",
+    shortcut: Annotated[str, Option(help="projection or identity (zero-padded)")] = "projection",
+    validation: Annotated[int, Option(help="hold out this many training images, evaluate on them")] = 0,
+    flip: Annotated[bool, Option("--flip", help="also state the final accuracy averaged over mirror images")] = False,
+    edition: Annotated[str, Option(help="auto, reference (the book, slow) or cpu")] = "auto",
+    seed: Annotated[int, Option(help="of weights, order and augmentation")] = 0,
+    out: Annotated[Path | None, Option(help="folder of the run", show_default="runs/MODEL-DATA-N")] = None,
+    resume: Annotated[bool, Option("--resume", help="go on with the run in --out, with its settings")] = False,
+) -> None:
+    """Train a network and leave a folder with metrics, checkpoints and pictures.
+
+    Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped.
+    """
+    from npse.environment import record
+    from npse.training import Config, RunFolder
+
+    given = {name: value for name, value in context.params.items()
+             if context.get_parameter_source(name).name == "COMMANDLINE"}
+    run_options = {name: given.pop(name) for name in ("out", "resume", "flip") if name in given}
+    if resume:
+        if out is None:
+            raise ValueError("--resume needs --out: the folder of the run to go on with")
+        folder = RunFolder(out)
+        config = folder.config()
+        changed = [name for name, value in given.items() if getattr(config, name) != value]
+        if changed:
+            raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "
+                             + ", ".join(f"{name} is {getattr(config, name)}" for name in changed)
+                             + "; leave the options out, or start a new run")
+    else:
+        config = Config(**DEFAULTS.get(data, {}) | given)
+        folder = RunFolder(out or _next_folder(config))
+    _run(config, folder, record, resume=resume, flip="flip" in run_options)
+
+
+def _run(config, folder, record, *, resume, flip):
+    """Check everything that can be checked, then make the folder and train."""
+    from npse import backend
+    from npse.analysis import report
+    from npse.training import Interrupted, evaluate, prepare, run
+
+    name, reason = backend.choose(config.edition)
+    backend.use(name)
+    job = prepare(config)
+    network, dataset = job.network, job.dataset
+    if not resume:
+        folder.create(config, dataset, record())
+    progress = reporter()
+    progress.say(f"{config.model} on {config.data}, edition {name} ({reason}), "
+                 f"{'going on in' if resume else 'into'} {folder.path}")
+    stop = _stop_on_ctrl_c(progress)
+    try:
+        with progress:
+            run(job, folder, progress, resume=resume, stop=stop)
+    except Interrupted:
+        typer.echo(f"stopped and saved; go on with: npse train --resume --out {folder.path}")
+        raise typer.Exit(130) from None
+    result = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std)
+    typer.echo(f"test accuracy {result.accuracy:.2%}, loss {result.loss:.3f}")
+    if flip:
+        both = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=True)
+        typer.echo(f"test accuracy {both.accuracy:.2%}, averaged over mirror images")
+    typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset)))
+
+
+def _next_folder(config):
+    """Return the first of runs/MODEL-DATA-1, -2, ... that does not exist."""
+    number = 1
+    while (path := Path("runs") / f"{config.model}-{config.data}-{number}").exists():
+        number += 1
+    return path
+
+
+def _stop_on_ctrl_c(progress):
+    """Let the first Ctrl-C (or a polite kill) end the step under way and save; a second one ends at once."""
+    asked = []
+
+    def ask(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        progress.say("stopping after this step; once more to stop without saving")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    return lambda: bool(asked)

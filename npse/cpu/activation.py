@@ -1,0 +1,41 @@
+"""The ReLU and its gradient, one pass each. The sigmoid meets the gates alone, (N, C) numbers: the book's will do."""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.arrays import RANGE, replaces
+from npse.cpu.compile import kernel
+from npse.cpu.threads import share
+from npse.reference.activation import _expect_alike
+
+
+@replaces(book.relu)
+def relu(x):
+    _expect_alike("relu", x=x)
+    y = np.empty_like(x)
+    share(partial(_relu, x.reshape(-1), y.reshape(-1)), x.size, RANGE)
+    return y
+
+
+@kernel
+def _relu(x, y, first, last):
+    x, y, zero = x[first:last], y[first:last], x.dtype.type(0)
+    for k in range(len(x)):
+        y[k] = zero if x[k] < zero else x[k]                         # a NaN passes
+
+
+@replaces(book.relu_backward)
+def relu_backward(dy, y):
+    _expect_alike("relu_backward", dy=dy, y=y)
+    dx = np.empty_like(dy)
+    share(partial(_relu_backward, dy.reshape(-1), y.reshape(-1), dx.reshape(-1)), dy.size, RANGE)
+    return dx
+
+
+@kernel
+def _relu_backward(dy, y, dx, first, last):
+    dy, y, dx, zero = dy[first:last], y[first:last], dx[first:last], dy.dtype.type(0)
+    for k in range(len(dx)):
+        dx[k] = dy[k] if y[k] > zero else zero

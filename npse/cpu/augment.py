@@ -1,0 +1,50 @@
+"""From stored bytes to a training batch in one pass: a pixel has 256 values, so normalising it is looking it up."""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.arrays import replaces
+from npse.cpu.compile import kernel
+from npse.cpu.threads import share
+from npse.reference.augment import expect_crops, expect_images
+
+
+@replaces(book.normalise)
+def normalise(images, mean, std):
+    expect_images("normalise", images, mean, std)
+    corner = np.zeros(len(images), np.int64)
+    return _windows(images, corner, corner, corner, mean, std, 0)
+
+
+@replaces(book.augment)
+def augment(images, top, left, flip, mean, std, padding=4):
+    expect_images("augment", images, mean, std)
+    expect_crops("augment", images, top, left, flip, padding)
+    return _windows(images, top, left, flip, mean, std, padding)
+
+
+def _windows(images, top, left, flip, mean, std, padding):
+    values = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(len(mean), axis=3)
+    table = book.normalise(values, mean, std).reshape(256, len(mean))
+    x = np.empty(images.shape, table.dtype)
+    top, left = (corner.astype(np.int64, casting="same_kind") for corner in (top, left))
+    share(partial(_look_up, images, table, top, left, flip.astype(np.bool_), padding, x), len(images))
+    return x
+
+
+@kernel
+def _look_up(images, table, top, left, flip, padding, x, first, last):
+    _, H, W, C = images.shape
+    for n in range(first, last):
+        for i in range(H):
+            h = top[n] + i - padding
+            for j in range(W):
+                v = left[n] + (W - 1 - j if flip[n] else j) - padding
+                if 0 <= h < H and 0 <= v < W:
+                    for c in range(C):
+                        x[n, i, j, c] = table[images[n, h, v, c], c]
+                else:
+                    for c in range(C):
+                        x[n, i, j, c] = table[0, c]

@@ -1,0 +1,100 @@
+"""The one decorator of the compiled kernels, `kernel`, and the folder on disk that keeps what it compiled.
+
+A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `threads.share`
+hands the ranges out. It is compiled when first called with a dtype, and loaded from the folder by every later process.
+Set NUMBA_DISABLE_JIT=1 to run, step through and cover the kernels as plain Python.
+"""
+
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+import numpy as np
+import platformdirs
+from numba.core import event
+
+_SOURCE = Path(__file__).parent
+_MONTH = 30 * 24 * 3600
+
+
+def kernel(function):
+    """Compile a function of C-contiguous arrays and scalars when it is first called, and keep the machine code on disk.
+
+    No fast-math flags: the order of every sum is the order written, so that code just compiled and code loaded from
+    the folder give the same bits.
+    """
+    folder = cache_folder()
+    compiler = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)
+    # Numba takes its cache folder from a global when it decorates. Put it back, for the user's own functions.
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
+    try:
+        return compiler(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def cache_folder():
+    """Return the folder that keeps the compiled kernels, or None where none can be written.
+
+    It lies in the directory that the environment variable NPSE_CACHE_DIR names, else in the user's cache directory.
+    Its name holds `fingerprint`, for Numba alone would load stale code: it does not see a change in a helper of another
+    file. Folders of other fingerprints that were not written for a month are removed when a new one is made.
+    """
+    try:
+        parent = Path(os.environ.get("NPSE_CACHE_DIR") or platformdirs.user_cache_dir("npse")).expanduser()
+        folder = parent / f"kernels-{fingerprint()}"
+        if not folder.is_dir():
+            _remove_old(parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):           # not writable, or no home directory to put it in
+        return None
+    return folder
+
+
+def fingerprint(source=_SOURCE):
+    """Return 16 hex digits that stand for all that shapes the machine code: this edition's source, versions and CPU."""
+    digest = hashlib.sha256()
+    for file in sorted(source.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    for item in (sys.version, numba.__version__, np.__version__, llvmlite.__version__, _cpu()):
+        digest.update(item.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cpu():
+    return numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
+
+
+def _remove_old(parent):
+    for folder in parent.glob("kernels-" + "[0-9a-f]" * 16):
+        if time.time() - folder.stat().st_mtime > _MONTH:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Announcement(event.Listener):
+    """Say once, on stderr, that kernels are being compiled: the first seconds would look like a hang."""
+
+    def __init__(self):
+        self._first = threading.Lock()                            # taken once, never released
+
+    def on_start(self, event):
+        ours = event.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
+        if ours and self._first.acquire(blocking=False):
+            kept = "once" if cache_folder() else "each time, as no cache folder is writable (NPSE_CACHE_DIR names one)"
+            print(f"npse: compiling kernels for this machine, {kept}: about 10 s", file=sys.stderr, flush=True)
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Announcement())

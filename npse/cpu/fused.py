@@ -1,0 +1,87 @@
+"""The composites, each one pass over its maps where the book makes three. Letters: as in the book."""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.activation import relu_backward
+from npse.cpu.arrays import RANGE, pixels, replaces
+from npse.cpu.compile import kernel
+from npse.cpu.norm import gradients, normalise, statistics
+from npse.cpu.threads import share
+from npse.reference.arrays import expect
+
+
+@replaces(book.batch_norm_relu)
+def batch_norm_relu(x, gamma, beta, eps=1e-5):
+    expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
+    mean, var = statistics(x)
+    return normalise(x, gamma, beta, mean, var, eps, 0), mean, var
+
+
+@replaces(book.batch_norm_relu_backward)
+def batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps=1e-5):
+    expect("batch_norm_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
+    return gradients(dy, x, y, gamma, mean, var, eps)
+
+
+@replaces(book.add_relu)
+def add_relu(f, x):
+    expect("add_relu", f=(f, "N H W C"), x=(x, "N H W C"))
+    y = np.empty_like(f)
+    share(partial(_add_relu, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
+    return y
+
+
+@kernel
+def _add_relu(f, x, y, first, last):
+    f, x, y, zero = f[first:last], x[first:last], y[first:last], f.dtype.type(0)
+    for k in range(len(y)):
+        v = f[k] + x[k]
+        y[k] = zero if v < zero else v
+
+
+@replaces(book.add_relu_backward)
+def add_relu_backward(dy, y):
+    expect("add_relu_backward", dy=(dy, "N H W C"), y=(y, "N H W C"))
+    return book.add_backward(relu_backward(dy, y))
+
+
+@replaces(book.scale_add_relu)
+def scale_add_relu(u, s, x):
+    expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))
+    y = np.empty_like(u)
+    share(partial(_scale_add_relu, pixels(u), s, pixels(x), pixels(y)), len(u))
+    return y
+
+
+@kernel
+def _scale_add_relu(u, s, x, y, first, last):
+    zero = u.dtype.type(0)
+    for n in range(first, last):
+        for r in range(u.shape[1]):
+            for c in range(u.shape[2]):
+                v = u[n, r, c] * s[n, c] + x[n, r, c]
+                y[n, r, c] = zero if v < zero else v
+
+
+@replaces(book.scale_add_relu_backward)
+def scale_add_relu_backward(dy, u, s, y):
+    expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), y=(y, "N H W C"), dy=(dy, "N H W C"))
+    du, dx, ds = np.empty_like(u), np.empty_like(u), np.zeros(s.shape)
+    share(partial(_scale_add_relu_backward, pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds), len(u))
+    return du, ds.astype(s.dtype), dx
+
+
+@kernel
+def _scale_add_relu_backward(dy, u, s, y, du, dx, ds, first, last):
+    zero = dy.dtype.type(0)
+    for n in range(first, last):
+        for r in range(u.shape[1]):
+            for c in range(u.shape[2]):
+                dx[n, r, c] = dy[n, r, c] if y[n, r, c] > zero else zero
+            for c in range(u.shape[2]):       # a loop of its own: the compiler vectorises none that has more arrays
+                du[n, r, c] = dx[n, r, c] * s[n, c]
+                ds[n, c] += dx[n, r, c] * u[n, r, c]

@@ -1,0 +1,104 @@
+"""Pooling over windows; over the whole map it is `squeeze`. Letters: as in the book."""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.arrays import replaces
+from npse.cpu.compile import kernel
+from npse.cpu.threads import share
+from npse.reference.arrays import expect
+from npse.reference.pool import _geometry as geometry
+
+
+@replaces(book.average_pool)
+def average_pool(x, size, stride=None):
+    expect("average_pool", x=(x, "N H W C"))
+    Ho, Wo, stride = geometry("average_pool", x.shape, size, stride)
+    y = np.zeros((len(x), Ho, Wo, x.shape[3]), x.dtype)
+    share(partial(_average_pool, x, y, size, stride, x.dtype.type(size**2)), len(x))
+    return y
+
+
+@kernel
+def _average_pool(x, y, size, stride, count, first, last):
+    for n in range(first, last):
+        for a in range(y.shape[1]):
+            for b in range(y.shape[2]):
+                for i in range(size):
+                    for j in range(size):
+                        for c in range(y.shape[3]):
+                            y[n, a, b, c] += x[n, stride * a + i, stride * b + j, c] / count
+
+
+@replaces(book.average_pool_backward)
+def average_pool_backward(dy, x_shape, size, stride=None):
+    x_shape = tuple(x_shape)
+    Ho, Wo, stride = geometry("average_pool_backward", x_shape, size, stride)
+    expect("average_pool_backward", dy=(dy, f"{x_shape[0]} {Ho} {Wo} {x_shape[3]}"))
+    dx = np.zeros(x_shape, dy.dtype)
+    share(partial(_average_pool_backward, dy, dx, size, stride, dy.dtype.type(size**2)), len(dx))
+    return dx
+
+
+@kernel
+def _average_pool_backward(dy, dx, size, stride, count, first, last):
+    for n in range(first, last):
+        for a in range(dy.shape[1]):
+            for b in range(dy.shape[2]):
+                for i in range(size):
+                    for j in range(size):
+                        for c in range(dy.shape[3]):
+                            dx[n, stride * a + i, stride * b + j, c] += dy[n, a, b, c] / count
+
+
+@replaces(book.max_pool)
+def max_pool(x, size, stride=None):
+    expect("max_pool", x=(x, "N H W C"))
+    Ho, Wo, stride = geometry("max_pool", x.shape, size, stride)
+    y = np.empty((len(x), Ho, Wo, x.shape[3]), x.dtype)
+    share(partial(_max_pool, x, y, size, stride), len(x))
+    return y
+
+
+@kernel
+def _max_pool(x, y, size, stride, first, last):
+    for n in range(first, last):
+        for a in range(y.shape[1]):
+            for b in range(y.shape[2]):
+                for c in range(y.shape[3]):
+                    i, j = _winner(x, n, stride * a, stride * b, c, size)
+                    y[n, a, b, c] = x[n, stride * a + i, stride * b + j, c]
+
+
+@replaces(book.max_pool_backward)
+def max_pool_backward(dy, x, size, stride=None):
+    expect("max_pool_backward", x=(x, "N H W C"))
+    Ho, Wo, stride = geometry("max_pool_backward", x.shape, size, stride)
+    expect("max_pool_backward", x=(x, "N H W C"), dy=(dy, f"N {Ho} {Wo} C"))
+    dx = np.zeros_like(x)
+    share(partial(_max_pool_backward, dy, x, dx, size, stride), len(x))
+    return dx
+
+
+@kernel
+def _max_pool_backward(dy, x, dx, size, stride, first, last):
+    for n in range(first, last):
+        for a in range(dy.shape[1]):
+            for b in range(dy.shape[2]):
+                for c in range(dy.shape[3]):
+                    i, j = _winner(x, n, stride * a, stride * b, c, size)
+                    dx[n, stride * a + i, stride * b + j, c] += dy[n, a, b, c]
+
+
+@kernel
+def _winner(x, n, top, left, c, size):
+    """Tap (i, j) of the first maximum of a window; the first NaN wins over every number, as in NumPy."""
+    row, column, best = 0, 0, x[n, top, left, c]
+    for i in range(size):
+        for j in range(size):
+            v = x[n, top + i, left + j, c]
+            if v > best or (v != v and best == best):
+                row, column, best = i, j, v
+    return row, column

@@ -1,0 +1,88 @@
+"""The squeeze-and-excitation block, equations (2) to (4): each op one pass over the maps. Letters: as in the book.
+
+`excite` works on (N, C) numbers, a thousandth of the maps, and stays with the book.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.arrays import image_sums, pixels, replaces
+from npse.cpu.compile import kernel
+from npse.cpu.threads import share
+from npse.reference.arrays import expect
+
+
+@replaces(book.squeeze)
+def squeeze(u):
+    expect("squeeze", u=(u, "N H W C"))
+    _, H, W, _ = u.shape
+    return (image_sums(u) / (H * W)).astype(u.dtype)
+
+
+@replaces(book.squeeze_backward)
+def squeeze_backward(dz, u_shape):
+    u_shape = tuple(u_shape)
+    expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
+    _, H, W, _ = u_shape
+    du = np.empty(u_shape, dz.dtype)
+    share(partial(_spread, dz / (H * W), pixels(du)), len(du))
+    return du
+
+
+@kernel
+def _spread(share_of_dz, du, first, last):
+    for n in range(first, last):
+        for r in range(du.shape[1]):
+            for c in range(du.shape[2]):
+                du[n, r, c] = share_of_dz[n, c]
+
+
+@replaces(book.scale)
+def scale(u, s):
+    expect("scale", u=(u, "N H W C"), s=(s, "N C"))
+    y = np.empty_like(u)
+    share(partial(_scale, pixels(u), s, pixels(y)), len(u))
+    return y
+
+
+@kernel
+def _scale(u, s, y, first, last):
+    for n in range(first, last):
+        for r in range(u.shape[1]):
+            for c in range(u.shape[2]):
+                y[n, r, c] = u[n, r, c] * s[n, c]
+
+
+@replaces(book.scale_backward)
+def scale_backward(dy, u, s):
+    expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
+    du, ds = np.empty_like(u), np.zeros(s.shape)
+    share(partial(_scale_backward, pixels(dy), pixels(u), s, pixels(du), ds), len(u))
+    return du, ds.astype(s.dtype)
+
+
+@kernel
+def _scale_backward(dy, u, s, du, ds, first, last):
+    for n in range(first, last):
+        for r in range(u.shape[1]):
+            for c in range(u.shape[2]):
+                du[n, r, c] = dy[n, r, c] * s[n, c]
+                ds[n, c] += dy[n, r, c] * u[n, r, c]
+
+
+@replaces(book.se)
+def se(u, w1, w2, b1=None, b2=None):
+    return scale(u, book.excite(squeeze(u), w1, w2, b1, b2))
+
+
+@replaces(book.se_backward)
+def se_backward(dy, u, w1, w2, b1=None, b2=None):
+    z = squeeze(u)
+    s = book.excite(z, w1, w2, b1, b2)
+    du, ds = scale_backward(dy, u, s)
+    dz, dw1, dw2, db1, db2 = book.excite_backward(ds, z, s, w1, w2, b1)
+    _, H, W, _ = u.shape
+    du += (dz / (H * W))[:, None, None, :]                        # the second path into u, through the squeeze
+    return du, dw1, dw2, db1, db2

@@ -1,0 +1,30 @@
+"""The parameter update in one pass over w, dw and v. Letters: as in the book."""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.arrays import RANGE, replaces
+from npse.cpu.compile import kernel
+from npse.cpu.threads import share
+
+
+@replaces(book.sgd)
+def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
+    if not (w.shape == dw.shape == v.shape and w.dtype == dw.dtype == v.dtype):
+        return book.sgd(w, dw, v, lr, momentum, weight_decay, nesterov)
+    new_w, new_v = np.empty_like(w), np.empty_like(v)
+    arrays = (array.reshape(-1) for array in (w, dw, v, new_w, new_v))
+    rates = map(w.dtype.type, (lr, momentum, weight_decay))
+    share(partial(_sgd, *arrays, *rates, bool(nesterov)), w.size, RANGE)
+    return new_w, new_v
+
+
+@kernel
+def _sgd(w, dw, v, new_w, new_v, lr, momentum, weight_decay, nesterov, first, last):
+    w, dw, v, new_w, new_v = w[first:last], dw[first:last], v[first:last], new_w[first:last], new_v[first:last]
+    for k in range(len(w)):
+        g = dw[k] + weight_decay * w[k]
+        new_v[k] = momentum * v[k] + g
+        new_w[k] = w[k] - lr * (g + momentum * new_v[k] if nesterov else new_v[k])

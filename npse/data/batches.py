@@ -1,0 +1,64 @@
+"""Batches that can be made again: the random choices of a step depend on (seed, epoch, step) and on nothing else.
+
+So a run resumed at any step sees the very batches it would have seen, and no generator's state is saved.
+"""
+
+import numpy as np
+
+from npse import backend
+
+PADDING = 4                       # of the random crop, in pixels
+
+
+def steps_per_epoch(count, batch_size):
+    """Number of batches in an epoch over ``count`` images: a last, incomplete one is dropped, unless it is the only."""
+    _expect_some(count, batch_size)
+    return max(1, count // batch_size)
+
+
+def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0):
+    """Yield the batches of one epoch, shuffled, cropped at random, flipped at random and normalised.
+
+    Parameters
+    ----------
+    images : uint8 array (N, H, W, C)
+    labels : integer array (N,)
+    mean, std : float arrays (C,), of the pixels in units of 0..1; their dtype becomes that of the batches
+    batch_size : int; with fewer images than that, a batch is all of them
+    seed, epoch : int, at least 0
+    start : int, first step to yield; the batches are those of an epoch begun at 0
+
+    Yields
+    ------
+    x : float array (batch, H, W, C)
+    labels : integer array (batch,)
+    """
+    if len(labels) != len(images):
+        raise ValueError(f"every image needs one label, but there are {len(images)} images and {len(labels)} labels")
+    steps = steps_per_epoch(len(images), batch_size)
+    batch_size = min(batch_size, len(images))
+    order = _generator(seed, epoch).permutation(len(images))
+    for step in range(start, steps):
+        chosen = order[step * batch_size:(step + 1) * batch_size]
+        rng = _generator(seed, epoch, step)
+        top, left = rng.integers(0, 2 * PADDING + 1, (2, batch_size))
+        flip = rng.integers(0, 2, batch_size).astype(bool)
+        yield backend.active().augment(images[chosen], top, left, flip, mean, std, PADDING), labels[chosen]
+
+
+def evaluation_batches(images, mean, std, batch_size):
+    """Yield all images in order, normalised, as float arrays (batch, H, W, C) of which the last may be smaller."""
+    _expect_some(len(images), batch_size)
+    for start in range(0, len(images), batch_size):
+        yield backend.active().normalise(images[start:start + batch_size], mean, std)
+
+
+def _expect_some(count, batch_size):
+    if count < 1 or batch_size < 1:
+        raise ValueError(f"batches need at least one image and a size of at least one, but there are {count} images "
+                         f"and the batch size is {batch_size}")
+
+
+def _generator(seed, *position):
+    """Generator for (epoch,) or (epoch, step), counted from 1: NumPy takes missing words of a seed for zeros."""
+    return np.random.default_rng([seed, *(index + 1 for index in position)])

@@ -1,0 +1,13 @@
+"""Where data sets live on this machine."""
+
+import os
+from pathlib import Path
+
+
+def data_dir():
+    """Folder of the data sets: the environment variable NPSE_DATA_DIR, else ``data`` in the user's cache of npse."""
+    if chosen := os.environ.get("NPSE_DATA_DIR"):
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("npse", appauthor=False)) / "data"

@@ -1,0 +1,51 @@
+"""A contact sheet: samples of a data set, a row for each class, as PNG."""
+
+import io
+
+import numpy as np
+
+from npse.files import write_atomically
+
+_CELL = 34                        # pixels: an image and a margin of one
+_SCALE = 2                        # dots of the picture for a pixel
+_NAMES = 150                      # dots, for the names of the classes
+_DPI = 100
+
+
+def contact_sheet(images, labels, classes, columns=12):
+    """Draw samples of each class.
+
+    Parameters
+    ----------
+    images : uint8 array (N, 32, 32, 3)
+    labels : integer array (N,)
+    classes : sequence of str
+    columns : int, samples a class: its first ones
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    sheet = np.full((_CELL * len(classes), _CELL * columns, 3), 255, np.uint8)
+    for row in range(len(classes)):
+        for column, image in enumerate(images[labels == row][:columns]):
+            y, x = row * _CELL + 1, column * _CELL + 1
+            sheet[y:y + 32, x:x + 32] = image
+    height, width = (_SCALE * side for side in sheet.shape[:2])
+    figure = Figure(figsize=((_NAMES + width) / _DPI, height / _DPI), dpi=_DPI)
+    axes = figure.add_axes((_NAMES / (_NAMES + width), 0, width / (_NAMES + width), 1))
+    axes.imshow(sheet, interpolation="nearest", aspect="auto")
+    axes.set_yticks((np.arange(len(classes)) + 0.5) * _CELL - 0.5, classes)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def save_contact_sheet(dataset, path, columns=12):
+    """Write the contact sheet of a data set's training images to a PNG file."""
+    buffer = io.BytesIO()
+    contact_sheet(dataset.images, dataset.labels, dataset.classes, columns).savefig(buffer, format="png")
+    write_atomically(path, buffer.getvalue())

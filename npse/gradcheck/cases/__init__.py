@@ -1,0 +1,24 @@
+"""The one list of cases that judges every edition, and whoever claims to have written one.
+
+The shapes are chosen to expose bugs: H != W, Cin != Cout and Cin = Cout, strides that do not divide, N = 1, 1x1 maps,
+a kernel as large as its map, C/r = 1, exact ties. An easy shape cannot see an ignored stride; an awkward one cannot
+see two channels swapped; so every op has both.
+"""
+
+from npse.gradcheck.cases import gates, maps, norm, pointwise, rows, values
+from npse.gradcheck.cases.case import Case
+
+CASES = (*maps.CASES, *gates.CASES, *norm.CASES, *pointwise.CASES, *rows.CASES, *values.CASES)
+KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
+
+
+def cases_of(op=None):
+    """The cases that judge an op, forward or backward; all of them without a name; ValueError for an unknown one."""
+    if op is None:
+        return CASES
+    if op not in KNOWN_OPS:
+        raise ValueError(f"unknown op {op!r}; known are: {', '.join(KNOWN_OPS)}")
+    return tuple(case for case in CASES if op in case.ops)
+
+
+__all__ = ["CASES", "KNOWN_OPS", "Case", "cases_of"]

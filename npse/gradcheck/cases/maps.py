@@ -1,0 +1,85 @@
+"""Cases for the ops that slide over a map or gather it: convolution, pooling, the squeeze."""
+
+import numpy as np
+
+from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.gradcheck.kinks import max_margin
+
+
+def _conv2d(label, x_shape, w_shape, stride=1, padding=0, wrt=("x", "w")):
+    return Case(
+        ("conv2d", "conv2d_backward_x", "conv2d_backward_w"), label,
+        make=lambda rng: {"x": distinct(rng, *x_shape), "w": signed(rng, *w_shape)},
+        forward=lambda ops, x, w: ops.conv2d(x, w, stride, padding),
+        backward=lambda ops, dy, x, w: (ops.conv2d_backward_x(dy, w, x.shape, stride, padding),
+                                        ops.conv2d_backward_w(dy, x, w.shape, stride, padding)),
+        wrt=wrt)
+
+
+def _squeeze(op, label, *shape):
+    return Case(
+        (op, f"{op}_backward"), label,
+        make=lambda rng: {"u": distinct(rng, *shape)},
+        forward=lambda ops, u: getattr(ops, op)(u),
+        backward=lambda ops, dz, u: (getattr(ops, f"{op}_backward")(dz, u.shape),),
+        wrt=("u",))
+
+
+def _average_pool(label, shape, *window):
+    return Case(
+        ("average_pool", "average_pool_backward"), label,
+        make=lambda rng: {"x": distinct(rng, *shape)},
+        forward=lambda ops, x: ops.average_pool(x, *window),
+        backward=lambda ops, dy, x: (ops.average_pool_backward(dy, x.shape, *window),),
+        wrt=("x",))
+
+
+def _max_pool(label, shape, *window, draw=distinct):
+    size, stride = window[0], window[-1]
+    return Case(
+        ("max_pool", "max_pool_backward"), label,
+        make=lambda rng: {"x": draw(rng, *shape)},
+        forward=lambda ops, x: ops.max_pool(x, *window),
+        backward=lambda ops, dy, x: (ops.max_pool_backward(dy, x, *window),),
+        wrt=("x",), kinks=lambda x: [max_margin(x, size, stride)])
+
+
+def _with_ties(rng, *shape):
+    return np.round(distinct(rng, *shape))
+
+
+POOLS = (
+    ("size divides", (2, 4, 6, 3), 2),
+    ("stride does not divide", (2, 5, 7, 2), 2),
+    ("windows overlap", (2, 5, 6, 2), 3, 2),
+    ("stride beyond size", (1, 5, 7, 2), 2, 3),
+    ("window = map, N = 1", (1, 3, 3, 2), 3),
+    ("size 1", (2, 2, 3, 2), 1),
+)
+
+CASES = (
+    _conv2d("3x3, square map, Cin = Cout", (2, 5, 5, 3), (3, 3, 3, 3), 1, 1),
+    _conv2d("3x3, H < W, Cin < Cout", (2, 4, 6, 2), (3, 3, 2, 3)),
+    _conv2d("3x2, H > W, Cin > Cout, padding 1", (2, 5, 4, 3), (3, 2, 3, 2), 1, 1),
+    _conv2d("3x3, stride 2, padding 1", (2, 6, 6, 2), (3, 3, 2, 4), 2, 1),
+    _conv2d("3x3, stride 2, last row and column unused", (2, 6, 8, 2), (3, 3, 2, 3), 2),
+    _conv2d("2x3, stride 3, padding 2", (2, 6, 5, 2), (2, 3, 2, 3), 3, 2),
+    _conv2d("2x3, stride 2, remainder in width only", (1, 6, 6, 2), (2, 3, 2, 2), 2),
+    _conv2d("1x1 kernel", (2, 3, 4, 3), (1, 1, 3, 2)),
+    _conv2d("1x1 kernel, stride 2", (2, 5, 4, 2), (1, 1, 2, 3), 2),
+    _conv2d("kernel = map", (2, 4, 3, 2), (4, 3, 2, 3)),
+    _conv2d("1x1 map, padding 1", (2, 1, 1, 3), (3, 3, 3, 2), 1, 1),
+    _conv2d("N = 1, Cin = 1, 5x5, padding 2", (1, 6, 5, 1), (5, 5, 1, 2), 1, 2),
+    _conv2d("Cout = 1", (2, 4, 3, 3), (3, 3, 3, 1), 1, 1),
+    # Too large for an entry at a time; here editions are compared, where tiles of channels and pixels have remainders.
+    _conv2d("wide, 3x3", (3, 13, 11, 19), (3, 3, 19, 35), 1, 1, wrt=()),
+    _conv2d("wide, 3x3, stride 2", (2, 16, 18, 32), (3, 3, 32, 48), 2, 1, wrt=()),
+    _conv2d("wide, 1x1, stride 2", (2, 15, 9, 33), (1, 1, 33, 17), 2, wrt=()),
+    *(_squeeze(op, label, *shape)
+      for op in ("squeeze", "global_average_pool")
+      for label, *shape in (("H < W", 2, 3, 5, 4), ("N = 1, C = 1", 1, 4, 3, 1), ("1x1 map", 3, 1, 1, 2))),
+    *(_average_pool(*pool) for pool in POOLS),
+    *(_max_pool(*pool) for pool in POOLS),
+    _max_pool("ties", (2, 4, 6, 2), 2, draw=_with_ties),
+    _max_pool("ties, windows overlap", (2, 5, 5, 2), 3, 2, draw=_with_ties),
+)

@@ -1,0 +1,75 @@
+"""Cases for batch normalisation, in training and in inference, alone and with the ReLU that follows it."""
+
+import numpy as np
+
+from npse.gradcheck.cases.case import Case, distinct, signed
+
+WRT = ("x", "gamma", "beta")
+
+
+def _batch_norm(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_backward"):
+    def backward(ops, dy, x, gamma, beta):
+        _, mean, var = ops.batch_norm(x, gamma, beta, eps)
+        return getattr(ops, backward_op)(dy, x, gamma, mean, var, eps)
+
+    return Case(
+        ("batch_norm", backward_op) if backward_op == "batch_norm_backward" else (backward_op,), label,
+        make=lambda rng: _arguments(rng, shape),
+        forward=lambda ops, x, gamma, beta: ops.batch_norm(x, gamma, beta, eps)[0],
+        backward=backward, wrt=wrt)
+
+
+def _batch_norm_relu(label, shape, eps=1e-5, wrt=WRT):
+    def backward(ops, dy, x, gamma, beta):
+        y, mean, var = ops.batch_norm_relu(x, gamma, beta, eps)
+        return ops.batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps)
+
+    def before_relu(x, gamma, beta):
+        centred = x - x.mean(axis=(0, 1, 2))
+        return [gamma * centred / np.sqrt((centred**2).mean(axis=(0, 1, 2)) + eps) + beta]
+
+    return Case(
+        ("batch_norm_relu", "batch_norm_relu_backward"), label,
+        make=lambda rng: _arguments(rng, shape),
+        forward=lambda ops, x, gamma, beta: ops.batch_norm_relu(x, gamma, beta, eps)[0],
+        backward=backward, wrt=wrt, kinks=before_relu if wrt else None)
+
+
+def _batch_norm_inference(label, shape, eps=1e-5, wrt=WRT):
+    C = shape[-1]
+    return Case(
+        ("batch_norm_inference", "batch_norm_inference_backward"), label,
+        make=lambda rng: _arguments(rng, shape) | {"running_mean": signed(rng, C),
+                                                   "running_var": rng.uniform(0.5, 2, C)},
+        forward=lambda ops, x, gamma, beta, running_mean, running_var:
+            ops.batch_norm_inference(x, gamma, beta, running_mean, running_var, eps),
+        backward=lambda ops, dy, x, gamma, beta, running_mean, running_var:
+            ops.batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps),
+        wrt=wrt)
+
+
+def _arguments(rng, shape):
+    C = shape[-1]
+    return {"x": distinct(rng, *shape) + signed(rng, C), "gamma": signed(rng, C), "beta": signed(rng, C)}
+
+
+CASES = (
+    *(_batch_norm(*case, backward_op=backward_op)
+      for backward_op in ("batch_norm_backward", "batch_norm_backward_staged")
+      for case in (
+          ("H < W", (2, 3, 4, 3)),
+          ("N = 1, H > W", (1, 4, 2, 2)),
+          ("1x1 map", (4, 1, 1, 3)),
+          ("one number a channel: dx and dgamma vanish", (1, 1, 1, 3)),
+          ("C = 1, large eps", (2, 2, 3, 1), 0.5))),
+    _batch_norm_relu("H < W", (2, 3, 4, 3)),
+    _batch_norm_relu("N = 1, H > W", (1, 4, 2, 2)),
+    _batch_norm_relu("1x1 map", (4, 1, 1, 3)),
+    _batch_norm_relu("C = 1, large eps", (2, 2, 3, 1), 0.5),
+    _batch_norm_inference("H < W", (2, 3, 4, 3)),
+    _batch_norm_inference("one number a channel", (1, 1, 1, 3)),
+    _batch_norm_inference("C = 1, large eps", (2, 2, 3, 1), 0.5),
+    _batch_norm("wide", (4, 9, 7, 37), wrt=()),
+    _batch_norm_relu("wide", (4, 9, 7, 37), wrt=()),
+    _batch_norm_inference("wide", (4, 9, 7, 37), wrt=()),
+)

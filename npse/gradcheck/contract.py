@@ -1,0 +1,174 @@
+"""What a gradient check cannot see: the manners of an op.
+
+Each op that a case calls is recorded, with its arguments, and then called again under other circumstances. So the
+arrays that a backward pass receives from its forward pass are watched as closely as the arguments of the case.
+"""
+
+import functools
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+
+SAME = 1e-12         # relative deviation that a different order of additions may cause in float64
+SAME_FLOAT32 = 1e-5
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an op: copies of what it was given and returned, and the names of the arguments that it changed.
+
+    Arguments are keyed by their position, or by their name if they were given by name.
+    """
+
+    name: str
+    op: object
+    before: dict
+    results: tuple
+    changed: tuple
+
+    def repeat(self, op=None, arrange=np.copy):
+        """Results of the same call once more, of another op or with every array laid out by ``arrange``."""
+        fresh = {key: arrange(value) if isinstance(value, np.ndarray) else value
+                 for key, value in self.before.items()}
+        options = {key: fresh.pop(key) for key in list(fresh) if isinstance(key, str)}
+        return _arrays((op or self.op)(*fresh.values(), **options))
+
+
+class Recording:
+    """An edition whose every call is kept, in order, in ``.calls``."""
+
+    def __init__(self, ops):
+        self._ops, self.calls = ops, []
+
+    def __getattr__(self, name):
+        op = getattr(self._ops, name)
+
+        @functools.wraps(op)
+        def recorded(*arguments, **options):
+            given = {**dict(enumerate(arguments)), **options}
+            before = {key: _copy(value) for key, value in given.items()}
+            result = op(*arguments, **options)
+            changed = tuple(_title(op, key) for key, value in given.items()
+                            if isinstance(value, np.ndarray) and not _identical(value, before[key]))
+            self.calls.append(Call(name, op, before, tuple(map(np.copy, _arrays(result))), changed))
+            return result
+        return recorded
+
+
+def deviation(ours, theirs, backdrop=0.0):
+    """Largest difference of two arrays, relative to the largest number in ``theirs``; infinite if shapes differ.
+
+    ``backdrop`` is the size of the numbers that ``theirs`` was computed from: below 1 % of it an array counts as
+    small by cancellation, and is measured against that 1 %.
+    """
+    if np.shape(ours) != np.shape(theirs):
+        return np.inf
+    ours, theirs = (np.asarray(a, np.float64) for a in (ours, theirs))
+    scale = max(_largest(theirs), 0.01 * backdrop, np.finfo(float).tiny)
+    with np.errstate(invalid="ignore"):
+        worst = np.abs(ours - theirs).max() / scale
+    return np.inf if np.isnan(worst) else float(worst)
+
+
+def unchanged(call):
+    """A rule: look at a call and say what is wrong with it, or None. Here: no argument may be written to."""
+    return f"changes {_and(call.changed)}: write into a new array" if call.changed else None
+
+
+def repeatable(call):
+    """The same arguments give the same result, bit for bit."""
+    same = all(map(_identical, call.repeat(), call.results))
+    return None if same else "gives another result when called again with the same arguments"
+
+
+def same_dtype(call):
+    """dtype in = dtype out."""
+    wanted = {value.dtype for value in call.before.values() if _is_float(value)}
+    found = {result.dtype for result in call.results} if len(wanted) == 1 else wanted
+    return f"is given {_and(wanted)} but returns {_and(found - wanted)}" if found - wanted else None
+
+
+def any_layout(call):
+    """How an array lies in memory does not matter."""
+    for description, arrange in (("non-contiguous", strided), ("Fortran-ordered", fortran)):
+        worst = _worst_deviation(call.repeat(arrange=arrange), call)
+        if not worst <= _same(call):
+            return f"gives another result for {description} arrays (relative difference {worst:.1e})"
+    return None
+
+
+RULES = {"unchanged": unchanged, "repeatable": repeatable, "dtype": same_dtype, "layout": any_layout}
+
+
+def disagreement(book, call):
+    """Compare a call with the same call of the book: what is wrong, or None, and the worst deviation."""
+    theirs = call.repeat(getattr(book, call.name))
+    ours_are, theirs_are = ([str(result.dtype) for result in results] for results in (call.results, theirs))
+    if ours_are != theirs_are:
+        return f"returns {_and(ours_are)}, the book {_and(theirs_are)}", np.inf
+    worst = _worst_deviation(theirs, call)
+    return None if worst <= _same(call) else f"differs from the book by {worst:.1e} of the largest entry", worst
+
+
+def nonlinear(backward, dy, other):
+    """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or the empty string."""
+    for together, one, two in zip(backward(dy * 2 - other * 3), backward(dy), backward(other), strict=True):
+        if not deviation(together, 2 * one - 3 * two, max(map(_largest, (one, two, dy)))) <= SAME:
+            return "is not linear in dy: every term of a gradient has the upstream gradient as a factor, once"
+    return ""
+
+
+def strided(x):
+    """The same array as a view with gaps, full of numbers that no op may touch."""
+    if x.ndim == 0:
+        return x
+    gap = np.iinfo(x.dtype).max if x.dtype.kind in "iu" else np.nan          # nan is true in an array of bool
+    wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), gap, x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def fortran(x):
+    """The same array with its first axis contiguous, as the transpose of a contiguous one is."""
+    return x.copy(order="F")
+
+
+def _worst_deviation(results, call):
+    backdrop = max(_largest(a) for a in (*call.before.values(), *call.results) if _is_float(a))
+    return max(deviation(ours, theirs, backdrop) for ours, theirs in zip(results, call.results, strict=True))
+
+
+def _same(call):
+    return SAME if all(a.dtype == np.float64 for a in call.before.values() if _is_float(a)) else SAME_FLOAT32
+
+
+def _largest(a):
+    return float(np.abs(a).max())
+
+
+def _title(op, key):
+    """The name of an argument, for messages; its place if the op does not name it."""
+    names = list(inspect.signature(op).parameters)
+    return key if isinstance(key, str) else names[key] if key < len(names) else f"argument {key}"
+
+
+def _arrays(result):
+    result = tuple(result.values()) if isinstance(result, dict) else result
+    return tuple(map(np.asarray, result if isinstance(result, (tuple, list)) else (result,)))
+
+
+def _copy(value):
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _is_float(value):
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
+
+
+def _identical(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def _and(names):
+    return " and ".join(sorted(map(str, names)))

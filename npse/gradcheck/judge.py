@@ -1,0 +1,146 @@
+"""How a case is judged: each function looks at one property and yields a `Result` for each thing it looked at.
+
+All of them draw random numbers from the same Generator, one after the other: a new property goes to the end of
+`judge`, so that the draws of the others stay what they were.
+"""
+
+import zlib
+
+import numpy as np
+
+from npse.gradcheck import contract
+from npse.gradcheck.cases.case import cast
+from npse.gradcheck.kinks import choices, count_changes
+from npse.gradcheck.numeric import TOLERANCE, is_hidden, numeric_gradient, relative_error
+from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
+
+TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one; a right gradient stays near 1e-6
+
+
+def judge(case, ops, rng, book=None, float32=True):
+    """Yield every `Result` on a case; ``book`` is another edition to agree with, ``float32`` judges that dtype too."""
+    drawn = [case.arguments(rng, dtype) for dtype in ((np.float64, np.float32) if float32 else (np.float64,))]
+    if case.wrt:
+        yield from _gradients(case, ops, drawn[0], rng)
+        yield _linearity(case, ops, drawn[0], rng)
+    yield from _contract(case, ops, drawn, rng, book)
+    if case.wrt and float32:
+        yield from _float32(case, ops, drawn[1], rng)
+
+
+def generator(seed, purpose):
+    """A Generator for one purpose. Not ``default_rng(seed)``: whoever drew the arguments from that would meet his own
+    numbers again in dy or in a direction, and a scale-invariant function has no derivative along its argument."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+
+
+def _gradients(case, ops, arguments, rng):
+    y = _forward(case, ops, arguments)
+    dy = _upstream(rng, y)
+    for name, ours in zip(case.wrt, _backward(case, ops, dy, arguments), strict=True):
+        x = arguments[name]
+        if ours.shape != x.shape:
+            yield _result(case, "gradient", WRONG, name, error=np.inf,
+                          message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
+        elif y.dtype != x.dtype:
+            yield _result(case, "gradient", CANNOT_TELL, name, error=np.inf,
+                          message=f"forward returns {y.dtype} for {x.dtype}: its rounding hides the gradient")
+        else:
+            yield _compare(case, name, ours, _numeric(case, ops, arguments, name, dy))
+
+
+def _numeric(case, ops, arguments, name, dy):
+    def forward(value):
+        return _forward(case, ops, arguments | {name: value})
+
+    def kinks(value):
+        return case.kinks(**arguments | {name: value})
+
+    return numeric_gradient(forward, arguments[name], dy, kinks if case.kinks else None)
+
+
+def _compare(case, name, ours, numeric):
+    error = relative_error(ours, numeric)
+    index = tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
+    crossed = tuple(map(tuple, np.argwhere(numeric.crossed).tolist()))
+    note = f"{len(crossed)} of {ours.size} entries crossed a kink" if crossed else ""
+    facts = {"argument": name, "crossed": crossed, "entries": ours.size, "error": float(error[index])}
+    if len(crossed) == ours.size:
+        return _result(case, "gradient", CANNOT_TELL, **facts, message=f"{note}: try other arguments")
+    facts |= {"index": index, "ours": float(ours[index]), "expected": float(numeric.value[index])}
+    where = f"{name}[{', '.join(map(str, index))}]"
+    if not np.isfinite(numeric.value[~numeric.crossed]).all():
+        return _result(case, "gradient", CANNOT_TELL, **facts, message=f"forward is not finite near {where}")
+    if error[index] <= TOLERANCE and is_hidden(ours, numeric):
+        return _result(case, "gradient", CANNOT_TELL, **facts,
+                       message="forward is so large beside its gradient that rounding would hide an error of 0.1 %")
+    if error[index] <= TOLERANCE:
+        return _result(case, "gradient", RIGHT, **facts, message=note)
+    wrong = (f"{np.count_nonzero(error > TOLERANCE)} of {ours.size} entries differ, worst at {where}: ours "
+             f"{facts['ours']:.8g}, numeric {facts['expected']:.8g}, relative error {facts['error']:.1e}")
+    return _result(case, "gradient", WRONG, **facts, message="; ".join(filter(None, (wrong, note))))
+
+
+def _linearity(case, ops, arguments, rng):
+    y = _forward(case, ops, arguments)
+    complaint = contract.nonlinear(lambda dy: _backward(case, ops, dy, arguments), _upstream(rng, y), _upstream(rng, y))
+    return _result(case, "linear", WRONG if complaint else RIGHT, message=complaint)
+
+
+def _contract(case, ops, drawn, rng, book):
+    recording = contract.Recording(ops)
+    for arguments in drawn:
+        y = case.forward(recording, **_fresh(arguments))
+        if case.backward:
+            case.backward(recording, _upstream(rng, np.asarray(y)), **_fresh(arguments))
+    for name, rule in contract.RULES.items():
+        complaint = next((f"{call.name} {found}" for call in recording.calls if (found := rule(call))), "")
+        yield _result(case, name, WRONG if complaint else RIGHT, message=complaint)
+    if book is not None and book is not ops:
+        found = [(call.name, *contract.disagreement(book, call)) for call in recording.calls]
+        complaint = next((f"{name} {what}" for name, what, _ in found if what), "")
+        yield _result(case, "book", WRONG if complaint else RIGHT, error=max(worst for _, _, worst in found),
+                      message=complaint)
+
+
+def _float32(case, ops, arguments, rng):
+    double = {name: cast(value, np.float64) for name, value in arguments.items()}
+    dy = _upstream(rng, _forward(case, ops, arguments)).astype(np.float32)
+    pairs = zip(_backward(case, ops, dy, arguments), _backward(case, ops, dy.astype(np.float64), double), strict=True)
+    for name, (ours, exact) in zip(case.wrt, pairs, strict=True):
+        facts = {"argument": name, "entries": ours.size, "error": contract.deviation(ours, exact, np.abs(dy).max())}
+        if facts["error"] <= TOLERANCE_FLOAT32:
+            yield _result(case, "float32", RIGHT, **facts)
+        elif case.kinks and count_changes(choices(case.kinks(**arguments)), choices(case.kinks(**double))):
+            yield _result(case, "float32", CANNOT_TELL, **facts,
+                          message="a ReLU or maximum is so near its kink that float32 and float64 choose differently")
+        else:
+            yield _result(case, "float32", WRONG, **facts,
+                          message=f"deviates from float64 by {facts['error']:.1e} of the largest entry")
+
+
+def _forward(case, ops, arguments):
+    y = np.array(case.forward(ops, **_fresh(arguments)))      # a copy, should forward return the same array each time
+    if y.dtype.kind != "f":
+        raise TypeError(f"forward must return an array of floating-point numbers, but returned {y.dtype}")
+    return y
+
+
+def _backward(case, ops, dy, arguments):
+    gradients = case.backward(ops, dy.copy(), **_fresh(arguments))
+    if len(gradients) != len(case.wrt):
+        raise ValueError(f"backward must return {len(case.wrt)} gradients ({', '.join(case.wrt)}), "
+                         f"but returned {len(gradients)}")
+    return tuple(map(np.asarray, gradients))
+
+
+def _fresh(arguments):
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+
+
+def _upstream(rng, y):
+    return np.asarray(rng.standard_normal(y.shape), y.dtype)[()]
+
+
+def _result(case, judged, verdict, argument="", **facts):
+    return Result(case.op, case.label, judged, verdict, argument, **facts)

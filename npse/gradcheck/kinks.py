@@ -1,0 +1,89 @@
+"""Kinks: the points where a ReLU or a maximum has no derivative, recognised from what the function chose there.
+
+Which side a ReLU is on, and who wins a maximum, is its *choice*. As long as all choices are the same at x - h, x and
+x + h the function is smooth in between; where one differs, the difference quotient means nothing and is left out.
+"""
+
+import numpy as np
+
+RELUS = ("relu", "batch_norm_relu", "add_relu", "scale_add_relu")
+
+
+def choices(arrays):
+    """Turn what decides into what was decided: a floating array counts by its sign (> 0), any other by its values.
+
+    Parameters
+    ----------
+    arrays : array or sequence of arrays
+        For a ReLU, what enters it (or the mask); for a maximum, `max_margin` (or the winners' indices).
+    """
+    arrays = arrays if isinstance(arrays, (list, tuple)) else [arrays]
+    return [a > 0 if a.dtype.kind == "f" else np.array(a) for a in map(np.asarray, arrays)]
+
+
+def count_changes(before, after):
+    """How many choices differ between two lists made by `choices`; ValueError if they do not belong together."""
+    if [c.shape for c in before] != [c.shape for c in after]:
+        raise ValueError("the kinks of two evaluations differ in number or shape; "
+                         "record the same arrays, in the same order, each time")
+    return sum(int(np.count_nonzero(b != a)) for b, a in zip(before, after, strict=True))
+
+
+def max_margin(x, size, stride):
+    """By how much each element of each window exceeds the largest of the others: > 0 for the one winner, 0 in a tie.
+
+    x (N, H, W, C) -> (N, Ho, Wo, C, size * size)
+    """
+    windows = _windows(x, size, stride)
+    if size == 1:
+        return np.ones_like(windows)
+    *_, second, first = np.moveaxis(np.sort(windows, axis=-1), -1, 0)
+    is_first = np.arange(size * size) == windows.argmax(axis=-1)[..., None]
+    return windows - np.where(is_first, second[..., None], first[..., None])
+
+
+def _windows(x, size, stride):
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+    return windows.reshape(*windows.shape[:4], size * size)
+
+
+class KinkRecorder:
+    """Records the choices of every op of a whole network; a watcher for `npse.backend.watching`.
+
+        recorder = KinkRecorder()
+        with backend.watching(recorder):
+            report = check_direction(loss, parameters, gradients, recorder=recorder)
+
+    Attributes
+    ----------
+    choices : list of arrays
+        One for each ReLU, gate and max pooling since the last `clear`, in order.
+    """
+
+    def __init__(self):
+        self.choices = []
+
+    def clear(self):
+        """Forget everything recorded so far."""
+        self.choices = []
+
+    def __call__(self, op, arguments, result):
+        if op in RELUS:
+            y = result[0] if isinstance(result, tuple) else result
+            self.choices.append(y > 0)
+        elif op == "excite":
+            self.choices.append(_hidden(*arguments) > 0)
+        elif op == "se":
+            u, *weights = arguments
+            self.choices.append(_hidden(u.mean(axis=(1, 2)), *weights) > 0)
+        elif op == "max_pool":
+            x, size, *stride = arguments
+            winners = _windows(x, size, (stride and stride[0]) or size).argmax(axis=-1)
+            if winners.shape != result.shape:
+                raise ValueError(f"max_pool: the recorder expected a result of shape {winners.shape}, but saw "
+                                 f"{result.shape}; give the stride by position, so that it is seen")
+            self.choices.append(winners)
+
+
+def _hidden(z, w1, w2, b1=None, b2=None):
+    return z @ w1.T if b1 is None else z @ w1.T + b1

@@ -1,0 +1,78 @@
+"""What the judge says: one `Result` for each thing judged, gathered in a `Report`."""
+
+from dataclasses import dataclass
+
+RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One verdict on one property of one case.
+
+    Attributes
+    ----------
+    op, case : str
+        The op that was judged, and the label of the case.
+    judged : str
+        The property: ``"gradient"`` (against central differences), ``"float32"`` (against float64), a rule of the
+        contract (``"unchanged"``, ``"linear"``, ...), ``"book"`` (against another edition) or ``"runs"``.
+    verdict : str
+        ``"right"``, ``"wrong"`` or ``"cannot tell"``.
+    argument : str
+        The argument whose gradient was judged; empty where the property belongs to the op as a whole.
+    error : float
+        Worst relative error.
+    index, ours, expected : tuple, float, float
+        Where the worst error is, the value found there and the value it should have; None where that has no meaning.
+    crossed : tuple of index tuples
+        Entries left out because a step crossed a kink.
+    entries : int
+        How many entries were looked at, those left out included.
+    message : str
+        What is wrong, or what should be known, in one line.
+    """
+
+    op: str
+    case: str
+    judged: str
+    verdict: str
+    argument: str = ""
+    error: float = 0.0
+    index: tuple | None = None
+    ours: float | None = None
+    expected: float | None = None
+    crossed: tuple = ()
+    entries: int = 0
+    message: str = ""
+
+    @property
+    def ok(self):
+        return self.verdict == RIGHT
+
+    def __str__(self):
+        subject = f"gradient of {self.argument}" if self.judged == "gradient" else " ".join(
+            filter(None, (self.judged, self.argument)))
+        line = f"{self.op} [{self.case}] {subject}: {self.verdict}"
+        return f"{line}, {self.message}" if self.message else line
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results of one check; true in a boolean context and ``.ok`` when every verdict is "right"."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self):
+        return bool(self.results) and all(result.ok for result in self.results)
+
+    @property
+    def failures(self):
+        return tuple(result for result in self.results if not result.ok)
+
+    def __bool__(self):
+        return self.ok
+
+    def __str__(self):
+        return "\n".join([*map(str, self.results), RIGHT if self.ok else f"{len(self.failures)} of "
+                          f"{len(self.results)} checks failed"])

@@ -1,0 +1,57 @@
+"""The settings of a run: everything that, with the code and the data, decides its result."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training run; wrong values raise ValueError when it is made."""
+
+    data: str = "shapes"
+    model: str = "se_resnet8"
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 0.4                 # peak of the one-cycle schedule
+    warmup: float = 0.2             # share of all steps on which the rate rises
+    momentum: float = 0.9
+    weight_decay: float = 5e-4      # on weights of convolutions and dense layers only
+    smoothing: float = 0.1
+    reduction: int = 4
+    min_hidden: int = 4
+    bias: bool = False
+    placement: str = "standard"
+    shortcut: str = "projection"
+    validation: int = 0             # training images held out and evaluated in place of the test set
+    edition: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            self._expect(name, getattr(self, name) >= 1, "be at least 1")
+        for name in ("momentum", "smoothing"):
+            self._expect(name, 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
+        for name in ("seed", "validation", "weight_decay"):
+            self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
+        self._expect("lr", 0 < self.lr < math.inf, "be a positive number")
+        self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
+
+    def _expect(self, name, holds, rule):
+        if not holds:
+            raise ValueError(f"--{name.replace('_', '-')} must {rule}, but is {getattr(self, name)}")
+
+    def model_options(self):
+        """Options of `npse.models.build` that this run uses."""
+        names = ("reduction", "min_hidden", "bias", "placement", "shortcut", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def as_dict(self):
+        """Return the settings as a plain dict."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings):
+        """Make a Config of the known names in ``settings``; the rest (versions, cores) is a record, not a setting."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in names})

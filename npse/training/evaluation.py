@@ -1,0 +1,41 @@
+"""How well a network does on images it was not trained on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from npse.backend import active
+from npse.data import evaluation_batches
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy (0..1), mean cross-entropy in nats, and the confusion matrix (true class, predicted class)."""
+
+    accuracy: float
+    loss: float
+    confusion: np.ndarray
+
+
+def predict(network, images, mean, std, *, flip=False, batch_size=250):
+    """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'."""
+    network.eval()
+    try:
+        logits = [network(x)[0] for x in evaluation_batches(images, mean, std, batch_size)]
+        if flip:
+            mirrored = np.ascontiguousarray(images[:, :, ::-1])
+            other = (network(x)[0] for x in evaluation_batches(mirrored, mean, std, batch_size))
+            logits = [(a + b) / 2 for a, b in zip(logits, other, strict=True)]
+        return np.concatenate(logits)
+    finally:
+        network.train()
+
+
+def evaluate(network, images, labels, mean, std, *, flip=False, batch_size=250):
+    """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); returns an `Evaluation`."""
+    logits = predict(network, images, mean, std, flip=flip, batch_size=batch_size)
+    classes = logits.shape[1]
+    predicted = logits.argmax(axis=1)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    loss = active().softmax_cross_entropy(logits, labels)
+    return Evaluation(float((predicted == labels).mean()), float(loss), confusion)

@@ -1,0 +1,12 @@
+"""The learning rate over a run."""
+
+
+def one_cycle(step, steps, peak, warmup=0.2):
+    """Rate at ``step`` of ``steps``: linear up to ``peak`` over the first ``warmup`` share, then linear down to zero.
+
+    The rate would be exactly zero at step ``steps``, one after the last. Annealing to zero makes short runs good.
+    """
+    rise = warmup * steps
+    if step < rise:
+        return peak * (step + 1) / (rise + 1)
+    return peak * (steps - step) / (steps - rise)

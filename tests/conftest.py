@@ -1,0 +1,46 @@
+"""What several test files share: a small data set, and the command line called as a user calls it."""
+
+import dataclasses
+import sys
+
+import pytest
+
+from npse import backend
+
+
+@pytest.fixture(autouse=True)
+def _reference_edition_first():
+    """Every test starts from the edition a fresh process has."""
+    with backend.using("reference"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def few_shapes():
+    """The embedded data set, cut down to 256 training and 100 test images."""
+    from npse import data
+
+    whole = data.load("shapes")
+    return dataclasses.replace(whole, images=whole.images[:256], labels=whole.labels[:256],
+                               test_images=whole.test_images[:100], test_labels=whole.test_labels[:100])
+
+
+@pytest.fixture
+def npse(monkeypatch, capsys, few_shapes, tmp_path):
+    """Call ``npse WORDS`` in an empty folder on the small data set; returns (exit code, stdout, stderr)."""
+    from npse import cli, data
+
+    real = data.load
+    monkeypatch.setattr(data, "load", lambda name: few_shapes if name == "shapes" else real(name))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["npse", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as leave:
+            code = leave.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+    return call

@@ -1,0 +1,206 @@
+"""The command line as its user meets it: what it prints, what it leaves, and one clear line for every mistake."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npse import backend
+from npse.cli.progress import Lines
+from npse.models import se_resnet8
+from npse.training import SGD, Config, Job, RunFolder, checkpoint
+from npse.training import run as train
+from npse.training.loop import Split
+
+
+SETTINGS = {"epochs": 1, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def finished_run(few_shapes, tmp_path_factory):
+    folder = RunFolder(tmp_path_factory.mktemp("finished") / "run")
+    job = Job(Config(**SETTINGS), few_shapes, Split.of(few_shapes, 0), network := se_resnet8(), SGD(network))
+    folder.create(job.config, few_shapes, {})
+    with backend.using("auto"):
+        train(job, folder, Lines())
+    return folder.path
+
+
+@pytest.fixture
+def run(finished_run, npse, tmp_path):
+    """A finished run of one epoch in the folder ``run``."""
+    shutil.copytree(finished_run, tmp_path / "run")
+
+
+def test_train_prints_lines_that_a_program_can_read_and_leaves_pictures(npse, tmp_path):
+    code, out, err = npse("train", "--epochs", 1, "--batch-size", 64, "--out", "run")
+    assert code == 0, err
+    line = next(line for line in out.splitlines() if line.startswith("epoch=1/1 train_loss"))
+    fields = dict(field.split("=") for field in line.split())
+    assert 0 <= float(fields["accuracy"]) <= 1
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.json", "metrics.jsonl", "last.safetensors", "best.safetensors", "curves.png", "confusion.png",
+        "gates.png"}
+    for name in ("curves", "confusion", "gates"):
+        with Image.open(tmp_path / "run" / f"{name}.png") as picture:
+            assert picture.width > 500
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["versions"]["numpy"] == np.__version__
+    assert config["cores"] >= 1
+
+
+def test_a_plain_network_has_no_gates_to_draw(npse, tmp_path):
+    assert npse("train", "--model", "resnet8", "--epochs", 1, "--out", "plain")[0] == 0
+    assert not (tmp_path / "plain" / "gates.png").exists()
+
+
+def test_runs_without_a_name_are_numbered(npse, tmp_path):
+    (tmp_path / "runs" / "resnet8-shapes-1").mkdir(parents=True)
+    assert npse("train", "--model", "resnet8", "--epochs", 1)[0] == 0
+    assert (tmp_path / "runs" / "resnet8-shapes-2" / "metrics.jsonl").exists()
+
+
+def test_evaluate_and_predict(run, npse, few_shapes, tmp_path):
+    code, out, _ = npse("evaluate", "run", "--weights", "best", "--flip")
+    assert code == 0
+    assert "test accuracy" in out
+    assert "averaged over mirror images" in out
+    Image.fromarray(few_shapes.test_images[0]).resize((100, 70)).save("a.png")
+    Image.fromarray(few_shapes.test_images[1]).convert("L").save("b.jpg")
+    code, out, _ = npse("predict", "run", "a.png", "b.jpg")
+    assert code == 0
+    assert out.count("%") == 10
+
+
+def test_info_names_versions_and_folders(npse):
+    code, out, _ = npse("info")
+    assert code == 0
+    for word in ("numpy", "processor", "BLAS", "editions", "data folder"):
+        assert word in out
+
+
+def test_resume_refuses_other_settings(run, npse):
+    code, _, err = npse("train", "--resume", "--out", "run", "--lr", 0.1)
+    assert code == 2
+    assert "lr is 0.4" in err
+    assert npse("train", "--resume", "--out", "run", "--epochs", 1)[0] == 0
+
+
+def broken_checkpoint(folder):
+    path = folder / "last.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def foreign_checkpoint(folder):
+    checkpoint.save(folder / "last.safetensors", {"w": np.ones(2)}, {"epoch": 1})
+
+
+def other_model(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model": "resnet20"}))
+
+
+def torn_config(folder):
+    (folder / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(("damage", "words"), [
+    (broken_checkpoint, "not a whole safetensors file"), (foreign_checkpoint, "does not belong to the model"),
+    (other_model, "does not belong to the model"), (torn_config, "config.json cannot be read")])
+@pytest.mark.parametrize("command", [("evaluate", "run"), ("train", "--resume", "--out", "run")])
+def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, command):
+    damage(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    code, _, err = npse(*command)
+    assert code == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (("train", "--model", "resnet18"), "unknown model 'resnet18'; known are: se_resnet8"),
+    (("train", "--data", "mnist"), "mnist"),
+    (("train", "--edition", "gpu"), "unknown edition 'gpu'; known are: auto, reference, cpu"),
+    (("train", "--reduction", 999), "reduction 999 is larger than the 16 channels"),
+    (("train", "--placement", "before"), "unknown placement 'before'"),
+    (("train", "--epochs", 0), "--epochs must be at least 1"),
+    (("train", "--lr", "nan"), "--lr must be a positive number"),
+    (("train", "--validation", 5000), "leaves no image to train on"),
+    (("train", "--resume"), "--resume needs --out"),
+    (("train", "--resume", "--out", "nowhere"), "nowhere is not the folder of a run"),
+    (("evaluate", "nowhere"), "nowhere is not the folder of a run"),
+    (("predict", "nowhere", "picture.png"), "picture.png"),
+])
+def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, words, expected):
+    code, _, err = npse(*words)
+    assert code == 2
+    assert err.startswith("npse: ")
+    assert expected in err
+    assert len(err.splitlines()) == 1
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_file_that_is_no_picture(run, npse):
+    with open("notes.png", "w") as file:
+        file.write("no picture")
+    code, _, err = npse("predict", "run", "notes.png")
+    assert code == 2
+    assert "notes.png is not a picture" in err
+
+
+def test_an_unknown_option_is_a_usage_error(npse):
+    code, _, err = npse("train", "--epoch", 3)
+    assert code == 2
+    assert "--epoch" in err
+
+
+def test_a_folder_in_use_is_not_overwritten(run, npse, tmp_path):
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    code, _, err = npse("train", "--out", "run", "--epochs", 1)
+    assert code == 2
+    assert "add --resume" in err
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_write_permission(npse, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, err = npse("train", "--out", "locked/run", "--epochs", 1)
+    assert code == 2
+    assert "Permission denied" in err
+
+
+def test_a_folder_below_a_file(npse, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, _, err = npse("train", "--out", "file/run", "--epochs", 1)
+    assert code == 2
+    assert "Not a directory" in err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, monkeypatch):
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    settings = json.loads((tmp_path / "run" / "config.json").read_text()) | {"epochs": 2}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    code, _, err = npse("train", "--resume", "--out", "run")
+    assert code == 2
+    assert "No space left on device" in err
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_the_module_runs_as_a_command():
+    words = [sys.executable, "-m", "npse", "train", "--model", "nonsense"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unknown model" in done.stderr
+    assert "Traceback" not in done.stderr

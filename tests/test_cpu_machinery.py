@@ -1,0 +1,190 @@
+"""The Numba edition's cache folder, its one line on the terminal, its threads; most of it in processes of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+import numba
+
+from npse import cpu
+from npse.cpu import compile, threads
+
+RELU = "import numpy as np, npse.cpu as cpu; print(cpu.relu(np.linspace(-1, 1, 7)).tolist())"
+
+
+def python(code, check=True, **environment):
+    """Run code in a fresh process; variables set to None are removed from its environment."""
+    variables = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
+    return subprocess.run([sys.executable, "-c", code], env=variables, text=True, capture_output=True, check=check)
+
+
+def test_one_line_when_compiling_the_same_bits_and_silence_when_loading(tmp_path):
+    code = """
+import hashlib, numpy as np, npse.cpu as cpu
+random = np.random.default_rng(0)
+x, g = random.standard_normal((2, 8, 12, 12, 16), np.float32)
+w = random.standard_normal((3, 3, 16, 16), np.float32)
+y, mean, var = cpu.batch_norm_relu(cpu.conv2d(x, w, 1, 1), x[0, 0, 0], x[0, 0, 1])
+dx, dgamma, _ = cpu.batch_norm_relu_backward(g, x, y, x[0, 0, 0], mean, var)
+for array in (y, mean, var, dx, dgamma, *cpu.scale_add_relu_backward(dx, x, g[:, 0, 0], y)):
+    print(hashlib.sha256(array).hexdigest())
+print(cpu.cache_folder())"""
+    cold = python(code, NPSE_CACHE_DIR=str(tmp_path))
+    warm = python(code, NPSE_CACHE_DIR=str(tmp_path))
+    assert cold.stderr.count("npse: compiling kernels for this machine, once") == 1
+    assert len(cold.stderr.splitlines()) == 1
+    assert warm.stderr == ""
+    assert cold.stdout == warm.stdout
+    assert Path(cold.stdout.splitlines()[-1]).parent == tmp_path
+
+
+def test_the_users_own_functions_are_left_alone(tmp_path):
+    assert os.environ.get("NUMBA_CACHE_DIR", "") == numba.config.CACHE_DIR
+    code = "import npse.cpu, numba; print(numba.njit(lambda x: x + 1)(1), repr(numba.config.CACHE_DIR))"
+    other = python(code, NPSE_CACHE_DIR=str(tmp_path), NUMBA_CACHE_DIR=None)
+    assert (other.stdout, other.stderr) == ("2 ''\n", "")
+
+
+@pytest.mark.parametrize("environment", [
+    {"NPSE_CACHE_DIR": os.path.join(os.devnull, "nowhere")},
+    {"NPSE_CACHE_DIR": None, "XDG_CACHE_HOME": os.path.join(os.devnull, "nowhere"), "HOME": os.devnull},
+])
+@pytest.mark.skipif(sys.platform == "win32", reason="the null device is a file under POSIX")
+def test_without_a_writable_folder_nothing_is_cached(environment):
+    ran = python(RELU + "; print(cpu.cache_folder())", **environment)
+    assert ran.stdout.splitlines()[1] == "None"
+    assert "NPSE_CACHE_DIR" in ran.stderr
+
+
+def test_the_fingerprint_follows_the_source(tmp_path):
+    source = tmp_path / "cpu"
+    shutil.copytree(Path(cpu.__file__).parent, source, ignore=shutil.ignore_patterns("__pycache__"))
+    assert compile.fingerprint(source) == compile.fingerprint()
+    helper = source / "arrays.py"
+    helper.write_text(helper.read_text() + "\n")
+    assert compile.fingerprint(source) != compile.fingerprint()
+
+
+def test_the_fingerprint_follows_versions_and_cpu(monkeypatch):
+    before = compile.fingerprint()
+    monkeypatch.setattr(numba, "__version__", "0.0")
+    other_version = compile.fingerprint()
+    monkeypatch.setattr(compile, "_cpu", lambda: "another")
+    assert len({before, other_version, compile.fingerprint()}) == 3
+
+
+def test_folders_of_other_fingerprints_go_after_a_month(tmp_path):
+    old, recent, foreign = (tmp_path / name for name in ("kernels-" + "0" * 16, "kernels-" + "1" * 16, "mine"))
+    for folder in (old, recent, foreign):
+        folder.mkdir()
+        (folder / "file").touch()
+    for folder in (old, foreign):
+        os.utime(folder, (0, 0))
+    python(RELU, NPSE_CACHE_DIR=str(tmp_path))
+    assert not old.exists()
+    assert recent.exists()
+    assert (foreign / "file").exists()
+
+
+def test_kernels_run_as_plain_python():
+    options = ["-q", "-p", "no:cacheprovider", "-k", "equals_the_book_and_leaves",
+               str(Path(__file__).with_name("test_cpu_ops.py"))]
+    code = f"import sys, pytest; sys.exit(pytest.main({options}))"
+    ran = python(code, check=False, NUMBA_DISABLE_JIT="1")
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_share_covers_the_range_once():
+    for count in (1, 2, 7, 100):
+        for block in (None, 1, 3, 1000):
+            seen = np.zeros(count, int)
+
+            def task(first, last, seen=seen):
+                seen[first:last] += 1
+
+            threads.share(task, count, block)
+            assert (seen == 1).all()
+
+
+def test_an_error_in_a_task_reaches_the_caller():
+    def task(first, last):
+        if last == 64:
+            raise OSError("disk on fire")
+
+    before = cpu.get_threads()
+    try:
+        for count in (1, 3):
+            cpu.set_threads(count)
+            with pytest.raises(OSError, match="disk on fire"):
+                threads.share(task, 64, 1)
+    finally:
+        cpu.set_threads(before)
+
+
+def test_errstate_of_the_caller_holds_on_every_thread():
+    x, w = np.full((16, 8, 8, 4), 1e300), np.full((3, 3, 4, 4), 1e300)
+    before = cpu.get_threads()
+    try:
+        cpu.set_threads(3)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("error")
+            assert np.isinf(cpu.conv2d(x, w)).all()
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            cpu.conv2d(x, w)
+    finally:
+        cpu.set_threads(before)
+
+
+def test_set_threads_refuses_nonsense():
+    for count in (0, -1, 1.5, "two"):
+        with pytest.raises(ValueError, match="at least 1"):
+            cpu.set_threads(count)
+
+
+def test_blas_gets_its_threads_back():
+    blas = threads._blas()
+    before = [library.num_threads for library in blas.lib_controllers]
+    cpu.conv2d(np.ones((8, 9, 9, 3)), np.ones((3, 3, 3, 4)))
+    assert [library.num_threads for library in blas.lib_controllers] == before
+
+
+def test_two_python_threads_may_call_ops_at_once():
+    x, w = np.random.default_rng(0).standard_normal((16, 12, 12, 4)), np.ones((3, 3, 4, 5))
+    expected, found = cpu.conv2d(cpu.relu(x), w).tobytes(), []
+    blas = [library.num_threads for library in threads._blas().lib_controllers]
+
+    def work():
+        for _ in range(20):
+            found.append(cpu.conv2d(cpu.relu(x), w).tobytes() == expected)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert found == [True] * 60
+    assert [library.num_threads for library in threads._blas().lib_controllers] == blas
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_can_go_on():
+    code = """
+import os, numpy as np, npse.cpu as cpu
+cpu.set_threads(2)
+x = np.ones((8, 6, 6, 2))
+expected = cpu.scale(x, x[:, 0, 0])
+child = os.fork()
+if child == 0:
+    os._exit(0 if (cpu.scale(x, x[:, 0, 0]) == expected).all() else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60,
+                          check=True).stdout == "0\n"

@@ -1,0 +1,238 @@
+"""Every compiled op of the Numba edition against the book: shapes, dtypes, memory layouts, threads, bad input."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npse import reference as book
+
+pytest.importorskip("numba")
+from npse import cpu
+from npse.cpu import conv
+
+SHAPES = [(1, 1, 1, 1), (3, 5, 7, 6), (9, 4, 4, 17), (2, 9, 3, 1)]       # N, H, W, C
+EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
+
+
+class Draw:
+    """Random arguments of one dtype for maps of one shape."""
+
+    def __init__(self, shape, dtype=np.float64, seed=0):
+        self.shape, self.dtype, self.random = shape, dtype, np.random.default_rng(seed)
+        self.N, self.H, self.W, self.C = shape
+
+    def __call__(self, *shape):
+        return self.random.standard_normal(shape).astype(self.dtype)
+
+    def map(self):
+        return self(*self.shape)
+
+    def gates(self):
+        return self(self.N, self.C)
+
+    def channel(self):
+        return self(self.C)
+
+    def positive(self):
+        return abs(self.channel()) + self.dtype(0.5)
+
+    def images(self):
+        return self.random.integers(0, 256, self.shape, np.uint8)
+
+    def corner(self, padding):
+        return self.random.integers(0, 2 * padding + 1, self.N)
+
+    def pooled(self, size, stride):
+        return self(self.N, (self.H - size) // stride + 1, (self.W - size) // stride + 1, self.C)
+
+
+def pool_size(d):
+    return min(2, d.H, d.W)
+
+
+ARGUMENTS = {
+    "conv2d": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),
+    "conv2d_backward_x": lambda d: (
+        d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d(3, 2, d.C, 5), d.shape, 2, 1),
+    "conv2d_backward_w": lambda d: (
+        d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d.map(), (3, 2, d.C, 5), 2, 1),
+    "squeeze": lambda d: (d.map(),),
+    "global_average_pool": lambda d: (d.map(),),
+    "squeeze_backward": lambda d: (d.gates(), d.shape),
+    "global_average_pool_backward": lambda d: (d.gates(), d.shape),
+    "scale": lambda d: (d.map(), d.gates()),
+    "scale_backward": lambda d: (d.map(), d.map(), d.gates()),
+    "se": lambda d: (d.map(), d(3, d.C), d(d.C, 3), d(3), d(d.C)),
+    "se_backward": lambda d: (d.map(), d.map(), d(3, d.C), d(d.C, 3), d(3), d(d.C)),
+    "batch_norm": lambda d: (d.map(), d.channel(), d.channel()),
+    "batch_norm_backward": lambda d: (d.map(), d.map(), d.channel(), d.channel(), d.positive()),
+    "batch_norm_inference": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "batch_norm_relu": lambda d: (d.map(), d.channel(), d.channel()),
+    "batch_norm_relu_backward": lambda d: (d.map(), d.map(), d.map(), d.channel(), d.channel(), d.positive()),
+    "relu": lambda d: (d.map(),),
+    "relu_backward": lambda d: (d.map(), d.map()),
+    "add": lambda d: (d.map(), d.map()),
+    "add_relu": lambda d: (d.map(), d.map()),
+    "add_relu_backward": lambda d: (d.map(), d.map()),
+    "scale_add_relu": lambda d: (d.map(), d.gates(), d.map()),
+    "scale_add_relu_backward": lambda d: (d.map(), d.map(), d.gates(), d.map()),
+    "average_pool": lambda d: (d.map(), pool_size(d), 1),
+    "average_pool_backward": lambda d: (d.pooled(pool_size(d), 1), d.shape, pool_size(d), 1),
+    "max_pool": lambda d: (np.round(d.map()), pool_size(d), 1),               # rounded, so that there are ties
+    "max_pool_backward": lambda d: (d.pooled(pool_size(d), 1), np.round(d.map()), pool_size(d), 1),
+    "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
+    "augment": lambda d: (d.images(), d.corner(2), d.corner(2), d.random.random(d.N) < 0.5,
+                          d.channel(), d.positive(), 2),
+    "normalise": lambda d: (d.images(), d.channel(), d.positive()),
+}
+
+
+def results(op, arguments):
+    result = op(*arguments)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def assert_equal(ours, books, tolerance):
+    assert len(ours) == len(books)
+    for mine, theirs in zip(ours, books, strict=True):
+        assert mine.dtype == theirs.dtype
+        assert mine.shape == theirs.shape
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * max(abs(theirs).max(), 1e-30))
+
+
+def assert_same_bits(ours, others):
+    for mine, other in zip(ours, others, strict=True):
+        assert mine.tobytes() == other.tobytes()
+
+
+def strided(value):
+    """The same numbers in another memory layout: no axis contiguous."""
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return value
+    wide = np.zeros([2 * size for size in value.shape[::-1]], value.dtype).T
+    view = wide[tuple(slice(None, None, 2) for _ in value.shape)]
+    view[...] = value
+    return view
+
+
+def test_every_op_of_the_book_is_there_with_its_signature():
+    for name in book.OPS:
+        assert inspect.signature(getattr(cpu, name)) == inspect.signature(getattr(book, name)), name
+        assert getattr(cpu, name).__doc__ == getattr(book, name).__doc__
+
+
+def test_every_compiled_op_is_among_the_cases():
+    assert {name for name in book.OPS if getattr(cpu, name) is not getattr(book, name)} == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("op", ARGUMENTS)
+def test_op_equals_the_book_and_leaves_its_arguments_alone(op, dtype):
+    for shape in SHAPES:
+        arguments = ARGUMENTS[op](Draw(shape, dtype))
+        books = results(getattr(book, op), arguments)
+        before = [np.copy(value) for value in arguments]
+        assert_equal(results(getattr(cpu, op), arguments), books, EQUAL_TO[dtype])
+        assert_same_bits(before, map(np.asarray, arguments))
+
+
+@pytest.mark.parametrize("op", ARGUMENTS)
+def test_bits_do_not_depend_on_the_memory_layout(op):
+    arguments = ARGUMENTS[op](Draw((5, 6, 7, 4)))
+    assert_same_bits(results(getattr(cpu, op), map(strided, arguments)), results(getattr(cpu, op), arguments))
+
+
+@pytest.mark.parametrize("op", ARGUMENTS)
+def test_bits_do_not_depend_on_the_number_of_threads(op):
+    arguments = ARGUMENTS[op](Draw((37, 17, 16, 24), np.float32))
+    before, found = cpu.get_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            cpu.set_threads(threads)
+            found += [results(getattr(cpu, op), arguments), results(getattr(cpu, op), arguments)]
+    finally:
+        cpu.set_threads(before)
+    for other in found[1:]:
+        assert_same_bits(found[0], other)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "g", ">f8"])
+@pytest.mark.parametrize("op", ["conv2d", "scale", "batch_norm_backward", "sgd", "normalise"])
+def test_other_floating_point_types_go_to_the_book(op, dtype):
+    arguments = [value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+                 for value in ARGUMENTS[op](Draw((3, 4, 5, 2)))]
+    assert_equal(results(getattr(cpu, op), arguments), results(getattr(book, op), arguments), 0)
+
+
+@pytest.mark.parametrize("op", ARGUMENTS)
+def test_what_the_book_refuses_is_refused(op):
+    arguments = ARGUMENTS[op](Draw((3, 6, 5, 4)))
+    arrays = [k for k, value in enumerate(arguments) if isinstance(value, np.ndarray)]
+    spoilt = [lambda a: a.astype(int) if a.dtype != np.uint8 else a.astype(np.float32), np.ndarray.tolist]
+    if op != "sgd":
+        spoilt += [lambda a: a[:0], lambda a: a[..., None]]
+    if len(arrays) > 1:                                # at least one other array says what the shape must be
+        spoilt += [lambda a: np.concatenate([a, a], axis=-1)]
+    for k in arrays:
+        for spoil in spoilt:
+            wrong = [*arguments[:k], spoil(arguments[k]), *arguments[k + 1:]]
+            refused = expected_error(getattr(book, op), wrong)
+            if refused:
+                with pytest.raises(refused):
+                    getattr(cpu, op)(*wrong)
+
+
+def expected_error(op, arguments):
+    try:
+        op(*arguments)
+    except Exception as error:
+        return type(error)
+
+
+@settings(deadline=None, max_examples=60)
+@given(N=st.integers(1, 5), H=st.integers(1, 9), W=st.integers(1, 9), Cin=st.integers(1, 5), Cout=st.integers(1, 5),
+       kh=st.integers(1, 5), kw=st.integers(1, 5), stride=st.integers(1, 4), padding=st.integers(0, 3))
+def test_each_rung_of_the_convolution_equals_the_book(N, H, W, Cin, Cout, kh, kw, stride, padding):
+    padding = max(padding, -(-(kh - H) // 2), -(-(kw - W) // 2))
+    draw = Draw((N, H, W, Cin))
+    x, w = draw.map(), draw(kh, kw, Cin, Cout)
+    y = book.conv2d(x, w, stride, padding)
+    dy = draw(*y.shape)
+    dx = book.conv2d_backward_x(dy, w, x.shape, stride, padding)
+    dw = book.conv2d_backward_w(dy, x, w.shape, stride, padding)
+    for rung in ("", "_loops"):
+        ours = (getattr(conv, f"conv2d{rung}")(x, w, stride, padding),
+                getattr(conv, f"conv2d_backward_x{rung}")(dy, w, x.shape, stride, padding),
+                getattr(conv, f"conv2d_backward_w{rung}")(dy, x, w.shape, stride, padding))
+        assert_equal(ours, (y, dx, dw), 1e-13)
+
+
+def test_a_map_larger_than_a_block_of_patches():
+    draw = Draw((2, 61, 53, 40), np.float32)
+    x, w = draw.map(), draw(3, 3, 40, 7)
+    assert conv.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
+    dy = draw(2, 61, 53, 7)
+    ours = (cpu.conv2d(x, w, 1, 1), cpu.conv2d_backward_x(dy, w, x.shape, 1, 1),
+            cpu.conv2d_backward_w(dy, x, w.shape, 1, 1))
+    exact = [array.astype(np.float64) for array in (x, w, dy)]
+    x, w, dy = exact
+    assert_equal([array.astype(np.float64) for array in ours],
+                 (book.conv2d(x, w, 1, 1), book.conv2d_backward_x(dy, w, x.shape, 1, 1),
+                  book.conv2d_backward_w(dy, x, w.shape, 1, 1)), 2e-6)
+
+
+def test_nan_is_passed_on():
+    x = np.array([1.0, np.nan, -1.0, 3.0, np.nan, 2.0, np.nan, 0.0]).reshape(1, 2, 4, 1)
+    dy = np.ones((1, 1, 2, 1))
+    for op, *arguments in (("relu", x), ("add_relu", x, x), ("max_pool", x, 2), ("max_pool_backward", dy, x, 2)):
+        np.testing.assert_array_equal(getattr(cpu, op)(*arguments), getattr(book, op)(*arguments))
+
+
+def test_variance_survives_a_large_mean_in_float32():
+    x = Draw((16, 32, 32, 2)).map() + 1e4
+    _, mean, var = cpu.batch_norm(x.astype(np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(var, x.var(axis=(0, 1, 2)), rtol=1e-3)

@@ -1,0 +1,128 @@
+"""What keeps the house one house: the same ops in every edition, a light import, and arrows that run one way."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import npse
+from npse import backend, reference
+
+ROOT = Path(npse.__file__).parent
+
+# What each package or module under npse may import from npse; one that is not listed may import all but the command line.
+# `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
+HELPERS = {"files", "environment", "backend"}
+ARROWS = {
+    "reference": {"reference"},
+    "cpu": {"cpu", "reference"},
+    "cuda": {"cuda", "reference"},
+    "backend": set(),
+    "files": set(),
+    "gradcheck": {"gradcheck"},
+    "layers": {"layers", "backend"},
+    "models": {"models", "layers"},
+    "data": {"data"} | HELPERS,
+    "training": {"training", "models", "layers", "data"} | HELPERS,
+    "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
+}
+NOBODY_IMPORTS = {"cli"}
+
+
+@pytest.mark.parametrize("name", backend.available())
+def test_every_edition_has_the_signatures_of_the_book(name):
+    edition = backend.edition(name)
+    for op in reference.OPS:
+        assert inspect.signature(getattr(edition, op)) == inspect.signature(getattr(reference, op)), op
+
+
+def test_the_contract_lists_every_op_once():
+    assert len(set(reference.OPS)) == len(reference.OPS)
+    assert set(reference.__all__) == {*reference.OPS, "OPS"}
+    for op in reference.OPS:
+        assert getattr(reference, op).__doc__, f"{op} has no docstring"
+
+
+def test_only_a_missing_numba_takes_the_cpu_edition_away(monkeypatch):
+    assert "reference" in backend.available()
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None if name == "numba" else object())
+    assert backend.available() == ["reference"]
+    with pytest.raises(ImportError, match="numba"):
+        backend.edition("cpu")
+
+
+def test_import_needs_numpy_alone():
+    heavy = ("numba", "matplotlib", "typer", "pooch", "rich", "PIL", "safetensors", "scipy", "tqdm")
+    code = ("import sys, npse; npse.use('reference'); print([m for m in sys.argv[1:] if m in sys.modules]); "
+            "assert 'numpy' in sys.modules")
+    ran = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def package_of(file):
+    """The package or module directly under npse that a file belongs to: layers, backend, ..."""
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(file, tree):
+    """Every (line, package under npse) that a file imports, at its head or inside a function; relative ones too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = ["npse", *file.relative_to(ROOT).parts[:-1]]
+            module = ".".join([*above[:len(above) - node.level + 1], *filter(None, [node.module])]) \
+                if node.level else node.module
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith("npse."):
+                yield node.lineno, name.split(".")[1]
+
+
+def violations(file, source):
+    package = package_of(file)
+    for line, imported in imports(file, ast.parse(source)):
+        forbidden = imported in NOBODY_IMPORTS if package not in ARROWS else imported not in ARROWS[package]
+        if forbidden and package not in ("cli", "__main__"):
+            yield f"{file.relative_to(ROOT)}:{line}: {package} imports {imported}"
+
+
+def test_imports_run_one_way():
+    files = sorted(ROOT.rglob("*.py"))
+    assert {package_of(file) for file in files} >= {"reference", "backend", "gradcheck"}
+    found = [violation for file in files for violation in violations(file, file.read_text(encoding="utf-8"))]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("file", "source"), [
+    ("layers/a.py", "from npse.reference import relu"),
+    ("layers/a.py", "from npse import cpu"),
+    ("layers/a.py", "import npse.models"),
+    ("layers/a.py", "from ..models import resnet"),
+    ("layers/a.py", "def f():\n    from npse.cli import main"),
+    ("cpu/a.py", "from npse.cuda.conv import conv2d"),
+    ("reference/a.py", "from npse.backend import active"),
+    ("backend.py", "import npse.reference"),
+    ("gradcheck/cases/a.py", "from npse.layers import Conv2d"),
+    ("gradcheck/a.py", "import npse.reference as book"),
+    ("models/a.py", "from npse.training import run"),
+    ("training/a.py", "from npse.analysis import plots"),
+    ("environment.py", "from npse.cli import main"),
+    ("exercises/a.py", "import npse.cli"),
+])
+def test_a_forbidden_arrow_is_seen(file, source):
+    assert len(list(violations(ROOT / file, source))) == 1
+
+
+@pytest.mark.parametrize(("file", "source"), [
+    ("layers/a.py", "from npse.backend import active\nfrom .layer import Layer\nimport numpy"),
+    ("cli/a.py", "from npse.cli import check\nfrom npse import training"),
+    ("analysis/a.py", "from npse.training import predict"),
+])
+def test_an_allowed_arrow_passes(file, source):
+    assert not list(violations(ROOT / file, source))

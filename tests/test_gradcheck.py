@@ -1,0 +1,245 @@
+"""The judge's instruments: numeric gradients, kinks, and the check of any pair of functions."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+from npse.gradcheck import check, check_gradient, max_margin, numeric_gradient, relative_error, step_sizes
+from npse.gradcheck.cases.case import distinct
+
+
+def rng(seed=1):
+    return np.random.default_rng([99, seed])
+
+
+# Numeric gradients
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e5, 1e9])
+def test_numeric_gradient_at_every_scale(scale):
+    x, dy = scale * distinct(rng(), 3, 4), rng().standard_normal((3, 4))
+    exact = dy * 3 * x**2
+    found = numeric_gradient(lambda x: x**3, x, dy).value
+    assert np.abs(found - exact).max() < 1e-8 * np.abs(exact).max()
+
+
+def test_numeric_gradient_of_a_scalar_of_a_zero_and_of_no_axes():
+    assert numeric_gradient(np.sum, np.zeros((2, 3)), np.float64(2)).value == pytest.approx(2 * np.ones((2, 3)))
+    assert numeric_gradient(np.exp, np.array(1.0), np.float64(1)).value == pytest.approx(np.e, rel=1e-9)
+
+
+def test_numeric_gradient_of_a_function_that_returns_a_view():
+    found = numeric_gradient(lambda x: x.T, np.ones((2, 3)), np.full((3, 2), 5.0))
+    assert found.value == pytest.approx(np.full((2, 3), 5.0))
+
+
+def test_outputs_are_subtracted_before_they_are_summed():
+    """A large output that does not move must not drown the small one that does."""
+    found = numeric_gradient(lambda x: np.array([1e12, x[0] ** 2]), np.array([3.0]), np.ones(2)).value
+    assert found == pytest.approx([6.0], rel=1e-9)
+
+
+def test_step_follows_dtype_and_size():
+    x = np.array([1e-9, 1.0, -100.0])
+    h = step_sizes(x)
+    assert h[2] == pytest.approx(100 * 6.06e-6, rel=1e-2)
+    assert h[0] == h[1] == pytest.approx(6.06e-6 * np.sqrt(np.mean(x**2)), rel=1e-2)
+    assert step_sizes(x.astype(np.float32))[2] == pytest.approx(100 * 4.92e-3, rel=1e-2)
+
+
+def test_the_step_is_near_its_optimum():
+    x, dy = distinct(rng(), 20), np.ones(20)
+    exact, h = np.cos(x), step_sizes(x)
+
+    def worst(factor):
+        return np.abs((np.sin(x + factor * h) - np.sin(x - factor * h)) / (2 * factor * h) - exact).max()
+    assert worst(1) < 1e-9
+    assert worst(1) < 0.1 * worst(100)
+    assert worst(1) < 0.1 * worst(0.001)
+    assert np.abs(numeric_gradient(np.sin, x, dy).value - exact).max() < 1e-9
+
+
+def test_noise_covers_the_error_of_a_function_without_truncation():
+    """Summing many terms that nearly cancel is the worst that rounding does."""
+    for seed in range(50):
+        x = distinct(rng(seed), 40)
+        found = numeric_gradient(lambda x: np.array([x.sum()]), x, np.ones(1))
+        assert np.all(np.abs(found.value - 1) <= 10 * found.noise)
+
+
+def test_a_vanishing_gradient_is_no_error_and_a_wrong_zero_is():
+    x = distinct(rng(), 6)
+    vanishing = numeric_gradient(lambda x: np.array([7.0 + x.sum() - x.sum()]), x, np.ones(1))
+    assert relative_error(np.full(6, 1e-16), vanishing).max() < 1e-6
+    assert relative_error(np.full(6, 1e-4), vanishing).max() > 1e-6
+    real = numeric_gradient(lambda x: np.array([1e-4 * x.sum()]), x, np.ones(1))
+    assert relative_error(np.zeros(6), real).min() > 0.9
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_infinitely_wrong(broken):
+    x = distinct(rng(), 3)
+    ours = 2 * x
+    ours[1] = broken
+    assert relative_error(ours, numeric_gradient(np.square, x, np.ones(3)))[1] == np.inf
+
+
+# Kinks
+
+def test_relu_kinks_are_counted_exactly():
+    x = np.array([0.0, 1.0, -1.0, 1e-9, -1e-9, 1e-3, -1e-3, 0.0])
+    report = check_gradient(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), {"x": x}, kinks=lambda x: x)
+    result = report.results[0]
+    assert report.ok
+    assert result.crossed == ((0,), (3,), (4,), (7,))
+    assert "4 of 8 entries crossed a kink" in str(result)
+
+
+def test_a_step_crosses_within_its_length_and_not_beyond():
+    for distance, crosses in ((0.9, True), (1.1, False)):
+        x = np.array([1.0, 1.0, 1.0])
+        x[1] = 0.0                                                # so small an entry does not change the typical size
+        x[1] = distance * step_sizes(x)[1]
+        found = numeric_gradient(lambda x: np.maximum(x, 0), x, np.ones(3), kinks=lambda x: x > 0)
+        assert found.crossed.tolist() == [False, crosses, False]
+        assert np.isnan(found.value[1]) == crosses
+
+
+def test_max_kinks_are_the_tied_entries_alone():
+    window = np.array([[1.0, 1.0], [0.0, -1.0]]).reshape(1, 2, 2, 1)
+    margin = max_margin(window, 2, 2)
+    assert margin.ravel().tolist() == [0, 0, -1, -2]
+
+    def backward(dy, x):
+        return dy * (x == x.max()) / 2                            # spreads over ties: at a kink nobody can tell
+    report = check_gradient(lambda x: x.max(axis=(1, 2)), lambda dy, x: backward(dy[:, None, None, :], x),
+                            {"x": window}, kinks=lambda x: max_margin(x, 2, 2))
+    assert report.results[0].crossed == ((0, 0, 0, 0), (0, 0, 1, 0))
+    assert report.results[0].ok
+
+
+def test_winners_do_as_well_as_margins():
+    x = np.array([3.0, 1.0, 3.0, 2.0])
+    report = check_gradient(lambda x: x.max(keepdims=True), lambda dy, x: dy * (np.arange(4) == x.argmax()),
+                            {"x": x}, kinks=lambda x: np.array([x.argmax()]))
+    assert report.ok
+    assert report.results[0].crossed == ((0,), (2,))
+
+
+def test_nothing_but_a_kink_is_excused():
+    x = np.array([0.0, 1.0, -1.0])
+    report = check_gradient(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0) * 1.001, {"x": x}, kinks=lambda x: x)
+    assert report.results[0].verdict == "wrong"
+    assert report.results[0].index == (1,)
+
+
+def test_all_entries_at_a_kink_prove_nothing():
+    report = check_gradient(lambda x: np.abs(x), lambda dy, x: 0 * dy, {"x": np.zeros(3)}, kinks=lambda x: x)
+    assert report.results[0].verdict == "cannot tell"
+    assert not report.ok
+
+
+def test_kinks_must_keep_their_shape():
+    with pytest.raises(ValueError, match="same arrays"):
+        check_gradient(lambda x: np.abs(x), lambda dy, x: dy * np.sign(x), {"x": np.ones(2)}, kinks=lambda x: x[x > 1])
+
+
+# Any pair of functions
+
+def scale(u, s):
+    return u * s[:, None, None, :]
+
+
+def scale_backward(dy, u, s):
+    return dy * s[:, None, None, :], (dy * u).sum(axis=(1, 2))
+
+
+def drawn():
+    return {"u": distinct(rng(), 2, 3, 4, 2), "s": rng().uniform(0.1, 0.9, (2, 2))}
+
+
+def test_three_lines():
+    report = check_gradient(scale, scale_backward, drawn())
+    print(report)
+    assert report.ok
+    assert {result.argument for result in report.results if result.judged == "gradient"} == {"u", "s"}
+    assert str(report).endswith("right")
+
+
+def test_a_report_says_where_and_what():
+    def forgets_the_sum(dy, u, s):
+        return scale_backward(dy, u, s)[0], (dy * u).mean(axis=(1, 2))
+
+    report = check_gradient(scale, forgets_the_sum, drawn())
+    result = next(result for result in report.failures if result.judged == "gradient")
+    assert (result.op, result.argument, result.verdict) == ("scale", "s", "wrong")
+    assert result.expected == pytest.approx(12 * result.ours)
+    assert f"s[{result.index[0]}, {result.index[1]}]" in str(report)
+    assert f"{result.expected:.8g}" in str(report)
+    assert "failed" in str(report)
+    assert not report
+
+
+def test_forms_of_the_backward_result():
+    arguments = drawn()
+    by_name = check_gradient(scale, lambda dy, u, s: dict(zip("us", scale_backward(dy, u, s), strict=True)), arguments)
+    assert by_name.ok
+    one = check_gradient(scale, lambda dy, u, s: scale_backward(dy, u, s)[1], arguments, wrt=["s"])
+    assert one.ok
+    whole = check_gradient(lambda x, power: x**power, lambda dy, x, power: dy * power * x ** (power - 1),
+                           {"x": [1.0, 2.0, -3.0], "power": 3})
+    assert whole.ok
+
+
+@pytest.mark.parametrize(("backward", "options", "message"), [
+    (lambda dy, u, s: (dy,), {}, "2 gradients .u, s., but returned 1"),
+    (lambda dy, u, s: {"u": dy}, {}, "no gradient of s"),
+    (scale_backward, {"wrt": ["v"]}, "here: u, s"),
+    (scale_backward, {"wrt": []}, "wrt must name"),
+])
+def test_misuse_is_explained(backward, options, message):
+    with pytest.raises(ValueError, match=message):
+        check_gradient(scale, backward, drawn(), **options)
+
+
+def test_a_forward_pass_of_integers_is_refused():
+    with pytest.raises(TypeError, match="floating"):
+        check_gradient(lambda x: x.astype(int), lambda dy, x: dy, {"x": np.ones(2)})
+
+
+def test_low_precision_inside_cannot_be_judged():
+    report = check_gradient(lambda x: np.square(x.astype(np.float32)), lambda dy, x: 2 * dy * x, {"x": np.ones(2)})
+    assert report.results[0].verdict == "cannot tell"
+
+
+def test_not_finite_forward_cannot_be_judged():
+    def half(x):
+        return np.where(x > 0, x, np.nan)
+
+    assert check_gradient(half, lambda dy, x: dy, {"x": np.array([0.0, 1.0])}).results[0].verdict == "cannot tell"
+
+
+def test_a_gradient_drowned_by_rounding_cannot_be_judged():
+    def offset(x):
+        return 1e9 + x
+
+    assert check_gradient(lambda x: 1e3 + x, lambda dy, x: dy, {"x": np.ones(2)}).ok
+    assert check_gradient(offset, lambda dy, x: dy, {"x": np.ones(2)}).results[0].verdict == "cannot tell"
+    assert check_gradient(offset, lambda dy, x: 1e3 * dy, {"x": np.ones(2)}).results[0].verdict == "wrong"
+
+
+def test_float32_is_optional():
+    weights = np.array([0.5, 2.0])                                # float64, whatever x is
+    arguments = (lambda x: weights * x, lambda dy, x: weights * dy, {"x": np.ones(2)})
+    assert not check_gradient(*arguments).ok
+    assert check_gradient(*arguments, float32=False).ok
+
+
+def test_arguments_drawn_from_the_same_seed_do_not_meet_themselves():
+    """dy equal to x would hide that x stands where dy should."""
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    assert not check_gradient(lambda x: x**2, lambda dy, x: 2 * x * x, {"x": x}, seed=0).ok
+
+
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(check, extraglobs={"np": np}).failed == 0

@@ -1,0 +1,151 @@
+"""Layers and models: names, counts, modes, gradients of whole networks, and refusals."""
+
+import numpy as np
+import pytest
+
+from npse import backend, models
+from npse.layers import BasicBlock, BatchNorm, BatchNormReLU, Conv2d, Dense, ReLU, Sequential, SqueezeExcite
+from npse.training.optimiser import SGD
+
+
+def count(network):
+    return sum(array.size for array in network.named_parameters().values())
+
+
+@pytest.mark.parametrize(("name", "options", "parameters"), [
+    ("se_resnet20", {"reduction": 16, "bias": True, "min_hidden": 1}, 274_847),
+    ("se_resnet56", {"reduction": 16, "bias": True, "min_hidden": 1}, 862_889),
+    ("se_resnet110", {"reduction": 16, "bias": True, "min_hidden": 1}, 1_744_952),
+    ("resnet20", {"shortcut": "identity"}, 269_722),
+    ("resnet20", {}, 272_474),
+    ("se_resnet20", {}, 272_474 + 8_064),
+])
+def test_parameter_counts_are_the_literatures(name, options, parameters):
+    assert count(models.build(name, **options)) == parameters
+
+
+def test_parameter_names_follow_the_field():
+    names = models.build("se_resnet20", bias=True).state()
+    for name in ("conv1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.running_var", "layer1.0.se.fc1.weight",
+                 "layer2.0.downsample.0.weight", "layer3.2.se.fc2.bias", "fc.bias"):
+        assert name in names
+
+
+def test_models_by_name():
+    assert count(models.se_resnet8()) == count(models.build("se_resnet8"))
+    with pytest.raises(ValueError, match=r"unknown model 'resnet18'; known are: se_resnet8, "):
+        models.build("resnet18")
+
+
+@pytest.mark.parametrize("edition", backend.available())
+@pytest.mark.parametrize("size", [(8, 8), (9, 7)])
+def test_shapes_through_the_network(edition, size):
+    with backend.using(edition):
+        logits, backward = models.se_resnet8()(np.zeros((2, *size, 3), np.float32))
+        dx, gradients = backward(np.ones_like(logits))
+    assert logits.shape == (2, 10)
+    assert dx.shape == (2, *size, 3)
+    assert {array.dtype for array in gradients.values()} == {np.dtype(np.float32)}
+
+
+def test_one_seed_one_network():
+    a, b, c = (models.se_resnet8(seed=seed).state() for seed in (1, 1, 2))
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert not np.array_equal(a["conv1.weight"], c["conv1.weight"])
+
+
+def test_running_statistics_move_in_training_only():
+    layer, x = BatchNorm(3), np.random.default_rng(0).standard_normal((4, 5, 5, 3)).astype(np.float32)
+    layer(x)
+    after = layer.buffers["running_mean"]
+    np.testing.assert_allclose(after, 0.1 * x.mean((0, 1, 2)), rtol=1e-5)
+    layer.eval()(x)
+    assert layer.buffers["running_mean"] is after
+
+
+@pytest.mark.parametrize("make", [BatchNorm, BatchNormReLU])
+def test_inference_uses_the_running_statistics(make):
+    layer, x = make(3).eval(), np.random.default_rng(0).standard_normal((4, 5, 5, 3)).astype(np.float32)
+    y, backward = layer(x)
+    expected = x / np.sqrt(1 + 1e-5)
+    np.testing.assert_allclose(y, expected if make is BatchNorm else np.maximum(expected, 0), rtol=1e-6)
+    dx, _ = backward(np.ones_like(y))
+    np.testing.assert_allclose(dx, (1 if make is BatchNorm else x > 0) / np.sqrt(1 + 1e-5), rtol=1e-6)
+
+
+def test_relu_and_sequential():
+    chain = Sequential({"relu": ReLU()})
+    y, backward = chain(np.array([-1.0, 2.0]))
+    np.testing.assert_array_equal(y, [0, 2])
+    dx, gradients = backward(np.array([5.0, 5.0]))
+    np.testing.assert_array_equal(dx, [0, 5])
+    assert gradients == {}
+
+
+@pytest.mark.parametrize("edition", backend.available())
+def test_backward_runs_on_the_edition_of_its_forward(edition):
+    seen = []
+    layer, x = Conv2d(2, 3, 3, rng=np.random.default_rng(0)), np.ones((1, 4, 4, 2), np.float32)
+    with backend.using(edition), backend.watching(lambda op, arguments, result: seen.append(op)):
+        y, backward = layer(x)
+    backward(np.ones_like(y))
+    assert seen == ["conv2d", "conv2d_backward_w", "conv2d_backward_x"]
+
+
+@pytest.mark.parametrize("edition", backend.available())
+def test_a_network_learns_32_images_by_heart(edition):
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((32, 12, 12, 3)).astype(np.float32), rng.integers(10, size=32)
+    network = models.se_resnet8(widths=(8, 16, 32))
+    optimiser = SGD(network, weight_decay=0.0)
+    with backend.using(edition) as ops:
+        for _ in range(60):
+            logits, backward = network(x)
+            _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels))
+            optimiser.step(gradients, lr=0.05)
+        logits, _ = network(x)
+    assert (logits.argmax(axis=1) == labels).all()
+
+
+def test_weight_decay_spares_batch_norm_and_biases():
+    network = models.se_resnet8(bias=True)
+    before = network.named_parameters()
+    SGD(network, momentum=0.0, weight_decay=0.5).step({name: np.zeros_like(w) for name, w in before.items()}, lr=1.0)
+    for name, w in network.named_parameters().items():
+        np.testing.assert_allclose(w, 0.5 * before[name] if w.ndim > 1 else before[name], rtol=1e-6)
+
+
+def test_load_takes_all_or_nothing():
+    network, other = models.se_resnet8(seed=0), models.se_resnet8(seed=1)
+    before = network.state()
+    state = other.state() | {"fc.bias": np.zeros(7, np.float32)}
+    with pytest.raises(ValueError, match=r"fc\.bias has shape \(7,\), but this network needs \(10,\)"):
+        network.load(state)
+    assert all(network.state()[name] is before[name] for name in before)
+    with pytest.raises(ValueError, match="unknown to this network"):
+        models.resnet8().load(other.state())
+    network.load(other.state())
+    assert all(np.array_equal(network.state()[name], array) for name, array in other.state().items())
+
+
+RNG = np.random.default_rng(0)
+REFUSED = {
+    "reduction larger than C": (r"reduction 32 is larger than the 16 channels", lambda: SqueezeExcite(16, 32, rng=RNG)),
+    "reduction of zero": (r"reduction must be an integer of at least 1", lambda: SqueezeExcite(16, 0, rng=RNG)),
+    "fractional reduction": (r"reduction must be an integer", lambda: SqueezeExcite(16, 2.5, rng=RNG)),
+    "no channels": (r"cin must be an integer of at least 1", lambda: Dense(0, 3, rng=RNG)),
+    "unknown placement": (r"unknown placement 'before'; known are: standard, pre, post, identity",
+                          lambda: BasicBlock(4, 4, 1, Sequential(), placement="before", rng=RNG)),
+    "unknown shortcut": (r"unknown shortcut 'none'; known are: projection", lambda: models.resnet20(shortcut="none")),
+    "impossible depth": (r"depth must be 6n \+ 2", lambda: models.resnet(21)),
+    "channels that do not match": (r"conv2d: w .* but Cin = 4",
+                                   lambda: models.resnet8()(np.ones((1, 8, 8, 4), np.float32))),
+    "an empty batch": (r"axis N is empty", lambda: models.resnet8()(np.ones((0, 8, 8, 3), np.float32))),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused(case):
+    words, call = REFUSED[case]
+    with pytest.raises(ValueError, match=words):
+        call()

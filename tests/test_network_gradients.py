@@ -1,0 +1,49 @@
+"""The gradient of a whole network, along random directions, on every edition; and a planted error that must be seen."""
+
+import numpy as np
+import pytest
+
+from npse import backend, models
+from npse.gradcheck import KinkRecorder, check_direction
+
+VARIANTS = [
+    ("se_resnet8", {}), ("se_resnet8", {"bias": True, "placement": "pre"}), ("se_resnet8", {"placement": "post"}),
+    ("se_resnet8", {"placement": "identity", "shortcut": "identity"}), ("resnet8", {"shortcut": "identity"}),
+    ("se_resnet14", {"reduction": 2}),
+]
+
+
+def network_report(name, options, edition, plant=None):
+    rng = np.random.default_rng(0)
+    network = models.build(name, widths=(4, 6, 8), **options).astype(np.float64)
+    network.update({key: w + 0.2 * rng.standard_normal(w.shape) for key, w in network.named_parameters().items()})
+    parameters = network.named_parameters()
+    x, labels = rng.standard_normal((3, 8, 9, 3)), np.array([1, 7, 3])
+
+    def loss(at):
+        network.update(at)
+        logits, _ = network(x)
+        return backend.active().softmax_cross_entropy(logits, labels, 0.1)
+
+    recorder = KinkRecorder()
+    with backend.using(edition) as ops, backend.watching(recorder):
+        logits, backward = network(x)
+        _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, 0.1))
+        if plant:
+            gradients[plant] = 1.001 * gradients[plant]
+        return check_direction(loss, parameters, gradients, recorder)
+
+
+@pytest.mark.parametrize("edition", backend.available())
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_network_gradients(name, options, edition):
+    report = network_report(name, options, edition)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("plant", ["conv1.weight", "layer2.0.se.fc1.weight", "layer3.0.bn2.bias", "fc.weight"])
+def test_a_thousandth_too_much_is_seen(plant):
+    report = network_report("se_resnet8", {}, "reference", plant)
+    assert not report.ok
+    assert {result.argument for result in report.failures} <= {plant, "all"}
+    assert plant in {result.argument for result in report.failures}

@@ -1,0 +1,161 @@
+"""The book on its own: dtype in = dtype out, the two derivations agree, accuracy of long sums, and clear refusals."""
+
+import numpy as np
+import pytest
+
+from npse import reference as ops
+
+
+def test_every_op_is_listed_and_documented():
+    assert len(set(ops.OPS)) == len(ops.OPS)
+    for name in ops.OPS:
+        assert getattr(ops, name).__doc__, name
+
+
+def test_squeeze_is_global_average_pooling():
+    assert ops.global_average_pool is ops.squeeze
+    assert ops.global_average_pool_backward is ops.squeeze_backward
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_dtype_in_is_dtype_out(dtype):
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    u, w, s = draw(2, 5, 4, 6), draw(3, 3, 6, 2), draw(2, 6)
+    w1, w2, b1, b2 = draw(3, 6), draw(6, 3), draw(3), draw(6)
+    gamma, beta = draw(6), draw(6)
+    y, mean, var = ops.batch_norm(u, gamma, beta)
+    dy, labels = draw(2, 5, 4, 6), np.array([0, 5])
+    results = [
+        ops.conv2d(u, w, 2, 1), ops.conv2d_backward_x(draw(2, 3, 2, 2), w, u.shape, 2, 1),
+        ops.conv2d_backward_w(draw(2, 3, 2, 2), u, w.shape, 2, 1),
+        ops.squeeze(u), ops.squeeze_backward(s, u.shape), ops.excite(s, w1, w2, b1, b2),
+        *ops.excite_backward(s, s, s, w1, w2, b1), ops.scale(u, s), *ops.scale_backward(dy, u, s),
+        ops.se(u, w1, w2), *ops.se_backward(dy, u, w1, w2), *ops.se_backward_staged(dy, u, w1, w2),
+        y, mean, var, *ops.batch_norm_backward(dy, u, gamma, mean, var),
+        *ops.batch_norm_backward_staged(dy, u, gamma, mean, var),
+        ops.batch_norm_inference(u, gamma, beta, mean, var),
+        *ops.batch_norm_inference_backward(dy, u, gamma, mean, var),
+        *ops.running_statistics(mean, var, 40, mean, var), ops.relu(u), ops.relu_backward(dy, u), ops.sigmoid(u),
+        ops.sigmoid_backward(dy, u), ops.dense(s, w1, b1), *ops.dense_backward(draw(2, 3), s, w1),
+        ops.average_pool(u, 2), ops.average_pool_backward(draw(2, 2, 2, 6), u.shape, 2),
+        ops.max_pool(u, 2), ops.max_pool_backward(draw(2, 2, 2, 6), u, 2), ops.add(u, dy), *ops.add_backward(dy),
+        ops.add_relu(u, dy), *ops.add_relu_backward(dy, u), ops.scale_add_relu(u, s, dy),
+        *ops.scale_add_relu_backward(dy, u, s, u), ops.batch_norm_relu(u, gamma, beta)[0],
+        *ops.batch_norm_relu_backward(dy, u, y, gamma, mean, var), ops.softmax(s), ops.softmax_backward(s, s),
+        ops.softmax_cross_entropy(s, labels, 0.1), ops.softmax_cross_entropy_backward(1.0, s, labels, 0.1),
+        *ops.sgd(w1, w1, w1, 0.1, 0.9, 0.01),
+        ops.normalise(np.zeros((1, 4, 4, 6), np.uint8), gamma, beta),
+    ]
+    assert [result.dtype for result in results] == [np.dtype(dtype)] * len(results)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5, 6), (1, 1, 7, 3), (3, 2, 2, 1)])
+def test_staged_and_closed_form_agree(shape):
+    rng = np.random.default_rng(1)
+    x, dy, C = rng.standard_normal(shape), rng.standard_normal(shape), shape[3]
+    gamma = rng.standard_normal(C)
+    _, mean, var = ops.batch_norm(x, gamma, gamma)
+    w1, w2, b1, b2 = (rng.standard_normal(s) for s in ((2, C), (C, 2), (2,), (C,)))
+    pairs = [(ops.batch_norm_backward(dy, x, gamma, mean, var),
+              ops.batch_norm_backward_staged(dy, x, gamma, mean, var)),
+             (ops.se_backward(dy, x, w1, w2, b1, b2), ops.se_backward_staged(dy, x, w1, w2, b1, b2))]
+    for closed, staged in pairs:
+        for a, b in zip(closed, staged, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-13 * np.abs(a).max() + 1e-15)
+
+
+def test_batch_norm_gradient_obeys_its_identities():
+    rng = np.random.default_rng(2)
+    x, dy, gamma, eps = rng.standard_normal((3, 4, 5, 6)), rng.standard_normal((3, 4, 5, 6)), rng.random(6) + 1, 1e-2
+    _, mean, var = ops.batch_norm(x, gamma, gamma, eps)
+    dx, dgamma, _ = ops.batch_norm_backward(dy, x, gamma, mean, var, eps)
+    xhat = (x - mean) / np.sqrt(var + eps)
+    np.testing.assert_allclose(dx.sum((0, 1, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose((dx * xhat).sum((0, 1, 2)), gamma * dgamma * eps / (var + eps) ** 1.5, atol=1e-12)
+
+
+def test_convolution_and_its_gradients_are_adjoint():
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((2, 8, 7, 3)), rng.standard_normal((3, 3, 3, 4))
+    y = ops.conv2d(x, w, 2, 1)                                    # 8 + 2 - 3 is odd: the last padded row is never met
+    dy = rng.standard_normal(y.shape)
+    inner = (y * dy).sum()
+    np.testing.assert_allclose((x * ops.conv2d_backward_x(dy, w, x.shape, 2, 1)).sum(), inner, rtol=1e-12)
+    np.testing.assert_allclose((w * ops.conv2d_backward_w(dy, x, w.shape, 2, 1)).sum(), inner, rtol=1e-12)
+
+
+def test_long_float32_sums_stay_accurate():
+    x = np.full((128, 32, 32, 2), 0.1, np.float32)
+    _, mean, var = ops.batch_norm(x, np.ones(2, np.float32), np.zeros(2, np.float32))
+    assert abs(mean[0] - np.float32(0.1)) < 1e-7
+    assert var[0] < 1e-14
+
+
+def test_sigmoid_never_overflows():
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        s = ops.sigmoid(np.array([-1e4, -800.0, 0.0, 800.0, 1e4]))
+    np.testing.assert_array_equal(s, [0, 0, 0.5, 1, 1])
+
+
+def test_conventions_at_the_edges():
+    assert ops.relu_backward(np.ones(1), ops.relu(np.zeros(1)))[0] == 0           # relu'(0) = 0
+    tied = np.ones((1, 2, 2, 1))
+    np.testing.assert_array_equal(ops.max_pool_backward(np.ones((1, 1, 1, 1)), tied, 2)[0, :, :, 0], [[1, 0], [0, 0]])
+
+
+def test_augment_crops_and_flips_where_told():
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+    mean, std = np.zeros(1), np.full(1, 1 / 255)
+    still = ops.augment(image, np.array([2]), np.array([2]), np.array([False]), mean, std, padding=2)
+    np.testing.assert_allclose(still[0, :, :, 0], image[0, :, :, 0], rtol=1e-12)
+    moved = ops.augment(image, np.array([1]), np.array([3]), np.array([True]), mean, std, padding=2)
+    expected = [[0, 0, 0, 0], [0, 3, 2, 1], [0, 7, 6, 5], [0, 11, 10, 9]]
+    np.testing.assert_allclose(moved[0, :, :, 0], expected, rtol=1e-12)
+
+
+ONE = np.ones
+REFUSED = {
+    "channels that do not match": (ValueError, "Cin = 3", lambda: ops.conv2d(ONE((1, 4, 4, 3)), ONE((3, 3, 4, 2)))),
+    "filter larger than the map": (ValueError, "padding of at least 1",
+                                   lambda: ops.conv2d(ONE((1, 2, 2, 1)), ONE((3, 3, 1, 1)))),
+    "stride of zero": (ValueError, "stride", lambda: ops.conv2d(ONE((1, 4, 4, 3)), ONE((3, 3, 3, 2)), 0)),
+    "fractional stride": (ValueError, "stride", lambda: ops.conv2d(ONE((1, 4, 4, 3)), ONE((3, 3, 3, 2)), 1.5)),
+    "negative padding": (ValueError, "padding", lambda: ops.conv2d(ONE((1, 4, 4, 3)), ONE((3, 3, 3, 2)), 1, -1)),
+    "dy of another size": (ValueError, "must be", lambda: ops.conv2d_backward_x(
+        ONE((1, 3, 3, 2)), ONE((3, 3, 3, 2)), (1, 4, 4, 3))),
+    "too few axes": (ValueError, "needs 4 axes", lambda: ops.squeeze(ONE((4, 4, 3)))),
+    "empty batch": (ValueError, "empty", lambda: ops.squeeze(ONE((0, 4, 4, 3)))),
+    "gates of another batch": (ValueError, "N = 2", lambda: ops.scale(ONE((2, 4, 4, 3)), ONE((1, 3)))),
+    "w2 not w1 turned round": (ValueError, "C = 6", lambda: ops.excite(ONE((2, 6)), ONE((3, 6)), ONE((3, 6)))),
+    "integers": (TypeError, "floating", lambda: ops.relu(np.arange(3))),
+    "a list": (TypeError, "np.asarray", lambda: ops.relu([1.0])),
+    "mixed dtypes": (TypeError, "float32", lambda: ops.scale(ONE((1, 2, 2, 3)), ONE((1, 3), np.float32))),
+    "label out of range": (ValueError, "label 3 stands at position 1",
+                           lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0, 3]))),
+    "negative label": (ValueError, "label -1", lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0, -1]))),
+    "labels for another batch": (ValueError, "(2,)", lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0]))),
+    "labels as floats": (TypeError, "integers", lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0.0, 1.0]))),
+    "smoothing of one": (ValueError, "smoothing",
+                         lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0, 1]), 1.0)),
+    "variance of one number": (ValueError, "at least 2",
+                               lambda: ops.running_statistics(ONE(1), ONE(1), 1, ONE(1), ONE(1))),
+    "window larger than the map": (ValueError, "fit", lambda: ops.max_pool(ONE((1, 2, 2, 1)), 3)),
+    "float images": (TypeError, "uint8", lambda: ops.normalise(ONE((1, 4, 4, 3)), ONE(3), ONE(3))),
+    "crop outside the padding": (ValueError, "0..8", lambda: ops.augment(
+        np.zeros((1, 4, 4, 3), np.uint8), np.array([9]), np.array([0]), np.array([False]), ONE(3), ONE(3))),
+    "velocity of another shape": (ValueError, "one shape", lambda: ops.sgd(ONE(3), ONE(3), ONE(4), 0.1)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_in_one_line_that_helps(case):
+    kind, words, call = REFUSED[case]
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert words in message
+    assert "\n" not in message

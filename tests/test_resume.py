@@ -1,0 +1,42 @@
+"""A run killed with kill -9 at a random moment and resumed ends, bit for bit, with the weights of one that was not."""
+
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+VICTIM = [sys.executable, Path(__file__).with_name("resume_victim.py")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that nobody kills: its bytes, and the seconds it took."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    subprocess.run([*VICTIM, folder], check=True, stdout=subprocess.DEVNULL)     # compiles the kernels
+    shutil.rmtree(folder)
+    start = time.monotonic()
+    subprocess.run([*VICTIM, folder], check=True, stdout=subprocess.DEVNULL)
+    return {name: (folder / name).read_bytes() for name in ("last.safetensors", "best.safetensors")}, \
+        time.monotonic() - start
+
+
+@pytest.mark.parametrize("moment", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 10))])
+def test_killed_and_resumed(moment, whole, tmp_path):
+    expected, seconds = whole
+    folder = tmp_path / "run"
+    lowest = 0.45 if moment % 2 else 0.0                          # half of the kills fall well after start-up
+    victim = subprocess.Popen([*VICTIM, folder], stdout=subprocess.DEVNULL)
+    time.sleep(random.Random(moment).uniform(lowest, 1.0) * seconds)
+    victim.kill()
+    victim.wait()
+    if folder.exists() and not (folder / "config.json").exists():
+        shutil.rmtree(folder)                                     # killed before the folder held a run
+    done = subprocess.run([*VICTIM, folder], check=True, capture_output=True, text=True)
+    assert done.stdout.endswith("finished\n")
+    for name, whole_bytes in expected.items():
+        assert (folder / name).read_bytes() == whole_bytes, name
+    assert not list(folder.glob("*.tmp*"))

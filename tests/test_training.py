@@ -1,0 +1,220 @@
+"""Schedule, settings, checkpoints, sanity lines, and what a run promises: the same seed, the same bits."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from npse import backend, data, models
+from npse.files import write_atomically
+from npse.training import Config, Interrupted, RunFolder, checkpoint, evaluate, one_cycle, predict, prepare, run, sanity
+
+SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.available() else "reference"}
+
+
+class Silent:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self):
+        self.lines, self.rows = [], []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def began(self, epochs, steps, progress):
+        self.steps = steps
+
+    def stepped(self, progress, batch):
+        pass
+
+    def epoch_done(self, row):
+        self.rows.append(row)
+
+
+@pytest.fixture
+def start(monkeypatch, few_shapes, tmp_path):
+    """Run a small run in a folder of its own; options as for `run`."""
+    monkeypatch.setattr(data, "load", lambda name: few_shapes)
+
+    def start(name, report=None, resume=False, stop=lambda: False, **settings):
+        job = prepare(Config(**SMALL | settings))
+        folder = RunFolder(tmp_path / name)
+        if not resume:
+            folder.create(job.config, few_shapes, {})
+        with backend.using(job.config.edition):
+            run(job, folder, report or Silent(), resume=resume, stop=stop)
+        return folder, job.network
+    return start
+
+
+def test_one_cycle_rises_then_falls_to_zero():
+    rates = [one_cycle(step, 100, 0.4, 0.2) for step in range(101)]
+    assert rates[20] == max(rates) == pytest.approx(0.4)
+    assert (np.diff(rates[:21]) > 0).all()
+    assert (np.diff(rates[20:]) < 0).all()
+    assert rates[100] == 0
+    assert 0 < rates[0] < 0.03
+    assert one_cycle(0, 10, 0.4, 0.0) == 0.4
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.inf}, {"lr": math.nan},
+                                   {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1}])
+def test_settings_out_of_range_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must"):
+        Config(**wrong)
+
+
+def test_a_run_leaves_its_folder(start, few_shapes):
+    report = Silent()
+    folder, network = start("run", report)
+    rows = folder.metrics()
+    assert rows == report.rows
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert folder.config() == Config(**SMALL)
+    classes, mean, std = folder.pixels()
+    assert tuple(classes) == few_shapes.classes
+    np.testing.assert_array_equal(mean, few_shapes.mean)
+    np.testing.assert_array_equal(std, few_shapes.std)
+    again = models.build("se_resnet8")
+    facts = folder.restore(again, "last")
+    assert facts["epoch"] == 2
+    for name, array in network.state().items():
+        np.testing.assert_array_equal(again.state()[name], array)
+    folder.restore(again, "best")
+    best = evaluate(again, few_shapes.test_images, few_shapes.test_labels, mean, std).accuracy
+    assert best == pytest.approx(max(row["accuracy"] for row in rows), abs=0.02)
+    assert report.lines[0].startswith("ok    first loss")
+
+
+def test_same_seed_same_bits_other_seed_other_bits(start):
+    states = [start(name, seed=seed)[1].state() for name, seed in (("a", 3), ("b", 3), ("c", 4))]
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+    assert not np.array_equal(states[0]["fc.weight"], states[2]["fc.weight"])
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 4, 6])
+def test_a_stopped_run_goes_on_bit_for_bit(start, stopped_after):
+    whole_folder, whole = start("whole")
+    asked = iter([False] * (stopped_after - 1) + [True])
+    with pytest.raises(Interrupted):
+        start("broken", stop=lambda: next(asked))
+    broken_folder, broken = start("broken", resume=True)
+    assert all(np.array_equal(whole.state()[name], array) for name, array in broken.state().items())
+    kept = [[{key: row[key] for key in ("epoch", "lr", "train_loss", "train_accuracy", "loss", "accuracy")}
+             for row in folder.metrics()] for folder in (whole_folder, broken_folder)]
+    assert kept[0] == kept[1]
+
+
+def test_resuming_a_finished_run_changes_nothing(start):
+    folder, network = start("run")
+    before = folder.last.read_bytes()
+    _, again = start("run", resume=True)
+    assert folder.last.read_bytes() == before
+    assert len(folder.metrics()) == 2
+    assert all(np.array_equal(network.state()[name], array) for name, array in again.state().items())
+
+
+def test_a_metrics_line_torn_by_a_crash_is_written_again(start):
+    folder, _ = start("run")
+    whole = folder.metrics()
+    folder.metrics_file.write_text(json.dumps(whole[0]) + "\n" + json.dumps(whole[1])[:20])
+    assert folder.metrics() == whole[:1]
+
+
+def test_validation_images_are_held_out(start, few_shapes):
+    report = Silent()
+    start("run", report, validation=128, epochs=1)
+    assert report.steps == 2
+    assert report.rows[0]["evaluated_on"] == "validation"
+    with pytest.raises(ValueError, match="leaves no image to train on"):
+        start("none", validation=256)
+
+
+def test_a_diverging_run_says_so_and_keeps_its_checkpoint(start):
+    folder, _ = start("run", epochs=1)
+    before = folder.last.read_bytes()
+    with pytest.raises(FloatingPointError, match="Lower --lr"):
+        start("wild", lr=1e30, warmup=0.0)
+    assert folder.last.read_bytes() == before
+
+
+def test_evaluation_counts(few_shapes):
+    network = models.build("se_resnet8")
+    result = evaluate(network, few_shapes.test_images, few_shapes.test_labels, few_shapes.mean, few_shapes.std)
+    assert result.confusion.sum() == 100
+    assert result.accuracy == pytest.approx(np.trace(result.confusion) / 100)
+    np.testing.assert_array_equal(result.confusion.sum(axis=1), np.bincount(few_shapes.test_labels, minlength=10))
+    assert network.training
+
+
+def test_flip_averages_two_views(few_shapes):
+    network, images = models.build("se_resnet8"), few_shapes.test_images[:10]
+    mirrored = np.ascontiguousarray(images[:, :, ::-1])
+    views = [predict(network, view, few_shapes.mean, few_shapes.std) for view in (images, mirrored)]
+    both = predict(network, images, few_shapes.mean, few_shapes.std, flip=True)
+    np.testing.assert_allclose(both, (views[0] + views[1]) / 2, rtol=1e-6)
+
+
+def test_checkpoints_refuse_what_is_truncated_or_foreign(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "last.safetensors"
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        checkpoint.load(path)
+    checkpoint.save(path, {"w": np.arange(6.0).reshape(2, 3).T}, {"epoch": 1})
+    arrays, facts = checkpoint.load(path)
+    np.testing.assert_array_equal(arrays["w"], np.arange(6.0).reshape(2, 3).T)     # saved right though not contiguous
+    assert facts == {"epoch": 1}
+    whole = path.read_bytes()
+    for broken in (whole[:-1], whole[:10], b"", b"not a checkpoint at all", whole + b"x"):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match="not a whole safetensors file"):
+            checkpoint.load(path)
+    save_file({"w": np.ones(2)}, path)
+    with pytest.raises(ValueError, match="not written by npse"):
+        checkpoint.load(path)
+
+
+def test_a_run_folder_of_another_model_is_refused(start):
+    folder, _ = start("run", epochs=1)
+    settings = json.loads(folder.config_file.read_text()) | {"model": "resnet8"}
+    folder.config_file.write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=r"last\.safetensors does not belong to the model in its config\.json"):
+        start("run", resume=True, model="resnet8")
+
+
+def test_a_write_that_breaks_off_keeps_the_old_file(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))   # a real error in the middle, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_atomically(path, b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sanity_lines_tell_sick_from_healthy():
+    assert sanity.first_loss(2.4, 10).startswith("ok")
+    assert "normalised" in sanity.first_loss(9.0, 10)
+    sick = sanity.Probe()
+    sick("relu", (), np.zeros((2, 3, 3, 4), np.float32))
+    sick("excite", (), np.full((2, 4), 0.5, np.float32))
+    assert [line.split(":")[0] for line in sick.findings() if line.startswith("LOOK")] == [
+        "LOOK  dead ReLU channels", "LOOK  gates at exactly 1/2"]
+    stuck = sanity.Probe()
+    stuck("excite", (), np.full((2, 4), 0.999, np.float32))
+    assert any("flat" in line for line in stuck.findings())
+    well = sanity.Probe()
+    well("batch_norm_relu", (), (np.ones((2, 3, 3, 4)), None, None))
+    well("excite", (), np.linspace(0.3, 0.7, 8).reshape(2, 4))
+    assert all(line.startswith("ok") for line in well.findings())
+    w = {"w": np.ones((2, 2))}
+    assert sanity.update_ratio(w, {"w": 1.001 * w["w"]}).startswith("ok")
+    assert "--lr" in sanity.update_ratio(w, {"w": 3 * w["w"]})
