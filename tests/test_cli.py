@@ -168,6 +168,13 @@ def test_a_folder_in_use_is_not_overwritten(run, npse, tmp_path):
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 
+def test_weights_alone_cannot_be_resumed_from(run, npse, tmp_path):
+    shutil.copy(tmp_path / "run" / "best.safetensors", tmp_path / "run" / "last.safetensors")
+    code, _, err = npse("train", "--resume", "--out", "run")
+    assert code == 2
+    assert "not the velocity of" in err
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_write_permission(npse, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)

@@ -13,7 +13,7 @@ from npse import backend, reference
 
 ROOT = Path(npse.__file__).parent
 
-# What each package or module under npse may import from npse; one that is not listed may import all but the command line.
+# What each package or module under npse may import from npse; one that is not listed, all but the command line.
 # `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
 HELPERS = {"files", "environment", "backend"}
 ARROWS = {

@@ -14,8 +14,8 @@ from npse.reference.augment import expect_crops, expect_images
 @replaces(book.normalise)
 def normalise(images, mean, std):
     expect_images("normalise", images, mean, std)
-    corner = np.zeros(len(images), np.int64)
-    return _windows(images, corner, corner, corner, mean, std, 0)
+    zeros = np.zeros(len(images), np.int64)
+    return _windows(images, zeros, zeros, zeros, mean, std, padding=0)
 
 
 @replaces(book.augment)

@@ -87,13 +87,13 @@ class _Announcement(event.Listener):
     def __init__(self):
         self._first = threading.Lock()                            # taken once, never released
 
-    def on_start(self, event):
-        ours = event.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
+    def on_start(self, compilation):
+        ours = compilation.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
         if ours and self._first.acquire(blocking=False):
             kept = "once" if cache_folder() else "each time, as no cache folder is writable (NPSE_CACHE_DIR names one)"
             print(f"npse: compiling kernels for this machine, {kept}: about 10 s", file=sys.stderr, flush=True)
 
-    def on_end(self, event):
+    def on_end(self, compilation):
         pass
 
 

@@ -10,6 +10,7 @@ The three passes of the second rung are one matrix product each, and `_fold` is 
 """
 
 from functools import partial
+from math import prod
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def conv2d(x, w, stride=1, padding=0):
         np.matmul(patches, filters, out=y_rows[first:last].reshape(-1, Cout))
 
     with blas_on_one_thread():
-        share(task, N * Ho, _rows_at_a_time(Wo, w))
+        share(task, N * Ho, _rows_at_a_time(Wo, w.shape, w.dtype))
     return y
 
 
@@ -96,7 +97,7 @@ def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
     kh, kw = w.shape[:2]
     filters = w.reshape(-1, Cout).T
     dy_rows, dx_rows = dy.reshape(N * Ho, Wo, Cout), dx.reshape(N * H, W * Cin)
-    step = _rows_at_a_time(Wo, w)
+    step = _rows_at_a_time(Wo, w.shape, w.dtype)
 
     def task(first, last):                                        # images, since windows of one image overlap
         for row in range(first * Ho, last * Ho, step):
@@ -138,7 +139,7 @@ def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
     w_shape = _expect_dw("conv2d_backward_w", dy, x, w_shape, stride, padding)
     N, Ho, Wo, Cout = dy.shape
     dy_rows = dy.reshape(N * Ho, Wo, Cout)
-    step = _rows_at_a_time(Wo, np.empty(w_shape, x.dtype))
+    step = _rows_at_a_time(Wo, w_shape, x.dtype)
     part = -(-N * Ho // PARTS)                                    # rows of a part
     parts = np.zeros((-(-N * Ho // part), *w_shape), x.dtype)
 
@@ -203,8 +204,8 @@ def _fold(dpatches, dx, H, W, stride, padding, Ho, first, last):
                             target[np.uint64(start + q)] += dpatch[q]
 
 
-def _rows_at_a_time(Wo, w):
-    return max(1, PATCHES // (Wo * w[..., 0].size * w.itemsize))
+def _rows_at_a_time(Wo, w_shape, dtype):
+    return max(1, PATCHES // (Wo * prod(w_shape[:3]) * dtype.itemsize))
 
 
 def _output_shape(op, x, w, stride, padding):

@@ -52,7 +52,7 @@ def share(task, count, block=None):
             task(first, min(first + block, count))
 
     helpers = min(_count, -(-count // block)) - 1
-    if not helpers:
+    if helpers < 1:
         return work()
     with _turn:
         # each in a copy of the caller's context, so that np.errstate holds there too

@@ -59,13 +59,13 @@ class Recording:
 def deviation(ours, theirs, backdrop=0.0):
     """Largest difference of two arrays, relative to the largest number in ``theirs``; infinite if shapes differ.
 
-    ``backdrop`` is the size of the numbers that ``theirs`` was computed from: below 1 % of it an array counts as
-    small by cancellation, and is measured against that 1 %.
+    ``backdrop`` is the size of the numbers that ``theirs`` was computed from: an array below a tenth of it counts as
+    small by cancellation, and is measured against that tenth.
     """
     if np.shape(ours) != np.shape(theirs):
         return np.inf
     ours, theirs = (np.asarray(a, np.float64) for a in (ours, theirs))
-    scale = max(_largest(theirs), 0.01 * backdrop, np.finfo(float).tiny)
+    scale = max(_largest(theirs), 0.1 * backdrop, np.finfo(float).tiny)
     with np.errstate(invalid="ignore"):
         worst = np.abs(ours - theirs).max() / scale
     return np.inf if np.isnan(worst) else float(worst)

@@ -21,6 +21,7 @@ def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     """
     if not w.shape == dw.shape == v.shape:
         raise ValueError(f"sgd: w, dw and v need one shape, but have {w.shape}, {dw.shape} and {v.shape}")
+    lr, momentum, weight_decay = float(lr), float(momentum), float(weight_decay)   # NumPy scalars would widen float32
     g = dw + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v

@@ -144,7 +144,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
         folder.append_metrics(row)
         if held.accuracy > progress.best_accuracy:
             progress.best_accuracy = held.accuracy
-            folder.save_best(network, row)
+            folder.save_best(network, {"epoch": row["epoch"], "accuracy": held.accuracy})
         progress.next_epoch()
         folder.save_last(network, optimiser, vars(progress))
         saved = time.monotonic()

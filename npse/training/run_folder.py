@@ -68,7 +68,11 @@ class RunFolder:
         """Put the newest state into the network and the optimiser; return the progress it was saved with."""
         arrays, progress = checkpoint.load(self.last)
         self._load(network, arrays, self.last)
-        optimiser.velocity = {name: arrays[VELOCITY + name] for name in network.named_parameters()}
+        missing = [name for name in optimiser.velocity if VELOCITY + name not in arrays]
+        if missing:
+            raise ValueError(f"{self.last} holds weights but not the velocity of {missing[0]}: it is not the state that "
+                             "a run is resumed from; restore that file or start a new run")
+        optimiser.velocity = {name: arrays[VELOCITY + name] for name in optimiser.velocity}
         return progress
 
     def save_best(self, network, facts):
