@@ -12,6 +12,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import inspect
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu"}
 
@@ -70,7 +71,10 @@ def using(ops):
 
 
 def watching(watcher):
-    """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition."""
+    """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition.
+
+    ``arguments`` are all of them in the order of the signature, however the caller gave them.
+    """
     return using(_Watched(active(), watcher))
 
 
@@ -86,6 +90,8 @@ class _Watched:
         @functools.wraps(op)
         def reporting(*arguments, **options):
             result = op(*arguments, **options)
-            self._watcher(name, arguments, result)
+            given = inspect.signature(op).bind(*arguments, **options)
+            given.apply_defaults()
+            self._watcher(name, given.args, result)
             return result
         return reporting if callable(op) else op

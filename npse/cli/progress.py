@@ -86,7 +86,8 @@ class Bar:
     def epoch_done(self, row):
         """Hear of an epoch and its evaluation."""
         self.say(epoch_line(row, self.epochs))
-        self.bar.update(self.task, completed=0)
+        if row["epoch"] < self.epochs:
+            self.bar.update(self.task, completed=0)
 
 
 def epoch_line(row, epochs):
