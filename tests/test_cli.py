@@ -17,7 +17,6 @@ from npse.training import SGD, Config, Job, RunFolder, checkpoint
 from npse.training import run as train
 from npse.training.loop import Split
 
-
 SETTINGS = {"epochs": 1, "batch_size": 64}
 
 
@@ -130,6 +129,8 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
     (("train", "--reduction", 999), "reduction 999 is larger than the 16 channels"),
     (("train", "--placement", "before"), "unknown placement 'before'"),
     (("train", "--epochs", 0), "--epochs must be at least 1"),
+    (("train", "--threads", 0), "number of threads must be an integer of at least 1"),
+    (("train", "--threads", 2, "--edition", "reference"), "--threads is for the cpu edition"),
     (("train", "--lr", "nan"), "--lr must be a positive number"),
     (("train", "--validation", 5000), "leaves no image to train on"),
     (("train", "--resume"), "--resume needs --out"),

@@ -48,6 +48,15 @@ def test_shapes_through_the_network(edition, size):
     assert {array.dtype for array in gradients.values()} == {np.dtype(np.float32)}
 
 
+def test_the_gradient_of_the_images_can_be_left_out():
+    x = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
+    (_, whole), (_, lean) = models.resnet8()(x), models.resnet8(input_gradient=False)(x)
+    (dx, gradients), (none, fewer) = (backward(np.ones((2, 10), np.float32)) for backward in (whole, lean))
+    assert dx.shape == x.shape
+    assert none is None
+    assert all(np.array_equal(gradients[name], fewer[name]) for name in gradients)
+
+
 def test_one_seed_one_network():
     a, b, c = (models.se_resnet8(seed=seed).state() for seed in (1, 1, 2))
     assert all(np.array_equal(a[name], b[name]) for name in a)

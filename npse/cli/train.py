@@ -31,6 +31,8 @@ def train(
     validation: Annotated[int, Option(help="hold out this many training images, evaluate on them")] = 0,
     flip: Annotated[bool, Option("--flip", help="also state the final accuracy averaged over mirror images")] = False,
     edition: Annotated[str, Option(help="auto, reference (the book, slow) or cpu")] = "auto",
+    threads: Annotated[int | None, Option(help="of the cpu edition; results do not depend on it",
+                                          show_default="all cores")] = None,
     seed: Annotated[int, Option(help="of weights, order and augmentation")] = 0,
     out: Annotated[Path | None, Option(help="folder of the run", show_default="runs/MODEL-DATA-N")] = None,
     resume: Annotated[bool, Option("--resume", help="go on with the run in --out, with its settings")] = False,
@@ -39,43 +41,63 @@ def train(
 
     Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped.
     """
-    from npse.environment import record
+    not_settings = ("out", "resume", "flip", "threads")
+    given = {name: value for name, value in context.params.items()
+             if name not in not_settings and context.get_parameter_source(name).name == "COMMANDLINE"}
+    config, folder = _resumed(out, given) if resume else _new(out, DEFAULTS.get(data, {}) | given)
+    edition = _take_edition(config.edition, threads)
+    _run(config, folder, edition, resume=resume, flip=flip)
+
+
+def _new(out, settings):
     from npse.training import Config, RunFolder
 
-    given = {name: value for name, value in context.params.items()
-             if context.get_parameter_source(name).name == "COMMANDLINE"}
-    run_options = {name: given.pop(name) for name in ("out", "resume", "flip") if name in given}
-    if resume:
-        if out is None:
-            raise ValueError("--resume needs --out: the folder of the run to go on with")
-        folder = RunFolder(out)
-        config = folder.config()
-        changed = [name for name, value in given.items() if getattr(config, name) != value]
-        if changed:
-            raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "
-                             + ", ".join(f"{name} is {getattr(config, name)}" for name in changed)
-                             + "; leave the options out, or start a new run")
-    else:
-        config = Config(**DEFAULTS.get(data, {}) | given)
-        folder = RunFolder(out or _next_folder(config))
-    _run(config, folder, record, resume=resume, flip="flip" in run_options)
+    config = Config(**settings)
+    return config, RunFolder(out or _next_folder(config))
 
 
-def _run(config, folder, record, *, resume, flip):
-    """Check everything that can be checked, then make the folder and train."""
+def _resumed(out, given):
+    from npse.training import RunFolder
+
+    if out is None:
+        raise ValueError("--resume needs --out: the folder of the run to go on with")
+    folder = RunFolder(out)
+    config = folder.config()
+    changed = [name for name, value in given.items() if getattr(config, name) != value]
+    if changed:
+        raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "
+                         + ", ".join(f"{name} is {getattr(config, name)}" for name in changed)
+                         + "; leave the options out, or start a new run")
+    return config, folder
+
+
+def _take_edition(wanted, threads):
+    """Make the edition active and return a line about it."""
     from npse import backend
+
+    name, reason = backend.choose(wanted)
+    ops = backend.use(name)
+    if name != "cpu":
+        if threads is not None:
+            raise ValueError(f"--threads is for the cpu edition, but this run takes {name}; leave it out")
+        return f"edition {name} ({reason})"
+    if threads is not None:
+        ops.set_threads(threads)
+    return f"edition {name} ({reason}), {ops.get_threads()} threads"
+
+
+def _run(config, folder, edition, *, resume, flip):
+    """Check everything that can be checked, then make the folder and train."""
     from npse.analysis import report
+    from npse.environment import record
     from npse.training import Interrupted, evaluate, prepare, run
 
-    name, reason = backend.choose(config.edition)
-    backend.use(name)
     job = prepare(config)
     network, dataset = job.network, job.dataset
     if not resume:
-        folder.create(config, dataset, record())
+        folder.create(config, dataset, record() | {"ran_on": edition})
     progress = reporter()
-    progress.say(f"{config.model} on {config.data}, edition {name} ({reason}), "
-                 f"{'going on in' if resume else 'into'} {folder.path}")
+    progress.say(f"{config.model} on {config.data}, {edition}, {'going on in' if resume else 'into'} {folder.path}")
     stop = _stop_on_ctrl_c(progress)
     try:
         with progress:

@@ -18,12 +18,15 @@ def expect_sizes(layer, **sizes):
 
 
 class Conv2d(Layer):
-    """Convolution without bias: (N, H, W, cin) -> (N, Ho, Wo, cout). Padding keeps the map's size at stride 1."""
+    """Convolution without bias: (N, H, W, cin) -> (N, Ho, Wo, cout). Padding keeps the map's size at stride 1.
 
-    def __init__(self, cin, cout, kernel, stride=1, *, rng):
+    With ``input_gradient=False``, for the first layer of a network in training, backward returns None as dx.
+    """
+
+    def __init__(self, cin, cout, kernel, stride=1, input_gradient=True, *, rng):
         expect_sizes("Conv2d", cin=cin, cout=cout, kernel=kernel, stride=stride)
         super().__init__({"weight": he_normal(rng, (kernel, kernel, cin, cout), fan_in=kernel * kernel * cin)})
-        self.stride, self.padding = stride, kernel // 2
+        self.stride, self.padding, self.input_gradient = stride, kernel // 2, input_gradient
 
     def __call__(self, x):
         ops, w = active(), self.parameters["weight"]
@@ -31,7 +34,7 @@ class Conv2d(Layer):
 
         def backward(dy):
             dw = ops.conv2d_backward_w(dy, x, w.shape, self.stride, self.padding)
-            dx = ops.conv2d_backward_x(dy, w, x.shape, self.stride, self.padding)
+            dx = ops.conv2d_backward_x(dy, w, x.shape, self.stride, self.padding) if self.input_gradient else None
             return dx, {"weight": dw}
         return y, backward
 

@@ -23,7 +23,7 @@ SHORTCUTS = ("projection", "identity")
 
 
 def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden=4, placement="standard",
-           shortcut="projection", widths=(16, 32, 64), channels=3, seed=0):
+           shortcut="projection", widths=(16, 32, 64), channels=3, input_gradient=True, seed=0):
     """Build a residual network, with squeeze-and-excitation in every block or in none.
 
     Parameters
@@ -37,6 +37,7 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
         block changes the shape of its input
     widths : channels of the three stages
     channels : int, of the images
+    input_gradient : bool, whether backward returns the gradient of the images; training has no use for it
     seed : int, of the initial weights (He normal)
 
     Returns
@@ -59,7 +60,8 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
         excitation = SqueezeExcite(gated, reduction, min_hidden, bias, rng=rng) if se else None
         return BasicBlock(cin, cout, stride, way, excitation, placement, rng=rng)
 
-    parts = {"conv1": Conv2d(channels, widths[0], 3, rng=rng), "bn1": BatchNormReLU(widths[0])}
+    parts = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
+             "bn1": BatchNormReLU(widths[0])}
     cin = widths[0]
     for stage, cout in enumerate(widths, start=1):
         blocks = {}

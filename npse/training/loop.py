@@ -78,7 +78,7 @@ class Job:
 def prepare(config):
     """Load the data and build the network of a run; raises whatever is wrong with its settings, and writes nothing."""
     dataset = data.load(config.data)
-    network = models.build(config.model, classes=len(dataset.classes), **config.model_options())
+    network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
     return Job(config, dataset, Split.of(dataset, config.validation), network,
                SGD(network, config.momentum, config.weight_decay))
 

@@ -70,8 +70,8 @@ class RunFolder:
         self._load(network, arrays, self.last)
         missing = [name for name in optimiser.velocity if VELOCITY + name not in arrays]
         if missing:
-            raise ValueError(f"{self.last} holds weights but not the velocity of {missing[0]}: it is not the state that "
-                             "a run is resumed from; restore that file or start a new run")
+            raise ValueError(f"{self.last} holds weights but not the velocity of {missing[0]}: it is not the state "
+                             "that a run is resumed from; restore that file or start a new run")
         optimiser.velocity = {name: arrays[VELOCITY + name] for name in optimiser.velocity}
         return progress
 
