@@ -1,0 +1,118 @@
+"""The convolution of each stage by every rung there is: Python loops, the book, and the rungs of the cpu edition."""
+
+import numpy as np
+
+from npse import backend, reference
+from npse.bench import flops
+from npse.bench.gauges import figures, times
+from npse.bench.process import ask
+from npse.reference.conv import output_size
+
+PASSES = ("conv2d", "conv2d_backward_x", "conv2d_backward_w")
+SAMPLE = 4                       # rows and columns of the output that Python's loops are timed on
+
+
+def climb(op_rows, threads, seconds, python_loops=True):
+    """Time the ladder in fresh processes on the convolutions found in rows of `npse.bench.ops.measure`."""
+    convolutions = by_stage(op_rows)
+    rows = ask("ladder.measure", threads=threads, seconds=seconds, convolutions=convolutions)
+    if python_loops and "cpu" in backend.available():
+        rows = ask("ladder.measure_python", threads=1, convolutions=convolutions,
+                   environment={"NUMBA_DISABLE_JIT": "1"}) + rows
+    return rows
+
+
+def by_stage(op_rows):
+    """For each map size, the convolution of stride 1 called most often: [x shape, w shape, stride, padding]."""
+    found = {}
+    for row in sorted(op_rows, key=lambda row: row["count"]):
+        if row["op"] == "conv2d" and row["arguments"][2] == 1:
+            found[tuple(row["arguments"][0][1:3])] = row["arguments"]
+    return [found[size] for size in sorted(found, reverse=True)]
+
+
+def rungs():
+    """Return {name: (forward, dx, dw)}: the book, then what the cpu edition lists in ``conv.LADDER``, naive first.
+
+    A rung that lacks a pass has None there; one that cannot take a shape raises ValueError.
+    """
+    book = {"NumPy, the book": tuple(getattr(reference, op) for op in PASSES)}
+    return book | (_cpu_rungs() if "cpu" in backend.available() else {})
+
+
+def _cpu_rungs():
+    """The ladder of the cpu edition, or, where it keeps no list, all that is named like the three passes."""
+    from npse.cpu import conv
+
+    endings = [name.removeprefix("conv2d") for name in vars(conv) if name.startswith("conv2d")]
+    named = {ending.strip("_") or "chosen": tuple(getattr(conv, op + ending, None) for op in PASSES)
+             for ending in endings}
+    return getattr(conv, "LADDER", None) or {name: rung for name, rung in named.items() if all(rung)}
+
+
+def measure(convolutions, threads, seconds):
+    """Time every rung on every convolution and pass.
+
+    Returns
+    -------
+    list of dict
+        ``pass``, ``x``, ``w`` (shapes), ``stride``, ``rung``, ``ms``, ``ms_min``, ``gflops`` and ``error``, the largest
+        difference from the book relative to its largest number. A rung that refuses a shape is left out.
+    """
+    if "cpu" in backend.available():
+        backend.edition("cpu").set_threads(threads)
+    rows = []
+    for k, convolution in enumerate(convolutions):
+        for op, arguments in _calls(*convolution, rng=np.random.default_rng(k)).items():
+            expected = getattr(reference, op)(*arguments)
+            for name, functions in rungs().items():
+                function = functions[PASSES.index(op)]
+                if function is None:
+                    continue
+                try:
+                    error = np.abs(function(*arguments) - expected).max() / np.abs(expected).max()
+                except (ValueError, NotImplementedError):
+                    continue
+                taken = times(lambda f=function, a=arguments: f(*a), seconds, warm=0)
+                rows.append(_row(op, convolution, name, figures(taken)) | {"error": float(error)})
+    return rows
+
+
+def measure_python(convolutions, threads):
+    """The cpu edition's first rung where NUMBA_DISABLE_JIT makes it plain Python: a few pixels, times the rest."""
+    backend.edition("cpu").set_threads(threads)
+    first = next(iter(_cpu_rungs().values()))
+    rows = []
+    for convolution in convolutions:
+        (_, _, _, cin), w_shape, stride, _ = convolution
+        shape = [1, *(stride * (SAMPLE - 1) + size for size in w_shape[:2]), cin]       # no padding: every tap counts
+        sample = _calls(shape, w_shape, stride, 0, rng=np.random.default_rng(0))
+        for function, (op, arguments) in zip(first, sample.items(), strict=True):
+            taken = min(times(lambda f=function, a=arguments: f(*a), 0, warm=0))
+            ms = 1e3 * taken * _flops(convolution) / _flops([shape, w_shape, stride, 0])
+            rows.append(_row(op, convolution, "Python loops", {"ms": ms, "ms_min": ms, "timed": 3})
+                        | {"error": None, "extrapolated": True})
+    return rows
+
+
+def _calls(x_shape, w_shape, stride, padding, rng):
+    """Arguments of the three passes, by op."""
+    x, w, dy = (rng.standard_normal(shape, np.float32)
+                for shape in (x_shape, w_shape, _output_shape(x_shape, w_shape, stride, padding)))
+    return {"conv2d": (x, w, stride, padding),
+            "conv2d_backward_x": (dy, w, tuple(x_shape), stride, padding),
+            "conv2d_backward_w": (dy, x, tuple(w_shape), stride, padding)}
+
+
+def _output_shape(x_shape, w_shape, stride, padding):
+    return x_shape[0], *output_size("conv2d", x_shape, w_shape, stride, padding), w_shape[3]
+
+
+def _flops(convolution):
+    return flops.convolution(_output_shape(*convolution), convolution[1])
+
+
+def _row(op, convolution, rung, found):
+    x, w, stride, _ = convolution
+    return {"pass": op, "x": x, "w": w, "stride": stride, "rung": rung, **found,
+            "gflops": 1e-6 * _flops(convolution) / found["ms"]}

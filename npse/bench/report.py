@@ -1,0 +1,128 @@
+"""Tables of what was measured, as text that any printer can lay out; nothing is measured here."""
+
+import inspect
+from dataclasses import dataclass, field
+
+from npse import reference
+from npse.bench.compare import OURS
+from npse.bench.ladder import PASSES
+
+BUSY = 0.5                       # load average above which numbers are doubtful
+SHOWN = 0.95                     # share of the step that the table of ops shows call by call
+
+
+@dataclass
+class Table:
+    """A title, column names (``<`` before those that are flushed left), rows of text, and notes to stand under them."""
+
+    title: str
+    columns: tuple
+    rows: list
+    notes: list = field(default_factory=list)
+
+
+def machine(rates):
+    """Rates of the machine."""
+    rows = [(row["core_type"] or "its own choice", f"{row['sgemm_gflops']:.0f}", f"{row['copy_cache_gbs']:.0f}",
+             f"{row['copy_memory_gbs']:.0f}", row["blas"]) for row in rates["tried"]]
+    notes = [f"Per cent below refer to the best of each; the last cache holds {rates['cache_bytes'] >> 20} MiB."]
+    if (rates["load"] or 0) > BUSY:
+        notes.append(f"LOOK: others were at work in the last minute (load {rates['load']:.1f}); "
+                     "if they still are, no number here counts.")
+    return Table(f"This machine, {rates['threads']} threads",
+                 ("<OpenBLAS kernels", "sgemm GFLOP/s", "copy GB/s, cache", "copy GB/s, memory", "<BLAS"), rows, notes)
+
+
+def step(result, model, batch_size, threads):
+    """Whole step and evaluation."""
+    rows = [(name, f"{found['ms']:.2f}", f"{found['ms_min']:.2f}", f"{1e3 * batch_size / found['ms']:.0f}")
+            for name, found in (("training step", result["train"]), ("evaluation", result["eval"]),
+                                ("making the batch", result["batch"]))]
+    share = result["batch"]["ms"] / result["train"]["ms"]
+    return Table(f"{model}, batch {batch_size}, {threads} threads, {result['mode']}",
+                 ("<", "ms median", "ms min", "images/s"), rows,
+                 [f"Making a batch (crop, flip, normalise) is {share:.1%} of a step; peak memory while training "
+                  f"{_megabytes(result['peak_mb'])}."])
+
+
+def ops(rows, train_ms):
+    """Op calls by share of the step, those of little share in one row."""
+    total = sum(row["ms_step"] for row in rows)
+    shown, so_far = [], 0.0
+    for row in rows:
+        if so_far > SHOWN * total:
+            break
+        so_far += row["ms_step"]
+        shown.append((row["op"], call(row["op"], row["arguments"]), str(row["count"]), f"{row['ms']:.3f}",
+                      f"{row['ms_min']:.3f}", f"{row['ms_step'] / total:.1%}",
+                      "-" if row["gflops"] is None else f"{row['gflops']:.1f}", f"{row['gbs']:.1f}",
+                      f"{row['percent']:.0f} % {row['bound']}"))
+    if rest := rows[len(shown):]:
+        shown.append((f"{len(rest)} other calls", "", str(sum(row["count"] for row in rest)), "", "",
+                      f"{1 - so_far / total:.1%}", "", "", ""))
+    return Table("The ops of one training step, each timed alone",
+                 ("<op", "<arguments", "calls", "ms", "ms min", "share", "GFLOP/s", "GB/s", "limit"), shown,
+                 [f"Sum of all ops {total:.1f} ms; the whole step {train_ms:.1f} ms. Timed alone, an op finds its "
+                  "arguments in the caches; in a step it may not.",
+                  "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever binds. "
+                  "Arithmetic is that of the formula, so an algorithm that needs less of it may pass 100 %."])
+
+
+def call(op, arguments):
+    """The shapes of a call, each once, and its integers: ``128x32x32x16 3x3x16x16 s1 p1``."""
+    names = list(inspect.signature(getattr(reference, op)).parameters)
+    shown = {}
+    for name, value in zip(names, arguments, strict=False):
+        if isinstance(value, int) or (value and value not in shown.values()):
+            shown[name] = value
+    return " ".join(_shape(value) if isinstance(value, list) else f"{name[0]}{value}" for name, value in shown.items())
+
+
+def ladder(rows, rates):
+    """Convolution by stage and rung, the three passes side by side."""
+    found = {}
+    for row in rows:
+        found.setdefault((_shape(row["x"]), _shape(row["w"]), row["rung"]), {})[row["pass"]] = row
+    stages = list(dict.fromkeys(key[:2] for key in found))
+    shown = []
+    for key in sorted(found, key=lambda key: stages.index(key[:2])):
+        by_pass = [found[key].get(op) for op in PASSES]
+        errors = [row["error"] for row in by_pass if row and row["error"] is not None]
+        shown.append((*key, *(cell for row in by_pass for cell in _rung(row, rates["sgemm_gflops"])),
+                      f"{max(errors):.0e}" if errors else "-"))
+    notes = ["Per cent: of sgemm. Difference: the largest from the book, relative to the book's largest number."]
+    if any(row.get("extrapolated") for row in rows):
+        notes.append("Python loops: one thread, a few pixels timed and multiplied up.")
+    return Table("The convolution, rung by rung",
+                 ("<x", "<w", "<rung", "forward ms", "GFLOP/s", "dx ms", "GFLOP/s", "dw ms", "GFLOP/s", "difference"),
+                 shown, notes)
+
+
+def _rung(row, sgemm):
+    if row is None:
+        return "-", "-"
+    return (f"~{row['ms']:.0f}" if row.get("extrapolated") else f"{row['ms']:.2f}",
+            f"{row['gflops']:.3g} ({100 * row['gflops'] / sgemm:.0f} %)")
+
+
+def versus(found, failures, batch_size, rounds):
+    """npse and PyTorch's modes, and the ratios."""
+    ours = found["modes"][OURS]
+    rows = [(mode, f"{row['train_ms']:.1f}", f"{1e3 * batch_size / row['train_ms']:.0f}",
+             f"{row['train_ms'] / ours['train_ms']:.2f}", f"{row['eval_ms']:.1f}",
+             f"{1e3 * batch_size / row['eval_ms']:.0f}", f"{row['eval_ms'] / ours['eval_ms']:.2f}",
+             _megabytes(row["peak_mb"])) for mode, row in found["modes"].items()]
+    notes = [f"{title}: npse is {found[f'{kind}_ratio_best_torch']:.2f} times as fast as {found[f'{kind}_best_torch']} "
+             f"({min(found[f'{kind}_ratios']):.2f} .. {max(found[f'{kind}_ratios']):.2f} over {rounds} rounds)."
+             for title, kind in (("Training", "train"), ("Evaluation", "eval"))]
+    return Table("npse and PyTorch: medians over fresh, interleaved processes",
+                 ("<", "train ms", "images/s", "to npse", "eval ms", "images/s", "to npse", "peak memory"), rows,
+                 notes + [f"{mode} failed and is left out: {reason}" for mode, reason in failures.items()])
+
+
+def _shape(sizes):
+    return "x".join(map(str, sizes))
+
+
+def _megabytes(value):
+    return "unknown" if value is None else f"{value:.0f} MB"

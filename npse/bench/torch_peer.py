@@ -1,0 +1,106 @@
+"""The peer: the same SE-ResNet and the same step as a user of PyTorch would write them. Imported by workers only."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from npse import models
+from npse.bench.gauges import figures, peak_memory, times
+from npse.bench.workload import CLASSES, DECAY, MOMENTUM, RATE, SMOOTHING, batch
+
+WARM = 3
+
+
+class SqueezeExcite(nn.Module):
+    def __init__(self, channels, hidden):
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden, bias=False)
+        self.fc2 = nn.Linear(hidden, channels, bias=False)
+
+    def forward(self, u):
+        s = torch.sigmoid(self.fc2(F.relu(self.fc1(u.mean((2, 3))))))
+        return u * s[:, :, None, None]
+
+
+class Block(nn.Module):
+    def __init__(self, cin, cout, stride, hidden):
+        super().__init__()
+        self.conv1 = nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(cout)
+        self.conv2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(cout)
+        self.se = SqueezeExcite(cout, hidden) if hidden else nn.Identity()
+        self.downsample = (nn.Identity() if cin == cout and stride == 1 else
+                           nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout)))
+
+    def forward(self, x):
+        f = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        f = self.se(self.bn2(self.conv2(f)))
+        return F.relu(f + self.downsample(x), inplace=True)
+
+
+class ResNet(nn.Module):
+    """A network of npse, `models.resnet` in its default form, from the shapes of its arrays by name; same weights."""
+
+    def __init__(self, state):
+        super().__init__()
+        filters = {name.removesuffix(".conv1.weight"): w.shape for name, w in state.items()
+                   if name.startswith("layer") and name.endswith(".conv1.weight")}
+        self.conv1 = nn.Conv2d(*state["conv1.weight"].shape[2:], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(state["conv1.weight"].shape[3])
+        for stage in sorted({name.split(".")[0] for name in filters}):
+            blocks = [Block(cin, cout, 1 if stage == "layer1" or not name.endswith(".0") else 2,
+                            len(state.get(f"{name}.se.fc1.weight", ())))
+                      for name, (_, _, cin, cout) in filters.items() if name.startswith(stage)]
+            self.add_module(stage, nn.Sequential(*blocks))
+        self.fc = nn.Linear(*reversed(state["fc.weight"].shape))
+        arrays = {name: torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+                  for name, array in state.items()}
+        counters = {name: tensor for name, tensor in self.state_dict().items() if name.endswith("batches_tracked")}
+        self.load_state_dict(arrays | counters)                   # raises if any name or shape differs
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+class Peer:
+    """The work of `workload.prepare`: ``train()`` returns the loss of a step, ``evaluate()`` the logits of a batch."""
+
+    def __init__(self, model, batch_size, channels_last, compiled):
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        x, labels = batch(batch_size)
+        self.x = torch.tensor(x).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        self.labels = torch.tensor(labels)
+        self.network = ResNet(models.build(model, classes=CLASSES).state()).to(memory_format=layout)
+        self.run = torch.compile(self.network) if compiled else self.network
+        decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
+        # fused: the quickest of PyTorch's three ways to update
+        self.optimiser = torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": others}], RATE,
+                                         MOMENTUM, nesterov=True, fused=True)
+
+    def train(self):
+        self.network.train()
+        self.optimiser.zero_grad()
+        logits = self.run(self.x)
+        loss = F.cross_entropy(logits, self.labels, label_smoothing=SMOOTHING)
+        loss.backward()
+        self.optimiser.step()
+        int((logits.argmax(1) == self.labels).sum())              # npse's step counts them too
+        return loss.item()
+
+    def evaluate(self):
+        self.network.eval()
+        with torch.inference_mode():
+            return self.run(self.x)
+
+
+def measure(model, batch_size, threads, seconds, channels_last, compiled):
+    """Time training step and evaluation of one mode; the peak of memory is that of training."""
+    torch.set_num_threads(threads)
+    peer = Peer(model, batch_size, channels_last, compiled)
+    train = times(peer.train, seconds, warm=WARM)
+    peak = peak_memory()
+    return {"train": figures(train), "peak_mb": peak, "eval": figures(times(peer.evaluate, seconds, warm=WARM)),
+            "torch": torch.__version__, "threads": torch.get_num_threads()}

@@ -1,0 +1,72 @@
+"""`npse warmup`: afterwards nothing is left to compile, and it says what it did."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba")
+
+from npse import cpu
+from npse.bench import warmup as warming
+from npse.cli.warmup import warmup
+
+WARM = "from npse.cli.warmup import warmup; warmup()"
+RUN = """
+from npse.bench.workload import prepare
+work = prepare("se_resnet20", 32, "cpu", 2)
+work.make_batch(), work.train(), work.evaluate()"""
+
+
+def python(code, **environment):
+    return subprocess.run([sys.executable, "-c", code], env=os.environ | environment, text=True, capture_output=True,
+                          check=True)
+
+
+def test_a_run_after_it_compiles_nothing():
+    python(WARM)
+    assert python(RUN).stderr == ""                               # the edition announces a compilation
+
+
+@pytest.mark.slow
+def test_from_an_empty_folder(tmp_path):
+    cold = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
+    warm = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
+    kept = len(list(tmp_path.rglob("*.nbc")))
+    assert cold.stdout.startswith(f"compiled {kept} kernels in ")
+    assert warm.stdout.startswith("all kernels were there")
+    assert python(RUN, NPSE_CACHE_DIR=str(tmp_path)).stderr == ""
+
+
+def test_what_is_compiled_is_counted(tmp_path):
+    code = """
+import numpy as np, numba
+from numba.core import event
+from npse import cpu
+from npse.bench.warmup import _Compilations
+found = _Compilations(print)
+with event.install_listener("numba:compile", found):
+    numba.njit(lambda x: x + 1)(1)
+    cpu.relu(np.ones(3, np.float32)), cpu.relu(np.ones(3))
+print(found.count)"""
+    assert python(code, NPSE_CACHE_DIR=str(tmp_path)).stdout.splitlines() == [
+        "compiling kernel 1, once per machine: _relu", "compiling kernel 2, once per machine: _relu", "2"]
+
+
+@pytest.mark.parametrize(("count", "folder", "line"), [
+    (0, Path("kept"), "all kernels were there, in kept"),
+    (7, Path("kept"), "compiled 7 kernels in 0.0 s, kept in kept"),
+    (7, None, "compiled 7 kernels in 0.0 s for nothing: no folder can be written"),
+])
+def test_what_it_says(monkeypatch, capsys, count, folder, line):
+    monkeypatch.setattr(warming, "warm_up", lambda *arguments: count)
+    monkeypatch.setattr(cpu, "cache_folder", lambda: folder)
+    warmup()
+    assert capsys.readouterr().out.startswith(line)
+
+
+def test_an_unknown_model_is_told():
+    with pytest.raises(ValueError, match="unknown model 'nope'; known are"):
+        warmup(model="nope")
