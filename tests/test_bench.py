@@ -202,15 +202,16 @@ def test_calls_are_timed_one_by_one():
 
 
 CONVOLUTION = [[2, 6, 7, 5], [3, 3, 5, 4], 1, 1]
+WIDE = [[2, 6, 7, 16], [3, 3, 16, 16], 1, 1]                      # wide enough for every rung
 
 
 def test_every_rung_is_timed_and_right():
-    rows = ladder.measure([CONVOLUTION], 1, 0)
+    rows = ladder.measure([WIDE], 1, 0)
     assert len(ladder.rungs()) == len({row["rung"] for row in rows})
     assert {row["pass"] for row in rows} == set(ladder.PASSES)
     for row in rows:
         assert row["error"] < 1e-5
-        assert row["gflops"] == pytest.approx(2 * 2 * 6 * 7 * 4 * 45 / row["ms"] / 1e6)
+        assert row["gflops"] == pytest.approx(2 * 2 * 6 * 7 * 16 * 144 / row["ms"] / 1e6)
 
 
 def test_a_rung_that_refuses_is_left_out(monkeypatch):

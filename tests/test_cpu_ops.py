@@ -4,14 +4,11 @@ import inspect
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from npse import reference as book
 
 pytest.importorskip("numba")
 from npse import cpu
-from npse.cpu import conv
 
 SHAPES = [(1, 1, 1, 1), (3, 5, 7, 6), (9, 4, 4, 17), (2, 9, 3, 1)]       # N, H, W, C
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
@@ -190,38 +187,6 @@ def expected_error(op, arguments):
         op(*arguments)
     except Exception as error:
         return type(error)
-
-
-@settings(deadline=None, max_examples=60)
-@given(N=st.integers(1, 5), H=st.integers(1, 9), W=st.integers(1, 9), Cin=st.integers(1, 5), Cout=st.integers(1, 5),
-       kh=st.integers(1, 5), kw=st.integers(1, 5), stride=st.integers(1, 4), padding=st.integers(0, 3))
-def test_each_rung_of_the_convolution_equals_the_book(N, H, W, Cin, Cout, kh, kw, stride, padding):
-    padding = max(padding, -(-(kh - H) // 2), -(-(kw - W) // 2))
-    draw = Draw((N, H, W, Cin))
-    x, w = draw.map(), draw(kh, kw, Cin, Cout)
-    y = book.conv2d(x, w, stride, padding)
-    dy = draw(*y.shape)
-    dx = book.conv2d_backward_x(dy, w, x.shape, stride, padding)
-    dw = book.conv2d_backward_w(dy, x, w.shape, stride, padding)
-    for rung in ("", "_loops"):
-        ours = (getattr(conv, f"conv2d{rung}")(x, w, stride, padding),
-                getattr(conv, f"conv2d_backward_x{rung}")(dy, w, x.shape, stride, padding),
-                getattr(conv, f"conv2d_backward_w{rung}")(dy, x, w.shape, stride, padding))
-        assert_equal(ours, (y, dx, dw), 1e-13)
-
-
-def test_a_map_larger_than_a_block_of_patches():
-    draw = Draw((2, 61, 53, 40), np.float32)
-    x, w = draw.map(), draw(3, 3, 40, 7)
-    assert conv.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
-    dy = draw(2, 61, 53, 7)
-    ours = (cpu.conv2d(x, w, 1, 1), cpu.conv2d_backward_x(dy, w, x.shape, 1, 1),
-            cpu.conv2d_backward_w(dy, x, w.shape, 1, 1))
-    exact = [array.astype(np.float64) for array in (x, w, dy)]
-    x, w, dy = exact
-    assert_equal([array.astype(np.float64) for array in ours],
-                 (book.conv2d(x, w, 1, 1), book.conv2d_backward_x(dy, w, x.shape, 1, 1),
-                  book.conv2d_backward_w(dy, x, w.shape, 1, 1)), 2e-6)
 
 
 def test_nan_is_passed_on():

@@ -6,6 +6,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.arrays import replaces
+from npse.cpu.buffers import empty
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
 from npse.reference.augment import expect_crops, expect_images
@@ -28,7 +29,7 @@ def augment(images, top, left, flip, mean, std, padding=4):
 def _windows(images, top, left, flip, mean, std, padding):
     values = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(len(mean), axis=3)
     table = book.normalise(values, mean, std).reshape(256, len(mean))
-    x = np.empty(images.shape, table.dtype)
+    x = empty(images.shape, table.dtype)
     top, left = (corner.astype(np.int64, casting="same_kind") for corner in (top, left))
     share(partial(_look_up, images, table, top, left, flip.astype(np.bool_), padding, x), len(images))
     return x

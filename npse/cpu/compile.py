@@ -20,6 +20,7 @@ import numba
 import numpy as np
 import platformdirs
 from numba.core import event
+from numba.core.codegen import get_host_cpu_features
 
 _SOURCE = Path(__file__).parent
 _MONTH = 30 * 24 * 3600
@@ -66,13 +67,14 @@ def fingerprint(source=_SOURCE):
     digest = hashlib.sha256()
     for file in sorted(source.glob("*.py")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    for item in (sys.version, numba.__version__, np.__version__, llvmlite.__version__, _cpu()):
+    for item in (sys.version, numba.__version__, np.__version__, llvmlite.__version__, *_cpu()):
         digest.update(item.encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
 def _cpu():
-    return numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
+    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    return name or llvmlite.binding.get_host_cpu_name(), get_host_cpu_features() if features is None else features
 
 
 def _remove_old(parent):
@@ -91,7 +93,7 @@ class _Announcement(event.Listener):
         ours = compilation.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
         if ours and self._first.acquire(blocking=False):
             kept = "once" if cache_folder() else "each time, as no cache folder is writable (NPSE_CACHE_DIR names one)"
-            print(f"npse: compiling kernels for this machine, {kept}: about 10 s", file=sys.stderr, flush=True)
+            print(f"npse: compiling kernels for this machine, {kept}: about 20 s", file=sys.stderr, flush=True)
 
     def on_end(self, compilation):
         pass

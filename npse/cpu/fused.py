@@ -7,6 +7,7 @@ import numpy as np
 from npse import reference as book
 from npse.cpu.activation import relu_backward
 from npse.cpu.arrays import RANGE, pixels, replaces
+from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.norm import gradients, normalise, statistics
 from npse.cpu.threads import share
@@ -30,7 +31,7 @@ def batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps=1e-5):
 @replaces(book.add_relu)
 def add_relu(f, x):
     expect("add_relu", f=(f, "N H W C"), x=(x, "N H W C"))
-    y = np.empty_like(f)
+    y = empty_like(f)
     share(partial(_add_relu, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
     return y
 
@@ -52,7 +53,7 @@ def add_relu_backward(dy, y):
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
     expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))
-    y = np.empty_like(u)
+    y = empty_like(u)
     share(partial(_scale_add_relu, pixels(u), s, pixels(x), pixels(y)), len(u))
     return y
 
@@ -70,7 +71,7 @@ def _scale_add_relu(u, s, x, y, first, last):
 @replaces(book.scale_add_relu_backward)
 def scale_add_relu_backward(dy, u, s, y):
     expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), y=(y, "N H W C"), dy=(dy, "N H W C"))
-    du, dx, ds = np.empty_like(u), np.empty_like(u), np.zeros(s.shape)
+    du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
     share(partial(_scale_add_relu_backward, pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds), len(u))
     return du, ds.astype(s.dtype), dx
 

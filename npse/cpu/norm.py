@@ -10,6 +10,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.arrays import image_sums, pixels, replaces
+from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
 from npse.reference.arrays import expect
@@ -55,7 +56,7 @@ def _squares(x, mean, squares, first, last):
 
 def normalise(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
-    y = np.empty_like(x)
+    y = empty_like(x)
     slope = (gamma / np.sqrt(var + eps)).astype(x.dtype)
     share(partial(_normalise, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
     return y
@@ -80,7 +81,7 @@ def gradients(dy, x, y, gamma, mean, var, eps):
     dgammas, dbetas = np.zeros((N, C)), np.zeros((N, C))
     share(partial(_sum_gradients, *maps, mean, inverse, dgammas, dbetas), N)
     dgamma, dbeta = (sums.sum(axis=0).astype(x.dtype) for sums in (dgammas, dbetas))
-    dx = np.empty_like(x)
+    dx = empty_like(x)
     share(partial(_input_gradient, *maps, mean, inverse, gamma * inverse, dgamma / B, dbeta / B, pixels(dx)), N)
     return dx, dgamma, dbeta
 

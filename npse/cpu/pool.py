@@ -6,6 +6,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.arrays import replaces
+from npse.cpu.buffers import empty
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
 from npse.reference.arrays import expect
@@ -57,7 +58,7 @@ def _average_pool_backward(dy, dx, size, stride, count, first, last):
 def max_pool(x, size, stride=None):
     expect("max_pool", x=(x, "N H W C"))
     Ho, Wo, stride = geometry("max_pool", x.shape, size, stride)
-    y = np.empty((len(x), Ho, Wo, x.shape[3]), x.dtype)
+    y = empty((len(x), Ho, Wo, x.shape[3]), x.dtype)
     share(partial(_max_pool, x, y, size, stride), len(x))
     return y
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.arrays import image_sums, pixels, replaces
+from npse.cpu.buffers import empty, empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
 from npse.reference.arrays import expect
@@ -26,7 +27,7 @@ def squeeze_backward(dz, u_shape):
     u_shape = tuple(u_shape)
     expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
     _, H, W, _ = u_shape
-    du = np.empty(u_shape, dz.dtype)
+    du = empty(u_shape, dz.dtype)
     share(partial(_spread, dz / (H * W), pixels(du)), len(du))
     return du
 
@@ -42,7 +43,7 @@ def _spread(share_of_dz, du, first, last):
 @replaces(book.scale)
 def scale(u, s):
     expect("scale", u=(u, "N H W C"), s=(s, "N C"))
-    y = np.empty_like(u)
+    y = empty_like(u)
     share(partial(_scale, pixels(u), s, pixels(y)), len(u))
     return y
 
@@ -58,7 +59,7 @@ def _scale(u, s, y, first, last):
 @replaces(book.scale_backward)
 def scale_backward(dy, u, s):
     expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
-    du, ds = np.empty_like(u), np.zeros(s.shape)
+    du, ds = empty_like(u), np.zeros(s.shape)
     share(partial(_scale_backward, pixels(dy), pixels(u), s, pixels(du), ds), len(u))
     return du, ds.astype(s.dtype)
 

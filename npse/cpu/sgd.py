@@ -2,10 +2,9 @@
 
 from functools import partial
 
-import numpy as np
-
 from npse import reference as book
 from npse.cpu.arrays import RANGE, replaces
+from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
 
@@ -14,7 +13,7 @@ from npse.cpu.threads import share
 def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     if not (w.shape == dw.shape == v.shape and w.dtype == dw.dtype == v.dtype):
         return book.sgd(w, dw, v, lr, momentum, weight_decay, nesterov)
-    new_w, new_v = np.empty_like(w), np.empty_like(v)
+    new_w, new_v = empty_like(w), empty_like(v)
     arrays = (array.reshape(-1) for array in (w, dw, v, new_w, new_v))
     rates = map(w.dtype.type, (lr, momentum, weight_decay))
     share(partial(_sgd, *arrays, *rates, bool(nesterov)), w.size, RANGE)

@@ -1,19 +1,19 @@
 """The register tile: a block of numbers that a kernel keeps in the CPU's vector registers. All LLVM of npse is here.
 
-A compiler does not hold a block of outputs in registers by itself: for all it knows the arrays overlap, so each sum goes
-back to memory at once. A `Tile` is a value of its own: rows x vectors vectors of ``lanes(dtype)`` numbers each. A kernel
-makes one, updates it and stores it. The update that matters is a rank-1 update, the heart of every fast matrix product:
-rows numbers and a few vectors are loaded, and each meets each.
+A compiler does not hold a block of outputs in registers by itself: for all it knows the arrays overlap, so each sum
+goes back to memory at once. A `Tile` is a value of its own: rows x vectors vectors of ``lanes(dtype)`` numbers each. A
+kernel makes one, updates it and stores it. The update that matters is a rank-1 update, the heart of every fast matrix
+product: a few numbers and a few vectors are loaded, and each meets each.
 
     tile = zeros(y, 14, 2)
     for c in range(C):
         tile = outer(tile, x, x_at + c, x_step, w, w_at + c * w_step, lanes)
     store(tile, y, y_at, y_step)
 
-Tiles of one shape are added, subtracted and multiplied with + - *, and by numbers; every operation rounds as written:
-a product is added in one rounding where `outer`, `slide` or `fma` say so, and nowhere else, so that the bits do not
-depend on what a compiler finds profitable. Places (``at``) and distances (``step``) count elements from the first one of
-an array; **nothing is checked**. ``rows``, ``vectors``, ``taps`` are constants, written out or closed over.
+Tiles of one shape are added, subtracted and multiplied with + - *, also with a number; every operation rounds as
+written: a product is added in one rounding where `outer`, `slide` or `fma` say so, and nowhere else, so that the bits
+do not depend on what a compiler finds profitable. Places (``at``) and distances (``step``) count elements of an array
+from its first; **nothing is checked**. ``rows``, ``vectors``, ``taps`` are constants, written out or closed over.
 """
 
 import functools
@@ -30,7 +30,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 @functools.cache
 def vector_registers():
-    """Return (bytes of a vector register, how many there are) on the CPU compiled for, or (0, 0): no tile works here."""
+    """Return (bytes of a vector register, number of registers) of the CPU compiled for; (0, 0) where no tile works."""
     features = numba.config.CPU_FEATURES
     features = set((codegen.get_host_cpu_features() if features is None else features).split(","))
     if numba.config.DISABLE_JIT:
@@ -97,6 +97,21 @@ def store(typing, tile, y, at, step):
         for place, vector in zip(places, _parts(builder, tile, arguments[0]), strict=True):
             memory.store(place, vector)
     return types.void(tile, y, types.intp, types.intp), build
+
+
+@intrinsic(prefer_literal=True)
+def prefetch(typing, y, at, write):
+    """Ask for the cache line of y[at], which is needed before long: to be written if ``write``, to be read if not."""
+    flags = [ir.Constant(ir.IntType(32), flag) for flag in (int(write.literal_value), 2, 1)]   # of some use later; data
+
+    def build(context, builder, signature, arguments):
+        byte = ir.IntType(8).as_pointer()
+        data = context.make_array(y)(context, builder, arguments[0]).data
+        kind = ir.FunctionType(ir.VoidType(), [byte, *(flag.type for flag in flags)])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.bitcast(builder.gep(data, [arguments[1]]), byte), *flags])
+        return context.get_dummy_value()
+    return types.none(y, types.intp, write), build
 
 
 @intrinsic

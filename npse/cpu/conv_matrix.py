@@ -1,0 +1,124 @@
+"""Convolution, the second rung: patches @ filters. Letters: as in the book.
+
+What the filter sees at each output pixel is written out as a row of kh*kw*Cin numbers, a few rows of the map at a time
+so that they stay in cache, and the BLAS library multiplies. The three passes are one matrix product each, and `_fold`
+is the adjoint of `_unfold`:
+
+    y = unfold(x) @ w        dx = fold(dy @ w^T)        dw = unfold(x)^T @ dy
+"""
+
+import numpy as np
+
+from npse.cpu.buffers import empty
+from npse.cpu.compile import kernel
+from npse.cpu.threads import blas_on_one_thread, share
+from npse.reference.arrays import total
+
+PATCHES = 2**19       # bytes of patches at a time: they are written and read once, inside a core's second-level cache
+PARTS = 16            # partial sums of dw, whatever the number of threads
+
+
+def forward(x, w, g):
+    y = empty(g.y_shape, g.dtype)
+    filters, y_rows = w.reshape(-1, g.Cout), y.reshape(g.N * g.Ho, g.Wo, g.Cout)
+
+    def task(first, last):
+        np.matmul(_patches(x, g, first, last), filters, out=y_rows[first:last].reshape(-1, g.Cout))
+
+    with blas_on_one_thread():
+        share(task, g.N * g.Ho, _rows_at_a_time(g))
+    return y
+
+
+def backward_x(dy, w, g):
+    dx = empty(g.x_shape, g.dtype)
+    filters, step = w.reshape(-1, g.Cout).T, _rows_at_a_time(g)
+    dy_rows, dx_rows = dy.reshape(g.N * g.Ho, g.Wo, g.Cout), dx.reshape(g.N * g.H, g.W * g.Cin)
+
+    def task(first, last):                                        # images, since windows of one image overlap
+        dx[first:last] = 0
+        for row in range(first * g.Ho, last * g.Ho, step):
+            end = min(row + step, last * g.Ho)
+            if _sees_pixels(g):
+                np.matmul(dy_rows[row:end].reshape(-1, g.Cout), filters, out=dx_rows[row:end].reshape(-1, g.Cin))
+                continue
+            dpatches = (dy_rows[row:end].reshape(-1, g.Cout) @ filters).reshape(-1, g.Wo, g.kh, g.kw * g.Cin)
+            _fold(dpatches, dx_rows, g.H, g.W, g.stride, g.padding, g.Ho, row, end)
+
+    with blas_on_one_thread():
+        share(task, g.N, max(1, step // g.Ho))
+    return dx
+
+
+def backward_w(dy, x, g):
+    rows, step = g.N * g.Ho, _rows_at_a_time(g)
+    dy_rows = dy.reshape(rows, g.Wo, g.Cout)
+    part = -(-rows // PARTS)                                      # rows of a part
+    parts = np.zeros((-(-rows // part), *g.w_shape), g.dtype)
+
+    def task(first, last):
+        for p in range(first, last):
+            for row in range(p * part, min((p + 1) * part, rows), step):
+                end = min(row + step, (p + 1) * part, rows)
+                parts[p] += (_patches(x, g, row, end).T @ dy_rows[row:end].reshape(-1, g.Cout)).reshape(g.w_shape)
+
+    with blas_on_one_thread():
+        share(task, len(parts), 1)
+    return total(parts, 0)
+
+
+def _rows_at_a_time(g):
+    return max(1, PATCHES // (g.Wo * g.kh * g.kw * g.Cin * g.dtype.itemsize))
+
+
+def _patches(x, g, first, last):
+    """What the filter sees at output rows first .. last, counted through the batch: (pixels, kh*kw*Cin)."""
+    if _sees_pixels(g):
+        return x.reshape(-1, g.W, g.Cin)[first:last].reshape(-1, g.Cin)
+    patches = empty((last - first, g.Wo, g.kh, g.kw * g.Cin), g.dtype)
+    _unfold(x.reshape(g.N * g.H, g.W * g.Cin), patches, g.H, g.W, g.stride, g.padding, g.Ho, first, last)
+    return patches.reshape(-1, g.kh * g.kw * g.Cin)
+
+
+def _sees_pixels(g):
+    """Whether a patch is a pixel of x, so that none need be written."""
+    return g.kh == g.kw == g.stride == 1 and g.padding == 0
+
+
+# In the next two kernels a row of the filter meets one run of kw*Cin neighbours in a row of x, the first at ``start``.
+# Numba tests each index that might be negative, and the loop runs four times slower, unless it is unsigned.
+
+@kernel
+def _unfold(x, patches, H, W, stride, padding, Ho, first, last):
+    _, Wo, kh, run = patches.shape
+    length = x.shape[1]
+    zero = x.dtype.type(0)
+    for row in range(first, last):
+        n, a = row // Ho, row % Ho
+        for i in range(kh):
+            h = stride * a + i - padding
+            inside = 0 <= h < H
+            source = x[n * H + h if inside else 0]
+            for b in range(Wo):
+                start = (stride * b - padding) * (length // W)
+                patch = patches[row - first, b, i]
+                for q in range(run):
+                    patch[q] = source[np.uint64(start + q)] if inside and 0 <= start + q < length else zero
+
+
+@kernel
+def _fold(dpatches, dx, H, W, stride, padding, Ho, first, last):
+    _, Wo, kh, run = dpatches.shape
+    length = dx.shape[1]
+    for row in range(first, last):
+        n, a = row // Ho, row % Ho
+        for i in range(kh):
+            h = stride * a + i - padding
+            if 0 <= h < H:
+                target = dx[n * H + h]
+                for b in range(Wo):
+                    start = (stride * b - padding) * (length // W)
+                    dpatch = dpatches[row - first, b, i]
+                    for q in range(run):
+                        if 0 <= start + q < length:
+                            target[np.uint64(start + q)] += dpatch[q]

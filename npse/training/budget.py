@@ -1,0 +1,110 @@
+"""``--budget 20min``: the model and the epochs that make the most of a span of time on this machine.
+
+Each candidate is timed for a few seconds; what fits the span is known then, and what accuracy to expect is read from
+the table of measured runs.
+"""
+
+import dataclasses
+import re
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from npse import data
+from npse.training.loop import Progress, prepare, training_step
+
+# Test accuracy on CIFAR-10, plain, of runs with the default settings, by epochs: see docs/results.md.
+MEASURED = {}
+
+START = 2.0           # seconds a run takes besides its epochs: start-up, pictures
+MARGIN = 0.97         # of the span to plan for; machines have slow minutes
+SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fits a span: a model, its epochs, the seconds they take and the accuracy to expect."""
+
+    model: str
+    epochs: int
+    seconds: float
+    accuracy: float
+
+    def __str__(self):
+        return (f"{self.model} for {self.epochs} epochs takes about {self.seconds / 60:.1f} minutes here; "
+                f"expect {self.accuracy:.1%} test accuracy")
+
+
+def parse_span(text):
+    """Return the seconds of "20min", "90s", "1.5h"; ValueError for anything else."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)\s*", text)
+    if not found or float(found[1]) == 0:
+        raise ValueError(f"--budget must be a span of time such as 20min, 90s or 1.5h, but is {text!r}")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def plan(config, span, measured=None, pace=None):
+    """Choose model and epochs for a span of seconds.
+
+    Parameters
+    ----------
+    config : Config, of a run on cifar10; its model and epochs are what is chosen
+    span : float, seconds
+    measured : dict, model -> {epochs: accuracy}; `MEASURED` if left out
+    pace : function of a Config -> seconds an epoch; `seconds_per_epoch` if left out
+
+    Raises
+    ------
+    ValueError
+        Another data set than the table is about, or a span in which nothing fits.
+    """
+    measured, pace = measured or MEASURED, pace or seconds_per_epoch
+    if config.data != "cifar10":
+        raise ValueError(f"--budget knows what to expect on cifar10 only, not on {config.data}; use --epochs")
+    plans, shortest = [], float("inf")
+    for model, table in measured.items():
+        seconds = pace(dataclasses.replace(config, model=model))
+        epochs = int((MARGIN * span - START) / seconds)
+        shortest = min(shortest, START + min(table) * seconds)
+        if epochs >= min(table):
+            plans.append(Plan(model, epochs, START + epochs * seconds, expected(table, epochs)))
+    if not plans:
+        raise ValueError(f"no measured run fits {span:.0f} s on this machine; "
+                         f"the shortest takes about {shortest / MARGIN:.0f} s")
+    return max(plans, key=lambda plan: plan.accuracy)
+
+
+def expected(table, epochs):
+    """Accuracy after ``epochs``, linear in their logarithm between measured runs, flat beyond the last."""
+    known = sorted(table)
+    return float(np.interp(np.log(epochs), np.log(known), [table[key] for key in known]))
+
+
+def seconds_per_epoch(config, at_least=4.0):
+    """Time training steps and evaluation of a run for a few seconds; returns the seconds of one epoch."""
+    from npse.training.evaluation import predict
+
+    job = prepare(config)
+    images, labels = job.split.images, job.split.labels
+    steps = data.steps_per_epoch(len(images), config.batch_size)
+    batches = data.training_batches(images, labels, job.dataset.mean, job.dataset.std, config.batch_size,
+                                    config.seed, epoch=0)
+    some = job.split.held_images[:1000]
+
+    def step():
+        x, y = next(batches)
+        training_step(job.network, job.optimiser, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+
+    def evaluate():
+        predict(job.network, some, job.dataset.mean, job.dataset.std)
+
+    step(), evaluate()                                            # compile, and meet memory for the first time
+    began, count = time.monotonic(), 0
+    while time.monotonic() - began < at_least and count < steps - 1:
+        step()
+        count += 1
+    one_step = (time.monotonic() - began) / count
+    began = time.monotonic()
+    evaluate()
+    return steps * one_step + (time.monotonic() - began) * len(job.split.held_images) / len(some)

@@ -1,0 +1,201 @@
+"""Every rung of the convolution against the book, on shapes that fit no tile; the rule that chooses; AVX2."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npse import reference as book
+
+pytest.importorskip("numba")
+from test_cpu_machinery import python
+
+from npse import cpu
+from npse.cpu import conv, conv_matrix, conv_tile, conv_tile_w, tile
+from npse.cpu.conv_geometry import Geometry
+
+EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
+needs_tile = pytest.mark.skipif(tile.lanes(np.float32) == 0, reason="no tile on this CPU")
+
+
+def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
+    """Random x, w, dy and the geometry."""
+    random = np.random.default_rng(0)
+    x, w = (random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, Cin), (kh, kw, Cin, Cout)))
+    g = Geometry.of("conv2d", x.shape, w.shape, stride, padding, x.dtype)
+    return x, w, random.standard_normal(g.y_shape).astype(dtype), g
+
+
+def passes(rung, x, w, dy, g):
+    step = g.stride, g.padding
+    return (rung.conv2d(x, w, *step), rung.conv2d_backward_x(dy, w, g.x_shape, *step),
+            rung.conv2d_backward_w(dy, x, g.w_shape, *step))
+
+
+def rungs_for(g):
+    names = ["loops", "matrix"]
+    if tile.lanes(g.dtype):
+        names += ["tile", "sliding"] if g.stride == 1 else ["tile"]
+    return [conv.LADDER[name] for name in names]
+
+
+def assert_every_rung_equals_the_book(x, w, dy, g):
+    exact = [array.astype(np.float64) for array in (x, w, dy)]
+    expected = passes(book, *exact, g)
+    for rung in rungs_for(g):
+        for ours, books in zip(passes(rung, x, w, dy, g), expected, strict=True):
+            assert ours.dtype == x.dtype
+            np.testing.assert_allclose(ours, books, rtol=0, atol=EQUAL_TO[x.dtype.type] * max(abs(books).max(), 1e-30))
+
+
+@settings(deadline=None, max_examples=80)
+@given(N=st.integers(1, 4), H=st.integers(1, 9), W=st.integers(1, 9), Cin=st.sampled_from([1, 3]),
+       Cout=st.sampled_from([1, 3]), kh=st.integers(1, 5), kw=st.sampled_from([1, 3]), stride=st.integers(1, 4),
+       padding=st.integers(0, 3))
+def test_each_rung_equals_the_book(N, H, W, Cin, Cout, kh, kw, stride, padding):
+    padding = max(padding, -(-(kh - H) // 2), -(-(kw - W) // 2))
+    assert_every_rung_equals_the_book(*problem(N, H, W, Cin, kh, kw, Cout, stride, padding))
+
+
+@pytest.mark.parametrize("sizes", [                    # N H W Cin, kh kw Cout, stride padding
+    (1, 1, 1, 1, 1, 1, 1, 1, 0),
+    (3, 4, 5, 16, 3, 3, 17, 1, 1),                     # one channel more than a vector
+    (2, 17, 21, 3, 3, 3, 16, 1, 1),                    # a stem; rows longer than a tile
+    (2, 6, 35, 5, 3, 3, 70, 2, 1),                     # a remainder of the stride
+    (1, 9, 8, 64, 3, 3, 32, 1, 2),                     # more padding than keeps the size
+    (2, 7, 6, 17, 5, 5, 64, 1, 2),
+    (2, 8, 8, 32, 1, 1, 64, 2, 0),                     # a projection: three of four pixels of dx are zero
+    (5, 3, 3, 16, 3, 3, 16, 1, 0),                     # one pixel
+])
+def test_awkward_shapes(sizes):
+    assert_every_rung_equals_the_book(*problem(*sizes, np.float32))
+
+
+def test_a_map_larger_than_a_block_of_patches():
+    x, w, dy, g = problem(2, 61, 53, 40, 3, 3, 7, 1, 1, np.float32)
+    assert conv_matrix.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
+    assert_every_rung_equals_the_book(x, w, dy, g)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    given = problem(37, 9, 10, 5, 3, 3, 24, 1, 1, np.float32)
+    before = cpu.get_threads()
+    try:
+        for rung in rungs_for(given[-1]):
+            cpu.set_threads(1)
+            expected = [array.tobytes() for array in passes(rung, *given)]
+            for threads in (2, 5):
+                cpu.set_threads(threads)
+                assert [array.tobytes() for array in passes(rung, *given)] == expected
+    finally:
+        cpu.set_threads(before)
+
+
+@needs_tile
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 2)])
+def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, monkeypatch):
+    given = problem(2, 23, 18, 5, 3, 3, 32, stride, padding)
+    whole = [passes(rung, *given) for rung in rungs_for(given[-1])]
+    monkeypatch.setattr(conv_tile, "SCRATCH", 2**13)
+    monkeypatch.setattr(conv_tile_w, "PARTS_MEMORY", 2**17)
+    assert_every_rung_equals_the_book(*given)
+    for rung, expected in zip(rungs_for(given[-1]), whole, strict=True):
+        for ours, other in zip(passes(rung, *given)[:2], expected[:2], strict=True):
+            assert ours.tobytes() == other.tobytes()
+
+
+def test_nothing_outside_of_an_image_is_read():
+    """Neighbours of x and dy in memory are NaN: one that is read and kept would show."""
+    x, w, dy, g = problem(1, 5, 6, 3, 3, 3, 17, 1, 1, np.float32)
+    expected = [passes(rung, x, w, dy, g) for rung in rungs_for(g)]
+    fenced = []
+    for array in (x, w, dy):
+        memory = np.full((3, *array.shape), np.nan, array.dtype)
+        memory[1] = array
+        fenced.append(memory[1])
+    for rung, results in zip(rungs_for(g), expected, strict=True):
+        for ours, other in zip(passes(rung, *fenced, g), results, strict=True):
+            assert ours.tobytes() == other.tobytes()
+
+
+def chosen(channels, kw=3, stride=1, dtype=np.float32):
+    g = problem(1, 8, 8, channels, 3, kw, channels, stride, kw, dtype)[-1]
+    return conv.choose(g, channels)
+
+
+@needs_tile
+def test_the_highest_rung_that_pays_is_taken():
+    wide = tile.lanes(np.float32)
+    assert chosen(wide) == "sliding"
+    assert chosen(wide, kw=1) == chosen(wide, stride=2) == chosen(wide, kw=9) == "tile"
+    assert chosen(wide // 2 - 1) == "matrix"
+    with conv.up_to("tile"):
+        assert chosen(wide) == "tile"
+        with conv.up_to("loops"):
+            assert chosen(wide) == "loops"
+    assert chosen(wide) == "sliding"
+    with pytest.raises(ValueError, match="known are: loops, matrix, tile, sliding, winograd"), conv.up_to("the moon"):
+        pass
+
+
+@needs_tile
+def test_the_sliding_rung_refuses_strides():
+    x, w, dy, _ = problem(1, 8, 8, 16, 3, 3, 16, 2, 1)
+    rung = conv.LADDER["sliding"]
+    for run in (lambda: rung.conv2d(x, w, 2, 1), lambda: rung.conv2d_backward_x(dy, w, x.shape, 2, 1),
+                lambda: rung.conv2d_backward_w(dy, x, w.shape, 2, 1)):
+        with pytest.raises(ValueError, match="for stride 1, but the stride is 2"):
+            run()
+
+
+def test_without_vectors_the_matrix_product_runs(monkeypatch):
+    monkeypatch.setattr(tile, "vector_registers", lambda: (0, 0))
+    assert chosen(64) == "matrix"
+
+
+CONVOLUTIONS = """
+import hashlib, warnings, numpy as np
+from npse import reference as book
+from npse.cpu import cache_folder, conv, conv_tile, conv_tile_w, tile
+assert tile.vector_registers() == (32, 16)
+random = np.random.default_rng(0)
+for k, stride in ((3, 1), (3, 2)):
+    x, w = random.standard_normal((4, 9, 8, 16), np.float32), random.standard_normal((k, k, 16, 24), np.float32)
+    y = book.conv2d(x, w, stride, 1)
+    ours = (conv.conv2d(x, w, stride, 1), conv.conv2d_backward_x(y, w, x.shape, stride, 1),
+            conv.conv2d_backward_w(y, x, w.shape, stride, 1))
+    for mine, theirs in zip(ours, (y, book.conv2d_backward_x(y, w, x.shape, stride, 1),
+                                   book.conv2d_backward_w(y, x, w.shape, stride, 1))):
+        assert abs(mine - theirs).max() < 5e-6 * abs(theirs).max()
+        print(hashlib.sha256(mine).hexdigest())
+"""
+INSPECTED = """
+import gc, numba
+for kernel in gc.get_objects():
+    if isinstance(kernel, numba.core.registry.CPUDispatcher) and kernel.py_func.__name__ in ("correlate", "gradient"):
+        for code in kernel.inspect_asm().values():
+            print(kernel.py_func.__name__, "vfmadd" in code and "%ymm" in code, "%zmm" in code)
+"""
+
+
+@needs_tile
+@pytest.mark.skipif(tile.platform.machine() not in ("x86_64", "AMD64"), reason="compiles for x86")
+def test_avx2_and_the_same_bits_from_the_cache(tmp_path):
+    machine = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma", "NPSE_CACHE_DIR": str(tmp_path)}
+    cold = python(CONVOLUTIONS + INSPECTED, **machine)
+    hashes, inspected = cold.stdout.splitlines()[:6], cold.stdout.splitlines()[6:]
+    assert {line.split()[0] for line in inspected} == {"correlate", "gradient"}
+    assert all(line.endswith(" True False") for line in inspected), inspected
+    warm = python(CONVOLUTIONS, **machine)
+    assert warm.stdout.splitlines() == hashes
+    assert warm.stderr == ""
+
+
+def test_without_the_compiler_the_matrix_product_runs():
+    """Under NUMBA_DISABLE_JIT there is no tile; what runs is the matrix product, in plain Python but for BLAS."""
+    code = """
+import numpy as np
+from npse import cpu, reference as book
+x, w = np.ones((1, 4, 4, 16)), np.ones((3, 3, 16, 16))
+assert np.array_equal(cpu.conv2d(x, w, 1, 1), book.conv2d(x, w, 1, 1))"""
+    python(code, NUMBA_DISABLE_JIT="1")

@@ -1,0 +1,123 @@
+"""The register tile, every instruction against NumPy; the memory of results."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+import numba
+
+from npse.cpu import buffers, tile
+from npse.cpu.tile import fma, lanes, load, outer, prefetch, relu, slide, store, zeros
+
+pytestmark = pytest.mark.skipif(lanes(np.float32) == 0, reason="no tile on this CPU")
+
+
+@numba.njit
+def instructions(x, w, y, size):
+    at, step = 0, 2 * size                                        # each writes 3 rows of 2 vectors, one below another
+    store(zeros(y, 3, 2), y, at, step)
+    t = load(w, size, step, 3, 2)
+    store(t, y, at + 3 * step, step)
+    store(outer(t, x, 1, 4, w, step, size), y, at + 6 * step, step)
+    store(outer(t, x, 1, 4, w, 3 * step, -step), y, at + 9 * step, step)
+    store(slide(t, x, 1, 4, w, step, 2), y, at + 12 * step, step)
+    store(relu(t), y, at + 15 * step, step)
+    u = load(w, 0, step, 3, 2)
+    store(fma(t, u, u), y, at + 18 * step, step)
+    store((t + u) * u - t, y, at + 21 * step, step)
+    store(2 * t - u * 0.5, y, at + 24 * step, step)
+    prefetch(x, 2**30, False)                                     # even of what is not there
+    prefetch(y, 0, True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_instructions(dtype):
+    size, random = lanes(dtype), np.random.default_rng(0)
+    x, w = random.standard_normal((6, 4)).astype(dtype), random.standard_normal((8, 2 * size)).astype(dtype)
+    y = np.full((27, 2 * size), np.nan, dtype)
+    instructions(x, w, y, size)
+    flat = w.reshape(-1)
+    t, u = flat[size:7 * size].reshape(3, 2 * size), w[:3]
+    taps = w[1:3]
+    expected = (
+        0 * t, t, t + x[:3, 1:2] * w[1],
+        t + x[:3, 1:2] * np.concatenate([w[3, :size], w[2, :size]]),
+        t + x[:3, 1:2] * taps[0] + x[1:4, 1:2] * taps[1],
+        np.maximum(t, 0), t * u + u, (t + u) * u - t, 2 * t - u / 2)
+    np.testing.assert_allclose(y, np.concatenate(expected), rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+def test_a_product_is_added_in_one_rounding():
+    x, w, y = np.array([1 + 2.0**-30]), np.full(lanes(np.float64), 1 - 2.0**-30), np.empty(lanes(np.float64))
+
+    @numba.njit
+    def residue(x, w, y):
+        store(outer(load(y, 0, 0, 1, 1), x, 0, 0, w, 0, 0), y, 0, 0)
+
+    y[:] = -1
+    residue(x, w, y)
+    assert (y == -2.0**-60).all()                                 # 0 if the product were rounded first
+
+
+def test_relu_lets_nan_pass():
+    y = np.full(lanes(np.float32), np.nan, np.float32)
+    y[0] = -1
+
+    @numba.njit
+    def clamp(y):
+        store(relu(load(y, 0, 0, 1, 1)), y, 0, 0)
+
+    clamp(y)
+    assert y[0] == 0
+    assert np.isnan(y[1:]).all()
+
+
+@pytest.mark.parametrize(("features", "registers"), [
+    ("+sse4.2,+avx512f,+avx2,+fma", (64, 32)), ("+avx2,+fma", (32, 16)), ("+avx2,-fma", (0, 0)), ("", (0, 0))])
+def test_vectors_follow_the_features_compiled_for(features, registers, monkeypatch):
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    monkeypatch.setattr(tile.platform, "machine", lambda: "x86_64")
+    assert tile.vector_registers.__wrapped__() == registers
+
+
+def test_every_arm_has_neon(monkeypatch):
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", "")
+    monkeypatch.setattr(tile.platform, "machine", lambda: "arm64")
+    assert tile.vector_registers.__wrapped__() == (16, 32)
+
+
+def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone():
+    shape = 57, 211, 3
+    array = buffers.empty(shape, np.float32)
+    assert array.shape == shape
+    assert array.dtype == np.float32
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    place = array.ctypes.data
+    assert place % buffers.ALIGNMENT == 0
+    view = array[3:].reshape(-1)[5::2]
+    del array
+    view[...] = 1
+    other = buffers.empty(shape, np.float32)
+    assert other.ctypes.data != place
+    other[...] = 2
+    assert (view == 1).all()
+    del view
+    assert buffers.empty(shape, np.float32).ctypes.data == place
+    assert buffers.empty((3,), np.float64).ctypes.data % buffers.ALIGNMENT == 0
+
+
+def test_the_shelf_never_holds_more_than_was_in_use_at_once():
+    shelf = buffers._Shelf()
+
+    def use(*sizes):
+        blocks = [shelf.take(size) for size in sizes]
+        shelf.returned.extend(blocks)
+
+    use(100, 100, 50)
+    for sizes in ((60,), (70, 80), (250,), (30, 30), (100, 100, 50)):
+        use(*sizes)
+        shelf.take(0)
+        assert shelf._waiting + shelf._lent <= 250
+        assert shelf._waiting == sum(size * len(blocks) for size, blocks in shelf._blocks.items())
+    assert sorted(size for size, blocks in shelf._blocks.items() for _ in blocks) == [50, 100, 100]

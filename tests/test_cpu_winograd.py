@@ -1,0 +1,193 @@
+"""Winograd's convolution: its algebra, the three passes against the book in float64, the same bits on any thread."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npse import reference as book
+from npse.gradcheck import check_gradient
+
+pytest.importorskip("numba")
+from npse import cpu
+from npse.cpu import conv, winograd, winograd_points
+from npse.cpu.conv_geometry import Geometry
+from npse.cpu.tile import lanes
+
+conv2d_winograd, conv2d_backward_x_winograd, conv2d_backward_w_winograd = conv.LADDER["winograd"]
+
+needs_tiles = pytest.mark.skipif(not lanes(np.float32), reason="no register tile on this CPU, or NUMBA_DISABLE_JIT")
+FEWEST = max(1, lanes(np.float32))               # channels
+RELATIVE_ERROR = 5e-6                            # of the largest entry
+
+
+def draw(N, H, W, Cin, Cout, padding=1, seed=0):
+    """x, w and dy in float32."""
+    random = np.random.default_rng(seed)
+    shapes = (N, H, W, Cin), (3, 3, Cin, Cout), (N, H + 2 * padding - 2, W + 2 * padding - 2, Cout)
+    return [random.standard_normal(shape, np.float32) for shape in shapes]
+
+
+def passes(x, w, dy, padding=1):
+    return (conv2d_winograd(x, w, 1, padding), conv2d_backward_x_winograd(dy, w, x.shape, 1, padding),
+            conv2d_backward_w_winograd(dy, x, w.shape, 1, padding))
+
+
+def assert_equal_the_book(x, w, dy, padding=1):
+    ours = passes(x, w, dy, padding)
+    x, w, dy = (array.astype(np.float64) for array in (x, w, dy))
+    books = (book.conv2d(x, w, 1, padding), book.conv2d_backward_x(dy, w, x.shape, 1, padding),
+             book.conv2d_backward_w(dy, x, w.shape, 1, padding))
+    for mine, theirs in zip(ours, books, strict=True):
+        assert mine.dtype == np.float32
+        assert mine.shape == theirs.shape
+        assert abs(mine - theirs).max() <= RELATIVE_ERROR * abs(theirs).max()
+
+
+def matrix(transform, size):
+    """The matrix of one of the transforms of ``size`` numbers, from what it does to each unit vector."""
+    transform = getattr(transform, "py_func", transform)
+    return np.array([transform(*unit) for unit in np.eye(size)]).T
+
+
+def test_the_algebra_gives_four_outputs_of_a_three_tap_filter():
+    outputs = matrix(winograd_points.points_to_map, 6)
+    filters = matrix(winograd_points.filter_to_points, 3)
+    windows = matrix(winograd_points.data_to_points, 6)
+    for r in range(4):
+        for t in range(3):
+            taken = (outputs[r] * filters[:, t]) @ windows                 # of each number in the window
+            np.testing.assert_allclose(taken, np.eye(6)[r + t], rtol=0, atol=1e-15)
+
+
+def test_the_gradients_use_the_transposed_matrices():
+    np.testing.assert_array_equal(matrix(winograd_points.map_to_points, 4), matrix(winograd_points.points_to_map, 6).T)
+    np.testing.assert_array_equal(matrix(winograd_points.points_to_filter, 6),
+                                  matrix(winograd_points.filter_to_points, 3).T)
+
+
+@needs_tiles
+@settings(deadline=None, max_examples=60)
+@given(N=st.integers(1, 5), H=st.integers(1, 14), W=st.integers(1, 14), Cin=st.integers(FEWEST, 3 * FEWEST + 1),
+       Cout=st.integers(FEWEST, 3 * FEWEST + 1), padding=st.integers(0, 2))
+def test_all_passes_equal_the_book(N, H, W, Cin, Cout, padding):
+    H, W = (max(size, 3 - 2 * padding) for size in (H, W))
+    assert_equal_the_book(*draw(N, H, W, Cin, Cout, padding), padding)
+
+
+@needs_tiles
+@pytest.mark.parametrize("shape", [(20, 32, 32, 16, 16), (33, 16, 16, 32, 32), (50, 8, 8, 64, 64), (3, 21, 66, 80, 96),
+                                   (2, 7, 7, 130, 260), (40, 8, 8, 16, 256), (1, 4, 260, 16, 16)])
+def test_maps_of_many_blocks_equal_the_book(shape):
+    assert_equal_the_book(*draw(*shape))
+
+
+@needs_tiles
+def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
+    arguments = draw(19, 13, 10, FEWEST + 3, 2 * FEWEST)
+    before, found = cpu.get_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            cpu.set_threads(threads)
+            found += [passes(*arguments), passes(*arguments)]
+    finally:
+        cpu.set_threads(before)
+    for other in found[1:]:
+        for mine, theirs in zip(found[0], other, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
+    monkeypatch.setattr(winograd, "BLOCK", 1)
+    for mine, theirs in zip(found[0][:2], passes(*arguments)[:2], strict=True):
+        assert mine.tobytes() == theirs.tobytes()
+
+
+@needs_tiles
+def test_the_gradients_are_adjoint_to_the_forward_pass():
+    for padding in (0, 1, 2):
+        x, w, dy = draw(4, 9, 11, FEWEST + 1, FEWEST + 5, padding)
+        y, dx, dw = passes(x, w, dy, padding)
+        products = [np.vdot(a.astype(np.float64), b) for a, b in ((y, dy), (x, dx), (w, dw))]
+        size = np.linalg.norm(y) * np.linalg.norm(dy)
+        np.testing.assert_allclose(products, products[0], rtol=0, atol=1e-6 * size)
+
+
+@needs_tiles
+def test_the_judge_passes_it_in_float32():
+    x, w, _ = draw(1, 5, 6, FEWEST, FEWEST)
+
+    def forward(x, w):
+        return (conv2d_winograd if x.dtype == np.float32 else cpu.conv2d)(x, w, 1, 1)
+
+    def backward(dy, x, w):
+        ops = (conv2d_backward_x_winograd, conv2d_backward_w_winograd) if x.dtype == np.float32 else \
+            (cpu.conv2d_backward_x, cpu.conv2d_backward_w)
+        return ops[0](dy, w, x.shape, 1, 1), ops[1](dy, x, w.shape, 1, 1)
+
+    report = check_gradient(forward, backward, {"x": x, "w": w})
+    assert report.ok, str(report)
+
+
+@needs_tiles
+def test_fits_where_it_pays():
+    def fits(*convolution):
+        return winograd.fits(Geometry.of("conv2d", *convolution))
+
+    image, filters = (128, 8, 8, 64), (3, 3, 64, 64)
+    assert fits(image, filters, 1, 1, np.float32)
+    assert not fits(image, filters, 1, 1, np.float64)
+    assert not fits(image, filters, 2, 1, np.float32)
+    assert not fits(image, filters, 1, 3, np.float32)
+    assert not fits(image, (5, 5, 64, 64), 1, 2, np.float32)
+    assert not fits((128, 32, 32, 3), (3, 3, 3, 64), 1, 1, np.float32)
+    assert not fits((128, 2, 2, 64), filters, 1, 1, np.float32)
+    assert not fits((1, 8, 8, 64), filters, 1, 1, np.float32)
+    assert not fits((128, 5, 5, 64), filters, 1, 1, np.float32)
+    assert fits((128, 7, 7, 64), filters, 1, 1, np.float32)
+    taken = Geometry.of("conv2d", image, filters, 1, 1, np.float32)
+    assert conv.choose(taken, 64) == "winograd"
+    with conv.up_to("sliding"):
+        assert conv.choose(taken, 64) == "sliding"
+
+
+@needs_tiles
+def test_what_it_cannot_do_is_refused():
+    x, w, dy = draw(2, 6, 6, FEWEST, FEWEST)
+    few, many = x[..., :FEWEST - 1], np.ones((5, 3, FEWEST, FEWEST), np.float32)
+    with pytest.raises(ValueError, match="channels"):
+        conv2d_winograd(few, w[:, :, :FEWEST - 1], 1, 1)
+    with pytest.raises(ValueError, match="3x3"):
+        conv2d_winograd(x, many, 1, 1)
+    with pytest.raises(ValueError, match="stride 1"):
+        conv2d_backward_x_winograd(dy[:, :3, :3], w, x.shape, 2, 1)
+    with pytest.raises(ValueError, match="float32"):
+        conv2d_backward_w_winograd(dy.astype(np.float64), x.astype(np.float64), w.shape, 1, 1)
+    with pytest.raises(ValueError, match="Cout"):
+        conv2d_backward_x_winograd(dy[..., :-1], w, x.shape, 1, 1)
+    with pytest.raises(ValueError, match="dy"):
+        conv2d_backward_w_winograd(dy[:, 1:], x, w.shape, 1, 1)
+
+
+FINGERPRINTS = """
+import hashlib, sys
+sys.path.insert(0, sys.argv[1])
+from test_cpu_winograd import assert_equal_the_book, draw, passes
+arguments = draw(5, 9, 10, 19, 32)
+assert_equal_the_book(*arguments)
+print([hashlib.sha256(array).hexdigest() for array in passes(*arguments)])
+"""
+
+
+@needs_tiles
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu_features", [{}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}])
+def test_bits_are_the_same_compiled_or_loaded(tmp_path, cpu_features):
+    if cpu_features and lanes(np.float32) < 8:
+        pytest.skip("no AVX2 on this CPU")
+    printed = [subprocess.run([sys.executable, "-c", FINGERPRINTS, str(Path(__file__).parent)], text=True, check=True,
+                              env=os.environ | {"NPSE_CACHE_DIR": str(tmp_path)} | cpu_features,
+                              capture_output=True).stdout for _ in range(2)]
+    assert printed[0] == printed[1]
