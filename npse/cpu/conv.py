@@ -12,6 +12,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -70,9 +71,9 @@ def up_to(rung):
 class Ops(NamedTuple):
     """The three ops of one rung, each with the signature, the checks and the docstring of the book."""
 
-    conv2d: callable
-    conv2d_backward_x: callable
-    conv2d_backward_w: callable
+    conv2d: Callable
+    conv2d_backward_x: Callable
+    conv2d_backward_w: Callable
 
 
 def _ops(rung):
