@@ -76,6 +76,7 @@ ARGUMENTS = {
     "add_relu_backward": lambda d: (d.map(), d.map()),
     "scale_add_relu": lambda d: (d.map(), d.gates(), d.map()),
     "scale_add_relu_backward": lambda d: (d.map(), d.map(), d.gates(), d.map()),
+    "add_squeeze_backward": lambda d: (d.map(), d.gates()),
     "average_pool": lambda d: (d.map(), pool_size(d), 1),
     "average_pool_backward": lambda d: (d.pooled(pool_size(d), 1), d.shape, pool_size(d), 1),
     "max_pool": lambda d: (np.round(d.map()), pool_size(d), 1),               # rounded, so that there are ties
@@ -119,6 +120,18 @@ def test_every_op_of_the_book_is_there_with_its_signature():
     for name in book.OPS:
         assert inspect.signature(getattr(cpu, name)) == inspect.signature(getattr(book, name)), name
         assert getattr(cpu, name).__doc__ == getattr(book, name).__doc__
+
+
+def test_batch_statistics_survive_a_large_offset_that_differs_between_images():
+    offsets = np.array([1000, 1003, -997, 1001], np.float32)[:, None, None, None]
+    x = (np.random.default_rng(0).standard_normal((4, 9, 8, 3)) + offsets).astype(np.float32)
+    _, mean, var = cpu.batch_norm(x, np.ones(3, np.float32), np.zeros(3, np.float32))
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(var, exact.var(axis=(0, 1, 2)), rtol=1e-6)
+    near = x[:2] - x[:2].min() + np.float32(5000)                 # the spread is a thousandth of the offset
+    _, _, var = cpu.batch_norm(near, np.ones(3, np.float32), np.zeros(3, np.float32))
+    np.testing.assert_allclose(var, near.astype(np.float64).var(axis=(0, 1, 2)), rtol=1e-4)
 
 
 def test_every_compiled_op_is_among_the_cases():

@@ -14,6 +14,7 @@ from npse.cpu.conv import conv2d, conv2d_backward_w, conv2d_backward_x
 from npse.cpu.fused import (
     add_relu,
     add_relu_backward,
+    add_squeeze_backward,
     batch_norm_relu,
     batch_norm_relu_backward,
     scale_add_relu,

@@ -50,6 +50,23 @@ def add_relu_backward(dy, y):
     return book.add_backward(relu_backward(dy, y))
 
 
+@replaces(book.add_squeeze_backward)
+def add_squeeze_backward(du, dz):
+    expect("add_squeeze_backward", du=(du, "N H W C"), dz=(dz, "N C"))
+    _, H, W, _ = du.shape
+    both = empty_like(du)
+    share(partial(_add_to_map, pixels(du), dz / (H * W), pixels(both)), len(du))
+    return both
+
+
+@kernel
+def _add_to_map(du, share_of_dz, both, first, last):
+    for n in range(first, last):
+        for r in range(du.shape[1]):
+            for c in range(du.shape[2]):
+                both[n, r, c] = du[n, r, c] + share_of_dz[n, c]
+
+
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
     expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))

@@ -1,4 +1,4 @@
-"""Batch normalisation: two passes for the statistics, one to normalise; two for the gradients. Letters: as in the book.
+"""Batch normalisation: one pass for the statistics, one to normalise; two for the gradients. Letters: as in the book.
 
 The ReLU that follows in every network is a lower bound on the way out (``floor``: 0, or minus infinity for none) and a
 mask on the way back, so that `batch_norm_relu` in fused.py is made of the same kernels.
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.arrays import image_sums, pixels, replaces
+from npse.cpu.arrays import pixels, replaces
 from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
@@ -38,20 +38,35 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
 
 
 def statistics(x):
-    """Mean and biased variance of each channel over the batch: (N, H, W, C) -> (C,), (C,)."""
-    B = x.size // x.shape[3]
-    mean = (image_sums(x).sum(axis=0) / B).astype(x.dtype)
-    squares = np.zeros((x.shape[0], x.shape[3]))
-    share(partial(_squares, pixels(x), mean, squares), len(x))
-    return mean, (squares.sum(axis=0) / B).astype(x.dtype)
+    """Mean and biased variance of each channel over the batch: (N, H, W, C) -> (C,), (C,).
+
+    Memory is read once: each map is read again while it is in cache, for its squares about a centre of its own, and
+    the sum of squares about the common mean follows from those, with R = H*W pixels a map and d = centre - mean:
+
+        sum of (x - mean)^2 = sum of (x - centre)^2 + 2 d * sum of (x - centre) + R d^2
+    """
+    N, H, W, C = x.shape
+    R = H * W
+    sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
+    share(partial(_statistics, pixels(x), sums, centres, squares), N)
+    mean = sums.sum(axis=0) / (N * R)
+    d = centres - mean
+    squares += 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
+    return mean.astype(x.dtype), (squares.sum(axis=0) / (N * R)).clip(min=0).astype(x.dtype)
 
 
 @kernel
-def _squares(x, mean, squares, first, last):
+def _statistics(x, sums, centres, squares, first, last):
+    _, R, C = x.shape
     for n in range(first, last):
-        for r in range(x.shape[1]):
-            for c in range(x.shape[2]):
-                squares[n, c] += (x[n, r, c] - mean[c]) ** 2
+        for r in range(R):
+            for c in range(C):
+                sums[n, c] += x[n, r, c]
+        for c in range(C):
+            centres[n, c] = sums[n, c] / R
+        for r in range(R):
+            for c in range(C):
+                squares[n, c] += (x[n, r, c] - centres[n, c]) ** 2
 
 
 def normalise(x, gamma, beta, mean, var, eps, floor):

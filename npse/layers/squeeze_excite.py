@@ -37,7 +37,7 @@ class SqueezeExcite(Layer):
 
         def backward(ds, du):
             dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2, b1)
-            du = ops.add(du, ops.squeeze_backward(dz, u.shape))   # both paths into u
+            du = ops.add_squeeze_backward(du, dz)                 # both paths into u
             first, second = {"weight": dw1}, {"weight": dw2}
             if b1 is not None:
                 first["bias"], second["bias"] = db1, db2

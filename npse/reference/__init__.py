@@ -11,6 +11,7 @@ from npse.reference.dense import dense, dense_backward
 from npse.reference.fused import (
     add_relu,
     add_relu_backward,
+    add_squeeze_backward,
     batch_norm_relu,
     batch_norm_relu_backward,
     scale_add_relu,
@@ -62,7 +63,7 @@ OPS = (
     "average_pool", "average_pool_backward", "max_pool", "max_pool_backward",
     "add", "add_backward",
     "batch_norm_relu", "batch_norm_relu_backward", "add_relu", "add_relu_backward",
-    "scale_add_relu", "scale_add_relu_backward",
+    "scale_add_relu", "scale_add_relu_backward", "add_squeeze_backward",
     "softmax", "softmax_backward", "softmax_cross_entropy", "softmax_cross_entropy_backward",
     "sgd", "augment", "normalise",
     "batch_norm_backward_staged", "se_backward_staged",

@@ -6,9 +6,10 @@ edition does the same in one pass over memory, and the same gradient check judge
 """
 
 from npse.reference.activation import relu, relu_backward
+from npse.reference.arrays import expect
 from npse.reference.norm import batch_norm, batch_norm_backward
 from npse.reference.residual import add, add_backward
-from npse.reference.se import scale, scale_backward
+from npse.reference.se import scale, scale_backward, squeeze_backward
 
 
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
@@ -30,6 +31,12 @@ def add_relu(f, x):
 def add_relu_backward(dy, y):
     """Gradients of `add_relu` -> df, dx, both (N, H, W, C)."""
     return add_backward(relu_backward(dy, y))
+
+
+def add_squeeze_backward(du, dz):
+    """du + squeeze_backward(dz): both paths into u;  (N, H, W, C), (N, C) -> (N, H, W, C)."""
+    expect("add_squeeze_backward", du=(du, "N H W C"), dz=(dz, "N C"))
+    return add(du, squeeze_backward(dz, du.shape))
 
 
 def scale_add_relu(u, s, x):

@@ -1,4 +1,4 @@
-"""Cases for the ops without a gradient: their values are compared between editions."""
+"""Cases for the ops without a gradient of their own: their values are compared between editions."""
 
 import numpy as np
 
@@ -44,6 +44,12 @@ def _augment(label, *shape, padding=4):
                     ops.augment(images, top, left, flip, mean, std, padding))
 
 
+def _add_squeeze_backward(label, N, H, W, C):
+    return Case(("add_squeeze_backward",), label,
+                make=lambda rng: {"du": signed(rng, N, H, W, C), "dz": signed(rng, N, C)},
+                forward=lambda ops, du, dz: ops.add_squeeze_backward(du, dz))
+
+
 CASES = (
     _sgd("Nesterov, weight decay", 3, 4, weight_decay=0.05),
     _sgd("plain momentum", 2, 3, 2, 3, momentum=0.8, nesterov=False),
@@ -51,6 +57,8 @@ CASES = (
     _running_statistics("momentum left out", 3, 24),
     _running_statistics("count 2, momentum 0.3", 2, 2, 0.3),
     _normalise("H < W", 2, 3, 5, 3),
+    _add_squeeze_backward("H < W", 2, 3, 4, 5),
+    _add_squeeze_backward("1x1 maps, N = 1", 1, 1, 1, 3),
     _augment("padding 4", 6, 8, 9, 3),
     _augment("padding 1, N = 1", 1, 5, 3, 2, padding=1),
 )
