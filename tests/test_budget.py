@@ -9,8 +9,8 @@ PACE = {"se_resnet8": 10.0, "se_resnet20": 30.0}
 CIFAR = Config(data="cifar10")
 
 
-def plan(span):
-    return budget.plan(CIFAR, span, TABLE, lambda config: PACE[config.model])
+def plan(span, only=None):
+    return budget.plan(CIFAR, span, only, TABLE, lambda config: PACE[config.model])
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("20min", 1200), ("90s", 90), ("1.5h", 5400), (" 2 m ", 120)])
@@ -46,7 +46,13 @@ def test_a_span_too_short_says_how_much_it_takes():
 
 def test_another_data_set_has_no_table():
     with pytest.raises(ValueError, match="on cifar10 only, not on shapes"):
-        budget.plan(Config(), 100, TABLE, lambda config: 1.0)
+        budget.plan(Config(), 100, None, TABLE, lambda config: 1.0)
+
+
+def test_a_model_that_was_asked_for():
+    assert (plan(1000, "se_resnet8").model, plan(1000, "se_resnet8").epochs) == ("se_resnet8", 96)
+    with pytest.raises(ValueError, match="no measured run of resnet20; it knows se_resnet8, se_resnet20"):
+        plan(1000, "resnet20")
 
 
 def test_the_pace_of_a_real_run(monkeypatch, few_shapes):

@@ -1,5 +1,6 @@
 """``npse train``: one command, and a squeeze-and-excitation network learns."""
 
+import dataclasses
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,8 @@ def train(
     data: Annotated[str, Option(help="shapes (built in) or cifar10 (see: npse data fetch)")] = "shapes",
     model: Annotated[str, Option(help="se_resnet8, 14, 20, 32, 44, 56, 110; plain: resnet8, ...")] = "se_resnet8",
     epochs: Annotated[int | None, Option(help="passes over the images", show_default="10; cifar10: 30")] = None,
+    budget: Annotated[str | None, Option(help="cifar10: take the model and the epochs that make the most of a time "
+                                              "such as 20min", show_default=False)] = None,
     batch_size: Annotated[int, Option(help="images a step")] = 128,
     lr: Annotated[float, Option(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
     warmup: Annotated[float, Option(help="share of the run on which the rate rises")] = 0.2,
@@ -41,22 +44,33 @@ def train(
 
     Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped.
     """
-    not_settings = ("out", "resume", "flip", "threads")
-    given = {name: value for name, value in context.params.items()
-             if name not in not_settings and context.get_parameter_source(name).name == "COMMANDLINE"}
-    config, folder = _resumed(out, given) if resume else _new(out, DEFAULTS.get(data, {}) | given)
-    edition = _take_edition(config.edition, threads)
-    _run(config, folder, edition, resume=resume, flip=flip)
-
-
-def _new(out, settings):
     from npse.training import Config, RunFolder
 
-    config = Config(**settings)
-    return config, RunFolder(out or _next_folder(config))
+    not_settings = ("out", "resume", "flip", "threads", "budget")
+    given = {name: value for name, value in context.params.items()
+             if name not in not_settings and context.get_parameter_source(name).name == "COMMANDLINE"}
+    if budget is not None and (resume or "epochs" in given):
+        raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
+    config = _resumed(out, given) if resume else Config(**DEFAULTS.get(data, {}) | given)
+    edition = _take_edition(config.edition, threads)
+    if budget is not None:
+        config = _within(budget, config, given)
+    _run(config, RunFolder(out or _next_folder(config)), edition, resume=resume, flip=flip)
+
+
+def _within(budget, config, given):
+    """Return the config with the model (unless it was given) and the epochs that make the most of the budget."""
+    from npse.training import budget as budgets
+
+    span = budgets.parse_span(budget)
+    typer.echo("measuring this machine")
+    plan = budgets.plan(config, span, only=given.get("model"))
+    typer.echo(str(plan))
+    return dataclasses.replace(config, model=plan.model, epochs=plan.epochs)
 
 
 def _resumed(out, given):
+    """Return the config of the run in ``out``; ValueError if it contradicts the options given."""
     from npse.training import RunFolder
 
     if out is None:
@@ -68,7 +82,7 @@ def _resumed(out, given):
         raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "
                          + ", ".join(f"{name} is {getattr(config, name)}" for name in changed)
                          + "; leave the options out, or start a new run")
-    return config, folder
+    return config
 
 
 def _take_edition(wanted, threads):

@@ -44,13 +44,14 @@ def parse_span(text):
     return float(found[1]) * SECONDS[found[2]]
 
 
-def plan(config, span, measured=None, pace=None):
+def plan(config, span, only=None, measured=None, pace=None):
     """Choose model and epochs for a span of seconds.
 
     Parameters
     ----------
     config : Config, of a run on cifar10; its model and epochs are what is chosen
     span : float, seconds
+    only : str, optional, the one model to consider
     measured : dict, model -> {epochs: accuracy}; `MEASURED` if left out
     pace : function of a Config -> seconds an epoch; `seconds_per_epoch` if left out
 
@@ -62,8 +63,12 @@ def plan(config, span, measured=None, pace=None):
     measured, pace = measured or MEASURED, pace or seconds_per_epoch
     if config.data != "cifar10":
         raise ValueError(f"--budget knows what to expect on cifar10 only, not on {config.data}; use --epochs")
+    if only is not None and only not in measured:
+        raise ValueError(f"--budget has no measured run of {only}; it knows {', '.join(measured)}")
     plans, shortest = [], float("inf")
     for model, table in measured.items():
+        if only not in (None, model):
+            continue
         seconds = pace(dataclasses.replace(config, model=model))
         epochs = int((MARGIN * span - START) / seconds)
         shortest = min(shortest, START + min(table) * seconds)
