@@ -5,12 +5,14 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
+from npse.cpu import channels
 from npse.cpu.activation import relu_backward
 from npse.cpu.arrays import RANGE, pixels, replaces
 from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.norm import gradients, normalise, statistics
 from npse.cpu.threads import share
+from npse.cpu.tile import lanes
 from npse.reference.arrays import expect
 
 
@@ -89,7 +91,11 @@ def _scale_add_relu(u, s, x, y, first, last):
 def scale_add_relu_backward(dy, u, s, y):
     expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), y=(y, "N H W C"), dy=(dy, "N H W C"))
     du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
-    share(partial(_scale_add_relu_backward, pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds), len(u))
+    maps = pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds
+    if v := channels.vectors(u):
+        share(partial(channels.scale_add_relu_gradients(v), *maps, v * lanes(u.dtype)), len(u))
+    else:
+        share(partial(_scale_add_relu_backward, *maps), len(u))
     return du, ds.astype(s.dtype), dx
 
 

@@ -9,10 +9,12 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
+from npse.cpu import channels
 from npse.cpu.arrays import pixels, replaces
 from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
+from npse.cpu.tile import lanes
 from npse.reference.arrays import expect
 
 
@@ -48,7 +50,10 @@ def statistics(x):
     N, H, W, C = x.shape
     R = H * W
     sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
-    share(partial(_statistics, pixels(x), sums, centres, squares), N)
+    if v := channels.vectors(x):
+        share(partial(channels.statistics(v), pixels(x), sums, centres, squares, v * lanes(x.dtype)), N)
+    else:
+        share(partial(_statistics, pixels(x), sums, centres, squares), N)
     mean = sums.sum(axis=0) / (N * R)
     d = centres - mean
     squares += 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
@@ -91,18 +96,22 @@ def gradients(dy, x, y, gamma, mean, var, eps):
     N, _, _, C = x.shape
     B = x.size // C
     masked = y is not None
-    maps = pixels(dy), pixels(y if masked else dy), masked, pixels(x)
+    maps = pixels(dy), pixels(y if masked else dy), pixels(x)
     inverse = (1 / np.sqrt(var + eps)).astype(x.dtype)
-    dgammas, dbetas = np.zeros((N, C)), np.zeros((N, C))
-    share(partial(_sum_gradients, *maps, mean, inverse, dgammas, dbetas), N)
-    dgamma, dbeta = (sums.sum(axis=0).astype(x.dtype) for sums in (dgammas, dbetas))
-    dx = empty_like(x)
-    share(partial(_input_gradient, *maps, mean, inverse, gamma * inverse, dgamma / B, dbeta / B, pixels(dx)), N)
+    dgammas, dbetas, dx = np.zeros((N, C)), np.zeros((N, C)), empty_like(x)
+    if v := channels.vectors(x):
+        width = (v * lanes(x.dtype),)
+        sums, input_gradient = channels.norm_sums(v, masked), channels.norm_input_gradient(v, masked)
+    else:
+        width, sums, input_gradient = (), partial(_sum_gradients, masked), partial(_input_gradient, masked)
+    share(partial(sums, *maps, mean, inverse, dgammas, dbetas, *width), N)
+    dgamma, dbeta = (total.sum(axis=0).astype(x.dtype) for total in (dgammas, dbetas))
+    share(partial(input_gradient, *maps, mean, inverse, gamma * inverse, dgamma / B, dbeta / B, pixels(dx), *width), N)
     return dx, dgamma, dbeta
 
 
 @kernel
-def _sum_gradients(dy, y, masked, x, mean, inverse, dgammas, dbetas, first, last):
+def _sum_gradients(masked, dy, y, x, mean, inverse, dgammas, dbetas, first, last):
     zero = dy.dtype.type(0)
     for n in range(first, last):
         for r in range(x.shape[1]):
@@ -113,7 +122,7 @@ def _sum_gradients(dy, y, masked, x, mean, inverse, dgammas, dbetas, first, last
 
 
 @kernel
-def _input_gradient(dy, y, masked, x, mean, inverse, slope, mean_dgamma, mean_dbeta, dx, first, last):
+def _input_gradient(masked, dy, y, x, mean, inverse, slope, mean_dgamma, mean_dbeta, dx, first, last):
     zero = dy.dtype.type(0)
     for n in range(first, last):
         for r in range(x.shape[1]):

@@ -171,6 +171,17 @@ def relu(typing, tile):
     return tile(tile), build
 
 
+@intrinsic
+def where_positive(typing, tile, mask):
+    """Return tile where mask > 0, else 0, number by number: the gradient of a ReLU whose output is the mask."""
+    def build(context, builder, signature, arguments):
+        zero = ir.Constant(tile.llvm_vector, [0.0] * tile.llvm_vector.count)
+        pairs = zip(*(_parts(builder, tile, argument) for argument in arguments), strict=True)
+        return _joined(builder, tile, [builder.select(builder.fcmp_ordered(">", sign, zero), part, zero)
+                                       for part, sign in pairs])
+    return tile(tile, mask), build
+
+
 class _TileOperator(AbstractTemplate):
     """The type of tile + tile and the like, and of a number with a tile, which stands for a tile full of it."""
 
