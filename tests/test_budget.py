@@ -31,7 +31,7 @@ def test_the_best_that_fits():
     assert (long.model, long.epochs) == ("se_resnet20", 32)
     assert long.accuracy == pytest.approx(0.91)
     assert 900 <= long.seconds <= 1000
-    assert "se_resnet20 for 32 epochs takes about 16.0 minutes here; expect 91.0% test accuracy" in str(long)
+    assert "se_resnet20 for 32 epochs takes about 16.0 minutes here; expect 91.0% test accuracy or more" in str(long)
 
 
 def test_accuracy_between_two_measured_runs():

@@ -14,8 +14,8 @@ import numpy as np
 from npse import data
 from npse.training.loop import Progress, prepare, training_step
 
-# Test accuracy on CIFAR-10, plain, of runs with the default settings, by epochs: see docs/results.md.
-MEASURED = {}
+# Test accuracy on CIFAR-10, plain, after so many epochs with the default settings; one seed each, see docs/results.md.
+MEASURED = {"se_resnet8": {5: 0.802, 10: 0.834}, "se_resnet20": {5: 0.847}}
 
 START = 2.0           # seconds a run takes besides its epochs: start-up, pictures
 MARGIN = 0.97         # of the span to plan for; machines have slow minutes
@@ -33,7 +33,7 @@ class Plan:
 
     def __str__(self):
         return (f"{self.model} for {self.epochs} epochs takes about {self.seconds / 60:.1f} minutes here; "
-                f"expect {self.accuracy:.1%} test accuracy")
+                f"expect {self.accuracy:.1%} test accuracy or more")
 
 
 def parse_span(text):
