@@ -68,7 +68,20 @@ ARGUMENTS = {
     "batch_norm_backward": lambda d: (d.map(), d.map(), d.channel(), d.channel(), d.positive()),
     "batch_norm_inference": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
     "batch_norm_relu": lambda d: (d.map(), d.channel(), d.channel()),
-    "batch_norm_relu_backward": lambda d: (d.map(), d.map(), d.map(), d.channel(), d.channel(), d.positive()),
+    "batch_norm_relu_backward": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "batch_norm_inference_relu": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "moments": lambda d: (d.map(),),
+    "conv2d_moments": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),
+    "conv2d_backward_x_add": lambda d: (
+        d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d(3, 2, d.C, 5), d.map(), 2, 1),
+    "gated_join": lambda d: (
+        d.map(), d.channel(), d.channel(), d.channel(), d.positive(), d.gates(), d.map()),
+    "gated_join_backward_s": lambda d: (
+        d.map(), d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "gated_join_backward": lambda d: (
+        d.map(), d.map(), d.map(), d.gates(), d.gates(), d.gates(), d.gates(), d.gates(),
+        d.channel(), d.channel(), d.positive()),
     "relu": lambda d: (d.map(),),
     "relu_backward": lambda d: (d.map(), d.map()),
     "add": lambda d: (d.map(), d.map()),

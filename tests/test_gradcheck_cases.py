@@ -278,7 +278,7 @@ MISTAKES = [
     ("relu_backward", lambda dy, y: dy.copy()),
     ("add_relu_backward", lambda dy, y: (dy, dy)),
     ("add_backward", lambda dy: (dy, 0 * dy)),
-    ("batch_norm_relu_backward", lambda dy, x, y, *rest: reference.batch_norm_backward(dy, x, *rest)),
+    ("batch_norm_relu_backward", lambda dy, x, gamma, beta, *rest: reference.batch_norm_backward(dy, x, gamma, *rest)),
     ("scale_add_relu_backward", relu_masks_the_shortcut_only),
     ("max_pool_backward", spreads_to_the_last_window),
     ("average_pool_backward", lambda dy, *rest: reference.average_pool_backward(dy, *rest) * rest[1] ** 2),

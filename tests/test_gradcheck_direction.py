@@ -29,7 +29,7 @@ def network(x, p):
         df, ds, du = ops.scale_add_relu_backward(djoined, f, s, joined)
         dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, p["w1"], p["w2"], p["b1"])
         df = df + ops.squeeze_backward(dz, f.shape)
-        dx, dgamma, dbeta = ops.batch_norm_relu_backward(df, u, f, p["gamma"], mean, var)
+        dx, dgamma, dbeta = ops.batch_norm_relu_backward(df, u, p["gamma"], p["beta"], mean, var)
         dconv = ops.conv2d_backward_w(dx + du, x, p["conv"].shape, 1, 1)
         return {"conv": dconv, "gamma": dgamma, "beta": dbeta, "w1": dw1, "w2": dw2, "b1": db1, "b2": db2,
                 "fc": dfc, "bias": dbias}

@@ -45,9 +45,13 @@ def test_dtype_in_is_dtype_out(dtype):
         ops.max_pool(u, 2), ops.max_pool_backward(draw(2, 2, 2, 6), u, 2), ops.add(u, dy), *ops.add_backward(dy),
         ops.add_relu(u, dy), *ops.add_relu_backward(dy, u), ops.scale_add_relu(u, s, dy),
         *ops.scale_add_relu_backward(dy, u, s, u), ops.batch_norm_relu(u, gamma, beta)[0],
-        *ops.batch_norm_relu_backward(dy, u, y, gamma, mean, var), ops.softmax(s), ops.softmax_backward(s, s),
+        *ops.batch_norm_relu_backward(dy, u, gamma, beta, mean, var), ops.softmax(s), ops.softmax_backward(s, s),
         ops.softmax_cross_entropy(s, labels, 0.1), ops.softmax_cross_entropy_backward(1.0, s, labels, 0.1),
-        *ops.sgd(w1, w1, w1, 0.1, 0.9, 0.01),
+        *ops.sgd(w1, w1, w1, 0.1, 0.9, 0.01), *ops.moments(u), *ops.conv2d_moments(u, w, 2, 1),
+        ops.conv2d_backward_x_add(draw(2, 3, 2, 2), w, u, 2, 1),
+        ops.batch_norm_inference_relu(u, gamma, beta, mean, var),
+        ops.gated_join(u, gamma, beta, mean, var, s, dy), *ops.gated_join_backward_s(dy, u, y, gamma, beta, mean, var),
+        *ops.gated_join_backward(dy, u, y, s, s, s, s, s, gamma, mean, var),
         ops.normalise(np.zeros((1, 4, 4, 6), np.uint8), gamma, beta),
     ]
     assert [result.dtype for result in results] == [np.dtype(dtype)] * len(results)

@@ -96,7 +96,7 @@ def test_batch_norm(ops, shape, seed):
     judge(oracle.batch_norm, y, arguments, rng, lambda dy: ops.batch_norm_backward(dy, x, gamma, mean, var))
     y, mean, var = ops.batch_norm_relu(x, gamma, beta)
     judge(lambda **a: F.relu(oracle.batch_norm(**a)), y, arguments, rng,
-          lambda dy: ops.batch_norm_relu_backward(dy, x, y, gamma, mean, var))
+          lambda dy: ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var))
 
     fixed, spread = rng.standard_normal(C), rng.random(C) + 0.5
     judge(lambda **a: oracle.batch_norm(**a, mean=torch.tensor(fixed), var=torch.tensor(spread)),

@@ -9,7 +9,8 @@ PER_NUMBER = {
     "relu": 1, "relu_backward": 1, "add": 1, "add_relu": 2, "add_relu_backward": 1, "add_squeeze_backward": 1,
     "scale": 1, "scale_backward": 3, "scale_add_relu": 3, "scale_add_relu_backward": 4,
     "squeeze": 1, "squeeze_backward": 1, "global_average_pool": 1, "global_average_pool_backward": 1,
-    "batch_norm": 7, "batch_norm_relu": 8, "batch_norm_inference": 3,
+    "batch_norm": 7, "batch_norm_relu": 8, "batch_norm_inference": 3, "batch_norm_inference_relu": 4,
+    "moments": 4, "gated_join": 6, "gated_join_backward_s": 6, "gated_join_backward": 8,
     "batch_norm_backward": 10, "batch_norm_relu_backward": 11,
     "sgd": 7, "augment": 3, "normalise": 3,
 }
@@ -20,10 +21,17 @@ def convolution(y_shape, w_shape):
     return 2 * prod(y_shape) * prod(w_shape[:3])
 
 
+# Every op that convolves, and which of the three passes it is.
+PASS_OF = {"conv2d": "conv2d", "conv2d_moments": "conv2d",
+           "conv2d_backward_x": "conv2d_backward_x", "conv2d_backward_x_add": "conv2d_backward_x",
+           "conv2d_backward_w": "conv2d_backward_w"}
+
 # What an op of matrix products costs, from its arguments and its results.
 PRODUCTS = {
     "conv2d": lambda x, w, *_, y: convolution(y.shape, w.shape),
     "conv2d_backward_x": lambda dy, w, *_, y: convolution(dy.shape, w.shape),
+    "conv2d_moments": lambda x, w, *_, y: convolution(y[0].shape, w.shape) + 4 * y[0].size,
+    "conv2d_backward_x_add": lambda dy, w, dx, *_, y: convolution(dy.shape, w.shape) + dx.size,
     "conv2d_backward_w": lambda dy, x, w_shape, *_, y: convolution(dy.shape, w_shape),
     "dense": lambda x, w, *_, y: 2 * len(x) * w.size,
     "dense_backward": lambda dy, x, w, *_, y: 4 * len(x) * w.size,

@@ -8,7 +8,7 @@ from npse.bench.gauges import figures, times
 from npse.bench.process import ask
 from npse.reference.conv import output_size
 
-PASSES = ("conv2d", "conv2d_backward_x", "conv2d_backward_w")
+PASSES = tuple(dict.fromkeys(flops.PASS_OF.values()))
 SAMPLE = 4                       # rows and columns of the output that Python's loops are timed on
 
 
@@ -26,7 +26,7 @@ def by_stage(op_rows):
     """For each map size, the convolution of stride 1 called most often: [x shape, w shape, stride, padding]."""
     found = {}
     for row in sorted(op_rows, key=lambda row: row["count"]):
-        if row["op"] == "conv2d" and row["arguments"][2] == 1:
+        if flops.PASS_OF.get(row["op"]) == "conv2d" and row["arguments"][2] == 1:
             found[tuple(row["arguments"][0][1:3])] = row["arguments"]
     return [found[size] for size in sorted(found, reverse=True)]
 

@@ -5,6 +5,7 @@ import math
 from matplotlib.figure import Figure
 
 from npse.analysis.plots import ACCENT, INK, MUTED
+from npse.bench.flops import PASS_OF
 from npse.bench.report import call
 
 LABELLED, LEAST = 8, 1e-3        # how many calls have a number; the share of a step below which a call is not drawn
@@ -32,7 +33,7 @@ def roofline(rows, rates, title):
     axes.set(xlim=span, ylim=(slowest / 5, 5 * max(fastest, rates["sgemm_gflops"])))
     _roofs(axes, rates, span)
     for name, colour in {**COLOURS, OTHERS: OTHER_COLOUR}.items():
-        points = [row for row in rows if name in (row["op"], OTHERS) and (name != OTHERS or row["op"] not in COLOURS)]
+        points = [row for row in rows if PASS_OF.get(row["op"], OTHERS) == name]
         style = {"color": colour, "alpha": 0.6, "edgecolors": INK, "linewidths": 0.5}
         axes.scatter([row["intensity"] for row in points], [row["gflops"] for row in points],
                      s=[_area(row) for row in points], **style)
@@ -66,7 +67,7 @@ def _area(row):
 def _name_the_costly(axes, rows):
     for number, row in enumerate(rows, start=1):
         away = 5 + math.sqrt(_area(row)) / 2                      # points
-        offset = [away * side for side in SIDES.get(row["op"], (0, 1))]
+        offset = [away * side for side in SIDES.get(PASS_OF.get(row["op"]), (0, 1))]
         axes.annotate(str(number), (row["intensity"], row["gflops"]), offset, textcoords="offset points", ha="center",
                       va="center", fontsize=8, color=INK)
     key = "\n".join(f"{number}  {row['share']:.0%}  {row['op']}  {call(row['op'], row['arguments'])}"

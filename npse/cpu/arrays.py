@@ -7,7 +7,6 @@ import numpy as np
 from npse.cpu import channels
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
-from npse.cpu.tile import lanes
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 RANGE = 2**16                    # numbers a range of an elementwise op; its kernel slices, so that indices start at 0
@@ -54,10 +53,8 @@ def image_sums(x):
     not depend on the number of threads.
     """
     sums = np.zeros((x.shape[0], x.shape[3]))
-    if v := channels.vectors(x):
-        share(functools.partial(channels.image_sums(v), pixels(x), sums, v * lanes(x.dtype)), len(x))
-    else:
-        share(functools.partial(_image_sums, pixels(x), sums), len(x))
+    task = channels.in_vectors(x, channels.image_sums) or _image_sums
+    share(functools.partial(task, pixels(x), sums), len(x))
     return sums
 
 

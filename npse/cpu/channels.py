@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from npse.cpu.compile import kernel
-from npse.cpu.tile import fma, lanes, load, store, where_positive, zeros
+from npse.cpu.tile import fma, lanes, load, relu, store, where_positive, zeros
 
 CHUNK = 64
 
@@ -20,6 +20,15 @@ def vectors(x):
     """How many vectors at a time a kernel takes of the channels of x: 4, 2 or 1, or 0 where they fill none."""
     lane = lanes(x.dtype)
     return 0 if not lane else next((v for v in (4, 2, 1) if x.shape[-1] % (v * lane) == 0), 0)
+
+
+def in_vectors(x, kernel_for, *options):
+    """Return the kernel made for the channels of x, its width filled in; None where they fill no vector."""
+    v = vectors(x)
+    if not v:
+        return None
+    run, width = kernel_for(v, *options), v * lanes(x.dtype)
+    return lambda *arguments: run(width, *arguments)
 
 
 @kernel
@@ -32,7 +41,7 @@ def _join(fold, sums, n, c, width):
 def statistics(vectors):
     """Make the kernel of each map's channel sums, a centre near their mean, and the squares about that centre."""
     @kernel
-    def statistics(x, sums, centres, squares, width, first, last):
+    def statistics(width, x, sums, centres, squares, first, last):
         _, R, C = x.shape
         fold = np.empty(width, x.dtype)
         for n in range(first, last):
@@ -61,7 +70,7 @@ def statistics(vectors):
 def image_sums(vectors):
     """Make the kernel of each map's channel sums."""
     @kernel
-    def image_sums(x, sums, width, first, last):
+    def image_sums(width, x, sums, first, last):
         _, R, C = x.shape
         fold = np.empty(width, x.dtype)
         for n in range(first, last):
@@ -75,25 +84,31 @@ def image_sums(vectors):
     return image_sums
 
 
+NO_MASK, MASK_BY_X, MASK_BY_Y = 0, 1, 2       # where a ReLU followed: whether its output, told by x or by y, is > 0
+
+
 @functools.cache
-def norm_sums(vectors, masked):
-    """Make the kernel of the sums over g and over g * xhat; g is dy, where ``masked`` only where y > 0."""
+def norm_sums(vectors, mask):
+    """Make the kernel of the sums over g and over g * xhat; g is dy, behind the mask of the ReLU if there was one."""
     @kernel
-    def norm_sums(dy, y, x, mean, inverse, dgammas, dbetas, width, first, last):
+    def norm_sums(width, dy, x, y, mean, inverse, slope, beta, dgammas, dbetas, first, last):
         _, R, C = x.shape
         fold = np.empty(width, x.dtype)
         for n in range(first, last):
             for c in range(0, C, width):
                 centre, scale = load(mean, c, 0, 1, vectors), load(inverse, c, 0, 1, vectors)
+                steep, shift = load(slope, c, 0, 1, vectors), load(beta, c, 0, 1, vectors)
                 for begin in range(0, R, CHUNK):
                     dbeta, dgamma = zeros(x, 1, vectors), zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
                         at = (n * R + r) * C + c
-                        g = load(dy, at, 0, 1, vectors)
-                        if masked:
+                        g, d = load(dy, at, 0, 1, vectors), load(x, at, 0, 1, vectors) - centre
+                        if mask == MASK_BY_X:
+                            g = where_positive(g, d * steep + shift)
+                        if mask == MASK_BY_Y:
                             g = where_positive(g, load(y, at, 0, 1, vectors))
                         dbeta = dbeta + g
-                        dgamma = fma(g, (load(x, at, 0, 1, vectors) - centre) * scale, dgamma)
+                        dgamma = fma(g, d * scale, dgamma)
                     store(dbeta, fold, 0, 0)
                     _join(fold, dbetas, n, c, width)
                     store(dgamma, fold, 0, 0)
@@ -102,31 +117,52 @@ def norm_sums(vectors, masked):
 
 
 @functools.cache
-def norm_input_gradient(vectors, masked):
-    """Make the kernel of dx = slope * (g - mean_dbeta - xhat * mean_dgamma), with g as in `norm_sums`."""
+def norm_input_gradient(vectors, mask):
+    """Make the kernel of dx = a * g + b - (x - mean) * d with a, b (N, C) and d (C,), g as in `norm_sums`.
+
+    Where the mask is that of y, the ReLU of a join, g is the gradient of the shortcut too, and written to dr.
+    """
     @kernel
-    def norm_input_gradient(dy, y, x, mean, inverse, slope, mean_dgamma, mean_dbeta, dx, width, first, last):
+    def norm_input_gradient(width, dy, x, y, mean, slope, beta, a, b, d, dx, dr, first, last):
         _, R, C = x.shape
         for n in range(first, last):
             for c in range(0, C, width):
-                centre, scale = load(mean, c, 0, 1, vectors), load(inverse, c, 0, 1, vectors)
-                steep, a, b = (load(slope, c, 0, 1, vectors), load(mean_dgamma, c, 0, 1, vectors),
-                               load(mean_dbeta, c, 0, 1, vectors))
+                centre, fall = load(mean, c, 0, 1, vectors), load(d, c, 0, 1, vectors)
+                steep, shift = load(slope, c, 0, 1, vectors), load(beta, c, 0, 1, vectors)
+                rise, level = load(a, n * C + c, 0, 1, vectors), load(b, n * C + c, 0, 1, vectors)
                 for r in range(R):
                     at = (n * R + r) * C + c
-                    g = load(dy, at, 0, 1, vectors)
-                    if masked:
+                    g, distance = load(dy, at, 0, 1, vectors), load(x, at, 0, 1, vectors) - centre
+                    if mask == MASK_BY_X:
+                        g = where_positive(g, distance * steep + shift)
+                    if mask == MASK_BY_Y:
                         g = where_positive(g, load(y, at, 0, 1, vectors))
-                    xhat = (load(x, at, 0, 1, vectors) - centre) * scale
-                    store(steep * (g - b - xhat * a), dx, at, 0)
+                        store(g, dr, at, 0)
+                    store(fma(g, rise, level) - distance * fall, dx, at, 0)
     return norm_input_gradient
+
+
+@functools.cache
+def join(vectors):
+    """Make the kernel of y = relu((x - mean) * a + b + r) with a, b (N, C)."""
+    @kernel
+    def join(width, x, mean, a, b, r, y, first, last):
+        _, R, C = x.shape
+        for n in range(first, last):
+            for c in range(0, C, width):
+                centre = load(mean, c, 0, 1, vectors)
+                rise, level = load(a, n * C + c, 0, 1, vectors), load(b, n * C + c, 0, 1, vectors)
+                for at in range(n * R * C + c, (n + 1) * R * C + c, C):
+                    u = fma(load(x, at, 0, 1, vectors) - centre, rise, level)
+                    store(relu(u + load(r, at, 0, 1, vectors)), y, at, 0)
+    return join
 
 
 @functools.cache
 def scale_add_relu_gradients(vectors):
     """Make the kernel of dx = dy where y > 0, du = dx * s, and ds, the sums of dx * u."""
     @kernel
-    def scale_add_relu_gradients(dy, u, s, y, du, dx, ds, width, first, last):
+    def scale_add_relu_gradients(width, dy, u, s, y, du, dx, ds, first, last):
         _, R, C = u.shape
         fold = np.empty(width, u.dtype)
         for n in range(first, last):

@@ -21,6 +21,8 @@ from npse import reference as book
 from npse.cpu import conv_loops, conv_matrix, conv_tile, conv_tile_w, winograd
 from npse.cpu.arrays import replaces
 from npse.cpu.conv_geometry import Geometry
+from npse.cpu.norm import moments, moments_from
+from npse.cpu.residual import add
 from npse.cpu.tile import lanes
 from npse.reference.arrays import expect
 
@@ -104,4 +106,29 @@ def _ops(rung):
 
 
 conv2d, conv2d_backward_x, conv2d_backward_w = _ops(lambda geometry, channels: _RUNGS[choose(geometry, channels)])
+
+
+@replaces(book.conv2d_moments)
+def conv2d_moments(x, w, stride=1, padding=0):
+    expect("conv2d_moments", x=(x, "N H W Cin"), w=(w, "kh kw Cin Cout"))
+    g = Geometry.of("conv2d_moments", x.shape, w.shape, stride, padding, x.dtype)
+    if hasattr(winograd, "empty_sums") and choose(g, g.Cout) == "winograd":
+        sums = winograd.empty_sums(g)
+        y = winograd.forward(x, w, g, sums)
+        return y, *moments_from(sums, y)
+    y = conv2d(x, w, stride, padding)
+    return y, *moments(y)
+
+
+@replaces(book.conv2d_backward_x_add)
+def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
+    expect("conv2d_backward_x_add", dx=(dx, "N H W Cin"), w=(w, "kh kw Cin Cout"))
+    g = Geometry.of("conv2d_backward_x_add", dx.shape, w.shape, stride, padding, w.dtype)
+    expect("conv2d_backward_x_add", dx=(dx, "N H W Cin"), w=(w, "kh kw Cin Cout"),
+           dy=(dy, f"{g.N} {g.Ho} {g.Wo} Cout"))
+    if hasattr(winograd, "empty_sums") and choose(g, g.Cin) == "winograd":
+        return winograd.backward_x(dy, w, g, dx)
+    return add(dx, conv2d_backward_x(dy, w, dx.shape, stride, padding))
+
+
 LADDER = {name: _ops(lambda geometry, channels, rung=rung: rung) for name, rung in _RUNGS.items()}

@@ -6,28 +6,35 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu import channels
+from npse.cpu.channels import MASK_BY_X
 from npse.cpu.activation import relu_backward
 from npse.cpu.arrays import RANGE, pixels, replaces
 from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.norm import gradients, normalise, statistics
 from npse.cpu.threads import share
-from npse.cpu.tile import lanes
 from npse.reference.arrays import expect
 
 
 @replaces(book.batch_norm_relu)
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
     expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
-    mean, var = statistics(x)
+    mean, var, _ = statistics(x)
     return normalise(x, gamma, beta, mean, var, eps, 0), mean, var
 
 
 @replaces(book.batch_norm_relu_backward)
-def batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps=1e-5):
-    expect("batch_norm_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
-    return gradients(dy, x, y, gamma, mean, var, eps)
+def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
+    expect("batch_norm_relu_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
+    return gradients(MASK_BY_X, dy, x, gamma, beta, mean, var, eps)
+
+
+@replaces(book.batch_norm_inference_relu)
+def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
+    expect("batch_norm_inference_relu", x=(x, "N H W C"),
+           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
+    return normalise(x, gamma, beta, mean, var, eps, 0)
 
 
 @replaces(book.add_relu)
@@ -92,10 +99,8 @@ def scale_add_relu_backward(dy, u, s, y):
     expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), y=(y, "N H W C"), dy=(dy, "N H W C"))
     du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
     maps = pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds
-    if v := channels.vectors(u):
-        share(partial(channels.scale_add_relu_gradients(v), *maps, v * lanes(u.dtype)), len(u))
-    else:
-        share(partial(_scale_add_relu_backward, *maps), len(u))
+    task = channels.in_vectors(u, channels.scale_add_relu_gradients) or _scale_add_relu_backward
+    share(partial(task, *maps), len(u))
     return du, ds.astype(s.dtype), dx
 
 

@@ -1,7 +1,7 @@
 """Batch normalisation: one pass for the statistics, one to normalise; two for the gradients. Letters: as in the book.
 
 The ReLU that follows in every network is a lower bound on the way out (``floor``: 0, or minus infinity for none) and a
-mask on the way back, so that `batch_norm_relu` in fused.py is made of the same kernels.
+mask on the way back, so that the composites in fused.py and join.py are made of the same kernels.
 """
 
 from functools import partial
@@ -12,16 +12,16 @@ from npse import reference as book
 from npse.cpu import channels
 from npse.cpu.arrays import pixels, replaces
 from npse.cpu.buffers import empty_like
+from npse.cpu.channels import MASK_BY_X, MASK_BY_Y, NO_MASK
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
-from npse.cpu.tile import lanes
 from npse.reference.arrays import expect
 
 
 @replaces(book.batch_norm)
 def batch_norm(x, gamma, beta, eps=1e-5):
     expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
-    mean, var = statistics(x)
+    mean, var, _ = statistics(x)
     return normalise(x, gamma, beta, mean, var, eps, -np.inf), mean, var
 
 
@@ -36,11 +36,17 @@ def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     expect("batch_norm_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
            gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
-    return gradients(dy, x, None, gamma, mean, var, eps)
+    return gradients(NO_MASK, dy, x, gamma, gamma, mean, var, eps)    # without a mask no beta is looked at
+
+
+@replaces(book.moments)
+def moments(x):
+    expect("moments", x=(x, "N H W C"))
+    return statistics(x)
 
 
 def statistics(x):
-    """Mean and biased variance of each channel over the batch: (N, H, W, C) -> (C,), (C,).
+    """Mean and biased variance of each channel over the batch, and the mean over each map: (C,), (C,), (N, C).
 
     Memory is read once: each map is read again while it is in cache, for its squares about a centre of its own, and
     the sum of squares about the common mean follows from those, with R = H*W pixels a map and d = centre - mean:
@@ -50,14 +56,28 @@ def statistics(x):
     N, H, W, C = x.shape
     R = H * W
     sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
-    if v := channels.vectors(x):
-        share(partial(channels.statistics(v), pixels(x), sums, centres, squares, v * lanes(x.dtype)), N)
-    else:
-        share(partial(_statistics, pixels(x), sums, centres, squares), N)
+    task = channels.in_vectors(x, channels.statistics) or _statistics
+    share(partial(task, pixels(x), sums, centres, squares), N)
     mean = sums.sum(axis=0) / (N * R)
     d = centres - mean
     squares += 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
-    return mean.astype(x.dtype), (squares.sum(axis=0) / (N * R)).clip(min=0).astype(x.dtype)
+    var = (squares.sum(axis=0) / (N * R)).clip(min=0)
+    return mean.astype(x.dtype), var.astype(x.dtype), (sums / R).astype(x.dtype)
+
+
+def moments_from(sums, x):
+    """The same from sums over parts of the maps: (2, N, parts, C), of x and of x * x, for each image and channel.
+
+    A variance as the difference of two sums loses the digits that the mean takes; where it would lose more than three,
+    x is read after all.
+    """
+    N, H, W, _ = x.shape
+    totals, squares = sums.sum(axis=2, dtype=np.float64)
+    mean, square = totals.sum(axis=0) / (N * H * W), squares.sum(axis=0) / (N * H * W)
+    var = square - mean**2
+    if not (square < 1000 * var).all():
+        return statistics(x)
+    return mean.astype(x.dtype), var.astype(x.dtype), (totals / (H * W)).astype(x.dtype)
 
 
 @kernel
@@ -77,7 +97,7 @@ def _statistics(x, sums, centres, squares, first, last):
 def normalise(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
-    slope = (gamma / np.sqrt(var + eps)).astype(x.dtype)
+    slope, _ = _slopes(gamma, var, eps, x.dtype)
     share(partial(_normalise, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
     return y
 
@@ -91,42 +111,78 @@ def _normalise(x, mean, slope, beta, floor, y, first, last):
                 y[n, r, c] = floor if v < floor else v            # a NaN passes
 
 
-def gradients(dy, x, y, gamma, mean, var, eps):
-    """dx, dgamma, dbeta; where y is given, it is the output of a ReLU, and dy counts where y > 0 only."""
+def gradients(mask, dy, x, gamma, beta, mean, var, eps):
+    """dx, dgamma, dbeta; dy may have a ReLU to pass, whose mask is told by x."""
     N, _, _, C = x.shape
-    B = x.size // C
-    masked = y is not None
-    maps = pixels(dy), pixels(y if masked else dy), pixels(x)
-    inverse = (1 / np.sqrt(var + eps)).astype(x.dtype)
-    dgammas, dbetas, dx = np.zeros((N, C)), np.zeros((N, C)), empty_like(x)
-    if v := channels.vectors(x):
-        width = (v * lanes(x.dtype),)
-        sums, input_gradient = channels.norm_sums(v, masked), channels.norm_input_gradient(v, masked)
-    else:
-        width, sums, input_gradient = (), partial(_sum_gradients, masked), partial(_input_gradient, masked)
-    share(partial(sums, *maps, mean, inverse, dgammas, dbetas, *width), N)
+    dgammas, dbetas = sums(mask, dy, x, x, gamma, beta, mean, var, eps)
     dgamma, dbeta = (total.sum(axis=0).astype(x.dtype) for total in (dgammas, dbetas))
-    share(partial(input_gradient, *maps, mean, inverse, gamma * inverse, dgamma / B, dbeta / B, pixels(dx), *width), N)
+    one, zero = np.ones((N, C), x.dtype), np.zeros((N, C), x.dtype)
+    dx, _ = input_gradient(mask, dy, x, x, gamma, beta, mean, var, eps, one, zero, dgamma, dbeta)
     return dx, dgamma, dbeta
 
 
+def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
+    """The sums over each map of g * xhat and of g -> dgammas, dbetas (N, C) in float64.
+
+    g is dy with the ReLU's mask: MASK_BY_X where batch norm of x, MASK_BY_Y where y decides; y is not read otherwise.
+    """
+    N, _, _, C = x.shape
+    slope, inverse = _slopes(gamma, var, eps, x.dtype)
+    dgammas, dbetas = np.zeros((N, C)), np.zeros((N, C))
+    task = channels.in_vectors(x, channels.norm_sums, mask) or partial(_sums, mask)
+    share(partial(task, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta, dgammas, dbetas), N)
+    return dgammas, dbetas
+
+
+def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, dbeta):
+    """dx = gamma / sqrt(var + eps) * (du - dbeta / B - xhat * dgamma / B) with du = s * g + dz / R; and g, or None.
+
+    s, dz : arrays (N, C), gates and the gradient of the squeeze; R = H*W, B = N*R. g, as in `sums`, is written and
+    returned if the mask is that of y.
+    """
+    N, H, W, _ = x.shape
+    slope, inverse = _slopes(gamma, var, eps, x.dtype)
+    a = slope * s
+    b = slope * (dz / (H * W) - dbeta / (N * H * W))
+    d = slope * inverse * (dgamma / (N * H * W))
+    dx, g = empty_like(x), empty_like(x) if mask == MASK_BY_Y else None
+    task = channels.in_vectors(x, channels.norm_input_gradient, mask) or partial(_input_gradient, mask)
+    share(partial(task, pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d,
+                  pixels(dx), pixels(dx if g is None else g)), N)
+    return dx, g
+
+
+def _slopes(gamma, var, eps, dtype):
+    deviation = np.sqrt(var + eps)
+    return (gamma / deviation).astype(dtype), (1 / deviation).astype(dtype)
+
+
 @kernel
-def _sum_gradients(masked, dy, y, x, mean, inverse, dgammas, dbetas, first, last):
+def _sums(mask, dy, x, y, mean, inverse, slope, beta, dgammas, dbetas, first, last):
     zero = dy.dtype.type(0)
     for n in range(first, last):
         for r in range(x.shape[1]):
             for c in range(x.shape[2]):
-                g = dy[n, r, c] if y[n, r, c] > zero or not masked else zero
+                g, distance = dy[n, r, c], x[n, r, c] - mean[c]
+                if _is_off(mask, distance * slope[c] + beta[c], y[n, r, c]):
+                    g = zero
                 dbetas[n, c] += g
-                dgammas[n, c] += g * ((x[n, r, c] - mean[c]) * inverse[c])
+                dgammas[n, c] += g * (distance * inverse[c])
 
 
 @kernel
-def _input_gradient(masked, dy, y, x, mean, inverse, slope, mean_dgamma, mean_dbeta, dx, first, last):
+def _input_gradient(mask, dy, x, y, mean, slope, beta, a, b, d, dx, dr, first, last):
     zero = dy.dtype.type(0)
     for n in range(first, last):
         for r in range(x.shape[1]):
             for c in range(x.shape[2]):
-                g = dy[n, r, c] if y[n, r, c] > zero or not masked else zero
-                xhat = (x[n, r, c] - mean[c]) * inverse[c]
-                dx[n, r, c] = slope[c] * (g - mean_dbeta[c] - xhat * mean_dgamma[c])
+                g, distance = dy[n, r, c], x[n, r, c] - mean[c]
+                if _is_off(mask, distance * slope[c] + beta[c], y[n, r, c]):
+                    g = zero
+                dr[n, r, c] = g                                   # may be dx, written over at once
+                dx[n, r, c] = a[n, c] * g + b[n, c] - distance * d[c]
+
+
+@kernel
+def _is_off(mask, by_x, by_y):
+    return (mask == MASK_BY_X and not by_x > 0) or (mask == MASK_BY_Y and not by_y > 0)

@@ -6,7 +6,7 @@ x + h the function is smooth in between; where one differs, the difference quoti
 
 import numpy as np
 
-RELUS = ("relu", "batch_norm_relu", "add_relu", "scale_add_relu")
+RELUS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "gated_join")
 
 
 def choices(arrays):

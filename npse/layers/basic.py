@@ -29,14 +29,24 @@ class Conv2d(Layer):
         self.stride, self.padding, self.input_gradient = stride, kernel // 2, input_gradient
 
     def __call__(self, x):
-        ops, w = active(), self.parameters["weight"]
-        y = ops.conv2d(x, w, self.stride, self.padding)
+        return active().conv2d(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
 
-        def backward(dy):
-            dw = ops.conv2d_backward_w(dy, x, w.shape, self.stride, self.padding)
-            dx = ops.conv2d_backward_x(dy, w, x.shape, self.stride, self.padding) if self.input_gradient else None
-            return dx, {"weight": dw}
-        return y, backward
+    def with_moments(self, x):
+        """Return (y, mean, var, means), backward: for a batch norm that follows."""
+        return active().conv2d_moments(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
+
+    def _backward(self, x):
+        ops, w, how = active(), self.parameters["weight"], (self.stride, self.padding)
+
+        def backward(dy, dx=None):
+            """``dx``, if given, is the gradient by which x reaches the loss on another way; it is added."""
+            dw = ops.conv2d_backward_w(dy, x, w.shape, *how)
+            if not self.input_gradient:
+                return None, {"weight": dw}
+            if dx is None:
+                return ops.conv2d_backward_x(dy, w, x.shape, *how), {"weight": dw}
+            return ops.conv2d_backward_x_add(dy, w, dx, *how), {"weight": dw}
+        return backward
 
 
 class BatchNorm(Layer):
@@ -56,7 +66,7 @@ class BatchNorm(Layer):
     def _train(self, x):
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
-        self._remember(ops, x, mean, var)
+        self.remember(ops, x, mean, var)
 
         def backward(dy):
             dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
@@ -73,7 +83,8 @@ class BatchNorm(Layer):
             return dx, {"weight": dgamma, "bias": dbeta}
         return y, backward
 
-    def _remember(self, ops, x, mean, var):
+    def remember(self, ops, x, mean, var):
+        """Move the running statistics towards those of the batch x."""
         N, H, W, _ = x.shape
         self.buffers["running_mean"], self.buffers["running_var"] = ops.running_statistics(
             mean, var, N * H * W, self.buffers["running_mean"], self.buffers["running_var"], self.momentum)
@@ -85,20 +96,32 @@ class BatchNormReLU(BatchNorm):
     def _train(self, x):
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y, mean, var = ops.batch_norm_relu(x, gamma, beta, self.eps)
-        self._remember(ops, x, mean, var)
+        return y, self._remembering(ops, x, mean, var)
+
+    def with_moments(self, x, mean, var):
+        """Return y, backward in training, where the mean and the variance of x are known already."""
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
+        return y, self._remembering(ops, x, mean, var)
+
+    def _remembering(self, ops, x, mean, var):
+        gamma, beta = self.parameters["weight"], self.parameters["bias"]
+        self.remember(ops, x, mean, var)
 
         def backward(dy):
-            dx, dgamma, dbeta = ops.batch_norm_relu_backward(dy, x, y, gamma, mean, var, self.eps)
+            dx, dgamma, dbeta = ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, self.eps)
             return dx, {"weight": dgamma, "bias": dbeta}
-        return y, backward
+        return backward
 
     def _infer(self, x):
-        ops = active()
-        normalised, norm_backward = super()._infer(x)
-        y = ops.relu(normalised)
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
 
         def backward(dy):
-            return norm_backward(ops.relu_backward(dy, y))
+            dy = ops.relu_backward(dy, y)
+            dx, dgamma, dbeta = ops.batch_norm_inference_backward(dy, x, gamma, mean, var, self.eps)
+            return dx, {"weight": dgamma, "bias": dbeta}
         return y, backward
 
 

@@ -1,6 +1,7 @@
 """The residual block and the places where squeeze-and-excitation can stand in it (figure 5 of the paper)."""
 
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
+from npse.layers.halves import FirstHalf, GatedSecondHalf, SecondHalf
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
 
@@ -24,47 +25,32 @@ class BasicBlock(Layer):
     def __init__(self, cin, cout, stride, shortcut, se=None, placement="standard", *, rng):
         if placement not in PLACEMENTS:
             raise ValueError(f"unknown placement {placement!r}; known are: {', '.join(PLACEMENTS)}")
-        place = placement if se else None
-        branch = {"conv1": Conv2d(cin, cout, 3, stride, rng=rng), "bn1": BatchNormReLU(cout),
-                  "conv2": Conv2d(cout, cout, 3, rng=rng), "bn2": BatchNorm(cout)}
-        excitation = {"se": se}
-        self.branch = Sequential(excitation | branch if place == "pre" else branch)
+        place, excitation = placement if se else None, {"se": se}
+        self.before = Sequential(excitation) if place == "pre" else None
+        self.first = FirstHalf(Conv2d(cin, cout, 3, stride, rng=rng), BatchNormReLU(cout))
+        last = Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout)
+        self.second = GatedSecondHalf(*last, se) if place == "standard" else SecondHalf(*last)
         self.shortcut = Sequential(shortcut.parts | excitation if place == "identity" else shortcut.parts)
-        self.gate = se if place == "standard" else None
         self.after = Sequential(excitation if place == "post" else {})
-        super().__init__(parts=branch | (excitation if se else {}) | shortcut.parts)
+        super().__init__(parts=self.first.parts | self.second.parts | (excitation if se else {}) | shortcut.parts)
 
     def __call__(self, x):
-        f, branch_backward = self.branch(x)
         r, shortcut_backward = self.shortcut(x)
-        y, join_backward = self._join(f, r)
+        b, before_backward = self.before(x) if self.before else (x, None)
+        h, first_backward = self.first(b)
+        y, second_backward = self.second(h, r)
         y, after_backward = self.after(y)
         ops = active()
 
         def backward(dy):
             dy, after_gradients = after_backward(dy)
-            df, dr, join_gradients = join_backward(dy)
-            dx_shortcut, shortcut_gradients = shortcut_backward(dr)
-            dx_branch, branch_gradients = branch_backward(df)
-            return (ops.add(dx_branch, dx_shortcut),
-                    branch_gradients | join_gradients | shortcut_gradients | after_gradients)
-        return y, backward
-
-    def _join(self, f, r):
-        """Return y (N, H, W, C) and a backward that returns df, dr and the gradients of the gate."""
-        ops = active()
-        if self.gate is None:
-            y = ops.add_relu(f, r)
-
-            def backward(dy):
-                return *ops.add_relu_backward(dy, y), {}
-            return y, backward
-
-        s, gates_backward = self.gate.gates(f)
-        y = ops.scale_add_relu(f, s, r)
-
-        def backward(dy):
-            df, ds, dr = ops.scale_add_relu_backward(dy, f, s, y)
-            df, gradients = gates_backward(ds, df)
-            return df, dr, {f"se.{name}": gradient for name, gradient in gradients.items()}
+            dh, dr, gradients = second_backward(dy)
+            dx, shortcut_gradients = shortcut_backward(dr)
+            gradients |= after_gradients | shortcut_gradients
+            if before_backward is None:
+                dx, first_gradients = first_backward(dh, dx)
+                return dx, gradients | first_gradients
+            db, first_gradients = first_backward(dh)
+            db, before_gradients = before_backward(db)
+            return ops.add(db, dx), gradients | first_gradients | before_gradients
         return y, backward

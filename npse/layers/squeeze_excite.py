@@ -25,31 +25,27 @@ class SqueezeExcite(Layer):
         super().__init__(parts={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
                                 "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
 
-    def gates(self, u):
-        """Return ``s, backward`` with s (N, C), for a caller that applies the gates in an op of its own.
-
-        ``backward(ds, du)`` returns du plus the gradient that reaches u through the squeeze, and the gradients.
-        """
+    def excite(self, z):
+        """Return ``s, backward``: the gates (N, C) of squeezed maps z (N, C), and dz, gradients = backward(ds)."""
         ops = active()
         w1, b1, w2, b2 = (self.parts[fc].parameters.get(kind) for fc in ("fc1", "fc2") for kind in ("weight", "bias"))
-        z = ops.squeeze(u)
         s = ops.excite(z, w1, w2, b1, b2)
 
-        def backward(ds, du):
+        def backward(ds):
             dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2, b1)
-            du = ops.add_squeeze_backward(du, dz)                 # both paths into u
             first, second = {"weight": dw1}, {"weight": dw2}
             if b1 is not None:
                 first["bias"], second["bias"] = db1, db2
-            return du, prefixed("fc1", first) | prefixed("fc2", second)
+            return dz, prefixed("fc1", first) | prefixed("fc2", second)
         return s, backward
 
     def __call__(self, u):
         ops = active()
-        s, gates_backward = self.gates(u)
+        s, excite_backward = self.excite(ops.squeeze(u))
         y = ops.scale(u, s)
 
         def backward(dy):
             du, ds = ops.scale_backward(dy, u, s)
-            return gates_backward(ds, du)
+            dz, gradients = excite_backward(ds)
+            return ops.add_squeeze_backward(du, dz), gradients    # both paths into u
         return y, backward

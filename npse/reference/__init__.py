@@ -12,11 +12,15 @@ from npse.reference.fused import (
     add_relu,
     add_relu_backward,
     add_squeeze_backward,
+    batch_norm_inference_relu,
     batch_norm_relu,
     batch_norm_relu_backward,
+    conv2d_backward_x_add,
+    conv2d_moments,
     scale_add_relu,
     scale_add_relu_backward,
 )
+from npse.reference.join import gated_join, gated_join_backward, gated_join_backward_s
 from npse.reference.loss import (
     softmax,
     softmax_backward,
@@ -28,6 +32,7 @@ from npse.reference.norm import (
     batch_norm_backward,
     batch_norm_inference,
     batch_norm_inference_backward,
+    moments,
     running_statistics,
 )
 from npse.reference.pool import (
@@ -56,7 +61,7 @@ OPS = (
     "conv2d", "conv2d_backward_x", "conv2d_backward_w",
     "squeeze", "squeeze_backward", "excite", "excite_backward", "scale", "scale_backward", "se", "se_backward",
     "batch_norm", "batch_norm_backward", "batch_norm_inference", "batch_norm_inference_backward",
-    "running_statistics",
+    "moments", "running_statistics",
     "relu", "relu_backward", "sigmoid", "sigmoid_backward",
     "dense", "dense_backward",
     "global_average_pool", "global_average_pool_backward",
@@ -64,6 +69,8 @@ OPS = (
     "add", "add_backward",
     "batch_norm_relu", "batch_norm_relu_backward", "add_relu", "add_relu_backward",
     "scale_add_relu", "scale_add_relu_backward", "add_squeeze_backward",
+    "batch_norm_inference_relu", "conv2d_moments", "conv2d_backward_x_add",
+    "gated_join", "gated_join_backward_s", "gated_join_backward",
     "softmax", "softmax_backward", "softmax_cross_entropy", "softmax_cross_entropy_backward",
     "sgd", "augment", "normalise",
     "batch_norm_backward_staged", "se_backward_staged",

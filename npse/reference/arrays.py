@@ -1,5 +1,7 @@
 """What every chapter leans on: the shape check that opens an op, and the sum that stays accurate."""
 
+import functools
+
 import numpy as np
 
 
@@ -27,6 +29,8 @@ def expect(op, **arguments):
     Traceback (most recent call last):
     ValueError: scale: s (N, C) has shape (2, 5), but C = 3 in u (N, H, W, C) of shape (2, 4, 4, 3)
     """
+    if _fit(arguments.values()):
+        return
     seen, dtypes = {}, {}
     for name, (value, axes) in arguments.items():
         if not isinstance(value, tuple):
@@ -48,6 +52,30 @@ def expect(op, **arguments):
     if len(set(dtypes.values())) > 1:
         mixture = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise TypeError(f"{op}: arguments differ in dtype ({mixture}); convert them to one, e.g. x.astype(np.float32)")
+
+
+def _fit(arguments):
+    """Whether nothing is wrong: a step of training asks a few hundred times, so no words are made for it."""
+    seen, dtypes = {}, set()
+    for value, axes in arguments:
+        shape = value
+        if not isinstance(value, tuple):
+            if getattr(getattr(value, "dtype", None), "kind", "") not in ("f", "c"):
+                return False
+            dtypes.add(value.dtype)
+            shape = value.shape
+        names = _split(axes)
+        if len(shape) != len(names) or 0 in shape:
+            return False
+        for axis, size in zip(names, shape, strict=True):
+            if size != (axis if isinstance(axis, int) else seen.setdefault(axis, size)):
+                return False
+    return len(dtypes) <= 1
+
+
+@functools.lru_cache(4096)
+def _split(axes):
+    return tuple(int(axis) if axis.isdecimal() else axis for axis in axes.split())
 
 
 def _float_dtype(op, name, value):

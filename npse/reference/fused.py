@@ -7,7 +7,8 @@ edition does the same in one pass over memory, and the same gradient check judge
 
 from npse.reference.activation import relu, relu_backward
 from npse.reference.arrays import expect
-from npse.reference.norm import batch_norm, batch_norm_backward
+from npse.reference.conv import conv2d, conv2d_backward_x
+from npse.reference.norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
 from npse.reference.residual import add, add_backward
 from npse.reference.se import scale, scale_backward, squeeze_backward
 
@@ -18,9 +19,30 @@ def batch_norm_relu(x, gamma, beta, eps=1e-5):
     return relu(y), mean, var
 
 
-def batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps=1e-5):
-    """Gradients of `batch_norm_relu` -> dx (N, H, W, C), dgamma (C,), dbeta (C,); y is its output."""
+def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
+    """Gradients of `batch_norm_relu` -> dx (N, H, W, C), dgamma (C,), dbeta (C,).
+
+    The mask of the ReLU is not an argument: x has to be read anyway, and tells it for the price of a multiply-add.
+    """
+    y = batch_norm_inference(x, gamma, beta, mean, var, eps)
     return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, var, eps)
+
+
+def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
+    """y = relu(batch_norm_inference(x)): (N, H, W, C) -> (N, H, W, C), with statistics that are known already."""
+    return relu(batch_norm_inference(x, gamma, beta, mean, var, eps))
+
+
+def conv2d_moments(x, w, stride=1, padding=0):
+    """y = conv2d(x, w) and its `moments` -> y (N, Ho, Wo, Cout), mean (Cout,), var (Cout,), means (N, Cout)."""
+    y = conv2d(x, w, stride, padding)
+    return y, *moments(y)
+
+
+def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
+    """dx + conv2d_backward_x(dy, w): where x went a second way, whose gradient is dx (N, H, W, Cin)."""
+    expect("conv2d_backward_x_add", dx=(dx, "N H W Cin"), w=(w, "kh kw Cin Cout"))
+    return add(dx, conv2d_backward_x(dy, w, dx.shape, stride, padding))
 
 
 def add_relu(f, x):

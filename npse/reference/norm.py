@@ -65,6 +65,19 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     return dx, dgamma, dbeta
 
 
+def moments(x):
+    """Mean and variance of each channel over the batch, and its mean over each map.
+
+    Returns
+    -------
+    mean (C,), var (C,), means (N, C)
+        As `batch_norm` uses them, and the squeeze of x; ``means`` average to ``mean``.
+    """
+    expect("moments", x=(x, "N H W C"))
+    mean = average(x, (0, 1, 2))
+    return mean, average((x - mean) ** 2, (0, 1, 2)), average(x, (1, 2))
+
+
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
     """Normalise with the running statistics: y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."""
     expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-RELU_OPS = ("relu", "batch_norm_relu", "add_relu", "scale_add_relu")
+RELU_OPS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "gated_join")
 
 
 class Probe:

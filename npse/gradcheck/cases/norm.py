@@ -21,8 +21,8 @@ def _batch_norm(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_backwar
 
 def _batch_norm_relu(label, shape, eps=1e-5, wrt=WRT):
     def backward(ops, dy, x, gamma, beta):
-        y, mean, var = ops.batch_norm_relu(x, gamma, beta, eps)
-        return ops.batch_norm_relu_backward(dy, x, y, gamma, mean, var, eps)
+        _, mean, var = ops.batch_norm_relu(x, gamma, beta, eps)
+        return ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps)
 
     def before_relu(x, gamma, beta):
         centred = x - x.mean(axis=(0, 1, 2))

@@ -1,0 +1,47 @@
+"""The end of an SE block, `gated_join` and its gradients, on the kernels of batch norm. Letters: as in the book."""
+
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu import channels
+from npse.cpu.arrays import pixels, replaces
+from npse.cpu.buffers import empty_like
+from npse.cpu.channels import MASK_BY_Y
+from npse.cpu.fused import scale_add_relu
+from npse.cpu.norm import batch_norm_inference, input_gradient, sums
+from npse.cpu.threads import share
+from npse.reference.arrays import expect, total
+
+
+@replaces(book.gated_join)
+def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
+    expect("gated_join", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
+           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
+    run = channels.in_vectors(x, channels.join)
+    if run is None:
+        return scale_add_relu(batch_norm_inference(x, gamma, beta, mean, var, eps), s, r)
+    y, slope = empty_like(x), (gamma / np.sqrt(var + eps)).astype(x.dtype)
+    share(partial(run, pixels(x), mean, slope * s, beta * s, pixels(r), pixels(y)), len(x))
+    return y
+
+
+@replaces(book.gated_join_backward_s)
+def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+    expect("gated_join_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
+    dgammas, dbetas = sums(MASK_BY_Y, dy, x, y, gamma, beta, mean, var, eps)
+    ds = gamma * dgammas + beta * dbetas
+    return ds.astype(x.dtype), dgammas.astype(x.dtype), dbetas.astype(x.dtype)
+
+
+@replaces(book.gated_join_backward)
+def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    expect("gated_join_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"), dz=(dz, "N C"),
+           dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
+           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
+    dgamma = total(s * dgammas + dz * (means - mean) / np.sqrt(var + eps), 0)
+    dbeta = total(s * dbetas + dz, 0)
+    dx, dr = input_gradient(MASK_BY_Y, dy, x, y, gamma, gamma, mean, var, eps, s, dz, dgamma, dbeta)
+    return dx, dgamma, dbeta, dr

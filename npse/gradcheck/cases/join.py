@@ -1,0 +1,89 @@
+"""Cases for the composites that join ops across a block: convolution with moments, and the end of an SE block."""
+
+import numpy as np
+
+from npse.gradcheck.cases.case import Case, distinct, signed
+
+
+def _gated_join(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), eps=1e-5):
+    """The whole end of a block as a network runs it, so that dx is checked through statistics, squeeze and gates."""
+    N, _, _, C = shape
+
+    def make(rng):
+        return {"x": distinct(rng, *shape) + signed(rng, N, 1, 1, C), "gamma": signed(rng, C), "beta": signed(rng, C),
+                "w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M, "r": 2 * distinct(rng, *shape)}
+
+    def inner(ops, x, gamma, beta, w1, w2):
+        mean, var, means = ops.moments(x)
+        z = ops.batch_norm_inference(means[:, None, None], gamma, beta, mean, var, eps)[:, 0, 0]
+        return mean, var, means, z, ops.excite(z, w1, w2)
+
+    def forward(ops, x, gamma, beta, w1, w2, r):
+        mean, var, _, _, s = inner(ops, x, gamma, beta, w1, w2)
+        return ops.gated_join(x, gamma, beta, mean, var, s, r, eps)
+
+    def backward(ops, dy, x, gamma, beta, w1, w2, r):
+        mean, var, means, z, s = inner(ops, x, gamma, beta, w1, w2)
+        y = ops.gated_join(x, gamma, beta, mean, var, s, r, eps)
+        ds, dgammas, dbetas = ops.gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps)
+        dz, dw1, dw2, _, _ = ops.excite_backward(ds, z, s, w1, w2)
+        dx, dgamma, dbeta, dr = ops.gated_join_backward(
+            dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+        return dx, dgamma, dbeta, dw1, dw2, dr
+
+    def kinks(x, gamma, beta, w1, w2, r):
+        u = gamma * (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + eps) + beta
+        hidden = u.mean(axis=(1, 2)) @ w1.T
+        s = 1 / (1 + np.exp(-np.maximum(hidden, 0) @ w2.T))
+        return [hidden, s[:, None, None] * u + r]
+
+    return Case(("gated_join", "gated_join_backward_s", "gated_join_backward"), label, make, forward,
+                backward, wrt, kinks if wrt else None)
+
+
+def _moments(label, part, *shape):
+    return Case(("moments",), label,
+                make=lambda rng: {"x": distinct(rng, *shape) + signed(rng, shape[-1])},
+                forward=lambda ops, x: ops.moments(x)[part])
+
+
+def _batch_norm_inference_relu(label, *shape):
+    C = shape[-1]
+    return Case(("batch_norm_inference_relu",), label,
+                make=lambda rng: {"x": distinct(rng, *shape), "gamma": signed(rng, C), "beta": signed(rng, C),
+                                  "mean": signed(rng, C), "var": rng.uniform(0.5, 2, C)},
+                forward=lambda ops, x, gamma, beta, mean, var:
+                    ops.batch_norm_inference_relu(x, gamma, beta, mean, var))
+
+
+def _conv2d_moments(label, part, x_shape, w_shape, *strided):
+    return Case(("conv2d_moments",), label,
+                make=lambda rng: {"x": distinct(rng, *x_shape) + 0.5, "w": signed(rng, *w_shape)},
+                forward=lambda ops, x, w: ops.conv2d_moments(x, w, *strided)[part])
+
+
+def _conv2d_backward_x_add(label, x_shape, w_shape, dy_shape, *strided):
+    return Case(("conv2d_backward_x_add",), label,
+                make=lambda rng: {"dy": distinct(rng, *dy_shape), "w": signed(rng, *w_shape),
+                                  "dx": signed(rng, *x_shape)},
+                forward=lambda ops, dy, w, dx: ops.conv2d_backward_x_add(dy, w, dx, *strided))
+
+
+CASES = (
+    _gated_join("H < W", (2, 3, 4, 3), 2),
+    _gated_join("N = 1, H > W", (1, 4, 2, 2), 2),
+    _gated_join("1x1 map", (4, 1, 1, 3), 2),
+    _gated_join("C = 1, large eps", (3, 2, 3, 1), 2, eps=0.5),
+    _gated_join("wide", (4, 9, 7, 37), 5, wrt=()),
+    _gated_join("a vector of channels", (3, 5, 4, 32), 4, wrt=()),
+    *(_moments(f"{what}, {label}", part, *shape)
+      for part, what in enumerate(("mean", "var", "means"))
+      for label, shape in (("H < W", (2, 3, 4, 3)), ("one number a channel", (1, 1, 1, 3)), ("wide", (4, 9, 7, 32)))),
+    _batch_norm_inference_relu("H < W", 2, 3, 4, 3),
+    *(_conv2d_moments(f"{what}, {label}", part, *arguments)
+      for part, what in enumerate(("y", "mean", "var", "means"))
+      for label, *arguments in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1),
+                                ("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), 1, 1))),
+    _conv2d_backward_x_add("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), (2, 3, 4, 4), 2, 1),
+    _conv2d_backward_x_add("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), (18, 9, 10, 16), 1, 1),
+)

@@ -1,0 +1,90 @@
+"""The end of an SE block in training: batch norm, gates, shortcut and ReLU in one formula,
+
+    y = relu(s * u + r)      u = gamma * xhat + beta      xhat = (x - mean) / sqrt(var + eps)
+
+    x      (N, H, W, C)  output of the branch's last convolution     mean, var  (C,)    its statistics
+    r      (N, H, W, C)  shortcut                                    means      (N, C)  its mean over each map
+    s      (N, C)        gates, from z, the squeeze of u             R = H*W, B = N*H*W
+
+Nothing here is new mathematics: `batch_norm`, `scale`, `add`, `relu` and their gradients, multiplied out. What is
+gained is that x is read, not u: batch norm is affine, so u need not exist, and z, the mean of u over a map, is batch
+norm of ``means``.
+
+Backward there are two ops, since the gradient dz of the squeeze comes from ds by way of the excitation. The first
+sums g = dy * 1[y > 0] over each map; all other sums follow from those two, and the second op is affine in g and xhat.
+"""
+
+import numpy as np
+
+from npse.reference.activation import relu, relu_backward
+from npse.reference.arrays import expect, total
+from npse.reference.norm import batch_norm_inference
+from npse.reference.residual import add
+from npse.reference.se import scale
+
+
+def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
+    """y = relu(s * batch_norm(x) + r) -> y (N, H, W, C).
+
+    Parameters
+    ----------
+    x, r : arrays (N, H, W, C)
+    gamma, beta, mean, var : arrays (C,)
+    s : array (N, C)
+    eps : float
+    """
+    return relu(add(scale(batch_norm_inference(x, gamma, beta, mean, var, eps), s), r))
+
+
+def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+    """Gradient of the gates, and the sums over each map that it is made of.
+
+    dgammas[n, c] = sum over i, j of  g * xhat          what dgamma and dbeta would be for one image without gates
+    dbetas[n, c]  = sum over i, j of  g
+    ds            = sum over i, j of  g * u  =  gamma * dgammas + beta * dbetas
+
+    Returns
+    -------
+    ds, dgammas, dbetas : arrays (N, C)
+    """
+    expect("gated_join_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
+    g = relu_backward(dy, y)
+    dgammas = total(g * (x - mean) / np.sqrt(var + eps), (1, 2))
+    dbetas = total(g, (1, 2))
+    return gamma * dgammas + beta * dbetas, dgammas, dbetas
+
+
+def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    """All other gradients of the block's end, through the statistics too.
+
+    du     = s * g + dz / R                             both paths into u: the gated one, and the squeeze
+    dgamma = sum over n of  s * dgammas + dz * (means - mean) / sqrt(var + eps)         the sums of du * xhat
+    dbeta  = sum over n of  s * dbetas + dz                                             and of du
+    dx     = gamma / sqrt(var + eps) * (du - dbeta / B - xhat * dgamma / B)
+    dr     = g
+
+    Parameters
+    ----------
+    dy, x, y : arrays (N, H, W, C), y being the output
+    s, dz, means : arrays (N, C)
+    dgammas, dbetas : arrays (N, C), from `gated_join_backward_s`
+    gamma, mean, var : arrays (C,)
+    eps : float
+
+    Returns
+    -------
+    dx (N, H, W, C), dgamma (C,), dbeta (C,), dr (N, H, W, C)
+    """
+    expect("gated_join_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"), dz=(dz, "N C"),
+           dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
+           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
+    N, H, W, _ = x.shape
+    B, deviation = N * H * W, np.sqrt(var + eps)
+    dgamma = total(s * dgammas + dz * (means - mean) / deviation, 0)
+    dbeta = total(s * dbetas + dz, 0)
+    g = relu_backward(dy, y)
+    du = s[:, None, None, :] * g + (dz / (H * W))[:, None, None, :]
+    xhat = (x - mean) / deviation
+    dx = gamma / deviation * (du - dbeta / B - xhat * (dgamma / B))
+    return dx, dgamma, dbeta, g
