@@ -6,10 +6,10 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu import channels
-from npse.cpu.channels import MASK_BY_X
 from npse.cpu.activation import relu_backward
 from npse.cpu.arrays import RANGE, pixels, replaces
 from npse.cpu.buffers import empty_like
+from npse.cpu.channels import MASK_BY_X
 from npse.cpu.compile import kernel
 from npse.cpu.norm import gradients, normalise, statistics
 from npse.cpu.threads import share
