@@ -10,7 +10,7 @@ from npse import reference as book
 pytest.importorskip("numba")
 from npse import cpu
 
-SHAPES = [(1, 1, 1, 1), (3, 5, 7, 6), (9, 4, 4, 17), (2, 9, 3, 1)]       # N, H, W, C
+SHAPES = [(1, 1, 1, 1), (3, 5, 7, 6), (9, 4, 4, 17), (2, 9, 3, 1), (3, 9, 8, 16), (2, 3, 5, 64)]       # N, H, W, C
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
 
 
