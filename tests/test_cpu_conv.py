@@ -50,7 +50,7 @@ def assert_every_rung_equals_the_book(x, w, dy, g):
 
 @settings(deadline=None, max_examples=80)
 @given(N=st.integers(1, 4), H=st.integers(1, 9), W=st.integers(1, 9), Cin=st.sampled_from([1, 3]),
-       Cout=st.sampled_from([1, 3]), kh=st.integers(1, 5), kw=st.sampled_from([1, 3]), stride=st.integers(1, 4),
+       Cout=st.sampled_from([1, 3]), kh=st.integers(1, 5), kw=st.sampled_from([1, 3]), stride=st.integers(1, 3),
        padding=st.integers(0, 3))
 def test_each_rung_equals_the_book(N, H, W, Cin, Cout, kh, kw, stride, padding):
     padding = max(padding, -(-(kh - H) // 2), -(-(kw - W) // 2))
@@ -66,6 +66,10 @@ def test_each_rung_equals_the_book(N, H, W, Cin, Cout, kh, kw, stride, padding):
     (2, 7, 6, 17, 5, 5, 64, 1, 2),
     (2, 8, 8, 32, 1, 1, 64, 2, 0),                     # a projection: three of four pixels of dx are zero
     (5, 3, 3, 16, 3, 3, 16, 1, 0),                     # one pixel
+    (2, 9, 19, 16, 1, 1, 32, 1, 0),                    # tiles that reach beyond the map, which needs no border
+    (2, 11, 17, 6, 2, 3, 24, 4, 0),                    # pixels that no filter sees
+    (2, 10, 13, 16, 5, 7, 20, 3, 6),                   # a tap more than two strides; as much padding as taps reach
+    (2, 7, 9, 16, 3, 2, 16, 2, 4),                     # more padding than taps reach
 ])
 def test_awkward_shapes(sizes):
     assert_every_rung_equals_the_book(*problem(*sizes, np.float32))
@@ -104,9 +108,11 @@ def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, mo
             assert ours.tobytes() == other.tobytes()
 
 
-def test_nothing_outside_of_an_image_is_read():
+@pytest.mark.parametrize("sizes", [(1, 5, 6, 3, 3, 3, 17, 1, 1), (1, 8, 8, 16, 1, 1, 32, 2, 0),
+                                   (1, 7, 8, 16, 3, 3, 32, 2, 1), (1, 6, 8, 16, 3, 3, 16, 1, 0)])
+def test_nothing_outside_of_an_image_is_read(sizes):
     """Neighbours of x and dy in memory are NaN: one that is read and kept would show."""
-    x, w, dy, g = problem(1, 5, 6, 3, 3, 3, 17, 1, 1, np.float32)
+    x, w, dy, g = problem(*sizes, np.float32)
     expected = [passes(rung, x, w, dy, g) for rung in rungs_for(g)]
     fenced = []
     for array in (x, w, dy):
@@ -116,6 +122,17 @@ def test_nothing_outside_of_an_image_is_read():
     for rung, results in zip(rungs_for(g), expected, strict=True):
         for ours, other in zip(passes(rung, *fenced, g), results, strict=True):
             assert ours.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize(("k", "stride", "padding"), [(1, 2, 0), (3, 2, 1), (3, 3, 0), (2, 4, 1)])
+def test_the_stride_multiplies_by_no_inserted_zeros(k, stride, padding):
+    """A NaN in dy reaches the pixels of dx that its window saw, and no others."""
+    _, w, dy, g = problem(1, 9, 18, 3, k, k, 17, stride, padding, np.float32)
+    dy[0, 1, 2] = np.nan
+    expected = np.isnan(book.conv2d_backward_x(dy, w, g.x_shape, stride, padding))
+    assert expected.any()
+    for rung in rungs_for(g):
+        np.testing.assert_array_equal(np.isnan(rung.conv2d_backward_x(dy, w, g.x_shape, stride, padding)), expected)
 
 
 def chosen(channels, kw=3, stride=1, dtype=np.float32):

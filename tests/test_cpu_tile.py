@@ -7,7 +7,7 @@ pytest.importorskip("numba")
 import numba
 
 from npse.cpu import buffers, tile
-from npse.cpu.tile import fma, lanes, load, outer, prefetch, relu, slide, store, zeros
+from npse.cpu.tile import fma, lanes, load, load_if, outer, outers, prefetch, relu, slide, store, take, zeros
 
 pytestmark = pytest.mark.skipif(lanes(np.float32) == 0, reason="no tile on this CPU")
 
@@ -20,7 +20,7 @@ def instructions(x, w, y, size):
     store(t, y, at + 3 * step, step)
     store(outer(t, x, 1, 4, w, step, size), y, at + 6 * step, step)
     store(outer(t, x, 1, 4, w, 3 * step, -step), y, at + 9 * step, step)
-    store(slide(t, x, 1, 4, w, step, 2), y, at + 12 * step, step)
+    store(slide(t, x, 1, 4, w, step, 2, 1, 0), y, at + 12 * step, step)
     store(relu(t), y, at + 15 * step, step)
     u = load(w, 0, step, 3, 2)
     store(fma(t, u, u), y, at + 18 * step, step)
@@ -45,6 +45,53 @@ def test_instructions(dtype):
         t + x[:3, 1:2] * taps[0] + x[1:4, 1:2] * taps[1],
         np.maximum(t, 0), t * u + u, (t + u) * u - t, 2 * t - u / 2)
     np.testing.assert_allclose(y, np.concatenate(expected), rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+@numba.njit
+def more_instructions(x, w, y, size, wanted):
+    step = 2 * size
+    t = load(w, 0, step, 4, 2)
+    store(outers(t, x, 1, 4, w, step, 2), y, 0, step)
+    store(take(t, 1, 2), y, 4 * step, step)
+    store(fma(2, t, t), y, 6 * step, step)
+    store(fma(t, -0.5, t), y, 10 * step, step)
+    store(load_if(wanted, w, 3), y, 14 * step, step)
+    store(load_if(not wanted, w, 2**40), y, 14 * step + size, step)             # what is not there is not read
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parts_numbers_and_conditions(dtype):
+    size, random = lanes(dtype), np.random.default_rng(0)
+    x, w = random.standard_normal((6, 4)).astype(dtype), random.standard_normal((8, 2 * size)).astype(dtype)
+    y = np.full((15, 2 * size), np.nan, dtype)
+    more_instructions(x, w, y, size, True)
+    t = w[:4]
+    updated = np.concatenate([t[:2] + x[:2, 1:2] * w[1], t[2:] + x[2:4, 1:2] * w[2]])
+    loaded = np.concatenate([w.reshape(-1)[3:3 + size], np.zeros(size, dtype)])
+    np.testing.assert_allclose(y, np.concatenate([updated, t[2:], 3 * t, t / 2,
+                                                  loaded[None]]), rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+@numba.njit
+def slides(x, w, y, step):
+    for at in range(2):
+        store(slide(zeros(y, 4, 2), x, at, 2, w, 0, 3, 2, 0), y, 8 * at * step, step)
+        store(slide(zeros(y, 4, 2), x, at, 2, w, 0, 3, 2, 1), y, (8 * at + 4) * step, step)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_slide_over_pixels_with_gaps(dtype):
+    size, random = lanes(dtype), np.random.default_rng(0)
+    x, w = random.standard_normal((3, 2)).astype(dtype), random.standard_normal((3, 2 * size)).astype(dtype)
+    y = np.full((2, 2, 4, 2 * size), np.nan, dtype)
+    slides(x, w, y, 2 * size)
+    for column in range(2):
+        for phase in range(2):
+            expected = np.zeros((4, 2 * size), dtype)
+            for r, t in np.ndindex(4, 3):
+                if (r + t - phase) % 2 == 0:
+                    expected[r] += x[(r + t - phase) // 2, column] * w[t]
+            np.testing.assert_allclose(y[column, phase], expected, rtol=0, atol=8 * np.finfo(dtype).eps)
 
 
 def test_a_product_is_added_in_one_rounding():

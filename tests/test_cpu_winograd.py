@@ -14,15 +14,17 @@ from npse import reference as book
 from npse.gradcheck import check_gradient
 
 pytest.importorskip("numba")
+import numba
+
 from npse import cpu
 from npse.cpu import conv, winograd, winograd_points
 from npse.cpu.conv_geometry import Geometry
-from npse.cpu.tile import lanes
+from npse.cpu.tile import lanes, load, store
 
 conv2d_winograd, conv2d_backward_x_winograd, conv2d_backward_w_winograd = conv.LADDER["winograd"]
 
 needs_tiles = pytest.mark.skipif(not lanes(np.float32), reason="no register tile on this CPU, or NUMBA_DISABLE_JIT")
-FEWEST = max(1, lanes(np.float32))               # channels
+FEWEST = 16                                      # channels
 RELATIVE_ERROR = 5e-6                            # of the largest entry
 
 
@@ -49,26 +51,55 @@ def assert_equal_the_book(x, w, dy, padding=1):
         assert abs(mine - theirs).max() <= RELATIVE_ERROR * abs(theirs).max()
 
 
-def matrix(transform, size):
-    """The matrix of one of the transforms of ``size`` numbers, from what it does to each unit vector."""
-    transform = getattr(transform, "py_func", transform)
-    return np.array([transform(*unit) for unit in np.eye(size)]).T
+@numba.njit
+def three(x, at, step):
+    return load(x, at, 0, 1, 1), load(x, at + step, 0, 1, 1), load(x, at + 2 * step, 0, 1, 1)
 
 
+@numba.njit
+def four(x, at, step):
+    return (*three(x, at, step), load(x, at + 3 * step, 0, 1, 1))
+
+
+@numba.njit
+def six(x, at, step):
+    return three(x, at, step) + three(x, at + 3 * step, step)
+
+
+def matrix(transform, take):
+    """The matrix of a transform, in float64, from what it does to each of the unit vectors that ``take`` takes."""
+    size, lane = {three: 3, four: 4, six: 6}[take], lanes(np.float64)
+    results = np.full((size, 6, lane), np.nan)
+
+    @numba.njit
+    def columns(units, results):
+        for k in range(size):
+            vectors = transform(*take(units, k * size * lane, lane))
+            for m in range(len(vectors)):
+                store(vectors[m], results, (6 * k + m) * lane, 0)
+        return len(vectors)
+
+    count = columns(np.repeat(np.eye(size), lane, axis=1), results)
+    return results[:, :count, 0].T
+
+
+@needs_tiles
 def test_the_algebra_gives_four_outputs_of_a_three_tap_filter():
-    outputs = matrix(winograd_points.points_to_map, 6)
-    filters = matrix(winograd_points.filter_to_points, 3)
-    windows = matrix(winograd_points.data_to_points, 6)
+    outputs = matrix(winograd_points.points_to_map, six)
+    filters = matrix(winograd_points.filter_to_points, three)
+    windows = matrix(winograd_points.data_to_points, six)
     for r in range(4):
         for t in range(3):
             taken = (outputs[r] * filters[:, t]) @ windows                 # of each number in the window
             np.testing.assert_allclose(taken, np.eye(6)[r + t], rtol=0, atol=1e-15)
 
 
+@needs_tiles
 def test_the_gradients_use_the_transposed_matrices():
-    np.testing.assert_array_equal(matrix(winograd_points.map_to_points, 4), matrix(winograd_points.points_to_map, 6).T)
-    np.testing.assert_array_equal(matrix(winograd_points.points_to_filter, 6),
-                                  matrix(winograd_points.filter_to_points, 3).T)
+    np.testing.assert_array_equal(matrix(winograd_points.map_to_points, four),
+                                  matrix(winograd_points.points_to_map, six).T)
+    np.testing.assert_array_equal(matrix(winograd_points.points_to_filter, six),
+                                  matrix(winograd_points.filter_to_points, three).T)
 
 
 @needs_tiles
@@ -81,6 +112,28 @@ def test_all_passes_equal_the_book(N, H, W, Cin, Cout, padding):
 
 
 @needs_tiles
+@settings(deadline=None, max_examples=40)
+@given(N=st.integers(1, 5), H=st.integers(1, 14), W=st.integers(1, 14), Cin=st.integers(FEWEST, 3 * FEWEST + 1),
+       Cout=st.integers(FEWEST, 3 * FEWEST + 1), padding=st.integers(0, 2))
+def test_sums_of_the_output_and_a_gradient_added(N, H, W, Cin, Cout, padding):
+    H, W = (max(size, 3 - 2 * padding) for size in (H, W))
+    x, w, dy = draw(N, H, W, Cin, Cout, padding)
+    g = Geometry.of("conv2d", x.shape, w.shape, 1, padding, x.dtype)
+    down, plus = -(-g.Ho // 4), draw(N, H, W, Cin, Cout, seed=1)[0]
+    sums, kept = np.full((2, N, down, Cout), np.nan, np.float32), plus.copy()
+    y = winograd.forward(x, w, g, sums=sums)
+    assert y.tobytes() == conv2d_winograd(x, w, 1, padding).tobytes()
+    rows = np.zeros((N, 4 * down, g.Wo, Cout))
+    rows[:, :g.Ho] = y
+    rows = rows.reshape(N, down, -1, Cout)
+    for mine, summed in zip(sums, (rows, rows**2), strict=True):
+        assert (abs(mine - summed.sum(2)) <= 4e-6 * abs(summed).sum(2)).all()
+    dx = winograd.backward_x(dy, w, g, plus=plus)
+    assert dx.tobytes() == (conv2d_backward_x_winograd(dy, w, x.shape, 1, padding) + plus).tobytes()
+    assert plus.tobytes() == kept.tobytes()
+
+
+@needs_tiles
 @pytest.mark.parametrize("shape", [(20, 32, 32, 16, 16), (33, 16, 16, 32, 32), (50, 8, 8, 64, 64), (3, 21, 66, 80, 96),
                                    (2, 7, 7, 130, 260), (40, 8, 8, 16, 256), (1, 4, 260, 16, 16)])
 def test_maps_of_many_blocks_equal_the_book(shape):
@@ -89,19 +142,26 @@ def test_maps_of_many_blocks_equal_the_book(shape):
 
 @needs_tiles
 def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
-    arguments = draw(19, 13, 10, FEWEST + 3, 2 * FEWEST)
+    x, w, dy = draw(19, 13, 10, FEWEST + 3, 2 * FEWEST)
+    g, plus = Geometry.of("conv2d", x.shape, w.shape, 1, 1, x.dtype), draw(19, 13, 10, FEWEST + 3, 1, seed=1)[0]
+
+    def results():
+        sums = np.empty((2, 19, 4, 2 * FEWEST), np.float32)
+        return winograd.forward(x, w, g, sums), sums, winograd.backward_x(dy, w, g, plus), *passes(x, w, dy)
+
     before, found = cpu.get_threads(), []
     try:
         for threads in (1, 2, 5):
             cpu.set_threads(threads)
-            found += [passes(*arguments), passes(*arguments)]
+            found += [results(), results()]
     finally:
         cpu.set_threads(before)
     for other in found[1:]:
         for mine, theirs in zip(found[0], other, strict=True):
             assert mine.tobytes() == theirs.tobytes()
     monkeypatch.setattr(winograd, "BLOCK", 1)
-    for mine, theirs in zip(found[0][:2], passes(*arguments)[:2], strict=True):
+    monkeypatch.setattr(winograd, "FEWEST", 1)
+    for mine, theirs in zip(found[0][:-1], results()[:-1], strict=True):            # of dw, blocks are partial sums
         assert mine.tobytes() == theirs.tobytes()
 
 

@@ -17,6 +17,8 @@ from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import numpy as np
+
 from npse import reference as book
 from npse.cpu import conv_loops, conv_matrix, conv_tile, conv_tile_w, winograd
 from npse.cpu.arrays import replaces
@@ -112,8 +114,8 @@ conv2d, conv2d_backward_x, conv2d_backward_w = _ops(lambda geometry, channels: _
 def conv2d_moments(x, w, stride=1, padding=0):
     expect("conv2d_moments", x=(x, "N H W Cin"), w=(w, "kh kw Cin Cout"))
     g = Geometry.of("conv2d_moments", x.shape, w.shape, stride, padding, x.dtype)
-    if hasattr(winograd, "empty_sums") and choose(g, g.Cout) == "winograd":
-        sums = winograd.empty_sums(g)
+    if choose(g, g.Cout) == "winograd":
+        sums = np.empty((2, g.N, -(-g.Ho // 4), g.Cout), g.dtype)
         y = winograd.forward(x, w, g, sums)
         return y, *moments_from(sums, y)
     y = conv2d(x, w, stride, padding)
@@ -126,7 +128,7 @@ def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
     g = Geometry.of("conv2d_backward_x_add", dx.shape, w.shape, stride, padding, w.dtype)
     expect("conv2d_backward_x_add", dx=(dx, "N H W Cin"), w=(w, "kh kw Cin Cout"),
            dy=(dy, f"{g.N} {g.Ho} {g.Wo} Cout"))
-    if hasattr(winograd, "empty_sums") and choose(g, g.Cin) == "winograd":
+    if choose(g, g.Cin) == "winograd":
         return winograd.backward_x(dy, w, g, dx)
     return add(dx, conv2d_backward_x(dy, w, dx.shape, stride, padding))
 

@@ -1,15 +1,19 @@
 """Convolution on the register tile: y and the gradient of x. Letters: as in the book.
 
 No patches are written. A tile of outputs, some neighbouring pixels x some channels, stays in registers while the filter
-runs over its taps and channels. Two rungs share the kernel:
+runs over its taps and channels. Both passes are a correlation of a source with filters, onto a target: of x onto y,
+and of dy onto dx, with the filters mirrored and their two channel axes exchanged. Pixel (a, b) of the target meets with
+tap (i, j) the pixel (u, v) of the source for which
 
-    plain     one tap at a time, a rank-1 update: any filter, any stride
-    sliding   a whole row of the filter at once, at stride 1: a pixel is loaded once for all taps of the row
+    target_step * u = source_step * a + i - top         and         target_step * v = source_step * b + j - left,
 
-The gradient of x is a correlation too. At stride 1 it runs over dy, with the filters mirrored and their two channel
-axes exchanged. At stride s the pixels of dx fall into s x s interleaved grids that meet taps of their own: so many
-small correlations at stride 1, without a single product by an inserted zero. What the kernel computes is therefore
-the correlation of a source with the filters of one or several grids of target pixels.
+if these are whole numbers on the map. For y source_step is the stride, for dx target_step is. So a tap of dx that falls
+between two pixels of dy costs nothing, and where all of them do, as with 1x1 filters and a stride, zeros are stored.
+
+Two rungs share the kernel; they differ in how many taps of a filter's row a tile meets at once:
+
+    plain     one: a rank-1 update. (For dx with a stride all of the row, as each meets pixels of its own.)
+    sliding   all, at stride 1: a pixel is loaded once for all taps of the row
 """
 
 import functools
@@ -22,82 +26,67 @@ from npse.cpu.compile import kernel
 from npse.cpu.threads import share
 from npse.cpu.tile import lanes, prefetch, slide, store, vector_registers, zeros
 
-SCRATCH = 2**19       # bytes: parts of the source are copied, zeros around them, into a core's second-level cache
+SCRATCH = 2**19       # bytes of the source that are worked on at a time: half of a usual second-level cache
 
 
-class Grid(NamedTuple):
-    """Every so many-th pixel of the target; the filter of its pixel (0, 0) begins ``top`` rows above the source."""
+class Layout(NamedTuple):
+    """Where the rows of a map lie: in the map itself, or in a scratch with zeros around them."""
 
-    row: int              # where pixel (0, 0) lies in the target
-    column: int
-    rows: int             # how many pixels there are
-    columns: int
-    top: int
-    left: int
-    filters: np.ndarray   # (kh, kw, source channels, target channels)
+    copied: bool
+    border: int           # pixels of zeros before a row
+    width: int            # pixels of a row, with these and those behind it
+
+    @classmethod
+    def of(cls, border, end, size, overrun=0):
+        """Lay out a map of ``size`` columns, of which tiles read -border .. end, and maybe some numbers behind."""
+        copied = border > 0 or end > size or overrun > 0
+        return cls(copied, border, border + end) if copied else cls(copied, 0, size)
 
 
 def forward(x, w, g, sliding):
     y = empty(g.y_shape, g.dtype)
-    _correlate(x, y, [Grid(0, 0, g.Ho, g.Wo, g.padding, g.padding, w)], g.stride, 1, sliding)
+    _correlate(x, y, w, g.stride, 1, g.padding, g.padding, sliding)
     return y
 
 
 def backward_x(dy, w, g, sliding):
     dx = empty(g.x_shape, g.dtype)
-    s = g.stride
-    rows, columns = ([_grid_axis(first, k, s, g.padding, size) for first in range(s)]
-                     for k, size in ((g.kh, g.H), (g.kw, g.W)))
-    grids = [Grid(row, column, height, width, top, left, w[i::s, j::s][::-1, ::-1].transpose(0, 1, 3, 2))
-             for row, (height, top, i) in enumerate(rows) for column, (width, left, j) in enumerate(columns)]
-    _correlate(dy, dx, grids, 1, s, sliding)
+    filters = w[::-1, ::-1].transpose(0, 1, 3, 2)
+    _correlate(dy, dx, filters, 1, g.stride, g.kh - 1 - g.padding, g.kw - 1 - g.padding, sliding)
     return dx
 
 
-def _grid_axis(first, k, stride, padding, size):
-    """For pixels first, first + stride, ... along an axis of dx: how many there are, ``top``, the first of their taps.
-
-    Pixel h met tap i at output (h + padding - i) / stride, where that is a whole number: every stride-th tap counts.
-    """
-    tap = (first + padding) % stride
-    met_first = (first + padding) // stride                       # the output that pixel ``first`` met with that tap
-    return len(range(first, size, stride)), len(range(tap, k, stride)) - 1 - met_first, tap
-
-
-def _correlate(source, target, grids, source_step, target_step, sliding):
+def _correlate(source, target, w, source_step, target_step, top, left, sliding):
     if sliding and source_step * target_step > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {source_step * target_step}")
-    N, _, _, C = source.shape
-    taps = grids[0].filters.shape[1] if sliding else 1
-    pixels, vectors = _tile_shape(target.shape[3], max(grid.columns for grid in grids), taps, target.dtype)
+    N, _, W, C = source.shape
+    _, rows, columns, K = target.shape
+    kh, kw = w.shape[:2]
+    taps = kw if sliding or target_step > 1 else 1
+    pixels, vectors = _tile_shape(K, columns, taps, target_step, target.dtype)
     block = vectors * lanes(target.dtype)
-    packed = [_pack(grid.filters, block, taps) for grid in grids]
-    starts = np.cumsum([0] + [filters.size for filters in packed])
-    filters = empty(starts[-1:], source.dtype)
-    np.concatenate(packed, out=filters)
-    table = np.array([(*grid[:6], *grid.filters.shape[:2], at) for grid, at in zip(grids, starts[:-1], strict=True)])
+    filters = _packed(w, block, taps)
 
-    top, left = max(grid.top for grid in grids), max(grid.left for grid in grids)
-    width = max(source_step * (-(-grid.columns // pixels) * pixels - 1) + left - grid.left + grid.filters.shape[1]
-                for grid in grids)
+    last = -(-columns // pixels) * pixels - 1                     # column of the target: tiles reach beyond its edge
+    layout = Layout.of(max(0, left // target_step), (source_step * last + kw - 1 - left) // target_step + 1, W)
 
-    def height(rows):
-        return max(source_step * (rows - 1) + top - grid.top + grid.filters.shape[0] for grid in grids)
+    def height(band):
+        return (source_step * (band - 1) + kh - 1) // target_step + 1
 
-    rows = max(grid.rows for grid in grids)
-    band = rows_in_scratch(rows, lambda band: height(band) * width * C * source.itemsize)
+    band = rows_in_scratch(rows, lambda band: height(band) * layout.width * C * source.itemsize)
     bands = -(-rows // band)
-    sizes = np.array([source_step, target_step, top, left, height(band), width, band, bands], np.int64)
-    run = _kernel(pixels, vectors, taps, C if sliding else 0)
+    run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
+    sizes = kh, kw, source_step, top, left, band, bands
 
     def task(first, last):
-        scratch, corner = empty((height(band) * width * C,), source.dtype), empty((pixels, block), source.dtype)
-        run(source, filters, target, table, sizes, scratch, corner, first, last)
+        scratch = empty((height(band) * layout.width * C if layout.copied else 0,), source.dtype)
+        corner = empty((pixels, block), source.dtype)
+        run(source, filters, target, sizes, tuple(layout), scratch, corner, first, last)
 
     share(task, N * bands)
 
 
-def _tile_shape(channels, columns, taps, dtype):
+def _tile_shape(channels, columns, taps, multiple, dtype):
     """Return (pixels, vectors) of a tile: sums in half of the registers, the filters of all its taps in the rest."""
     sums = vector_registers()[1] // 2
     count = -(-channels // lanes(dtype))
@@ -105,7 +94,7 @@ def _tile_shape(channels, columns, taps, dtype):
     pixels = sums // vectors
     while pixels // 2 >= max(columns, 4):
         pixels //= 2
-    return pixels, vectors
+    return max(1, pixels // multiple) * multiple, vectors
 
 
 def rows_in_scratch(rows, size):
@@ -115,88 +104,90 @@ def rows_in_scratch(rows, size):
     return rows
 
 
-def _pack(w, block, taps):
+def _packed(w, block, taps):
     """Filters in the order in which a tile meets them: (channel block, kh, kw / taps, channel, tap, block), flat."""
     kh, kw, C, K = w.shape
     blocks = -(-K // block)
-    padded = np.zeros((kh, kw, C, blocks * block), w.dtype)
-    padded[..., :K] = w
-    return padded.reshape(kh, kw // taps, taps, C, blocks, block).transpose(4, 0, 1, 3, 2, 5).reshape(-1)
+    if K % block:
+        w = np.concatenate([w, np.zeros((kh, kw, C, blocks * block - K), w.dtype)], axis=3)
+    packed = empty((blocks, kh, kw // taps, C, taps, block), w.dtype)
+    packed[...] = w.reshape(kh, kw // taps, taps, C, blocks, block).transpose(4, 0, 1, 3, 2, 5)
+    return packed.reshape(-1)
 
 
 @functools.cache
-def _kernel(pixels, vectors, taps, channels):
+def _kernel(pixels, vectors, taps, target_step, phase, channels):
     """Compile for a tile of pixels x vectors that meets ``taps`` taps of a filter's row at once.
 
     With a known number of source channels all pixels of a tile lie at constant distances from one address; otherwise
-    (0) each needs an address of its own, and a sliding tile has more of them than the CPU has registers.
+    (0) each needs an address of its own, and a tile of several taps has more of them than the CPU has registers.
     """
     @kernel
-    def correlate(source, filters, target, grids, sizes, scratch, corner, first, last):
+    def correlate(source, filters, target, sizes, layout, scratch, corner, first, last):
         C = channels or source.shape[3]
-        H = source.shape[1]
-        _, target_H, target_W, K = target.shape
-        block = corner.shape[1]
-        source_step, target_step, top, left, height, width, band, bands = sizes
-        ahead = H if bands == 1 else source_step * band
+        _, H, W, _ = source.shape
+        _, rows, columns, K = target.shape
+        block, line = corner.shape[1], 64 // source.itemsize
+        kh, kw, source_step, top, left, band, bands = sizes
+        copied, border, width = layout
+        ahead = H if bands == 1 else source_step * band // target_step         # rows from an item to the next
+        fresh = min(source_step, kh) * W * C if copied or source_step > 1 else 0
+        portion = -(-fresh // (-(-columns // pixels) * max(1, kh // target_step)))
         for item in range(first, last):
             n, start = item // bands, item % bands * band
-            copy_with_border(source, n, source_step * start - top, left, scratch, height, width)
-            for row, column, rows, columns, grid_top, grid_left, kh, kw, filters_at in grids:
-                for k in range(0, K, block):
-                    for a in range(start, min(start + band, rows)):
-                        if k == 0 and row == column == 0:
-                            prefetch_rows(source, n * H + source_step * a + ahead, source_step)
-                        for b in range(0, columns, pixels):
-                            h, v = row + target_step * a, column + target_step * b
-                            to = ((n * target_H + h) * target_W + v) * K + k
-                            for p in range(pixels):
-                                prefetch(target, to + target_step * K * p, True)
-                            tile = zeros(target, pixels, vectors)
-                            at = source_step * ((a - start) * width + b) + (top - grid_top) * width + left - grid_left
-                            above = grid_top - source_step * a
-                            for i in range(max(0, above), min(kh, H + above)):           # other rows meet zeros alone
-                                w_at = filters_at + (k * kh + i * block) * kw * C
+            stop = min(start + band, rows)
+            low = max(0, -((top - source_step * start) // target_step))
+            high = min(H, (source_step * (stop - 1) + kh - 1 - top) // target_step + 1)
+            memory, origin = laid_out(source, n, low, high, layout, scratch)
+            origin += (border - left // target_step) * C
+            for k in range(0, K, block):
+                for a in range(start, stop):
+                    next_place = (n * H + source_step * a // target_step + ahead) * W * C
+                    next_end = next_place + fresh if k == 0 else 0
+                    for b in range(0, columns, pixels):
+                        to = ((n * rows + a) * columns + b) * K + k
+                        for p in range(pixels):
+                            prefetch(target, to + K * p, True)
+                        tile = zeros(target, pixels, vectors)
+                        for i in range((top - source_step * a) % target_step, kh, target_step):
+                            u = (source_step * a + i - top) // target_step
+                            if 0 <= u < H:                        # other rows meet zeros alone
+                                for place in range(next_place, min(next_place + portion, next_end), line):
+                                    prefetch(source, place, False)             # a few at a time: of many, some are lost
+                                next_place += portion
+                                at = origin + (u * width + source_step * b // target_step) * C
+                                w_at = (k * kh + i * block) * kw * C
                                 for j in range(0, kw, taps):
                                     for c in range(C):
-                                        tile = slide(tile, scratch, (at + i * width + j) * C + c, source_step * C,
-                                                     filters, w_at, taps)
+                                        tile = slide(tile, memory, at + j * C + c, channels or source_step * C,
+                                                     filters, w_at, taps, target_step, phase)
                                         w_at += taps * block
-                            if b + pixels <= columns and k + block <= K:
-                                store(tile, target, to, target_step * K)
-                            else:
-                                store(tile, corner, 0, block)
-                                for p in range(min(pixels, columns - b)):
-                                    for q in range(min(block, K - k)):
-                                        target[n, h, v + target_step * p, k + q] = corner[p, q]
+                        if b + pixels <= columns and k + block <= K:
+                            store(tile, target, to, K)
+                        else:
+                            store(tile, corner, 0, block)
+                            for p in range(min(pixels, columns - b)):
+                                for q in range(min(block, K - k)):
+                                    target[n, a, b + p, k + q] = corner[p, q]
     return correlate
 
 
 @kernel
-def prefetch_rows(x, first, count):
-    """Ask for rows, counted through the batch, that are copied next: `copy_with_border` would wait for every line."""
-    N, H, W, C = x.shape
-    for place in range(first * W * C, min(first + count, N * H) * W * C, 64 // x.itemsize):
-        prefetch(x, place, False)
-
-
-@kernel
-def copy_with_border(x, n, first, left, scratch, height, width):
-    """Copy rows first, first + 1, ... of map n, zeros outside of it; column 0 of a row is column -left of the map."""
+def laid_out(x, n, first, last, layout, scratch):
+    """Lay out rows first .. last of map n; return (array, place), row r beginning at array[place + r * width * C]."""
     _, H, W, C = x.shape
+    copied, border, width = layout
+    if not copied:
+        return x.reshape(-1), n * H * W * C
     zero = x.dtype.type(0)
-    begin, end = max(0, left), max(0, min(W + left, width))
-    for r in range(height):
-        to = scratch[r * width * C:(r + 1) * width * C]
-        if 0 <= first + r < H and begin < end:
-            inner, x_row = to[begin * C:end * C], x[n, first + r].reshape(-1)[(begin - left) * C:]
-            for q in range(begin * C):
-                to[q] = zero
-            for q in range(len(inner)):
-                inner[q] = x_row[q]
-            border = to[end * C:]
-            for q in range(len(border)):
-                border[q] = zero
-        else:
-            for q in range(len(to)):
-                to[q] = zero
+    inside = min(W, width - border)
+    for row in range(first, last):
+        to, x_row = scratch[(row - first) * width * C:], x[n, row].reshape(-1)
+        before, inner, behind = to[:border * C], to[border * C:], to[(border + inside) * C:width * C]
+        for q in range(len(before)):
+            before[q] = zero
+        for q in range(inside * C):
+            inner[q] = x_row[q]
+        for q in range(len(behind)):
+            behind[q] = zero
+    return scratch, -first * width * C

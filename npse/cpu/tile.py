@@ -89,6 +89,23 @@ def load(typing, x, at, step, rows, vectors):
 
 
 @intrinsic
+def load_if(typing, wanted, x, at):
+    """Return the vector at x[at], or zeros, and nothing is read, where ``wanted`` is false."""
+    tile = Tile(x.dtype, 1, 1)
+
+    def build(context, builder, signature, arguments):
+        lane, kind = tile.llvm_vector.count, tile.llvm_vector
+        memory = _Memory(context, builder, tile, signature.args[1], arguments[1])
+        place, align = memory._pointer(arguments[2], kind), _i32(memory.align)
+        mask = _splat(builder, builder.trunc(arguments[0], ir.IntType(1)), lane)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [place.type, align.type, mask.type, kind]),
+            f"llvm.masked.load.v{lane}{tile.llvm_number.intrinsic_name}.p0")
+        return _joined(builder, tile, [builder.call(function, [place, align, mask, ir.Constant(kind, [0.0] * lane)])])
+    return tile(types.boolean, x, types.intp), build
+
+
+@intrinsic
 def store(typing, tile, y, at, step):
     """Write row r of the tile to y[at + r * step], its vectors one behind the other."""
     def build(context, builder, signature, arguments):
@@ -120,45 +137,71 @@ def outer(typing, tile, x, x_at, x_step, w, w_at, w_step):
     def build(context, builder, signature, arguments):
         sums, x_memory, x_at, x_step, w_memory, w_at, w_step = _operands(context, builder, signature, arguments)
         vectors = [w_memory.vector(_place(builder, w_at, v, w_step)) for v in range(tile.vectors)]
-        for r in range(tile.rows):
-            number = x_memory.broadcast(_place(builder, x_at, r, x_step))
-            for v in range(tile.vectors):
-                k = r * tile.vectors + v
-                sums[k] = _fma(builder, tile, number, vectors[v], sums[k])
-        return _joined(builder, tile, sums)
+        return _joined(builder, tile, _updated(builder, tile, sums, x_memory, x_at, x_step, [vectors] * tile.rows))
     return tile(tile, x, types.intp, types.intp, w, types.intp, types.intp), build
 
 
 @intrinsic(prefer_literal=True)
-def slide(typing, tile, x, x_at, x_step, w, w_at, taps):
-    """Return tile[r, v] + the sum over t < taps of x[x_at + (r + t) * x_step] * (vector v of tap t of w).
+def outers(typing, tile, x, x_at, x_step, w, w_at, count):
+    """Return the tile after ``count`` rank-1 updates, each of an equal part of its rows by vectors of w of its own.
 
-    A filter's row slides over neighbouring pixels: rows + taps - 1 numbers feed rows * taps products, where that many
-    rank-1 updates would load each number ``taps`` times. The vectors of w lie one behind the other, tap by tap.
+    Row r takes the number x[x_at + r * x_step]. The vectors lie one behind the other, part by part.
     """
-    taps = taps.literal_value
+    count = count.literal_value
 
     def build(context, builder, signature, arguments):
         sums, x_memory, x_at, x_step, w_memory, w_at, _ = _operands(context, builder, signature, arguments)
+        size, vectors = _integer(tile.llvm_vector.count), []
+        for k in range(count):
+            own = [w_memory.vector(_place(builder, w_at, k * tile.vectors + v, size)) for v in range(tile.vectors)]
+            vectors += [own] * (tile.rows // count)
+        return _joined(builder, tile, _updated(builder, tile, sums, x_memory, x_at, x_step, vectors))
+    return tile(tile, x, types.intp, types.intp, w, types.intp, types.literal(count)), build
+
+
+@intrinsic(prefer_literal=True)
+def take(typing, tile, k, count):
+    """Return the k-th of ``count`` equal parts of a tile, each some of its rows; k and count are constants."""
+    part = Tile(tile.dtype, tile.rows // count.literal_value, tile.vectors)
+
+    def build(context, builder, signature, arguments):
+        size, first = part.llvm_type.count, k.literal_value * part.llvm_type.count
+        return _joined(builder, part, _parts(builder, tile, arguments[0])[first:first + size])
+    return part(tile, k, count), build
+
+
+@intrinsic(prefer_literal=True)
+def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
+    """Return tile[r, v] + the sum over t < taps of x[x_at + u * x_step] * (vector v of tap t of w).
+
+    u is (r + t - phase) / stride; there is no term where that is no whole number. A filter's row slides over
+    neighbouring pixels, or over pixels with gaps between them: each number is loaded once for all of its products,
+    where rank-1 updates would load it for each tap. The vectors of w lie one behind the other, tap by tap. ``stride``
+    and ``phase`` < stride are constants like ``taps``.
+    """
+    constants = taps, stride, phase
+    taps, stride, phase = (constant.literal_value for constant in constants)
+
+    def build(context, builder, signature, arguments):
+        sums, x_memory, x_at, x_step, w_memory, w_at, _ = _operands(context, builder, signature, arguments[:7])
         size = _integer(tile.llvm_vector.count)
         vectors = [w_memory.vector(_place(builder, w_at, k, size)) for k in range(taps * tile.vectors)]
-        for pixel in range(tile.rows + taps - 1):
-            number = x_memory.broadcast(_place(builder, x_at, pixel, x_step))
-            for t in range(max(0, pixel - tile.rows + 1), min(taps, pixel + 1)):
+        for u, place in enumerate(range(phase, tile.rows + taps - 1, stride)):          # place = r + t
+            number = x_memory.broadcast(_place(builder, x_at, u, x_step))
+            for t in range(max(0, place - tile.rows + 1), min(taps, place + 1)):
                 for v in range(tile.vectors):
-                    k = (pixel - t) * tile.vectors + v
+                    k = (place - t) * tile.vectors + v
                     sums[k] = _fma(builder, tile, number, vectors[t * tile.vectors + v], sums[k])
         return _joined(builder, tile, sums)
-    return tile(tile, x, types.intp, types.intp, w, types.intp, types.literal(taps)), build
+    return tile(tile, x, types.intp, types.intp, w, types.intp, *constants), build
 
 
 @intrinsic
 def fma(typing, a, b, c):
-    """Return a * b + c of three tiles, rounded once."""
+    """Return a * b + c, rounded once; a and b are tiles like c or numbers."""
     def build(context, builder, signature, arguments):
-        parts = zip(*(_parts(builder, c, argument) for argument in arguments), strict=True)
-        return _joined(builder, c, [_fma(builder, c, *three) for three in parts])
-    return c(c, c, c), build
+        return _joined(builder, c, [_fma(builder, c, *three) for three in _sides(builder, c, signature, arguments)])
+    return c(*(side if isinstance(side, Tile) else c.dtype for side in (a, b, c))), build
 
 
 @intrinsic
@@ -195,10 +238,8 @@ class _TileOperator(AbstractTemplate):
 def _lower(operation, instruction):
     def build(context, builder, signature, arguments):
         tile = signature.return_type
-        sides = [_parts(builder, tile, value) if isinstance(kind, Tile)
-                 else [_broadcast(builder, tile, value)] * tile.llvm_type.count
-                 for kind, value in zip(signature.args, arguments, strict=True)]
-        return _joined(builder, tile, [getattr(builder, instruction)(*both) for both in zip(*sides, strict=True)])
+        return _joined(builder, tile, [getattr(builder, instruction)(*both)
+                                       for both in _sides(builder, tile, signature, arguments)])
 
     infer_global(operation)(type(f"_Tile_{instruction}", (_TileOperator,), {"key": operation}))
     for left, right in ((Tile, Tile), (Tile, types.Number), (types.Number, Tile)):
@@ -240,8 +281,24 @@ def _operands(context, builder, signature, arguments):
     return _parts(builder, tile, sums), x, x_at, x_step, w, w_at, last
 
 
+def _updated(builder, tile, sums, x_memory, x_at, x_step, vectors):
+    """The sums after each row's number of x met each of the row's vectors."""
+    products = []
+    for r in range(tile.rows):
+        number = x_memory.broadcast(_place(builder, x_at, r, x_step))
+        products += [(number, vector) for vector in vectors[r]]
+    return [_fma(builder, tile, *product, part) for product, part in zip(products, sums, strict=True)]
+
+
 def _parts(builder, tile, value):
     return [builder.extract_value(value, k) for k in range(tile.llvm_type.count)]
+
+
+def _sides(builder, tile, signature, arguments):
+    """The arguments part by part, a number standing for a tile full of it."""
+    return zip(*(_parts(builder, tile, value) if isinstance(kind, Tile)
+                 else [_broadcast(builder, tile, value)] * tile.llvm_type.count
+                 for kind, value in zip(signature.args, arguments, strict=True)), strict=True)
 
 
 def _joined(builder, tile, parts):
@@ -265,10 +322,17 @@ def _places(builder, tile, at, step):
 
 
 def _broadcast(builder, tile, number):
-    undefined = ir.Constant(tile.llvm_vector, ir.Undefined)
-    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), tile.llvm_vector.count),
-                                                                None))
+    return _splat(builder, number, tile.llvm_vector.count)
+
+
+def _splat(builder, value, count):
+    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first = builder.insert_element(undefined, value, _i32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
+
+
+def _i32(value):
+    return ir.Constant(ir.IntType(32), value)
 
 
 def _fma(builder, tile, a, b, c):

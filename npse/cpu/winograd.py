@@ -24,13 +24,14 @@ import numpy as np
 
 from npse.cpu.buffers import empty
 from npse.cpu.threads import share
-from npse.cpu.tile import lanes, vector_registers
-from npse.cpu.winograd_maps import filters_to_points, points_to_filters
+from npse.cpu.winograd_maps import GROUP, LANES, POINTS, WIDTH, filters_to_points, points_to_filters
 from npse.cpu.winograd_products import multiply, multiply_transposed
 
-BLOCK = 2**19         # bytes of a block at the points: half of a usual second-level cache
+BLOCK = 2**18         # bytes of scratch for a block of squares: a quarter of a usual second-level cache
+FEWEST = 16           # squares of a block, were it larger for that: they share what is read of u, or written of du
 PARTS = 8             # of the work on dU, whatever the number of threads: partial sums, times slices of its columns
-SLICE = 128           # channels, about: V is computed for each slice anew
+SLICE = 64            # channels, about: V is computed for each slice anew
+SHARE = 128           # squares, about, that a partial sum is worth
 
 _own = threading.local()
 
@@ -48,13 +49,12 @@ def fits(geometry):
 
 
 def _obstacle(g):
-    lane = lanes(np.float32)
-    if g.dtype != np.float32 or not lane:
+    if g.dtype != np.float32 or not LANES:
         return f"float32 and a CPU with vector registers, but dtype is {np.dtype(g.dtype)}"
     if (g.kh, g.kw, g.stride) != (3, 3, 1) or g.padding > 2:
         return f"3x3 filters, stride 1 and a padding of at most 2, but has {g.kh}x{g.kw}, {g.stride} and {g.padding}"
-    if min(g.Cin, g.Cout) < lane:
-        return f"at least {lane} channels, a vector of them, but has {g.Cin} and {g.Cout}"
+    if min(g.Cin, g.Cout) < WIDTH:
+        return f"at least {WIDTH} channels, but has {g.Cin} and {g.Cout}"
 
 
 def _expect_possible(geometry):
@@ -63,40 +63,40 @@ def _expect_possible(geometry):
         raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which takes all")
 
 
-def forward(x, w, g):
-    """Return y (N, Ho, Wo, Cout)."""
+def forward(x, w, g, sums=None):
+    """Return y (N, Ho, Wo, Cout).
+
+    If an array ``sums`` (2, N, down, Cout) is given, down = ceil(Ho / 4), it becomes the sums of y and of y^2 over each
+    row of squares, that is over four rows of pixels.
+    """
     _expect_possible(g)
-    return _convolve(x, w, g.y_shape, g.padding)
+    return _convolve(x, w, g.y_shape, g.padding, None, sums)
 
 
-def backward_x(dy, w, g):
-    """Return dx (N, H, W, Cin)."""
+def backward_x(dy, w, g, plus=None):
+    """Return dx (N, H, W, Cin), plus an array of that shape if one is given."""
     _expect_possible(g)
     flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
-    return _convolve(dy, flipped, g.x_shape, 2 - g.padding)
+    return _convolve(dy, flipped, g.x_shape, 2 - g.padding, plus, None)
 
 
-def _convolve(x, w, y_shape, padding):
+def _convolve(x, w, y_shape, padding, plus, sums):
     N, H, W, Cout = y_shape
     Cin = x.shape[3]
-    lane, vectors = _vectors(Cout)
-    rows = (vector_registers()[1] - 4) // 2
-    width = vectors * lane
+    chunks, blocks = -(-Cin // WIDTH), -(-Cout // WIDTH)
     down, across = -(-H // 4), -(-W // 4)
-    height = _height(across, rows, Cin + width)
-    squares = -(-height * across // rows) * rows
-    y, u = empty(y_shape, x.dtype), empty((-(-Cout // width), 36, Cin, width), x.dtype)
-    products = multiply(rows, vectors)
+    height = _height(across, 36 * (chunks + 1))
+    groups = -(-height * across // GROUP)
+    y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
     def transform(first, last):
-        filters_to_points(w, u, *_scratch((18, lane)), lane, first, last)
+        filters_to_points(w, u, first, last)
 
     def task(first, last):
-        scratch = _scratch((24, lane), (36, squares * Cin + lane), (36, squares * width + lane),
-                           (6, 4 * across + 2, Cin))
-        products(x, u, y, padding, height, *scratch, lane, first, last)
+        scratch = _scratch((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH))
+        multiply(x, u, y, plus, sums, padding, height, *scratch, first, last)
 
-    share(transform, len(u), max(1, 2**14 // (Cin * width)))
+    share(transform, blocks, max(1, 2**14 // (Cin * WIDTH)))
     share(task, N * down, height * max(1, N * down // height // 32))
     return y
 
@@ -104,42 +104,32 @@ def _convolve(x, w, y_shape, padding):
 def backward_w(dy, x, g):
     """Return dw (kh, kw, Cin, Cout)."""
     _expect_possible(g)
-    Cin, Cout = g.Cin, g.Cout
-    lane, vectors = _vectors(Cout)
-    rows, width = vector_registers()[1] // 2 // vectors, vectors * lane
-    deep, wide = -(-Cin // rows) * rows, -(-Cout // width) * width
-    slices = max(1, min(PARTS, Cout // SLICE))
-    widest = -(-wide // width // slices) * width
+    deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
+    slices = max(1, min(PARTS, g.Cout // SLICE))
+    widest = -(-wide // slices)
     down, across = -(-g.Ho // 4), -(-g.Wo // 4)
-    parts = max(1, min(PARTS // slices, len(x) * down, len(x) * down * across // 32))
-    height = _height(across, 1, Cin + widest)
-    dw, du = empty(g.w_shape, x.dtype), empty((parts, 36, deep, wide), x.dtype)
-    products = multiply_transposed(rows, vectors)
+    parts = min(PARTS // slices, g.N * down, max(2, g.N * down * across // SHARE))
+    height = _height(across, 36 * (deep + widest))
+    groups = -(-height * across // GROUP)
+    dw, du = empty(g.w_shape, x.dtype), empty((parts, deep, wide, 36, WIDTH, WIDTH), x.dtype)
 
     def task(first, last):
-        scratch = _scratch((36, height * across * widest + lane), (36, height * across * Cin + lane + rows),
-                           (6, 4 * across + 2, max(Cin, Cout)))
-        products(dy, x, du, g.padding, height, slices, *scratch, lane, first, last)
+        scratch = _scratch((groups, widest, 36, GROUP, WIDTH), (groups, deep, 36, GROUP, WIDTH))
+        multiply_transposed(dy, x, du, g.padding, height, slices, *scratch, first, last)
 
     def transform(first, last):
-        points_to_filters(du, *_scratch((36, lane)), dw, lane, first, last)
+        points_to_filters(du, *_scratch((18, LANES)), dw, first, last)
 
     share(task, parts * slices, 1)
-    share(transform, Cin, max(1, 2**10 // Cout))
+    share(transform, g.Cin, max(1, 2**10 // g.Cout))
     return dw
 
 
-def _vectors(channels):
-    """Lanes of a vector, and how many vectors of output channels a register tile is wide."""
-    lane = lanes(np.float32)
-    return lane, 1 if channels % (2 * lane) else 2
-
-
-def _height(across, rows, channels):
-    """Rows of squares in a block of at most BLOCK bytes; their squares fill tiles of so many rows if that can be."""
-    most = max(1, BLOCK // (36 * 4 * channels * across))
-    unit = rows // gcd(rows, across)
-    return most // unit * unit or most
+def _height(across, chunks):
+    """Rows of squares in a block, if a square takes so many chunks; their squares fill groups if that can be."""
+    squares = max(BLOCK // (4 * WIDTH * chunks), FEWEST)
+    unit = GROUP // gcd(GROUP, across)
+    return round(squares / (unit * across)) * unit or max(1, squares // across)
 
 
 def _scratch(*shapes):

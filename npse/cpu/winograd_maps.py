@@ -1,12 +1,14 @@
 """Winograd's transforms in two dimensions: maps and filters to 36 points and back, a vector of channels at a time.
 
 A map is covered by squares of 4 x 4 outputs, ``down`` rows of ``across`` squares; the rows of a batch are numbered
-through. What lies at a point is a matrix, (squares, channels) or (channels, channels). A map whose last vector of
-channels would reach into the next pixel has it begin earlier: some channels are computed twice, to the same bits.
+through. At the points a map is (groups, chunks, 36, GROUP, WIDTH): a group of squares, a chunk of channels. A map whose
+last chunk would reach into the next pixel has it begin earlier. Point (i, j) of a square is number 6 j + i.
 """
 
+import numpy as np
+
 from npse.cpu.compile import kernel
-from npse.cpu.tile import load, store, zeros
+from npse.cpu.tile import fma, lanes, load, load_if, store, zeros
 from npse.cpu.winograd_points import (
     data_to_points,
     filter_to_points,
@@ -15,6 +17,11 @@ from npse.cpu.winograd_points import (
     points_to_map,
 )
 
+LANES = lanes(np.float32)
+WIDTH = 16                                     # channels of a chunk: a vector, or a few of them
+GROUP, POINTS = (4, 6) if LANES == WIDTH else (6, 1)              # squares and points that are multiplied at once
+STEP = GROUP * WIDTH                           # from point to point
+
 
 @kernel
 def _vector(x, at):
@@ -22,8 +29,8 @@ def _vector(x, at):
 
 
 @kernel
-def _pixel(x, at, inside):
-    return load(x, at, 0, 1, 1) if inside else zeros(x, 1, 1)
+def _three(x, at, step):
+    return _vector(x, at), _vector(x, at + step), _vector(x, at + 2 * step)
 
 
 @kernel
@@ -34,58 +41,73 @@ def _six(x, at, step):
 
 @kernel
 def _store_six(vectors, y, at, step):
-    store(vectors[0], y, at, 0)
-    store(vectors[1], y, at + step, 0)
-    store(vectors[2], y, at + 2 * step, 0)
-    store(vectors[3], y, at + 3 * step, 0)
-    store(vectors[4], y, at + 4 * step, 0)
-    store(vectors[5], y, at + 5 * step, 0)
+    for k in range(6):
+        store(vectors[k], y, at + k * step, 0)
+
+
+@kernel
+def _four_inside(x, at, step, rows, column):
+    """Four pixels, one below another; zeros those that lie outside of the map."""
+    if column:
+        return (load_if(rows[0], x, at), load_if(rows[1], x, at + step), load_if(rows[2], x, at + 2 * step),
+                load_if(rows[3], x, at + 3 * step))
+    outside = zeros(x, 1, 1)
+    return outside, outside, outside, outside
+
+
+@kernel
+def _two_inside(x, at, step, rows, column):
+    if column:
+        return load_if(rows[4], x, at + 4 * step), load_if(rows[5], x, at + 5 * step)
+    outside = zeros(x, 1, 1)
+    return outside, outside
+
+
+@kernel
+def _window_column(x, at, step, rows, column):
+    return data_to_points(*_four_inside(x, at, step, rows, column), *_two_inside(x, at, step, rows, column))
+
+
+@kernel
+def _square_column(x, at, step, rows, column):
+    return map_to_points(*_four_inside(x, at, step, rows, column))
 
 
 def _to_points(size):
-    """Make the kernel that takes channels begin .. end of rows first .. last of squares to points v (36, ...).
+    """Make the kernel that takes chunks begin .. end of rows first .. last of squares to points v.
 
-    Of size 4 it is A y A^T of each square, of size 6 B^T x B of the window that a filter sees from the square; in v a
-    square takes ``pitch`` numbers. Columns come first, a whole row of squares at a time, into ``strip``: what two
-    windows share is transformed once.
+    Of size 4 it is A y A^T of each square, of size 6 B^T x B of the window that a filter sees from the square. No
+    strip of transformed columns is kept for two windows to share: stores are what takes the time here.
     """
     @kernel
-    def to_points(x, begin, end, padding, down, across, first, last, strip, v, pitch, lanes):
+    def to_points(x, begin, end, padding, down, across, first, last, v):
         _, H, W, C = x.shape
-        columns, step = 4 * across + size - 4, v.shape[1]
         for row in range(first, last):
-            top = 4 * (row % down) - padding
-            for column in range(columns):
-                left = column - padding
-                inside = 0 <= left < W
-                for c in range(begin, end, lanes):
-                    c = min(c, end - lanes)
-                    at = ((row // down * H + top) * W + left) * C + c
-                    d0 = _pixel(x, at, inside and 0 <= top < H)
-                    d1 = _pixel(x, at + W * C, inside and 0 <= top + 1 < H)
-                    d2 = _pixel(x, at + 2 * W * C, inside and 0 <= top + 2 < H)
-                    d3 = _pixel(x, at + 3 * W * C, inside and 0 <= top + 3 < H)
-                    if size == 4:
-                        points = map_to_points(d0, d1, d2, d3)
-                    else:
-                        d4 = _pixel(x, at + 4 * W * C, inside and 0 <= top + 4 < H)
-                        d5 = _pixel(x, at + 5 * W * C, inside and 0 <= top + 5 < H)
-                        points = data_to_points(d0, d1, d2, d3, d4, d5)
-                    _store_six(points, strip, column * C + c, columns * C)
+            n, top = row // down, 4 * (row % down) - padding
+            rows = 0 <= top < H, 0 <= top + 1 < H, top + 2 < H, top + 3 < H, top + 4 < H, top + 5 < H
             for b in range(across):
-                square = (row - first) * across + b
-                for i in range(6):
-                    for c in range(begin, end, lanes):
-                        c = min(c, end - lanes)
-                        at = (i * columns + 4 * b) * C + c
-                        d0, d1, d2, d3 = (_vector(strip, at), _vector(strip, at + C), _vector(strip, at + 2 * C),
-                                          _vector(strip, at + 3 * C))
-                        if size == 4:
-                            points = map_to_points(d0, d1, d2, d3)
-                        else:
-                            points = data_to_points(d0, d1, d2, d3, _vector(strip, at + 4 * C),
-                                                    _vector(strip, at + 5 * C))
-                        _store_six(points, v, 6 * i * step + square * pitch + c - begin, step)
+                square, left = (row - first) * across + b, 4 * b - padding
+                for c in range(begin * WIDTH, end * WIDTH, LANES):
+                    chunk, k = c // WIDTH, c % WIDTH
+                    at = ((n * H + top) * W + left) * C + min(chunk * WIDTH, C - WIDTH) + k
+                    to = (square // GROUP * (end - begin) + chunk - begin) * 36 * STEP + square % GROUP * WIDTH + k
+                    if size == 6:
+                        c0 = _window_column(x, at, W * C, rows, 0 <= left < W)
+                        c1 = _window_column(x, at + C, W * C, rows, 0 <= left + 1 < W)
+                        c2 = _window_column(x, at + 2 * C, W * C, rows, left + 2 < W)
+                        c3 = _window_column(x, at + 3 * C, W * C, rows, left + 3 < W)
+                        c4 = _window_column(x, at + 4 * C, W * C, rows, left + 4 < W)
+                        c5 = _window_column(x, at + 5 * C, W * C, rows, left + 5 < W)
+                        for i in range(6):
+                            points = data_to_points(c0[i], c1[i], c2[i], c3[i], c4[i], c5[i])
+                            _store_six(points, v, to + i * STEP, 6 * STEP)
+                    else:
+                        c0 = _square_column(x, at, W * C, rows, left < W)
+                        c1 = _square_column(x, at + C, W * C, rows, left + 1 < W)
+                        c2 = _square_column(x, at + 2 * C, W * C, rows, left + 2 < W)
+                        c3 = _square_column(x, at + 3 * C, W * C, rows, left + 3 < W)
+                        for i in range(6):
+                            _store_six(map_to_points(c0[i], c1[i], c2[i], c3[i]), v, to + i * STEP, 6 * STEP)
     return to_points
 
 
@@ -93,75 +115,100 @@ squares_to_points, windows_to_points = _to_points(4), _to_points(6)
 
 
 @kernel
-def points_to_squares(m, width, half, y, channel, down, across, first, last, lanes):
-    """Write A^T m A, of m (36, ...), to rows first .. last of squares of y, ``width`` channels from ``channel`` on."""
+def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
+    """Write m A to rows first .. last of squares of y, a chunk of channels from ``channel`` on.
+
+    m is (groups, 6, 6, GROUP, WIDTH), four of each column's six places are taken: it was multiplied by A^T already.
+    Unless it is None, ``plus``, of the shape of y, is added, and ``sums`` (2, N, down, C) become the sums of y and of
+    y^2 over each row of squares.
+    """
     _, H, W, C = y.shape
-    step = m.shape[1]
     for row in range(first, last):
-        top = 4 * (row % down)
-        for b in range(across):
-            square = (row - first) * across + b
-            for c in range(0, width, lanes):
-                for i in range(6):
-                    y0, y1, y2, y3 = points_to_map(*_six(m, 6 * i * step + square * width + c, step))
-                    at = 4 * i * lanes
-                    store(y0, half, at, 0)
-                    store(y1, half, at + lanes, 0)
-                    store(y2, half, at + 2 * lanes, 0)
-                    store(y3, half, at + 3 * lanes, 0)
-                for j in range(min(4, W - 4 * b)):
-                    y0, y1, y2, y3 = points_to_map(*_six(half, j * lanes, 4 * lanes))
-                    at = ((row // down * H + top) * W + 4 * b + j) * C + channel + c
+        n, top = row // down, 4 * (row % down)
+        for c in range(0, WIDTH, LANES):
+            total = squared = zeros(y, 1, 1)
+            for b in range(across):
+                square, left = (row - first) * across + b, 4 * b
+                for i in range(min(4, H - top)):
+                    at = (square // GROUP * 36 + i) * STEP + square % GROUP * WIDTH + c
+                    y0, y1, y2, y3 = points_to_map(*_six(m, at, 6 * STEP))
+                    at = ((n * H + top + i) * W + left) * C + channel + c
+                    if plus is not None:
+                        y0 = y0 + _vector(plus, at)
+                        y1 = y1 + load_if(left + 1 < W, plus, at + C)
+                        y2 = y2 + load_if(left + 2 < W, plus, at + 2 * C)
+                        y3 = y3 + load_if(left + 3 < W, plus, at + 3 * C)
                     store(y0, y, at, 0)
-                    if top + 1 < H:
-                        store(y1, y, at + W * C, 0)
-                    if top + 2 < H:
-                        store(y2, y, at + 2 * W * C, 0)
-                    if top + 3 < H:
-                        store(y3, y, at + 3 * W * C, 0)
+                    total, squared = total + y0, fma(y0, y0, squared)
+                    if left + 1 < W:
+                        store(y1, y, at + C, 0)
+                        total, squared = total + y1, fma(y1, y1, squared)
+                    if left + 2 < W:
+                        store(y2, y, at + 2 * C, 0)
+                        total, squared = total + y2, fma(y2, y2, squared)
+                    if left + 3 < W:
+                        store(y3, y, at + 3 * C, 0)
+                        total, squared = total + y3, fma(y3, y3, squared)
+            if sums is not None:
+                at = row * C + channel + c
+                store(total, sums, at, 0)
+                store(squared, sums, at + sums.size // 2, 0)
 
 
 @kernel
-def filters_to_points(w, u, half, lanes, first, last):
-    """Write G w G^T to blocks first .. last of u (blocks, 36, Cin, width): the output channels, ``width`` at a time."""
+def filters_to_points(w, u, first, last):
+    """Write G w G^T to blocks first .. last of u (blocks, 6, 6 / POINTS, Cin, POINTS, WIDTH).
+
+    A block is a chunk of output channels, its points lie as they are multiplied.
+    """
     _, _, Cin, Cout = w.shape
-    width = u.shape[3]
-    row = 3 * Cin * Cout
+    column, row = Cin * Cout, 3 * Cin * Cout
+    point = WIDTH if POINTS == 6 else Cin * WIDTH
     for block in range(first, last):
         for c in range(Cin):
-            for k in range(0, width, lanes):
-                for j in range(3):
-                    at = (j * Cin + c) * Cout + min(block * width, Cout - width) + k
-                    points = filter_to_points(_vector(w, at), _vector(w, at + row), _vector(w, at + 2 * row))
-                    _store_six(points, half, j * lanes, 3 * lanes)
+            for k in range(0, WIDTH, LANES):
+                at = c * Cout + min(block * WIDTH, Cout - WIDTH) + k
+                c0 = filter_to_points(*_three(w, at, row))
+                c1 = filter_to_points(*_three(w, at + column, row))
+                c2 = filter_to_points(*_three(w, at + 2 * column, row))
+                to = (block * 36 * Cin + c * POINTS) * WIDTH + k
                 for i in range(6):
-                    at = 3 * i * lanes
-                    points = filter_to_points(_vector(half, at), _vector(half, at + lanes),
-                                              _vector(half, at + 2 * lanes))
-                    _store_six(points, u, ((block * 36 + 6 * i) * Cin + c) * width + k, Cin * width)
+                    _store_six(filter_to_points(c0[i], c1[i], c2[i]), u, to + i * point, 6 * Cin * WIDTH)
 
 
 @kernel
-def points_to_filters(du, half, dw, lanes, first, last):
-    """Write G^T u G to input channels first .. last of dw, u being the sum of du (parts, 36, >= Cin, >= Cout)."""
-    parts, points, deep, wide = du.shape
+def _total(du, at):
+    """The sum over the parts, at one place."""
+    total = _vector(du, at)
+    for part in range(1, len(du)):
+        total = total + _vector(du, part * (du.size // len(du)) + at)
+    return total
+
+
+@kernel
+def points_to_filters(du, half, dw, first, last):
+    """Write G^T u G to input channels first .. last of dw, u being the sum of the parts of du.
+
+    du is (parts, chunks of Cin, chunks of Cout, 36, WIDTH, WIDTH), half is scratch of 18 vectors.
+    """
     _, _, Cin, Cout = dw.shape
+    step = WIDTH * WIDTH
     for c in range(first, last):
-        for k in range(0, Cout, lanes):
-            k = min(k, Cout - lanes)
-            for point in range(points):
-                u = _vector(du, (point * deep + c) * wide + k)
-                for part in range(1, parts):
-                    u = u + _vector(du, ((part * points + point) * deep + c) * wide + k)
-                store(u, half, point * lanes, 0)
+        row = c - min(c // WIDTH * WIDTH, Cin - WIDTH)
+        for o in range(0, du.shape[2] * WIDTH, LANES):
+            chunk, k = o // WIDTH, o % WIDTH
+            at = (c // WIDTH * du.shape[2] + chunk) * 36 * step + row * WIDTH + k
             for j in range(6):
-                w0, w1, w2 = points_to_filter(*_six(half, j * lanes, 6 * lanes))
-                store(w0, half, j * lanes, 0)
-                store(w1, half, (6 + j) * lanes, 0)
-                store(w2, half, (12 + j) * lanes, 0)
+                w0, w1, w2 = points_to_filter(_total(du, at), _total(du, at + step), _total(du, at + 2 * step),
+                                              _total(du, at + 3 * step), _total(du, at + 4 * step),
+                                              _total(du, at + 5 * step))
+                store(w0, half, j * LANES, 0)
+                store(w1, half, (6 + j) * LANES, 0)
+                store(w2, half, (12 + j) * LANES, 0)
+                at += 6 * step
             for i in range(3):
-                w0, w1, w2 = points_to_filter(*_six(half, 6 * i * lanes, lanes))
-                at = (3 * i * Cin + c) * Cout + k
+                w0, w1, w2 = points_to_filter(*_six(half, 6 * i * LANES, LANES))
+                at = (3 * i * Cin + c) * Cout + min(chunk * WIDTH, Cout - WIDTH) + k
                 store(w0, dw, at, 0)
                 store(w1, dw, at + Cin * Cout, 0)
                 store(w2, dw, at + 2 * Cin * Cout, 0)

@@ -21,6 +21,7 @@ of the customary 1, 2, and the mean error half.
 """
 
 from npse.cpu.compile import kernel
+from npse.cpu.tile import fma
 
 P, Q = 3 / 4, 3 / 2
 P2, P3, Q2, Q3 = P**2, P**3, Q**2, Q**3
@@ -30,17 +31,17 @@ AT_ZERO, AT_P, AT_Q = P2 * Q2, 2 * P2 * (P2 - Q2), 2 * Q2 * (Q2 - P2)    # of al
 @kernel
 def data_to_points(d0, d1, d2, d3, d4, d5):
     """B^T d."""
-    even_p, odd_p = d4 - Q2 * d2, P * (d3 - Q2 * d1)          # of x (x +- P) (x^2 - Q^2)
-    even_q, odd_q = d4 - P2 * d2, Q * (d3 - P2 * d1)
-    return (AT_ZERO * d0 - (P2 + Q2) * d2 + d4, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q,
-            AT_ZERO * d1 - (P2 + Q2) * d3 + d5)
+    even_p, odd_p = fma(-Q2, d2, d4), P * fma(-Q2, d1, d3)    # of x (x +- P) (x^2 - Q^2)
+    even_q, odd_q = fma(-P2, d2, d4), Q * fma(-P2, d1, d3)
+    return (fma(AT_ZERO, d0, fma(-P2, d2, even_p)), even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q,
+            fma(AT_ZERO, d1, fma(-(P2 + Q2), d3, d5)))
 
 
 @kernel
 def filter_to_points(g0, g1, g2):
     """G g."""
-    even_p, odd_p = (1 / AT_P) * g0 + (P2 / AT_P) * g2, (P / AT_P) * g1
-    even_q, odd_q = (1 / AT_Q) * g0 + (Q2 / AT_Q) * g2, (Q / AT_Q) * g1
+    even_p, odd_p = (1 / AT_P) * fma(P2, g2, g0), (P / AT_P) * g1
+    even_q, odd_q = (1 / AT_Q) * fma(Q2, g2, g0), (Q / AT_Q) * g1
     return (1 / AT_ZERO) * g0, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, g2
 
 
@@ -48,20 +49,21 @@ def filter_to_points(g0, g1, g2):
 def points_to_map(m0, m1, m2, m3, m4, m5):
     """A^T m."""
     even_p, odd_p, even_q, odd_q = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-    return (m0 + even_p + even_q, P * odd_p + Q * odd_q, P2 * even_p + Q2 * even_q, P3 * odd_p + Q3 * odd_q + m5)
+    return (m0 + even_p + even_q, fma(P, odd_p, Q * odd_q), fma(P2, even_p, Q2 * even_q),
+            fma(P3, odd_p, fma(Q3, odd_q, m5)))
 
 
 @kernel
 def map_to_points(y0, y1, y2, y3):
     """A y, the adjoint of `points_to_map`."""
-    even_p, odd_p = y0 + P2 * y2, P * y1 + P3 * y3
-    even_q, odd_q = y0 + Q2 * y2, Q * y1 + Q3 * y3
+    even_p, odd_p = fma(P2, y2, y0), P * fma(P2, y3, y1)
+    even_q, odd_q = fma(Q2, y2, y0), Q * fma(Q2, y3, y1)
     return y0, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, y3
 
 
 @kernel
 def points_to_filter(u0, u1, u2, u3, u4, u5):
     """G^T u, the adjoint of `filter_to_points`."""
-    even_p, odd_p, even_q, odd_q = u1 + u2, u1 - u2, u3 + u4, u3 - u4
-    return ((1 / AT_ZERO) * u0 + (1 / AT_P) * even_p + (1 / AT_Q) * even_q, (P / AT_P) * odd_p + (Q / AT_Q) * odd_q,
-            (P2 / AT_P) * even_p + (Q2 / AT_Q) * even_q + u5)
+    even_p, odd_p, even_q, odd_q = (1 / AT_P) * (u1 + u2), u1 - u2, (1 / AT_Q) * (u3 + u4), u3 - u4
+    return (fma(1 / AT_ZERO, u0, even_p + even_q), fma(P / AT_P, odd_p, (Q / AT_Q) * odd_q),
+            fma(P2, even_p, fma(Q2, even_q, u5)))

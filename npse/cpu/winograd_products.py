@@ -1,72 +1,142 @@
 """The matrix products of Winograd's convolution, at each of its 36 points, from transform to transform in one pass.
 
 A block of squares is taken to the points, multiplied and, going forward, taken back while it lies in the core's cache.
-The kernels are made for a register tile of ``rows`` x ``vectors``.
+The transforms wait for memory and the products do not, so these fetch ahead what the next transforms will touch: the
+pixels of the next block and the results of this one.
 """
 
-import functools
-
 from npse.cpu.compile import kernel
-from npse.cpu.tile import load, outer, store, zeros
-from npse.cpu.winograd_maps import points_to_squares, squares_to_points, windows_to_points
+from npse.cpu.tile import load, outer, outers, prefetch, store, take, vector_registers, zeros
+from npse.cpu.winograd_maps import (
+    GROUP,
+    LANES,
+    POINTS,
+    STEP,
+    WIDTH,
+    columns_to_squares,
+    squares_to_points,
+    windows_to_points,
+)
+from npse.cpu.winograd_points import points_to_map
+
+VECTORS = WIDTH // max(1, LANES)                                  # of a chunk
+TILE = POINTS * GROUP                                             # rows of a tile of products
+ROWS = vector_registers()[1] // (2 * VECTORS)                     # of a tile of dU
 
 
-@functools.cache
-def multiply(rows, vectors):
-    """Make the kernel of y = A^T [U V] A, for the rows first .. last of squares, ``height`` of them at a time.
+@kernel
+def multiply(x, u, y, plus, sums, padding, height, v, m, first, last):
+    """Write y = A^T [U V] A to the rows first .. last of squares, ``height`` of them at a time.
 
-    u (blocks, 36, Cin, width) are the filters at the points; the last block of channels may overlap the one before it.
-    Scratch: half (24, lanes), v and m (36, ...), strip (6, columns, Cin).
+    u are the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before it.
+    For plus and sums see `columns_to_squares`. Scratch: v (groups, chunks of Cin, 36, GROUP, WIDTH), the squares of a
+    block at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by column. Where registers hold the
+    products of a whole column, only A^T times the column is stored.
     """
-    @kernel
-    def multiply(x, u, y, padding, height, half, v, m, strip, lanes, first, last):
-        _, H, W, Cout = y.shape
-        Cin = x.shape[3]
-        width = vectors * lanes
-        down, across = (H + 3) // 4, (W + 3) // 4
-        for top in range(first, last, height):
-            end = min(top + height, last)
-            windows_to_points(x, 0, Cin, padding, down, across, top, end, strip, v, Cin, lanes)
-            for block in range(len(u)):
-                for point in range(36):
-                    for square in range(0, (end - top) * across, rows):
-                        tile = zeros(x, rows, vectors)
-                        for c in range(Cin):
-                            tile = outer(tile, v, point * v.shape[1] + square * Cin + c, Cin,
-                                         u, ((block * 36 + point) * Cin + c) * width, lanes)
-                        store(tile, m, point * m.shape[1] + square * width, width)
-                points_to_squares(m, width, half, y, min(block * width, Cout - width), down, across, top, end, lanes)
-    return multiply
+    _, H, W, Cout = y.shape
+    Cin = x.shape[3]
+    chunks, down, across = (Cin + WIDTH - 1) // WIDTH, (H + 3) // 4, (W + 3) // 4
+    for top in range(first, last, height):
+        end = min(top + height, last)
+        groups = ((end - top) * across + GROUP - 1) // GROUP
+        windows_to_points(x, 0, chunks, padding, down, across, top, end, v)
+        x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
+        for block in range(len(u)):
+            channel = min(block * WIDTH, Cout - WIDTH)
+            y_next, y_end = _pixel(y, top, down) + channel, _pixel(y, end, down)
+            for j in range(6):
+                for i in range(0, 6, POINTS):
+                    for group in range(groups):
+                        tile = zeros(x, TILE, VECTORS)
+                        for chunk in range(chunks):
+                            begin = min(chunk * WIDTH, Cin - WIDTH)
+                            v_at = ((group * chunks + chunk) * 36 + 6 * j + i) * STEP
+                            u_at = (((block * 6 + j) * 6 + i) * Cin + begin * POINTS) * WIDTH
+                            for c in range(chunk * WIDTH - begin, WIDTH):
+                                if x_next < x_end:
+                                    prefetch(x, x_next, False)
+                                    x_next += WIDTH
+                                if y_next < y_end:
+                                    prefetch(y, y_next, True)
+                                    if plus is not None:
+                                        prefetch(plus, y_next, False)
+                                    y_next += Cout
+                                tile = outers(tile, v, v_at + c, WIDTH, u, u_at + c * POINTS * WIDTH, POINTS)
+                        at = ((group * 6 + j) * 6 + i) * STEP
+                        if POINTS == 6:
+                            _store_column(take(tile, 0, 6), take(tile, 1, 6), take(tile, 2, 6), take(tile, 3, 6),
+                                          take(tile, 4, 6), take(tile, 5, 6), m, at)
+                        else:
+                            store(tile, m, at, WIDTH)
+                if POINTS == 1:
+                    for group in range(groups):
+                        at = (group * 6 + j) * 6 * STEP
+                        _store_column(_products(m, at), _products(m, at + STEP), _products(m, at + 2 * STEP),
+                                      _products(m, at + 3 * STEP), _products(m, at + 4 * STEP),
+                                      _products(m, at + 5 * STEP), m, at)
+            columns_to_squares(m, y, plus, sums, channel, down, across, top, end)
 
 
-@functools.cache
-def multiply_transposed(rows, vectors):
-    """Make the kernel of du (parts, 36, >= Cin, >= Cout): part p is the sum of V^T Z over its share of the squares.
+@kernel
+def multiply_transposed(dy, x, du, padding, height, slices, z, v, first, last):
+    """Write du (parts, chunks of Cin, chunks of Cout, 36, WIDTH, WIDTH): part p is the sum of V^T Z over its squares.
 
-    A task is one part of the squares and one slice of the output channels. Scratch: z and v (36, ...), strip
-    (6, columns, the larger number of channels).
+    A task is one part of the squares and one slice of the output channels. Scratch: z and v, a block at the points.
     """
-    @kernel
-    def multiply(dy, x, du, padding, height, slices, z, v, strip, lanes, first, last):
-        N, H, W, Cout = dy.shape
-        Cin, width = x.shape[3], vectors * lanes
-        parts, _, deep, wide = du.shape
-        down, across = (H + 3) // 4, (W + 3) // 4
-        for task in range(first, last):
-            part, piece = task // slices, task % slices
-            begin, finish = N * down * part // parts, N * down * (part + 1) // parts
-            left, right = wide // width * piece // slices * width, wide // width * (piece + 1) // slices * width
-            for top in range(begin, finish, height):
-                end = min(top + height, finish)
-                windows_to_points(x, 0, Cin, padding, down, across, top, end, strip, v, Cin, lanes)
-                squares_to_points(dy, left, min(right, Cout), 0, down, across, top, end, strip, z, right - left, lanes)
-                for point in range(36):
-                    for c in range(0, deep, rows):
-                        for k in range(left, right, width):
-                            at = ((part * 36 + point) * deep + c) * wide + k
-                            tile = zeros(x, rows, vectors) if top == begin else load(du, at, wide, rows, vectors)
-                            for square in range((end - top) * across):
-                                tile = outer(tile, v, point * v.shape[1] + square * Cin + c, 1,
-                                             z, point * z.shape[1] + square * (right - left) + k - left, lanes)
-                            store(tile, du, at, wide)
-    return multiply
+    N, H, W, _ = dy.shape
+    parts, deep, wide = du.shape[:3]
+    down, across = (H + 3) // 4, (W + 3) // 4
+    for task in range(first, last):
+        part, piece = task // slices, task % slices
+        begin, finish = N * down * part // parts, N * down * (part + 1) // parts
+        left, right = wide * piece // slices, wide * (piece + 1) // slices
+        for top in range(begin, finish, height):
+            end = min(top + height, finish)
+            squares = (end - top) * across
+            windows_to_points(x, 0, deep, padding, down, across, top, end, v)
+            squares_to_points(dy, left, right, 0, down, across, top, end, z)
+            x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
+            dy_next, dy_end = _pixel(dy, end, down), _pixel(dy, end + height, down)
+            for i in range(deep):
+                for o in range(left, right):
+                    for point in range(36):
+                        for row in range(0, WIDTH, ROWS):
+                            to = ((((part * deep + i) * wide + o) * 36 + point) * WIDTH + row) * WIDTH
+                            tile = zeros(x, ROWS, VECTORS)
+                            v_at, z_at = (i * 36 + point) * STEP + row, ((o - left) * 36 + point) * STEP
+                            for square in range(0, squares, GROUP):
+                                for k in range(min(GROUP, squares - square)):
+                                    if x_next < x_end:
+                                        prefetch(x, x_next, False)
+                                        x_next += WIDTH
+                                    if dy_next < dy_end:
+                                        prefetch(dy, dy_next, False)
+                                        dy_next += WIDTH
+                                    tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, LANES)
+                                v_at += deep * 36 * STEP
+                                z_at += (right - left) * 36 * STEP
+                            if top > begin:                       # sums of sums: less rounding than one long sum
+                                tile = tile + load(du, to, WIDTH, ROWS, VECTORS)
+                            store(tile, du, to, WIDTH)
+
+
+@kernel
+def _products(m, at):
+    return load(m, at, WIDTH, GROUP, VECTORS)
+
+
+@kernel
+def _store_column(m0, m1, m2, m3, m4, m5, m, at):
+    y0, y1, y2, y3 = points_to_map(m0, m1, m2, m3, m4, m5)
+    store(y0, m, at, WIDTH)
+    store(y1, m, at + STEP, WIDTH)
+    store(y2, m, at + 2 * STEP, WIDTH)
+    store(y3, m, at + 3 * STEP, WIDTH)
+
+
+@kernel
+def _pixel(x, row, down):
+    """Where the first pixel of a row of squares lies, or that of the last row if there are less."""
+    N, H, W, C = x.shape
+    row = min(row, N * down - 1)
+    return (row // down * H + 4 * (row % down)) * W * C
