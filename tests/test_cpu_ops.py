@@ -147,6 +147,17 @@ def test_batch_statistics_survive_a_large_offset_that_differs_between_images():
     np.testing.assert_allclose(var, near.astype(np.float64).var(axis=(0, 1, 2)), rtol=1e-4)
 
 
+@pytest.mark.parametrize("offset", [0, 3, 300])
+def test_moments_kept_by_a_convolution_are_those_of_its_output(offset):
+    d = Draw((9, 12, 11, 16), np.float32)
+    x, w = d.map() + np.float32(offset), abs(d(3, 3, 16, 32))
+    y, mean, var, means = cpu.conv2d_moments(x, w, 1, 0)          # without padding: at its zeros y would vary by itself
+    exact = y.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=(0, 1, 2)), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(means, exact.mean(axis=(1, 2)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(var, exact.var(axis=(0, 1, 2)), rtol=1e-4)
+
+
 def test_every_compiled_op_is_among_the_cases():
     assert {name for name in book.OPS if getattr(cpu, name) is not getattr(book, name)} == set(ARGUMENTS)
 
