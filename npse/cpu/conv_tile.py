@@ -30,15 +30,15 @@ SCRATCH = 2**19       # bytes of the source that are worked on at a time: half o
 
 
 class Layout(NamedTuple):
-    """Where the rows of a map lie: in the map itself, or in a scratch with zeros around them."""
+    """Where the rows of a map are read: in the map itself, or copied to a scratch, zeros around them."""
 
     copied: bool
-    border: int           # pixels of zeros before a row
-    width: int            # pixels of a row, with these and those behind it
+    border: int           # zero pixels before a row
+    width: int            # pixels of a row, with these and the zeros behind it
 
     @classmethod
     def of(cls, border, end, size, overrun=0):
-        """Lay out a map of ``size`` columns, of which tiles read -border .. end, and maybe some numbers behind."""
+        """Lay out a map of ``size`` columns, of which tiles read -border .. end and ``overrun`` numbers behind."""
         copied = border > 0 or end > size or overrun > 0
         return cls(copied, border, border + end) if copied else cls(copied, 0, size)
 
@@ -67,8 +67,9 @@ def _correlate(source, target, w, source_step, target_step, top, left, sliding):
     block = vectors * lanes(target.dtype)
     filters = _packed(w, block, taps)
 
-    last = -(-columns // pixels) * pixels - 1                     # column of the target: tiles reach beyond its edge
-    layout = Layout.of(max(0, left // target_step), (source_step * last + kw - 1 - left) // target_step + 1, W)
+    covered = -(-columns // pixels) * pixels                      # columns of the target: tiles reach beyond its edge
+    end = (source_step * (covered - 1) + kw - 1 - left) // target_step + 1
+    layout = Layout.of(max(0, left // target_step), end, W)
 
     def height(band):
         return (source_step * (band - 1) + kh - 1) // target_step + 1
@@ -119,8 +120,9 @@ def _packed(w, block, taps):
 def _kernel(pixels, vectors, taps, target_step, phase, channels):
     """Compile for a tile of pixels x vectors that meets ``taps`` taps of a filter's row at once.
 
-    With a known number of source channels all pixels of a tile lie at constant distances from one address; otherwise
-    (0) each needs an address of its own, and a tile of several taps has more of them than the CPU has registers.
+    With a known number of source channels, at a source_step of 1, all pixels of a tile lie at constant distances from
+    one address; otherwise (0) each needs an address of its own, and a tile of several taps has more of them than the
+    CPU has registers. A tile at the edge of the target goes through ``corner``.
     """
     @kernel
     def correlate(source, filters, target, sizes, layout, scratch, corner, first, last):
@@ -131,6 +133,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
         kh, kw, source_step, top, left, band, bands = sizes
         copied, border, width = layout
         ahead = H if bands == 1 else source_step * band // target_step         # rows from an item to the next
+        # What a row of the target is the first to read; of rows without gaps, read in place, the CPU asks for the next.
         fresh = min(source_step, kh) * W * C if copied or source_step > 1 else 0
         portion = -(-fresh // (-(-columns // pixels) * max(1, kh // target_step)))
         for item in range(first, last):
