@@ -81,8 +81,9 @@ def test_a_map_larger_than_a_block_of_patches():
     assert_every_rung_equals_the_book(x, w, dy, g)
 
 
-def test_bits_do_not_depend_on_the_number_of_threads():
-    given = problem(37, 9, 10, 5, 3, 3, 24, 1, 1, np.float32)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bits_do_not_depend_on_the_number_of_threads(stride):
+    given = problem(37, 9, 10, 5, 3, 3, 24, stride, 1, np.float32)
     before = cpu.get_threads()
     try:
         for rung in rungs_for(given[-1]):
