@@ -9,6 +9,7 @@ It knows arrays and functions only: layers and editions are handed to it.
 
 from npse.gradcheck.cases import CASES, KNOWN_OPS, Case, cases_of
 from npse.gradcheck.check import check_case, check_gradient
+from npse.gradcheck.diagnosis import KINDS, Diagnosis
 from npse.gradcheck.direction import check_direction
 from npse.gradcheck.kinks import KinkRecorder, max_margin
 from npse.gradcheck.numeric import NumericGradient, numeric_gradient, relative_error, step_sizes
@@ -16,7 +17,8 @@ from npse.gradcheck.results import Report, Result
 from npse.gradcheck.summary import Row, rows
 
 __all__ = [
-    "CASES", "KNOWN_OPS", "Case", "KinkRecorder", "NumericGradient", "Report", "Result", "Row", "cases_of",
+    "CASES", "KINDS", "KNOWN_OPS", "Case", "Diagnosis", "KinkRecorder", "NumericGradient", "Report", "Result", "Row",
+    "cases_of",
     "check_case", "check_direction", "check_gradient", "max_margin", "numeric_gradient", "relative_error", "rows",
     "step_sizes",
 ]

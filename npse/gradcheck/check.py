@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from npse.gradcheck.cases.case import Case, cast
+from npse.gradcheck.diagnosis import explain_manners
 from npse.gradcheck.judge import generator, judge
 from npse.gradcheck.results import WRONG, Report, Result
 
@@ -36,7 +37,9 @@ def check_case(case, ops, seed=0, book=None):
         for result in judge(case, ops, generator(seed, str(case)), book):
             results.append(result)
     except Exception as error:
-        results.append(Result(case.op, case.label, "runs", WRONG, message=f"raises {type(error).__name__}: {error}"))
+        complaint = f"raises {type(error).__name__}: {error}"
+        results.append(Result(case.op, case.label, "runs", WRONG, message=complaint,
+                              diagnosis=explain_manners("runs", f"{case.op} {complaint}")))
     return results
 
 

@@ -5,10 +5,11 @@ All of them draw random numbers from the same Generator, one after the other: a 
 """
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 
-from npse.gradcheck import contract
+from npse.gradcheck import contract, diagnosis
 from npse.gradcheck.cases.case import cast
 from npse.gradcheck.kinks import choices, count_changes
 from npse.gradcheck.numeric import TOLERANCE, is_hidden, numeric_gradient, relative_error
@@ -37,16 +38,28 @@ def generator(seed, purpose):
 def _gradients(case, ops, arguments, rng):
     y = _forward(case, ops, arguments)
     dy = _upstream(rng, y)
-    for name, ours in zip(case.wrt, _backward(case, ops, dy, arguments), strict=True):
+    trial = None
+    gradients = tuple(map(np.copy, _backward(case, ops, dy, arguments)))
+    for name, ours in zip(case.wrt, gradients, strict=True):
         x = arguments[name]
-        if ours.shape != x.shape:
-            yield _result(case, "gradient", WRONG, name, error=np.inf,
-                          message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
-        elif y.dtype != x.dtype:
+        if y.dtype != x.dtype:
             yield _result(case, "gradient", CANNOT_TELL, name, error=np.inf,
                           message=f"forward returns {y.dtype} for {x.dtype}: its rounding hides the gradient")
-        else:
-            yield _compare(case, name, ours, _numeric(case, ops, arguments, name, dy))
+            continue
+        numeric = _numeric(case, ops, arguments, name, dy)
+        result = _compare(case, name, ours, numeric) if ours.shape == x.shape else _result(
+            case, "gradient", WRONG, name, error=np.inf,
+            message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
+        if result.verdict == WRONG:
+            trial = trial or _trial(case, ops, arguments, y, dy, gradients)
+            result = replace(result, diagnosis=diagnosis.explain(trial, name, numeric.value))
+        yield result
+
+
+def _trial(case, ops, arguments, y, dy, gradients):
+    """All that is known about a backward pass that failed; the forward pass is recognised by its values."""
+    tape = diagnosis.trace(case, arguments) or diagnosis.recognise(arguments, y, case.op)
+    return diagnosis.Trial(case, arguments, y, dy, gradients, lambda dy: _backward(case, ops, dy, arguments), tape)
 
 
 def _numeric(case, ops, arguments, name, dy):
@@ -83,8 +96,18 @@ def _compare(case, name, ours, numeric):
 
 def _linearity(case, ops, arguments, rng):
     y = _forward(case, ops, arguments)
-    complaint = contract.nonlinear(lambda dy: _backward(case, ops, dy, arguments), _upstream(rng, y), _upstream(rng, y))
-    return _result(case, "linear", WRONG if complaint else RIGHT, message=complaint)
+    one, other = _upstream(rng, y), _upstream(rng, y)
+
+    def backward(dy):
+        return _backward(case, ops, dy, arguments)
+    complaint = contract.nonlinear(backward, one, other)
+    why = complaint and diagnosis.explain_linearity(backward, one, other, case.wrt, complaint)
+    return _verdict(case, "linear", why, complaint)
+
+
+def _verdict(case, judged, why, complaint, **facts):
+    """A result on the manners of an op: right if nothing is to be complained of, else wrong for a reason."""
+    return _result(case, judged, WRONG if complaint else RIGHT, message=complaint, diagnosis=why or None, **facts)
 
 
 def _contract(case, ops, drawn, rng, book):
@@ -94,13 +117,26 @@ def _contract(case, ops, drawn, rng, book):
         if case.backward:
             case.backward(recording, _upstream(rng, np.asarray(y)), **_fresh(arguments))
     for name, rule in contract.RULES.items():
-        complaint = next((f"{call.name} {found}" for call in recording.calls if (found := rule(call))), "")
-        yield _result(case, name, WRONG if complaint else RIGHT, message=complaint)
+        call, complaint = next(((call, f"{call.name} {found}") for call in recording.calls if (found := rule(call))),
+                               (None, ""))
+        yield _verdict(case, name, call and diagnosis.explain_manners(name, complaint, call.repeat), complaint)
     if book is not None and book is not ops:
-        found = [(call.name, *contract.disagreement(book, call)) for call in recording.calls]
-        complaint = next((f"{name} {what}" for name, what, _ in found if what), "")
-        yield _result(case, "book", WRONG if complaint else RIGHT, error=max(worst for _, _, worst in found),
-                      message=complaint)
+        found = [(call, *contract.disagreement(book, call)) for call in recording.calls]
+        call, complaint = next(((call, f"{call.name} {what}") for call, what, _ in found if what), (None, ""))
+        yield _verdict(case, "book", call and _why_not_the_book(case, ops, drawn[0], rng, call, book), complaint,
+                       error=max(worst for *_, worst in found))
+
+
+def _why_not_the_book(case, ops, arguments, rng, call, book):
+    """A diagnosis of a call that differs from the book's: where no slope tells, as at a kink, the tape does."""
+    if case.wrt and "backward" in call.name:
+        y = _forward(case, ops, arguments)
+        dy = _upstream(rng, y)
+        trial = _trial(case, ops, arguments, y, dy, _backward(case, ops, dy, arguments))
+        found = [why for name in case.wrt if (why := diagnosis.explain_values(trial, name))]
+        if found:
+            return found[0]
+    return diagnosis.explain_call(call.name, call.results, call.repeat(getattr(book, call.name)))
 
 
 def _float32(case, ops, arguments, rng):
@@ -115,8 +151,9 @@ def _float32(case, ops, arguments, rng):
             yield _result(case, "float32", CANNOT_TELL, **facts,
                           message="a ReLU or maximum is so near its kink that float32 and float64 choose differently")
         else:
-            yield _result(case, "float32", WRONG, **facts,
-                          message=f"deviates from float64 by {facts['error']:.1e} of the largest entry")
+            complaint = f"deviates from float64 by {facts['error']:.1e} of the largest entry"
+            yield _result(case, "float32", WRONG, **facts, message=complaint, diagnosis=diagnosis.explain_manners(
+                "float32", f"d{name} in float32 {complaint}", argument=name))
 
 
 def _forward(case, ops, arguments):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from npse.gradcheck.diagnosis.kinds import Diagnosis
+
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
 
 
@@ -30,6 +32,8 @@ class Result:
         How many entries were looked at, those left out included.
     message : str
         What is wrong, or what should be known, in one line.
+    diagnosis : Diagnosis
+        Why it is wrong; None unless the verdict is "wrong".
     """
 
     op: str
@@ -44,6 +48,7 @@ class Result:
     crossed: tuple = ()
     entries: int = 0
     message: str = ""
+    diagnosis: Diagnosis | None = None
 
     @property
     def ok(self):
@@ -53,7 +58,8 @@ class Result:
         subject = f"gradient of {self.argument}" if self.judged == "gradient" else " ".join(
             filter(None, (self.judged, self.argument)))
         line = f"{self.op} [{self.case}] {subject}: {self.verdict}"
-        return f"{line}, {self.message}" if self.message else line
+        line = f"{line}, {self.message}" if self.message else line
+        return f"{line}\n    {self.diagnosis}" if self.diagnosis and self.diagnosis.text not in line else line
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,181 @@
+"""Hypotheses that look at two arrays alone, ours and the right one: they know nothing of the function.
+
+Each yields ``(kind, text, advice)``; the text opens with the gradient.
+"""
+
+from itertools import chain, combinations, permutations
+
+import numpy as np
+
+from npse.gradcheck.diagnosis.kinds import alike
+from npse.gradcheck.diagnosis.sizes import which
+
+
+def whole(name, ours, right, **_):
+    """All entries wrong in one and the same way, first of all."""
+    if not np.isfinite(ours).all():
+        at = tuple(map(int, np.argwhere(~np.isfinite(ours))[0]))
+        yield ("unexplained", f"d{name} is {ours[at]} at {list(at)} and {np.count_nonzero(~np.isfinite(ours))} entries "
+               "in all are not finite", "Look for a division by zero, a logarithm of zero, or an overflow.")
+    elif not ours.any():
+        yield "zero", f"d{name} is all zeros", "Nothing of the upstream gradient comes back."
+    elif alike(ours, -right):
+        yield "sign", f"d{name} has the wrong sign, everywhere", ""
+
+
+def exact(name, ours, right, letters, sizes, others, tolerance):
+    """One rule for all entries."""
+    def same(candidate):
+        return alike(ours, candidate, tolerance)
+    yield from _factor(name, ours, right, sizes, same)
+    yield from _rearranged(name, right, letters, same)
+    yield from _flattened(name, right, letters, same)
+    yield from _with_another(name, ours, right, others, same)
+    yield from _masks(name, ours, right, others, same)
+
+
+def local(name, ours, right, letters, stride, tolerance):
+    """Right but for a row or column at an edge."""
+    with np.errstate(invalid="ignore"):
+        wrong = np.abs(ours - right) > tolerance * np.nanmax(np.abs(right))
+    bounds = [(places.min(), places.max()) for places in np.nonzero(wrong)] if wrong.any() else []
+    for axes in _subsets(range(ours.ndim)):
+        if any(ours.shape[axis] < 3 for axis in axes):
+            continue
+        inner = np.zeros(ours.shape, bool)
+        inner[tuple(slice(1, -1) if axis in axes else slice(None) for axis in range(ours.ndim))] = True
+        if not (wrong & inner).any():
+            where = " and ".join(f"{_edge(bounds[a], ours.shape[a])} along {letters[a]}" for a in axes)
+            last = all(bounds[a][0] > 0 for a in axes)
+            kind = "stride" if stride > 1 and last else "borders"
+            yield (kind, f"d{name} is right but for the border: {np.count_nonzero(wrong)} entries at {where} are wrong",
+                   "Look at the padding, the loop's bounds" + (", and what the stride leaves over." if stride > 1
+                                                               else "."))
+            return
+
+
+def _edge(bounds, size):
+    return "the last place" if bounds[0] == size - 1 else "the first place" if bounds[1] == 0 else "both ends"
+
+
+def _factor(name, ours, right, sizes, same):
+    known = ~np.isnan(right)
+    square = np.square(right[known]).sum()
+    factor = (ours * right)[known].sum() / square if square else 0
+    if factor and same(factor * right):
+        times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
+        name_of = which(abs(times), sizes)
+        yield ("factor", f"every entry of d{name} is {abs(times):.6g} times too {size}"
+               + (f", and {name_of} is {abs(times):.6g}" if name_of else "")
+               + (", besides the wrong sign" if factor < 0 else ""),
+               f"{'Divide' if size == 'large' else 'Multiply'} by {name_of}." if name_of else "")
+
+
+def _rearranged(name, right, letters, same):
+    identity = tuple(range(right.ndim))
+    for order in permutations(identity):
+        moved = right.transpose(order)
+        if order != identity and (same(moved) or same(moved.reshape(right.shape))):
+            yield "transposed", f"d{name} has its axes in the order {', '.join(letters[a] for a in order)}", ""
+    for axes in _subsets(identity):
+        if same(np.flip(right, axes)):
+            filters = right.ndim == 4 and set(axes) <= {0, 1} and letters[:2] == ("kh", "kw")
+            yield ("flipped kernel" if filters else "transposed",
+                   f"d{name} runs backwards along {' and '.join(letters[a] for a in axes)}", "")
+    for axis in identity:
+        for shift in (1, -1):
+            rolled = np.roll(right, shift, axis)
+            edge = [slice(None)] * right.ndim
+            edge[axis] = 0 if shift > 0 else -1
+            empty = rolled.copy()
+            empty[tuple(edge)] = 0
+            if same(rolled) or same(empty):
+                yield "borders", f"d{name} is shifted by one along {letters[axis]}", ""
+
+
+def _flattened(name, right, letters, same):
+    """Sums or means that were spread over an axis."""
+    for axes in _subsets(range(right.ndim)):
+        if np.prod([right.shape[a] for a in axes]) > 1:
+            where = " and ".join(letters[a] for a in axes)
+            for reduce, kind, verb in ((np.mean, "averaged", "averaged"), (np.sum, "not summed", "summed")):
+                if same(np.broadcast_to(reduce(right, axis=axes, keepdims=True), right.shape)):
+                    yield (kind, f"d{name} is constant along {where}: it was {verb} there and spread out again, "
+                           "where each entry has a gradient of its own", "")
+
+
+def _with_another(name, ours, right, others, same):
+    """A factor too many, a factor missing, or a term too many, which is one of the arrays at hand."""
+    for other, array in others.items():
+        for view in _views(array, right.shape):
+            with np.errstate(all="ignore"):
+                if np.ptp(view) == 0:
+                    continue
+                pairs = ((right / view, "path missing", f"lacks the factor {other}"),
+                         (right * view, "path twice", f"has the factor {other} once too often"),
+                         (right / view**2, "path missing", f"lacks the factor {other}^2"),
+                         (right / view * (1 - view), "sigmoid", f"has 1 - {other} where {other} belongs"),
+                         (right * (1 - view), "sigmoid", f"has the factor 1 - {other} once too often"),
+                         (right / (1 - view), "sigmoid", f"lacks the factor 1 - {other}"),
+                         (right / (view * (1 - view)), "sigmoid", f"lacks the factor {other}*(1 - {other})"),
+                         (right + right / view, "path twice", f"has the factor {other} + 1 where {other} belongs"))
+            for candidate, kind, text in pairs:
+                if np.isfinite(candidate[~np.isnan(right)]).all() and same(candidate):
+                    yield kind, f"d{name} {text}", ""
+            full = np.broadcast_to(view, right.shape)
+            known = ~np.isnan(right)
+            extra = (ours - right)[known]
+            scale = extra @ full[known] / (full[known] @ full[known])
+            if abs(scale) > 1e-9 and same(right + scale * full):
+                yield ("path twice" if abs(scale - 1) < 1e-6 else "unexplained",
+                       f"d{name} has a term too many: {scale:.6g} times {other}", "")
+
+
+def _masks(name, ours, right, others, same):
+    known = ~np.isnan(right)
+    silent = known & (right == 0)
+    if silent.any() and (ours[silent] != 0).any() and same(np.where(silent, ours, right)):
+        yield ("mask missing", f"d{name} is right where it is not zero, but lets {np.count_nonzero(ours[silent])} "
+               "entries through that must be 0", "A mask is missing.")
+    for other, array in others.items():
+        for view in _views(array, right.shape):
+            for sign, condition in ((">", view > 0), ("<=", view <= 0)):
+                if not condition.all() and same(np.where(condition, right, 0)):
+                    yield "mask misplaced", f"d{name} is right where {other} {sign} 0 and zero elsewhere", ""
+
+
+def _views(array, shape):
+    """The ways in which an array may be repeated to a shape: as it is, or with its axes first, as (N, C) in NHWC."""
+    if array.size > 1 and array.ndim <= len(shape):
+        spread = array.reshape(array.shape[:1] + (1,) * (len(shape) - array.ndim) + array.shape[1:]) \
+            if array.ndim > 1 else array
+        for view in {id(array): array, id(spread): spread}.values():
+            if all(n in (1, size) for n, size in zip(view.shape[::-1], shape[::-1], strict=False)):
+                yield view
+
+
+def _subsets(axes):
+    axes = list(axes)
+    return chain.from_iterable(combinations(axes, count) for count in range(1, len(axes) + 1))
+
+
+def shapes(name, ours, right, letters):
+    """Ours has another shape than the argument."""
+    if ours.ndim == right.ndim > 1:
+        for order in permutations(range(right.ndim)):
+            if alike(ours, right.transpose(order)):
+                yield "transposed", f"d{name} has its axes in the order {', '.join(letters[a] for a in order)}", ""
+    for axes in _subsets(range(ours.ndim)):
+        for reduce, words in ((np.sum, "sum"), (np.mean, "average")):
+            summed = reduce(ours, axis=axes)
+            if summed.size == right.size and alike(summed.reshape(right.shape), right):
+                yield ("not summed", f"d{name} has shape {ours.shape} where {name} has {right.shape}: a sum is missing",
+                       f"{words.capitalize()} it over {'axis' if len(axes) == 1 else 'axes'} "
+                       f"{', '.join(map(str, axes))}.")
+    if ours.size == right.size:
+        for order in permutations(range(ours.ndim)):
+            if alike(ours.transpose(order).reshape(right.shape), right):
+                yield ("shape", f"d{name} has shape {ours.shape} where {name} has {right.shape}, the numbers are right",
+                       "Give it the shape of its argument.")
+    yield ("shape", f"d{name} has shape {ours.shape}, where {name} has {right.shape}",
+           "A gradient has the shape of its argument.")

@@ -1,0 +1,204 @@
+"""From a failure to its diagnosis: how the function behaves, then what the numbers say, simplest explanation first."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from npse.gradcheck.diagnosis import blind
+from npse.gradcheck.diagnosis.kinds import EXACT, NUMERIC, Diagnosis, alike, sentence
+from npse.gradcheck.diagnosis.search import Search
+from npse.gradcheck.diagnosis.sizes import is_size, sizes_of
+from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
+
+
+@dataclass
+class Trial:
+    """A backward pass that failed, and all that is known about it.
+
+    Attributes
+    ----------
+    case : Case
+    arguments : dict, in float64
+    y, dy : arrays
+    gradients : tuple of arrays, in the order of ``case.wrt``
+    again : function of dy -> gradients, the same backward pass once more
+    trace : Trace or None, the forward pass on a tape if it is known
+    """
+
+    case: object
+    arguments: dict
+    y: np.ndarray
+    dy: np.ndarray
+    gradients: tuple
+    again: object
+    trace: Trace | None
+    letters: dict = field(init=False)
+
+    def __post_init__(self):
+        arrays = self.arrays()
+        self.letters = {name: tuple(f"axis {i}" for i in range(array.ndim)) for name, array in arrays.items()}
+        if self.trace:
+            self.letters |= {name: var.axes for name, var in self.trace.leaves.items()}
+        self.sizes = sizes_of(self.letters if self.trace else {}, arrays) or sizes_of(
+            {name: [f"{name}.shape[{i}]" for i in range(array.ndim)] for name, array in arrays.items()}, arrays)
+
+    def arrays(self):
+        """The floating arrays among the arguments."""
+        return {name: value for name, value in self.arguments.items()
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f"}
+
+    @property
+    def stride(self):
+        """The step from one output to the next, where the op has windows; else 1."""
+        x = next(iter(self.arrays().values()))
+        if self.y.ndim != 4 or x.ndim != 4 or self.y.shape[1:3] == x.shape[1:3]:
+            return 1
+        return max(2 if n > 2 * m - 1 else 1 for n, m in zip(x.shape[1:3], self.y.shape[1:3], strict=True))
+
+
+def explain(trial, name, numeric):
+    """Say why the gradient of an argument is wrong.
+
+    Parameters
+    ----------
+    trial : Trial
+    name : str, the argument
+    numeric : array shaped like it, the numeric gradient; not a number where a kink was crossed
+
+    Returns
+    -------
+    Diagnosis
+    """
+    ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
+    found = next(blind.shapes(name, ours, numeric, trial.letters[name])) if ours.shape != numeric.shape else \
+        _behaviour(trial, name, ours, numeric)
+    if found:
+        return Diagnosis(found[0], name, sentence(*found[1:], name=name))
+    known = trial.trace is not None and alike(trial.trace.output.value, trial.y)
+    if trial.trace is not None and not known:
+        found = _forward(trial, name, ours)
+        if found:
+            return found
+    search = Search(trial.trace, trial.dy, trial.case.wrt, trial.gradients, name, trial.sizes) if known else None
+    return _numbers(trial, name, ours, numeric, search)
+
+
+def explain_values(trial, name):
+    """Say why a gradient that no difference quotient contradicts is not the book's: at a kink, by convention."""
+    ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
+    if trial.trace is None or not alike(trial.trace.output.value, trial.y):
+        return None
+    search = Search(trial.trace, trial.dy, trial.case.wrt, trial.gradients, name, trial.sizes)
+    return None if alike(ours, search.right) else _numbers(trial, name, ours, search.right, search)
+
+
+def _numbers(trial, name, ours, numeric, search):
+    """Hypotheses on the numbers, in order; the first tier that explains them decides."""
+    right, tolerance = (search.right, EXACT) if search else (numeric, NUMERIC)
+    others = {other: array for other, array in trial.arrays().items()} | {"dy": trial.dy, "y": trial.y}
+    facts = {"letters": trial.letters[name], "sizes": trial.sizes, "others": others, "tolerance": tolerance}
+    by_the_op = search.single() if search else []
+    tiers = [lambda: blind.whole(name, ours, right), lambda: map(_triple, by_the_op)]
+    if search:
+        tiers += [lambda: map(_triple, search.paths())]
+    tiers += [lambda: blind.exact(name, ours, right, **facts)]
+    if search:
+        tiers += [lambda: map(_triple, search.scaled()), lambda: map(_triple, search.pairs())]
+    tiers += [lambda: blind.local(name, ours, right, trial.letters[name], trial.stride, tolerance)]
+    for tier in tiers:
+        found = list(tier())
+        if found:
+            kind, text, advice = found[0]
+            factor = _constant(ours, right)
+            if factor and kind not in ("factor", "sign") and is_size(factor, trial.sizes):
+                times, size = (factor, "large") if factor > 1 else (1 / factor, "small")
+                text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
+            also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
+            return Diagnosis(kind, name, sentence(text, advice, name), tuple(other for other in also if other != kind))
+    return Diagnosis("unexplained", name, _what_is_known(name, ours, right, tolerance))
+
+
+def _constant(ours, right):
+    """The factor between the two, if it is one and the same for all entries; else None."""
+    square = np.square(right).sum()
+    factor = (ours * right).sum() / square if np.isfinite(square) and square and np.isfinite(ours).all() else 0
+    return float(factor) if factor and ours.size > 1 and alike(ours, factor * right) else None
+
+
+def _triple(hypothesis):
+    return hypothesis.kind, hypothesis.text, hypothesis.advice
+
+
+def _behaviour(trial, name, ours, numeric):
+    """What shows when the backward pass is called again: (kind, text, advice) or None."""
+    k = trial.case.wrt.index(name)
+    try:
+        first, second, third, double, last = (np.array(trial.again(times * trial.dy)[k], np.float64)
+                                              for times in (1, 1, 1, 2, 1))
+    except Exception:                # the check itself reports what it raises
+        return None
+    if not np.isfinite(ours).all():
+        return None
+    if not alike(first, ours) or not alike(second, first) or not alike(third, second):
+        if first.shape == third.shape and np.any(third - second) and alike(third - second, second - first):
+            return ("accumulated", f"d{name} grows with every call: what an earlier call left is added to it",
+                    "Start from zeros and return a new array.")
+        return "not repeatable", f"d{name} is another one at every call with the same arguments", ""
+    if alike(double, last) and last.any():
+        return ("upstream ignored", f"d{name} does not depend on the upstream gradient dy",
+                "Every term of a gradient has dy as a factor, once.")
+    if alike(double, 2 * last) or not last.any():
+        return None
+    power = np.log2(np.abs(double).sum() / np.abs(last).sum())
+    if abs(power - round(power)) < 1e-6 and alike(double, 2**round(power) * last):
+        return "not linear", f"d{name} has dy as a factor {round(power)} times", "Once is right."
+    if alike(double - last, numeric, NUMERIC):
+        return ("not linear", f"d{name} has a term that is not a multiple of dy, and is right without it",
+                "Every term has dy as a factor, once.")
+    return "not linear", f"d{name} has a term that is not a multiple of dy", "Every term has dy as a factor, once."
+
+
+def _forward(trial, name, ours):
+    """The forward pass is not the book's: is the gradient the book's all the same?"""
+    right = trial.trace.gradients(trial.dy, trial.case.wrt)[trial.case.wrt.index(name)]
+    if not alike(ours, right):
+        return None
+    kind, text = forward_mistake(trial.trace, trial.case, trial.arguments, trial.y) or (
+        "forward", f"d{name} is the gradient of the book's {trial.case.op}, but forward computes something else")
+    if kind != "forward":
+        text = f"d{name} is right for the book's {trial.case.op}, but in forward {text}"
+    return Diagnosis(kind, name, sentence(text))
+
+
+def _what_is_known(name, ours, right, tolerance):
+    """For want of an explanation: how many entries, how alike, between which ratios."""
+    known = np.isfinite(right) & np.isfinite(ours)
+    a, n = ours[known], right[known]
+    wrong = np.abs(a - n) > tolerance * np.abs(n).max(initial=0)
+    facts = [f"{np.count_nonzero(wrong)} of {a.size} entries differ"]
+    if a.size > 1 and np.ptp(a) and np.ptp(n):
+        facts.append(f"correlation with the right gradient {np.corrcoef(a, n)[0, 1]:.3f}")
+    ratios = a[wrong & (n != 0)] / n[wrong & (n != 0)]
+    if ratios.size:
+        facts.append(f"ours is between {ratios.min():.4g} and {ratios.max():.4g} times the right one there")
+    return f"d{name}: no simple mistake explains it; {', '.join(facts)}."
+
+
+def explain_call(op, ours, theirs):
+    """Say how the results of one call differ from the book's, where no tape tells more."""
+    for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        a_is, b_is = np.asarray(a), np.asarray(b)
+        result = f"result {k} of {op}" if len(ours) > 1 else f"the result of {op}"
+        if a_is.dtype != b_is.dtype:
+            return Diagnosis("dtype", "", f"{result.capitalize()} is {a_is.dtype}, where the book gives {b_is.dtype}.")
+        if a_is.shape != b_is.shape:
+            return Diagnosis("shape", "", f"{result.capitalize()} has shape {a_is.shape}, the book's {b_is.shape}.")
+        if not alike(a_is, b_is, 1e-12 if a_is.dtype == np.float64 else NUMERIC):
+            letters = [f"axis {i}" for i in range(a_is.ndim)]
+            found = [*blind.whole("", a_is, b_is), *blind.exact("", a_is, b_is, letters, {}, {}, NUMERIC)]
+            kind, text, advice = found[0] if found else ("unexplained", "d is another one", "")
+            if "backward" not in op:
+                kind = "forward"
+            text = text.replace("d ", f"{result} ", 1)
+            return Diagnosis(kind, "", f"{op} differs from the book: {text}. {advice}".strip())
+    return Diagnosis("unexplained", "", f"{op} differs from the book.")

@@ -1,0 +1,210 @@
+"""The ops of the book on a tape: an edition of their forward passes, each as its elementary steps.
+
+It is a derivation of its own, and no gradient is written here: a test holds the tape's gradients against the book's.
+"""
+
+import numpy as np
+
+from npse.gradcheck.diagnosis.primitives import (
+    add,
+    average,
+    dense,
+    inverse_deviation,
+    multiply,
+    relu,
+    sigmoid,
+    square,
+    subtract,
+)
+from npse.gradcheck.diagnosis.tape import Hypothesis, Tape
+from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
+
+AXES = {"w": {4: "kh kw Cin Cout", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"}, "b2": {1: "C"},
+        "b": {1: "K"}, "logits": {2: "N K"}}
+COMMON = {4: "N H W C", 2: "N C", 1: "C"}
+
+
+def letters(name, ndim):
+    """A letter for each axis of an argument of that name; "axis 0" and so on where the book has none."""
+    known = AXES.get(name, COMMON).get(ndim)
+    return tuple(known.split()) if known else tuple(f"axis {i}" for i in range(ndim))
+
+
+class TapeOps:
+    """An edition whose ops take variables of one tape and write their steps on it."""
+
+    def __init__(self):
+        self.tape = Tape()
+
+    def conv2d(self, x, w, stride=1, padding=0):
+        return convolve(x, w, stride, padding, "y", ways=(("through the convolution", "dy correlated with w, Eq. 1"),
+                                                          ("as the filters", "dy correlated with x, Eq. 1")))
+
+    def squeeze(self, u):
+        R, _ = u.sizes((1, 2))
+        return average(u, (1, 2), "z", ways=(("through the squeeze", f"dz/({R}), Eq. 2"),))[:, 0, 0]
+
+    global_average_pool = squeeze
+
+    def excite(self, z, w1, w2, b1=None, b2=None):
+        h = relu(self._dense(z, w1, b1, "a1", ("through the excitation", "da1 @ w1, Eq. 3")), "h")
+        return sigmoid(self._dense(h, w2, b2, "a2", ("through the excitation", "da2 @ w2, Eq. 3")), "s")
+
+    def scale(self, u, s):
+        return multiply(u, s[:, None, None, :], "y", ways=(
+            ("directly, as the factor of s", "dy*s, Eq. 4"), ("as the gate", "the sum over H, W of dy*u, Eq. 4")))
+
+    def se(self, u, w1, w2, b1=None, b2=None):
+        return self.scale(u, self.excite(self.squeeze(u), w1, w2, b1, b2))
+
+    def moments(self, x):
+        mean, _, var = self._statistics(x)
+        return mean[0, 0, 0], var[0, 0, 0], self._means(x)
+
+    def batch_norm(self, x, gamma, beta, eps=1e-5):
+        mean, centred, var = self._statistics(x)
+        _, B = centred.sizes((0, 1, 2))
+        return self._normalised(centred, var, gamma, beta, eps, B), mean, var
+
+    def batch_norm_inference(self, x, gamma, beta, running_mean, running_var, eps=1e-5):
+        centred = subtract(x, running_mean, "centred", ways=(_NORMALISED, ("as the mean", "-sum of dcentred")))
+        return self._normalised(centred, running_var, gamma, beta, eps, None)
+
+    def relu(self, x):
+        return relu(x, "y")
+
+    def sigmoid(self, x):
+        return sigmoid(x, "y")
+
+    def dense(self, x, w, b=None):
+        return self._dense(x, w, b, "y", ("through the weights", "dy @ w"))
+
+    def average_pool(self, x, size, stride=None):
+        return average_windows(x, size, stride or size, "y")
+
+    def max_pool(self, x, size, stride=None):
+        return largest_in_windows(x, size, stride or size, "y")
+
+    def add(self, f, x):
+        return add(f, x, "y", ways=(("as the branch", "dy"), ("as the shortcut", "dy")))
+
+    def batch_norm_relu(self, x, gamma, beta, eps=1e-5):
+        y, mean, var = self.batch_norm(x, gamma, beta, eps)
+        return self._rectified(y, "(gamma*xhat + beta)"), mean, var
+
+    def batch_norm_inference_relu(self, x, gamma, beta, mean, var, eps=1e-5):
+        return self._rectified(self.batch_norm_inference(x, gamma, beta, mean, var, eps), "(gamma*xhat + beta)")
+
+    def add_relu(self, f, x):
+        return self._rectified(self.add(f, x), "(f + x)")
+
+    def scale_add_relu(self, u, s, x):
+        return self._joined(u, s, x)
+
+    def gated_join(self, x, gamma, beta, mean, var, s, r, eps=1e-5):
+        u = self.batch_norm_inference(x, gamma, beta, mean, var, eps)
+        u.name = "u"
+        return self._joined(u, s, r)
+
+    def softmax(self, logits):
+        def faults(step):
+            for text, part in (("is dp*p only: each logit also lowers the other classes' probabilities",
+                                lambda dp, p, x: dp * p),
+                               ("takes the diagonal of the Jacobian only, p*(1 - p): the other classes are forgotten",
+                                lambda dp, p, x: dp * p * (1 - p)),
+                               ("lacks its factor p", lambda dp, p, x: dp - (dp * p).sum(1, keepdims=True)),
+                               ("sums dp without p", lambda dp, p, x: p * (dp - dp.sum(1, keepdims=True)))):
+                yield Hypothesis("path missing", f"dlogits {text}", {(step, 0): part}, advice=advice)
+            yield Hypothesis("sign", "dlogits adds the sum of dp*p that is to be subtracted", {
+                (step, 0): lambda dp, p, x: p * (dp + (dp * p).sum(1, keepdims=True))}, advice=advice)
+            yield Hypothesis("not summed", "dlogits sums over N where the sum over K belongs", {
+                (step, 0): lambda dp, p, x: p * (dp - (dp * p).sum(0))}, advice=advice)
+            yield Hypothesis("averaged", "dlogits averages dp*p over K, where a sum belongs", {
+                (step, 0): lambda dp, p, x: p * (dp - (dp * p).mean(1, keepdims=True))}, advice=advice)
+        advice = "dlogits = p*(dp - sum over K of dp*p)."
+        return logits.tape.step(_softmax, [logits], [lambda dp, p, x: p * (dp - (dp * p).sum(1, keepdims=True))],
+                                "p", axes=logits.axes, faults=faults)
+
+    def softmax_cross_entropy(self, logits, labels, smoothing=0.0):
+        N, K = logits.shape
+        onehot = np.eye(K)[labels]
+        q = (1 - smoothing) * onehot + smoothing / K
+
+        def run(x):
+            return -(q * np.log(_softmax(x))).sum() / N
+
+        def faults(step):
+            for kind, text, slope in (
+                    ("path missing", "is p/N: the one-hot labels are not subtracted", lambda p: p / N),
+                    ("path missing", "is -q/N: the softmax p is missing", lambda p: -q / N),
+                    ("averaged", f"is not divided by N = {N}: the loss is a mean", lambda p: p - q),
+                    ("factor", f"is divided by N = {N} twice: the loss is a mean once", lambda p: (p - q) / N**2),
+                    ("averaged", f"is divided by K = {K} instead of N = {N}", lambda p: (p - q) / K),
+                    ("averaged", f"is divided by N*K = {N * K} instead of N = {N}", lambda p: (p - q) / (N * K)),
+                    ("factor", "ignores the label smoothing: q is one-hot", lambda p: (p - onehot) / N),
+                    ("factor", "smooths the labels by a/K without taking a away from the right class",
+                     lambda p: (p - onehot - smoothing / K) / N),
+                    ("factor", "spreads the smoothing over K - 1 classes instead of K",
+                     lambda p: (p - onehot * (1 - smoothing) - (1 - onehot) * smoothing / max(K - 1, 1)) / N),
+                    ("path missing", "takes the scores themselves for p: the softmax is missing",
+                     lambda p: (logits.value - q) / N)):
+                yield Hypothesis(kind, f"dlogits {text}",
+                                 {(step, 0): lambda dy, y, x, slope=slope: dy * slope(_softmax(x))}, advice=advice)
+        advice = "dlogits = dloss*(p - q)/N, q = (1 - a)*onehot + a/K."
+        return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (_softmax(x) - q) / N], "loss", faults=faults)
+
+    def _joined(self, u, s, x):
+        scaled = self.scale(u, s)
+        scaled.name = "(s*u)"
+        return self._rectified(self.add(scaled, x), f"(s*u + {x.name})")
+
+    def _rectified(self, before, name):
+        before.name = name
+        return relu(before, "y")
+
+    def _dense(self, x, w, b, name, way):
+        product = dense(x, w, name, ways=(way, ("as the weights", f"d{name}^T @ {x.name}")))
+        if b is None:
+            return product
+        return add(product, b, name, ways=(("through the sum", f"d{name}"),
+                                             ("as the bias", f"the sum of d{name} over N")))
+
+    def _statistics(self, x):
+        """Mean, x less its mean, variance; the statistics keep their axes, of size 1."""
+        mean = average(x, (0, 1, 2), "mean", missing="constant statistics",
+                       ways=(("through the mean of the batch", "dmean/B, B = N*H*W"),))
+        centred = subtract(x, mean, "centred", ways=(_NORMALISED, ("as the mean", "-sum of dcentred")))
+        squares = square(centred, "squares", missing="constant statistics", faults=self._constants(mean),
+                         ways=(("through the variance of the batch", "2*(x - mean)*dvar/B, B = N*H*W"),))
+        return mean, centred, average(squares, (0, 1, 2), "var")
+
+    def _constants(self, mean):
+        """The mistake of all: neither the mean nor the variance of the batch is seen to depend on x."""
+        def faults(step):
+            nothing = {(of, 0): lambda *read, part=of.parts[0]: 0 * part(*read)
+                       for of in (self.tape.maker(mean), step)}
+            yield Hypothesis("constant statistics", "dx treats the mean and the variance of the batch as constants: it "
+                             "is dy*gamma/sqrt(var + eps) only", nothing,
+                             advice="dx = gamma/sqrt(var + eps) * (dy - dbeta/B - xhat*dgamma/B), B = N*H*W.")
+        return faults
+
+    def _means(self, x):
+        return average(x, (1, 2), "means", ways=(("through the squeeze", "the gradient of its mean over the map "
+                                                  "divided by H*W, Eq. 2"),))[:, 0, 0]
+
+    def _normalised(self, centred, var, gamma, beta, eps, count):
+        inverse = inverse_deviation(var, eps, count, "1/sqrt(var + eps)")
+        xhat = multiply(centred, inverse, "xhat", ways=(
+            ("in the numerator of xhat", "dxhat/sqrt(var + eps)"),
+            ("in the denominator", "the sum of dxhat*(x - mean)")))
+        scaled = multiply(gamma, xhat, "gamma*xhat", ways=(
+            ("as the scale", "the sum over N, H, W of dy*xhat"), ("as what is scaled", "dy*gamma")))
+        return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
+
+
+_NORMALISED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
+
+
+def _softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

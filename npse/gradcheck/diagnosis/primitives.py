@@ -1,0 +1,256 @@
+"""The elementary steps of every op of the book on a tape, each with the mistakes that are made in it.
+
+Broadcasting, sums and means, products, the two non-linearities and matrix products; windows are in `windows`.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from npse.gradcheck.diagnosis.tape import Hypothesis, Var
+
+
+def total(x, axes):
+    """Sum over ``axes``, which are kept with size 1."""
+    return x.sum(axis=axes, keepdims=True)
+
+
+def fit(gradient, shape):
+    """Sum a gradient over the axes along which its variable was repeated."""
+    gradient = total(gradient, tuple(range(gradient.ndim - len(shape)))).reshape(gradient.shape[-len(shape):] or ()) \
+        if gradient.ndim > len(shape) else gradient
+    return total(gradient, tuple(a for a, n in enumerate(shape) if n == 1 and gradient.shape[a] > 1))
+
+
+def add(a, b, name, **words):
+    """a + b, with broadcasting."""
+    return _binary(np.add, a, b, (lambda y, a, b: 1.0, lambda y, a, b: 1.0), name, **words)
+
+
+def subtract(a, b, name, **words):
+    """a - b, with broadcasting."""
+    return _binary(np.subtract, a, b, (lambda y, a, b: 1.0, lambda y, a, b: -1.0), name, **words)
+
+
+def multiply(a, b, name, **words):
+    """a * b, with broadcasting: each factor's gradient is dy times the other."""
+    def faults(step):
+        for i, (mine, other) in enumerate(((a, b), (b, a))):
+            yield from _wrong_factors(step, i, mine, other)
+    return _binary(np.multiply, a, b, (lambda y, a, b: b, lambda y, a, b: a), name, faults, **words)
+
+
+def _wrong_factors(step, i, mine, other):
+    """Hypotheses on what dy is multiplied with, where the other factor belongs."""
+    d, f = f"d{mine.name}", other.name
+    formula = step.ways[i][1] if step.ways else f"dy*{f}"
+
+    def with_factor(kind, text, factor):
+        def part(dy, y, *read):
+            return fit(dy * factor(y, read[1 - i], read[i]), read[i].shape)
+        return Hypothesis(kind, f"{d} {text}", {(step, i): part}, advice=f"{d} = {formula}.")
+
+    yield with_factor("path missing", f"is the upstream gradient without its factor {f}", lambda y, f, m: 1.0)
+    yield with_factor("changed in place", f"takes the output {step.output.name} where {f} belongs: "
+                      f"as if {f} had been overwritten", lambda y, f, m: y)
+    yield with_factor("path missing", f"takes {mine.name} itself as the factor, where {f} belongs", lambda y, f, m: m)
+    yield with_factor("path twice", f"has the factor {f} twice", lambda y, f, m: f * f)
+    if other.value.min() > 0 and other.value.max() < 1:
+        yield with_factor("sigmoid", f"takes {f}*(1 - {f}), the derivative of the sigmoid, where {f} belongs",
+                          lambda y, f, m: f * (1 - f))
+        yield with_factor("sigmoid", f"takes 1 - {f} where {f} belongs", lambda y, f, m: 1 - f)
+    for kind, before in _before_nonlinearity(other):
+        yield with_factor(kind, f"takes {before.name} where {f} belongs", lambda y, f, m, before=before: before.value)
+
+
+def _binary(run, a, b, factors, name, faults=lambda step: (), **words):
+    tape = a.tape if isinstance(a, Var) else b.tape
+
+    def part(i):
+        return lambda dy, y, *read: fit(dy * factors[i](y, *read), read[i].shape)
+
+    def all_faults(step):
+        yield from faults(step)
+        for i in range(2):
+            yield from _wrong_sums(step, i, factors[i])
+
+    axes = a.axes if len(a.shape) >= len(b.shape) else b.axes
+    return tape.step(run, [a, b], [part(0), part(1)], name, axes=axes, faults=all_faults, **words)
+
+
+def _wrong_sums(step, i, factor):
+    """Hypotheses on the sum that broadcasting asks for."""
+    var, shape = step.inputs[i], step.output.shape
+    own = (1,) * (len(shape) - len(var.shape)) + var.shape
+    repeated = [axis for axis, (n, size) in enumerate(zip(own, shape, strict=True)) if n == 1 and size > 1]
+
+    def terms(dy, y, read):
+        return np.broadcast_to(dy * factor(y, *read), shape)
+
+    for count in range(len(repeated), 0, -1):
+        for over in combinations(repeated, count):
+            name, size = step.output.sizes(over)
+            yield Hypothesis("averaged", f"d{var.name} is averaged over {spoken(name)}, where a sum belongs ({name} is "
+                             f"{size} here)",
+                             {(step, i): lambda dy, y, *read, size=size: fit(terms(dy, y, read), var.shape) / size},
+                             advice=f"d{var.name} = {step.ways[i][1]}." if step.ways else "")
+    for axis in repeated:
+        for place, at in (("first", 0), ("last", -1)):
+            def part(dy, y, *read, axis=axis, at=at):
+                return fit(np.take(terms(dy, y, read), [at], axis), var.shape)
+            yield Hypothesis("not summed", f"d{var.name} takes only the {place} entry along "
+                             f"{step.output.axes[axis]}, where a sum over {step.output.axes[axis]} belongs",
+                             {(step, i): part})
+
+
+def average(x, axes, name, **words):
+    """Mean over axes, which are kept with size 1."""
+    letters, size = x.sizes(axes)
+
+    def faults(step):
+        divisors = {1: ("averaged", f"is not divided by {letters} = {size}")}
+        for count in range(len(axes) - 1, 0, -1):
+            for over in combinations(axes, count):
+                some, product = x.sizes(over)
+                divisors.setdefault(product, ("averaged", f"is divided by {some} = {product} instead of {letters}"))
+        divisors.setdefault(size - 1, ("variance" if name == "var" else "averaged",
+                                       f"is divided by {letters} - 1 instead of {letters}"))
+        divisors.setdefault(size**2, ("averaged", f"is divided by {letters} = {size} twice"))
+        way = f"d{x.name} gets {step.ways[0][1]}." if step.ways else ""
+        for divisor, (kind, text) in divisors.items():
+            if divisor not in (0, size):
+                def part(dy, y, x, divisor=divisor):
+                    return np.broadcast_to(dy / divisor, x.shape)
+                yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}", {(step, 0): part}, advice=way)
+
+    return x.tape.step(lambda x: x.mean(axis=axes, keepdims=True), [x],
+                       [lambda dy, y, x: np.broadcast_to(dy / size, x.shape)], name,
+                       axes=[x.axes[a] for a in range(len(x.shape))], faults=faults, **words)
+
+
+def square(x, name, faults=lambda step: (), **words):
+    """x**2."""
+    def all_faults(step):
+        yield from faults(step)
+        yield Hypothesis("factor", f"d{x.name} lacks the factor 2 from the square of {x.name}",
+                         {(step, 0): lambda dy, y, x: dy * x})
+    return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
+
+
+def inverse_deviation(var, eps, count, name, **words):
+    """1 / sqrt(var + eps), a number for each channel; ``count`` numbers make a variance, none if it is given."""
+    def run(v):
+        return 1 / np.sqrt(v + eps)
+
+    def faults(step):
+        advice = "Normalise by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
+        others = {"without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
+                  "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
+                  "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
+                  "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
+                  "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
+                  "without the root": lambda v: 1 / (v + eps),
+                  "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps)}
+        if count and count > 1:
+            others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
+                      lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
+                      "with the variance times (B - 1)/B": lambda v: 1 / np.sqrt(v * (count - 1) / count + eps),
+                      } | others
+        for text, other in others.items():
+            yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: other(var.value)},
+                             advice=advice)
+        yield Hypothesis("factor", "dvar lacks the factor 1/2 of the root",
+                         {(step, 0): lambda dy, y, v: -dy * y**3})
+        yield Hypothesis("sign", "dvar has the wrong sign", {(step, 0): lambda dy, y, v: dy * y**3 / 2})
+
+    return var.tape.step(run, [var], [lambda dy, y, v: -dy * y**3 / 2], name, axes=var.axes, faults=faults, **words)
+
+
+def relu(x, name, **words):
+    """max(x, 0)."""
+    def faults(step):
+        def mask(kind, text, chosen):
+            return Hypothesis(kind, f"d{x.name} {text}", {(step, 0): lambda dy, y, x: dy * chosen(dy, y)},
+                              advice=f"The ReLU passes d{name} on where {name} > 0 and stops it elsewhere.")
+        yield mask("relu at zero", f"lets the gradient through where {x.name} is exactly 0: relu'(0) is 0",
+                   lambda dy, y: x.value >= 0)
+        yield mask("relu at zero", f"takes half of the gradient where {x.name} is exactly 0: relu'(0) is 0",
+                   lambda dy, y: (x.value > 0) + 0.5 * (x.value == 0))
+        yield mask("mask missing", f"lacks the mask of the ReLU, {name} > 0", lambda dy, y: 1.0)
+        yield mask("mask misplaced", f"is masked the wrong way round: it passes where {name} is 0",
+                   lambda dy, y: y <= 0)
+        yield mask("mask misplaced", f"is masked by its own sign, d{name} > 0, not by {name} > 0", lambda dy, y: dy > 0)
+        yield mask("mask misplaced", f"is masked by d{name} > 0 and {name} > 0 both", lambda dy, y: (dy > 0) & (y > 0))
+        yield mask("mask misplaced", f"has {name} itself as a factor, where its mask {name} > 0 belongs",
+                   lambda dy, y: y)
+        for var in x.tape.variables():
+            if var.shape == x.shape and var not in (x, step.output) and ((var.value > 0) != (x.value > 0)).any():
+                yield mask("mask misplaced", f"is masked by {var.name} > 0, not by {name} > 0",
+                           lambda dy, y, var=var: var.value > 0)
+                yield mask("mask misplaced", f"is masked by {var.name} > 0 besides {name} > 0",
+                           lambda dy, y, var=var: (y > 0) & (var.value > 0))
+    return x.tape.step(lambda x: np.maximum(x, 0), [x], [lambda dy, y, x: dy * (y > 0)], name, axes=x.axes,
+                       faults=faults, nonlinearity="relu", **words)
+
+
+def sigmoid(x, name, **words):
+    """1 / (1 + exp(-x))."""
+    def run(x):
+        e = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, e) / (1 + e)
+
+    def faults(step):
+        s, a = name, x.name
+        for text, slope in ((f"taken at {a} instead of {s}: {a}*(1 - {a})", lambda y, x: x * (1 - x)),
+                            (f"taken at sigma({s}): {s} is the gate already, {s}*(1 - {s}) is all",
+                             lambda y, x: run(y) * (1 - run(y))),
+                            (f"left out: the factor {s}*(1 - {s}) is missing", lambda y, x: 1.0),
+                            (f"{s} alone, without 1 - {s}", lambda y, x: y),
+                            (f"1 - {s} alone, without {s}", lambda y, x: 1 - y),
+                            (f"that of tanh, 1 - {s}^2", lambda y, x: 1 - y**2),
+                            (f"{s}*(1 + {s})", lambda y, x: y * (1 + y)),
+                            (f"that of a ReLU, {a} > 0", lambda y, x: x > 0),
+                            ("counted twice", lambda y, x: (y * (1 - y)) ** 2)):
+            yield Hypothesis("sigmoid", f"d{a} has the derivative of the sigmoid {text}",
+                             {(step, 0): lambda dy, y, x, slope=slope: dy * slope(y, x)},
+                             advice=f"d{a} = d{s} * {s}*(1 - {s}).")
+    return x.tape.step(run, [x], [lambda dy, y, x: dy * y * (1 - y)], name, axes=x.axes, faults=faults,
+                       nonlinearity="sigmoid", **words)
+
+
+def dense(x, w, name, **words):
+    """x @ w.T: (N, C), (K, C) -> (N, K)."""
+    dx, dw = f"d{x.name}", f"d{w.name}"
+
+    def faults(step):
+        advice_w = f"{dw} = dy^T @ {x.name}, of shape ({', '.join(w.axes)}), where dy is the gradient of {name}."
+        if w.shape[0] == w.shape[1]:
+            yield Hypothesis("channels swapped", f"{dx} uses {w.name} transposed: {w.name}^T stands where {w.name} "
+                             "belongs", {(step, 0): lambda dy, y, x, w: dy @ w.T}, advice=f"{dx} = dy @ {w.name}.")
+            yield Hypothesis("transposed", f"{dw} is transposed", {(step, 1): lambda dy, y, x, w: x.T @ dy},
+                             advice=advice_w)
+        N = x.shape[0]
+        yield Hypothesis("averaged", f"{dw} is averaged over N = {N}, where a sum belongs",
+                         {(step, 1): lambda dy, y, x, w: dy.T @ x / N}, advice=advice_w)
+        for place, rows in (("first", slice(0, 1)), ("last", slice(-1, None))):
+            yield Hypothesis("not summed", f"{dw} takes only the {place} row of the batch, where a sum over N belongs",
+                             {(step, 1): lambda dy, y, x, w, rows=rows: dy[rows].T @ x[rows]}, advice=advice_w)
+        for kind, before in _before_nonlinearity(x):
+            yield Hypothesis(kind, f"{dw} takes {before.name} where {x.name} belongs",
+                             {(step, 1): lambda dy, y, x, w, v=before.value: dy.T @ v}, advice=advice_w)
+        yield Hypothesis("path missing", f"{dx} is dy's sum without the weights {w.name}",
+                         {(step, 0): lambda dy, y, x, w: np.broadcast_to(dy.sum(1, keepdims=True), x.shape)})
+    return x.tape.step(lambda x, w: x @ w.T, [x, w], [lambda dy, y, x, w: dy @ w, lambda dy, y, x, w: dy.T @ x], name,
+                       axes=(x.axes[0], w.axes[0]), faults=faults, **words)
+
+
+def _before_nonlinearity(var):
+    """What entered the ReLU or sigmoid that made a variable, and the kind of mistake to take that instead."""
+    maker = var.tape.maker(var)
+    if maker and maker.nonlinearity:
+        yield {"relu": "mask missing", "sigmoid": "sigmoid"}[maker.nonlinearity], maker.inputs[0]
+
+
+def spoken(name):
+    """"N*H*W" as "N, H, W"."""
+    return name.replace("*", ", ")

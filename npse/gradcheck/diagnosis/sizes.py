@@ -1,0 +1,47 @@
+"""Which product of sizes a number is."""
+
+from itertools import combinations
+
+import numpy as np
+
+CLOSE = 1e-5
+
+
+def sizes_of(letters, arrays):
+    """Size of every axis by its letter, and of products of several: {"N": 2, "H": 3, "H*W": 12, ...}.
+
+    ``letters`` is a dict of name -> letters of its axes, ``arrays`` a dict of name -> array.
+    """
+    single, products = {}, {}
+    for name, axes in letters.items():
+        own = {letter: size for letter, size in zip(axes, np.shape(arrays[name]), strict=True) if letter != "1"}
+        single |= own
+        for count in range(1, len(own) + 1):
+            for chosen in combinations(own, count):
+                products["*".join(chosen)] = int(np.prod([own[letter] for letter in chosen]))
+    return single | dict(sorted(products.items(), key=lambda item: item[0].count("*")))
+
+
+def which(number, sizes):
+    """What a positive number is, in terms of sizes: "H*W", "1/N", "N or W", at most three; "" if it is none."""
+    found = []
+    for name, size in sizes.items():
+        product = f"({name})" if "*" in name else name
+        if size > 1:
+            found += [text for text, value in (
+                (name, size), (f"1/{product}", 1 / size), (f"{product}^2", size**2), (f"1/{product}^2", 1 / size**2),
+                (f"{product}/({name} - 1)", size / (size - 1)), (f"({name} - 1)/{product}", (size - 1) / size),
+                (f"sqrt({name})", size**0.5), (f"1/sqrt({name})", size**-0.5))
+                if abs(number - value) <= CLOSE * value]
+    return " or ".join(list(dict.fromkeys(found))[:3])
+
+
+def named(factor, sizes):
+    """A factor in words: "12, which is H*W"; the plain number if it is no size."""
+    name = which(abs(factor), sizes)
+    return f"{factor:.6g}, which is {'minus ' if factor < 0 else ''}{name}" if name else f"{factor:.6g}"
+
+
+def is_size(factor, sizes):
+    """Whether a factor is the size of some axes, or one over it."""
+    return any(size > 1 and min(abs(factor - size) / size, abs(factor * size - 1)) <= CLOSE for size in sizes.values())

@@ -1,0 +1,160 @@
+"""A forward pass written down, so that its backward pass can be run with one thing wrong.
+
+Every step of the tape knows what it hands back to each of its inputs. A `Hypothesis` replaces some of these parts, or
+some of the values that they read; the gradients that follow are those of somebody who made that mistake.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One way of being wrong.
+
+    Attributes
+    ----------
+    kind, text : str
+        The text is half a sentence that opens with the tensor in question.
+    parts : dict of (step, i) -> function(dy, y, *inputs)
+        What a step hands back to its i-th input, instead of what is right.
+    values : dict of Var -> array
+        What the backward pass reads instead of a value of the forward pass; all that follows from it changes too.
+    advice : str
+        The formula and the paper's equation, a sentence of its own.
+    size : int
+        How many single mistakes this is.
+    """
+
+    kind: str
+    text: str
+    parts: dict = field(default_factory=dict)
+    values: dict = field(default_factory=dict)
+    advice: str = ""
+    size: int = 1
+
+    def __add__(self, other):
+        kind = self.kind if self.kind == other.kind or len(self.text) >= len(other.text) else other.kind
+        advice = " ".join(dict.fromkeys(filter(None, (self.advice, other.advice))))
+        return Hypothesis(kind, f"{self.text}, and {other.text}", self.parts | other.parts, self.values | other.values,
+                          advice, self.size + other.size)
+
+    def overlaps(self, other):
+        """Whether both touch the same part or value, so that they cannot be added."""
+        return not self.parts.keys().isdisjoint(other.parts) or not self.values.keys().isdisjoint(other.values)
+
+
+RIGHT = Hypothesis("", "")
+
+
+@dataclass(eq=False)
+class Var:
+    """An array on a tape: its value, the name it has in the book, and a letter for each of its axes."""
+
+    tape: object
+    value: np.ndarray
+    name: str
+    axes: tuple[str, ...] = ()
+
+    @property
+    def shape(self):
+        return self.value.shape
+
+    def sizes(self, axes):
+        """Name and product of the sizes of some axes: ("H*W", 12)."""
+        names = [self.axes[axis] for axis in axes]
+        return "*".join(names), int(np.prod([self.shape[axis] for axis in axes]))
+
+    def __getitem__(self, key):
+        """Axes of size 1 put in or taken out: `s[:, None, None, :]`, `z[:, 0, 0]`."""
+        shape, letters, after = self.value[key].shape, list(self.axes), []
+        if self.value[key].size != self.value.size:
+            raise NotImplementedError("on a tape only axes of size 1 can be indexed")
+        for item in key:
+            if item is None:
+                after.append("1")
+            elif isinstance(item, slice):
+                after.append(letters.pop(0))
+            else:
+                letters.pop(0)
+        return self.tape.step(lambda x: x.reshape(shape), [self], [lambda dy, y, x: dy.reshape(x.shape)], self.name,
+                              axes=(*after, *letters))
+
+
+@dataclass(eq=False)
+class Step:
+    """One step: its function, and for each input the part of the gradient that it hands back.
+
+    ``ways`` says for each input how the output depends on it, and what comes back, as ``("through the squeeze",
+    "dz/(H*W), Eq. 2")``; ``missing`` is the kind of mistake that it is to forget that part. ``faults`` is a function
+    that yields hypotheses about this step, called when a mistake is looked for.
+    """
+
+    run: Callable
+    inputs: list
+    parts: list
+    output: Var
+    ways: tuple = ()
+    missing: str = "path missing"
+    nonlinearity: str = ""
+    faults: Callable = lambda step: ()
+
+
+class Tape:
+    """The steps of one forward pass, in order."""
+
+    def __init__(self):
+        self.steps, self.leaves = [], []
+
+    def leaf(self, value, name, axes):
+        """An argument of the forward pass."""
+        self.leaves.append(Var(self, np.asarray(value), name, tuple(axes)))
+        return self.leaves[-1]
+
+    def step(self, run, inputs, parts, name, axes=(), **words):
+        """Run one step and write it down; returns its output."""
+        output = Var(self, run(*(var.value for var in inputs)), name, tuple(axes))
+        self.steps.append(Step(run, inputs, parts, output, **words))
+        return output
+
+    def variables(self):
+        return [*self.leaves, *(step.output for step in self.steps)]
+
+    def maker(self, var):
+        """The step whose output a variable is; None for an argument."""
+        return next((step for step in self.steps if step.output is var), None)
+
+    def uses(self, var):
+        """Every (step, i) that reads a variable."""
+        return [(step, i) for step in self.steps for i, read in enumerate(step.inputs) if read is var]
+
+    def gradients(self, output, dy, wrt, hypothesis=RIGHT):
+        """Gradients of sum(dy * output) with respect to the variables ``wrt``, by somebody who makes that mistake."""
+        values = self._values(hypothesis.values)
+        flowing = {output: dy}
+        for step in reversed(self.steps):
+            if step.output not in flowing:
+                continue
+            read = [values[var] for var in step.inputs]
+            for i, var in enumerate(step.inputs):
+                part = hypothesis.parts.get((step, i), step.parts[i])
+                gradient = part(flowing[step.output], values[step.output], *read)
+                flowing[var] = flowing[var] + gradient if var in flowing else gradient
+        return [flowing.get(var, np.zeros(var.shape)) for var in wrt]
+
+    def output_with(self, output, changed):
+        """Value of the output, had some variables had other values."""
+        return self._values(changed)[output]
+
+    def _values(self, changed):
+        values = {var: changed.get(var, var.value) for var in self.leaves}
+        for step in self.steps:
+            if step.output in changed:
+                values[step.output] = changed[step.output]
+            elif changed and any(values[var] is not var.value for var in step.inputs):
+                values[step.output] = step.run(*(values[var] for var in step.inputs))
+            else:
+                values[step.output] = step.output.value
+        return values

@@ -1,0 +1,116 @@
+"""From a case to a tape: the forward pass is run once more, on variables that write down what is done to them."""
+
+import inspect
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from npse.gradcheck.diagnosis.kinds import EXACT, alike
+from npse.gradcheck.diagnosis.ops import TapeOps, letters
+from npse.gradcheck.diagnosis.tape import RIGHT, Tape, Var
+
+# Numbers that a function may hold without showing them; the right ones are recognised by the values that come out.
+HIDDEN = {
+    "conv2d": {"stride": (1, 2, 3), "padding": (0, 1, 2, 3)},
+    "average_pool": {"size": (2, 3, 4, 5), "stride": (None, 1, 2, 3)},
+    "max_pool": {"size": (2, 3, 4, 5), "stride": (None, 1, 2, 3)},
+    "batch_norm": {"eps": (1e-5, 1e-3, 1e-8, 0.0)},
+    "batch_norm_inference": {"eps": (1e-5, 1e-3, 1e-8, 0.0)},
+    "batch_norm_relu": {"eps": (1e-5, 1e-3, 1e-8, 0.0)},
+    "softmax_cross_entropy": {"smoothing": (0.0, 0.1)},
+}
+
+
+@dataclass
+class Trace:
+    """A forward pass on a tape.
+
+    Attributes
+    ----------
+    op : str
+        The op of the book that it is.
+    tape : Tape
+    output : Var
+    leaves : dict of name -> Var
+    """
+
+    op: str
+    tape: Tape
+    output: Var
+    leaves: dict
+
+    def gradients(self, dy, wrt, hypothesis=RIGHT):
+        """Gradients in the order of ``wrt``, by somebody who makes the mistake of a hypothesis."""
+        return self.tape.gradients(self.output, dy, [self.leaves[name] for name in wrt], hypothesis)
+
+
+def trace(case, arguments):
+    """The case's forward pass on a tape; None where it does what a tape cannot follow."""
+    return _run(case.op, lambda ops, **a: case.forward(ops, **a), arguments)
+
+
+def recognise(arguments, y, name=""):
+    """Find the op of the book that gives y for these arguments, by their names or in their order; None if none does."""
+    known = [op for op in vars(TapeOps) if not op.startswith("_")]
+    for op in sorted(known, key=lambda op: op != name):
+        names = list(inspect.signature(getattr(TapeOps, op)).parameters)[1:]
+        hidden = HIDDEN.get(op, {})
+        orders = [list(arguments)] if set(arguments) <= set(names) else [
+            [*names[:len(arguments)]]] if len(arguments) <= len(names) else []
+        for order in orders:
+            renamed = dict(zip(order, arguments.values(), strict=True))
+            free = {key: values for key, values in hidden.items() if key not in renamed}
+            for chosen in product(*free.values()):
+                found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
+                if found and alike(y, found.output.value):
+                    return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=False))
+                                   if len(found.leaves) == len(arguments) else found.leaves)
+    return None
+
+
+def forward_mistake(found, case, arguments, y):
+    """How the forward pass differs from the tape's: (kind, text), or None if one mirrored or swapped argument, or
+    another variance, does not explain it."""
+    for name, array in ((n, a) for n, a in arguments.items() if getattr(a, "ndim", 0) > 1):
+        axes = found.leaves[name].axes
+        for kind, text, changed in _rearrangements(name, array, axes):
+            other = trace(case, arguments | {name: changed})
+            if other and alike(y, other.output.value, EXACT):
+                return kind, text
+    for step in found.tape.steps:
+        for hypothesis in step.faults(step):
+            if hypothesis.values and alike(y, found.tape.output_with(found.output, hypothesis.values)):
+                return hypothesis.kind, hypothesis.text
+    return None
+
+
+def _rearrangements(name, array, axes):
+    is_filter = axes[:2] == ("kh", "kw")
+    pairs = [(a, b) for a in range(array.ndim) for b in range(a) if array.shape[a] == array.shape[b]]
+    for over in ((0, 1), (0,), (1,)):
+        kind = "flipped kernel" if is_filter else "transposed"
+        yield kind, f"{name} is mirrored along {' and '.join(axes[a] for a in over)}", np.flip(array, over)
+    for a, b in pairs:
+        kind = "channels swapped" if is_filter and {a, b} == {2, 3} else "transposed"
+        yield kind, f"{name} has {axes[b]} and {axes[a]} swapped", array.swapaxes(a, b)
+
+
+def _call_of(op, options):
+    """A forward pass that is one op, with some options; of several results the first counts."""
+    def forward(ops, **arguments):
+        result = getattr(ops, op)(**arguments, **options)
+        return result[0] if isinstance(result, tuple) else result
+    return forward
+
+
+def _run(op, forward, arguments):
+    ops = TapeOps()
+    leaves = {name: ops.tape.leaf(value, name, letters(name, value.ndim))
+              for name, value in arguments.items() if getattr(getattr(value, "dtype", None), "kind", "") == "f"}
+    try:
+        with np.errstate(all="ignore"):
+            output = forward(ops, **arguments | leaves)
+    except Exception:                # whatever a function does that no tape can follow: it has none
+        return None
+    return Trace(op, ops.tape, output, leaves) if isinstance(output, Var) else None

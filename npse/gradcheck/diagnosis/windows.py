@@ -1,0 +1,193 @@
+"""Steps of a tape that slide a window over a map: convolution and the two poolings, with their mistakes."""
+
+import numpy as np
+
+from npse.gradcheck.diagnosis.tape import Hypothesis
+
+
+def convolve(x, w, stride, padding, name, **words):
+    """x (N, H, W, Cin), w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout); cross-correlation."""
+    kh, kw, Cin, _ = w.shape
+    _, H, W, _ = x.shape
+    Ho, Wo = (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+
+    def views(xp, step=stride):
+        return [(i, j, _view(xp, i, j, Ho, Wo, step)) for i, j in np.ndindex(kh, kw)]
+
+    def run(x, w):
+        return sum(view @ w[i, j] for i, j, view in views(_pad(x, padding)))
+
+    def spread(dy, w, step=stride, assign=False, crop=padding):
+        dxp = np.zeros((len(dy), H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
+        for i, j, view in views(dxp, step):
+            view[...] = dy @ w[i, j].T + (0 if assign else view)
+        return dxp[:, crop:crop + H, crop:crop + W]
+
+    def correlate(dy, xp, step=stride):
+        return np.stack([np.einsum("nabc,nabk->ck", view, dy) for _, _, view in views(xp, step)]).reshape(w.shape)
+
+    def faults(step):
+        def wrong(i, kind, text, part):
+            d = f"d{step.inputs[i].name}"
+            return Hypothesis(kind, f"{d} {text}", {(step, i): part}, advice=_CONV_ADVICE[i])
+        for over, words in (((0, 1), "both spatial axes"), ((0,), "its rows"), ((1,), "its columns")):
+            if all(w.shape[a] > 1 for a in over):
+                yield wrong(0, "flipped kernel", f"uses w mirrored along {words}",
+                            lambda dy, y, x, w, over=over: spread(dy, np.flip(w, over)))
+                yield wrong(1, "flipped kernel", f"is mirrored along {words}",
+                            lambda dy, y, x, w, over=over: np.flip(correlate(dy, _pad(x, padding)), over))
+        for axes, kind, words in (((0, 1), "transposed", "kh and kw"), ((2, 3), "channels swapped", "Cin and Cout")):
+            if w.shape[axes[0]] == w.shape[axes[1]] > 1:
+                yield wrong(0, kind, f"uses w with {words} swapped",
+                            lambda dy, y, x, w, axes=axes: spread(dy, w.swapaxes(*axes)))
+                yield wrong(1, kind, f"has {words} swapped",
+                            lambda dy, y, x, w, axes=axes: correlate(dy, _pad(x, padding)).swapaxes(*axes))
+        yield wrong(0, "not summed", "keeps only the last window at each pixel, where windows overlap and add up",
+                    lambda dy, y, x, w: spread(dy, w, assign=True))
+        if stride > 1:
+            yield wrong(0, "stride", f"ignores the stride {stride}", lambda dy, y, x, w: spread(dy, w, 1))
+            yield wrong(1, "stride", f"ignores the stride {stride}",
+                        lambda dy, y, x, w: correlate(dy, _pad(x, padding), 1))
+        yield from _edges(wrong, spread, correlate, padding, stride, (H, W), (kh, kw), (Ho, Wo))
+        sizes = {"N": x.shape[0], "Ho, Wo": Ho * Wo, "N, Ho, Wo": x.shape[0] * Ho * Wo}
+        for name, size in sizes.items():
+            if size > 1:
+                yield wrong(1, "averaged", f"is averaged over {name} ({size} numbers), where a sum belongs",
+                            lambda dy, y, x, w, size=size: correlate(dy, _pad(x, padding)) / size)
+        for place, rows in (("first", slice(0, 1)), ("last", slice(-1, None))):
+            yield wrong(1, "not summed", f"takes only the {place} image of the batch, where a sum over N belongs",
+                        lambda dy, y, x, w, rows=rows: correlate(dy[rows], _pad(x[rows], padding)))
+
+    return x.tape.step(run, [x, w], [lambda dy, y, x, w: spread(dy, w),
+                                     lambda dy, y, x, w: correlate(dy, _pad(x, padding))],
+                       name, axes=("N", "Ho", "Wo", "Cout"), faults=faults, **words)
+
+
+_CONV_ADVICE = ("dxp[n, s*a + i, s*b + j, c] += dy[n, a, b, k] * w[i, j, c, k], Eq. 1; then cut off the padding.",
+                "dw[i, j, c, k] = sum over n, a, b of xp[n, s*a + i, s*b + j, c] * dy[n, a, b, k], Eq. 1.")
+
+
+def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs):
+    """Hypotheses on the rows and columns at the border, in the padding, and left over by the stride."""
+    rests = [(n + 2 * padding - k) % stride for n, k in zip(map_size, kernel, strict=True)]
+
+    def emptied(array, axis, entries):
+        array = array.copy()
+        np.moveaxis(array, axis, 0)[entries] = 0
+        return array
+
+    for axes, words in (((1, 2), "row and column"), ((1,), "row"), ((2,), "column")):
+        def cut(array, entries, axes=axes):
+            for axis in axes:
+                array = emptied(array, axis, entries[axis])
+            return array
+        remainder = {a: slice(map_size[a - 1] - rests[a - 1], None) for a in (1, 2)}
+        if any(rests[a - 1] for a in axes):
+            yield wrong(0, "stride", f"loses the remainder of the stride {stride}: the last {words} of x is zero, "
+                        "though the padding lets a filter reach it",
+                        lambda dy, y, x, w, cut=cut, r=remainder: cut(spread(dy, w), r))
+            yield wrong(1, "stride", f"loses the remainder of the stride {stride}: the last {words} of x is left out",
+                        lambda dy, y, x, w, cut=cut, r=remainder: correlate(dy, _pad(cut(x, r), padding)))
+        kind = "stride" if any(rests[a - 1] for a in axes) else "borders"
+        sides = {"last": slice(-1, None), "first": slice(0, 1)}
+        for side, entries in sides.items():
+            at = dict.fromkeys((1, 2), entries)
+            yield wrong(0, kind, f"is zero in the {side} {words} of x",
+                        lambda dy, y, x, w, cut=cut, at=at: cut(spread(dy, w), at))
+            yield wrong(1, kind, f"leaves out the {side} {words} of x",
+                        lambda dy, y, x, w, cut=cut, at=at: correlate(dy, _pad(cut(x, at), padding)))
+            for i, words_of in ((0, "does not get"), (1, "leaves out")):
+                def part(dy, y, x, w, cut=cut, at=at, i=i):
+                    return (spread(cut(dy, at), w), correlate(cut(dy, at), _pad(x, padding)))[i]
+                yield wrong(i, "borders", f"{words_of} the {side} {words} of the output", part)
+    if padding:
+        both = dict.fromkeys((1, 2), np.r_[:padding, -padding:0])
+        yield wrong(0, "borders", "is zero all along the border, as wide as the padding",
+                    lambda dy, y, x, w: emptied(emptied(spread(dy, w), 1, both[1]), 2, both[2]))
+        yield wrong(0, "borders", f"is shifted by the padding {padding}: cut it off the gradient of the padded map",
+                    lambda dy, y, x, w: spread(dy, w, crop=0))
+        for before, words in ((0, "at the end of the map only"), (2 * padding, "in front of the map only")):
+            around = (before, 2 * padding - before)
+            yield wrong(1, "borders", f"pads x {words}",
+                        lambda dy, y, x, w, around=around: correlate(
+                            dy, np.pad(x, ((0, 0), around, around, (0, 0)))))
+
+
+def average_windows(x, size, stride, name, **words):
+    """Mean over windows of size x size."""
+    def spread(dy, x, assign=False):
+        dx = np.zeros_like(x)
+        for i, j in np.ndindex(size, size):
+            view = _view(dx, i, j, *dy.shape[1:3], stride)
+            view[...] = dy + (0 if assign else view)
+        return dx
+
+    def faults(step):
+        for divisor, text in ((1, f"is not divided by k^2 = {size**2}"), (size, "is divided by k instead of k^2"),
+                              (size**4, f"is divided by k^2 = {size**2} twice")):
+            yield Hypothesis("averaged", f"d{x.name} {text}",
+                             {(step, 0): lambda dy, y, x, divisor=divisor: spread(dy, x) / divisor},
+                             advice="Each pixel of a window had the share 1/k^2.")
+        yield Hypothesis("not summed", f"d{x.name} keeps only the last window at each pixel, where windows overlap and "
+                         "add up", {(step, 0): lambda dy, y, x: spread(dy, x, assign=True) / size**2})
+
+    def run(x):
+        Ho, Wo = ((n - size) // stride + 1 for n in x.shape[1:3])
+        return sum(_view(x, i, j, Ho, Wo, stride) for i, j in np.ndindex(size, size)) / size**2
+
+    return x.tape.step(run, [x], [lambda dy, y, x: spread(dy, x) / size**2], name, axes=("N", "Ho", "Wo", "C"),
+                       faults=faults, **words)
+
+
+def largest_in_windows(x, size, stride, name, **words):
+    """Maximum over windows of size x size; the first winner takes the gradient."""
+    def windows(x, Ho, Wo):
+        return np.stack([_view(x, i, j, Ho, Wo, stride) for i, j in np.ndindex(size, size)])
+
+    def spread(share, dy, x, assign=False):
+        """``share(windows)`` says how much of dy goes to each of the size**2 pixels of a window."""
+        shares, dx = share(windows(x, *dy.shape[1:3])), np.zeros_like(x)
+        for tap, (i, j) in enumerate(np.ndindex(size, size)):
+            view = _view(dx, i, j, *dy.shape[1:3], stride)
+            view[...] = np.where(shares[tap] != 0, dy * shares[tap], view) if assign else view + dy * shares[tap]
+        return dx
+
+    def one_of(pick):
+        return lambda taps: np.arange(size**2)[:, None, None, None, None] == pick(taps)
+
+    def winners(taps):
+        return taps == taps.max(axis=0)
+
+    first = one_of(lambda taps: taps.argmax(axis=0))
+    others = (
+        ("ties", "is shared by equal winners", lambda taps: winners(taps) / winners(taps).sum(axis=0)),
+        ("ties", "goes in full to every one of equal winners", winners),
+        ("ties", "goes to the last of equal winners", one_of(lambda taps: size**2 - 1 - taps[::-1].argmax(axis=0))),
+        ("mask missing", "goes to all pixels of a window, not only to the winner", np.ones_like),
+        ("mask missing", "is spread evenly over the window, as if it were an average",
+         lambda taps: np.full_like(taps, 1 / size**2)),
+        ("mask misplaced", "goes to the smallest of a window, not to the largest",
+         one_of(lambda taps: taps.argmin(axis=0))),
+        ("mask misplaced", "goes to the first pixel of a window, not to the largest", one_of(lambda taps: 0)))
+
+    def faults(step):
+        for kind, text, share in others:
+            yield Hypothesis(kind, f"d{x.name} {text}",
+                             {(step, 0): lambda dy, y, x, share=share: spread(share, dy, x)},
+                             advice="The first winner of a window takes the whole gradient.")
+        yield Hypothesis("not summed", f"d{x.name} keeps only the last window that a pixel wins, where windows overlap "
+                         "and add up", {(step, 0): lambda dy, y, x: spread(first, dy, x, assign=True)})
+
+    def run(x):
+        return windows(x, *((n - size) // stride + 1 for n in x.shape[1:3])).max(axis=0)
+
+    return x.tape.step(run, [x], [lambda dy, y, x: spread(first, dy, x)], name, axes=("N", "Ho", "Wo", "C"),
+                       faults=faults, **words)
+
+
+def _pad(x, p):
+    return np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
+
+
+def _view(x, i, j, Ho, Wo, stride):
+    return x[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride]
