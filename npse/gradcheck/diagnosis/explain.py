@@ -1,12 +1,13 @@
 """From a failure to its diagnosis: how the function behaves, then what the numbers say, simplest explanation first."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from npse.gradcheck.diagnosis import blind
 from npse.gradcheck.diagnosis.kinds import EXACT, NUMERIC, Diagnosis, alike, sentence
-from npse.gradcheck.diagnosis.search import Search
+from npse.gradcheck.diagnosis.search import Search, constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size, sizes_of
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
 
@@ -42,6 +43,12 @@ class Trial:
         self.sizes = sizes_of(self.letters if self.trace else {}, arrays) or sizes_of(
             {name: [f"{name}.shape[{i}]" for i in range(array.ndim)] for name, array in arrays.items()}, arrays)
 
+    @cached_property
+    def search(self):
+        """The search for mistakes on the tape, where the forward pass is the one that is written down there."""
+        known = self.trace is not None and alike(self.trace.output.value, self.y)
+        return Search(self.trace, self.dy, self.case.wrt, self.gradients, self.sizes) if known else None
+
     def arrays(self):
         """The floating arrays among the arguments."""
         return {name: value for name, value in self.arguments.items()
@@ -74,55 +81,46 @@ def explain(trial, name, numeric):
         _behaviour(trial, name, ours, numeric)
     if found:
         return Diagnosis(found[0], name, sentence(*found[1:], name=name))
-    known = trial.trace is not None and alike(trial.trace.output.value, trial.y)
-    if trial.trace is not None and not known:
+    if trial.trace and not trial.search:
         found = _forward(trial, name, ours)
         if found:
             return found
-    search = Search(trial.trace, trial.dy, trial.case.wrt, trial.gradients, name, trial.sizes) if known else None
-    return _numbers(trial, name, ours, numeric, search)
+    return _numbers(trial, name, ours, numeric)
 
 
 def explain_values(trial, name):
     """Say why a gradient that no difference quotient contradicts is not the book's: at a kink, by convention."""
     ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
-    if trial.trace is None or not alike(trial.trace.output.value, trial.y):
+    if not trial.search or alike(ours, trial.search.right[trial.case.wrt.index(name)]):
         return None
-    search = Search(trial.trace, trial.dy, trial.case.wrt, trial.gradients, name, trial.sizes)
-    return None if alike(ours, search.right) else _numbers(trial, name, ours, search.right, search)
+    return _numbers(trial, name, ours, None)
 
 
-def _numbers(trial, name, ours, numeric, search):
+def _numbers(trial, name, ours, numeric):
     """Hypotheses on the numbers, in order; the first tier that explains them decides."""
-    right, tolerance = (search.right, EXACT) if search else (numeric, NUMERIC)
+    search = trial.search
+    right, tolerance = (search.right[trial.case.wrt.index(name)], EXACT) if search else (numeric, NUMERIC)
     others = {other: array for other, array in trial.arrays().items()} | {"dy": trial.dy, "y": trial.y}
     facts = {"letters": trial.letters[name], "sizes": trial.sizes, "others": others, "tolerance": tolerance}
-    by_the_op = search.single() if search else []
+    by_the_op = search.single(name) if search else []
     tiers = [lambda: blind.whole(name, ours, right), lambda: map(_triple, by_the_op)]
     if search:
-        tiers += [lambda: map(_triple, search.paths())]
+        tiers += [lambda: map(_triple, search.paths(name))]
     tiers += [lambda: blind.exact(name, ours, right, **facts)]
     if search:
-        tiers += [lambda: map(_triple, search.scaled()), lambda: map(_triple, search.pairs())]
+        tiers += [lambda: map(_triple, search.scaled(name)), lambda: map(_triple, search.pairs(name))]
     tiers += [lambda: blind.local(name, ours, right, trial.letters[name], trial.stride, tolerance)]
     for tier in tiers:
         found = list(tier())
         if found:
             kind, text, advice = found[0]
-            factor = _constant(ours, right)
+            factor = ours.size > 1 and constant_factor(ours, right)
             if factor and kind not in ("factor", "sign") and is_size(factor, trial.sizes):
                 times, size = (factor, "large") if factor > 1 else (1 / factor, "small")
                 text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
             return Diagnosis(kind, name, sentence(text, advice, name), tuple(other for other in also if other != kind))
     return Diagnosis("unexplained", name, _what_is_known(name, ours, right, tolerance))
-
-
-def _constant(ours, right):
-    """The factor between the two, if it is one and the same for all entries; else None."""
-    square = np.square(right).sum()
-    factor = (ours * right).sum() / square if np.isfinite(square) and square and np.isfinite(ours).all() else 0
-    return float(factor) if factor and ours.size > 1 and alike(ours, factor * right) else None
 
 
 def _triple(hypothesis):
