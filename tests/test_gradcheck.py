@@ -7,6 +7,7 @@ import pytest
 
 from npse.gradcheck import check, check_gradient, max_margin, numeric_gradient, relative_error, step_sizes
 from npse.gradcheck.cases.case import distinct
+from npse.gradcheck.numeric import budget
 
 
 def rng(seed=1):
@@ -243,3 +244,90 @@ def test_arguments_drawn_from_the_same_seed_do_not_meet_themselves():
 
 def test_examples_in_the_docstrings():
     assert doctest.testmod(check, extraglobs={"np": np}).failed == 0
+
+
+# The error budget and the second reference
+
+def test_a_steep_function_is_judged_by_its_best_step():
+    """At the usual step the formula is wrong by h^2 f'''/6, far above the tolerance: no fault of the gradient's."""
+    x = np.array([0.7, -1.1, 0.4])
+
+    def wave(x):
+        return np.sin(3000 * x)
+
+    right = check_gradient(wave, lambda dy, x: 3000 * dy * np.cos(3000 * x), {"x": x}, float32=False)
+    assert right.ok
+    wrong = check_gradient(wave, lambda dy, x: 3003 * dy * np.cos(3000 * x), {"x": x}, float32=False)
+    assert wrong.results[0].verdict == "wrong"
+    assert wrong.results[0].diagnosis.kind == "factor"
+
+
+def test_the_budget_covers_the_error():
+    for seed in range(20):
+        x = distinct(rng(seed), 12)
+        for f, slope in ((np.exp, np.exp), (np.sin, np.cos), (lambda x: np.sin(40 * x), lambda x: 40 * np.cos(40 * x))):
+            for i in range(12):
+                found = budget(f, x, np.ones(12), (i,))
+                assert abs(found.value - slope(x)[i]) <= found.error
+
+
+def test_a_kink_that_nobody_named_cannot_be_told_from_a_jump():
+    x = np.array([1e-9, 1.0, -1.0])
+    report = check_gradient(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), {"x": x})
+    assert report.results[0].verdict in ("wrong", "cannot tell")
+    assert not report.ok
+
+
+def test_a_right_result_states_its_budget_and_both_references():
+    result = check_gradient(lambda x: np.exp(x), lambda dy, x: dy * np.exp(x), {"x": np.ones(3)}).results[0]
+    assert result.budget.truncation < 1e-9
+    assert result.budget.rounding < 1e-9
+    assert 1e-7 < result.budget.step < 1e-4
+    assert result.error < 1e-8
+    assert result.complex_step < 1e-14
+
+
+@pytest.mark.parametrize(("forward", "backward"), [
+    (np.abs, lambda dy, x: dy * np.sign(x)),                           # loses the imaginary part
+    (lambda x: np.hypot(x, 1), lambda dy, x: dy * x / np.hypot(x, 1)),        # takes no complex numbers
+])
+def test_where_the_complex_step_is_not_possible_the_difference_decides(forward, backward):
+    result = check_gradient(forward, backward, {"x": np.array([1.0, -2.0])}).results[0]
+    assert result.ok
+    assert result.complex_step is None
+
+
+# Arrays that are kept or may not be written to
+
+def test_an_array_kept_and_changed_later_is_found():
+    kept = []
+
+    def forward(x):
+        kept.append(x)
+        return 2 * x
+
+    def backward(dy, x):
+        kept[-1] += 1
+        return 2 * dy
+
+    found = [result for result in check_gradient(forward, backward, {"x": np.ones(3)}).failures]
+    assert [result.judged for result in found] == ["unchanged"]
+    assert "x changes later" in str(found[0])
+
+
+def test_read_only_arrays_must_do():
+    def backward(dy, x):
+        dy.flags.writeable = True
+        dy -= 0
+        return 2 * dy
+
+    def opens(dy, x):
+        view = dy.view()
+        view.flags.writeable = True
+        return 2 * view
+
+    x = {"x": np.ones(3)}
+    assert check_gradient(lambda x: 2 * x, backward, x).ok              # its own array: nothing is harmed
+    found = check_gradient(lambda x: 2 * x, opens, x).failures
+    assert [result.judged for result in found] == ["layout"]
+    assert "read-only" in str(found[0])

@@ -18,7 +18,8 @@ SAME_FLOAT32 = 1e-5
 class Call:
     """One call of an op: copies of what it was given and returned, and the names of the arguments that it changed.
 
-    Arguments are keyed by their position, or by their name if they were given by name.
+    Arguments are keyed by their position, or by their name if they were given by name. ``held`` are the arrays
+    themselves, each with a name and a copy made when the call was over: those that belong to a network stay in use.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Call:
     before: dict
     results: tuple
     changed: tuple
+    held: tuple = ()
 
     def repeat(self, op=None, arrange=np.copy):
         """Results of the same call once more, of another op or with every array laid out by ``arrange``."""
@@ -51,7 +53,11 @@ class Recording:
             result = op(*arguments, **options)
             changed = tuple(_title(op, key) for key, value in given.items()
                             if isinstance(value, np.ndarray) and not _identical(value, before[key]))
-            self.calls.append(Call(name, op, before, tuple(map(np.copy, _arrays(result))), changed))
+            copies = tuple(map(np.copy, _arrays(result)))
+            held = [(_title(op, key), value, value.copy()) for key, value in given.items()
+                    if isinstance(value, np.ndarray)]
+            held += [("its result", *pair) for pair in zip(_arrays(result), copies, strict=True)]
+            self.calls.append(Call(name, op, before, copies, changed, tuple(held)))
             return result
         return recorded
 
@@ -72,8 +78,12 @@ def deviation(ours, theirs, backdrop=0.0):
 
 
 def unchanged(call):
-    """A rule: look at a call and say what is wrong with it, or None. Here: no argument may be written to."""
-    return f"changes {_and(call.changed)}: write into a new array" if call.changed else None
+    """A rule: look at a call and say what is wrong with it, or None. Here: no argument may be written to, during the
+    call or later, and no result after it was returned."""
+    if call.changed:
+        return f"changes {_and(call.changed)}: write into a new array"
+    later = [title for title, array, copy in call.held if not _identical(array, copy)]
+    return f"is done, yet {_and(later)} changes later: keep no array, write into a new one" if later else None
 
 
 def repeatable(call):
@@ -90,9 +100,12 @@ def same_dtype(call):
 
 
 def any_layout(call):
-    """How an array lies in memory does not matter."""
-    for description, arrange in (("non-contiguous", strided), ("Fortran-ordered", fortran)):
-        worst = _worst_deviation(call.repeat(arrange=arrange), call)
+    """How an array lies in memory does not matter, nor whether it may be written to."""
+    for description, arrange in (("non-contiguous", strided), ("Fortran-ordered", fortran), ("read-only", frozen)):
+        try:
+            worst = _worst_deviation(call.repeat(arrange=arrange), call)
+        except ValueError as error:
+            return f"fails for {description} arrays: {error}"
         if not worst <= _same(call):
             return f"gives another result for {description} arrays (relative difference {worst:.1e})"
     return None
@@ -112,7 +125,11 @@ def disagreement(book, call):
 
 
 def nonlinear(backward, dy, other):
-    """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or the empty string."""
+    """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or the empty string.
+
+    All three results are alive at once. So gradients of an output that is used twice add up, as they must, and a
+    function that returns the same array each time is found out.
+    """
     for together, one, two in zip(backward(dy * 2 - other * 3), backward(dy), backward(other), strict=True):
         if not deviation(together, 2 * one - 3 * two, max(map(_largest, (one, two, dy)))) <= SAME:
             return "is not linear in dy: every term of a gradient has the upstream gradient as a factor, once"
@@ -132,6 +149,13 @@ def strided(x):
 def fortran(x):
     """The same array with its first axis contiguous, as the transpose of a contiguous one is."""
     return x.copy(order="F")
+
+
+def frozen(x):
+    """The same array, which nobody may write to."""
+    x = x.copy()
+    x.flags.writeable = False
+    return x
 
 
 def _worst_deviation(results, call):

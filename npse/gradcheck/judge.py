@@ -12,8 +12,17 @@ import numpy as np
 from npse.gradcheck import contract, diagnosis
 from npse.gradcheck.cases.case import cast
 from npse.gradcheck.kinks import choices, count_changes
-from npse.gradcheck.numeric import TOLERANCE, is_hidden, numeric_gradient, relative_error
-from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
+from npse.gradcheck.numeric import (
+    RESOLUTION,
+    TOLERANCE,
+    budget,
+    complex_step,
+    curve,
+    is_hidden,
+    numeric_gradient,
+    relative_error,
+)
+from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result, View
 
 TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one; a right gradient stays near 1e-6
 
@@ -46,8 +55,9 @@ def _gradients(case, ops, arguments, rng):
             yield _result(case, "gradient", CANNOT_TELL, name, error=np.inf,
                           message=f"forward returns {y.dtype} for {x.dtype}: its rounding hides the gradient")
             continue
-        numeric = _numeric(case, ops, arguments, name, dy)
-        result = _compare(case, name, ours, numeric) if ours.shape == x.shape else _result(
+        slope = _Slope(case, ops, arguments, name, dy)
+        numeric = numeric_gradient(slope.forward, x, dy, slope.kinks)
+        result = _compare(case, name, ours, numeric, slope) if ours.shape == x.shape else _result(
             case, "gradient", WRONG, name, error=np.inf,
             message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
         if result.verdict == WRONG:
@@ -56,42 +66,98 @@ def _gradients(case, ops, arguments, rng):
         yield result
 
 
+class _Slope:
+    """A case as a function of one of its arguments, for both numeric references."""
+
+    def __init__(self, case, ops, arguments, name, dy):
+        self.case, self.ops, self.arguments, self.name, self.dy = case, ops, arguments, name, dy
+        self.x = arguments[name]
+        self.kinks = self._kinks if case.kinks else None
+
+    def forward(self, value):
+        return _forward(self.case, self.ops, self.arguments | {self.name: value})
+
+    def _kinks(self, value):
+        return self.case.kinks(**self.arguments | {self.name: value})
+
+    def budget(self, index):
+        return budget(self.forward, self.x, self.dy, index, self.kinks)
+
+    def second(self, numeric):
+        """The complex step, where the function is smooth; None where it is not, or where it is not analytic: then the
+        two references differ."""
+        if self.kinks:
+            return None
+        arguments = {name: value.astype(complex) if getattr(getattr(value, "dtype", None), "kind", "") == "f" else value
+                     for name, value in self.arguments.items()}
+        found = complex_step(lambda value: self.case.forward(self.ops, **arguments | {self.name: value}),
+                             self.x, self.dy)
+        return found if found is not None and relative_error(found, numeric).max() <= TOLERANCE else None
+
+
 def _trial(case, ops, arguments, y, dy, gradients):
     """All that is known about a backward pass that failed; the forward pass is recognised by its values."""
     tape = diagnosis.trace(case, arguments) or diagnosis.recognise(arguments, y, case.op)
     return diagnosis.Trial(case, arguments, y, dy, gradients, lambda dy: _backward(case, ops, dy, arguments), tape)
 
 
-def _numeric(case, ops, arguments, name, dy):
-    def forward(value):
-        return _forward(case, ops, arguments | {name: value})
-
-    def kinks(value):
-        return case.kinks(**arguments | {name: value})
-
-    return numeric_gradient(forward, arguments[name], dy, kinks if case.kinks else None)
-
-
-def _compare(case, name, ours, numeric):
+def _compare(case, name, ours, numeric, slope):
     error = relative_error(ours, numeric)
-    index = tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
     crossed = tuple(map(tuple, np.argwhere(numeric.crossed).tolist()))
     note = f"{len(crossed)} of {ours.size} entries crossed a kink" if crossed else ""
-    facts = {"argument": name, "crossed": crossed, "entries": ours.size, "error": float(error[index])}
+    facts = {"argument": name, "crossed": crossed, "entries": ours.size}
     if len(crossed) == ours.size:
-        return _result(case, "gradient", CANNOT_TELL, **facts, message=f"{note}: try other arguments")
-    facts |= {"index": index, "ours": float(ours[index]), "expected": float(numeric.value[index])}
+        return _result(case, "gradient", CANNOT_TELL, **facts, error=float(error.max()),
+                       message=f"{note}: try other arguments")
+    finite = np.isfinite(numeric.value[~numeric.crossed]).all()
+    verdict, index, within = _verdict_on(ours, numeric, error, slope) if finite else (CANNOT_TELL, _worst(error), None)
+    value = within.value if within else numeric.value[index]
+    second = slope.second(numeric) if finite else None
+    facts |= {"error": float(error[index]), "index": index, "ours": float(ours[index]), "expected": float(value),
+              "budget": within, "complex_step": None if second is None else float(relative_error(
+                  ours, replace(numeric, value=second)).max())}
     where = f"{name}[{', '.join(map(str, index))}]"
-    if not np.isfinite(numeric.value[~numeric.crossed]).all():
+    if not finite:
         return _result(case, "gradient", CANNOT_TELL, **facts, message=f"forward is not finite near {where}")
-    if error[index] <= TOLERANCE and is_hidden(ours, numeric):
+    if verdict == CANNOT_TELL:
+        return _result(case, "gradient", CANNOT_TELL, **facts,
+                       message=f"central differences do not settle near {where} ({within}): if there is a ReLU or "
+                               "maximum inside forward, give its kinks")
+    if verdict == RIGHT and is_hidden(ours, numeric):
         return _result(case, "gradient", CANNOT_TELL, **facts,
                        message="forward is so large beside its gradient that rounding would hide an error of 0.1 %")
-    if error[index] <= TOLERANCE:
+    if verdict == RIGHT:
         return _result(case, "gradient", RIGHT, **facts, message=note)
     wrong = (f"{np.count_nonzero(error > TOLERANCE)} of {ours.size} entries differ, worst at {where}: ours "
              f"{facts['ours']:.8g}, numeric {facts['expected']:.8g}, relative error {facts['error']:.1e}")
-    return _result(case, "gradient", WRONG, **facts, message="; ".join(filter(None, (wrong, note))))
+    view = View(ours, numeric.value, error, *curve(slope.forward, slope.x, slope.dy, index))
+    return _result(case, "gradient", WRONG, **facts, view=view, message="; ".join(filter(None, (wrong, note))))
+
+
+def _verdict_on(ours, numeric, error, slope):
+    """Right, wrong or cannot tell; the entry that decides it, and its error budget.
+
+    Where the usual step gives too large an error, the worst entry first, its budget is drawn up: with the best step
+    the error of the formula may turn out to be the culprit.
+    """
+    largest, unsettled = np.abs(numeric.value[~numeric.crossed]).max(), None
+    for flat in np.argsort(-error, axis=None):
+        index = tuple(map(int, np.unravel_index(flat, error.shape)))
+        if error[index] <= TOLERANCE:
+            break
+        within = slope.budget(index)
+        size = max(abs(ours[index]), abs(within.value), 0.01 * largest) if within else 0
+        if within is None or not abs(ours[index] - within.value) <= TOLERANCE * size + within.error:
+            return WRONG, index, within
+        error[index] = abs(ours[index] - within.value) / size
+        if within.error > RESOLUTION * largest:
+            unsettled = unsettled or (CANNOT_TELL, index, within)
+    index = _worst(error)
+    return unsettled or (RIGHT, index, slope.budget(index))
+
+
+def _worst(error):
+    return tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
 
 
 def _linearity(case, ops, arguments, rng):
@@ -117,7 +183,8 @@ def _contract(case, ops, drawn, rng, book):
         if case.backward:
             case.backward(recording, _upstream(rng, np.asarray(y)), **_fresh(arguments))
     for name, rule in contract.RULES.items():
-        call, complaint = next(((call, f"{call.name} {found}") for call in recording.calls if (found := rule(call))),
+        culprits_first = sorted(recording.calls, key=lambda call: not call.changed)
+        call, complaint = next(((call, f"{call.name} {found}") for call in culprits_first if (found := rule(call))),
                                (None, ""))
         yield _verdict(case, name, call and diagnosis.explain_manners(name, complaint, call.repeat), complaint)
     if book is not None and book is not ops:

@@ -1,6 +1,7 @@
-"""Numeric gradients by central differences.
+"""Numeric gradients: central differences everywhere, and the complex step where a function is smooth.
 
     L(x) = sum(dy * f(x))          dL/dx_i  ~  sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h
+                                   dL/dx_i  =  sum(dy * imag(f(x + ih e_i))) / h          for any tiny h
 
 The outputs are subtracted element by element before they are summed: most of them have not changed and drop out
 exactly, whereas the difference of two whole sums would keep the rounding error of every term.
@@ -37,6 +38,34 @@ class NumericGradient:
     crossed: np.ndarray
 
 
+@dataclass(frozen=True)
+class Budget:
+    """Error budget of one central difference.
+
+    Attributes
+    ----------
+    value : float
+    step : float
+    truncation : float
+        Error of the formula, h^2 f'''/6, estimated as a third of the difference to the value at twice the step.
+    rounding : float
+        Size of the error that the dtype and the size of f may cause.
+    """
+
+    value: float
+    step: float
+    truncation: float
+    rounding: float
+
+    @property
+    def error(self):
+        """How far the value may be off."""
+        return SAFETY * (self.truncation + self.rounding)
+
+    def __str__(self):
+        return f"step {self.step:.1e}, truncation {self.truncation:.0e}, rounding {self.rounding:.0e}"
+
+
 def typical_size(x):
     """Root mean square of x; 1 if x is zero everywhere."""
     return np.sqrt(np.mean(np.square(x))) or 1.0
@@ -70,23 +99,83 @@ def numeric_gradient(f, x, dy, kinks=None):
     """
     h = step_sizes(x)
     value, noise, crossed = np.empty(x.shape), np.empty(x.shape), np.zeros(x.shape, bool)
+    at = _differences(f, x, dy, kinks)
+    for i in np.ndindex(x.shape):
+        value[i], noise[i], crossed[i] = at(i, h[i])
+    return NumericGradient(value, noise, crossed)
+
+
+def budget(f, x, dy, index, kinks=None):
+    """The best central difference of one entry and its error budget: the step is made smaller until the error of the
+    formula is below that of rounding, or grows no smaller; arguments as in `numeric_gradient`.
+
+    Returns
+    -------
+    Budget
+        None where every step crosses a kink.
+    """
+    at, h, found = _differences(f, x, dy, kinks), step_sizes(x)[index], []
+    for step in h / 4.0 ** np.arange(6):
+        (value, rounding, crossed), (twice, _, crossed_too) = at(index, step), at(index, 2 * step)
+        if not (crossed or crossed_too):
+            found.append(Budget(float(value), float(step), float(abs(twice - value) / 3), float(rounding)))
+            if found[-1].truncation <= rounding:
+                break
+    return min(found, key=lambda b: b.truncation + b.rounding) if found else None
+
+
+def curve(f, x, dy, index, count=33):
+    """Central differences of one entry at many steps, from 1e-12 to 1 of its scale: steps, values."""
+    scale = max(abs(x[index]), typical_size(x))
+    at, steps = _differences(f, x, dy, None), scale * np.logspace(-12, 0, count)
+    return steps, np.array([at(index, step)[0] for step in steps])
+
+
+def complex_step(f, x, dy):
+    """Gradient of sum(dy * f(x)) by the complex step: nothing is subtracted, so nothing is lost, and any f that is
+    analytic gives its gradient to the last digits.
+
+    Parameters
+    ----------
+    f : function of a complex array like x -> array shaped like dy
+    x, dy : arrays
+
+    Returns
+    -------
+    array shaped like x
+        None where f takes no complex numbers or loses their imaginary part.
+    """
+    h, value = 1e-30, np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        try:
+            y = np.asarray(f(_moved(x.astype(complex), i, 1j * h)))
+        except Exception:            # a function made for real numbers may fail in any way
+            return None
+        if y.dtype.kind != "c" or not np.isfinite(y).all():
+            return None
+        value[i] = np.sum(dy * y.imag) / h
+    return value
+
+
+def _differences(f, x, dy, kinks):
+    """A function of (index, step) -> central difference, size of its rounding error, whether it crossed a kink."""
     y = np.asarray(f(x))
     eps = max(np.finfo(x.dtype).eps, np.finfo(y.dtype).eps)
     largest_x, largest_y, largest_dy = (np.abs(a).max() for a in (x, y, dy))
     here = choices(kinks(x)) if kinks else []
-    for i in np.ndindex(x.shape):
-        above, below = _moved(x, i, h[i]), _moved(x, i, -h[i])
+
+    def at(i, h):
+        above, below = _moved(x, i, h), _moved(x, i, -h)
         distance = above[i] - below[i]                    # x + h is rounded: divide by the way really gone
-        if kinks:
-            crossed[i] = any(count_changes(here, choices(kinks(there))) for there in (below, above))
+        crossed = bool(kinks) and any(count_changes(here, choices(kinks(there))) for there in (below, above))
         y_above, y_below = np.array(f(above)), f(below)   # a copy, should f return the same array each time
         with np.errstate(invalid="ignore"):               # inf - inf: the caller sees nan
             difference = y_above - y_below
-        value[i] = np.nan if crossed[i] else np.sum(dy * difference) / distance
         moved = max(np.linalg.norm(dy * (difference != 0)), largest_dy)
         terms = np.linalg.norm(dy * difference) / distance          # f may be a small sum of large terms in x
-        noise[i] = eps * (largest_y * moved + largest_x * terms) / distance
-    return NumericGradient(value, noise, crossed)
+        noise = eps * (largest_y * moved + largest_x * terms) / distance
+        return np.nan if crossed else np.sum(dy * difference) / distance, noise, crossed
+    return at
 
 
 def relative_error(ours, numeric, tolerance=TOLERANCE):

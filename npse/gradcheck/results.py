@@ -1,10 +1,31 @@
 """What the judge says: one `Result` for each thing judged, gathered in a `Report`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from npse.gradcheck.diagnosis.kinds import Diagnosis
+from npse.gradcheck.numeric import Budget
 
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Two gradients side by side, and for the worst entry the numeric one at many step sizes.
+
+    Attributes
+    ----------
+    ours, numeric, error : arrays shaped like the argument
+        Numeric is not a number where a kink was crossed.
+    steps, values : arrays
+    """
+
+    ours: np.ndarray
+    numeric: np.ndarray
+    error: np.ndarray
+    steps: np.ndarray
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,13 @@ class Result:
         What is wrong, or what should be known, in one line.
     diagnosis : Diagnosis
         Why it is wrong; None unless the verdict is "wrong".
+    budget : Budget
+        Error budget of the central difference at ``index``; None where there is none.
+    complex_step : float
+        Worst relative error against the second reference, the complex step; None where the function has kinks, takes
+        no complex numbers, or is not analytic.
+    view : View
+        What `npse.gradcheck.pictures` draws: both gradients; None where there is nothing to draw.
     """
 
     op: str
@@ -49,6 +77,9 @@ class Result:
     entries: int = 0
     message: str = ""
     diagnosis: Diagnosis | None = None
+    budget: Budget | None = None
+    complex_step: float | None = None
+    view: View | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self):
@@ -59,7 +90,8 @@ class Result:
             filter(None, (self.judged, self.argument)))
         line = f"{self.op} [{self.case}] {subject}: {self.verdict}"
         line = f"{line}, {self.message}" if self.message else line
-        return f"{line}\n    {self.diagnosis}" if self.diagnosis and self.diagnosis.text not in line else line
+        is_news = self.diagnosis and self.diagnosis.text.rstrip(".") not in line
+        return f"{line}\n    {self.diagnosis}" if is_news else line
 
 
 @dataclass(frozen=True)

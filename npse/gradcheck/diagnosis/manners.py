@@ -27,7 +27,7 @@ def explain_manners(judged, message, call=None, argument=""):
         found = _experiment(call)
         if found:
             kind, message = found
-    return Diagnosis(kind, argument, f"{message[0].upper()}{message[1:]}.")
+    return Diagnosis(kind, argument, f"{message}.")
 
 
 def explain_linearity(backward, dy, other, wrt, message):
