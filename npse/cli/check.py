@@ -1,24 +1,52 @@
 """``npse check``: every gradient of every edition against finite differences, and a verdict."""
 
+import json
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 
 def check(
+    file: Annotated[Path | None, Argument(help="a Python file of your own, with functions name and name_backward",
+                                          show_default="the editions of npse")] = None,
     edition: Annotated[str, Option(help="all, or one: reference, cpu")] = "all",
     op: Annotated[str | None, Option(help="one op only, such as conv2d or se_backward", show_default="all")] = None,
     seed: Annotated[int, Option(min=0, help="of all random numbers")] = 0,
     verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every single check")] = False,
+    json_file: Annotated[Path | None, Option("--json", help="write every result to this file",
+                                             show_default="none")] = None,
 ) -> None:
     """Prove the gradients: every entry of every argument of every op, on shapes that expose bugs.
 
     Each analytic gradient is compared with central differences in float64, float32 with float64, other editions with
-    the reference, and the manners of each op are tried. Exit code 0 if everything is right, else 1.
+    the reference, and the manners of each op are tried; what is wrong is explained. Exit code 0 if everything is
+    right, else 1.
     """
+    began = time.perf_counter()
+    results = _check_file(file, edition, op, seed) if file else _check_editions(edition, op, seed)
+    _show(results, time.perf_counter() - began, verbose)
+    ok = all(result.ok for of_edition in results.values() for result in of_edition)
+    if json_file:
+        _write_json(json_file, results, ok, seed)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _check_file(file, edition, op, seed):
+    """Return the results of a user's file, by the file's name."""
+    from npse import backend
+    from npse.gradcheck import check_file
+
+    if edition != "all" or op:
+        raise ValueError("a file is checked as a whole: leave --edition and --op out, or leave the file out")
+    return {file.name: list(check_file(file, backend.edition("reference"), seed))}
+
+
+def _check_editions(edition, op, seed):
     from npse import backend
     from npse.gradcheck import cases_of
 
@@ -26,12 +54,16 @@ def check(
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; known are: all, {', '.join(backend.EDITIONS)}")
     names = backend.available() if edition == "all" else [edition]
-    editions = {name: backend.edition(name) for name in names}
-    began = time.perf_counter()
-    results = _judge(editions, cases, seed)
-    _show(results, time.perf_counter() - began, verbose)
-    if not all(result.ok for of_edition in results.values() for result in of_edition):
-        raise typer.Exit(1)
+    return _judge({name: backend.edition(name) for name in names}, cases, seed)
+
+
+def _write_json(path, results, ok, seed):
+    import npse
+    from npse.files import write_atomically
+
+    report = {"npse": npse.__version__, "seed": seed, "ok": ok,
+              "results": {name: [result.as_dict() for result in of_edition] for name, of_edition in results.items()}}
+    write_atomically(path, json.dumps(report, indent=1) + "\n")
 
 
 def _judge(editions, cases, seed):

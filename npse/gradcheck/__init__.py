@@ -2,9 +2,10 @@
 
     report = check_gradient(forward, backward, {"u": u, "s": s})     any pair of functions
     results = check_case(case, ops)                                  one of `CASES` on an edition
+    results = check_file("my_ops.py", book)                          somebody's own functions
     report = check_direction(loss, parameters, gradients)            a whole network
 
-It knows arrays and functions only: layers and editions are handed to it.
+It knows arrays and functions only: layers and editions are handed to it. What is wrong is explained: `diagnosis`.
 """
 
 from npse.gradcheck.cases import CASES, KNOWN_OPS, Case, cases_of
@@ -15,10 +16,10 @@ from npse.gradcheck.kinks import KinkRecorder, max_margin
 from npse.gradcheck.numeric import NumericGradient, numeric_gradient, relative_error, step_sizes
 from npse.gradcheck.results import Report, Result
 from npse.gradcheck.summary import Row, rows
+from npse.gradcheck.userfile import check_file
 
 __all__ = [
     "CASES", "KINDS", "KNOWN_OPS", "Case", "Diagnosis", "KinkRecorder", "NumericGradient", "Report", "Result", "Row",
-    "cases_of",
-    "check_case", "check_direction", "check_gradient", "max_margin", "numeric_gradient", "relative_error", "rows",
-    "step_sizes",
+    "cases_of", "check_case", "check_direction", "check_file", "check_gradient", "max_margin", "numeric_gradient",
+    "relative_error", "rows", "step_sizes",
 ]

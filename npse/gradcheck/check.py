@@ -37,10 +37,14 @@ def check_case(case, ops, seed=0, book=None):
         for result in judge(case, ops, generator(seed, str(case)), book):
             results.append(result)
     except Exception as error:
-        complaint = f"raises {type(error).__name__}: {error}"
-        results.append(Result(case.op, case.label, "runs", WRONG, message=complaint,
-                              diagnosis=explain_manners("runs", f"{case.op} {complaint}")))
+        results.append(raised(case.op, case.label, error))
     return results
+
+
+def raised(op, label, error):
+    """The result of an op that raises."""
+    complaint = f"raises {type(error).__name__}: {error}"
+    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_manners("runs", f"{op} {complaint}"))
 
 
 def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, float32=True):

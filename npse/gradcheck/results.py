@@ -1,6 +1,7 @@
 """What the judge says: one `Result` for each thing judged, gathered in a `Report`."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
@@ -85,6 +86,11 @@ class Result:
     def ok(self):
         return self.verdict == RIGHT
 
+    def as_dict(self):
+        """What a JSON file can hold: plain values, None where a number is not finite; the picture is left out."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "view"}
+        return _plain(facts | {name: facts[name] and asdict(facts[name]) for name in ("diagnosis", "budget")})
+
     def __str__(self):
         subject = f"gradient of {self.argument}" if self.judged == "gradient" else " ".join(
             filter(None, (self.judged, self.argument)))
@@ -92,6 +98,14 @@ class Result:
         line = f"{line}, {self.message}" if self.message else line
         is_news = self.diagnosis and self.diagnosis.text.rstrip(".") not in line
         return f"{line}\n    {self.diagnosis}" if is_news else line
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,11 @@ class Report:
 
     def __bool__(self):
         return self.ok
+
+    def _repr_html_(self):
+        """What a notebook shows: a table, and a picture of every gradient found wrong."""
+        from npse.gradcheck.html import report_as_html
+        return report_as_html(self)
 
     def __str__(self):
         return "\n".join([*map(str, self.results), RIGHT if self.ok else f"{len(self.failures)} of "

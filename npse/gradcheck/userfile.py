@@ -1,0 +1,107 @@
+"""A file of somebody's own: its functions take the place of the book's, or are checked with arguments of their own.
+
+    def scale(u, s): ...                      an op of the book: checked on all shapes of the book
+    def scale_backward(dy, u, s): ...         what the file lacks, the book gives
+
+    def swish(x): ...                         anything else: forward, backward,
+    def swish_backward(dy, x): ...
+    def swish_arguments(rng): ...             a dict of arrays to check it with, or a function that draws one
+    def swish_kinks(x): ...                   if there are kinks: what enters each ReLU
+"""
+
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from npse.gradcheck.cases import CASES, KNOWN_OPS
+from npse.gradcheck.check import check_case, check_gradient, raised
+from npse.gradcheck.judge import generator
+
+
+def check_file(path, book, seed=0):
+    """Check every op and every pair of functions in a Python file.
+
+    Parameters
+    ----------
+    path : str or Path
+    book : an edition; it gives what the file lacks, and is what ops of its names must agree with
+    seed : int
+
+    Returns
+    -------
+    list of Result
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, a file that is no Python or raises when it is read, nothing to check in it, or a pair without
+        arguments.
+    """
+    path = Path(path)
+    module = load(path)
+    functions = {name: value for name, value in vars(module).items()
+                 if inspect.isfunction(value) and not name.startswith("_")}
+    pairs = [name for name in functions if f"{name}_backward" in functions]
+    own = [name for name in pairs if hasattr(module, f"{name}_arguments")]
+    ops = [name for name in functions if name in KNOWN_OPS and name.removesuffix("_backward") not in own
+           and functions[name] is not getattr(book, name, None)]
+    without = [name for name in pairs if name not in own and name not in ops]
+    if without:
+        raise ValueError(f"{path}: {without[0]} is no op of the book, so nothing tells its arguments; add "
+                         f"def {without[0]}_arguments(rng): return {{...}}, a dict of arrays by name")
+    if not own and not ops:
+        raise ValueError(f"{path}: nothing to check; wanted are functions name and name_backward, "
+                         f"found are: {', '.join(functions) or 'none'}")
+    results = []
+    for name in own:
+        results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed)
+    edition = _Overlay(book, {name: functions[name] for name in ops})
+    for case in CASES:
+        if set(case.ops) & set(ops):
+            results += check_case(case, edition, seed, book)
+    return results
+
+
+def load(path):
+    """Run a Python file and return it as a module; FileNotFoundError or ValueError say what is wrong with it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; npse check wants a Python file, such as my_ops.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or path.suffix != ".py":
+        raise ValueError(f"{path} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))              # so that it finds the files beside it
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise ValueError(f"{path} raises {type(error).__name__} when it is read: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+class _Overlay:
+    """The book, with some ops replaced."""
+
+    def __init__(self, book, replaced):
+        self._book, self._replaced = book, replaced
+
+    def __getattr__(self, name):
+        return self._replaced.get(name) or getattr(self._book, name)
+
+
+def _check_pair(path, name, functions, arguments, seed):
+    drawn = arguments(generator(seed, name)) if callable(arguments) else arguments
+    if not isinstance(drawn, dict) or not any(np.asarray(value).dtype.kind == "f" for value in drawn.values()):
+        raise ValueError(f"{path}: {name}_arguments must be a dict with at least one array of floating-point numbers, "
+                         f"or a function of a Generator that returns one, but gives {type(drawn).__name__}")
+    try:
+        return check_gradient(functions[name], functions[f"{name}_backward"], drawn,
+                              kinks=functions.get(f"{name}_kinks"), seed=seed).results
+    except Exception as error:
+        return (raised(name, path.name, error),)
