@@ -32,6 +32,7 @@ def exact(name, ours, right, letters, sizes, others, tolerance):
     yield from _flattened(name, right, letters, same)
     yield from _with_another(name, ours, right, others, same)
     yield from _masks(name, ours, right, others, same)
+    yield from _by_axis(name, ours, right, letters, same)
 
 
 def local(name, ours, right, letters, stride, tolerance):
@@ -129,6 +130,22 @@ def _with_another(name, ours, right, others, same):
             if abs(scale) > 1e-9 and same(right + scale * full):
                 yield ("path twice" if abs(scale - 1) < 1e-6 else "unexplained",
                        f"d{name} has a term too many: {scale:.6g} times {other}", "")
+
+
+def _by_axis(name, ours, right, letters, same):
+    """A factor of its own for each place along an axis, or along two."""
+    for axes in _subsets(range(right.ndim)):
+        rest = tuple(a for a in range(right.ndim) if a not in axes)
+        repeats = np.prod([right.shape[a] for a in rest]) if rest else 1
+        if len(axes) > 2 or repeats < 2:
+            continue
+        with np.errstate(all="ignore"):
+            factors = np.nansum(ours * right, axis=rest, keepdims=True) / np.nansum(right**2, axis=rest, keepdims=True)
+        if np.isfinite(factors).all() and same(right * factors):
+            places = " and ".join(letters[a] for a in axes)
+            yield ("factor", f"d{name} is right but for a factor of its own for each place along {places}, between "
+                   f"{factors.min():.4g} and {factors.max():.4g}", "Something with these axes is missing or too many.")
+            return
 
 
 def _masks(name, ours, right, others, same):

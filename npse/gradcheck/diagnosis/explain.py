@@ -101,6 +101,8 @@ def _numbers(trial, name, ours, numeric):
     search = trial.search
     right, tolerance = (search.right[trial.case.wrt.index(name)], EXACT) if search else (numeric, NUMERIC)
     others = {other: array for other, array in trial.arrays().items()} | {"dy": trial.dy, "y": trial.y}
+    if search:
+        others = {var.name: var.value for var in trial.trace.tape.variables()} | others
     facts = {"letters": trial.letters[name], "sizes": trial.sizes, "others": others, "tolerance": tolerance}
     by_the_op = search.single(name) if search else []
     tiers = [lambda: blind.whole(name, ours, right), lambda: map(_triple, by_the_op)]

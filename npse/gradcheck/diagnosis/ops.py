@@ -6,6 +6,7 @@ It is a derivation of its own, and no gradient is written here: a test holds the
 import numpy as np
 
 from npse.gradcheck.diagnosis.primitives import (
+    NORMALISE,
     add,
     average,
     dense,
@@ -15,6 +16,7 @@ from npse.gradcheck.diagnosis.primitives import (
     sigmoid,
     square,
     subtract,
+    wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Hypothesis, Tape
 from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
@@ -47,8 +49,14 @@ class TapeOps:
     global_average_pool = squeeze
 
     def excite(self, z, w1, w2, b1=None, b2=None):
-        h = relu(self._dense(z, w1, b1, "a1", ("through the excitation", "da1 @ w1, Eq. 3")), "h")
-        return sigmoid(self._dense(h, w2, b2, "a2", ("through the excitation", "da2 @ w2, Eq. 3")), "s")
+        a1 = self._dense(z, w1, b1, "a1", ("through the excitation", "da1 @ w1, Eq. 3"))
+        a2 = self._dense(relu(a1, "h"), w2, b2, "a2", ("through the excitation", "da2 @ w2, Eq. 3"))
+        if b1 is not None:
+            step, product = self.tape.maker(a1), self.tape.maker(a1).inputs[0]
+            step.faults = _and_then(step.faults, Hypothesis(
+                "path missing", "h is computed once more without its bias b1",
+                values={a1: product.value, a2: a2.value}, advice="h = relu(w1 z + b1), Eq. 3."))
+        return sigmoid(a2, "s")
 
     def scale(self, u, s):
         return multiply(u, s[:, None, None, :], "y", ways=(
@@ -146,12 +154,34 @@ class TapeOps:
                      lambda p: (p - onehot - smoothing / K) / N),
                     ("factor", "spreads the smoothing over K - 1 classes instead of K",
                      lambda p: (p - onehot * (1 - smoothing) - (1 - onehot) * smoothing / max(K - 1, 1)) / N),
+                    ("sign", "adds the labels that are to be subtracted", lambda p: (p + q) / N),
                     ("path missing", "takes the scores themselves for p: the softmax is missing",
                      lambda p: (logits.value - q) / N)):
                 yield Hypothesis(kind, f"dlogits {text}",
                                  {(step, 0): lambda dy, y, x, slope=slope: dy * slope(_softmax(x))}, advice=advice)
         advice = "dlogits = dloss*(p - q)/N, q = (1 - a)*onehot + a/K."
         return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (_softmax(x) - q) / N], "loss", faults=faults)
+
+    def _deviation_in_one_place(self, centred, var, inverse, xhat, eps, count):
+        """Backward passes divide by the deviation in two places, in xhat and outside: one of them may be wrong."""
+        root, of_xhat = self.tape.maker(inverse), self.tape.maker(xhat)
+        faults, others = of_xhat.faults, wrong_deviations(eps, count)
+
+        def more_faults(step):
+            yield from faults(step)
+            yield Hypothesis("constant statistics", "xhat is computed without subtracting the mean",
+                             values={centred: self.tape.maker(centred).inputs[0].value, inverse: inverse.value},
+                             advice="xhat = (x - mean)/sqrt(var + eps).")
+            for text, other in others.items():
+                wrong = other(var.value)
+                ratio = wrong / inverse.value
+                yield Hypothesis("variance", f"xhat is computed with 1/sqrt(var + eps) {text}",
+                                 {(root, 0): lambda dy, y, v, ratio=ratio: -dy * y**3 / 2 * ratio**2},
+                                 {xhat: centred.value * wrong}, advice=NORMALISE)
+                yield Hypothesis("variance", f"gamma/sqrt(var + eps), the factor of dx, is taken {text}",
+                                 {(use, i): lambda *read, part=use.parts[i], ratio=ratio: part(*read) * ratio
+                                  for use, i in self.tape.uses(centred)}, advice=NORMALISE)
+        of_xhat.faults = more_faults
 
     def _joined(self, u, s, x):
         scaled = self.scale(u, s)
@@ -197,12 +227,17 @@ class TapeOps:
         xhat = multiply(centred, inverse, "xhat", ways=(
             ("in the numerator of xhat", "dxhat/sqrt(var + eps)"),
             ("in the denominator", "the sum of dxhat*(x - mean)")))
+        self._deviation_in_one_place(centred, var, inverse, xhat, eps, count)
         scaled = multiply(gamma, xhat, "gamma*xhat", ways=(
             ("as the scale", "the sum over N, H, W of dy*xhat"), ("as what is scaled", "dy*gamma")))
         return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
 
 
 _NORMALISED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
+
+
+def _and_then(faults, hypothesis):
+    return lambda step: [*faults(step), hypothesis]
 
 
 def _softmax(x):

@@ -9,6 +9,8 @@ import numpy as np
 
 from npse.gradcheck.diagnosis.tape import Hypothesis, Var
 
+NORMALISE = "Normalise by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
+
 
 def total(x, axes):
     """Sum over ``axes``, which are kept with size 1."""
@@ -59,7 +61,9 @@ def _wrong_factors(step, i, mine, other):
         yield with_factor("sigmoid", f"takes {f}*(1 - {f}), the derivative of the sigmoid, where {f} belongs",
                           lambda y, f, m: f * (1 - f))
         yield with_factor("sigmoid", f"takes 1 - {f} where {f} belongs", lambda y, f, m: 1 - f)
-    for kind, before in _before_nonlinearity(other):
+    yield with_factor("factor", f"is divided by its factor {f}, where it must be multiplied with it",
+                      lambda y, f, m: 1 / f)
+    for kind, before in _before(other):
         yield with_factor(kind, f"takes {before.name} where {f} belongs", lambda y, f, m, before=before: before.value)
 
 
@@ -137,28 +141,33 @@ def square(x, name, faults=lambda step: (), **words):
     return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
 
 
+def wrong_deviations(eps, count):
+    """What people take for 1 / sqrt(var + eps): functions of var, by words."""
+    others = {"without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
+              "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
+              "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
+              "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
+              "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
+              "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
+              "without the root": lambda v: 1 / (v + eps),
+              "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
+              "as 1": np.ones_like}
+    if count and count > 1:
+        others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
+                  lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
+                  "with the variance times (B - 1)/B": lambda v: 1 / np.sqrt(v * (count - 1) / count + eps)} | others
+    return others
+
+
 def inverse_deviation(var, eps, count, name, **words):
     """1 / sqrt(var + eps), a number for each channel; ``count`` numbers make a variance, none if it is given."""
     def run(v):
         return 1 / np.sqrt(v + eps)
 
     def faults(step):
-        advice = "Normalise by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
-        others = {"without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
-                  "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
-                  "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
-                  "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
-                  "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
-                  "without the root": lambda v: 1 / (v + eps),
-                  "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps)}
-        if count and count > 1:
-            others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
-                      lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
-                      "with the variance times (B - 1)/B": lambda v: 1 / np.sqrt(v * (count - 1) / count + eps),
-                      } | others
-        for text, other in others.items():
+        for text, other in wrong_deviations(eps, count).items():
             yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: other(var.value)},
-                             advice=advice)
+                             advice=NORMALISE)
         yield Hypothesis("factor", "dvar lacks the factor 1/2 of the root",
                          {(step, 0): lambda dy, y, v: -dy * y**3})
         yield Hypothesis("sign", "dvar has the wrong sign", {(step, 0): lambda dy, y, v: dy * y**3 / 2})
@@ -235,7 +244,7 @@ def dense(x, w, name, **words):
         for place, rows in (("first", slice(0, 1)), ("last", slice(-1, None))):
             yield Hypothesis("not summed", f"{dw} takes only the {place} row of the batch, where a sum over N belongs",
                              {(step, 1): lambda dy, y, x, w, rows=rows: dy[rows].T @ x[rows]}, advice=advice_w)
-        for kind, before in _before_nonlinearity(x):
+        for kind, before in _before(x):
             yield Hypothesis(kind, f"{dw} takes {before.name} where {x.name} belongs",
                              {(step, 1): lambda dy, y, x, w, v=before.value: dy.T @ v}, advice=advice_w)
         yield Hypothesis("path missing", f"{dx} is dy's sum without the weights {w.name}",
@@ -244,11 +253,13 @@ def dense(x, w, name, **words):
                        axes=(x.axes[0], w.axes[0]), faults=faults, **words)
 
 
-def _before_nonlinearity(var):
-    """What entered the ReLU or sigmoid that made a variable, and the kind of mistake to take that instead."""
+def _before(var):
+    """What a variable was made of, and the kind of mistake to take that instead."""
     maker = var.tape.maker(var)
-    if maker and maker.nonlinearity:
-        yield {"relu": "mask missing", "sigmoid": "sigmoid"}[maker.nonlinearity], maker.inputs[0]
+    kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker and maker.nonlinearity, "path missing")
+    for made_of in maker.inputs if maker else ():
+        if made_of.shape == var.shape and made_of.name != var.name:
+            yield kind, made_of
 
 
 def spoken(name):

@@ -8,7 +8,7 @@ from npse.gradcheck.diagnosis.kinds import alike
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import Hypothesis
 
-PAIRS = 4000         # two mistakes at once: as many combinations as a second or two can try
+PAIRS = 2500         # two mistakes at once: as many combinations as a second or two can try
 
 
 class Search:
