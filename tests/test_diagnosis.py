@@ -517,3 +517,21 @@ def test_what_nobody_can_explain_is_said_to_be_so():
 def test_right_results_carry_no_diagnosis():
     for case in cases_of("se_backward"):
         assert all(result.diagnosis is None for result in check_case(case, reference))
+
+
+@pytest.mark.parametrize(("change", "kind"), [
+    (lambda g: (100 * g).astype(int), "dtype"), (lambda g: None, "raises"), (lambda g: g.astype(object), "raises"),
+    (lambda g: "abc", "raises"), (lambda g: g + 1j, "raises"), (lambda g: 1.0, "shape"), (lambda g: g[:0], "shape"),
+    (lambda g: g[None, None], "not summed"), (lambda g: g * np.inf, "unexplained"), (lambda g: g > 0, "dtype"),
+    (lambda g: np.where(g == g.max(), np.nan, g), "unexplained"), (lambda g: g * 1e-300, "factor"),
+], ids=str)
+def test_whatever_comes_back_is_answered(change, kind):
+    def odd(dy, u, s):
+        du, ds = reference.scale_backward(dy, u, s)
+        return change(du), ds
+
+    case = cases_of("scale")[0]
+    with np.errstate(all="ignore"):
+        wrong = [result for result in check_case(case, edition(scale_backward=odd), book=reference) if not result.ok]
+    assert wrong[0].diagnosis.kind == kind, wrong[0]
+    assert kind == "raises" or not any(result.judged == "runs" for result in wrong), wrong[-1]

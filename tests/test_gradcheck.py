@@ -85,6 +85,12 @@ def test_what_is_not_finite_is_infinitely_wrong(broken):
     assert relative_error(ours, numeric_gradient(np.square, x, np.ones(3)))[1] == np.inf
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf, 1e300])
+def test_what_is_not_finite_is_wrong(broken):
+    result = check_gradient(lambda x: 2 * x, lambda dy, x: dy * broken, {"x": np.ones(3)}, float32=False).results[0]
+    assert result.verdict == "wrong"
+
+
 # Kinks
 
 def test_relu_kinks_are_counted_exactly():

@@ -13,6 +13,7 @@ from npse.gradcheck import contract, diagnosis
 from npse.gradcheck.cases.case import cast
 from npse.gradcheck.kinks import choices, count_changes
 from npse.gradcheck.numeric import (
+    FLOOR,
     RESOLUTION,
     TOLERANCE,
     budget,
@@ -146,8 +147,10 @@ def _verdict_on(ours, numeric, error, slope):
         if error[index] <= TOLERANCE:
             break
         within = slope.budget(index)
-        size = max(abs(ours[index]), abs(within.value), 0.01 * largest) if within else 0
-        if within is None or not abs(ours[index] - within.value) <= TOLERANCE * size + within.error:
+        if within is None or not np.isfinite(ours[index]):
+            return WRONG, index, within
+        size = max(abs(ours[index]), abs(within.value), FLOOR * largest)
+        if abs(ours[index] - within.value) > TOLERANCE * size + within.error:
             return WRONG, index, within
         error[index] = abs(ours[index] - within.value) / size
         if within.error > RESOLUTION * largest:
@@ -235,7 +238,11 @@ def _backward(case, ops, dy, arguments):
     if len(gradients) != len(case.wrt):
         raise ValueError(f"backward must return {len(case.wrt)} gradients ({', '.join(case.wrt)}), "
                          f"but returned {len(gradients)}")
-    return tuple(map(np.asarray, gradients))
+    gradients = tuple(map(np.asarray, gradients))
+    for name, gradient in zip(case.wrt, gradients, strict=True):
+        if gradient.dtype.kind not in "fiub":
+            raise TypeError(f"the gradient of {name} must be an array of real numbers, but has dtype {gradient.dtype}")
+    return gradients
 
 
 def _fresh(arguments):

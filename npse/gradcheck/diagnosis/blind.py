@@ -182,7 +182,7 @@ def shapes(name, ours, right, letters):
         for order in permutations(range(right.ndim)):
             if alike(ours, right.transpose(order)):
                 yield "transposed", f"d{name} has its axes in the order {', '.join(letters[a] for a in order)}", ""
-    for axes in _subsets(range(ours.ndim)):
+    for axes in _subsets(range(ours.ndim if ours.size else 0)):
         for reduce, words in ((np.sum, "sum"), (np.mean, "average")):
             summed = reduce(ours, axis=axes)
             if summed.size == right.size and alike(summed.reshape(right.shape), right):

@@ -63,6 +63,7 @@ class Trial:
         return max(2 if n > 2 * m - 1 else 1 for n, m in zip(x.shape[1:3], self.y.shape[1:3], strict=True))
 
 
+@np.errstate(all="ignore")
 def explain(trial, name, numeric):
     """Say why the gradient of an argument is wrong.
 
@@ -77,6 +78,9 @@ def explain(trial, name, numeric):
     Diagnosis
     """
     ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
+    dtype = trial.gradients[trial.case.wrt.index(name)].dtype
+    if dtype.kind != "f":
+        return Diagnosis("dtype", name, f"d{name} has dtype {dtype}. A gradient holds floating-point numbers.")
     found = next(blind.shapes(name, ours, numeric, trial.letters[name])) if ours.shape != numeric.shape else \
         _behaviour(trial, name, ours, numeric)
     if found:
@@ -88,9 +92,13 @@ def explain(trial, name, numeric):
     return _numbers(trial, name, ours, numeric)
 
 
+@np.errstate(all="ignore")
 def explain_values(trial, name):
     """Say why a gradient that no difference quotient contradicts is not the book's: at a kink, by convention."""
     ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
+    right = trial.arguments[name]
+    if ours.shape != right.shape:
+        return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {right.shape}.")
     if not trial.search or alike(ours, trial.search.right[trial.case.wrt.index(name)]):
         return None
     return _numbers(trial, name, ours, None)
@@ -184,6 +192,7 @@ def _what_is_known(name, ours, right, tolerance):
     return f"d{name}: no simple mistake explains it; {', '.join(facts)}."
 
 
+@np.errstate(all="ignore")
 def explain_call(op, ours, theirs):
     """Say how the results of one call differ from the book's, where no tape tells more."""
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
