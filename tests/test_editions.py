@@ -23,6 +23,7 @@ ARROWS = {
     "backend": set(),
     "files": set(),
     "gradcheck": {"gradcheck"},
+    "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "layers": {"layers", "backend"},
     "models": {"models", "layers"},
     "data": {"data"} | HELPERS,

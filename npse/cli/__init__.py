@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from npse.cli import bench, check, data, evaluate, info, predict, train, warmup
+from npse.cli import bench, check, data, evaluate, exercise, info, predict, train, warmup
 
 app = typer.Typer(help="Squeeze-and-Excitation networks from scratch: train, look, and prove every gradient.",
                   no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -19,6 +19,7 @@ app.command()(bench.bench)
 app.command()(warmup.warmup)
 app.command()(info.info)
 app.add_typer(data.app, name="data")
+app.add_typer(exercise.app, name="exercise")
 
 # What wrong input raises. Anything else is a defect of npse and keeps its traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError)

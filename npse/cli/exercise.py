@@ -1,0 +1,133 @@
+"""``npse exercise``: the course. Start, check, hints; and grading for a teacher."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+app = typer.Typer(help="The course: write the book's functions yourself, and be told what is wrong with them.",
+                  no_args_is_help=True)
+
+WHERE = Annotated[Path, Option("--in", help="your folder of exercises")]
+WHICH = Annotated[str, Argument(help="number or name of an exercise")]
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List all exercises, in the order of the paper."""
+    from npse.exercises import exercises
+
+    for exercise in exercises():
+        typer.echo(f"{exercise.number:2}  {exercise.name:22}  {exercise.title}: {exercise.idea}")
+
+
+@app.command()
+def start(
+    which: WHICH,
+    kind: Annotated[str, Option("--as", help="file or notebook")] = "file",
+    to: Annotated[Path, Option(help="folder to put it in")] = Path("."),
+) -> None:
+    """Put an exercise into your folder; never over a file that is there."""
+    from npse.exercises import find
+    from npse.exercises.folder import Folder
+
+    exercise = find(which)
+    path = Folder(to).start(exercise, kind)
+    typer.echo(f"{path}: {exercise.title}, {sum(points(exercise))} points\n"
+               f"write your code into it, then run: npse exercise check {path}")
+
+
+@app.command()
+def check(
+    file: Annotated[str | None, Argument(help="a file, or a number", show_default="the one changed last")] = None,
+    where: WHERE = Path("."),
+    watch: Annotated[bool, Option("--watch", help="check again whenever the file is saved, until Ctrl-C")] = False,
+    seed: Annotated[int, Option(min=0, help="of the numbers it is tried on")] = 0,
+) -> None:
+    """Mark your work, part by part, and say what is wrong. Exit code 0 if all is right, else 1."""
+    from npse.exercises.folder import Folder
+
+    folder = Folder(where)
+    path = folder.file_of(file)
+    right = _check(folder, path, seed)
+    while watch:
+        right = _check_when_saved(folder, path, seed)
+    if not right:
+        raise typer.Exit(1)
+
+
+def _check(folder, path, seed):
+    from npse.exercises.check import check
+    from npse.exercises.submission import read
+
+    submission = read(path)
+    if submission.exercise is None:
+        raise ValueError(f"{path} belongs to no exercise; name it like 03_squeeze.py, as npse exercise start does")
+    mark = check(submission, seed)
+    typer.echo(str(mark))
+    if mark.printed.strip():
+        typer.echo("  your code printed: " + mark.printed.strip().splitlines()[0][:100])
+    if not mark.ok:
+        typer.echo(f"  stuck? npse exercise hint {mark.exercise.number}")
+    if path.resolve().parent == folder.path.resolve():
+        folder.remember(mark, path)
+    return mark.ok
+
+
+def _check_when_saved(folder, path, seed):
+    before = path.stat().st_mtime_ns
+    try:
+        while not path.exists() or path.stat().st_mtime_ns == before:     # an editor may rename while it saves
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    typer.echo("")
+    return _check(folder, path, seed)
+
+
+@app.command()
+def hint(
+    which: WHICH,
+    where: WHERE = Path("."),
+    every: Annotated[bool, Option("--all", help="all three at once")] = False,
+) -> None:
+    """Show the next of three hints, from a nudge to nearly all."""
+    from npse.exercises import find
+    from npse.exercises.folder import Folder
+
+    exercise = find(which)
+    shown = exercise.hints if every else Folder(where).next_hint(exercise)
+    for number, text in enumerate(shown, 1):
+        typer.echo(f"hint {number} of {len(exercise.hints)}\n{text}\n")
+
+
+@app.command()
+def solution(
+    which: WHICH,
+    to: Annotated[Path | None, Option(help="write it into this folder", show_default="print it")] = None,
+    kind: Annotated[str, Option("--as", help="file or notebook, with --to")] = "file",
+) -> None:
+    """Show one solution."""
+    from npse.exercises import find
+    from npse.exercises.annotated import ANSWER
+    from npse.exercises.folder import Folder
+
+    exercise = find(which)
+    typer.echo(exercise.as_file(ANSWER) if to is None else f"wrote {Folder(to).solve(exercise, kind)}")
+
+
+@app.command()
+def status(where: WHERE = Path(".")) -> None:
+    """Say how far each exercise is."""
+    from npse.exercises.folder import Folder
+
+    for exercise, state, hints in Folder(where).status():
+        seen = f", {hints} hint{'s' * (hints != 1)}" if hints else ""
+        typer.echo(f"{exercise.number:2}  {exercise.title:38}  {state}{seen}")
+
+
+def points(exercise):
+    """The points of all parts of an exercise."""
+    return [points for task in exercise.tasks() for points in task.parts.values()]

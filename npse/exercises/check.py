@@ -1,0 +1,90 @@
+"""From a submission to a mark: guard, sandbox, judge."""
+
+import time
+from dataclasses import dataclass
+
+from npse.exercises.annotated import Exercise
+from npse.exercises.guard import objection
+from npse.exercises.sandbox import Sandbox
+from npse.exercises.task import Part, mark, nothing
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The mark of one exercise.
+
+    Attributes
+    ----------
+    exercise : Exercise
+    parts : tuple of Part
+    note : str
+        One line about the file as a whole; empty if there is nothing to say.
+    printed : str
+        What the code printed.
+    seconds : float
+    """
+
+    exercise: Exercise
+    parts: tuple[Part, ...]
+    note: str = ""
+    printed: str = ""
+    seconds: float = 0.0
+
+    @property
+    def earned(self):
+        return sum(part.earned for part in self.parts)
+
+    @property
+    def points(self):
+        return sum(part.points for part in self.parts)
+
+    @property
+    def ok(self):
+        return self.earned == self.points
+
+    def __str__(self):
+        lines = [f"Exercise {self.exercise.number}, {self.exercise.title}: {self.earned} of {self.points} points"]
+        lines += [f"  {self.note}"] if self.note else []
+        width = max(len(part.name) for part in self.parts)
+        for part in self.parts:
+            lines.append(f"  {part.name:{width}}  {part.earned}/{part.points}  {part.message or 'right'}")
+        return "\n".join(lines)
+
+
+def check(submission, seed=0, hidden=False):
+    """Mark a submission; whatever is in it, this ends in time and raises nothing.
+
+    Parameters
+    ----------
+    submission : Submission
+        Of a known exercise.
+    seed : int
+        Of all arguments that are drawn.
+    hidden : bool
+        Whether to try the hidden shapes too.
+    """
+    began, exercise = time.monotonic(), submission.exercise
+    tasks, functions = exercise.tasks(), exercise.functions()
+    note = submission.problem or objection(submission.cells, submission.file, exercise.tools)
+    parts, printed = [], ""
+    for task in tasks:
+        if not note:
+            found, note, printed = _task(task, submission, functions, seed, hidden)
+            parts += found
+        if note:
+            parts = [part for task in tasks for part in nothing(task, "not judged")]
+            break
+    if not note and submission.outdated:
+        note = "the file was made from another version of this exercise; compare with a fresh one (npse exercise start)"
+    return Mark(exercise, tuple(parts), note, printed, time.monotonic() - began)
+
+
+def _task(task, submission, functions, seed, hidden):
+    """Mark one task in a process of its own: parts, a note that ends everything, and what was printed."""
+    with Sandbox(submission.cells, submission.file, submission.exercise.tools) as sandbox:
+        if sandbox.problem and task.function not in sandbox.names:
+            whole = sandbox.ended or len(submission.cells) == 1
+            return ([], sandbox.problem, "") if whole else (nothing(task, sandbox.problem), "", sandbox.printed)
+        function = sandbox.function(task.function, functions[task.function])
+        parts = mark(task, function, functions, seed, hidden)
+        return parts, sandbox.tampering, sandbox.printed

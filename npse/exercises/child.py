@@ -1,0 +1,230 @@
+"""The process in which a student's code runs. It gets calls and sends back arrays; it judges nothing.
+
+The parent starts this file as a script and talks to it over two pipes. Nothing that comes back is trusted: messages are
+JSON and raw numbers, never pickles, and a forged result would still have to be the right numbers. What is refused here
+is refused to help (a clear line instead of a riddle) and to protect the files of whoever runs it.
+"""
+
+import builtins
+import io
+import json
+import os
+import re
+import struct
+import sys
+import traceback
+
+import numpy as np
+
+LARGEST = 1 << 27            # bytes of one message
+SHOWN = 2000                 # characters of what the code prints that are kept
+DTYPE = re.compile(r"^[<>|=]?[biufc][0-9]{1,2}$")
+
+
+def send(stream, message):
+    """Write a message: plain values, tuples and arrays, nested in lists and dicts."""
+    blob = []
+    head = json.dumps(_plain(message, blob)).encode()
+    body = b"".join(blob)
+    stream.write(struct.pack("<QQ", len(head), len(body)) + head + body)
+    stream.flush()
+
+
+def receive(stream):
+    """Read a message; EOFError when the other side is gone, ValueError if it is none."""
+    head, body = struct.unpack("<QQ", _exactly(stream, 16))
+    if head + body > LARGEST:
+        raise ValueError(f"a result of {head + body} bytes, at most {LARGEST} are read")
+    return _rich(json.loads(_exactly(stream, head)), _exactly(stream, body))
+
+
+def _exactly(stream, count):
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+def _plain(value, blob):
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        if not DTYPE.match(array.dtype.str):
+            raise TypeError(f"an array of dtype {array.dtype} is no result; use floating-point numbers")
+        layout = "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "gaps"
+        offset = sum(map(len, blob))
+        blob.append(array.tobytes())
+        return {"array": [array.dtype.str, list(array.shape), offset, layout, array.flags.writeable]}
+    if isinstance(value, tuple):
+        return {"tuple": [_plain(item, blob) for item in value]}
+    if isinstance(value, list):
+        return [_plain(item, blob) for item in value]
+    if isinstance(value, dict):
+        return {"dict": {str(key): _plain(item, blob) for key, item in value.items()}}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a {type(value).__name__} is no result; return arrays")
+
+
+def _rich(value, blob):
+    if isinstance(value, list):
+        return [_rich(item, blob) for item in value]
+    if not isinstance(value, dict):
+        return value
+    (kind, inner), = value.items()
+    if kind == "tuple":
+        return tuple(_rich(item, blob) for item in inner)
+    if kind == "dict":
+        return {key: _rich(item, blob) for key, item in inner.items()}
+    dtype, shape, offset, layout, writeable = inner
+    if not DTYPE.match(dtype):
+        raise ValueError(f"an array of dtype {dtype!r}")
+    count = int(np.prod(shape, dtype=np.int64))
+    array = np.frombuffer(blob, dtype, count, offset).reshape(shape).copy(order="F" if layout == "F" else "C")
+    if layout == "gaps" and array.ndim:
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        array = wide[..., ::2]
+    array.flags.writeable = bool(writeable)
+    return array
+
+
+# Asked of the interpreter itself (PEP 578), so no trick with names or sys.modules goes round it.
+PROCESSES = ("subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.kill", "pty.",
+             "socket.connect", "socket.bind", "socket.getaddrinfo", "resource.setrlimit", "gc.get_objects",
+             "gc.get_referrers", "signal.pthread_kill")
+FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
+         "os.chown", "shutil.")
+
+
+def guard(forbidden, private, readable, tools):
+    """Refuse imports from ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, processes."""
+    def hook(event, arguments):
+        if event == "import" and arguments[0].split(".")[0] in forbidden:
+            _refuse_import(arguments[0].split(".")[0])
+        if event == "open" and isinstance(arguments[0], (str, bytes)):
+            _refuse_opening(os.path.abspath(os.fsdecode(arguments[0])), arguments[1], arguments[2])
+        elif event.startswith(PROCESSES):
+            raise PermissionError(f"an exercise starts no process and no connection ({event})")
+        elif event.startswith(FILES):
+            raise PermissionError(f"an exercise changes no files ({event})")
+        elif event == "ctypes.dlopen" and tools == "NumPy alone":
+            raise PermissionError("an exercise loads no library")
+
+    def _refuse_import(name):
+        raise ImportError(f"{name} is not allowed in this exercise: it is done by hand, with {tools}")
+
+    def _refuse_opening(path, mode, flags):
+        if path == os.devnull:
+            return
+        if (mode and set(str(mode)) & set("wax+")) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise PermissionError(f"an exercise writes no files ({os.path.basename(path)})")
+        if path.startswith(private):
+            _refuse_import("npse")
+        if found := forbidden.intersection(path.split(os.sep)):
+            _refuse_import(found.pop())
+        if not path.startswith(readable):
+            raise PermissionError(f"an exercise reads no files ({os.path.basename(path)})")
+
+    sys.addaudithook(hook)
+
+
+def limit(memory, seconds):
+    """Limit memory, computing time and files, where the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(seconds) + 1),
+                       (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        if most is not None:
+            resource.setrlimit(what, (most, most))
+
+
+class Tail(io.TextIOBase):
+    """A stream that keeps the first characters written to it."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text[:max(SHOWN - len(self.text), 0)]
+        return len(text)
+
+
+class Watch:
+    """Notices when somebody puts something else into the place of a function of NumPy."""
+
+    def __init__(self):
+        modules = [np, np.linalg, np.random, np.lib, np.fft]
+        self.before = [(module, dict(vars(module))) for module in modules]
+
+    def changed(self):
+        return [f"{module.__name__}.{name}" for module, names in self.before for name, value in names.items()
+                if vars(module).get(name) is not value]
+
+
+def describe(error, file):
+    """An exception for the parent: its type, and one line that says what and where."""
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    line = lines[-1] if lines else getattr(error, "lineno", None)
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, SystemExit):
+        text = f"the code calls exit({error.code!r})"[:100]
+    elif isinstance(error, MemoryError):
+        text = text or "more memory than an exercise may use"
+    where = f" (line {line})" if line else ""
+    return {"type": type(error).__name__, "text": f"{text}{where}"}
+
+
+def load(cells, file, namespace):
+    """Run the cells; return the first problem. In a notebook a failing cell does not take the others with it."""
+    problem = None
+    for cell in cells:
+        try:
+            exec(compile(cell, file, "exec", dont_inherit=True), namespace)
+        except BaseException as error:
+            problem = problem or describe(error, file)
+    return problem
+
+
+def answer(request, namespace, file):
+    """Call one function of the student: its result, and the arguments as they are afterwards."""
+    arguments, options = request["arguments"], request["options"]
+    try:
+        result = namespace[request["function"]](*arguments, **options)
+        return {"result": result, "arguments": arguments, "options": options}
+    except BaseException as error:
+        return {"raised": describe(error, file)}
+
+
+def main():
+    inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(silence, stream)
+    job = receive(inbox)
+    for module in job["preload"]:
+        __import__(module)
+    limit(job["memory"], job["seconds"])
+    printed = sys.stdout = sys.stderr = Tail()
+    watch, file = Watch(), job["file"]
+    guard(set(job["forbidden"]), tuple(job["private"]), tuple(job["readable"]), job["tools"])
+    namespace = {"__name__": "exercise", "__builtins__": builtins}
+    problem = load(job["cells"], file, namespace)
+    names = [name for name, value in namespace.items() if callable(value)]
+    send(outbox, {"problem": problem, "names": names, "changed": watch.changed(), "printed": printed.text})
+    while True:
+        request = receive(inbox)
+        reply = answer(request, namespace, file)
+        reply |= {"changed": watch.changed(), "printed": printed.text}
+        try:
+            send(outbox, reply)
+        except (TypeError, ValueError, MemoryError) as error:
+            send(outbox, {"raised": describe(error, file), "changed": [], "printed": printed.text})
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EOFError:                                              # the parent has heard enough
+        os._exit(0)

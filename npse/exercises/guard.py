@@ -1,0 +1,66 @@
+"""What a student's file may contain, read from its text: imports, NumPy left alone, the tools an exercise asks for."""
+
+import ast
+
+_LIBRARIES = ("npse", "torch", "jax", "autograd", "tensorflow", "keras", "mxnet", "chainer", "mygrad", "micrograd",
+              "tinygrad", "minitorch", "theano", "pytensor", "cupy", "scipy", "sympy", "sklearn", "cv2")
+_DOORS = ("ctypes", "cffi", "subprocess", "_posixsubprocess", "multiprocessing", "socket", "importlib.util")
+FORBIDDEN = {"numpy": (*_LIBRARIES, *_DOORS, "numba"), "numba": _LIBRARIES, "cuda": _LIBRARIES}
+TOOLS = {"numpy": "NumPy alone", "numba": "NumPy and Numba", "cuda": "NumPy and numba.cuda"}
+LONGEST = 200_000            # characters of a file
+
+
+def objection(cells, file, tools="numpy"):
+    """The first thing in the code that an exercise does not allow, as one line; empty if there is none.
+
+    Parameters
+    ----------
+    cells : sequence of str
+    file : str
+        Name for the message.
+    tools : str
+        What the exercise is done with: a key of `TOOLS`.
+    """
+    if sum(map(len, cells)) > LONGEST:
+        return f"{file} is longer than {LONGEST} characters; hand in the exercise alone"
+    for cell in cells:
+        try:
+            tree = ast.parse(cell)
+        except SyntaxError as error:
+            if len(cells) > 1:                                   # in a notebook other cells may be worth something
+                continue
+            return f"SyntaxError: {error.msg} (line {error.lineno})"
+        except (ValueError, RecursionError, MemoryError) as error:
+            return f"{file} cannot be read as Python: {str(error) or type(error).__name__}"
+        for node in ast.walk(tree):
+            if found := _imported(node, FORBIDDEN[tools]):
+                return (f"line {node.lineno} imports {found}: this exercise is done by hand, with {TOOLS[tools]}; "
+                        "take the import out")
+        if found := _patched(tree):
+            return f"line {found.lineno} changes NumPy ({ast.unparse(found)[:60]}): leave it as it is"
+    return ""
+
+
+def _imported(node, forbidden):
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
+        [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+    return next((name for name in names if name.split(".")[0] in forbidden or name in forbidden), "")
+
+
+def _patched(tree):
+    """An assignment to an attribute of NumPy, or of a module inside it."""
+    aliases = {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import)
+               for alias in node.names if alias.name.split(".")[0] == "numpy"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and _root(node) in aliases:
+            return node
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr")
+                and node.args and _root(node.args[0]) in aliases):
+            return node
+    return None
+
+
+def _root(node):
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return getattr(node, "id", None)

@@ -1,0 +1,204 @@
+"""Runs a student's code in a process of its own, with limits, and makes its functions look like functions here.
+
+    with Sandbox(cells, "03_squeeze.py") as sandbox:
+        squeeze = sandbox.function("squeeze", like=reference.squeeze)
+        z = squeeze(u)                                    arrays travel; the code stays on its side
+
+What goes wrong on the other side is raised here as one line. Whatever the code does, a call ends in time.
+"""
+
+import builtins
+import functools
+import os
+import queue
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from npse.exercises import child
+from npse.exercises.guard import FORBIDDEN, TOOLS
+
+SECONDS = 4.0                # that the code of one task may take, all calls together
+COMPILING = 15.0             # where a compiler runs first
+MEMORY = 2 << 30             # bytes of address space
+PACKAGE = Path(__file__).parents[1]
+VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # no secrets of whoever grades
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class Sandbox:
+    """A student's code at work.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        Python code, run one after the other.
+    file : str
+        The name that errors give.
+    tools : str
+        ``"numpy"``, ``"numba"`` or ``"cuda"`` (in Numba's simulator).
+    seconds : float
+        That loading and all calls may take together.
+
+    Attributes
+    ----------
+    problem : str
+        What went wrong while the code was loaded; empty if nothing did.
+    printed : str
+        The first characters of what the code printed.
+    ended : str
+        Why the process has stopped or was stopped; empty while it runs.
+    tampering : str
+        What the code changed in NumPy: nothing that it computed counts then; empty if it left NumPy alone.
+    """
+
+    def __init__(self, cells, file, tools="numpy", seconds=None, memory=MEMORY):
+        self.seconds = seconds or (SECONDS if tools == "numpy" else COMPILING)
+        self.left, self.printed, self.problem, self.tampering, self.ended = self.seconds, "", "", "", ""
+        self._folder = tempfile.TemporaryDirectory(prefix="npse-exercise-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-B", child.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env=_environment(tools), cwd=self._folder.name,
+            start_new_session=os.name == "posix")
+        self._replies = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        compiler = {} if tools == "numpy" else {"memory": 2 * memory}
+        loaded = self._ask({"cells": list(cells), "file": str(file), "memory": memory, "seconds": self.seconds,
+                            "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": [str(PACKAGE)],
+                            "readable": _readable(), "preload": [] if tools == "numpy" else ["numba"]} | compiler)
+        self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))
+        problem = loaded and loaded.get("problem")
+        self.problem = self.ended or (f"{problem.get('type')}: {problem.get('text')}" if _is_raised(problem) else "")
+
+    def function(self, name, like):
+        """The student's function ``name``, to be called here; with the signature and docstring of ``like``."""
+        @functools.wraps(like)
+        def call(*arguments, **options):
+            if self.problem and name not in self.names:
+                raise RuntimeError(self.problem)
+            if name not in self.names:
+                raise NameError(f"there is no function {name} in the file")
+            reply = self._ask({"function": name, "arguments": arguments, "options": options})
+            if self.ended:
+                raise (TimeoutError if "longer" in self.ended else ChildProcessError)(self.ended)
+            if _is_raised(reply.get("raised")):
+                raise _exception(**reply["raised"])
+            if reply.get("result") is None:
+                raise TypeError("it returns None: is a `return` missing?")
+            _write_back(arguments, reply.get("arguments"))
+            _write_back(tuple(options.values()), tuple((reply.get("options") or {}).values()))
+            return reply["result"]
+        return call
+
+    def _ask(self, message):
+        """Send a message and wait for the reply; None, and `ended` set, if the process has stopped or is stopped."""
+        if self.ended:
+            return None
+        began = time.monotonic()
+        try:
+            child.send(self._process.stdin, message)
+            reply = self._replies.get(timeout=max(self.left, 0.01))
+        except OSError:
+            reply = None
+        except queue.Empty:
+            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?"
+            self._kill()
+            return None
+        self.left -= time.monotonic() - began
+        if not isinstance(reply, dict):
+            self.ended = _last_words(reply, self._stop())
+            return None
+        self.printed = str(reply.get("printed", ""))[:child.SHOWN]
+        if changed := reply.get("changed"):
+            self.tampering = f"the code changes {', '.join(map(str, changed[:3]))}: leave NumPy as it is"
+        return reply
+
+    def _listen(self):
+        try:
+            while True:
+                self._replies.put(child.receive(self._process.stdout))
+        except Exception as error:                               # the pipe is closed, or what came is no message
+            self._replies.put(error)
+
+    def _stop(self):
+        """Give the process a moment to end by itself, then end it; return its exit code."""
+        try:
+            return self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            return self._process.wait()
+
+    def _kill(self):
+        try:
+            if os.name == "posix":
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        except ProcessLookupError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._folder.cleanup()
+
+
+def _last_words(reply, code):
+    if isinstance(reply, ValueError):
+        return f"the process sends what is no result ({reply})"[:200]
+    if code == 0:
+        return "the code ends its own process (os._exit?)"
+    return f"the process of the code died (exit code {code}); memory exhausted, or a crash in compiled code?"
+
+
+def _is_raised(found):
+    return isinstance(found, dict) and set(found) == {"type", "text"}
+
+
+def _exception(type, text):
+    if type == "SystemExit":
+        return RuntimeError(text)
+    known = getattr(builtins, str(type), None)
+    if isinstance(known, builtins.type) and issubclass(known, Exception):
+        try:
+            return known(text)
+        except TypeError:                                        # one that wants more arguments
+            pass
+    return RuntimeError(f"{type}: {text}")
+
+
+def _write_back(given, after):
+    """Let what the code did to its arguments happen here too, so that the judge sees it."""
+    if not isinstance(after, tuple) or len(after) != len(given):
+        raise ValueError("the process sends what is no result")
+    for mine, theirs in zip(given, after, strict=True):
+        if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray) and mine.flags.writeable:
+            if mine.shape == theirs.shape:
+                mine[...] = theirs
+            else:
+                mine.fill(0)
+
+
+def _environment(tools):
+    found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    found |= dict.fromkeys(ONE_THREAD, "1")
+    return found | ({"NUMBA_ENABLE_CUDASIM": "1"} if tools == "cuda" else {})
+
+
+def _readable():
+    """Where Python and its packages lie."""
+    paths = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/proc/cpuinfo", "/sys/devices",
+             "/etc/ld.so", "/usr/lib", "/lib"}
+    paths |= {path for path in sys.path if "packages" in path}
+    return sorted({os.path.realpath(path) for path in paths} | paths)

@@ -1,0 +1,99 @@
+# title: Convolution
+# idea: a convolution is a sum of kh*kw matrix products
+
+# %% [markdown]
+# # Exercise 1: Convolution
+#
+# Equation (1) of the paper, with all its indices. Every output pixel looks at one window of the padded input, and the
+# kernel is not flipped:
+#
+# $$y[n, a, b, k] = \sum_{i, j, c} \tilde{x}[n,\ S a + i,\ S b + j,\ c] \; w[i, j, c, k]$$
+#
+# Here $S$ is the stride, and $\tilde{x}$ is $x$ inside a frame of zeros, `padding` pixels wide.
+#
+# | array | shape |
+# |---|---|
+# | `x` | `(N, H, W, Cin)` |
+# | `w` | `(kh, kw, Cin, Cout)` |
+# | `y` | `(N, Ho, Wo, Cout)` with `Ho = (H + 2*padding - kh) // stride + 1`, `Wo` likewise |
+#
+# Seven loops would do it. Two are enough: only over the taps `(i, j)` of the kernel.
+
+# %%
+import numpy as np
+
+
+def conv2d(x, w, stride=1, padding=0):
+    """Convolve maps x (N, H, W, Cin) with filters w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout), of x's dtype."""
+    # BEGIN SOLUTION
+    N, H, W, _ = x.shape
+    kh, kw, _, Cout = w.shape
+    Ho, Wo = (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+    xp = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    y = np.zeros((N, Ho, Wo, Cout), x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            seen = xp[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride]
+            y += seen @ w[i, j]
+    return y
+    # END SOLUTION
+
+# %% [example]
+rng = np.random.default_rng(1)
+x = rng.integers(-2, 3, (1, 4, 4, 2)).astype(float)
+w = rng.integers(-2, 3, (3, 3, 2, 1)).astype(float)
+print("stride 1\n", conv2d(x, w)[0, :, :, 0])
+print("stride 2, padding 1\n", conv2d(x, w, stride=2, padding=1)[0, :, :, 0])
+
+# %% [hint]
+# Begin with stride 1, no padding and one tap, w[0, 0]: a matrix (Cin, Cout). It meets the upper left Ho x Wo pixels
+# of x. What does `@` do with an array (N, Ho, Wo, Cin) and a matrix?
+
+# %% [hint]
+# Tap (i, j) meets the same pixels, shifted by i rows and j columns. Add up one product for each tap. With a stride,
+# the rows that a tap meets are i, i + stride, i + 2*stride and so on, Ho of them.
+
+# %% [hint]
+# A slice with a step, start:stop:step, is the view you need. The last row that tap i meets is i + stride*(Ho - 1), so
+# stop one after it: otherwise a row may slip in that no window reaches. np.pad makes the frame; pad axes 1 and 2 alone.
+
+# %% [tests]
+from npse.exercises.task import Task
+
+PLAIN = ("3x3, H < W, Cin < Cout", "1x1 kernel", "kernel = map")
+PADDED = ("3x3, square map, Cin = Cout", "3x2, H > W, Cin > Cout, padding 1", "N = 1, Cin = 1, 5x5, padding 2")
+TASKS = (
+    Task("conv2d", part="stride 1", labels=PLAIN.__contains__, values=3),
+    Task("conv2d", part="padding", labels=PADDED.__contains__, values=1, manners=0),
+    Task("conv2d", part="stride", labels=lambda label: "stride" in label, values=2, manners=0),
+)
+
+# %% [mistake] the kernel is flipped
+# loses: conv2d, stride 1: values; conv2d, padding: values; conv2d, stride: values
+# kind: forward
+_conv2d = conv2d
+
+def conv2d(x, w, stride=1, padding=0):
+    return _conv2d(x, w[::-1, ::-1], stride, padding)
+
+# %% [mistake] stride ignored in the columns
+# loses: conv2d, stride: values
+# kind: forward
+def conv2d(x, w, stride=1, padding=0):
+    N, H, W, _ = x.shape
+    kh, kw, _, Cout = w.shape
+    Ho, Wo = (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+    xp = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    y = np.zeros((N, Ho, Wo, Cout), x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            y += xp[:, i:i + stride * (Ho - 1) + 1:stride, j:j + Wo] @ w[i, j]
+    return y
+
+# %% [mistake] float64 output
+# loses: conv2d, stride 1: manners
+# kind: dtype
+_conv2d = conv2d
+
+def conv2d(x, w, stride=1, padding=0):
+    return _conv2d(x, w, stride, padding).astype(np.float64)

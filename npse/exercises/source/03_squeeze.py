@@ -1,0 +1,74 @@
+# title: Squeeze
+# idea: a whole map becomes one number for each channel
+
+# %% [markdown]
+# # Exercise 3: Squeeze
+#
+# A filter sees only its window. To know what is going on in the whole picture, the block first averages each channel
+# over its map (paper, equation 2):
+#
+# $$z[n, c] = \frac{1}{H W} \sum_{i, j} u[n, i, j, c]$$
+#
+# Backwards, $dz[n, c]$ says how much the loss rises with $z[n, c]$. Every pixel of the channel had the same share
+# in that mean, so every pixel receives the same part of the gradient. Which part?
+#
+# | array | shape |
+# |---|---|
+# | `u`, `du` | `(N, H, W, C)` |
+# | `z`, `dz` | `(N, C)` |
+
+# %%
+import numpy as np
+
+
+def squeeze(u):
+    """Average each channel over its map: u (N, H, W, C) -> z (N, C)."""
+    # BEGIN SOLUTION
+    return u.mean(axis=(1, 2))
+    # END SOLUTION
+
+
+def squeeze_backward(dz, u_shape):
+    """Gradient of `squeeze`: dz (N, C), u_shape = (N, H, W, C) -> du (N, H, W, C), a new array."""
+    # BEGIN SOLUTION
+    _, H, W, _ = u_shape
+    return np.broadcast_to(dz[:, None, None, :] / (H * W), u_shape).copy()
+    # END SOLUTION
+
+# %% [example]
+u = np.arange(12.0).reshape(1, 2, 3, 2)
+print("z", squeeze(u))
+print("du, first channel\n", squeeze_backward(np.array([[6.0, 12.0]]), u.shape)[0, :, :, 0])
+
+# %% [hint]
+# NumPy averages over several axes at once. Which axes of u are the map, and which must survive?
+
+# %% [hint]
+# Count: if one pixel of u rises by 1, by how much does z rise? That number, times dz, is the pixel's gradient.
+
+# %% [hint]
+# dz has two axes and du has four. Insert two axes of size 1 into dz (index it with None), divide by the number of
+# pixels of a map, and let np.broadcast_to spread it over u_shape. What it returns is a read-only view: copy it.
+
+# %% [tests]
+from npse.exercises.task import Task
+
+TASKS = (Task("squeeze", values=2), Task("squeeze_backward", u=3))
+
+# %% [mistake] H*W forgotten
+# loses: squeeze_backward: gradient of u
+# kind: factor
+def squeeze_backward(dz, u_shape):
+    return np.broadcast_to(dz[:, None, None, :], u_shape).copy()
+
+# %% [mistake] sum for mean
+# loses: squeeze: values
+# kind: forward
+def squeeze(u):
+    return u.sum(axis=(1, 2))
+
+# %% [mistake] float64 for everyone
+# loses: squeeze: manners
+# kind: dtype
+def squeeze(u):
+    return u.astype(np.float64).mean(axis=(1, 2))

@@ -1,0 +1,206 @@
+"""What is judged in an exercise, and how a function of the student is marked: by parts, each right or not.
+
+The judging happens here, in a process that never runs the student's code, on arguments drawn here: forward passes are
+compared with the solution's values, gradients with central differences of the solution's forward pass, and the manners
+are the judge's contract. The student's function is one op among those of the book, so one mistake costs one part.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from npse import reference
+from npse.gradcheck import cases_of
+from npse.gradcheck.check import check_case
+from npse.gradcheck.contract import RULES, deviation
+from npse.gradcheck.judge import generator
+
+SAME = 1e-9                  # relative deviation of a right forward pass, in float64
+MANNERS = (*RULES, "linear", "float32")
+
+
+class Task:
+    """A function to write, the shapes it is tried on, and the points of its parts.
+
+        Task("squeeze", values=2)                        a forward pass, compared with the solution
+        Task("scale_backward", u=2, s=2, manners=1)      a backward pass, tensor by tensor
+
+    Parameters
+    ----------
+    function : str
+    cases : sequence of Case, optional
+        By default those of the op of that name that judge every edition of npse; the large ones excepted.
+    labels : function of str -> bool, optional
+        Which of the cases count, by their label.
+    part : str, optional
+        What tells this task from another one about the same function.
+    manners : int
+        Points for leaving arguments unchanged, for dtype, layout, linearity and so on.
+    **points : int
+        ``values`` for a forward pass, or a name of a tensor to differentiate for.
+    """
+
+    def __init__(self, function, cases=None, labels=None, part="", manners=1, **points):
+        cases = cases_of(function) if cases is None else cases
+        self.cases = tuple(case for case in cases if not case.label.startswith("wide")
+                           and (labels is None or labels(case.label)))
+        self.function, self.part, self.points, self.manners = function, part, points, manners
+
+    def chosen(self, hidden):
+        """The cases: the last one of several is kept for grading."""
+        return self.cases if hidden or len(self.cases) < 3 else self.cases[:-1]
+
+    @property
+    def parts(self):
+        """Names and points of all parts, in order."""
+        title = f"{self.function}, {self.part}" if self.part else self.function
+        named = {f"{title}: {'values' if name == 'values' else f'gradient of {name}'}": points
+                 for name, points in self.points.items()}
+        return named | ({f"{title}: manners": self.manners} if self.manners else {})
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a mark: its name, the points earned, of how many, and the reason where they were not."""
+
+    name: str
+    earned: int
+    points: int
+    message: str = ""
+    kind: str = ""
+
+    @property
+    def ok(self):
+        return self.earned == self.points
+
+
+class Book:
+    """The ops of npse, and before them the functions of a solution; ``own`` replaces some of them."""
+
+    def __init__(self, functions, **own):
+        self._functions, self._own = functions, own
+
+    def __getattr__(self, name):
+        if name in self._own:
+            return self._own[name]
+        return self._functions[name] if name in self._functions else getattr(reference, name)
+
+
+def nothing(task, message):
+    """The mark of a task whose function cannot even be called."""
+    return [Part(name, 0, points, message) for name, points in task.parts.items()]
+
+
+def mark(task, function, functions, seed=0, hidden=False):
+    """Mark one function.
+
+    Parameters
+    ----------
+    task : Task
+    function : callable
+        The student's, as the sandbox offers it.
+    functions : dict
+        Those of the solution.
+    seed : int
+        Of all arguments.
+    hidden : bool
+        Whether to try the hidden shapes too.
+
+    Returns
+    -------
+    list of Part
+    """
+    book, ops = Book(functions), Book(functions, **{task.function: function})
+    found = {name: [] for name in (*task.points, "manners")}
+    for case in task.chosen(hidden):
+        if "values" in task.points:
+            found["values"].append(_values(case, ops, book, seed))
+            judged = _only_forward(case)
+        else:
+            judged = _only(case, task.points)
+        results = check_case(judged, ops, seed, book)
+        for name in task.points:
+            if name != "values":
+                found[name].append(_gradient(results, name))
+        found["manners"].append(_first_wrong(results, *MANNERS, "runs"))
+    right = {name: not any(problems) for name, problems in found.items()}
+    if not any(right[name] for name in task.points):
+        right["manners"], found["manners"] = False, [("counts once something is right", "")]
+    return [_part(name, points, found[key], right[key]) for (name, points), key in zip(task.parts.items(), found,
+                                                                                       strict=False)]
+
+
+def _part(name, points, problems, right):
+    message, kind = next(filter(None, problems), ("", ""))
+    return Part(name, points if right else 0, points, message, kind)
+
+
+def _values(case, ops, book, seed):
+    """What is wrong with a forward pass, as (message, kind); None if it gives what the solution gives."""
+    arguments = case.arguments(generator(seed, str(case)))
+    expected = np.asarray(case.forward(book, **_copies(arguments)))
+    try:
+        ours = np.asarray(case.forward(ops, **_copies(arguments)))
+    except Exception as error:
+        return f"{error}" if isinstance(error, NotImplementedError) else f"raises {type(error).__name__}: {error}", ""
+    if ours.shape != expected.shape:
+        return f"the result has shape {ours.shape}, expected {expected.shape} [{case.label}]", "shape"
+    if ours.dtype.kind not in "fc" or not deviation(ours, expected) <= SAME:
+        with np.errstate(invalid="ignore"):
+            far = np.where(np.isnan(d := np.abs(ours - expected)), np.inf, d)
+        at = np.unravel_index(far.argmax(), far.shape)
+        where = f"at [{', '.join(map(str, at))}] " if at else ""
+        return (f"{where}yours is {ours[at]:.6g}, expected {expected[at]:.6g}{_factor(ours, expected)} "
+                f"[{case.label}]"), "forward"
+    return None
+
+
+def _factor(ours, expected):
+    """A word on a constant factor between two arrays, if there is one."""
+    kept = np.abs(expected) > 1e-6 * np.abs(expected).max(initial=0)
+    if not kept.any() or not np.isfinite(ours).all():
+        return ""
+    ratio = ours[kept] / expected[kept]
+    if np.allclose(ratio, ratio[0], rtol=1e-6) and abs(ratio[0]) > 1e-9:
+        return f"; every entry is {ratio[0]:.4g} times what it should be"
+    return ""
+
+
+def _gradient(results, name):
+    """What is wrong with the gradient of one tensor; it must have been judged, and right."""
+    mine = [result for result in results if result.judged == "gradient" and result.argument == name]
+    return _first_wrong(mine, "gradient") if mine else _first_wrong(results, "runs") or ("it is not returned", "shape")
+
+
+def _first_wrong(results, *judged):
+    for result in results:
+        if result.judged in judged and not result.ok:
+            diagnosis = getattr(result, "diagnosis", None)
+            text = diagnosis.text if diagnosis and diagnosis.kind != "unexplained" else result.message
+            text = text.removeprefix("raises NotImplementedError: ")
+            return f"{text} [{result.case}]", diagnosis.kind if diagnosis else ""
+    return None
+
+
+def _only_forward(case):
+    return dataclasses.replace(case, backward=None, wrt=())
+
+
+def _only(case, names):
+    """The case with the gradients of some tensors alone; where it has none of them, nothing is judged."""
+    kept = tuple(name for name in case.wrt if name in names)
+    places = [case.wrt.index(name) for name in kept]
+
+    def backward(ops, dy, **arguments):
+        gradients = case.backward(ops, dy, **arguments)
+        if len(gradients) != len(case.wrt):
+            raise ValueError(f"it must return {len(case.wrt)} gradients ({', '.join(case.wrt)}), "
+                             f"but returns {len(gradients)}")
+        return tuple(gradients[place] for place in places)
+
+    return dataclasses.replace(case, wrt=kept, backward=backward)
+
+
+def _copies(arguments):
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}

@@ -1,0 +1,153 @@
+"""A student's code can neither hang nor forge its mark: endless loops, exits, patches, forgeries, forbidden help."""
+
+import os
+import time
+
+import pytest
+
+import npse
+from npse.exercises import find, sandbox
+from npse.exercises.annotated import ANSWER
+from npse.exercises.check import check
+from npse.exercises.submission import Submission
+
+SCALE = find("scale")
+GOOD = SCALE.as_file(ANSWER)
+
+FORGE = """
+import json, struct, sys
+def forge(frame, messages):
+    while frame:
+        if "outbox" in frame.f_locals:
+            for message in messages:
+                head = message if isinstance(message, bytes) else json.dumps(message).encode()
+                frame.f_locals["outbox"].write(struct.pack("<QQ", len(head), 0) + head)
+            frame.f_locals["outbox"].flush()
+        frame = frame.f_back
+"""
+
+HOSTILE = {
+    "endless loop": ("def scale(u, s):\n    while True: pass", "longer than"),
+    "endless loop outside of any function": ("while True: pass", "longer than"),
+    "a loop that swallows everything": (
+        "import time\ndef scale(u, s):\n    while 1:\n        try: time.sleep(1)\n        except BaseException: pass",
+        "longer than"),
+    "endless printing": ("def scale(u, s):\n    while True: print('x' * 1000)", "longer than"),
+    "threads that never end": (
+        "import threading\ndef f():\n    while True: pass\nfor _ in range(9): threading.Thread(target=f).start()\n"
+        "def scale(u, s): return 0 * u", "longer than"),
+    "10 GB of numbers": ("import numpy as np\ndef scale(u, s): return np.ones(10 * 2**27)", "MemoryError"),
+    "10 GB of bytes": ("x = bytearray(10**10)", "MemoryError"),
+    "os._exit": ("import os\nos._exit(0)", "ends its own process"),
+    "os._exit in the function": ("import os\ndef scale(u, s): os._exit(0)", "ends its own process"),
+    "exit()": ("exit()", "calls exit"),
+    "sys.exit in the function": ("import sys\ndef scale(u, s): sys.exit(0)", "calls exit(0)"),
+    "killed": ("import signal\nsignal.raise_signal(9)", "died"),
+    "a crash": (
+        "import numpy as np\ndef scale(u, s):\n    np.lib.stride_tricks.as_strided(u, (10**9,))[:] = 1", "died"),
+    "all files closed": ("import os\nos.closerange(0, 99)\ndef scale(u, s): return u", "died"),
+    "recursion": ("def scale(u, s): return scale(u, s)", "RecursionError"),
+    "input": ("def scale(u, s): return input()", "EOFError"),
+    "NumPy patched": ("import numpy as np\nnp.allclose = lambda *a, **k: True\n" + GOOD, "changes NumPy"),
+    "NumPy patched by setattr": ("import numpy as np\nsetattr(np.linalg, 'norm', 1)\n" + GOOD, "changes NumPy"),
+    "NumPy patched in its dictionary": ("import numpy\nvars(numpy)['sum'] = 1\n" + GOOD, "changes numpy.sum"),
+    "NumPy patched while it runs": (
+        GOOD + "\ndef scale(u, s):\n    vars(np)['add'] = 1\n    return u * s[:, None, None, :]", "changes numpy.add"),
+    "npse's own op": ("from npse.reference import scale, scale_backward", "imports npse.reference"),
+    "npse by another door": (
+        "import importlib\nscale = importlib.import_module('npse.reference').scale", "npse is not"),
+    "npse by a made-up name": ("scale = __import__('np' + 'se.reference').reference.scale", "npse is not"),
+    "npse's file": (f"exec(open({str(npse.reference.__path__[0])!r} + '/se.py').read())", "npse is not"),
+    "torch": ("import torch", "imports torch: this exercise is done by hand"),
+    "jax, later": ("def scale(u, s):\n    import jax.numpy", "imports jax"),
+    "fork": ("import os\nwhile True: os.fork()", "no process"),
+    "kill the judge": ("import os\nos.kill(os.getppid(), 9)", "no process"),
+    "a shell": ("import os\nos.system('true')", "no process"),
+    "write a file": ("open('evil', 'w')", "writes no files"),
+    "read a file": (f"open({str(__file__)!r})", "reads no files"),
+    "remove a file": ("import os\nos.remove('evil')", "changes no files"),
+    "noise in every pipe": (
+        "import os\nfor f in range(3, 20):\n    try: os.write(f, b'{\"points\": 9}' * 99)\n    except OSError: pass",
+        "no result"),
+    "messages that are none": (
+        FORGE + "forge(sys._getframe(), [b'[1]', {'a': 1}, {'dict': {}}, {'dict': {'problem': [1], 'names': 3}}] * 9)",
+        ""),
+    "forged results": (
+        FORGE + "def scale(u, s):\n    forge(sys._getframe(), [{'dict': {'result': 1.0, 'arguments': []}}] * 99)\n"
+        "    return u", ""),
+    "a result too large": ("import numpy as np\ndef scale(u, s): return np.zeros(2**25)", ""),
+    "objects": ("import numpy as np\ndef scale(u, s): return np.array([object()])", "dtype object"),
+    "a generator": ("def scale(u, s): yield 1", "generator is no result"),
+    "nothing": ("def scale(u, s): pass", "returns None"),
+    "not a function": ("scale = 3", "no function scale"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr(sandbox, "SECONDS", 1.0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of memory and of files are the system's")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_gets_nothing_and_one_clear_line(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, words = HOSTILE[name]
+    began = time.monotonic()
+    mark = check(Submission(SCALE, (code,), "05_scale.py"), hidden=True)
+    assert mark.earned == 0, str(mark)
+    assert words in mark.note or words in mark.parts[0].message, str(mark)
+    assert "\n" not in mark.note + mark.parts[0].message
+    assert time.monotonic() - began < 8
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_endless_loop_costs_its_own_function_only():
+    mark = check(Submission(SCALE, (GOOD + "\ndef scale(u, s):\n    while True: pass\n",), "05_scale.py"))
+    assert [part.ok for part in mark.parts] == [False, False, True, True, True]
+
+
+def test_arguments_travel_as_they_are():
+    import numpy as np
+
+    code = ("def look(x, y, shape):\n"
+            "    flags = x.flags\n"
+            "    flags = flags.c_contiguous, flags.f_contiguous, flags.writeable\n"
+            "    return x.copy(), *flags, str(x.dtype), shape == (1, 2)")
+    x = np.arange(6.0).reshape(2, 3)
+    x.flags.writeable = False
+    with sandbox.Sandbox([code], "look.py") as box:
+        look = box.function("look", lambda x, y, shape: None)
+        for array in (x, np.asfortranarray(x), np.arange(12.0, dtype=np.float32).reshape(2, 6)[:, ::2]):
+            copy, c, f, writeable, dtype, is_tuple = look(array, y=None, shape=(1, 2))
+            assert np.array_equal(copy, array)
+            assert (c, f, writeable, dtype) == (array.flags.c_contiguous, array.flags.f_contiguous,
+                                                array.flags.writeable, str(array.dtype))
+            assert is_tuple
+
+
+def test_what_the_code_does_to_its_arguments_happens_here_too():
+    import numpy as np
+
+    x = np.ones(3)
+    with sandbox.Sandbox(["def f(x):\n    x[1] = 5\n    return x"], "f.py") as box:
+        box.function("f", lambda x: None)(x)
+    assert x.tolist() == [1, 5, 1]
+
+
+def test_secrets_of_the_grader_are_not_in_the_environment(monkeypatch):
+    monkeypatch.setenv("SECRET_TOKEN", "s3cret")
+    with sandbox.Sandbox(["import os\ndef f(): return os.environ.get('SECRET_TOKEN', 'unknown')"], "f.py") as box:
+        assert box.function("f", lambda: None)() == "unknown"
+
+
+def test_what_the_code_prints_is_kept_and_cut():
+    with sandbox.Sandbox(["print('hello')\ndef f():\n    print('x' * 10**6)\n    return 1.0"], "f.py") as box:
+        assert box.printed == "hello\n"
+        box.function("f", lambda: None)()
+        assert len(box.printed) <= 2000
+
+
+def test_one_module_is_guarded_in_words_that_help():
+    mark = check(Submission(SCALE, ("import numpy as np\nimport torch.nn\n" + GOOD,), "05_scale.py"))
+    assert mark.note == "line 2 imports torch.nn: this exercise is done by hand, with NumPy alone; take the import out"
