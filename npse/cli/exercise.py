@@ -128,6 +128,51 @@ def status(where: WHERE = Path(".")) -> None:
         typer.echo(f"{exercise.number:2}  {exercise.title:38}  {state}{seen}")
 
 
+@app.command()
+def grade(
+    submissions: Annotated[Path, Argument(help="a folder with a folder for each student")],
+    out: Annotated[Path, Option(help="folder for the report")],
+    only: Annotated[list[str] | None, Option("--exercise", help="number or name, again for more",
+                                             show_default="all handed in")] = None,
+    seed: Annotated[int, Option(min=0, help="with a student's name it fixes the numbers tried")] = 0,
+    workers: Annotated[int | None, Option(min=1, help="processes", show_default="one a core")] = None,
+) -> None:
+    """Mark a class: hidden shapes, other numbers for each student; CSV, JSON and pages into --out.
+
+    Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. Use --seed with a number
+    that the class does not know.
+    """
+    from rich.console import Console
+
+    from npse.exercises import report
+    from npse.exercises.grade import grade
+
+    began = time.monotonic()
+    with Console(stderr=True).status("") as status:               # silent where stderr is not a terminal
+        found = grade(submissions, only or (), seed, workers,
+                      lambda done, of: status.update(f"{done} of {of} submissions"))
+    report.write(found, out)
+    students = {mark["student"] for mark in found["marks"]}
+    typer.echo(f"{len(students)} students, {len(found['exercises'])} exercises, {len(found['similar'])} pairs that "
+               f"look alike; {time.monotonic() - began:.0f} s\nopen {out / 'index.html'}")
+
+
+@app.command()
+def export(
+    to: Annotated[Path, Option(help="folder to write into")],
+    target: Annotated[str, Option("--format", help="nbgrader, otter or gradescope")],
+    only: Annotated[list[str] | None, Option("--exercise", help="number or name, again for more",
+                                             show_default="all")] = None,
+) -> None:
+    """Write the exercises as the source of a course in nbgrader, otter-grader or Gradescope."""
+    from npse.exercises import exercises, find
+    from npse.exercises.export import export
+
+    chosen = [find(which) for which in only] if only else exercises()
+    for path in export(chosen, target, to):
+        typer.echo(f"wrote {path}")
+
+
 def points(exercise):
     """The points of all parts of an exercise."""
     return [points for task in exercise.tasks() for points in task.parts.values()]

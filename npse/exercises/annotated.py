@@ -14,14 +14,15 @@ A source is a Python file in cells that begin with ``# %%``:
 Code between BEGIN BUG and END BUG is for the student alone: in "find the bug" it stands where the hole would be.
 """
 
-import contextlib
 import functools
 import hashlib
-import io
 import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+from npse import reference
+from npse.exercises.sandbox import Sandbox
 
 SOURCE = Path(__file__).parent / "source"
 STUDENT, ANSWER = "student", "answer"
@@ -95,20 +96,21 @@ class Exercise:
 
     @functools.cached_property
     def _printed(self):
-        """What the example prints when the solution is right, as a comment. (The exercises' own code runs here.)"""
+        """What the example prints when the solution is right, as a comment."""
         example = "".join(cell.text for cell in self.cells if cell.kind == "example")
-        if not example:
-            return ""
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile(self.solution_code() + example, self.stem, "exec"), {"__name__": self.name})
-        return "\n# It should print:\n" + textwrap.indent(printed.getvalue(), "# ", lambda line: True)
+        with Sandbox([self.solution_code(), example], self.stem, self.tools, seconds=60) as sandbox:
+            if sandbox.problem:
+                raise RuntimeError(f"the example of exercise {self.number} does not run: {sandbox.problem}")
+            return "\n# It should print:\n" + textwrap.indent(sandbox.printed, "# ", lambda line: True)
 
     def solution_code(self):
         """The solution's functions, without text or example."""
         return "\n\n".join(_fill(cell.text, ANSWER) for cell in self.cells if cell.kind == "code")
 
     def functions(self):
-        """The solution as it runs: its names and what they mean. This is code of npse and runs in this process."""
+        """What is right: the solution's functions, run in this process; the book's where the solution is compiled."""
+        if self.tools != "numpy":
+            return {name: getattr(reference, name) for name in reference.OPS}
         namespace = {"__name__": self.name}
         exec(compile(self.solution_code(), str(self.path), "exec"), namespace)
         return namespace

@@ -1,5 +1,6 @@
 """From a submission to a mark: guard, sandbox, judge."""
 
+import importlib.util
 import time
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Mark:
 
 
 def check(submission, seed=0, hidden=False):
-    """Mark a submission; whatever is in it, this ends in time and raises nothing.
+    """Mark a submission; whatever is in it, this ends in time.
 
     Parameters
     ----------
@@ -62,7 +63,13 @@ def check(submission, seed=0, hidden=False):
         Of all arguments that are drawn.
     hidden : bool
         Whether to try the hidden shapes too.
+
+    Raises
+    ------
+    ImportError
+        The exercise is about Numba, and there is none on this machine.
     """
+    expect_tools(submission.exercise)
     began, exercise = time.monotonic(), submission.exercise
     tasks, functions = exercise.tasks(), exercise.functions()
     note = submission.problem or objection(submission.cells, submission.file, exercise.tools)
@@ -79,6 +86,12 @@ def check(submission, seed=0, hidden=False):
     return Mark(exercise, tuple(parts), note, printed, time.monotonic() - began)
 
 
+def expect_tools(exercise):
+    """Raise ImportError if this machine lacks what the exercise is done with."""
+    if exercise.tools != "numpy" and not importlib.util.find_spec("numba"):
+        raise ImportError(f"exercise {exercise.number} needs Numba (CUDA runs in its simulator); run: pip install numba")
+
+
 def _task(task, submission, functions, seed, hidden):
     """Mark one task in a process of its own: parts, a note that ends everything, and what was printed."""
     with Sandbox(submission.cells, submission.file, submission.exercise.tools) as sandbox:
@@ -86,5 +99,5 @@ def _task(task, submission, functions, seed, hidden):
             whole = sandbox.ended or len(submission.cells) == 1
             return ([], sandbox.problem, "") if whole else (nothing(task, sandbox.problem), "", sandbox.printed)
         function = sandbox.function(task.function, functions[task.function])
-        parts = mark(task, function, functions, seed, hidden)
+        parts = mark(task, function, functions, submission.cells, seed, hidden)
         return parts, sandbox.tampering, sandbox.printed

@@ -28,6 +28,7 @@ from npse.exercises.guard import FORBIDDEN, TOOLS
 SECONDS = 4.0                # that the code of one task may take, all calls together
 COMPILING = 15.0             # where a compiler runs first
 MEMORY = 2 << 30             # bytes of address space
+PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
 VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # no secrets of whoever grades
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -72,7 +73,7 @@ class Sandbox:
         compiler = {} if tools == "numpy" else {"memory": 2 * memory}
         loaded = self._ask({"cells": list(cells), "file": str(file), "memory": memory, "seconds": self.seconds,
                             "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": [str(PACKAGE)],
-                            "readable": _readable(), "preload": [] if tools == "numpy" else ["numba"]} | compiler)
+                            "readable": _readable(), "preload": PRELOAD[tools]} | compiler)
         self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))
         problem = loaded and loaded.get("problem")
         self.problem = self.ended or (f"{problem.get('type')}: {problem.get('text')}" if _is_raised(problem) else "")

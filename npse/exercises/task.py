@@ -37,15 +37,18 @@ class Task:
         What tells this task from another one about the same function.
     manners : int
         Points for leaving arguments unchanged, for dtype, layout, linearity and so on.
+    extra : dict of str -> (points, rule), optional
+        Further parts; a rule takes the student's function and the cells of the file, and returns a complaint or "".
     **points : int
         ``values`` for a forward pass, or a name of a tensor to differentiate for.
     """
 
-    def __init__(self, function, cases=None, labels=None, part="", manners=1, **points):
+    def __init__(self, function, cases=None, labels=None, part="", manners=1, extra=None, **points):
         cases = cases_of(function) if cases is None else cases
         self.cases = tuple(case for case in cases if not case.label.startswith("wide")
                            and (labels is None or labels(case.label)))
         self.function, self.part, self.points, self.manners = function, part, points, manners
+        self.extra = extra or {}
 
     def chosen(self, hidden):
         """The cases: the last one of several is kept for grading."""
@@ -57,6 +60,7 @@ class Task:
         title = f"{self.function}, {self.part}" if self.part else self.function
         named = {f"{title}: {'values' if name == 'values' else f'gradient of {name}'}": points
                  for name, points in self.points.items()}
+        named |= {f"{title}: {name}": points for name, (points, _) in self.extra.items()}
         return named | ({f"{title}: manners": self.manners} if self.manners else {})
 
 
@@ -92,7 +96,7 @@ def nothing(task, message):
     return [Part(name, 0, points, message) for name, points in task.parts.items()]
 
 
-def mark(task, function, functions, seed=0, hidden=False):
+def mark(task, function, functions, cells=(), seed=0, hidden=False):
     """Mark one function.
 
     Parameters
@@ -102,6 +106,8 @@ def mark(task, function, functions, seed=0, hidden=False):
         The student's, as the sandbox offers it.
     functions : dict
         Those of the solution.
+    cells : sequence of str
+        The student's code, for rules about how it is written.
     seed : int
         Of all arguments.
     hidden : bool
@@ -112,7 +118,7 @@ def mark(task, function, functions, seed=0, hidden=False):
     list of Part
     """
     book, ops = Book(functions), Book(functions, **{task.function: function})
-    found = {name: [] for name in (*task.points, "manners")}
+    found = {name: [] for name in (*task.points, *task.extra, "manners")}
     for case in task.chosen(hidden):
         if "values" in task.points:
             found["values"].append(_values(case, ops, book, seed))
@@ -124,16 +130,25 @@ def mark(task, function, functions, seed=0, hidden=False):
             if name != "values":
                 found[name].append(_gradient(results, name))
         found["manners"].append(_first_wrong(results, *MANNERS, "runs"))
-    right = {name: not any(problems) for name, problems in found.items()}
-    if not any(right[name] for name in task.points):
-        right["manners"], found["manners"] = False, [("counts once something is right", "")]
-    return [_part(name, points, found[key], right[key]) for (name, points), key in zip(task.parts.items(), found,
-                                                                                       strict=False)]
+    if all(any(found[name]) for name in task.points):            # a function that does nothing has no manners
+        found |= {name: [("counts once something is right", "")] for name in (*task.extra, "manners")}
+    else:
+        found |= {name: [_obeys(rule, function, cells)] for name, (_, rule) in task.extra.items()}
+    return [_part(name, points, found[key]) for (name, points), key in zip(task.parts.items(), found, strict=False)]
 
 
-def _part(name, points, problems, right):
-    message, kind = next(filter(None, problems), ("", ""))
-    return Part(name, points if right else 0, points, message, kind)
+def _part(name, points, problems):
+    """The part is earned where there is no problem; the first one is told. A part has at least one case."""
+    wrong = next(filter(None, problems), None) if problems else ("not judged", "")
+    return Part(name, 0, points, *wrong) if wrong else Part(name, points, points)
+
+
+def _obeys(rule, function, cells):
+    try:
+        complaint = rule(function, cells)
+    except Exception as error:
+        complaint = f"raises {type(error).__name__}: {error}"
+    return (complaint, "") if complaint else None
 
 
 def _values(case, ops, book, seed):
@@ -143,7 +158,7 @@ def _values(case, ops, book, seed):
     try:
         ours = np.asarray(case.forward(ops, **_copies(arguments)))
     except Exception as error:
-        return f"{error}" if isinstance(error, NotImplementedError) else f"raises {type(error).__name__}: {error}", ""
+        return _raised(f"raises {type(error).__name__}: {error}"), "raises"
     if ours.shape != expected.shape:
         return f"the result has shape {ours.shape}, expected {expected.shape} [{case.label}]", "shape"
     if ours.dtype.kind not in "fc" or not deviation(ours, expected) <= SAME:
@@ -178,9 +193,13 @@ def _first_wrong(results, *judged):
         if result.judged in judged and not result.ok:
             diagnosis = getattr(result, "diagnosis", None)
             text = diagnosis.text if diagnosis and diagnosis.kind != "unexplained" else result.message
-            text = text.removeprefix("raises NotImplementedError: ")
-            return f"{text} [{result.case}]", diagnosis.kind if diagnosis else ""
+            return f"{_raised(text)} [{result.case}]", diagnosis.kind if diagnosis else ""
     return None
+
+
+def _raised(text):
+    """The message of an error; that of an empty hole says enough without its type."""
+    return text.removeprefix("raises NotImplementedError: ") or text
 
 
 def _only_forward(case):

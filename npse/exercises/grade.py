@@ -1,0 +1,129 @@
+"""Grading a class: find the submissions, mark them in parallel, with hidden shapes and other numbers for each student."""
+
+import hashlib
+import multiprocessing
+import re
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from npse.environment import cores
+from npse.exercises import similarity
+from npse.exercises.annotated import find
+from npse.exercises.check import check, expect_tools
+from npse.exercises.submission import KINDS, Submission, read
+from npse.exercises.task import nothing
+
+MOST_FILES = 500             # of one student that are looked at
+_FLAT = re.compile(r"(?P<student>.+?)[-_ ](?=\d\d_)")
+
+
+def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None):
+    """Mark every submission under a folder.
+
+    Parameters
+    ----------
+    folder : path
+        A folder for each student (files may lie deeper, as in nbgrader's ``submitted``), or files like
+        ``ada_03_squeeze.py``.
+    only : sequence of int or str
+        Numbers or names of exercises; by default all that anybody handed in.
+    seed : int
+        With a student's name it fixes the numbers that his work is tried on.
+    workers : int, optional
+        Processes; by default one a core.
+    say : function of (done, of), optional
+
+    Returns
+    -------
+    dict
+        ``"exercises"``, ``"marks"`` (one record for each student and exercise), ``"similar"``, ``"left_out"``: plain
+        data. A submission that is missing, broken or hostile has a record with 0 points; nothing stops the run.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such folder, or nothing to grade in it.
+    """
+    handed_in, left_out = collect(folder)
+    wanted = sorted({find(which) for which in only} or {exercise for files in handed_in.values() for exercise in files},
+                    key=lambda exercise: exercise.number)
+    if not handed_in or not wanted:
+        raise ValueError(f"nothing to grade in {folder}: expected a folder for each student with files like "
+                         "03_squeeze.py or 03_squeeze.ipynb")
+    for exercise in wanted:
+        expect_tools(exercise)
+    jobs = [(student, exercise.name, files.get(exercise), seed_of(seed, student))
+            for student, files in handed_in.items() for exercise in wanted]
+    marks = []
+    with ProcessPoolExecutor(workers or cores(), multiprocessing.get_context("spawn")) as pool:
+        for record in pool.map(_mark, jobs):
+            marks.append(record)
+            say(len(marks), len(jobs))
+    similar = [flag for exercise in wanted for flag in similarity.flags(exercise, {
+        student: read(files[exercise]).cells for student, files in handed_in.items() if exercise in files})]
+    return {"seed": seed, "exercises": [{"number": e.number, "name": e.name, "title": e.title, "hash": e.hash}
+                                        for e in wanted],
+            "marks": marks, "similar": similar, "left_out": left_out}
+
+
+def seed_of(seed, student):
+    """The seed of one student's numbers."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{student}".encode()).digest()[:4])
+
+
+def collect(folder):
+    """Files by student and exercise, and a list of (path, why) of those left out.
+
+    Where a student has two files for one exercise, the most recently changed counts. Links are not followed: they
+    could lead to somebody else's work.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder} with submissions")
+    found, left_out = {}, []
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.is_symlink():
+            continue
+        if entry.is_dir():
+            found.setdefault(entry.name, {})
+            paths = [path for path in sorted(entry.rglob("*")) if path.suffix in KINDS][:MOST_FILES]
+        else:
+            paths = [entry] if entry.suffix in KINDS else []
+        for path in paths:
+            flat = _FLAT.match(path.name)
+            student = entry.name if entry.is_dir() else flat["student"] if flat else path.stem
+            if reason := _put(found.setdefault(student, {}), path):
+                left_out.append([str(path.relative_to(folder)), reason])
+    return found, left_out
+
+
+def _put(files, path):
+    """Add a path to a student's files; return why not, or nothing."""
+    if any(part.is_symlink() for part in (path, *path.parents)) or not path.is_file():
+        return "a link or no file"
+    if ".ipynb_checkpoints" in path.parts:
+        return "a checkpoint of Jupyter"
+    exercise = read(path).exercise
+    if exercise is None:
+        return "belongs to no exercise"
+    before = files.get(exercise)
+    if before and before.stat().st_mtime > path.stat().st_mtime:
+        return f"{before.name} is newer"
+    files[exercise] = path
+    return f"{before.name} was older" if before else ""
+
+
+def _mark(job):
+    """Mark one submission, in a worker: plain data, whatever happens."""
+    student, name, path, seed = job
+    exercise = find(name)
+    try:
+        submission = read(path) if path else Submission(exercise, (), "", "not handed in")
+        mark = check(submission, seed, hidden=True)
+        parts, note, seconds = mark.parts, mark.note, mark.seconds
+    except Exception as error:                                   # a defect of ours: say so, and go on with the class
+        parts = [part for task in exercise.tasks() for part in nothing(task, "not judged")]
+        note, seconds = f"could not be graded, look at it by hand: {type(error).__name__}: {error}", 0.0
+    return {"student": student, "exercise": name, "file": path.name if path else "", "seed": seed,
+            "earned": sum(part.earned for part in parts), "points": sum(part.points for part in parts), "note": note,
+            "parts": [vars(part) for part in parts], "seconds": round(seconds, 2)}

@@ -1,0 +1,138 @@
+"""What a teacher gets: marks as CSV and JSON, a page for the class and one for each student."""
+
+import csv
+import io
+import json
+import re
+import zlib
+from collections import Counter
+from html import escape
+from pathlib import Path
+
+from npse.files import write_atomically
+
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ccc;padding:.25rem .6rem;text-align:left}
+td.n{text-align:right;font-variant-numeric:tabular-nums}.all{background:#dff2df}.some{background:#fdf3d0}
+.none{background:#f8dcdc}.note{color:#a33}small{color:#666}"""
+
+
+def write(found, out):
+    """Write ``marks.csv``, ``marks.json``, ``index.html`` and ``students/*.html`` into a folder; return their paths.
+
+    Parameters
+    ----------
+    found : dict
+        What `npse.exercises.grade.grade` returns.
+    out : path
+        Made if need be; reports of these names in it are replaced.
+    """
+    out = Path(out)
+    (out / "students").mkdir(parents=True, exist_ok=True)
+    pages = {student: f"students/{_file_name(student)}.html" for student in _students(found)}
+    texts = {"marks.csv": as_csv(found), "marks.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
+             "index.html": class_page(found, pages)}
+    texts |= {page: student_page(found, student) for student, page in pages.items()}
+    for name, text in texts.items():
+        write_atomically(out / name, text)
+    return [out / name for name in texts]
+
+
+def as_csv(found):
+    """A line for each student: points by exercise, and their sum."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    names = [exercise["name"] for exercise in found["exercises"]]
+    writer.writerow(["student", *names, "total", "of", "remarks"])
+    for student in _students(found):
+        marks = _marks(found, student)
+        remarks = "; ".join(f"{mark['exercise']}: {mark['note']}" for mark in marks if mark["note"])
+        writer.writerow([_harmless(student), *(mark["earned"] for mark in marks), *_total(marks), _harmless(remarks)])
+    return table.getvalue()
+
+
+def class_page(found, pages):
+    """The class at a glance: points, what was hard, which mistakes were frequent, what to look at."""
+    exercises = found["exercises"]
+    head = "".join(f"<th>{e['number']} {escape(e['title'])}</th>" for e in exercises)
+    rows = []
+    for student, page in pages.items():
+        marks = _marks(found, student)
+        cells = "".join(_cell(mark["earned"], mark["points"], mark["note"]) for mark in marks)
+        rows.append(f'<tr><td><a href="{escape(page)}">{escape(student)}</a></td>{cells}{_cell(*_total(marks))}</tr>')
+    body = [f"<h1>{len(pages)} students, {len(exercises)} exercises</h1>",
+            f"<table><tr><th>student</th>{head}<th>total</th></tr>{''.join(rows)}</table>",
+            "<h2>What was hard</h2>", _parts_table(found)]
+    kinds = Counter(part["kind"] for mark in found["marks"] for part in mark["parts"] if part["kind"])
+    if kinds:
+        items = "".join(f"<li>{escape(kind)}: {count}</li>" for kind, count in kinds.most_common())
+        body.append(f"<h2>Mistakes by kind</h2><ul>{items}</ul>")
+    if found["similar"]:
+        items = "".join(f"<li>{escape(pair['exercise'])}: {escape(' and '.join(pair['students']))}, "
+                        f"{pair['share']:.0%} of what is their own</li>" for pair in found["similar"])
+        body.append("<h2>Look alike</h2><p>Beyond what everybody has in common. No mark depends on it; look at the "
+                    f"files and talk to the students.</p><ul>{items}</ul>")
+    if found["left_out"]:
+        items = "".join(f"<li>{escape(path)}: {escape(why)}</li>" for path, why in found["left_out"])
+        body.append(f"<h2>Files left out</h2><ul>{items}</ul>")
+    return _page("Marks of the class", body)
+
+
+def student_page(found, student):
+    """One student's marks, part by part, with the reasons; it names nobody else."""
+    marks = _marks(found, student)
+    titles = {e["name"]: f"{e['number']} {e['title']}" for e in found["exercises"]}
+    body = [f"<h1>{escape(student)}: {' of '.join(map(str, _total(marks)))} points</h1>"]
+    for mark in marks:
+        rows = "".join(f"<tr><td>{escape(part['name'])}</td>{_cell(part['earned'], part['points'])}"
+                       f"<td>{escape(part['message'])}</td></tr>" for part in mark["parts"])
+        note = f'<p class="note">{escape(mark["note"])}</p>' if mark["note"] else ""
+        body.append(f"<h2>{escape(titles[mark['exercise']])}: {mark['earned']} of {mark['points']}</h2>{note}"
+                    f"<table><tr><th>part</th><th>points</th><th>remark</th></tr>{rows}</table>"
+                    f"<small>{escape(mark['file'])} tried with seed {mark['seed']}, {mark['seconds']} s</small>")
+    return _page(f"Marks of {student}", body)
+
+
+def _parts_table(found):
+    rows = []
+    for exercise in found["exercises"]:
+        marks = [mark for mark in found["marks"] if mark["exercise"] == exercise["name"] and mark["file"]]
+        for place, part in enumerate(marks[0]["parts"] if marks else ()):
+            right = sum(mark["parts"][place]["earned"] == part["points"] for mark in marks)
+            rows.append(f"<tr><td>{exercise['number']}</td><td>{escape(part['name'])}</td>"
+                        f"{_cell(right, len(marks))}</tr>")
+    return f"<table><tr><th>exercise</th><th>part</th><th>right</th></tr>{''.join(rows)}</table>"
+
+
+def _cell(earned, points, note=""):
+    kind = "all" if earned == points else "some" if earned else "none"
+    title = f' title="{escape(note, quote=True)}"' if note else ""
+    return f'<td class="n {kind}"{title}>{earned} / {points}</td>'
+
+
+def _page(title, body):
+    return (f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+            f"<style>{STYLE}</style>\n<body>{''.join(body)}</body></html>\n")
+
+
+def _students(found):
+    return list(dict.fromkeys(mark["student"] for mark in found["marks"]))
+
+
+def _marks(found, student):
+    return [mark for mark in found["marks"] if mark["student"] == student]
+
+
+def _total(marks):
+    return sum(mark["earned"] for mark in marks), sum(mark["points"] for mark in marks)
+
+
+def _file_name(student):
+    """A name for a file, different for different students."""
+    plain = re.sub(r"[^\w.-]", "_", student)
+    return plain if plain == student else f"{plain}-{zlib.crc32(student.encode('utf-8', 'surrogateescape')):08x}"
+
+
+def _harmless(text):
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text

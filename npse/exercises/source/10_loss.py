@@ -1,0 +1,97 @@
+# title: The loss
+# idea: softmax and cross-entropy together have the simplest gradient of all
+
+# %% [markdown]
+# # Exercise 10: The loss
+#
+# The network ends in scores, `logits`. The softmax makes probabilities of them, and the cross-entropy compares these
+# with the target $q$: almost all of it on the right class, and a little, the smoothing $a$, spread over all $K$
+# classes.
+#
+# $$p_{nk} = \frac{e^{l_{nk}}}{\sum_m e^{l_{nm}}}, \qquad q = (1 - a) \cdot \text{one-hot} + \frac{a}{K}, \qquad
+# L = -\frac{1}{N} \sum_{n, k} q_{nk} \log p_{nk}$$
+#
+# Backwards everything cancels but
+#
+# $$dl = dL \cdot \frac{p - q}{N}$$
+#
+# Scores may be large. $e^{1000}$ overflows, but softmax does not change if the largest score of a row is subtracted
+# from the whole row first. Take the logarithm of $p$ as $l - \log \sum e^l$ and it never sees a zero.
+#
+# | array | shape |
+# |---|---|
+# | `logits`, `p`, `q` | `(N, K)` |
+# | `labels` | `(N,)`, whole numbers from 0 to K - 1 |
+# | the loss, `dloss` | a single number |
+
+# %%
+import numpy as np
+
+
+def softmax_cross_entropy(logits, labels, smoothing=0.0):
+    """Mean cross-entropy: logits (N, K), labels (N,) -> one number."""
+    # BEGIN SOLUTION
+    N, K = logits.shape
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logp = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    q = (1 - smoothing) * (labels[:, None] == np.arange(K)) + smoothing / K
+    return (-(q * logp).sum() / N).astype(logits.dtype)
+    # END SOLUTION
+
+
+def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+    """Gradient with respect to the scores -> dlogits (N, K), of their dtype."""
+    # BEGIN SOLUTION
+    N, K = logits.shape
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    q = (1 - smoothing) * (labels[:, None] == np.arange(K)) + smoothing / K
+    return (dloss * (p - q) / N).astype(logits.dtype)
+    # END SOLUTION
+
+# %% [example]
+logits, labels = np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]), np.array([0, 2])
+print("loss", softmax_cross_entropy(logits, labels).round(4))
+print("smoothed", softmax_cross_entropy(logits, labels, 0.1).round(4))
+print("dlogits\n", softmax_cross_entropy_backward(1.0, logits, labels).round(4))
+print("huge scores", softmax_cross_entropy(1000 * logits, labels))
+
+# %% [hint]
+# Ten classes and an untrained network: every p is about 1/10, so the loss should be about log(10) = 2.3. Does yours?
+
+# %% [hint]
+# One-hot rows: compare labels[:, None] with np.arange(K). Subtract the row's maximum before anything is exponentiated.
+
+# %% [hint]
+# The sums in the softmax run over the classes of one row: axis 1, and keepdims=True lets the result line up again.
+# The loss is a mean over rows: one 1/N, in the loss and in its gradient, and no second one. float32 scores give a
+# float32 result.
+
+# %% [tests]
+from npse.exercises.task import Task
+
+TASKS = (Task("softmax_cross_entropy", values=3), Task("softmax_cross_entropy_backward", logits=3))
+
+# %% [mistake] a sum over the batch
+# loses: softmax_cross_entropy_backward: gradient of logits
+# kind: factor
+_backward = softmax_cross_entropy_backward
+
+def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+    return _backward(dloss, logits, labels, smoothing) * len(logits)
+
+# %% [mistake] the upstream gradient is ignored
+# loses: softmax_cross_entropy_backward: gradient of logits
+# kind: upstream ignored
+_backward = softmax_cross_entropy_backward
+
+def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+    return _backward(np.ones_like(dloss), logits, labels, smoothing)
+
+# %% [mistake] smoothing left out
+# loses: softmax_cross_entropy: values
+# kind: forward
+_forward = softmax_cross_entropy
+
+def softmax_cross_entropy(logits, labels, smoothing=0.0):
+    return _forward(logits, labels)

@@ -1,0 +1,115 @@
+# title: A CUDA kernel
+# idea: one thread for each number, and a guard at the end
+# tools: cuda
+
+# %% [markdown]
+# # Exercise 13: A CUDA kernel
+#
+# On a graphics card there are no loops over an array: the kernel is started once for each number, in thousands of
+# threads, and each thread finds out which number is its own. Equation (4) again,
+#
+# $$y[n, i, j, c] = s[n, c] \; u[n, i, j, c]$$
+#
+# Threads come in blocks of 32, and the last block is rarely full: threads beyond the end must do nothing. Without a
+# guard they write where they should not.
+#
+# No card is needed: Numba's simulator runs every thread in Python (`npse exercise check` turns it on; for the example,
+# run `NUMBA_ENABLE_CUDASIM=1 python 13_cuda_kernel.py`).
+#
+# | array | shape |
+# |---|---|
+# | `u`, `y` | `(N, P, C)`, the H*W = P pixels of a map in one axis |
+# | `s` | `(N, C)` |
+#
+# The threads are numbered 0, 1, 2 and so on; number `t` owns entry `t` of the flattened `u`. From `t` it must find `n`,
+# `p` and `c`: the channel changes fastest, then the pixel, then the picture.
+
+# %%
+import numpy as np
+from numba import cuda
+
+
+@cuda.jit
+def scale_kernel(u, s, y):
+    """One thread writes one number of y (N, P, C): u (N, P, C) times its gate in s (N, C)."""
+    # BEGIN SOLUTION
+    t = cuda.grid(1)
+    if t < u.size:
+        c = t % u.shape[2]
+        p = t // u.shape[2] % u.shape[1]
+        n = t // (u.shape[2] * u.shape[1])
+        y[n, p, c] = u[n, p, c] * s[n, c]
+    # END SOLUTION
+
+
+def scale(u, s):
+    """The launch: u (N, H, W, C), s (N, C) -> y (N, H, W, C). This is what is judged; leave it as it is."""
+    flat = np.ascontiguousarray(u).reshape(u.shape[0], -1, u.shape[3])
+    y = np.zeros_like(flat)
+    scale_kernel[(u.size + 31) // 32, 32](flat, np.ascontiguousarray(s), y)
+    return y.reshape(u.shape)
+
+# %% [example]
+u = np.arange(12.0).reshape(1, 2, 3, 2)
+print("y, second channel\n", scale(u, np.array([[1.0, 0.5]]))[0, :, :, 1])
+
+# %% [hint]
+# cuda.grid(1) is the number of the thread. Which numbers belong to no entry, and what should such a thread do?
+
+# %% [hint]
+# The guard: only threads below u.size work. The channel is the remainder of t divided by C; what is left over is
+# divided by the number of pixels in the same way.
+
+# %% [hint]
+# With C = u.shape[2] and P = u.shape[1]: t counts (n * P + p) * C + c. So c is t modulo C, p is t // C modulo P, and
+# n is t // (C * P). One assignment to y at [n, p, c] finishes the kernel.
+
+# %% [tests]
+import ast
+
+from npse.exercises.task import Task
+from npse.gradcheck import cases_of
+
+
+def own_threads(function, cells):
+    kernel = [node for cell in cells for node in ast.walk(ast.parse(cell))
+              if isinstance(node, ast.FunctionDef) and node.name == "scale_kernel"][-1]
+    if not any("cuda.jit" in ast.unparse(decorator) for decorator in kernel.decorator_list):
+        return "scale_kernel is no CUDA kernel: put @cuda.jit above it"
+    if any(isinstance(inner, ast.For | ast.While) for inner in ast.walk(kernel)):
+        return "scale_kernel has a loop: every thread owns one number"
+    return ""
+
+
+SMALL = [case for case in cases_of("scale") if case.label in ("H > W, N = 1, C = 1", "1x1 map")]
+TASKS = (Task("scale", SMALL, values=4, extra={"one thread, one number": (1, own_threads)}),)
+
+# %% [mistake] no guard
+# loses: scale: values
+# kind: raises
+@cuda.jit
+def scale_kernel(u, s, y):
+    t = cuda.grid(1)
+    c, p, n = t % u.shape[2], t // u.shape[2] % u.shape[1], t // (u.shape[2] * u.shape[1])
+    y[n, p, c] = u[n, p, c] * s[n, c]
+
+# %% [mistake] pixel and channel exchanged
+# loses: scale: values
+# kind: forward
+@cuda.jit
+def scale_kernel(u, s, y):
+    t = cuda.grid(1)
+    if t < u.size:
+        p, c = t % u.shape[1], t // u.shape[1] % u.shape[2]
+        y[t // (u.shape[2] * u.shape[1]), p, c] = u[0, p, c] * s[0, c]
+
+# %% [mistake] one thread does everything
+# loses: scale: one thread, one number
+# kind: forward
+@cuda.jit
+def scale_kernel(u, s, y):
+    if cuda.grid(1) == 0:
+        for n in range(u.shape[0]):
+            for p in range(u.shape[1]):
+                for c in range(u.shape[2]):
+                    y[n, p, c] = u[n, p, c] * s[n, c]
