@@ -25,7 +25,7 @@ from npse import reference
 from npse.exercises.sandbox import Sandbox
 
 SOURCE = Path(__file__).parent / "source"
-STUDENT, ANSWER = "student", "answer"
+STUDENT, ANSWER, SOURCED = "student", "answer", "sourced"      # SOURCED keeps the marked blocks, for other graders
 _HEAD = re.compile(r"^# %%(?: \[(?P<kind>\w+)\])?(?P<title>.*)$", re.MULTILINE)
 _BLOCK = re.compile(r"^(?P<indent> *)# BEGIN (?P<what>SOLUTION|BUG)\n(?P<body>.*?)^ *# END (?P=what)\n",
                     re.MULTILINE | re.DOTALL)
@@ -85,7 +85,7 @@ class Exercise:
         return tuple(_mistake(cell) for cell in self.cells if cell.kind == "mistake")
 
     def cells_for(self, reader):
-        """The cells of the student (``STUDENT``) or of the solution (``ANSWER``): texts, code and examples."""
+        """The cells of the student (``STUDENT``), of the solution (``ANSWER``) or with both: texts, code, examples."""
         for cell in self.cells:
             if cell.kind == "markdown":
                 yield cell
@@ -194,8 +194,10 @@ def _fill(text, reader):
     has_bug = "# BEGIN BUG" in text
 
     def block(match):
+        if reader == SOURCED and not has_bug:
+            return match[0]
         if match["what"] == "BUG":
-            return match["body"] if reader == STUDENT else ""
+            return "" if reader == ANSWER else match["body"]
         if reader == ANSWER:
             return match["body"]
         if has_bug:

@@ -89,7 +89,7 @@ def check(submission, seed=0, hidden=False):
 def expect_tools(exercise):
     """Raise ImportError if this machine lacks what the exercise is done with."""
     if exercise.tools != "numpy" and not importlib.util.find_spec("numba"):
-        raise ImportError(f"exercise {exercise.number} needs Numba (CUDA runs in its simulator); run: pip install numba")
+        raise ImportError(f"exercise {exercise.number} needs Numba ; run: pip install numba")
 
 
 def _task(task, submission, functions, seed, hidden):

@@ -1,4 +1,4 @@
-"""Grading a class: find the submissions, mark them in parallel, with hidden shapes and other numbers for each student."""
+"""Grading a class: find the submissions, mark them in parallel, on hidden shapes and other numbers for each student."""
 
 import hashlib
 import multiprocessing
@@ -17,7 +17,7 @@ MOST_FILES = 500             # of one student that are looked at
 _FLAT = re.compile(r"(?P<student>.+?)[-_ ](?=\d\d_)")
 
 
-def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None):
+def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None, students=None):
     """Mark every submission under a folder.
 
     Parameters
@@ -32,6 +32,8 @@ def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None):
     workers : int, optional
         Processes; by default one a core.
     say : function of (done, of), optional
+    students : sequence of str, optional
+        Only these, of all that have a folder.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None):
     FileNotFoundError, ValueError
         No such folder, or nothing to grade in it.
     """
-    handed_in, left_out = collect(folder)
+    handed_in, left_out = collect(folder, students)
     wanted = sorted({find(which) for which in only} or {exercise for files in handed_in.values() for exercise in files},
                     key=lambda exercise: exercise.number)
     if not handed_in or not wanted:
@@ -71,7 +73,7 @@ def seed_of(seed, student):
     return int.from_bytes(hashlib.sha256(f"{seed}:{student}".encode()).digest()[:4])
 
 
-def collect(folder):
+def collect(folder, students=None):
     """Files by student and exercise, and a list of (path, why) of those left out.
 
     Where a student has two files for one exercise, the most recently changed counts. Links are not followed: they
@@ -82,7 +84,8 @@ def collect(folder):
         raise FileNotFoundError(f"no folder {folder} with submissions")
     found, left_out = {}, []
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or entry.is_symlink():
+        chosen = students is None or entry.name in students
+        if not chosen or entry.name.startswith(".") or entry.is_symlink():
             continue
         if entry.is_dir():
             found.setdefault(entry.name, {})
@@ -92,15 +95,15 @@ def collect(folder):
         for path in paths:
             flat = _FLAT.match(path.name)
             student = entry.name if entry.is_dir() else flat["student"] if flat else path.stem
-            if reason := _put(found.setdefault(student, {}), path):
-                left_out.append([str(path.relative_to(folder)), reason])
+            inside = path.relative_to(folder)
+            linked = path.resolve() != folder.resolve() / inside or not path.is_file()
+            if reason := "a link or no file" if linked else _put(found.setdefault(student, {}), path):
+                left_out.append([str(inside), reason])
     return found, left_out
 
 
 def _put(files, path):
     """Add a path to a student's files; return why not, or nothing."""
-    if any(part.is_symlink() for part in (path, *path.parents)) or not path.is_file():
-        return "a link or no file"
     if ".ipynb_checkpoints" in path.parts:
         return "a checkpoint of Jupyter"
     exercise = read(path).exercise

@@ -30,7 +30,7 @@ def flags(exercise, submissions):
     Returns
     -------
     list of dict
-        ``exercise``, ``students`` (two names), ``share`` (of the smaller one's own runs) and ``runs``, most alike first.
+        ``exercise``, ``students`` (two names), ``share`` (of the smaller one's own runs), ``runs``; most alike first.
     """
     given = features([exercise.as_file(STUDENT)]) | features([exercise.as_file(ANSWER)])
     found = {student: features(cells) - given for student, cells in submissions.items()}

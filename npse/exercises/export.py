@@ -1,0 +1,137 @@
+"""The exercises as the source of a course in nbgrader or otter-grader, or as an autograder for Gradescope."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import npse
+from npse.exercises.annotated import ANSWER, SOURCED, STUDENT, uncomment
+from npse.exercises.notebook import code, dump, exercise_head, markdown
+from npse.files import write_atomically
+
+HIDDEN_SEED = 2718           # of the hidden tests; nbgrader and otter-grader keep it from the students
+
+SETUP = f"""#!/usr/bin/env bash
+set -e
+apt-get update && apt-get install -y python3 python3-pip python3-venv
+python3 -m venv /autograder/venv
+/autograder/venv/bin/pip install "npse=={npse.__version__}"
+"""
+RUN = """#!/usr/bin/env bash
+/autograder/venv/bin/python -m npse.exercises.gradescope /autograder/submission /autograder/results/results.json {names}
+"""
+
+
+def export(exercises, target, folder):
+    """Write exercises for another grader; return the paths written.
+
+    Parameters
+    ----------
+    exercises : sequence of Exercise
+    target : str
+        ``"nbgrader"``: ``source/npse/NN_name.ipynb`` and a configuration, for ``nbgrader generate_assignment npse``;
+        ``"otter"``: ``NN_name.ipynb`` for ``otter assign``; ``"gradescope"``: ``autograder.zip`` to upload.
+    folder : path
+
+    Raises
+    ------
+    ValueError
+        An unknown target.
+    FileExistsError
+        A file is there already.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"exercises can be exported for {', '.join(TARGETS)}, not for {target!r}")
+    files = {Path(folder) / name: content for name, content in TARGETS[target](exercises).items()}
+    for path in files:
+        if path.exists():
+            raise FileExistsError(f"{path} is there already: it stays as it is; choose another folder with --to")
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    return list(files)
+
+
+def _nbgrader(exercises):
+    files = {f"source/npse/{exercise.stem}.ipynb": _nbgrader_notebook(exercise) for exercise in exercises}
+    return files | {"nbgrader_config.py": 'c = get_config()\nc.CourseDirectory.course_id = "npse"\n'
+                                          "c.ExecutePreprocessor.timeout = 120\n"}
+
+
+def _nbgrader_notebook(exercise):
+    cells = [markdown("intro", exercise_head(exercise))]
+    for number, cell in enumerate(exercise.cells_for(SOURCED)):
+        if cell.kind == "markdown":
+            cells.append(markdown(f"text-{number}", uncomment(cell.text)))
+        else:
+            hole = "BEGIN SOLUTION" in cell.text
+            about = _nbgrader_cell(f"{exercise.name}-{number}", solution=True) if hole else {}
+            cells.append(code(f"{cell.kind}-{number}", cell.text, tags=[cell.kind], **about))
+    for number, (part, points) in enumerate(_parts(exercise)):
+        text = (f"from npse.exercises.inside import require\n{_require(exercise, part)}\n### BEGIN HIDDEN TESTS\n"
+                f"{_require(exercise, part, hidden=True)}\n### END HIDDEN TESTS")
+        about = _nbgrader_cell(f"{exercise.name}-test-{number}", grade=True, locked=True, points=points)
+        cells.append(code(f"test-{number}", text, **about))
+    return dump(cells, {"npse": {"exercise": exercise.name, "source": exercise.hash}})
+
+
+def _nbgrader_cell(name, solution=False, grade=False, locked=False, points=None):
+    about = {"schema_version": 3, "grade_id": name, "solution": solution, "grade": grade, "locked": locked,
+             "task": False}
+    return {"nbgrader": about if points is None else about | {"points": points}}
+
+
+def _otter(exercises):
+    return {f"{exercise.stem}.ipynb": _otter_notebook(exercise) for exercise in exercises}
+
+
+def _otter_notebook(exercise):
+    config = f"# ASSIGNMENT CONFIG\nname: {exercise.stem}\nsolutions_pdf: false\nexport_cell: false\ngenerate: true"
+    cells = [_raw("config", config), markdown("intro", exercise_head(exercise))]
+    cells += [markdown(f"text-{number}", uncomment(cell.text))
+              for number, cell in enumerate(exercise.cells_for(STUDENT)) if cell.kind == "markdown"]
+    points = sum(points for _, points in _parts(exercise))
+    cells += [_raw("question", f"# BEGIN QUESTION\nname: {exercise.name}\npoints: {points}"),
+              *_otter_block("PROMPT", exercise, STUDENT), *_otter_block("SOLUTION", exercise, ANSWER),
+              _raw("tests", "# BEGIN TESTS")]
+    for number, (part, points) in enumerate(_parts(exercise)):
+        for hidden in (False, True):                             # half of the points for what the student can see
+            about = f"points: {points / 2}\nhidden: {str(hidden).lower()}"
+            cells.append(code(f"test-{number}-{'hidden' if hidden else 'shown'}",
+                              f'""" # BEGIN TEST CONFIG\n{about}\n""" # END TEST CONFIG\n'
+                              f"from npse.exercises.inside import require\n"
+                              f"assert {_require(exercise, part, hidden)}"))
+    return dump([*cells, _raw("tests-end", "# END TESTS"), _raw("question-end", "# END QUESTION")])
+
+
+def _otter_block(what, exercise, reader):
+    cells = [code(f"{what.lower()}-{number}", cell.text, tags=[cell.kind])
+             for number, cell in enumerate(exercise.cells_for(reader)) if cell.kind != "markdown"]
+    return [_raw(f"{what.lower()}-begin", f"# BEGIN {what}"), *cells, _raw(f"{what.lower()}-end", f"# END {what}")]
+
+
+def _gradescope(exercises):
+    names = " ".join(exercise.name for exercise in exercises)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (("setup.sh", SETUP), ("run_autograder", RUN.format(names=names))):
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o755 << 16
+            archive.writestr(entry, text)
+    return {"autograder.zip": packed.getvalue()}
+
+
+TARGETS = {"nbgrader": _nbgrader, "otter": _otter, "gradescope": _gradescope}
+
+
+def _parts(exercise):
+    return [item for task in exercise.tasks() for item in task.parts.items()]
+
+
+def _require(exercise, part, hidden=False):
+    seed = f", seed={HIDDEN_SEED}, hidden=True" if hidden else ""
+    return f'require("{exercise.name}", "{part}", globals(){seed})'
+
+
+def _raw(name, text):
+    return markdown(name, text) | {"cell_type": "raw"}

@@ -1,0 +1,45 @@
+"""Marks inside a notebook, for graders that run the tests in the student's own kernel: nbgrader and otter-grader.
+
+    require("squeeze", "squeeze: values", globals())          raises an AssertionError that says what is wrong
+
+There the student's code and the judge share a process, and a determined cheat can patch the judge. `npse exercise
+grade` keeps them apart, and reads the folders of these graders too.
+"""
+
+from npse.exercises.annotated import find
+from npse.exercises.task import mark
+
+
+def require(which, part, namespace, seed=0, hidden=False):
+    """Raise AssertionError unless one part of an exercise is right; otherwise return its points.
+
+    Parameters
+    ----------
+    which : int or str
+        Number or name of the exercise.
+    part : str
+        As `npse exercise check` prints it: ``"squeeze_backward: gradient of u"``.
+    namespace : dict
+        Where the student's functions are: ``globals()``.
+    seed, hidden : int, bool
+        Of the numbers it is tried on; whether to try the hidden shapes too.
+
+    Raises
+    ------
+    AssertionError
+        With the diagnosis.
+    ValueError
+        No such exercise or part.
+    """
+    exercise = find(which)
+    task = next((task for task in exercise.tasks() if part in task.parts), None)
+    if task is None:
+        names = [name for task in exercise.tasks() for name in task.parts]
+        raise ValueError(f"exercise {exercise.number} has no part {part!r}; there are: {'; '.join(names)}")
+    assert callable(namespace.get(task.function)), f"there is no function {task.function} in the notebook"
+    functions = exercise.functions()
+    cells = [source for source in namespace.get("In", ()) if source.lstrip().startswith(("@", "def ", "import "))]
+    found = next(found for found in mark(task, namespace[task.function], functions, cells, seed, hidden)
+                 if found.name == part)
+    assert found.ok, found.message
+    return found.points

@@ -1,0 +1,185 @@
+"""Grading: a class with hostile submissions in it, the reports, look-alikes, and exports."""
+
+import csv
+import json
+import os
+import re
+import time
+
+import pytest
+
+from npse.exercises import find, report, similarity
+from npse.exercises.annotated import ANSWER, STUDENT
+from npse.exercises.grade import collect, grade, seed_of
+from npse.exercises.notebook import as_notebook
+
+SQUEEZE, SCALE, BLOCK = find("squeeze"), find("scale"), find("block")
+
+# A long way round, by loops, as only one student would write it.
+LONG_WAY = """
+import numpy as np
+
+def scale(u, s):
+    # first an empty map, then picture by picture
+    result = np.empty_like(u)
+    for picture in range(len(u)):
+        for row in range(u.shape[1]):
+            for column in range(u.shape[2]):
+                result[picture, row, column] = u[picture, row, column] * s[picture]
+    return result
+
+def scale_backward(dy, u, s):
+    left, right = np.empty_like(u), np.zeros_like(s)
+    for picture in range(len(u)):
+        for row in range(u.shape[1]):
+            for column in range(u.shape[2]):
+                left[picture, row, column] = dy[picture, row, column] * s[picture]
+                right[picture] = right[picture] + dy[picture, row, column] * u[picture, row, column]
+    return left, right
+"""
+RENAMED = re.sub(r"#.*", "", LONG_WAY)
+for _old, _new in (("picture", "k"), ("row", "p"), ("column", "q"), ("left", "first"), ("right", "second"),
+                   ("result", "out")):
+    RENAMED = RENAMED.replace(_old, _new)
+
+GOOD = SCALE.as_file(ANSWER)
+HOSTILE = {
+    "endless": GOOD + "\ndef scale(u, s):\n    while True: pass\n\nscale_backward = scale\n",
+    "greedy": "import numpy as np\ndef scale(u, s):\n    return np.ones(10 * 2**27)\n",
+    "exiting": "import os\nos._exit(0)\n",
+    "patching": "import numpy as np\nnp.allclose = lambda *a, **k: True\nnp.abs = lambda x: 0 * x\n" + GOOD,
+    "syntax": "def scale(u, s:\n    return u\n",
+    "empty": "",
+    "binary": b"\x7fELF\x00\x01\x02\xff" * 100,
+    "borrowing": "from npse.reference import scale, scale_backward\n",
+    "borrowing, hidden": "r = __import__('np' + 'se').reference\nscale, scale_backward = r.scale, r.scale_backward\n",
+    "forger": "import os, json\nfor f in range(3, 9):\n    try: os.write(f, json.dumps({'points': 7}).encode())\n"
+              "    except OSError: pass\n",
+}
+
+
+def hand_in(folder, student, exercise, content, suffix=".py"):
+    path = folder / student / f"{exercise.stem}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def points(found, student):
+    return {mark["exercise"]: mark["earned"] for mark in found["marks"] if mark["student"] == student}
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Five students and what grading them finds."""
+    folder = tmp_path_factory.mktemp("submissions")
+    hand_in(folder, "ada", SCALE, GOOD)
+    hand_in(folder, "=emmy <b>", SCALE, as_notebook(SCALE, ANSWER), ".ipynb")
+    hand_in(folder, "kurt", SCALE, f"{SCALE.solution_code()}\n\n{SCALE.mistakes[0].code}")
+    hand_in(folder, "nobody", SCALE, "")
+    hand_in(folder, "exiting", SCALE, HOSTILE["exiting"])
+    hand_in(folder, "ada", SQUEEZE, SQUEEZE.as_file(STUDENT))
+    (folder / "ada" / "notes.py").write_text("# my notes")
+    (folder / "kurt" / SQUEEZE.stem).with_suffix(".py").symlink_to(folder / "ada" / "05_scale.py")
+    return folder, grade(folder, seed=7)
+
+
+def test_everybody_has_a_mark_for_everything(few):
+    _, found = few
+    assert points(found, "ada") == {"squeeze": 0, "scale": 7}
+    assert points(found, "=emmy <b>") == {"squeeze": 0, "scale": 7}
+    assert points(found, "kurt") == {"squeeze": 0, "scale": 5}
+    assert points(found, "nobody") == points(found, "exiting") == {"squeeze": 0, "scale": 0}
+    notes = {mark["student"]: mark["note"] for mark in found["marks"] if mark["exercise"] == "scale"}
+    assert "is empty" in notes["nobody"]
+    assert "ends its own process" in notes["exiting"]
+
+
+def test_links_and_strangers_are_left_out(few):
+    _, found = few
+    assert sorted(found["left_out"]) == [["ada/notes.py", "belongs to no exercise"],
+                                         ["kurt/03_squeeze.py", "a link or no file"]]
+
+
+def test_each_student_has_numbers_of_his_own(few):
+    _, found = few
+    seeds = {mark["student"]: mark["seed"] for mark in found["marks"]}
+    assert len(set(seeds.values())) == 5
+    assert seeds["ada"] == seed_of(7, "ada") != seed_of(8, "ada")
+
+
+def test_the_reports_say_the_same_and_nothing_in_them_is_alive(few, tmp_path):
+    _, found = few
+    paths = report.write(found, tmp_path / "report")
+    assert all(path.is_file() for path in paths)
+    rows = list(csv.DictReader((tmp_path / "report" / "marks.csv").open()))
+    assert {row["student"]: row["total"] for row in rows}["ada"] == "7"
+    assert any(row["student"] == "'=emmy <b>" for row in rows)    # no formula
+    assert json.loads((tmp_path / "report" / "marks.json").read_text()) == json.loads(json.dumps(found))
+    pages = [path.read_text() for path in paths if path.suffix == ".html"]
+    assert len(pages) == 6
+    assert not any("<b>" in page or "<script" in page for page in pages)
+    for path in (tmp_path / "report" / "students").glob("*.html"):      # a student's page names nobody else
+        assert sum(name in path.read_text() for name in ("ada", "emmy", "kurt", "nobody", "exiting")) == 1
+    assert "averaged" in pages[0] or "right" in pages[0]
+
+
+def test_a_class_can_lie_flat_and_the_newest_file_counts(tmp_path):
+    (tmp_path / "ada_03_squeeze.py").write_text("old")
+    (tmp_path / "ada-03_squeeze.ipynb").write_text("{}")
+    os.utime(tmp_path / "ada_03_squeeze.py", (1, 1))
+    (tmp_path / "emmy 05_scale.py").write_text("new")
+    found, left_out = collect(tmp_path)
+    assert found["ada"] == {SQUEEZE: tmp_path / "ada-03_squeeze.ipynb"}
+    assert found["emmy"] == {SCALE: tmp_path / "emmy 05_scale.py"}
+    assert len(left_out) == 1
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_nothing_to_grade_is_said(tmp_path, make):
+    make(tmp_path / "class")
+    with pytest.raises((FileNotFoundError, ValueError), match=r"submissions|nothing to grade"):
+        grade(tmp_path / "class")
+
+
+def test_look_alikes_are_flagged_though_every_name_was_changed():
+    found = similarity.flags(SCALE, {"ada": [GOOD], "emmy": [GOOD], "kurt": [LONG_WAY], "paul": [RENAMED],
+                                     "max": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
+    assert [pair["students"] for pair in found] == [["kurt", "paul"]]
+    assert found[0]["share"] > 0.9
+
+
+def test_what_many_have_is_no_sign():
+    assert not similarity.flags(SCALE, {f"s{i}": [LONG_WAY] for i in range(6)})
+
+
+def test_unreadable_code_has_few_features():
+    assert similarity.features(["'''", "def f(:\n", "\x00"]) is not None
+
+
+@pytest.mark.slow
+def test_a_class_of_thirty_with_hostile_ones_in_it(tmp_path):
+    honest = [f"honest-{i:02d}" for i in range(20)]
+    assert len(honest) + len(HOSTILE) == 30
+    for i, student in enumerate(honest):
+        for exercise in (SQUEEZE, SCALE, BLOCK):
+            mistake = exercise.mistakes[0] if i % 5 == 4 else None
+            code = exercise.solution_code() + (f"\n\n{mistake.code}" if mistake else "")
+            hand_in(tmp_path, student, exercise, code)
+    hand_in(tmp_path, "honest-00", SCALE, LONG_WAY)
+    hand_in(tmp_path, "honest-01", SCALE, RENAMED)
+    for student, code in HOSTILE.items():
+        hand_in(tmp_path, student, SCALE, code)
+    began = time.monotonic()
+    found = grade(tmp_path, seed=1)
+    seconds = time.monotonic() - began
+    for i, student in enumerate(honest):
+        of = {mark["exercise"]: mark for mark in found["marks"] if mark["student"] == student}
+        assert all((mark["earned"] == mark["points"]) == (i % 5 != 4) for mark in of.values()), student
+        assert all(mark["earned"] > 0 for mark in of.values()), student
+    for student in HOSTILE:
+        assert sum(points(found, student).values()) == 0, student
+    alike = [pair["students"] for pair in found["similar"] if pair["exercise"] == "scale"]
+    assert alike == [["honest-00", "honest-01"]]
+    assert len(report.write(found, tmp_path / "report")) == 33
+    assert seconds < 300
