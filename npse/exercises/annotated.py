@@ -9,7 +9,7 @@ A source is a Python file in cells that begin with ``# %%``:
     # %% [tests]             TASKS: what is judged, and for how many points
     # %% [mistake] title     replaces a function of the solution; the self-test of the kit marks it, and it must lose
     # loses: part; part      these parts (and the manners of a function nothing else of which is right)
-    # kind: factor           with this kind of diagnosis
+    # kind: averaged         with this kind of diagnosis, - for none
 
 Code between BEGIN BUG and END BUG is for the student alone: in "find the bug" it stands where the hole would be.
 """
@@ -217,4 +217,4 @@ def _size(body):
 def _mistake(cell):
     facts = re.findall(r"^# (loses|kind): (.+)$", cell.text, re.MULTILINE)
     loses = [part.strip() for key, value in facts if key == "loses" for part in value.split(";")]
-    return Mistake(cell.title.strip(), tuple(loses), dict(facts)["kind"], cell.text)
+    return Mistake(cell.title.strip(), tuple(loses), dict(facts)["kind"].replace("-", ""), cell.text)

@@ -1,5 +1,6 @@
 """From a submission to a mark: guard, sandbox, judge."""
 
+import contextlib
 import importlib.util
 import time
 from dataclasses import dataclass
@@ -71,19 +72,35 @@ def check(submission, seed=0, hidden=False):
     """
     expect_tools(submission.exercise)
     began, exercise = time.monotonic(), submission.exercise
-    tasks, functions = exercise.tasks(), exercise.functions()
+    tasks, parts, printed = exercise.tasks(), [], ""
     note = submission.problem or objection(submission.cells, submission.file, exercise.tools)
-    parts, printed = [], ""
-    for task in tasks:
-        if not note:
-            found, note, printed = _task(task, submission, functions, seed, hidden)
-            parts += found
-        if note:
-            parts = [part for task in tasks for part in nothing(task, "not judged")]
-            break
-    if not note and submission.outdated:
+    if not note:
+        parts, note, printed = _judge(tasks, submission, seed, hidden)
+    if note:
+        parts = [part for task in tasks for part in nothing(task, "not judged")]
+    elif submission.outdated:
         note = "the file was made from another version of this exercise; compare with a fresh one (npse exercise start)"
     return Mark(exercise, tuple(parts), note, printed, time.monotonic() - began)
+
+
+def _judge(tasks, submission, seed, hidden):
+    """Mark all tasks: parts, a note if nothing counts, and what was printed. A process that has ended is replaced."""
+    functions, parts, box = submission.exercise.functions(), [], None
+    with contextlib.ExitStack() as stack:
+        for task in tasks:
+            if box is None or box.ended:
+                box = stack.enter_context(Sandbox(submission.cells, submission.file, submission.exercise.tools))
+            box.left = box.seconds
+            if box.problem and task.function not in box.names:
+                if box.ended or len(submission.cells) == 1:      # a notebook has other cells
+                    return [], box.problem, box.printed
+                parts += nothing(task, box.problem)
+            else:
+                function = box.function(task.function, functions[task.function])
+                parts += mark(task, function, functions, submission.cells, seed, hidden)
+            if box.tampering:
+                return [], box.tampering, box.printed
+    return parts, "", box.printed
 
 
 def expect_tools(exercise):
@@ -91,13 +108,3 @@ def expect_tools(exercise):
     if exercise.tools != "numpy" and not importlib.util.find_spec("numba"):
         raise ImportError(f"exercise {exercise.number} needs Numba ; run: pip install numba")
 
-
-def _task(task, submission, functions, seed, hidden):
-    """Mark one task in a process of its own: parts, a note that ends everything, and what was printed."""
-    with Sandbox(submission.cells, submission.file, submission.exercise.tools) as sandbox:
-        if sandbox.problem and task.function not in sandbox.names:
-            whole = sandbox.ended or len(submission.cells) == 1
-            return ([], sandbox.problem, "") if whole else (nothing(task, sandbox.problem), "", sandbox.printed)
-        function = sandbox.function(task.function, functions[task.function])
-        parts = mark(task, function, functions, submission.cells, seed, hidden)
-        return parts, sandbox.tampering, sandbox.printed

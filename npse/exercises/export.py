@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import npse
-from npse.exercises.annotated import ANSWER, SOURCED, STUDENT, uncomment
+from npse.exercises.annotated import SOURCED, STUDENT, uncomment
 from npse.exercises.notebook import code, dump, exercise_head, markdown
 from npse.files import write_atomically
 
@@ -91,9 +91,12 @@ def _otter_notebook(exercise):
     cells += [markdown(f"text-{number}", uncomment(cell.text))
               for number, cell in enumerate(exercise.cells_for(STUDENT)) if cell.kind == "markdown"]
     points = sum(points for _, points in _parts(exercise))
+    prompt = [code(f"{cell.kind}-{number}", cell.text, tags=[cell.kind])
+              for number, cell in enumerate(exercise.cells_for(STUDENT)) if cell.kind != "markdown"]
+    # The marks inside the cell are what otter goes by when it takes the solution out.
+    answer = code("answer", f"# BEGIN SOLUTION NO PROMPT\n{exercise.solution_code()}\n# END SOLUTION")
     cells += [_raw("question", f"# BEGIN QUESTION\nname: {exercise.name}\npoints: {points}"),
-              *_otter_block("PROMPT", exercise, STUDENT), *_otter_block("SOLUTION", exercise, ANSWER),
-              _raw("tests", "# BEGIN TESTS")]
+              *_otter_block("PROMPT", prompt), *_otter_block("SOLUTION", [answer]), _raw("tests", "# BEGIN TESTS")]
     for number, (part, points) in enumerate(_parts(exercise)):
         for hidden in (False, True):                             # half of the points for what the student can see
             about = f"points: {points / 2}\nhidden: {str(hidden).lower()}"
@@ -104,9 +107,7 @@ def _otter_notebook(exercise):
     return dump([*cells, _raw("tests-end", "# END TESTS"), _raw("question-end", "# END QUESTION")])
 
 
-def _otter_block(what, exercise, reader):
-    cells = [code(f"{what.lower()}-{number}", cell.text, tags=[cell.kind])
-             for number, cell in enumerate(exercise.cells_for(reader)) if cell.kind != "markdown"]
+def _otter_block(what, cells):
     return [_raw(f"{what.lower()}-begin", f"# BEGIN {what}"), *cells, _raw(f"{what.lower()}-end", f"# END {what}")]
 
 

@@ -27,6 +27,7 @@ from npse.exercises.guard import FORBIDDEN, TOOLS
 
 SECONDS = 4.0                # that the code of one task may take, all calls together
 COMPILING = 15.0             # where a compiler runs first
+ORPHAN = 120                 # of computing, after which a process ends whose parent is gone
 MEMORY = 2 << 30             # bytes of address space
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
@@ -46,7 +47,7 @@ class Sandbox:
     tools : str
         ``"numpy"``, ``"numba"`` or ``"cuda"`` (in Numba's simulator).
     seconds : float
-        That loading and all calls may take together.
+        That loading and all calls may take together; whoever sets ``left`` anew grants them again.
 
     Attributes
     ----------
@@ -71,7 +72,7 @@ class Sandbox:
         self._replies = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
         compiler = {} if tools == "numpy" else {"memory": 2 * memory}
-        loaded = self._ask({"cells": list(cells), "file": str(file), "memory": memory, "seconds": self.seconds,
+        loaded = self._ask({"cells": list(cells), "file": str(file), "memory": memory, "seconds": ORPHAN,
                             "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": [str(PACKAGE)],
                             "readable": _readable(), "preload": PRELOAD[tools]} | compiler)
         self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))

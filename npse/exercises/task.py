@@ -131,7 +131,8 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
                 found[name].append(_gradient(results, name))
         found["manners"].append(_first_wrong(results, *MANNERS, "runs"))
     if all(any(found[name]) for name in task.points):            # a function that does nothing has no manners
-        found |= {name: [("counts once something is right", "")] for name in (*task.extra, "manners")}
+        waiting = f"counts once something else of {task.function} is right", ""
+        found |= {name: [waiting] for name in (*task.extra, "manners")}
     else:
         found |= {name: [_obeys(rule, function, cells)] for name, (_, rule) in task.extra.items()}
     return [_part(name, points, found[key]) for (name, points), key in zip(task.parts.items(), found, strict=False)]
@@ -160,14 +161,14 @@ def _values(case, ops, book, seed):
     except Exception as error:
         return _raised(f"raises {type(error).__name__}: {error}"), "raises"
     if ours.shape != expected.shape:
-        return f"the result has shape {ours.shape}, expected {expected.shape} [{case.label}]", "shape"
+        return f"the result has shape {ours.shape}, expected {expected.shape} [shapes: {case.label}]", "shape"
     if ours.dtype.kind not in "fc" or not deviation(ours, expected) <= SAME:
         with np.errstate(invalid="ignore"):
             far = np.where(np.isnan(d := np.abs(ours - expected)), np.inf, d)
         at = np.unravel_index(far.argmax(), far.shape)
         where = f"at [{', '.join(map(str, at))}] " if at else ""
         return (f"{where}yours is {ours[at]:.6g}, expected {expected[at]:.6g}{_factor(ours, expected)} "
-                f"[{case.label}]"), "forward"
+                f"[shapes: {case.label}]"), "forward"
     return None
 
 
@@ -191,9 +192,11 @@ def _gradient(results, name):
 def _first_wrong(results, *judged):
     for result in results:
         if result.judged in judged and not result.ok:
-            diagnosis = getattr(result, "diagnosis", None)
-            text = diagnosis.text if diagnosis and diagnosis.kind != "unexplained" else result.message
-            return f"{_raised(text)} [{result.case}]", diagnosis.kind if diagnosis else ""
+            if result.judged == "runs":
+                return f"{_raised(result.message)} [shapes: {result.case}]", "raises"
+            why = result.diagnosis
+            text = why.text if why and why.kind != "unexplained" else result.message
+            return f"{text} [shapes: {result.case}]", why.kind if why else ""
     return None
 
 

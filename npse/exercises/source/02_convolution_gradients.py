@@ -98,7 +98,7 @@ def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
 
 # %% [mistake] assigned, not added
 # loses: conv2d_backward_x, stride 1: gradient of x; conv2d_backward_x, stride and padding: gradient of x
-# kind: unexplained
+# kind: not summed
 def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
     N, H, W, Cin = x_shape
     _, Ho, Wo, _ = dy.shape
@@ -110,7 +110,7 @@ def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
 
 # %% [mistake] averaged over the batch
 # loses: conv2d_backward_w, stride 1: gradient of w; conv2d_backward_w, stride and padding: gradient of w
-# kind: factor
+# kind: averaged
 _conv2d_backward_w = conv2d_backward_w
 
 def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):

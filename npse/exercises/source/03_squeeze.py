@@ -57,7 +57,7 @@ TASKS = (Task("squeeze", values=2), Task("squeeze_backward", u=3))
 
 # %% [mistake] H*W forgotten
 # loses: squeeze_backward: gradient of u
-# kind: factor
+# kind: averaged
 def squeeze_backward(dz, u_shape):
     return np.broadcast_to(dz[:, None, None, :], u_shape).copy()
 

@@ -89,7 +89,7 @@ def excite_backward(ds, z, s, w1, w2):
 
 # %% [mistake] w2 gets the gradient of a mean
 # loses: excite_backward: gradient of w2
-# kind: factor
+# kind: averaged
 _excite_backward = excite_backward
 
 def excite_backward(ds, z, s, w1, w2):

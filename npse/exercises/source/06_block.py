@@ -104,7 +104,7 @@ def se_backward(dy, u, w1, w2):
 
 # %% [mistake] H*W forgotten in the squeeze path
 # loses: se_backward: gradient of u
-# kind: path missing
+# kind: averaged
 _se_backward = se_backward
 
 def se_backward(dy, u, w1, w2):

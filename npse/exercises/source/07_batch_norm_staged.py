@@ -41,14 +41,13 @@ def batch_norm(x, gamma, beta, eps=1e-5):
 
 def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
     """Gradients of `batch_norm` -> dx (N, H, W, C), dgamma (C,), dbeta (C,)."""
-    # BEGIN SOLUTION
     B = x.size // x.shape[3]
     over = (0, 1, 2)
     centred = x - mean
     std = np.sqrt(var + eps)
     inverse = 1 / std
     xhat = centred * inverse
-
+    # BEGIN SOLUTION
     dbeta = dy.sum(over)
     dgamma = (dy * xhat).sum(over)
     dxhat = dy * gamma

@@ -74,7 +74,7 @@ TASKS = (Task("softmax_cross_entropy", values=3), Task("softmax_cross_entropy_ba
 
 # %% [mistake] a sum over the batch
 # loses: softmax_cross_entropy_backward: gradient of logits
-# kind: factor
+# kind: averaged
 _backward = softmax_cross_entropy_backward
 
 def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):

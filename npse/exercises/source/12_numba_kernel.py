@@ -55,8 +55,8 @@ print("z\n", squeeze(u))
 # Four loops, n, i, j and c, and one line that adds. When is the sum of picture n complete, so that it can be divided?
 
 # %% [hint]
-# N, H, W, C = u.shape works inside a kernel. Add every pixel into z[n, c]; after the loops over i and j, a last loop
-# over c divides by the number of pixels.
+# The four sizes can be taken from u.shape, inside a kernel too. Add every pixel into z[n, c]; after the loops over i
+# and j, a last loop over c divides by the number of pixels.
 
 # %% [hint]
 # Numba compiles a part of Python: numbers, arrays, loops, if. The order n, i, j, c reads memory from left to right.
@@ -109,7 +109,7 @@ def squeeze_kernel(u, z):
 
 # %% [mistake] not compiled
 # loses: squeeze: loops, compiled; squeeze: fast
-# kind: forward
+# kind: -
 def squeeze_kernel(u, z):
     N, H, W, C = u.shape
     for n in range(N):
@@ -120,6 +120,6 @@ def squeeze_kernel(u, z):
 
 # %% [mistake] no loop
 # loses: squeeze: loops, compiled
-# kind: forward
+# kind: -
 def squeeze_kernel(u, z):
     z[...] = u.mean(axis=(1, 2))

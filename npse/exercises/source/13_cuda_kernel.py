@@ -105,7 +105,7 @@ def scale_kernel(u, s, y):
 
 # %% [mistake] one thread does everything
 # loses: scale: one thread, one number
-# kind: forward
+# kind: -
 @cuda.jit
 def scale_kernel(u, s, y):
     if cuda.grid(1) == 0:

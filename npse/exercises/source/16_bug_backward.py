@@ -88,7 +88,7 @@ TASKS = (Task("batch_norm_backward", x=2), Task("add_relu_backward", x=2), Task(
 
 # %% [mistake] the mean's term has the wrong sign
 # loses: batch_norm_backward: gradient of x
-# kind: unexplained
+# kind: sign
 _batch_norm_backward = batch_norm_backward
 
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):

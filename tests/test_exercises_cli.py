@@ -1,0 +1,210 @@
+"""``npse exercise`` as a student and a teacher call it, and the exports to other graders."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import npse as package
+from npse.cli import exercise as commands
+from npse.exercises import exercises, find, gradescope
+from npse.exercises.annotated import ANSWER, solution_lines
+from npse.exercises.export import export
+from npse.exercises.folder import RECORD
+from npse.exercises.inside import require
+
+SQUEEZE, SCALE = find("squeeze"), find("scale")
+
+
+def test_list_names_every_exercise(npse):
+    code, out, _ = npse("exercise", "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == [str(exercise.number) for exercise in exercises()]
+
+
+def test_start_never_overwrites(npse):
+    assert npse("exercise", "start", 3)[0] == 0
+    path = Path("03_squeeze.py")
+    path.write_text("my work")
+    code, _, err = npse("exercise", "start", 3)
+    assert code == 2
+    assert "stays as it is" in err
+    assert path.read_text() == "my work"
+    assert npse("exercise", "start", "squeeze", "--as", "notebook")[0] == 0
+    assert npse("exercise", "start", 3, "--to", "new/folder")[0] == 0
+    assert Path("new/folder/03_squeeze.py").is_file()
+    assert npse("exercise", "start", 3, "--as", "poem")[0] == 2
+
+
+def test_a_student_works_through_an_exercise(npse):
+    npse("exercise", "start", 5)
+    code, out, _ = npse("exercise", "check")
+    assert code == 1
+    assert out.startswith("Exercise 5, Scale: 0 of 7 points")
+    assert "npse exercise hint 5" in out
+    seen = [npse("exercise", "hint", 5)[1].count("hint ") for _ in range(4)]
+    assert seen == [1, 2, 3, 3]
+    Path("05_scale.py").write_text(SCALE.as_file(ANSWER) + "\nprint('so far so good')\n")
+    code, out, _ = npse("exercise", "check", 5)
+    assert code == 0
+    assert "7 of 7" in out
+    assert "your code printed: so far so good" in out
+    out = npse("exercise", "status")[1]
+    assert "7 of 7 points, 3 hints" in out
+    Path("05_scale.py").write_text("")
+    assert "7 of 7 points, changed since" in npse("exercise", "status")[1]
+
+
+def test_check_takes_the_file_changed_last(npse):
+    for number in (3, 5):
+        npse("exercise", "start", number)
+    os.utime("05_scale.py", (1, 1))
+    assert "Squeeze" in npse("exercise", "check")[1]
+    assert "Scale" in npse("exercise", "check", "scale")[1]
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (("check",), "no exercise has been started"),
+    (("check", "nothing.py"), "no file nothing.py"),
+    (("check", "stranger.py"), "belongs to no exercise"),
+    (("start", 99), "no exercise '99'"),
+    (("hint", "squeze"), "no exercise 'squeze'"),
+    (("grade", "nowhere", "--out", "report"), "no folder nowhere"),
+    (("export", "--format", "moodle", "--to", "x"), "not for 'moodle'"),
+])
+def test_wrong_words_end_in_one_line(npse, words, expected):
+    Path("stranger.py").write_text("x = 1")
+    code, _, err = npse("exercise", *words)
+    assert code == 2
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+def test_a_broken_record_is_no_obstacle(npse):
+    npse("exercise", "start", 5)
+    Path(RECORD).write_text("{")
+    assert npse("exercise", "status")[0] == 0
+    assert npse("exercise", "hint", 5)[1].count("hint ") == 1
+    assert json.loads(Path(RECORD).read_text())["hints"] == {"scale": 1}
+
+
+def test_watch_checks_again_when_the_file_is_saved(npse, monkeypatch):
+    npse("exercise", "start", 5)
+    naps = []
+
+    def sleep(seconds):
+        naps.append(seconds)
+        if len(naps) > 1:
+            raise KeyboardInterrupt
+        Path("05_scale.py").write_text(SCALE.as_file(ANSWER))
+        os.utime("05_scale.py", (time.time() + 5,) * 2)
+
+    monkeypatch.setattr(commands.time, "sleep", sleep)
+    code, out, _ = npse("exercise", "check", "--watch")
+    assert code == 0
+    assert out.index("0 of 7 points") < out.index("7 of 7 points")
+
+
+def test_solution_is_shown_and_written(npse):
+    assert "u.mean(axis=(1, 2))" in npse("exercise", "solution", 3)[1]
+    npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")
+    assert Path("03_squeeze_solution.ipynb").is_file()
+    assert npse("exercise", "check", "03_squeeze_solution.ipynb")[0] == 0
+
+
+def test_grade_writes_the_report(npse):
+    Path("class/ada").mkdir(parents=True)
+    Path("class/ada/05_scale.py").write_text(SCALE.as_file(ANSWER))
+    code, out, _ = npse("exercise", "grade", "class", "--out", "report", "--exercise", 5, "--workers", 1)
+    assert code == 0
+    assert out.startswith("1 students, 1 exercises")
+    assert Path("report/students/ada.html").is_file()
+    assert Path("report/marks.csv").read_text().splitlines()[1] == "ada,7,7,7,"
+
+
+def test_require_speaks_inside_a_notebook():
+    functions = SQUEEZE.functions()
+    assert require("squeeze", "squeeze_backward: gradient of u", functions, hidden=True) == 3
+    with pytest.raises(AssertionError, match="15 times too large"):
+        require("squeeze", "squeeze_backward: gradient of u", functions | {
+            "squeeze_backward": lambda dz, u_shape: 15 * functions["squeeze_backward"](dz, u_shape)})
+    with pytest.raises(AssertionError, match="no function squeeze"):
+        require("squeeze", "squeeze: values", {})
+    with pytest.raises(ValueError, match="squeeze: values; squeeze: manners"):
+        require("squeeze", "squeeze: beauty", functions)
+
+
+@pytest.mark.parametrize("target", ["nbgrader", "otter"])
+def test_exported_notebooks_are_valid_and_mark_every_part(tmp_path, target):
+    nbformat = pytest.importorskip("nbformat")
+    for path in export(exercises(), target, tmp_path):
+        if path.suffix != ".ipynb":
+            continue
+        nbformat.validate(nbformat.read(path, as_version=4))
+        exercise, text = find(path.stem), path.read_text()
+        for task in exercise.tasks():
+            for part in task.parts:
+                assert text.count(json.dumps(f'"{part}"')[1:-1]) == 2      # shown and hidden
+    with pytest.raises(FileExistsError):
+        export(exercises(), target, tmp_path)
+
+
+def test_gradescope_gets_a_script_that_runs_and_results(tmp_path):
+    path, = export([SCALE], "gradescope", tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        assert "npse.exercises.gradescope" in archive.read("run_autograder").decode()
+        assert f"npse=={package.__version__}" in archive.read("setup.sh").decode()
+        assert archive.getinfo("run_autograder").external_attr >> 16 & 0o111
+    (tmp_path / "submission").mkdir()
+    assert gradescope.results(tmp_path / "submission", ["scale"])["score"] == 0
+    (tmp_path / "submission" / "05_scale.py").write_text(SCALE.as_file(ANSWER))
+    found = gradescope.results(tmp_path / "submission", ["scale"])
+    assert found["score"] == sum(test["max_score"] for test in found["tests"]) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("nbgrader"), reason="nbgrader is not installed: pip install npse[teach]")
+def test_nbgrader_generates_and_autogrades_for_real(tmp_path):
+    """The stub scores 0, the solution everything, a mistake loses its part; and no solution is in the release."""
+    chosen = [SQUEEZE, SCALE, find("bug_backward")]
+    export(chosen, "nbgrader", tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+
+    def nbgrader(*words):
+        ran = subprocess.run(["nbgrader", *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        return ran
+
+    nbgrader("generate_assignment", "npse", "--create")
+    for exercise in chosen:
+        released = (tmp_path / "release" / "npse" / f"{exercise.stem}.ipynb").read_text()
+        assert not any(json.dumps(line)[1:-1] in released for line in solution_lines(exercise))
+        assert "HIDDEN" not in released
+        codes = {"stub": None, "solution": exercise.solution_code(),
+                 "mistake": f"{exercise.solution_code()}\n\n{exercise.mistakes[0].code}"}
+        for student, code in codes.items():
+            notebook = json.loads(released)
+            hole = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code" and "def " in "".join(
+                cell["source"]))
+            hole["source"] = code or hole["source"]
+            path = tmp_path / "submitted" / student / "npse" / f"{exercise.stem}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(notebook))
+    nbgrader("autograde", "npse", "--create")
+    nbgrader("export")
+    lines = [line.split(",") for line in (tmp_path / "grades.csv").read_text().splitlines()]
+    scores = {line[lines[0].index("student_id")]: float(line[lines[0].index("score")]) for line in lines[1:]}
+    assert scores == {"stub": 0, "solution": 23, "mistake": 14}
+
+
+def test_the_command_runs_as_a_module(tmp_path):
+    ran = subprocess.run([sys.executable, "-m", "npse", "exercise", "status"], cwd=tmp_path, capture_output=True,
+                         text=True, env=os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])})
+    assert ran.returncode == 0
+    assert ran.stdout.count("not started") == len(exercises())
