@@ -6,6 +6,7 @@ is refused to help (a clear line instead of a riddle) and to protect the files o
 """
 
 import builtins
+import contextlib
 import io
 import json
 import os
@@ -134,9 +135,9 @@ def limit(memory, seconds):
         import resource
     except ImportError:
         return
-    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(seconds) + 1),
+    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds),
                        (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        if most is not None:
+        with contextlib.suppress(ValueError, OSError):           # macOS has no limit of memory
             resource.setrlimit(what, (most, most))
 
 

@@ -8,6 +8,7 @@ What goes wrong on the other side is raised here as one line. Whatever the code 
 """
 
 import builtins
+import contextlib
 import functools
 import os
 import queue
@@ -69,8 +70,9 @@ class Sandbox:
             [sys.executable, "-P", "-B", child.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=_environment(tools), cwd=self._folder.name,
             start_new_session=os.name == "posix")
-        self._replies = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._replies = queue.Queue(maxsize=4)                   # more than one waits only where replies are forged
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         compiler = {} if tools == "numpy" else {"memory": 2 * memory}
         loaded = self._ask({"cells": list(cells), "file": str(file), "memory": memory, "seconds": ORPHAN,
                             "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": [str(PACKAGE)],
@@ -103,19 +105,22 @@ class Sandbox:
         """Send a message and wait for the reply; None, and `ended` set, if the process has stopped or is stopped."""
         if self.ended:
             return None
-        began = time.monotonic()
+        began, left = time.monotonic(), max(self.left, 0.01)
+        watchdog = threading.Timer(left, self._kill)             # even sending waits, if nobody reads
+        watchdog.start()
         try:
             child.send(self._process.stdin, message)
-            reply = self._replies.get(timeout=max(self.left, 0.01))
-        except OSError:
-            reply = None
-        except queue.Empty:
-            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?"
-            self._kill()
-            return None
-        self.left -= time.monotonic() - began
+            reply = self._replies.get(timeout=left + 1)
+        except (OSError, queue.Empty) as error:
+            reply = error
+        finally:
+            watchdog.cancel()
+        spent = time.monotonic() - began
+        self.left -= spent
         if not isinstance(reply, dict):
-            self.ended = _last_words(reply, self._stop())
+            code = self._stop()
+            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if spent >= left else \
+                _last_words(reply, code)
             return None
         self.printed = str(reply.get("printed", ""))[:child.SHOWN]
         if changed := reply.get("changed"):
@@ -138,13 +143,11 @@ class Sandbox:
             return self._process.wait()
 
     def _kill(self):
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):       # it has ended already
             if os.name == "posix":
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:
                 self._process.kill()
-        except ProcessLookupError:
-            pass
 
     def __enter__(self):
         return self
@@ -152,7 +155,12 @@ class Sandbox:
     def __exit__(self, *exception):
         self._kill()
         self._process.wait()
-        self._process.stdin.close()
+        while self._listener.is_alive():
+            with contextlib.suppress(queue.Empty):
+                self._replies.get(timeout=0.01)
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):                   # what was not sent cannot be flushed any more
+                stream.close()
         self._folder.cleanup()
 
 
@@ -200,7 +208,7 @@ def _environment(tools):
 
 def _readable():
     """Where Python and its packages lie."""
-    paths = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/proc/cpuinfo", "/sys/devices",
-             "/etc/ld.so", "/usr/lib", "/lib"}
-    paths |= {path for path in sys.path if "packages" in path}
-    return sorted({os.path.realpath(path) for path in paths} | paths)
+    folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
+    folders |= {path for path in sys.path if "packages" in path}
+    folders |= {os.path.realpath(path) for path in folders}
+    return ["/proc/cpuinfo", "/etc/ld.so.cache", *(os.path.join(path, "") for path in sorted(folders))]
