@@ -14,7 +14,7 @@ from npse.exercises.annotated import ANSWER, STUDENT
 
 RUN = 8                      # tokens
 COMMON = 4                   # submissions with the same run make it common knowledge (at least, and 1 in 6)
-FEWEST = 15                  # runs of its own that a submission must have to be compared
+FEWEST = 40                  # runs of its own that a submission must have to be compared
 ALIKE = 0.75                 # share of these runs that two must have in common
 _SKIPPED = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER)
 

@@ -125,7 +125,7 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
             judged = _only_forward(case)
         else:
             judged = _only(case, task.points)
-        results = check_case(judged, ops, seed, book)
+        results = check_case(judged, ops, seed)
         for name in task.points:
             if name != "values":
                 found[name].append(_gradient(results, name))
