@@ -13,7 +13,7 @@ import pytest
 
 import npse as package
 from npse.cli import exercise as commands
-from npse.exercises import exercises, find, gradescope
+from npse.exercises import annotated, exercises, find, gradescope
 from npse.exercises.annotated import ANSWER, solution_lines
 from npse.exercises.export import export
 from npse.exercises.folder import RECORD
@@ -84,6 +84,17 @@ def test_wrong_words_end_in_one_line(npse, words, expected):
     assert code == 2
     assert expected in err
     assert err.count("\n") == 1
+
+
+def test_without_numba_it_is_said_and_nothing_else_suffers(npse, monkeypatch):
+    real = annotated.importlib.util.find_spec
+    monkeypatch.setattr(annotated.importlib.util, "find_spec", lambda name: None if name == "numba" else real(name))
+    monkeypatch.delitem(vars(find(12)), "_printed", raising=False)
+    code, _, err = npse("exercise", "start", 12)
+    assert code == 2
+    assert "pip install numba" in err
+    assert not list(Path().iterdir())
+    assert npse("exercise", "start", 3)[0] == 0
 
 
 def test_a_broken_record_is_no_obstacle(npse):

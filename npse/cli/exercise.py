@@ -67,8 +67,8 @@ def _check(folder, path, seed):
         raise ValueError(f"{path} belongs to no exercise; name it like 03_squeeze.py, as npse exercise start does")
     mark = check(submission, seed)
     typer.echo(str(mark))
-    if mark.printed.strip():
-        typer.echo("  your code printed: " + mark.printed.strip().splitlines()[0][:100])
+    if printed := "".join(filter(str.isprintable, mark.printed.strip().partition("\n")[0])):
+        typer.echo(f"  your code printed: {printed[:100]}")
     if not mark.ok:
         typer.echo(f"  stuck? npse exercise hint {mark.exercise.number}")
     if path.resolve().parent == folder.path.resolve():

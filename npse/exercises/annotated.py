@@ -16,6 +16,7 @@ Code between BEGIN BUG and END BUG is for the student alone: in "find the bug" i
 
 import functools
 import hashlib
+import importlib.util
 import re
 import textwrap
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ class Exercise:
     @functools.cached_property
     def _printed(self):
         """What the example prints when the solution is right, as a comment."""
+        self.expect_tools()
         example = "".join(cell.text for cell in self.cells if cell.kind == "example")
         with Sandbox([self.solution_code(), example], self.stem, self.tools, seconds=60) as sandbox:
             if sandbox.problem:
@@ -106,6 +108,11 @@ class Exercise:
     def solution_code(self):
         """The solution's functions, without text or example."""
         return "\n\n".join(_fill(cell.text, ANSWER) for cell in self.cells if cell.kind == "code")
+
+    def expect_tools(self):
+        """Raise ImportError if this machine lacks what the exercise is done with."""
+        if self.tools != "numpy" and not importlib.util.find_spec("numba"):
+            raise ImportError(f"exercise {self.number} needs Numba; run: pip install numba")
 
     def functions(self):
         """What is right: the solution's functions, run in this process; the book's where the solution is compiled."""

@@ -1,7 +1,6 @@
 """From a submission to a mark: guard, sandbox, judge."""
 
 import contextlib
-import importlib.util
 import time
 from dataclasses import dataclass
 
@@ -70,7 +69,7 @@ def check(submission, seed=0, hidden=False):
     ImportError
         The exercise is about Numba, and there is none on this machine.
     """
-    expect_tools(submission.exercise)
+    submission.exercise.expect_tools()
     began, exercise = time.monotonic(), submission.exercise
     tasks, parts, printed = exercise.tasks(), [], ""
     note = submission.problem or objection(submission.cells, submission.file, exercise.tools)
@@ -97,14 +96,10 @@ def _judge(tasks, submission, seed, hidden):
                 parts += nothing(task, box.problem)
             else:
                 function = box.function(task.function, functions[task.function])
-                parts += mark(task, function, functions, submission.cells, seed, hidden)
+                try:
+                    parts += mark(task, function, functions, submission.cells, seed, hidden)
+                except Exception as error:                       # results so odd that the judge trips over them
+                    parts += nothing(task, f"the results cannot be judged: {type(error).__name__}: {error}")
             if box.tampering:
                 return [], box.tampering, box.printed
     return parts, "", box.printed
-
-
-def expect_tools(exercise):
-    """Raise ImportError if this machine lacks what the exercise is done with."""
-    if exercise.tools != "numpy" and not importlib.util.find_spec("numba"):
-        raise ImportError(f"exercise {exercise.number} needs Numba ; run: pip install numba")
-

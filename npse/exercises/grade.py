@@ -9,7 +9,7 @@ from pathlib import Path
 from npse.environment import cores
 from npse.exercises import similarity
 from npse.exercises.annotated import find
-from npse.exercises.check import check, expect_tools
+from npse.exercises.check import check
 from npse.exercises.submission import KINDS, Submission, read
 from npse.exercises.task import nothing
 
@@ -53,7 +53,7 @@ def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None, stud
         raise ValueError(f"nothing to grade in {folder}: expected a folder for each student with files like "
                          "03_squeeze.py or 03_squeeze.ipynb")
     for exercise in wanted:
-        expect_tools(exercise)
+        exercise.expect_tools()
     jobs = [(student, exercise.name, files.get(exercise), seed_of(seed, student))
             for student, files in handed_in.items() for exercise in wanted]
     marks = []

@@ -1,6 +1,7 @@
 """What a student's file may contain, read from its text: imports, NumPy left alone, the tools an exercise asks for."""
 
 import ast
+import contextlib
 
 _LIBRARIES = ("npse", "torch", "jax", "autograd", "tensorflow", "keras", "mxnet", "chainer", "mygrad", "micrograd",
               "tinygrad", "minitorch", "theano", "pytensor", "cupy", "scipy", "sympy", "sklearn", "cv2")
@@ -39,6 +40,18 @@ def objection(cells, file, tools="numpy"):
         if found := _patched(tree):
             return f"line {found.lineno} changes NumPy ({ast.unparse(found)[:60]}): leave it as it is"
     return ""
+
+
+def function_in(cells, name):
+    """The last definition of a function, as a syntax tree, for rules on how it is written; ValueError if there is none."""
+    found = None
+    for cell in cells:
+        with contextlib.suppress(SyntaxError):
+            found = next((node for node in reversed(ast.parse(cell).body)
+                          if isinstance(node, ast.FunctionDef) and node.name == name), found)
+    if found is None:
+        raise ValueError(f"there is no function {name} in the file")
+    return found
 
 
 def _imported(node, forbidden):

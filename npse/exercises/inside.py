@@ -7,6 +7,7 @@ grade` keeps them apart, and reads the folders of these graders too.
 """
 
 from npse.exercises.annotated import find
+from npse.exercises.submission import without_magics
 from npse.exercises.task import mark
 
 
@@ -38,7 +39,7 @@ def require(which, part, namespace, seed=0, hidden=False):
         raise ValueError(f"exercise {exercise.number} has no part {part!r}; there are: {'; '.join(names)}")
     assert callable(namespace.get(task.function)), f"there is no function {task.function} in the notebook"
     functions = exercise.functions()
-    cells = [source for source in namespace.get("In", ()) if source.lstrip().startswith(("@", "def ", "import "))]
+    cells = [without_magics(source) for source in namespace.get("In", ())]
     found = next(found for found in mark(task, namespace[task.function], functions, cells, seed, hidden)
                  if found.name == part)
     assert found.ok, found.message

@@ -29,7 +29,8 @@ from npse.exercises.guard import FORBIDDEN, TOOLS
 SECONDS = 4.0                # that the code of one task may take, all calls together
 COMPILING = 15.0             # where a compiler runs first
 ORPHAN = 120                 # of computing, after which a process ends whose parent is gone
-MEMORY = 2 << 30             # bytes of address space
+MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
+LONGEST = 400                # characters of a message that are passed on
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
 VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # no secrets of whoever grades
@@ -62,7 +63,7 @@ class Sandbox:
         What the code changed in NumPy: nothing that it computed counts then; empty if it left NumPy alone.
     """
 
-    def __init__(self, cells, file, tools="numpy", seconds=None, memory=MEMORY):
+    def __init__(self, cells, file, tools="numpy", seconds=None):
         self.seconds = seconds or (SECONDS if tools == "numpy" else COMPILING)
         self.left, self.printed, self.problem, self.tampering, self.ended = self.seconds, "", "", "", ""
         self._folder = tempfile.TemporaryDirectory(prefix="npse-exercise-")
@@ -73,13 +74,12 @@ class Sandbox:
         self._replies = queue.Queue(maxsize=4)                   # more than one waits only where replies are forged
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        compiler = {} if tools == "numpy" else {"memory": 2 * memory}
-        loaded = self._ask({"cells": list(cells), "file": str(file), "memory": memory, "seconds": ORPHAN,
+        loaded = self._ask({"cells": list(cells), "file": str(file), "memory": MEMORY[tools], "seconds": ORPHAN,
                             "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": [str(PACKAGE)],
-                            "readable": _readable(), "preload": PRELOAD[tools]} | compiler)
+                            "readable": _readable(), "preload": PRELOAD[tools]})
         self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))
         problem = loaded and loaded.get("problem")
-        self.problem = self.ended or (f"{problem.get('type')}: {problem.get('text')}" if _is_raised(problem) else "")
+        self.problem = self.ended or (_line("{type}: {text}".format(**problem)) if _is_raised(problem) else "")
 
     def function(self, name, like):
         """The student's function ``name``, to be called here; with the signature and docstring of ``like``."""
@@ -124,7 +124,7 @@ class Sandbox:
             return None
         self.printed = str(reply.get("printed", ""))[:child.SHOWN]
         if changed := reply.get("changed"):
-            self.tampering = f"the code changes {', '.join(map(str, changed[:3]))}: leave NumPy as it is"
+            self.tampering = f"the code changes {_line(', '.join(map(str, changed)))}: leave NumPy as it is"
         return reply
 
     def _listen(self):
@@ -136,11 +136,10 @@ class Sandbox:
 
     def _stop(self):
         """Give the process a moment to end by itself, then end it; return its exit code."""
-        try:
-            return self._process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            return self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        self._kill()
+        return self._process.wait()
 
     def _kill(self):
         with contextlib.suppress(ProcessLookupError, PermissionError):       # it has ended already
@@ -153,20 +152,23 @@ class Sandbox:
         return self
 
     def __exit__(self, *exception):
-        self._kill()
-        self._process.wait()
-        while self._listener.is_alive():
+        if not self.ended:
+            self._kill()
+            self._process.wait()
+        patience = time.monotonic() + 2
+        while self._listener.is_alive() and time.monotonic() < patience:
             with contextlib.suppress(queue.Empty):
                 self._replies.get(timeout=0.01)
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):                   # what was not sent cannot be flushed any more
-                stream.close()
+        with contextlib.suppress(OSError):                       # what was not sent cannot be flushed any more
+            self._process.stdin.close()
+        if not self._listener.is_alive():                        # else somebody else holds the pipe: let it be
+            self._process.stdout.close()
         self._folder.cleanup()
 
 
 def _last_words(reply, code):
     if isinstance(reply, ValueError):
-        return f"the process sends what is no result ({reply})"[:200]
+        return f"the process sends what is no result ({_line(reply)})"
     if code == 0:
         return "the code ends its own process (os._exit?)"
     return f"the process of the code died (exit code {code}); memory exhausted, or a crash in compiled code?"
@@ -176,10 +178,16 @@ def _is_raised(found):
     return isinstance(found, dict) and set(found) == {"type", "text"}
 
 
+def _line(text):
+    """A text from the other side as one line that is safe to print."""
+    return "".join(character if character.isprintable() else " " for character in str(text)[:LONGEST])
+
+
 def _exception(type, text):
+    type, text = _line(type), _line(text)
     if type == "SystemExit":
         return RuntimeError(text)
-    known = getattr(builtins, str(type), None)
+    known = getattr(builtins, type, None)
     if isinstance(known, builtins.type) and issubclass(known, Exception):
         try:
             return known(text)

@@ -80,11 +80,12 @@ def _notebook_cells(text):
         given = "example" in metadata.get("tags", ()) or metadata.get("nbgrader", {}).get("grade")
         if cell["cell_type"] == "code" and not given:
             source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-            cells.append(_without_magics(source))
+            cells.append(without_magics(source))
     return tuple(cells)
 
 
-def _without_magics(source):
+def without_magics(source):
+    """Code as IPython takes it, as Python: lines that are no Python become ``pass``."""
     try:
         ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

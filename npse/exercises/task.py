@@ -160,9 +160,11 @@ def _values(case, ops, book, seed):
         ours = np.asarray(case.forward(ops, **_copies(arguments)))
     except Exception as error:
         return _raised(f"raises {type(error).__name__}: {error}"), "raises"
+    if ours.dtype.kind not in "fciub":
+        return f"the result holds no numbers [shapes: {case.label}]", "dtype"
     if ours.shape != expected.shape:
         return f"the result has shape {ours.shape}, expected {expected.shape} [shapes: {case.label}]", "shape"
-    if ours.dtype.kind not in "fc" or not deviation(ours, expected) <= SAME:
+    if not deviation(ours, expected) <= SAME:
         with np.errstate(invalid="ignore"):
             far = np.where(np.isnan(d := np.abs(ours - expected)), np.inf, d)
         at = np.unravel_index(far.argmax(), far.shape)
@@ -206,11 +208,12 @@ def _raised(text):
 
 
 def _only_forward(case):
+    """The case without gradients."""
     return dataclasses.replace(case, backward=None, wrt=())
 
 
 def _only(case, names):
-    """The case with the gradients of some tensors alone; where it has none of them, nothing is judged."""
+    """The case with the gradients of some of its tensors alone."""
     kept = tuple(name for name in case.wrt if name in names)
     places = [case.wrt.index(name) for name in kept]
 
