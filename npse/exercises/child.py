@@ -112,7 +112,8 @@ def guard(forbidden, private, readable, tools):
             raise PermissionError("an exercise loads no library")
 
     def _refuse_import(name):
-        raise ImportError(f"{name} is not allowed in this exercise: it is done by hand, with {tools}")
+        raise ImportError(f"{name} is not allowed in this exercise, imported here or by a library: "
+                          f"it is done by hand, with {tools}")
 
     def _refuse_opening(path, mode, flags):
         if path == os.devnull:

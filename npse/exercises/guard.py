@@ -43,7 +43,7 @@ def objection(cells, file, tools="numpy"):
 
 
 def function_in(cells, name):
-    """The last definition of a function, as a syntax tree, for rules on how it is written; ValueError if there is none."""
+    """The last definition of a function as a syntax tree, for rules on its text; ValueError if there is none."""
     found = None
     for cell in cells:
         with contextlib.suppress(SyntaxError):
