@@ -1,5 +1,6 @@
 """Every bug of the zoo that fits an exercise loses exactly its part of the mark: the wrong tensors, or the manners."""
 
+import copy
 import inspect
 
 import numpy as np
@@ -9,43 +10,66 @@ from npse import reference
 from npse.exercises import exercises
 from npse.exercises.task import Book, mark
 from npse.gradcheck.judge import generator
+from npse.gradcheck.numeric import FLOOR, TOLERANCE
 
 zoo = pytest.importorskip("npse.zoo")
 
 
 def fitting():
-    """Pairs of a bug and a task with the very op that the bug replaces."""
+    """Pairs of an exercise and a bug in an op that is a function of it, with the same arguments.
+
+    The exercises in finding bugs are left out: they judge the tensors that their own bugs reach.
+    """
     for exercise in exercises():
-        for task in exercise.tasks() if exercise.tools == "numpy" else ():
-            book = getattr(reference, task.function, None)
-            mine = exercise.functions().get(task.function)
-            if book and inspect.signature(book).parameters.keys() == inspect.signature(mine).parameters.keys():
-                for bug in zoo.BUGS:
-                    if bug.ops == (task.function,):
-                        name = f"{exercise.name} {task.part} {bug.name}"
-                        yield pytest.param(exercise, task, bug, id=" ".join(name.split()))
+        if exercise.tools == "numpy" and "bug" not in exercise.name:
+            for bug in zoo.BUGS:
+                mine = exercise.functions().get(bug.ops[0])
+                if len(bug.ops) == 1 and mine and arguments_of(mine) == arguments_of(getattr(reference, bug.ops[0])):
+                    marks = [pytest.mark.slow] if exercise.name == "convolution_gradients" else []
+                    yield pytest.param(exercise, bug, id=f"{exercise.name} {bug.name}", marks=marks)
+
+
+def arguments_of(function):
+    return list(inspect.signature(function).parameters)
 
 
 def wrong_tensors(task, bug, functions):
-    """Names of the gradients that differ from the solution's in any case."""
+    """Names of the gradients that differ from the solution's in any case; all of them if it cannot be called."""
     found = set()
     for case in task.cases:
         arguments = case.arguments(generator(0, str(case)))
         dy = np.random.default_rng(1).standard_normal(np.shape(case.forward(Book(functions), **arguments)))
-        ours, right = (case.backward(Book(functions, **own), np.array(dy), **arguments) for own in (bug.plant(), {}))
-        found |= {name for name, a, b in zip(case.wrt, ours, right, strict=True)
-                  if name in task.points and (np.shape(a) != np.shape(b) or not np.allclose(a, b, rtol=1e-6, atol=1e-9))}
-    return found
+
+        def gradients(ops, case=case, arguments=arguments, dy=dy):
+            return case.backward(ops, np.array(dy), **copy.deepcopy(arguments))
+
+        right, buggy = gradients(Book(functions)), Book(functions, **bug.plant())
+        for _ in range(3):                                       # some bugs have a memory
+            try:
+                ours = gradients(buggy)
+            except Exception:
+                return set(task.points)
+            if len(ours) != len(right):
+                return set(task.points)
+            found |= {name for name, a, b in zip(case.wrt, ours, right, strict=True) if not same(a, b)}
+    return found & set(task.points)
 
 
-@pytest.mark.parametrize(("exercise", "task", "bug"), list(fitting()))
-def test_a_bug_of_the_zoo_loses_exactly_its_part(exercise, task, bug):
-    functions = exercise.functions()
-    parts = mark(task, bug.plant()[task.function], functions, hidden=True)
-    lost = {part.name.rpartition(": ")[2] for part in parts if not part.ok}
-    if "values" in task.points:
-        assert lost, bug.mistake
-        return
-    wrong = {f"gradient of {name}" for name in wrong_tensors(task, bug, functions)}
-    assert {name for name in lost if name != "manners"} == wrong, bug.mistake
-    assert lost or not task.manners, bug.mistake
+def same(a, b):
+    """Within the tolerance of the judge."""
+    floor = FLOOR * np.abs(b).max()
+    return np.shape(a) == np.shape(b) and np.all(np.abs(a - b) <= TOLERANCE * np.maximum(np.abs(b), floor))
+
+
+@pytest.mark.parametrize(("exercise", "bug"), list(fitting()))
+def test_a_bug_of_the_zoo_loses_exactly_its_part(exercise, bug):
+    functions, all_lost = exercise.functions(), set()
+    for task in exercise.tasks():
+        if task.function != bug.ops[0]:
+            continue
+        parts = mark(task, bug.plant()[task.function], functions, hidden=True)
+        lost = {part.name.rpartition(": ")[2].removeprefix("gradient of ") for part in parts if not part.ok}
+        if "values" not in task.points:
+            assert lost - {"manners"} == wrong_tensors(task, bug, functions), bug.mistake
+        all_lost |= lost
+    assert all_lost, bug.mistake
