@@ -10,7 +10,6 @@ from npse import reference
 from npse.exercises import exercises
 from npse.exercises.task import Book, mark
 from npse.gradcheck.judge import generator
-from npse.gradcheck.numeric import FLOOR, TOLERANCE
 
 zoo = pytest.importorskip("npse.zoo")
 
@@ -56,9 +55,7 @@ def wrong_tensors(task, bug, functions):
 
 
 def same(a, b):
-    """Within the tolerance of the judge."""
-    floor = FLOOR * np.abs(b).max()
-    return np.shape(a) == np.shape(b) and np.all(np.abs(a - b) <= TOLERANCE * np.maximum(np.abs(b), floor))
+    return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=0, atol=1e-6 * np.abs(b).max())
 
 
 @pytest.mark.parametrize(("exercise", "bug"), list(fitting()))
@@ -69,7 +66,7 @@ def test_a_bug_of_the_zoo_loses_exactly_its_part(exercise, bug):
             continue
         parts = mark(task, bug.plant()[task.function], functions, hidden=True)
         lost = {part.name.rpartition(": ")[2].removeprefix("gradient of ") for part in parts if not part.ok}
-        if "values" not in task.points:
+        if "values" not in task.points and "dtype" not in bug.kinds:      # rounding spreads over all tensors
             assert lost - {"manners"} == wrong_tensors(task, bug, functions), bug.mistake
         all_lost |= lost
     assert all_lost, bug.mistake
