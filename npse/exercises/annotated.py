@@ -137,7 +137,7 @@ class Exercise:
     def as_file(self, reader=STUDENT):
         """The text of a Python file in cells, with the example under ``if __name__ == "__main__"``."""
         file = f"{self.stem}.py"
-        head = [f"# {self.mark}", f"# Fill the hole, then run:  npse exercise check {file}"]
+        head = [f"# {self.mark}", f"# Write your code, save, and run:  npse exercise check {file}"]
         if reader == ANSWER:
             head[1] = "# One solution; others are as good."
         parts = ["\n".join(head) + "\n"]

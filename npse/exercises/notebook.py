@@ -21,7 +21,7 @@ def as_notebook(exercise, reader=STUDENT):
 
 def exercise_head(exercise):
     """The line by which a submission is recognised, and what to do."""
-    return (f"`{exercise.mark}`. Fill the hole, save, then run in a terminal: "
+    return (f"`{exercise.mark}`. Write your code, save, and run in a terminal: "
             f"`npse exercise check {exercise.stem}.ipynb`")
 
 
