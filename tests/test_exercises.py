@@ -166,3 +166,12 @@ def test_a_file_from_an_older_source_is_judged_and_says_so(tmp_path):
     mark = check(read(path))
     assert mark.ok
     assert "another version" in mark.note
+
+
+@pytest.mark.parametrize("hole", ["raise NotImplementedError", "raise NotImplementedError()", "return None", "pass",
+                                  "...", "assert False", "raise Exception('')"])
+def test_no_way_of_doing_nothing_earns_a_point(hole):
+    exercise = find("scale")
+    mark = marked(exercise, f"def scale(u, s):\n    {hole}\n\ndef scale_backward(dy, u, s):\n    {hole}\n")
+    assert mark.earned == 0
+    assert all(part.message for part in mark.parts)

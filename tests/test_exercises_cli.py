@@ -134,7 +134,7 @@ def test_grade_writes_the_report(npse):
     Path("class/ada/05_scale.py").write_text(SCALE.as_file(ANSWER))
     code, out, _ = npse("exercise", "grade", "class", "--out", "report", "--exercise", 5, "--workers", 1)
     assert code == 0
-    assert out.startswith("1 students, 1 exercises")
+    assert out.startswith("students: 1, exercises: 1, pairs that look alike: 0")
     assert Path("report/students/ada.html").is_file()
     assert Path("report/marks.csv").read_text().splitlines()[1] == "ada,7,7,7,"
 

@@ -153,8 +153,8 @@ def grade(
                       lambda done, of: status.update(f"{done} of {of} submissions"))
     report.write(found, out)
     students = {mark["student"] for mark in found["marks"]}
-    typer.echo(f"{len(students)} students, {len(found['exercises'])} exercises, {len(found['similar'])} pairs that "
-               f"look alike; {time.monotonic() - began:.0f} s\nopen {out / 'index.html'}")
+    typer.echo(f"students: {len(students)}, exercises: {len(found['exercises'])}, pairs that look alike: "
+               f"{len(found['similar'])}; {time.monotonic() - began:.0f} s\nopen {out / 'index.html'}")
 
 
 @app.command()

@@ -25,6 +25,7 @@ from pathlib import Path
 from npse import reference
 from npse.exercises.sandbox import Sandbox
 
+NEEDS = {"numpy": {}, "numba": {"numba": "numba"}, "cuda": {"numba": "numba", "numba.cuda": "numba-cuda"}}
 SOURCE = Path(__file__).parent / "source"
 STUDENT, ANSWER, SOURCED = "student", "answer", "sourced"      # SOURCED keeps the marked blocks, for other graders
 _HEAD = re.compile(r"^# %%(?: \[(?P<kind>\w+)\])?(?P<title>.*)$", re.MULTILINE)
@@ -111,8 +112,9 @@ class Exercise:
 
     def expect_tools(self):
         """Raise ImportError if this machine lacks what the exercise is done with."""
-        if self.tools != "numpy" and not importlib.util.find_spec("numba"):
-            raise ImportError(f"exercise {self.number} needs Numba; run: pip install numba")
+        for module, package in NEEDS[self.tools].items():
+            if not importlib.util.find_spec(module):
+                raise ImportError(f"exercise {self.number} needs {module}; run: pip install {package}")
 
     def functions(self):
         """What is right: the solution's functions, run in this process; the book's where the solution is compiled."""

@@ -82,7 +82,8 @@ def _rich(value, blob):
     count = int(np.prod(shape, dtype=np.int64))
     array = np.frombuffer(blob, dtype, count, offset).reshape(shape).copy(order="F" if layout == "F" else "C")
     if layout == "gaps" and array.ndim:
-        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        gap = np.nan if array.dtype.kind in "fc" else 0
+        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), gap, array.dtype)
         wide[..., ::2] = array
         array = wide[..., ::2]
     array.flags.writeable = bool(writeable)

@@ -60,7 +60,7 @@ def class_page(found, pages):
         marks = _marks(found, student)
         cells = "".join(_cell(mark["earned"], mark["points"], mark["note"]) for mark in marks)
         rows.append(f'<tr><td><a href="{escape(page)}">{escape(student)}</a></td>{cells}{_cell(*_total(marks))}</tr>')
-    body = [f"<h1>{len(pages)} students, {len(exercises)} exercises</h1>",
+    body = [f"<h1>Students: {len(pages)}, exercises: {len(exercises)}</h1>",
             f"<table><tr><th>student</th>{head}<th>total</th></tr>{''.join(rows)}</table>",
             "<h2>What was hard</h2>", _parts_table(found)]
     kinds = Counter(part["kind"] for mark in found["marks"] for part in mark["parts"] if part["kind"])

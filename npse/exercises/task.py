@@ -159,7 +159,7 @@ def _values(case, ops, book, seed):
     try:
         ours = np.asarray(case.forward(ops, **_copies(arguments)))
     except Exception as error:
-        return _raised(f"raises {type(error).__name__}: {error}"), "raises"
+        return _raised(f"raises {type(error).__name__}: {error}", case)
     if ours.dtype.kind not in "fciub":
         return f"the result holds no numbers [shapes: {case.label}]", "dtype"
     if ours.shape != expected.shape:
@@ -195,16 +195,19 @@ def _first_wrong(results, *judged):
     for result in results:
         if result.judged in judged and not result.ok:
             if result.judged == "runs":
-                return f"{_raised(result.message)} [shapes: {result.case}]", "raises"
+                return _raised(result.message, result.case)
             why = result.diagnosis
             text = why.text if why and why.kind != "unexplained" else result.message
             return f"{text} [shapes: {result.case}]", why.kind if why else ""
     return None
 
 
-def _raised(text):
-    """The message of an error; that of an empty hole says enough without its type."""
-    return text.removeprefix("raises NotImplementedError: ") or text
+def _raised(text, case):
+    """What is wrong where the function raises; an empty hole is no mistake of any kind."""
+    hole = text.removeprefix("raises NotImplementedError: ")
+    if hole and hole != text:
+        return hole, ""
+    return f"{text} [shapes: {getattr(case, 'label', case)}]", "raises"
 
 
 def _only_forward(case):

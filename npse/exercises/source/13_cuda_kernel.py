@@ -45,9 +45,9 @@ def scale_kernel(u, s, y):
 def scale(u, s):
     """The launch: u (N, H, W, C), s (N, C) -> y (N, H, W, C). This is what is judged; leave it as it is."""
     flat = np.ascontiguousarray(u).reshape(u.shape[0], -1, u.shape[3])
-    y = np.zeros_like(flat)
-    scale_kernel[(u.size + 31) // 32, 32](flat, np.ascontiguousarray(s), y)
-    return y.reshape(u.shape)
+    y = cuda.to_device(np.zeros_like(flat))
+    scale_kernel[(u.size + 31) // 32, 32](cuda.to_device(flat), cuda.to_device(np.ascontiguousarray(s)), y)
+    return y.copy_to_host().reshape(u.shape)
 
 # %% [example]
 u = np.arange(12.0).reshape(1, 2, 3, 2)
