@@ -70,6 +70,12 @@ HOSTILE = {
     "fork": ("import os\nwhile True: os.fork()", "no process"),
     "kill the judge": ("import os\nos.kill(os.getppid(), 9)", "no process"),
     "a shell": ("import os\nos.system('true')", "no process"),
+    "C functions": ("import sys\nsys.modules['cty' + 'pes'].pythonapi.Py_IncRef", "calls no C library"),
+    "the list of what is forbidden": (
+        "try: __import__('npse')\nexcept ImportError as error:\n    frame = error.__traceback__.tb_next.tb_frame\n"
+        "    while frame:\n        for value in frame.f_locals.values():\n"
+        "            if isinstance(value, set): value.clear()\n        frame = frame.f_back\n"
+        "__import__('npse')", "npse is not"),
     "write a file": ("open('evil', 'w')", "writes no files"),
     "read a file": (f"open({str(__file__)!r})", "reads no files"),
     "remove a file": ("import os\nos.remove('evil')", "changes no files"),

@@ -100,17 +100,19 @@ FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlin
 
 def guard(forbidden, private, readable, tools):
     """Refuse imports from ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, processes."""
+    processes, files, by_hand = PROCESSES, FILES, tools == "NumPy alone"       # out of reach of who finds this module
+
     def hook(event, arguments):
         if event == "import" and arguments[0].split(".")[0] in forbidden:
             _refuse_import(arguments[0].split(".")[0])
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             _refuse_opening(os.path.abspath(os.fsdecode(arguments[0])), arguments[1], arguments[2])
-        elif event.startswith(PROCESSES):
+        elif event.startswith(processes):
             raise PermissionError(f"an exercise starts no process and no connection ({event})")
-        elif event.startswith(FILES):
+        elif event.startswith(files):
             raise PermissionError(f"an exercise changes no files ({event})")
-        elif event == "ctypes.dlopen" and tools == "NumPy alone":
-            raise PermissionError("an exercise loads no library")
+        elif by_hand and event.startswith("ctypes."):
+            raise PermissionError("an exercise calls no C library")
 
     def _refuse_import(name):
         raise ImportError(f"{name} is not allowed in this exercise, imported here or by a library: "
@@ -124,7 +126,7 @@ def guard(forbidden, private, readable, tools):
         if path.startswith(private):
             _refuse_import("npse")
         if found := forbidden.intersection(path.split(os.sep)):
-            _refuse_import(found.pop())
+            _refuse_import(min(found))
         if not path.startswith(readable):
             raise PermissionError(f"an exercise reads no files ({os.path.basename(path)})")
 
@@ -211,7 +213,7 @@ def main():
     limit(job["memory"], job["seconds"])
     printed = sys.stdout = sys.stderr = Tail()
     watch, file = Watch(), job["file"]
-    guard(set(job["forbidden"]), tuple(job["private"]), tuple(job["readable"]), job["tools"])
+    guard(frozenset(job["forbidden"]), tuple(job["private"]), tuple(job["readable"]), job["tools"])
     namespace = {"__name__": "exercise", "__builtins__": builtins}
     problem = load(job["cells"], file, namespace)
     names = [name for name, value in namespace.items() if callable(value)]
