@@ -72,7 +72,8 @@ HOSTILE = {
     "a shell": ("import os\nos.system('true')", "no process"),
     "C functions": ("import sys\nsys.modules['cty' + 'pes'].pythonapi.Py_IncRef", "calls no C library"),
     "the list of what is forbidden": (
-        "try: __import__('num' + 'ba')\nexcept ImportError as error:\n    frame = error.__traceback__.tb_next.tb_frame\n"
+        "try: __import__('num' + 'ba')\n"
+        "except ImportError as error:\n    frame = error.__traceback__.tb_next.tb_frame\n"
         "    while frame:\n        for value in frame.f_locals.values():\n"
         "            if isinstance(value, set): value.clear()\n        frame = frame.f_back\n"
         "__import__('num' + 'ba')", "numba is not"),
