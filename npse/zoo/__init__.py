@@ -1,0 +1,19 @@
+"""The bug zoo: mistakes planted in the book on purpose, to learn how good a gradient checker is.
+
+    for bug in BUGS:
+        print(bug.name, bug.mistake)
+    rows = survey(BUGS, seeds=20)
+
+A chapter of the book has a chapter of bugs here; `museum` re-enacts those of real repositories. `designs` are the
+checkers that are compared: npse's own judge, and four that are in use elsewhere.
+"""
+
+from npse.zoo import activation, conv, dense, join, loss, manners, museum, norm, pool, se
+from npse.zoo.bug import BOOK, Bug, all_cases, planted
+from npse.zoo.designs import DESIGNS
+from npse.zoo.survey import Row, false_alarms, survey
+
+CHAPTERS = (conv, pool, norm, activation, dense, se, join, loss, manners, museum)
+BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)
+
+__all__ = ["BOOK", "BUGS", "DESIGNS", "Bug", "Row", "all_cases", "false_alarms", "survey"]

@@ -1,0 +1,93 @@
+"""A bug of the zoo: which ops it replaces, what the mistake is, and what the judge should say about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from npse import reference
+from npse.gradcheck import CASES
+from npse.zoo import block
+from npse.zoo.cases import CASES as OWN_CASES
+
+# The book as the zoo sees it: every op, and a whole block as one more pair of ops.
+BOOK = SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS},
+                       se_block=block.se_block, se_block_backward=block.se_block_backward)
+
+_PLANTED = {}                    # by name; the chapters fill it
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted mistake.
+
+    Attributes
+    ----------
+    name : str
+    chapter : str
+        The module that plants it.
+    mistake : str
+        One sentence.
+    kinds : tuple of str
+        Kinds of diagnosis that name this mistake, any of them; empty where the judge has no word for it.
+    source : str
+        The thread it is taken from, ``owner/repository #number``; empty for what was planted without a model.
+    plant : function of () -> dict of functions
+        The ops it replaces. Called anew for each run, so that a bug with a memory starts with an empty one.
+    """
+
+    name: str
+    chapter: str
+    mistake: str
+    kinds: tuple[str, ...]
+    source: str
+    plant: Callable
+
+    @property
+    def ops(self):
+        return tuple(self.plant())
+
+    @property
+    def cases(self):
+        """The cases that judge its ops: those with gradients, or all if there are none."""
+        mine = [case for case in all_cases() if set(self.ops) & set(case.ops)]
+        return [case for case in mine if case.wrt] or mine
+
+    def edition(self):
+        """The book with this bug in it."""
+        return SimpleNamespace(**vars(BOOK) | self.plant())
+
+
+def all_cases():
+    """Every case of the judge, and the zoo's own for ops that have no gradient alone."""
+    return (*CASES, *OWN_CASES)
+
+
+def planted(chapters):
+    """Every bug of the chapters named, in their order."""
+    return tuple(bug for chapter in chapters for bug in _PLANTED.values() if bug.chapter == chapter)
+
+
+def bug(op, *kinds, source=""):
+    """Plant the decorated function in place of ``op``; its docstring is the mistake, its name the bug's."""
+    def register(function):
+        _add(function, kinds, source, lambda: {op: function})
+        return function
+    return register
+
+
+def bugs_of(*kinds, source=""):
+    """Plant what the decorated function returns: a tuple of functions that replace the ops of their own names.
+
+    For mistakes that take a forward and a backward pass, and for those with a memory.
+    """
+    def register(factory):
+        _add(factory, kinds, source, lambda: {function.__name__: function for function in factory()})
+        return factory
+    return register
+
+
+def _add(function, kinds, source, plant):
+    name, chapter = function.__name__, function.__module__.rpartition(".")[2]
+    if name in _PLANTED:
+        raise ValueError(f"two bugs are named {name}; rename one")
+    _PLANTED[name] = Bug(name, chapter, " ".join(function.__doc__.split()), kinds, source, plant)

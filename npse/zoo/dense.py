@@ -1,0 +1,51 @@
+"""The dense layer: which side is transposed, and what is summed."""
+
+from npse import reference as book
+from npse.zoo.bug import bug
+
+
+@bug("dense_backward", "transposed", "channels swapped", "raises")
+def dense_does_not_transpose(dy, x, w):
+    """dx = dy w^T: the weights are transposed once too often."""
+    return dy @ w.T, *book.dense_backward(dy, x, w)[1:]
+
+
+@bug("dense_backward", "transposed", "shape")
+def dense_transposes_dw(dy, x, w):
+    """dw = x^T dy, which is the transpose of what w needs."""
+    dx, dw, db = book.dense_backward(dy, x, w)
+    return dx, dw.T.copy(), db
+
+
+@bug("dense_backward", "averaged", "factor")
+def dense_averages_the_weights(dy, x, w):
+    """dw is divided by N, although the loss has been averaged already."""
+    dx, dw, db = book.dense_backward(dy, x, w)
+    return dx, dw / dy.dtype.type(len(x)), db
+
+
+@bug("dense_backward", "not summed", "shape")
+def dense_does_not_sum_the_bias(dy, x, w):
+    """db is dy itself, one row for each image."""
+    return *book.dense_backward(dy, x, w)[:2], dy.copy()
+
+
+@bug("dense_backward", "zero")
+def dense_forgets_the_bias(dy, x, w):
+    """db is the array of zeros that it was made as."""
+    dx, dw, db = book.dense_backward(dy, x, w)
+    return dx, dw, 0 * db
+
+
+@bug("dense_backward", "upstream ignored")
+def dense_ignores_the_upstream_gradient(dy, x, w):
+    """dx is the sum of the weights: the gradient of y, not of the loss."""
+    one = dy - dy + 1
+    return one @ w, *book.dense_backward(dy, x, w)[1:]
+
+
+@bug("dense_backward", "sign")
+def dense_descends_already(dy, x, w):
+    """dw comes with the minus of the descent step."""
+    dx, dw, db = book.dense_backward(dy, x, w)
+    return dx, -dw, db

@@ -1,0 +1,146 @@
+"""The checker designs that are compared: npse's judge, and what is in use elsewhere, each in its essentials.
+
+A design looks at one case of one edition and returns its first `Complaint`, or None. All of them see the same shapes
+and the same numbers. Steps, tolerances and the order of work are those of the projects named; all work in float64,
+which not all of them do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from npse.gradcheck import check_case
+from npse.gradcheck.judge import generator
+from npse.zoo.bug import BOOK
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What a design found wrong: one line, and the kind of diagnosis if there is one."""
+
+    text: str
+    kind: str = ""
+
+
+def judge(case, ops, seed, book=BOOK):
+    """npse's judge, as `npse check` runs it: every entry, the contract, float32, and agreement with the book."""
+    for result in check_case(case, ops, seed, book):
+        if result.verdict == "wrong":
+            diagnosis = getattr(result, "diagnosis", None)
+            return Complaint(*((diagnosis.text, diagnosis.kind) if diagnosis else (str(result),)))
+    return None
+
+
+def judge_alone(case, ops, seed):
+    """npse's judge on somebody's own functions: there is no book to agree with."""
+    return judge(case, ops, seed, None)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A checker that compares some numbers with difference quotients, argument by argument.
+
+    Attributes
+    ----------
+    upstream : function of (rng, shape) -> dy
+    estimate : function of (forward, x, dy, rng) -> (look, number or array)
+        The numeric gradient, or a part of it; ``look`` takes the same part of the analytic one.
+    close : function of (ours, numeric) -> bool
+    numeric_first : bool
+        Whether the difference quotients are taken before the backward pass runs: what it spoils is not seen then.
+    """
+
+    upstream: Callable
+    estimate: Callable
+    close: Callable
+    numeric_first: bool
+
+    def __call__(self, case, ops, seed):
+        """First complaint on a case, or None. An op that raises is found out by any design that runs it at all."""
+        if not case.wrt:
+            return None                                           # there is no gradient, and so nothing to look at
+        rng = generator(seed, str(case))
+        arguments = case.arguments(rng)
+        try:
+            dy = np.asarray(self.upstream(rng, np.shape(case.forward(ops, **arguments))))[()]
+            passes = [lambda: self._numeric(case, ops, arguments, dy, rng),
+                      lambda: case.backward(ops, dy.copy(), **arguments)]
+            if self.numeric_first:
+                numeric, analytic = (run() for run in passes)
+            else:
+                analytic, numeric = (run() for run in reversed(passes))
+            for name, ours, (look, theirs) in zip(case.wrt, analytic, numeric, strict=True):
+                if not self.close(look(np.asarray(ours)), theirs):
+                    return Complaint(f"gradient of {name}")
+        except Exception as error:
+            return Complaint(f"raises {type(error).__name__}: {error}")
+        return None
+
+    def _numeric(self, case, ops, arguments, dy, rng):
+        return [self.estimate(lambda x, name=name: case.forward(ops, **arguments | {name: x}), arguments[name], dy, rng)
+                for name in case.wrt]
+
+
+def _ones(rng, shape):
+    return np.ones(shape)                                         # the gradient of the sum of all outputs
+
+
+def _quotient(forward, x, dy, index, h):
+    """Central difference of sum(dy * forward(x)) at an index."""
+    above, below = x.copy(), x.copy()
+    above[index] += h
+    below[index] -= h
+    return (np.sum(dy * forward(above)) - np.sum(dy * forward(below))) / (2 * h)
+
+
+def _every_entry(h):
+    def estimate(forward, x, dy, rng):
+        numeric = [_quotient(forward, x, dy, index, h) for index in np.ndindex(x.shape)]
+        return lambda ours: ours, np.reshape(numeric, x.shape)
+    return estimate
+
+
+def _one_entry(forward, x, dy, rng):
+    index = tuple(rng.integers(size) for size in x.shape)
+    return lambda ours: ours[index], _quotient(forward, x, dy, index, 1e-6)
+
+
+def _one_direction(forward, x, dy, rng):
+    direction, h = rng.standard_normal(x.shape), 5e-7
+
+    def along(ours):
+        if ours.shape != x.shape or ours.dtype != x.dtype:
+            raise TypeError("the gradient does not live where the argument does")
+        return np.sum(ours * direction)
+    return along, np.sum(dy * (forward(x + h * direction) - forward(x - h * direction))) / (2 * h)
+
+
+def _relatively(ours, numeric):
+    return (np.abs(ours - numeric) / np.maximum(1e-8, np.abs(ours) + np.abs(numeric))).max() < 1e-6
+
+
+def _either(ours, numeric):
+    return abs(ours - numeric) < 1e-6 or abs(ours - numeric) / abs(ours + numeric) < 1e-6
+
+
+def _same_shape(ours, numeric):
+    return ours.shape == numeric.shape and np.allclose(ours, numeric, rtol=1e-4, atol=1e-5)
+
+
+def _roughly(ours, numeric):
+    return np.allclose(ours, numeric, rtol=1e-2, atol=1e-2)
+
+
+DESIGNS = {
+    "judge": judge,
+    "judge, no book": judge_alone,
+    # The notebooks of the course CS231n: the numeric gradient comes first.
+    "all elements": Design(np.random.Generator.standard_normal, _every_entry(1e-5), _relatively, numeric_first=True),
+    # HIPS autograd, autograd/test_util.py; JAX does alike.
+    "random direction": Design(np.random.Generator.standard_normal, _one_direction, _either, numeric_first=False),
+    # The book DeZero, dezero/utils.py.
+    "sum, all": Design(_ones, _every_entry(1e-4), _same_shape, numeric_first=True),
+    # minitorch, tensor_functions.py.
+    "sum, one index": Design(_ones, _one_entry, _roughly, numeric_first=False),
+}

@@ -1,0 +1,192 @@
+"""The residual join and the end of a block: the mask before the split, every path once."""
+
+from types import SimpleNamespace
+
+from npse import reference as book
+from npse.zoo import block
+from npse.zoo.bug import BOOK, bug, bugs_of
+
+
+def block_with(**planted):
+    """The backward pass of a whole block, some of its ops replaced; the forward pass is the book's."""
+    ops = SimpleNamespace(**vars(BOOK) | planted)
+
+    def se_block_backward(dy, x, w, gamma, beta, w1, w2):
+        return block.backward(ops, dy, x, w, gamma, beta, w1, w2)
+    return (se_block_backward,)
+
+
+@bug("add_backward", "zero", "path missing")
+def add_drops_the_shortcut(dy):
+    """The branch receives the gradient and the shortcut nothing."""
+    return dy.copy(), 0 * dy
+
+
+@bug("add_backward", "factor", "averaged")
+def add_shares_the_gradient(dy):
+    """Branch and shortcut receive one half each."""
+    return dy / dy.dtype.type(2), dy / dy.dtype.type(2)
+
+
+@bug("add_relu_backward", "mask missing")
+def add_relu_without_mask(dy, y):
+    """The ReLU after the addition is forgotten on the way back."""
+    return dy.copy(), dy.copy()
+
+
+@bug("add_relu_backward", "mask missing")
+def add_relu_masks_the_branch_alone(dy, y):
+    """The mask is applied after the split, to the branch only."""
+    return book.relu_backward(dy, y), dy.copy()
+
+
+@bug("add_relu_backward", "path twice", "factor")
+def add_relu_adds_the_shortcut_twice(dy, y):
+    """The shortcut's gradient is added by the join and by the block."""
+    df, dx = book.add_relu_backward(dy, y)
+    return df, 2 * dx
+
+
+@bug("scale_add_relu_backward", "mask missing")
+def join_masks_the_shortcut_alone(dy, u, s, y):
+    """The mask is applied after the split, to the shortcut only."""
+    return *book.scale_backward(dy, u, s), book.relu_backward(dy, y)
+
+
+@bug("scale_add_relu_backward", "mask missing")
+def join_does_not_mask_ds(dy, u, s, y):
+    """ds is summed over all pixels, those that the ReLU cut off included."""
+    du, _, dx = book.scale_add_relu_backward(dy, u, s, y)
+    return du, book.scale_backward(dy, u, s)[1], dx
+
+
+@bug("scale_add_relu_backward", "mask misplaced")
+def join_masks_by_the_branch(dy, u, s, y):
+    """The mask asks whether the branch s * u is positive, not whether the sum is."""
+    return book.scale_add_relu_backward(dy, u, s, book.scale(u, s))
+
+
+@bug("scale_add_relu_backward", "path missing", "zero")
+def join_drops_the_shortcut(dy, u, s, y):
+    """The shortcut receives nothing."""
+    du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
+    return du, ds, 0 * dx
+
+
+@bug("scale_add_relu_backward", "path missing", "factor")
+def join_scales_the_shortcut_too(dy, u, s, y):
+    """The gates weigh the shortcut's gradient as well as the branch's."""
+    du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
+    return du, ds, book.scale(dx, s)
+
+
+@bug("scale_add_relu_backward", "path missing")
+def join_passes_the_gradient_unweighted(dy, u, s, y):
+    """The branch receives the gradient without the gates."""
+    _, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
+    return dx.copy(), ds, dx
+
+
+@bug("scale_add_relu_backward", "averaged", "factor")
+def join_averages_ds(dy, u, s, y):
+    """ds is a mean over the map."""
+    du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
+    return du, ds / u.dtype.type(u.shape[1] * u.shape[2]), dx
+
+
+@bug("gated_join_backward_s", "path missing")
+def gates_forget_beta(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+    """ds = gamma * dgammas: the constant part of u, which is beta, is forgotten."""
+    _, dgammas, dbetas = book.gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps)
+    return gamma * dgammas, dgammas, dbetas
+
+
+@bug("gated_join_backward_s", "mask missing")
+def gates_without_mask(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+    """The sums over each map are taken of dy, not of dy where y > 0."""
+    return book.gated_join_backward_s(dy, x, y * y + 1, gamma, beta, mean, var, eps)
+
+
+@bug("gated_join_backward", "path missing")
+def join_forgets_the_squeeze(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    """dz is not added: u reaches the output through the squeeze too."""
+    return book.gated_join_backward(dy, x, y, s, 0 * dz, dgammas, dbetas, means, gamma, mean, var, eps)
+
+
+@bug("gated_join_backward", "factor")
+def join_forgets_the_area(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    """dz is added to every pixel without the division by H*W."""
+    dz = dz * dz.dtype.type(x.shape[1] * x.shape[2])
+    return book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+
+
+@bug("gated_join_backward", "path missing")
+def join_forgets_the_gates_in_dgamma(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    """dgamma and dbeta sum the gradient without the gates' weight."""
+    one = s - s + 1
+    _, dgamma, dbeta, _ = book.gated_join_backward(
+        dy, x, y, one, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    dx, _, _, dr = book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    return dx, dgamma, dbeta, dr
+
+
+@bug("gated_join_backward", "constant statistics")
+def join_takes_the_statistics_for_constants(
+        dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    """dx is the gradient of a batch norm in inference."""
+    _, dgamma, dbeta, dr = book.gated_join_backward(
+        dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    du = book.add_squeeze_backward(book.scale(dr, s), dz)
+    return du * gamma / (var + var.dtype.type(eps)) ** var.dtype.type(0.5), dgamma, dbeta, dr
+
+
+@bug("gated_join_backward", "mask missing")
+def join_does_not_mask_the_shortcut(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    """The shortcut receives dy as it came, also where the ReLU was shut."""
+    return *book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)[:3], dy.copy()
+
+
+@bugs_of("path missing")
+def block_drops_the_shortcut():
+    """The gradient of the convolution overwrites the shortcut's in the block's input."""
+    return block_with(conv2d_backward_x_add=lambda dy, w, dx, *strided:
+                      book.conv2d_backward_x(dy, w, dx.shape, *strided))
+
+
+@bugs_of("path twice")
+def block_adds_the_shortcut_twice():
+    """The shortcut's gradient is added at the join and again at the block's input."""
+    return block_with(conv2d_backward_x_add=lambda dy, w, dx, *strided:
+                      book.conv2d_backward_x_add(dy, w, dx + dx, *strided))
+
+
+@bugs_of("path missing")
+def block_detaches_the_squeeze():
+    """What comes back through the squeeze is not added to the branch; the block still trains, only worse."""
+    return block_with(add_squeeze_backward=lambda du, dz: du)
+
+
+@bugs_of("mask missing")
+def block_masks_the_branch_alone():
+    """The ReLU's mask is applied after the split, to the branch only: the shortcut receives dy as it came."""
+    return block_with(scale_add_relu_backward=lambda dy, u, s, y:
+                      (*book.scale_add_relu_backward(dy, u, s, y)[:2], dy))
+
+
+@bugs_of("path missing", "factor")
+def block_routes_the_shortcut_through_the_gates():
+    """The shortcut's gradient is weighted with the gates, as if the block had scaled the sum."""
+    return block_with(scale_add_relu_backward=join_scales_the_shortcut_too)
+
+
+@bugs_of("factor")
+def block_scales_in_place():
+    """The branch is scaled in place in the forward pass, so the gates' gradient is computed from s * u."""
+    return block_with(scale_add_relu_backward=lambda dy, u, s, y:
+                      book.scale_add_relu_backward(dy, book.scale(u, s), s, y))
+
+
+@bugs_of("constant statistics")
+def block_normalises_as_in_inference():
+    """The batch norm inside the block goes back in inference mode while it went forward in training mode."""
+    return block_with(batch_norm_backward=book.batch_norm_inference_backward)

@@ -1,0 +1,67 @@
+"""The loss: once over N, and minus the targets."""
+
+import numpy as np
+
+from npse import reference as book
+from npse.zoo.bug import bug, bugs_of
+
+
+@bug("softmax_cross_entropy_backward", "averaged", "factor")
+def loss_averages_twice(dloss, logits, labels, smoothing=0.0):
+    """The gradient is divided by N here, and had been divided by the mean of the loss."""
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.dtype.type(len(logits))
+
+
+@bug("softmax_cross_entropy", "averaged", "factor")
+def loss_sums_forward(logits, labels, smoothing=0.0):
+    """The loss is a sum over the batch; its gradient is that of a mean."""
+    return book.softmax_cross_entropy(logits, labels, smoothing) * logits.dtype.type(len(logits))
+
+
+@bugs_of("forward")
+def loss_sums():
+    """A sum over the batch, forward and backward alike: every learning rate means something else."""
+    def softmax_cross_entropy(logits, labels, smoothing=0.0):
+        return loss_sums_forward(logits, labels, smoothing)
+
+    def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+        return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(len(logits))
+    return softmax_cross_entropy, softmax_cross_entropy_backward
+
+
+@bug("softmax_cross_entropy_backward", "upstream ignored")
+def loss_ignores_the_upstream_gradient(dloss, logits, labels, smoothing=0.0):
+    """dloss is taken to be 1, which it is in training and in few other places."""
+    return book.softmax_cross_entropy_backward(logits.dtype.type(1), logits, labels, smoothing)
+
+
+@bug("softmax_cross_entropy_backward", "sign")
+def loss_subtracts_the_wrong_way(dloss, logits, labels, smoothing=0.0):
+    """q - p instead of p - q."""
+    return -book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing)
+
+
+@bug("softmax_cross_entropy_backward", "path missing")
+def loss_forgets_the_targets(dloss, logits, labels, smoothing=0.0):
+    """p / N: the derivative of the log-sum-exp alone."""
+    return dloss * book.softmax(logits) / logits.dtype.type(len(logits))
+
+
+@bug("softmax_cross_entropy_backward")
+def loss_forgets_the_smoothing(dloss, logits, labels, smoothing=0.0):
+    """The gradient is that of one-hot targets."""
+    return book.softmax_cross_entropy_backward(dloss, logits, labels)
+
+
+@bug("softmax_cross_entropy_backward")
+def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
+    """log p stands where p should."""
+    p = book.softmax(logits)
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) + \
+        dloss * (np.log(p) - p) / logits.dtype.type(len(logits))
+
+
+@bug("softmax_cross_entropy_backward", "factor")
+def loss_divides_by_the_classes(dloss, logits, labels, smoothing=0.0):
+    """The gradient is divided by all N*K numbers."""
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.dtype.type(logits.shape[1])

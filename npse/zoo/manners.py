@@ -1,0 +1,147 @@
+"""Bad manners: what an op does besides its arithmetic. The numbers are right, at least on the first call."""
+
+import numpy as np
+
+from npse import reference as book
+from npse.zoo.bug import bug, bugs_of
+
+
+@bug("relu_backward", "changed in place")
+def masks_in_place(dy, y):
+    """The upstream gradient is masked in place; the other branch of the join reads it next."""
+    dy[y <= 0] = 0
+    return dy
+
+
+@bug("relu_backward", "changed in place", "raises")
+def borrows_dy(dy, y):
+    """dy is used as scratch paper and restored afterwards, by which time another thread may have read it."""
+    kept = dy.copy()
+    dy *= y > 0
+    result = dy.copy()
+    dy[...] = kept
+    return result
+
+
+@bug("scale_add_relu_backward", "changed in place")
+def marks_the_output(dy, u, s, y):
+    """The saved output is turned into its mask, in place."""
+    np.greater(y, 0, out=y)
+    return book.scale_add_relu_backward(dy, u, s, y)
+
+
+@bug("scale_add_relu_backward", "changed in place")
+def scales_the_saved_branch(dy, u, s, y):
+    """The saved branch is scaled in place after its use."""
+    result = book.scale_add_relu_backward(dy, u, s, y)
+    u *= s[:, None, None, :]
+    return result
+
+
+@bug("dense_backward", "changed in place")
+def updates_the_weights(dy, x, w):
+    """The weights are moved during the backward pass, before others have read them."""
+    result = book.dense_backward(dy, x, w)
+    w -= w.dtype.type(0.1) * result[1]
+    return result
+
+
+@bugs_of("accumulated", "not repeatable", "not linear")
+def accumulates():
+    """The weights' gradient is added to that of the last call, which nobody has set to zero."""
+    kept = {}
+
+    def dense_backward(dy, x, w):
+        dx, dw, db = book.dense_backward(dy, x, w)
+        kept[w.shape, w.dtype] = dw = kept.get((w.shape, w.dtype), 0) + dw
+        return dx, dw, db
+    return (dense_backward,)
+
+
+@bugs_of("not linear", "not repeatable", "accumulated")
+def returns_the_same_buffer():
+    """One buffer is kept and returned each time: the result of an earlier call changes under its owner's hands."""
+    buffers = {}
+
+    def relu_backward(dy, y):
+        buffer = buffers.setdefault((dy.shape, dy.dtype), np.empty_like(dy))
+        return np.multiply(dy, y > 0, out=buffer)
+    return (relu_backward,)
+
+
+@bugs_of("not repeatable")
+def loses_updates():
+    """Threads add to the same numbers without a lock: now and then an update is lost, here every third call."""
+    calls = []
+
+    def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
+        dx = book.conv2d_backward_x(dy, w, x_shape, stride, padding)
+        calls.append(None)
+        if len(calls) % 3 == 0:
+            dx.flat[np.abs(dx).argmax()] *= dx.dtype.type(0.5)
+        return dx
+    return (conv2d_backward_x,)
+
+
+@bugs_of("not repeatable")
+def rounds_differently_each_time():
+    """The order of additions changes from call to call; the last bits are never the same."""
+    calls = []
+
+    def squeeze_backward(dz, u_shape):
+        calls.append(None)
+        return book.squeeze_backward(dz, u_shape) * dz.dtype.type(1 + np.finfo(dz.dtype).eps * (len(calls) % 5))
+    return (squeeze_backward,)
+
+
+@bug("squeeze_backward", "dtype")
+def widens(dz, u_shape):
+    """The gradient is float64 whatever came in, from a np.zeros without dtype."""
+    return book.squeeze_backward(dz, u_shape).astype(np.float64)
+
+
+@bug("batch_norm_backward", "dtype")
+def narrows(dy, x, gamma, mean, var, eps=1e-5):
+    """Everything is computed in float32, also for float64."""
+    arrays = (array.astype(np.float32) for array in (dy, x, gamma, mean, var))
+    return tuple(gradient.astype(dy.dtype) for gradient in book.batch_norm_backward(*arrays, eps))
+
+
+@bug("relu_backward", "layout")
+def ignores_strides(dy, y):
+    """The numbers are read in the order of memory, as a kernel does that takes a bare pointer."""
+    return dy.ravel(order="K").reshape(dy.shape) * (y > 0)
+
+
+@bug("scale_backward", "layout", "raises")
+def insists_on_contiguous_maps(dy, u, s):
+    """A flat view is forced, which a strided gradient cannot give."""
+    flat = dy.view()
+    flat.shape = (dy.shape[0], -1, dy.shape[3])
+    du, ds = book.scale_backward(flat.reshape(dy.shape), u, s)
+    return du, ds
+
+
+@bug("relu_backward", "not linear")
+def squares_the_gradient(dy, y):
+    """The upstream gradient is a factor twice."""
+    return dy * np.abs(dy) * (y > 0)
+
+
+@bug("dense_backward", "not linear")
+def clips(dy, x, w):
+    """Gradients are clipped inside the op: a step with smaller gradients is not the same step, only shorter."""
+    dx, dw, db = book.dense_backward(dy, x, w)
+    return np.clip(dx, -1, 1), dw, db
+
+
+@bug("average_pool_backward", "shape")
+def flattens(dy, x_shape, size, stride=None):
+    """The gradient is returned as one long row."""
+    return book.average_pool_backward(dy, x_shape, size, stride).ravel()
+
+
+@bug("scale_backward", "raises")
+def forgets_a_gradient(dy, u, s):
+    """One of the two gradients is not returned."""
+    return book.scale_backward(dy, u, s)[:1]

@@ -1,0 +1,270 @@
+"""The museum: bugs of real repositories, re-enacted on the ops of the book.
+
+Each was found in public; its source is the thread in which it was described, proposed or mended. What is shown here is
+the mistake, in npse's own words and code.
+"""
+
+import numpy as np
+
+from npse import reference as book
+from npse.zoo.bug import bug, bugs_of
+from npse.zoo.conv import scatter
+from npse.zoo.pool import taps
+from npse.zoo.se import excite_with
+
+
+@bug("conv2d_backward_x", "raises", source="mlpack/mlpack #3376")
+def rotates_into_the_transposed_shape(dy, w, x_shape, stride=1, padding=0):
+    """A filter of M x N is rotated by 180 degrees into an array of N x M: only square filters survive."""
+    kh, kw, *channels = w.shape
+    rotated = np.empty((kw, kh, *channels), w.dtype)
+    rotated[...] = w[::-1, ::-1]
+    return book.conv2d_backward_x(dy, rotated[::-1, ::-1], x_shape, stride, padding)
+
+
+@bug("conv2d_backward_x", "shape", "stride", source="pytorch/xla #2333")
+def forgets_the_output_padding(dy, w, x_shape, stride=1, padding=0):
+    """The transposed convolution returns the smallest map that fits: rows that the stride leaves over are missing."""
+    N, _, _, Cin = x_shape
+    H, W = ((size - 1) * stride + k - 2 * padding for size, k in zip(dy.shape[1:3], w.shape[:2], strict=True))
+    return book.conv2d_backward_x(dy, w, (N, H, W, Cin), stride, padding)
+
+
+@bug("conv2d_backward_x", "not summed", source="AlexeyAB/darknet #8660")
+def assigns_in_col2im(dy, w, x_shape, stride=1, padding=0):
+    """col2im assigns where it must add, so that of overlapping windows the last one wins. (Proposed and declined; also
+    asked in oreilly-japan/deep-learning-from-scratch #27.)"""
+    return scatter(dy, w, x_shape, stride, padding, lambda view, share: np.copyto(view, share))
+
+
+@bug("conv2d_backward_w", "averaged", "factor", source="Oneflow-Inc/oneflow #255")
+def divides_by_the_positions(dy, x, w_shape, stride=1, padding=0):
+    """The gradient of the filter is divided by the number of its positions, so that it would not depend on the size of
+    the image: it is then no longer the gradient."""
+    return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / dy.dtype.type(dy.shape[1] * dy.shape[2])
+
+
+@bug("max_pool_backward", "not summed", source="FluxML/Flux.jl #1197")
+def counts_a_winner_once(dy, x, size, stride=None):
+    """A pixel that wins in several overlapping windows receives the gradient of one of them."""
+    y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
+    won = book.max_pool_backward(np.ones_like(y), x, size, stride) > 0
+    for (i, j), view in taps(dx, y, size, stride).items():
+        mine = taps(x, y, size, stride)[i, j] == y
+        view[mine] = dy[mine]
+    return dx * won
+
+
+@bug("max_pool_backward", "mask misplaced", source="ahrefs/ocannl #512")
+def the_last_window_decides_for_all(dy, x, size, stride=None):
+    """Who won is stored by pixel, not by window: where windows overlap the last one decides for every window."""
+    y, gate, dx = book.max_pool(x, size, stride), np.zeros(x.shape, bool), np.zeros_like(x)
+    for at, view in taps(gate, y, size, stride).items():
+        view[...] = taps(x, y, size, stride)[at] == y
+    for at, view in taps(dx, y, size, stride).items():
+        view += dy * taps(gate, y, size, stride)[at]
+    return dx
+
+
+@bug("max_pool_backward", "ties", source="Theano/Theano #5248")
+def rewards_every_maximum(dy, x, size, stride=None):
+    """All pixels that equal the maximum receive the whole gradient."""
+    y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
+    for at, view in taps(dx, y, size, stride).items():
+        view += dy * (taps(x, y, size, stride)[at] == y)
+    return dx
+
+
+@bug("max_pool_backward", "ties", source="tensorflow/tensorflow #4886")
+def shares_among_the_maxima(dy, x, size, stride=None):
+    """All pixels that equal the maximum receive an equal share, as one framework's maximum does and its pooling not."""
+    y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
+    ties = sum((view == y).astype(x.dtype) for view in taps(x, y, size, stride).values())
+    for at, view in taps(dx, y, size, stride).items():
+        view += dy / ties * (taps(x, y, size, stride)[at] == y)
+    return dx
+
+
+@bug("excite_backward", "relu at zero", source="jax-ml/jax #37821")
+def relu_is_half_open_at_zero(ds, z, s, w1, w2, b1=None):
+    """The ReLU is differentiated as the maximum of two equals: relu'(0) = 1/2 where the book takes 0."""
+    return excite_with(lambda a1: ((a1 > 0) + (a1 >= 0)) / 2, ds, z, s, w1, w2, b1)
+
+
+@bug("relu", "changed in place", source="rosinality/vq-vae-2-pytorch #60")
+def relu_overwrites_the_shortcut(x):
+    """The first ReLU of a residual branch works in place, so the shortcut adds relu(x) instead of x."""
+    return np.maximum(x, 0, out=x)
+
+
+@bug("sigmoid_backward", "sigmoid", source="dwhitena/gophernet #6")
+def sigmoid_prime_of_the_output(dy, y):
+    """sigma'(v) = sigma(v) (1 - sigma(v)) is called with v = y, the output, instead of with the input."""
+    once_more = book.sigmoid(y)
+    return dy * once_more * (1 - once_more)
+
+
+@bugs_of("forward", source="huoxiangzuo/HiFuse #9")
+def applies_the_sigmoid_twice():
+    """The gates pass through the sigmoid twice and lie between 1/2 and 0.73; the gradient fits."""
+    def excite(z, w1, w2, b1=None, b2=None):
+        return book.sigmoid(book.excite(z, w1, w2, b1, b2))
+
+    def excite_backward(ds, z, s, w1, w2, b1=None):
+        inner = np.log(s / (1 - s))
+        return book.excite_backward(book.sigmoid_backward(ds, s), z, inner, w1, w2, b1)
+    return excite, excite_backward
+
+
+@bugs_of("forward", source="xiaolai-sqlai/mobilenetv3 #12")
+def never_calls_the_pooling():
+    """The average pooling is declared and never called: every pixel gets gates of its own."""
+    def rows(u):
+        return u.reshape(-1, 1, 1, u.shape[3])
+
+    def se(u, w1, w2, b1=None, b2=None):
+        return book.se(rows(u), w1, w2, b1, b2).reshape(u.shape)
+
+    def se_backward(dy, u, w1, w2, b1=None, b2=None):
+        du, *rest = book.se_backward(rows(dy), rows(u), w1, w2, b1, b2)
+        return du.reshape(u.shape), *rest
+    return se, se_backward
+
+
+@bug("scale", "raises", source="titu1994/keras-squeeze-excite-network #15")
+def forgets_to_call(u, s):
+    """The layer is built but not called on its input: what comes back is the layer."""
+    return lambda: book.scale(u, s)
+
+
+@bug("scale_backward", "not summed", "shape", source="tenstorrent/tt-metal #40008")
+def forgets_the_broadcast(dy, u, s):
+    """The gates were broadcast over the map, and their gradient is not summed back to their shape. (The same in
+    pytorch/pytorch #1787 and deeplearning4j/nd4j #2424.)"""
+    return book.scale_backward(dy, u, s)[0], dy * u
+
+
+@bug("se_backward", "path twice", source="karpathy/micrograd #2")
+def passes_on_before_all_has_arrived(dy, u, w1, w2, b1=None, b2=None):
+    """A value used twice passes its gradient on when the first share arrives, and again, now with both, when the second
+    does: the first counts twice. (The same in sebgao/cTensor #5 and SethHWeidman/DLFS_code #13.)"""
+    du, *rest = book.se_backward(dy, u, w1, w2, b1, b2)
+    return du + book.scale(dy, book.excite(book.squeeze(u), w1, w2, b1, b2)), *rest
+
+
+@bugs_of("accumulated", "not repeatable", "not linear", source="karpathy/micrograd #53")
+def a_second_backward_adds_up():
+    """A second backward pass adds to what the first one left."""
+    left = {}
+
+    def sigmoid_backward(dy, y):
+        left[dy.shape, dy.dtype] = dx = left.get((dy.shape, dy.dtype), 0) + book.sigmoid_backward(dy, y)
+        return dx
+    return (sigmoid_backward,)
+
+
+@bugs_of("sign", source="KhawajaAbaid/micrograd_c #1")
+def subtraction_goes_back_as_addition():
+    """A difference passes the same gradient to both sides: the minus of the second is lost."""
+    def add(f, x):
+        return f - x
+
+    def add_backward(dy):
+        return dy, dy
+    return add, add_backward
+
+
+@bug("add_relu_backward", "changed in place", source="pytorch/pytorch #81417")
+def backward_edits_what_it_is_given(dy, y):
+    """The backward pass edits the gradient it is given; whoever shares that array continues with wrong numbers, and no
+    error is raised."""
+    dy *= y > 0
+    return dy, dy
+
+
+@bug("batch_norm_backward", "factor", source="denizyuret/Knet.jl #288")
+def forgets_gamma(dy, x, gamma, mean, var, eps=1e-5):
+    """dx is computed from dy where dy * gamma belongs. gamma is 1 at the start, so tests at the start pass."""
+    dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
+    return dx / gamma, dgamma, dbeta
+
+
+@bug("batch_norm_backward", "variance", source="flagos-ai/FlagGems #5223")
+def takes_the_inverse_deviation_for_a_variance(dy, x, gamma, mean, var, eps=1e-5):
+    """What was saved is 1 / sqrt(var + eps) already, and it is inverted once more as if it were a variance."""
+    return book.batch_norm_backward(dy, x, gamma, mean, 1 / np.sqrt(var + eps), eps)
+
+
+@bug("batch_norm_backward", "constant statistics", source="abhiskk/ladder #2")
+def detaches_the_variance(dy, x, gamma, mean, var, eps=1e-5):
+    """The variance is computed from detached numbers: nothing goes back through it."""
+    _, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
+    return gamma / np.sqrt(var + eps) * (dy - dbeta / dy.dtype.type(x.size // x.shape[3])), dgamma, dbeta
+
+
+@bug("batch_norm_backward", "zero", source="huggingface/candle #3613")
+def has_no_backward(dy, x, gamma, mean, var, eps=1e-5):
+    """The fused op has no backward pass, and says nothing: every gradient before it is missing."""
+    return 0 * x, 0 * gamma, 0 * gamma
+
+
+@bugs_of("forward", source="oreilly-japan/deep-learning-from-scratch, common/layers.py")
+def normalises_every_pixel_alone():
+    """The maps are flattened to rows before the batch norm: every pixel has statistics of its own, over the batch."""
+    def split(x):
+        return x.reshape(len(x), 1, 1, -1)
+
+    def spread(x, a):
+        return np.tile(a, x.shape[1] * x.shape[2])
+
+    def batch_norm(x, gamma, beta, eps=1e-5):
+        y, mean, var = book.batch_norm(split(x), spread(x, gamma), spread(x, beta), eps)
+        return y.reshape(x.shape), mean, var
+
+    def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
+        dx, dgamma, dbeta = book.batch_norm_backward(split(dy), split(x), spread(x, gamma), mean, var, eps)
+        return dx.reshape(x.shape), *(a.reshape(-1, gamma.size).sum(axis=0) for a in (dgamma, dbeta))
+    return batch_norm, batch_norm_backward
+
+
+@bug("running_statistics", "forward", "variance", source="callummcdougall/ARENA_3.0 #415")
+def keeps_the_biased_variance(mean, var, count, running_mean, running_var, momentum=0.1):
+    """The running variance is moved towards the biased variance of the batch."""
+    return book.running_statistics(mean, var * var.dtype.type((count - 1) / count), count,
+                                   running_mean, running_var, momentum)
+
+
+@bug("dense_backward", "averaged", "factor", source="kvfrans/notes #5")
+def means_the_bias(dy, x, w):
+    """The bias's gradient is a mean over the batch, the weights' a sum."""
+    dx, dw, db = book.dense_backward(dy, x, w)
+    return dx, dw, db / dy.dtype.type(len(dy))
+
+
+@bug("softmax_backward", "path missing", "not summed", source="eriklindernoren/ML-From-Scratch #71")
+def differentiates_each_score_alone(dp, p):
+    """The gradient of the softmax is written as p (1 - p), its diagonal."""
+    return dp * (p * (1 - p))
+
+
+@bug("softmax_cross_entropy_backward", "averaged", "factor", source="tensorflow/swift-apis #42")
+def forgets_the_mean_of_the_loss(dloss, logits, labels, smoothing=0.0):
+    """The loss is a mean over the batch, the gradient that of a sum."""
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(len(logits))
+
+
+@bug("softmax_cross_entropy_backward", "factor", source="victorlempitsky/Mate #2")
+def divides_by_the_classes_instead(dloss, logits, labels, smoothing=0.0):
+    """The gradient is divided by the wrong size of the scores: by their number of classes, not of images."""
+    N, K = logits.shape
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(N / K)
+
+
+@bug("softmax_cross_entropy", source="TimDettmers/ConvE #55")
+def smooths_by_one_over_the_classes(logits, labels, smoothing=0.0):
+    """Smoothed targets add 1/K instead of a/K and no longer sum to one; p - q is then not the gradient."""
+    if not smoothing:
+        return book.softmax_cross_entropy(logits, labels)
+    excess = logits.dtype.type(1 - smoothing)
+    uniform = np.log(book.softmax(logits)).mean(axis=1, dtype=logits.dtype).mean(dtype=logits.dtype)
+    return book.softmax_cross_entropy(logits, labels, smoothing) - excess * uniform

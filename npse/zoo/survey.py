@@ -1,0 +1,115 @@
+"""Every bug under every design, and every design on the correct book.
+
+A design *catches* a bug if there is a shape on which it complains in at least 95 % of the seeds; a complaint counts if
+the design has none about the correct book with the same numbers. The judge *diagnoses* the bug if, on the first such
+shape, its first sentence names a kind that fits, again in 95 % of the seeds. Shapes come in the order of the judge's
+list, so this is what a user reads first.
+"""
+
+import functools
+from collections import Counter
+from dataclasses import dataclass
+from math import ceil
+
+from npse.gradcheck import check_case
+from npse.zoo.bug import BOOK, Bug, all_cases
+from npse.zoo.designs import DESIGNS
+
+SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one bug.
+
+    Attributes
+    ----------
+    bug : Bug
+    caught : dict of str to str
+        For each design the first shape that shows it; empty if none does.
+    kind, sentence : str
+        The judge's diagnosis on that shape: the kind given most often, and its first words. Both are empty where the
+        judge says nothing.
+    diagnosed : bool
+    """
+
+    bug: Bug
+    caught: dict
+    kind: str
+    sentence: str
+    diagnosed: bool
+
+
+def survey(bugs, seeds, designs=tuple(DESIGNS)):
+    """Yield a `Row` for each bug, after so many seeds on each shape that matters."""
+    for bug in bugs:
+        found = {name: _first_shape(name, bug, seeds) for name in designs}
+        complaints = found["judge"][1] if "judge" in found else []
+        kinds = Counter(complaint.kind for complaint in complaints)
+        kind = kinds.most_common(1)[0][0] if kinds else ""
+        sentence = next((complaint.text for complaint in complaints if complaint.kind == kind), "")
+        right = sum(kinds[fitting] for fitting in bug.kinds)
+        yield Row(bug, {name: shape for name, (shape, _) in found.items()}, kind, sentence,
+                  bool(complaints) and right >= SHARE * seeds)
+
+
+def _first_shape(name, bug, seeds):
+    """The first case on which a design catches a bug, and its complaints there."""
+    for case in bug.cases:
+        complaints, chances = [], seeds
+        for seed in range(seeds):
+            complaint = DESIGNS[name](case, bug.edition(), seed)
+            if complaint and not _complains_about_the_book(name, case, seed):
+                complaints.append(complaint)
+            else:
+                chances -= 1
+            if chances < ceil(SHARE * seeds):
+                break
+        else:
+            return str(case), complaints
+    return "", []
+
+
+@functools.cache
+def _complains_about_the_book(name, case, seed):
+    return DESIGNS[name](case, BOOK, seed) is not None
+
+
+@dataclass
+class Alarms:
+    """What a design said about the correct book, over so many seeds."""
+
+    seeds: int
+    checks: int = 0
+    false: int = 0
+    undecided: int = 0
+
+
+def false_alarms(seeds, others, progress=None):
+    """Run the judge on the correct book with ``seeds`` seeds and the other designs with ``others``.
+
+    Returns
+    -------
+    dict of str to Alarms
+        A check is one verdict of the judge; for the other designs, one case. ``undecided`` counts "cannot tell".
+    """
+    found = {name: Alarms(seeds if name == "judge" else others) for name in DESIGNS if name != "judge, no book"}
+    for seed in range(max(seeds, others)):
+        for case in all_cases():
+            for name, alarms in found.items():
+                if seed < alarms.seeds:
+                    _count(alarms, name, case, seed)
+        if progress:
+            progress(seed + 1, found)
+    return found
+
+
+def _count(alarms, name, case, seed):
+    if name != "judge":
+        alarms.checks += bool(case.wrt)
+        alarms.false += bool(case.wrt) and DESIGNS[name](case, BOOK, seed) is not None
+        return
+    results = check_case(case, BOOK, seed, BOOK)
+    alarms.checks += len(results)
+    alarms.false += sum(result.verdict == "wrong" for result in results)
+    alarms.undecided += sum(result.verdict == "cannot tell" for result in results)
