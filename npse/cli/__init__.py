@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from npse.cli import bench, check, data, evaluate, exercise, info, predict, train, warmup
+from npse.cli import bench, check, data, evaluate, exercise, info, predict, train, warmup, zoo
 
 app = typer.Typer(help="Squeeze-and-Excitation networks from scratch: train, look, and prove every gradient.",
                   no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -15,6 +15,7 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(check.check)
+app.command()(zoo.zoo)
 app.command()(bench.bench)
 app.command()(warmup.warmup)
 app.command()(info.info)

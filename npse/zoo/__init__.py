@@ -11,7 +11,7 @@ checkers that are compared: npse's own judge, and four that are in use elsewhere
 from npse.zoo import activation, conv, dense, join, loss, manners, museum, norm, pool, se
 from npse.zoo.bug import BOOK, Bug, all_cases, planted
 from npse.zoo.designs import DESIGNS
-from npse.zoo.survey import Row, false_alarms, survey
+from npse.zoo.measure import Row, false_alarms, survey
 
 CHAPTERS = (conv, pool, norm, activation, dense, se, join, loss, manners, museum)
 BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)

@@ -73,7 +73,7 @@ def join_drops_the_shortcut(dy, u, s, y):
     return du, ds, 0 * dx
 
 
-@bug("scale_add_relu_backward", "path missing", "factor")
+@bug("scale_add_relu_backward", "path twice", "factor")
 def join_scales_the_shortcut_too(dy, u, s, y):
     """The gates weigh the shortcut's gradient as well as the branch's."""
     du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
@@ -113,7 +113,7 @@ def join_forgets_the_squeeze(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mea
     return book.gated_join_backward(dy, x, y, s, 0 * dz, dgammas, dbetas, means, gamma, mean, var, eps)
 
 
-@bug("gated_join_backward", "factor")
+@bug("gated_join_backward", "averaged", "factor")
 def join_forgets_the_area(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """dz is added to every pixel without the division by H*W."""
     dz = dz * dz.dtype.type(x.shape[1] * x.shape[2])
@@ -173,13 +173,13 @@ def block_masks_the_branch_alone():
                       (*book.scale_add_relu_backward(dy, u, s, y)[:2], dy))
 
 
-@bugs_of("path missing", "factor")
+@bugs_of("path twice", "factor")
 def block_routes_the_shortcut_through_the_gates():
     """The shortcut's gradient is weighted with the gates, as if the block had scaled the sum."""
     return block_with(scale_add_relu_backward=join_scales_the_shortcut_too)
 
 
-@bugs_of("factor")
+@bugs_of("changed in place", "factor")
 def block_scales_in_place():
     """The branch is scaled in place in the forward pass, so the gates' gradient is computed from s * u."""
     return block_with(scale_add_relu_backward=lambda dy, u, s, y:

@@ -12,7 +12,7 @@ def loss_averages_twice(dloss, logits, labels, smoothing=0.0):
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.dtype.type(len(logits))
 
 
-@bug("softmax_cross_entropy", "averaged", "factor")
+@bug("softmax_cross_entropy", "averaged", "factor", "forward")
 def loss_sums_forward(logits, labels, smoothing=0.0):
     """The loss is a sum over the batch; its gradient is that of a mean."""
     return book.softmax_cross_entropy(logits, labels, smoothing) * logits.dtype.type(len(logits))
@@ -47,7 +47,7 @@ def loss_forgets_the_targets(dloss, logits, labels, smoothing=0.0):
     return dloss * book.softmax(logits) / logits.dtype.type(len(logits))
 
 
-@bug("softmax_cross_entropy_backward")
+@bug("softmax_cross_entropy_backward", "factor")
 def loss_forgets_the_smoothing(dloss, logits, labels, smoothing=0.0):
     """The gradient is that of one-hot targets."""
     return book.softmax_cross_entropy_backward(dloss, logits, labels)
@@ -61,7 +61,7 @@ def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
         dloss * (np.log(p) - p) / logits.dtype.type(len(logits))
 
 
-@bug("softmax_cross_entropy_backward", "factor")
+@bug("softmax_cross_entropy_backward", "averaged", "factor")
 def loss_divides_by_the_classes(dloss, logits, labels, smoothing=0.0):
     """The gradient is divided by all N*K numbers."""
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.dtype.type(logits.shape[1])

@@ -88,7 +88,7 @@ def shares_among_the_maxima(dy, x, size, stride=None):
 @bug("excite_backward", "relu at zero", source="jax-ml/jax #37821")
 def relu_is_half_open_at_zero(ds, z, s, w1, w2, b1=None):
     """The ReLU is differentiated as the maximum of two equals: relu'(0) = 1/2 where the book takes 0."""
-    return excite_with(lambda a1: ((a1 > 0) + (a1 >= 0)) / 2, ds, z, s, w1, w2, b1)
+    return excite_with(lambda a1: np.heaviside(a1, a1.dtype.type(0.5)), ds, z, s, w1, w2, b1)
 
 
 @bug("relu", "changed in place", source="rosinality/vq-vae-2-pytorch #60")
@@ -163,7 +163,7 @@ def a_second_backward_adds_up():
     return (sigmoid_backward,)
 
 
-@bugs_of("sign", source="KhawajaAbaid/micrograd_c #1")
+@bugs_of("sign", "forward", source="KhawajaAbaid/micrograd_c #1")
 def subtraction_goes_back_as_addition():
     """A difference passes the same gradient to both sides: the minus of the second is lost."""
     def add(f, x):
@@ -182,7 +182,7 @@ def backward_edits_what_it_is_given(dy, y):
     return dy, dy
 
 
-@bug("batch_norm_backward", "factor", source="denizyuret/Knet.jl #288")
+@bug("batch_norm_backward", "path missing", "factor", source="denizyuret/Knet.jl #288")
 def forgets_gamma(dy, x, gamma, mean, var, eps=1e-5):
     """dx is computed from dy where dy * gamma belongs. gamma is 1 at the start, so tests at the start pass."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
@@ -253,14 +253,14 @@ def forgets_the_mean_of_the_loss(dloss, logits, labels, smoothing=0.0):
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(len(logits))
 
 
-@bug("softmax_cross_entropy_backward", "factor", source="victorlempitsky/Mate #2")
+@bug("softmax_cross_entropy_backward", "factor", "averaged", source="victorlempitsky/Mate #2")
 def divides_by_the_classes_instead(dloss, logits, labels, smoothing=0.0):
     """The gradient is divided by the wrong size of the scores: by their number of classes, not of images."""
     N, K = logits.shape
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(N / K)
 
 
-@bug("softmax_cross_entropy", source="TimDettmers/ConvE #55")
+@bug("softmax_cross_entropy", "forward", source="TimDettmers/ConvE #55")
 def smooths_by_one_over_the_classes(logits, labels, smoothing=0.0):
     """Smoothed targets add 1/K instead of a/K and no longer sum to one; p - q is then not the gradient."""
     if not smoothing:

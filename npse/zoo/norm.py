@@ -28,7 +28,7 @@ def backward_takes_the_unbiased_variance(dy, x, gamma, mean, var, eps=1e-5):
     return book.batch_norm_backward(dy, x, gamma, mean, var * dy.dtype.type(B / max(B - 1, 1)), eps)
 
 
-@bug("batch_norm", "variance")
+@bug("batch_norm", "variance", "forward")
 def forward_takes_the_unbiased_variance(x, gamma, beta, eps=1e-5):
     """The batch is normalised with the unbiased variance, which is meant for the running average alone."""
     B = x.size // x.shape[3]

@@ -38,7 +38,7 @@ def scale_averages_over_rows(dy, u, s):
     return du, ds / u.dtype.type(u.shape[1])
 
 
-@bug("scale_backward", "factor")
+@bug("scale_backward", "changed in place", "factor")
 def scale_multiplies_by_y(dy, u, s):
     """ds is the sum of dy * y: the output was kept, and u is gone."""
     du, ds = book.scale_backward(dy, u, s)
@@ -157,14 +157,14 @@ def se_takes_the_squeeze_path_alone(dy, u, w1, w2, b1=None, b2=None):
     return squeezed, *rest
 
 
-@bug("se_backward", "factor")
+@bug("se_backward", "averaged", "factor")
 def se_forgets_the_area(dy, u, w1, w2, b1=None, b2=None):
     """dz is added to every pixel without the division by H*W."""
     direct, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct + squeezed * area(u), *rest
 
 
-@bug("se_backward", "factor")
+@bug("se_backward", "averaged", "factor")
 def se_divides_by_the_area_twice(dy, u, w1, w2, b1=None, b2=None):
     """The squeeze path is divided by H*W in the squeeze and once more when it is added."""
     direct, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
@@ -249,7 +249,7 @@ def se_squeezes_the_sum():
     return se, se_backward
 
 
-@bug("add_squeeze_backward", "factor")
+@bug("add_squeeze_backward", "averaged", "factor")
 def add_squeeze_forgets_the_area(du, dz):
     """dz is added to every pixel without the division by H*W."""
     return du + dz[:, None, None, :]

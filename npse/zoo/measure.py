@@ -59,7 +59,7 @@ def _first_shape(name, bug, seeds):
         complaints, chances = [], seeds
         for seed in range(seeds):
             complaint = DESIGNS[name](case, bug.edition(), seed)
-            if complaint and not _complains_about_the_book(name, case, seed):
+            if complaint and not complains_about_the_book(name, case, seed):
                 complaints.append(complaint)
             else:
                 chances -= 1
@@ -71,7 +71,8 @@ def _first_shape(name, bug, seeds):
 
 
 @functools.cache
-def _complains_about_the_book(name, case, seed):
+def complains_about_the_book(name, case, seed):
+    """Whether a design calls the correct op wrong."""
     return DESIGNS[name](case, BOOK, seed) is not None
 
 
@@ -85,8 +86,8 @@ class Alarms:
     undecided: int = 0
 
 
-def false_alarms(seeds, others, progress=None):
-    """Run the judge on the correct book with ``seeds`` seeds and the other designs with ``others``.
+def false_alarms(seeds, others, cases=None, progress=None):
+    """Run the judge on the correct book with ``seeds`` seeds, the other designs with ``others``; on all cases or some.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def false_alarms(seeds, others, progress=None):
     """
     found = {name: Alarms(seeds if name == "judge" else others) for name in DESIGNS if name != "judge, no book"}
     for seed in range(max(seeds, others)):
-        for case in all_cases():
+        for case in all_cases() if cases is None else cases:
             for name, alarms in found.items():
                 if seed < alarms.seeds:
                     _count(alarms, name, case, seed)

@@ -1,0 +1,134 @@
+"""``npse zoo``: how good the judge is, and others of its kind, at bugs that were planted on purpose."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+EVERY = 30.0                     # seconds between two lines of progress where nobody watches a terminal
+
+
+def zoo(
+    seeds: Annotated[int, Option(min=1, help="each bug meets on each shape")] = 20,
+    alarms: Annotated[int | None, Option(min=0, help="seeds of the judge on the correct book; the other designs get "
+                                         "no more than --seeds", show_default="as --seeds")] = None,
+    op: Annotated[str | None, Option(help="bugs of one op only, such as conv2d_backward_x", show_default="all")] = None,
+    json_file: Annotated[Path | None, Option("--json", help="write all results to this file")] = None,
+    write: Annotated[Path | None, Option(help="put the tables between the markers of this Markdown file")] = None,
+    verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every bug")] = False,
+) -> None:
+    """Run every planted bug under every design of checker, and every design on the correct book.
+
+    A bug counts as caught if a design complains in 95 % of the seeds on at least one shape, and as diagnosed if the
+    judge's first sentence there names the mistake. Exit code 1 if the judge misses a bug or calls a correct op wrong.
+    """
+    from npse import environment
+    from npse.files import write_atomically
+    from npse.zoo import false_alarms, report, survey
+
+    bugs, cases = _chosen(op)
+    alarms = seeds if alarms is None else alarms
+    document = _document(write)
+    for path in filter(None, (json_file, write)):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"cannot write {path}: {path.parent} is no folder; make it first")
+
+    began, rows = time.monotonic(), []
+    with _Progress() as progress:
+        for row in survey(bugs, seeds):
+            rows.append(row)
+            progress(f"{len(rows)} of {len(bugs)} bugs")
+            if verbose or not (row.caught["judge"] and row.diagnosed):
+                typer.echo(_line(row))
+        found = false_alarms(alarms, min(seeds, alarms), cases,
+                             lambda seed, found: progress(f"correct book, seed {seed} of {alarms}, "
+                                                          f"{found['judge'].false} false alarms"))
+    seconds = time.monotonic() - began
+    _show(report.summary(rows, found))
+
+    options = "".join(f" --{name} {value}" for name, value in (("op", op), ("write", write)) if value)
+    if document is not None:
+        versions = environment.versions()
+        facts = (f"`npse zoo --seeds {seeds} --alarms {alarms}{options}`, commit {environment.commit() or 'unknown'}, "
+                 f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min on one core.")
+        write_atomically(write, report.between_markers(document, report.page(rows, found, facts)))
+    if json_file:
+        write_atomically(json_file, json.dumps(
+            {**environment.record(), "seeds": seeds, "alarm_seeds": alarms, "seconds": seconds,
+             "bugs": [report.as_json(row) for row in rows],
+             "alarms": {name: asdict(value) for name, value in found.items()}}, indent=1))
+    if found["judge"].false or not all(row.caught["judge"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _chosen(op):
+    """The bugs of an op and the cases that judge it; all of both without a name."""
+    from npse.zoo import BUGS, all_cases
+
+    bugs = [bug for bug in BUGS if op is None or op in bug.ops]
+    if not bugs:
+        raise ValueError(f"no bug is planted in {op!r}; there are some in: "
+                         f"{', '.join(sorted({op for bug in BUGS for op in bug.ops}))}")
+    return bugs, [case for case in all_cases() if op is None or op in case.ops]
+
+
+def _document(path):
+    """The text of the file to write into, looked at before the long work begins; None if there is none to write."""
+    from npse.zoo import report
+
+    if path is None:
+        return None
+    document = path.read_text(encoding="utf-8")
+    report.between_markers(document, "")
+    return document
+
+
+def _line(row):
+    """One line on one bug: what the judge says, and what it should."""
+    if not row.caught["judge"]:
+        return f"{row.bug.chapter} {row.bug.name}: not caught"
+    verdict = "diagnosed" if row.diagnosed else f"not diagnosed, wanted {' or '.join(row.bug.kinds) or 'no known kind'}"
+    return f"{row.bug.chapter} {row.bug.name}: {verdict}; {row.caught['judge']}: {row.kind or 'none'}: {row.sentence}"
+
+
+def _show(table):
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    header, lines = table
+    shown = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII2, pad_edge=False)
+    for title in header:
+        shown.add_column(title, justify="left" if title == "design" else "right")
+    for line in lines:
+        shown.add_row(*map(str, line))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(shown)
+
+
+class _Progress:
+    """What is being done: a line that changes on a terminal, else one to standard error now and then."""
+
+    def __enter__(self):
+        from rich.console import Console
+
+        self.terminal = Console(stderr=True)
+        self.status = self.terminal.status("")
+        self.began = self.shown = time.monotonic()
+        self.status.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.status.stop()
+
+    def __call__(self, line):
+        now = time.monotonic()
+        if self.terminal.is_terminal:
+            self.status.update(line)
+        elif now - self.shown > EVERY:
+            self.shown = now
+            typer.echo(f"{line}, {now - self.began:.0f} s", err=True)

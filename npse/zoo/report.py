@@ -1,0 +1,68 @@
+"""What the zoo found, as Markdown: a table of the designs, and a table of the bugs for each chapter."""
+
+from importlib import import_module
+
+from npse.zoo.designs import DESIGNS
+
+BEGIN, END = "<!-- npse zoo: begin -->", "<!-- npse zoo: end -->"
+CAUGHT, MISSED = "●", "·"
+
+
+def page(rows, alarms, facts):
+    """Everything between the markers: facts on the run, the designs, the bugs by chapter."""
+    parts = [facts, _table(*summary(rows, alarms)), "## The bugs",
+             f"{CAUGHT} caught, {MISSED} not, in the order of the designs above. The kind is what the judge's first "
+             "sentence says, in brackets where that is not the mistake that was planted."]
+    for chapter in dict.fromkeys(row.bug.chapter for row in rows):
+        header = import_module(f"npse.zoo.{chapter}").__doc__.split("\n\n")[0]
+        parts += [f"### {chapter}", " ".join(header.split()),
+                  _table(*bugs([row for row in rows if row.bug.chapter == chapter]))]
+    return "\n\n".join(parts)
+
+
+def summary(rows, alarms):
+    """One line for each design: header, lines."""
+    header = ("design", "caught", "of", "diagnosed", "false alarms", "checks of the correct book", "seeds")
+    lines = []
+    for name in DESIGNS:
+        caught = sum(bool(row.caught[name]) for row in rows)
+        diagnosed = sum(row.diagnosed for row in rows) if name == "judge" else "–"
+        on_book = alarms.get(name)
+        lines.append((name, caught, len(rows), diagnosed, *(
+            (on_book.false, on_book.checks, on_book.seeds) if on_book else ("–",) * 3)))
+    return header, lines
+
+
+def bugs(rows):
+    """One line for each bug: header, lines."""
+    header = ("bug", "op", "the mistake", "caught", "first seen on", "kind")
+    return header, [(f"`{row.bug.name}`", "<br>".join(f"`{op}`" for op in row.bug.ops), _mistake(row.bug),
+                     "".join(CAUGHT if row.caught[name] else MISSED for name in DESIGNS),
+                     row.caught["judge"], row.kind if row.diagnosed else f"({row.kind or 'none'})") for row in rows]
+
+
+def between_markers(document, text):
+    """The document with ``text`` between its two markers; ValueError if it has not both, once each, in order."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end) or BEGIN in rest or END in after:
+        raise ValueError(f"the document needs one line {BEGIN} and after it one line {END}; what stands between them "
+                         "is replaced")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def as_json(row):
+    """A row as a dict of plain values."""
+    return {"bug": row.bug.name, "chapter": row.bug.chapter, "ops": row.bug.ops, "mistake": row.bug.mistake,
+            "source": row.bug.source, "kinds": row.bug.kinds, "caught": row.caught, "kind": row.kind,
+            "sentence": row.sentence, "diagnosed": row.diagnosed}
+
+
+def _mistake(bug):
+    mistake = bug.mistake.replace("*", "\\*")
+    return f"{mistake} *{bug.source}*" if bug.source else mistake
+
+
+def _table(header, lines):
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
