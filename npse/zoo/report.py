@@ -60,7 +60,10 @@ def as_json(row):
 
 def _mistake(bug):
     mistake = bug.mistake.replace("*", "\\*")
-    return f"{mistake} *{bug.source}*" if bug.source else mistake
+    repository, _, thread = bug.source.partition(" #")
+    if thread:                                                    # the same address serves issues and pull requests
+        return f"{mistake} [{bug.source}](https://github.com/{repository}/issues/{thread})"
+    return f"{mistake} ({bug.source})" if bug.source else mistake
 
 
 def _table(header, lines):
