@@ -104,7 +104,7 @@ def exchanges_the_channels_of_dw(dy, x, w_shape, stride=1, padding=0):
 @bug("conv2d_backward_w", "averaged", "factor")
 def averages_dw_over_the_batch(dy, x, w_shape, stride=1, padding=0):
     """The gradient of the filter is divided by N, although the loss has been averaged already."""
-    return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / dy.dtype.type(len(x))
+    return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / len(x)
 
 
 @bug("conv2d_backward_w", "not summed")

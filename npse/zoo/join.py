@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import numpy as np
+
 from npse import reference as book
 from npse.zoo import block
 from npse.zoo.bug import BOOK, bug, bugs_of
@@ -25,7 +27,7 @@ def add_drops_the_shortcut(dy):
 @bug("add_backward", "factor", "averaged")
 def add_shares_the_gradient(dy):
     """Branch and shortcut receive one half each."""
-    return dy / dy.dtype.type(2), dy / dy.dtype.type(2)
+    return dy / 2, dy / 2
 
 
 @bug("add_relu_backward", "mask missing")
@@ -91,7 +93,7 @@ def join_passes_the_gradient_unweighted(dy, u, s, y):
 def join_averages_ds(dy, u, s, y):
     """ds is a mean over the map."""
     du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
-    return du, ds / u.dtype.type(u.shape[1] * u.shape[2]), dx
+    return du, ds / (u.shape[1] * u.shape[2]), dx
 
 
 @bug("gated_join_backward_s", "path missing")
@@ -116,7 +118,7 @@ def join_forgets_the_squeeze(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mea
 @bug("gated_join_backward", "averaged", "factor")
 def join_forgets_the_area(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """dz is added to every pixel without the division by H*W."""
-    dz = dz * dz.dtype.type(x.shape[1] * x.shape[2])
+    dz = dz * (x.shape[1] * x.shape[2])
     return book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
 
 
@@ -137,7 +139,7 @@ def join_takes_the_statistics_for_constants(
     _, dgamma, dbeta, dr = book.gated_join_backward(
         dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
     du = book.add_squeeze_backward(book.scale(dr, s), dz)
-    return du * gamma / (var + var.dtype.type(eps)) ** var.dtype.type(0.5), dgamma, dbeta, dr
+    return du * gamma / np.sqrt(var + eps), dgamma, dbeta, dr
 
 
 @bug("gated_join_backward", "mask missing")

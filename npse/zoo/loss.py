@@ -9,13 +9,13 @@ from npse.zoo.bug import bug, bugs_of
 @bug("softmax_cross_entropy_backward", "averaged", "factor")
 def loss_averages_twice(dloss, logits, labels, smoothing=0.0):
     """The gradient is divided by N here, and had been divided by the mean of the loss."""
-    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.dtype.type(len(logits))
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / len(logits)
 
 
 @bug("softmax_cross_entropy", "averaged", "factor", "forward")
 def loss_sums_forward(logits, labels, smoothing=0.0):
     """The loss is a sum over the batch; its gradient is that of a mean."""
-    return book.softmax_cross_entropy(logits, labels, smoothing) * logits.dtype.type(len(logits))
+    return book.softmax_cross_entropy(logits, labels, smoothing) * len(logits)
 
 
 @bugs_of("forward")
@@ -25,14 +25,14 @@ def loss_sums():
         return loss_sums_forward(logits, labels, smoothing)
 
     def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
-        return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(len(logits))
+        return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * len(logits)
     return softmax_cross_entropy, softmax_cross_entropy_backward
 
 
 @bug("softmax_cross_entropy_backward", "upstream ignored")
 def loss_ignores_the_upstream_gradient(dloss, logits, labels, smoothing=0.0):
     """dloss is taken to be 1, which it is in training and in few other places."""
-    return book.softmax_cross_entropy_backward(logits.dtype.type(1), logits, labels, smoothing)
+    return book.softmax_cross_entropy_backward(1, logits, labels, smoothing)
 
 
 @bug("softmax_cross_entropy_backward", "sign")
@@ -44,7 +44,7 @@ def loss_subtracts_the_wrong_way(dloss, logits, labels, smoothing=0.0):
 @bug("softmax_cross_entropy_backward", "path missing")
 def loss_forgets_the_targets(dloss, logits, labels, smoothing=0.0):
     """p / N: the derivative of the log-sum-exp alone."""
-    return dloss * book.softmax(logits) / logits.dtype.type(len(logits))
+    return dloss * book.softmax(logits) / len(logits)
 
 
 @bug("softmax_cross_entropy_backward", "factor")
@@ -58,10 +58,10 @@ def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
     """log p stands where p should."""
     p = book.softmax(logits)
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) + \
-        dloss * (np.log(p) - p) / logits.dtype.type(len(logits))
+        dloss * (np.log(p) - p) / len(logits)
 
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor")
 def loss_divides_by_the_classes(dloss, logits, labels, smoothing=0.0):
     """The gradient is divided by all N*K numbers."""
-    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.dtype.type(logits.shape[1])
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.shape[1]

@@ -41,7 +41,7 @@ def assigns_in_col2im(dy, w, x_shape, stride=1, padding=0):
 def divides_by_the_positions(dy, x, w_shape, stride=1, padding=0):
     """The gradient of the filter is divided by the number of its positions, so that it would not depend on the size of
     the image: it is then no longer the gradient."""
-    return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / dy.dtype.type(dy.shape[1] * dy.shape[2])
+    return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / (dy.shape[1] * dy.shape[2])
 
 
 @bug("max_pool_backward", "not summed", source="FluxML/Flux.jl #1197")
@@ -88,7 +88,7 @@ def shares_among_the_maxima(dy, x, size, stride=None):
 @bug("excite_backward", "relu at zero", source="jax-ml/jax #37821")
 def relu_is_half_open_at_zero(ds, z, s, w1, w2, b1=None):
     """The ReLU is differentiated as the maximum of two equals: relu'(0) = 1/2 where the book takes 0."""
-    return excite_with(lambda a1: np.heaviside(a1, a1.dtype.type(0.5)), ds, z, s, w1, w2, b1)
+    return excite_with(lambda a1: np.heaviside(a1, 0.5), ds, z, s, w1, w2, b1)
 
 
 @bug("relu", "changed in place", source="rosinality/vq-vae-2-pytorch #60")
@@ -199,7 +199,7 @@ def takes_the_inverse_deviation_for_a_variance(dy, x, gamma, mean, var, eps=1e-5
 def detaches_the_variance(dy, x, gamma, mean, var, eps=1e-5):
     """The variance is computed from detached numbers: nothing goes back through it."""
     _, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
-    return gamma / np.sqrt(var + eps) * (dy - dbeta / dy.dtype.type(x.size // x.shape[3])), dgamma, dbeta
+    return gamma / np.sqrt(var + eps) * (dy - dbeta / (x.size // x.shape[3])), dgamma, dbeta
 
 
 @bug("batch_norm_backward", "zero", source="huggingface/candle #3613")
@@ -230,7 +230,7 @@ def normalises_every_pixel_alone():
 @bug("running_statistics", "forward", "variance", source="callummcdougall/ARENA_3.0 #415")
 def keeps_the_biased_variance(mean, var, count, running_mean, running_var, momentum=0.1):
     """The running variance is moved towards the biased variance of the batch."""
-    return book.running_statistics(mean, var * var.dtype.type((count - 1) / count), count,
+    return book.running_statistics(mean, var * ((count - 1) / count), count,
                                    running_mean, running_var, momentum)
 
 
@@ -238,7 +238,7 @@ def keeps_the_biased_variance(mean, var, count, running_mean, running_var, momen
 def means_the_bias(dy, x, w):
     """The bias's gradient is a mean over the batch, the weights' a sum."""
     dx, dw, db = book.dense_backward(dy, x, w)
-    return dx, dw, db / dy.dtype.type(len(dy))
+    return dx, dw, db / len(dy)
 
 
 @bug("softmax_backward", "path missing", "not summed", source="eriklindernoren/ML-From-Scratch #71")
@@ -250,14 +250,14 @@ def differentiates_each_score_alone(dp, p):
 @bug("softmax_cross_entropy_backward", "averaged", "factor", source="tensorflow/swift-apis #42")
 def forgets_the_mean_of_the_loss(dloss, logits, labels, smoothing=0.0):
     """The loss is a mean over the batch, the gradient that of a sum."""
-    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(len(logits))
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * len(logits)
 
 
 @bug("softmax_cross_entropy_backward", "factor", "averaged", source="victorlempitsky/Mate #2")
 def divides_by_the_classes_instead(dloss, logits, labels, smoothing=0.0):
     """The gradient is divided by the wrong size of the scores: by their number of classes, not of images."""
     N, K = logits.shape
-    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * logits.dtype.type(N / K)
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * (N / K)
 
 
 @bug("softmax_cross_entropy", "forward", source="TimDettmers/ConvE #55")
@@ -265,6 +265,6 @@ def smooths_by_one_over_the_classes(logits, labels, smoothing=0.0):
     """Smoothed targets add 1/K instead of a/K and no longer sum to one; p - q is then not the gradient."""
     if not smoothing:
         return book.softmax_cross_entropy(logits, labels)
-    excess = logits.dtype.type(1 - smoothing)
+    excess = 1 - smoothing
     uniform = np.log(book.softmax(logits)).mean(axis=1, dtype=logits.dtype).mean(dtype=logits.dtype)
     return book.softmax_cross_entropy(logits, labels, smoothing) - excess * uniform

@@ -25,7 +25,7 @@ def mean_is_a_constant(dy, x, gamma, mean, var, eps=1e-5):
 def backward_takes_the_unbiased_variance(dy, x, gamma, mean, var, eps=1e-5):
     """The variance is divided by B - 1 in the backward pass, by B in the forward pass."""
     B = x.size // x.shape[3]
-    return book.batch_norm_backward(dy, x, gamma, mean, var * dy.dtype.type(B / max(B - 1, 1)), eps)
+    return book.batch_norm_backward(dy, x, gamma, mean, var * (B / max(B - 1, 1)), eps)
 
 
 @bug("batch_norm", "variance", "forward")
@@ -33,7 +33,7 @@ def forward_takes_the_unbiased_variance(x, gamma, beta, eps=1e-5):
     """The batch is normalised with the unbiased variance, which is meant for the running average alone."""
     B = x.size // x.shape[3]
     _, mean, var = book.batch_norm(x, gamma, beta, eps)
-    unbiased = var * x.dtype.type(B / max(B - 1, 1))
+    unbiased = var * (B / max(B - 1, 1))
     return book.batch_norm_inference(x, gamma, beta, mean, unbiased, eps), mean, unbiased
 
 
@@ -53,20 +53,20 @@ def takes_its_own_eps(dy, x, gamma, mean, var, eps=1e-5):
 @bug("batch_norm_backward", "variance")
 def adds_eps_after_the_root(dy, x, gamma, mean, var, eps=1e-5):
     """sqrt(var) + eps instead of sqrt(var + eps)."""
-    return book.batch_norm_backward(dy, x, gamma, mean, (np.sqrt(var) + var.dtype.type(eps)) ** 2, 0.0)
+    return book.batch_norm_backward(dy, x, gamma, mean, (np.sqrt(var) + eps) ** 2, 0.0)
 
 
 @bug("batch_norm_backward", "variance")
 def divides_by_the_variance(dy, x, gamma, mean, var, eps=1e-5):
     """x and dy are divided by var + eps, without the square root."""
-    return book.batch_norm_backward(dy, x, gamma, mean, (var + var.dtype.type(eps)) ** 2, 0.0)
+    return book.batch_norm_backward(dy, x, gamma, mean, (var + eps) ** 2, 0.0)
 
 
 @bug("batch_norm_backward", "averaged", "factor")
 def averages_dgamma_and_dbeta(dy, x, gamma, mean, var, eps=1e-5):
     """The gradients of gamma and beta are means over the batch and the map instead of sums."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
-    B = dy.dtype.type(x.size // x.shape[3])
+    B = x.size // x.shape[3]
     return dx, dgamma / B, dbeta / B
 
 
@@ -112,7 +112,7 @@ def inference_moves_the_running_mean():
     twice an entry drags it along."""
     def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
         y = book.batch_norm_inference(x, gamma, beta, running_mean, running_var, eps)
-        running_mean += x.dtype.type(0.1) * (x.mean(axis=OVER, dtype=x.dtype) - running_mean)
+        running_mean += 0.1 * (x.mean(axis=OVER, dtype=x.dtype) - running_mean)
         return y
     return (batch_norm_inference,)
 
@@ -159,7 +159,7 @@ def norm_relu_masks_dx_alone(dy, x, gamma, beta, mean, var, eps=1e-5):
 def staged_forgets_the_mean(dy, x, gamma, mean, var, eps=1e-5):
     """The last stage is forgotten: x is used once more, in the mean."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
-    return dx + gamma / np.sqrt(var + eps) * dbeta / dy.dtype.type(x.size // x.shape[3]), dgamma, dbeta
+    return dx + gamma / np.sqrt(var + eps) * dbeta / (x.size // x.shape[3]), dgamma, dbeta
 
 
 @bug("batch_norm_backward_staged", "path twice", "constant statistics", "variance")
@@ -167,7 +167,7 @@ def staged_forgets_the_half(dy, x, gamma, mean, var, eps=1e-5):
     """The derivative of the square root is written as 1 / std instead of 1 / (2 std): twice the path through the
     variance."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
-    through_the_variance = -gamma * (x - mean) / (var + eps) * dgamma / dy.dtype.type(x.size // x.shape[3])
+    through_the_variance = -gamma * (x - mean) / (var + eps) * dgamma / (x.size // x.shape[3])
     return dx + through_the_variance, dgamma, dbeta
 
 

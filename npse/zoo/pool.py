@@ -16,25 +16,25 @@ def taps(x, y, size, stride):
 @bug("squeeze_backward", "factor", "averaged")
 def squeeze_forgets_the_area(dz, u_shape):
     """dz is copied to every pixel without the division by H*W that the mean brings."""
-    return book.squeeze_backward(dz, u_shape) * dz.dtype.type(u_shape[1] * u_shape[2])
+    return book.squeeze_backward(dz, u_shape) * (u_shape[1] * u_shape[2])
 
 
 @bug("squeeze_backward", "factor", "averaged")
 def squeeze_divides_twice(dz, u_shape):
     """dz is divided by H*W here, and had been divided before."""
-    return book.squeeze_backward(dz, u_shape) / dz.dtype.type(u_shape[1] * u_shape[2])
+    return book.squeeze_backward(dz, u_shape) / (u_shape[1] * u_shape[2])
 
 
 @bug("squeeze_backward", "factor", "averaged")
 def squeeze_takes_maps_for_square(dz, u_shape):
     """The area is taken as H*H: right on every square map."""
-    return book.squeeze_backward(dz, u_shape) * dz.dtype.type(u_shape[2] / u_shape[1])
+    return book.squeeze_backward(dz, u_shape) * (u_shape[2] / u_shape[1])
 
 
 @bug("global_average_pool_backward", "factor", "averaged")
 def pool_divides_by_the_batch_too(dz, u_shape):
     """The mean over a map is differentiated as a mean over batch and map."""
-    return book.global_average_pool_backward(dz, u_shape) / dz.dtype.type(u_shape[0])
+    return book.global_average_pool_backward(dz, u_shape) / u_shape[0]
 
 
 @bug("squeeze_backward", "path missing", "not summed")
@@ -48,19 +48,19 @@ def squeeze_gives_all_to_the_first_pixel(dz, u_shape):
 @bug("average_pool_backward", "factor", "averaged")
 def average_pool_forgets_to_divide(dy, x_shape, size, stride=None):
     """Every pixel of a window receives all of dy instead of its share of 1/k^2."""
-    return book.average_pool_backward(dy, x_shape, size, stride) * dy.dtype.type(size**2)
+    return book.average_pool_backward(dy, x_shape, size, stride) * size**2
 
 
 @bug("average_pool_backward", "factor", "averaged")
 def average_pool_divides_by_the_side(dy, x_shape, size, stride=None):
     """The share of a pixel is taken as 1/k instead of 1/k^2."""
-    return book.average_pool_backward(dy, x_shape, size, stride) * dy.dtype.type(size)
+    return book.average_pool_backward(dy, x_shape, size, stride) * size
 
 
 @bug("average_pool_backward", "stride", "shape")
 def average_pool_repeats(dy, x_shape, size, stride=None):
     """The gradient is enlarged by repeating it, which loses the rows that the stride leaves over."""
-    return dy.repeat(size, axis=1).repeat(size, axis=2) / dy.dtype.type(size**2)
+    return dy.repeat(size, axis=1).repeat(size, axis=2) / size**2
 
 
 @bug("average_pool_backward", "not summed")
@@ -68,14 +68,14 @@ def average_pool_overwrites(dy, x_shape, size, stride=None):
     """Where windows overlap the last one overwrites the others."""
     dx = np.zeros(x_shape, dy.dtype)
     for view in taps(dx, dy, size, stride).values():
-        view[...] = dy / dy.dtype.type(size**2)
+        view[...] = dy / size**2
     return dx
 
 
 @bug("max_pool_backward", "mask missing")
 def max_pool_rewards_everyone(dy, x, size, stride=None):
     """Every pixel of a window receives the gradient, not the winner alone."""
-    return book.average_pool_backward(dy, x.shape, size, stride) * dy.dtype.type(size**2)
+    return book.average_pool_backward(dy, x.shape, size, stride) * size**2
 
 
 @bug("max_pool_backward", "ties")
@@ -99,4 +99,4 @@ def max_pool_rewards_the_smallest(dy, x, size, stride=None):
 @bug("max_pool_backward", "averaged", "factor")
 def max_pool_divides(dy, x, size, stride=None):
     """The winner's gradient is divided by k^2, as an average would."""
-    return book.max_pool_backward(dy, x, size, stride) / dy.dtype.type(size**2)
+    return book.max_pool_backward(dy, x, size, stride) / size**2

@@ -14,7 +14,7 @@ def two_paths(dy, u, w1, w2, b1, b2):
 
 
 def area(u):
-    return u.dtype.type(u.shape[1] * u.shape[2])
+    return u.shape[1] * u.shape[2]
 
 
 def excite_with(mask, ds, z, s, w1, w2, b1):
@@ -35,7 +35,7 @@ def scale_averages_ds(dy, u, s):
 def scale_averages_over_rows(dy, u, s):
     """ds is summed over the columns, but averaged over the rows."""
     du, ds = book.scale_backward(dy, u, s)
-    return du, ds / u.dtype.type(u.shape[1])
+    return du, ds / u.shape[1]
 
 
 @bug("scale_backward", "changed in place", "factor")
@@ -120,7 +120,7 @@ def excite_recomputes_h_without_b1(ds, z, s, w1, w2, b1=None):
 def excite_averages_the_weights(ds, z, s, w1, w2, b1=None):
     """dw1 and dw2 are divided by N."""
     dz, dw1, dw2, db1, db2 = book.excite_backward(ds, z, s, w1, w2, b1)
-    return dz, dw1 / z.dtype.type(len(z)), dw2 / z.dtype.type(len(z)), db1, db2
+    return dz, dw1 / len(z), dw2 / len(z), db1, db2
 
 
 @bug("excite_backward", "transposed", "shape")
