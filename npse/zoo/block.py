@@ -1,4 +1,4 @@
-"""A whole SE block as one pair of ops, so that mistakes between the ops can be planted too.
+"""The backward pass of a whole SE block as one more op, so that mistakes between the ops can be planted too.
 
     y = relu(s * b + x)      b = batch_norm(conv2d(x, w))      s = excite(squeeze(b))
 """
@@ -26,11 +26,6 @@ def backward(ops, dy, x, w, gamma, beta, w1, w2):
     return ops.conv2d_backward_x_add(du, w, shortcut, 1, w.shape[0] // 2), dw, dgamma, dbeta, dw1, dw2
 
 
-def se_block(x, w, gamma, beta, w1, w2):
-    """y of `forward`, on the book: x (N, H, W, C), w (k, k, C, C), gamma, beta (C,), w1 (M, C), w2 (C, M)."""
-    return forward(reference, x, w, gamma, beta, w1, w2)[-1]
-
-
 def se_block_backward(dy, x, w, gamma, beta, w1, w2):
-    """Gradients of `se_block`, in the order of its arguments."""
+    """`backward` on the book: x (N, H, W, C), w (k, k, C, C), gamma, beta (C,), w1 (M, C), w2 (C, M)."""
     return backward(reference, dy, x, w, gamma, beta, w1, w2)

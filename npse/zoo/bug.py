@@ -9,9 +9,9 @@ from npse.gradcheck import CASES
 from npse.zoo import block
 from npse.zoo.cases import CASES as OWN_CASES
 
-# The book as the zoo sees it: every op, and a whole block as one more pair of ops.
+# The book as the zoo sees it: every op, and the backward pass of a whole block.
 BOOK = SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS},
-                       se_block=block.se_block, se_block_backward=block.se_block_backward)
+                       se_block_backward=block.se_block_backward)
 
 _PLANTED = {}                    # by name; the chapters fill it
 

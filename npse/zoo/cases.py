@@ -1,7 +1,5 @@
 """Cases that the judge's list has not: gradients of two composites that only add paths, and the whole block."""
 
-import numpy as np
-
 from npse import reference
 from npse.gradcheck import Case
 from npse.gradcheck.cases.case import distinct, signed
@@ -9,27 +7,36 @@ from npse.zoo import block
 
 
 def _add_squeeze_backward(label, *shape):
-    """y = u + squeeze(u): u takes both paths, and the op adds what comes back on them."""
-    return Case(
-        ("add_squeeze_backward",), label,
-        make=lambda rng: {"u": distinct(rng, *shape)},
-        forward=lambda ops, u: u + ops.squeeze(u)[:, None, None, :],
-        backward=lambda ops, dy, u: (ops.add_squeeze_backward(dy, dy.sum(axis=(1, 2))),),
-        wrt=("u",))
+    """y = squeeze(u) * u: a block without an excitation."""
+    def backward(ops, dy, u):
+        du, dz = ops.scale_backward(dy, u, ops.squeeze(u))
+        return (ops.add_squeeze_backward(du, dz),)
+
+    return Case(("add_squeeze_backward",), label,
+                make=lambda rng: {"u": distinct(rng, *shape) + 0.5 * signed(rng, shape[0], 1, 1, shape[-1])},
+                forward=lambda ops, u: ops.scale(u, ops.squeeze(u)), backward=backward, wrt=("u",))
 
 
-def _conv2d_backward_x_add(label, x_shape, w_shape, stride, padding):
-    """y holds conv2d(x, w) and x itself, one after the other."""
-    def forward(ops, x, w):
-        return np.concatenate([ops.conv2d(x, w, stride, padding).ravel(), x.ravel()])
+def _conv2d_backward_x_add(label, shape, kernel):
+    """y = conv2d(x) + x."""
+    C, padding = shape[-1], kernel // 2
+    return Case(("conv2d_backward_x_add",), label,
+                make=lambda rng: {"x": distinct(rng, *shape), "w": signed(rng, kernel, kernel, C, C)},
+                forward=lambda ops, x, w: ops.add(ops.conv2d(x, w, 1, padding), x),
+                backward=lambda ops, dy, x, w: (ops.conv2d_backward_x_add(dy, w, dy, 1, padding),), wrt=("x",))
+
+
+def _conv2d_backward_x_add_strided(label, *shape):
+    """y = conv2d(x) + average_pool(x), both of stride 2."""
+    C = shape[-1]
 
     def backward(ops, dy, x, w):
-        convolved = dy[:-x.size].reshape(ops.conv2d(x, w, stride, padding).shape)
-        return (ops.conv2d_backward_x_add(convolved, w, dy[-x.size:].reshape(x.shape), stride, padding),)
+        return (ops.conv2d_backward_x_add(dy, w, ops.average_pool_backward(dy, x.shape, 2), 2, 1),)
 
     return Case(("conv2d_backward_x_add",), label,
-                make=lambda rng: {"x": distinct(rng, *x_shape), "w": signed(rng, *w_shape)},
-                forward=forward, backward=backward, wrt=("x",))
+                make=lambda rng: {"x": distinct(rng, *shape), "w": signed(rng, 3, 3, C, C)},
+                forward=lambda ops, x, w: ops.add(ops.conv2d(x, w, 2, 1), ops.average_pool(x, 2)),
+                backward=backward, wrt=("x",))
 
 
 def _excite_at_the_kink(label, N, C, M):
@@ -56,8 +63,8 @@ def _se_block(label, shape, kernel, M):
         *_, b, z, s, _ = block.forward(reference, x, w, gamma, beta, w1, w2)
         return [z @ w1.T, s[:, None, None, :] * b + x]
 
-    return Case(("se_block", "se_block_backward"), label, make,
-                forward=lambda ops, **arguments: ops.se_block(*arguments.values()),
+    return Case(("se_block_backward",), label, make,
+                forward=lambda ops, **arguments: block.forward(ops, *arguments.values())[-1],
                 backward=lambda ops, dy, **arguments: ops.se_block_backward(dy, *arguments.values()),
                 wrt=("x", "w", "gamma", "beta", "w1", "w2"), kinks=kinks)
 
@@ -65,8 +72,9 @@ def _se_block(label, shape, kernel, M):
 CASES = (
     _add_squeeze_backward("H < W", 2, 3, 4, 3),
     _add_squeeze_backward("N = 1, H > W", 1, 4, 2, 2),
-    _conv2d_backward_x_add("H < W, Cin < Cout", (2, 4, 5, 2), (3, 3, 2, 3), 1, 1),
-    _conv2d_backward_x_add("3x2, stride 2", (2, 5, 6, 3), (3, 2, 3, 2), 2, 1),
+    _conv2d_backward_x_add("3x3, H < W", (2, 3, 5, 2), 3),
+    _conv2d_backward_x_add("1x1 kernel, N = 1", (1, 4, 3, 3), 1),
+    _conv2d_backward_x_add_strided("stride 2", 2, 4, 6, 2),
     _excite_at_the_kink("no biases, some rows at the kink", 5, 4, 3),
     _se_block("H < W", (2, 3, 4, 3), 3, 2),
     _se_block("N = 1, H > W, 1x1 kernel", (1, 4, 3, 4), 1, 2),

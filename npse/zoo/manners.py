@@ -58,7 +58,7 @@ def accumulates():
     return (dense_backward,)
 
 
-@bugs_of("not linear", "not repeatable", "accumulated")
+@bugs_of("changed in place", "not linear", "not repeatable")
 def returns_the_same_buffer():
     """One buffer is kept and returned each time: the result of an earlier call changes under its owner's hands."""
     buffers = {}
