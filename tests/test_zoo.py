@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from npse import reference
 from npse.cli import zoo as command
 from npse.gradcheck.diagnosis import KINDS
-from npse.zoo import BOOK, BUGS, DESIGNS, all_cases, false_alarms, measure, report, survey
+from npse.zoo import BOOK, BUGS, DESIGNS, NO_BUG, all_cases, false_alarms, measure, report, survey
 from npse.zoo.bug import bug as plant
 from npse.zoo.designs import Complaint
 
@@ -98,7 +98,7 @@ def test_the_correct_book_is_left_in_peace_for_many_seeds():
 
 @pytest.fixture
 def design(monkeypatch):
-    """Put a function of (case, ops, seed) in the judge's place."""
+    """Put a function of (case, bug, seed) in the judge's place."""
     def put(function):
         measure.complains_about_the_book.cache_clear()
         monkeypatch.setitem(DESIGNS, "judge", function)
@@ -112,26 +112,26 @@ def row_of(name, seeds):
 
 @pytest.mark.parametrize(("missed", "caught"), [((), True), ((7,), True), ((3, 11), False)])
 def test_one_seed_in_twenty_may_miss(design, missed, caught):
-    design(lambda case, ops, seed: Complaint("!") if ops is not BOOK and seed not in missed else None)
+    design(lambda case, bug, seed: Complaint("!") if bug is not NO_BUG and seed not in missed else None)
     assert bool(row_of("mirrors_the_filter", 20).caught["judge"]) is caught
 
 
 def test_the_first_shape_that_shows_it_counts(design):
-    design(lambda case, ops, seed: Complaint("!", "sign") if ops is not BOOK and "1x1 kernel" in case.label else None)
+    design(lambda case, bug, seed: Complaint("!", "sign") if bug is not NO_BUG and "1x1 kernel" in case.label else None)
     row = row_of("subtracts_the_taps", 3)
     assert row.caught["judge"] == "conv2d [1x1 kernel]"
     assert (row.kind, row.diagnosed) == ("sign", True)
 
 
 def test_who_complains_about_the_book_has_caught_nothing(design):
-    design(lambda case, ops, seed: Complaint("!"))
+    design(lambda case, bug, seed: Complaint("!"))
     assert row_of("mirrors_the_filter", 2).caught["judge"] == ""
 
 
 def test_a_diagnosis_must_fit_in_nearly_all_seeds(design):
     for wrong, diagnosed in ((1, True), (2, False)):
-        def lottery(case, ops, seed, wrong=wrong):
-            return Complaint("!", "sign" if seed < wrong else "flipped kernel") if ops is not BOOK else None
+        def lottery(case, bug, seed, wrong=wrong):
+            return Complaint("!", "sign" if seed < wrong else "flipped kernel") if bug is not NO_BUG else None
         design(lottery)
         assert row_of("mirrors_the_filter", 20).diagnosed is diagnosed
 
@@ -164,7 +164,7 @@ def test_one_op_into_a_page_and_a_file(tmp_path):
 
 
 def test_a_blind_judge_exits_with_1(design):
-    design(lambda case, ops, seed: None)
+    design(lambda case, bug, seed: None)
     code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0")
     assert code == 1
     assert "add_drops_the_shortcut: not caught" in output

@@ -9,11 +9,11 @@ checkers that are compared: npse's own judge, and four that are in use elsewhere
 """
 
 from npse.zoo import activation, conv, dense, join, loss, manners, museum, norm, pool, se
-from npse.zoo.bug import BOOK, Bug, all_cases, planted
+from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases, planted
 from npse.zoo.designs import DESIGNS
 from npse.zoo.measure import Row, false_alarms, survey
 
 CHAPTERS = (conv, pool, norm, activation, dense, se, join, loss, manners, museum)
 BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)
 
-__all__ = ["BOOK", "BUGS", "DESIGNS", "Bug", "Row", "all_cases", "false_alarms", "survey"]
+__all__ = ["BOOK", "BUGS", "DESIGNS", "NO_BUG", "Bug", "Row", "all_cases", "false_alarms", "survey"]

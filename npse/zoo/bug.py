@@ -57,6 +57,9 @@ class Bug:
         return SimpleNamespace(**vars(BOOK) | self.plant())
 
 
+NO_BUG = Bug("nothing", "", "The book as it is.", (), "", dict)
+
+
 def all_cases():
     """Every case of the judge, and the zoo's own for ops that have no gradient alone."""
     return (*CASES, *OWN_CASES)

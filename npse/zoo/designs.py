@@ -1,10 +1,11 @@
 """The checker designs that are compared: npse's judge, and what is in use elsewhere, each in its essentials.
 
-A design looks at one case of one edition and returns its first `Complaint`, or None. All of them see the same shapes
-and the same numbers. Steps, tolerances and the order of work are those of the projects named; all work in float64,
-which not all of them do.
+A design looks at one case of the book with one bug in it, and returns its first `Complaint`, or None. All of them see
+the same shapes and the same numbers. Steps, tolerances and the order of work are those of the projects named; all work
+in float64, which not all of them do.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,18 +24,26 @@ class Complaint:
     kind: str = ""
 
 
-def judge(case, ops, seed, book=BOOK):
+def judge(case, bug, seed):
     """npse's judge, as `npse check` runs it: every entry, the contract, float32, and agreement with the book."""
-    for result in check_case(case, ops, seed, book):
-        if result.verdict == "wrong":
-            diagnosis = getattr(result, "diagnosis", None)
-            return Complaint(*((diagnosis.text, diagnosis.kind) if diagnosis else (str(result),)))
-    return None
+    return _first(_verdicts(case, bug, seed))
 
 
-def judge_alone(case, ops, seed):
-    """npse's judge on somebody's own functions: there is no book to agree with."""
-    return judge(case, ops, seed, None)
+def judge_alone(case, bug, seed):
+    """npse's judge on somebody's own functions: the same, but there is no book to agree with."""
+    return _first(result for result in _verdicts(case, bug, seed) if result.judged != "book")
+
+
+def _first(results):
+    wrong = next((result for result in results if result.verdict == "wrong"), None)
+    if wrong is None:
+        return None
+    return Complaint(wrong.diagnosis.text, wrong.diagnosis.kind) if wrong.diagnosis else Complaint(str(wrong))
+
+
+@functools.lru_cache(4096)
+def _verdicts(case, bug, seed):
+    return tuple(check_case(case, bug.edition(), seed, BOOK))
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,11 @@ class Design:
     close: Callable
     numeric_first: bool
 
-    def __call__(self, case, ops, seed):
+    def __call__(self, case, bug, seed):
         """First complaint on a case, or None. An op that raises is found out by any design that runs it at all."""
         if not case.wrt:
             return None                                           # there is no gradient, and so nothing to look at
-        rng = generator(seed, str(case))
+        ops, rng = bug.edition(), generator(seed, str(case))
         arguments = case.arguments(rng)
         try:
             dy = np.asarray(self.upstream(rng, np.shape(case.forward(ops, **arguments))))[()]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from npse.gradcheck import check_case
-from npse.zoo.bug import BOOK, Bug, all_cases
+from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases
 from npse.zoo.designs import DESIGNS
 
 SHARE = 0.95
@@ -58,7 +58,7 @@ def _first_shape(name, bug, seeds):
     for case in bug.cases:
         complaints, chances = [], seeds
         for seed in range(seeds):
-            complaint = DESIGNS[name](case, bug.edition(), seed)
+            complaint = DESIGNS[name](case, bug, seed)
             if complaint and not complains_about_the_book(name, case, seed):
                 complaints.append(complaint)
             else:
@@ -73,7 +73,7 @@ def _first_shape(name, bug, seeds):
 @functools.cache
 def complains_about_the_book(name, case, seed):
     """Whether a design calls the correct op wrong."""
-    return DESIGNS[name](case, BOOK, seed) is not None
+    return DESIGNS[name](case, NO_BUG, seed) is not None
 
 
 @dataclass
@@ -108,7 +108,7 @@ def false_alarms(seeds, others, cases=None, progress=None):
 def _count(alarms, name, case, seed):
     if name != "judge":
         alarms.checks += bool(case.wrt)
-        alarms.false += bool(case.wrt) and DESIGNS[name](case, BOOK, seed) is not None
+        alarms.false += bool(case.wrt) and DESIGNS[name](case, NO_BUG, seed) is not None
         return
     results = check_case(case, BOOK, seed, BOOK)
     alarms.checks += len(results)
