@@ -62,6 +62,13 @@ def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
 
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor")
-def loss_divides_by_the_classes(dloss, logits, labels, smoothing=0.0):
+def loss_divides_by_all_numbers(dloss, logits, labels, smoothing=0.0):
     """The gradient is divided by all N*K numbers."""
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.shape[1]
+
+
+@bug("softmax_cross_entropy_backward", "averaged", "factor")
+def loss_averages_over_the_classes(dloss, logits, labels, smoothing=0.0):
+    """p - q is divided by the number of classes instead of the number of images: the wrong axis was measured."""
+    N, K = logits.shape
+    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * (N / K)

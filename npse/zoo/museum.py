@@ -46,7 +46,8 @@ def divides_by_the_positions(dy, x, w_shape, stride=1, padding=0):
 
 @bug("max_pool_backward", "not summed", source="FluxML/Flux.jl #1197")
 def counts_a_winner_once(dy, x, size, stride=None):
-    """A pixel that wins in several overlapping windows receives the gradient of one of them."""
+    """A pixel that wins in several overlapping windows receives the gradient of one of them: = where += belongs. (Mended
+    in FluxML/NNlib.jl #207.)"""
     y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
     won = book.max_pool_backward(np.ones_like(y), x, size, stride) > 0
     for (i, j), view in taps(dx, y, size, stride).items():
@@ -249,15 +250,8 @@ def differentiates_each_score_alone(dp, p):
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor", source="tensorflow/swift-apis #42")
 def forgets_the_mean_of_the_loss(dloss, logits, labels, smoothing=0.0):
-    """The loss is a mean over the batch, the gradient that of a sum."""
+    """The loss is a mean over the batch, the gradient that of a sum. (The same in victorlempitsky/Mate #2.)"""
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * len(logits)
-
-
-@bug("softmax_cross_entropy_backward", "factor", "averaged", source="victorlempitsky/Mate #2")
-def divides_by_the_classes_instead(dloss, logits, labels, smoothing=0.0):
-    """The gradient is divided by the wrong size of the scores: by their number of classes, not of images."""
-    N, K = logits.shape
-    return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * (N / K)
 
 
 @bug("softmax_cross_entropy", "forward", source="TimDettmers/ConvE #55")
