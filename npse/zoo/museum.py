@@ -46,8 +46,8 @@ def divides_by_the_positions(dy, x, w_shape, stride=1, padding=0):
 
 @bug("max_pool_backward", "not summed", source="FluxML/Flux.jl #1197")
 def counts_a_winner_once(dy, x, size, stride=None):
-    """A pixel that wins in several overlapping windows receives the gradient of one of them: = where += belongs. (Mended
-    in FluxML/NNlib.jl #207.)"""
+    """A pixel that wins in several overlapping windows receives the gradient of one of them: = where += belongs.
+    (Mended in FluxML/NNlib.jl #207.)"""
     y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
     won = book.max_pool_backward(np.ones_like(y), x, size, stride) > 0
     for (i, j), view in taps(dx, y, size, stride).items():
