@@ -55,7 +55,7 @@ def zoo(
     if document is not None:
         versions = environment.versions()
         facts = (f"`npse zoo --seeds {seeds} --alarms {alarms}{options}`, commit {environment.commit() or 'unknown'}, "
-                 f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min on one core.")
+                 f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min.")
         write_atomically(write, report.between_markers(document, report.page(rows, found, facts)))
     if json_file:
         write_atomically(json_file, json.dumps(
