@@ -110,7 +110,7 @@ def excite_forgets_the_sigmoid(ds, z, s, w1, w2, b1=None):
     return book.excite_backward(ds / (s * (1 - s)), z, s, w1, w2, b1)
 
 
-@bug("excite_backward")
+@bug("excite_backward", "path missing")
 def excite_recomputes_h_without_b1(ds, z, s, w1, w2, b1=None):
     """The hidden layer is computed once more for the backward pass, but without its bias."""
     return book.excite_backward(ds, z, s, w1, w2)
