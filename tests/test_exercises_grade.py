@@ -73,22 +73,22 @@ def points(found, student):
 def few(tmp_path_factory):
     """Five students and what grading them finds."""
     folder = tmp_path_factory.mktemp("submissions")
-    hand_in(folder, "ada", SCALE, GOOD)
-    hand_in(folder, "=emmy <b>", SCALE, as_notebook(SCALE, ANSWER), ".ipynb")
-    hand_in(folder, "kurt", SCALE, f"{SCALE.solution_code()}\n\n{SCALE.mistakes[0].code}")
+    hand_in(folder, "student1", SCALE, GOOD)
+    hand_in(folder, "=student2 <b>", SCALE, as_notebook(SCALE, ANSWER), ".ipynb")
+    hand_in(folder, "student3", SCALE, f"{SCALE.solution_code()}\n\n{SCALE.mistakes[0].code}")
     hand_in(folder, "nobody", SCALE, "")
     hand_in(folder, "exiting", SCALE, HOSTILE["exiting"])
-    hand_in(folder, "ada", SQUEEZE, SQUEEZE.as_file(STUDENT))
-    (folder / "ada" / "notes.py").write_text("# my notes")
-    (folder / "kurt" / SQUEEZE.stem).with_suffix(".py").symlink_to(folder / "ada" / "05_scale.py")
+    hand_in(folder, "student1", SQUEEZE, SQUEEZE.as_file(STUDENT))
+    (folder / "student1" / "notes.py").write_text("# my notes")
+    (folder / "student3" / SQUEEZE.stem).with_suffix(".py").symlink_to(folder / "student1" / "05_scale.py")
     return folder, grade(folder, seed=7)
 
 
 def test_everybody_has_a_mark_for_everything(few):
     _, found = few
-    assert points(found, "ada") == {"squeeze": 0, "scale": 7}
-    assert points(found, "=emmy <b>") == {"squeeze": 0, "scale": 7}
-    assert points(found, "kurt") == {"squeeze": 0, "scale": 5}
+    assert points(found, "student1") == {"squeeze": 0, "scale": 7}
+    assert points(found, "=student2 <b>") == {"squeeze": 0, "scale": 7}
+    assert points(found, "student3") == {"squeeze": 0, "scale": 5}
     assert points(found, "nobody") == points(found, "exiting") == {"squeeze": 0, "scale": 0}
     notes = {mark["student"]: mark["note"] for mark in found["marks"] if mark["exercise"] == "scale"}
     assert "is empty" in notes["nobody"]
@@ -97,15 +97,15 @@ def test_everybody_has_a_mark_for_everything(few):
 
 def test_links_and_strangers_are_left_out(few):
     _, found = few
-    assert sorted(found["left_out"]) == [["ada/notes.py", "belongs to no exercise"],
-                                         ["kurt/03_squeeze.py", "a link or no file"]]
+    assert sorted(found["left_out"]) == [["student1/notes.py", "belongs to no exercise"],
+                                         ["student3/03_squeeze.py", "a link or no file"]]
 
 
 def test_each_student_has_numbers_of_his_own(few):
     _, found = few
     seeds = {mark["student"]: mark["seed"] for mark in found["marks"]}
     assert len(set(seeds.values())) == 5
-    assert seeds["ada"] == seed_of(7, "ada") != seed_of(8, "ada")
+    assert seeds["student1"] == seed_of(7, "student1") != seed_of(8, "student1")
 
 
 def test_the_reports_say_the_same_and_nothing_in_them_is_alive(few, tmp_path):
@@ -113,25 +113,25 @@ def test_the_reports_say_the_same_and_nothing_in_them_is_alive(few, tmp_path):
     paths = report.write(found, tmp_path / "report")
     assert all(path.is_file() for path in paths)
     rows = list(csv.DictReader((tmp_path / "report" / "marks.csv").open()))
-    assert {row["student"]: row["total"] for row in rows}["ada"] == "7"
-    assert any(row["student"] == "'=emmy <b>" for row in rows)    # no formula
+    assert {row["student"]: row["total"] for row in rows}["student1"] == "7"
+    assert any(row["student"] == "'=student2 <b>" for row in rows)    # no formula
     assert json.loads((tmp_path / "report" / "marks.json").read_text()) == json.loads(json.dumps(found))
     pages = [path.read_text() for path in paths if path.suffix == ".html"]
     assert len(pages) == 6
     assert not any("<b>" in page or "<script" in page for page in pages)
     for path in (tmp_path / "report" / "students").glob("*.html"):      # a student's page names nobody else
-        assert sum(name in path.read_text() for name in ("ada", "emmy", "kurt", "nobody", "exiting")) == 1
+        assert sum(name in path.read_text() for name in ("student1", "student2", "student3", "nobody", "exiting")) == 1
     assert "averaged" in pages[0] or "right" in pages[0]
 
 
 def test_a_class_can_lie_flat_and_the_newest_file_counts(tmp_path):
     (tmp_path / "ada_03_squeeze.py").write_text("old")
-    (tmp_path / "ada-03_squeeze.ipynb").write_text("{}")
+    (tmp_path / "student1-03_squeeze.ipynb").write_text("{}")
     os.utime(tmp_path / "ada_03_squeeze.py", (1, 1))
-    (tmp_path / "emmy 05_scale.py").write_text("new")
+    (tmp_path / "student2 05_scale.py").write_text("new")
     found, left_out = collect(tmp_path)
-    assert found["ada"] == {SQUEEZE: tmp_path / "ada-03_squeeze.ipynb"}
-    assert found["emmy"] == {SCALE: tmp_path / "emmy 05_scale.py"}
+    assert found["student1"] == {SQUEEZE: tmp_path / "student1-03_squeeze.ipynb"}
+    assert found["student2"] == {SCALE: tmp_path / "student2 05_scale.py"}
     assert len(left_out) == 1
 
 
@@ -143,9 +143,9 @@ def test_nothing_to_grade_is_said(tmp_path, make):
 
 
 def test_look_alikes_are_flagged_though_every_name_was_changed():
-    found = similarity.flags(SCALE, {"ada": [GOOD], "emmy": [GOOD], "kurt": [LONG_WAY], "paul": [RENAMED],
+    found = similarity.flags(SCALE, {"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY], "paul": [RENAMED],
                                      "max": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
-    assert [pair["students"] for pair in found] == [["kurt", "paul"]]
+    assert [pair["students"] for pair in found] == [["student3", "paul"]]
     assert found[0]["share"] > 0.9
 
 
