@@ -4,6 +4,7 @@ All of them draw random numbers from the same Generator, one after the other: a 
 `judge`, so that the draws of the others stay what they were.
 """
 
+import functools
 import zlib
 from dataclasses import replace
 
@@ -48,23 +49,27 @@ def generator(seed, purpose):
 def _gradients(case, ops, arguments, rng):
     y = _forward(case, ops, arguments)
     dy = _upstream(rng, y)
-    trial = None
     gradients = tuple(map(np.copy, _backward(case, ops, dy, arguments)))
+    slopes = _slopes(case, ops, arguments, dy)
+    trial = functools.cache(lambda: _trial(case, ops, arguments, y, gradients, slopes))
     for name, ours in zip(case.wrt, gradients, strict=True):
         x = arguments[name]
         if y.dtype != x.dtype:
             yield _result(case, "gradient", CANNOT_TELL, name, error=np.inf,
                           message=f"forward returns {y.dtype} for {x.dtype}: its rounding hides the gradient")
             continue
-        slope = _Slope(case, ops, arguments, name, dy)
-        numeric = numeric_gradient(slope.forward, x, dy, slope.kinks)
+        slope = slopes[name]
+        numeric = slope.numeric
         result = _compare(case, name, ours, numeric, slope) if ours.shape == x.shape else _result(
             case, "gradient", WRONG, name, error=np.inf,
             message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
         if result.verdict == WRONG:
-            trial = trial or _trial(case, ops, arguments, y, dy, gradients)
-            result = replace(result, diagnosis=diagnosis.explain(trial, name, numeric.value))
+            result = replace(result, diagnosis=diagnosis.explain(trial(), name))
         yield result
+
+
+def _slopes(case, ops, arguments, dy):
+    return {name: _Slope(case, ops, arguments, name, dy) for name in case.wrt}
 
 
 class _Slope:
@@ -81,6 +86,10 @@ class _Slope:
     def _kinks(self, value):
         return self.case.kinks(**self.arguments | {self.name: value})
 
+    @functools.cached_property
+    def numeric(self):
+        return numeric_gradient(self.forward, self.x, self.dy, self.kinks)
+
     def budget(self, index):
         return budget(self.forward, self.x, self.dy, index, self.kinks)
 
@@ -96,10 +105,17 @@ class _Slope:
         return found if found is not None and relative_error(found, numeric).max() <= TOLERANCE else None
 
 
-def _trial(case, ops, arguments, y, dy, gradients):
+def _trial(case, ops, arguments, y, gradients, slopes):
     """All that is known about a backward pass that failed; the forward pass is recognised by its values."""
+    dy = slopes[case.wrt[0]].dy
     tape = diagnosis.trace(case, arguments) or diagnosis.recognise(arguments, y, case.op)
-    return diagnosis.Trial(case, arguments, y, dy, gradients, lambda dy: _backward(case, ops, dy, arguments), tape)
+
+    def guarded():
+        edition = contract.Guarded(ops)
+        return _backward(case, edition, dy, arguments), edition.changes
+
+    return diagnosis.Trial(case, arguments, y, dy, gradients, lambda dy: _backward(case, ops, dy, arguments),
+                           functools.cache(guarded), lambda name: slopes[name].numeric.value, tape)
 
 
 def _compare(case, name, ours, numeric, slope):
@@ -193,20 +209,26 @@ def _contract(case, ops, drawn, rng, book):
     if book is not None and book is not ops:
         found = [(call, *contract.disagreement(book, call)) for call in recording.calls]
         call, complaint = next(((call, f"{call.name} {what}") for call, what, _ in found if what), (None, ""))
-        yield _verdict(case, "book", call and _why_not_the_book(case, ops, drawn[0], rng, call, book), complaint,
+        yield _verdict(case, "book", call and _why_not_the_book(case, ops, drawn, rng, call, book), complaint,
                        error=max(worst for *_, worst in found))
 
 
-def _why_not_the_book(case, ops, arguments, rng, call, book):
-    """A diagnosis of a call that differs from the book's: where no slope tells, as at a kink, the tape does."""
-    if case.wrt and "backward" in call.name:
-        y = _forward(case, ops, arguments)
+def _why_not_the_book(case, ops, drawn, rng, call, book):
+    """A diagnosis of a call that differs from the book's: where no slope tells, as at a kink, the tape does. Of the
+    arguments drawn some may not show it."""
+    for arguments in drawn if case.wrt and "backward" in call.name else ():
+        double = {name: cast(value, np.float64) for name, value in arguments.items()}
+        y = _forward(case, ops, double)
         dy = _upstream(rng, y)
-        trial = _trial(case, ops, arguments, y, dy, _backward(case, ops, dy, arguments))
+        trial = _trial(case, ops, double, y, _backward(case, ops, dy, double), _slopes(case, ops, double, dy))
         found = [why for name in case.wrt if (why := diagnosis.explain_values(trial, name))]
         if found:
-            return found[0]
-    return diagnosis.explain_call(call.name, call.results, call.repeat(getattr(book, call.name)))
+            return min(found, key=lambda why: why.kind == "unexplained")
+    try:
+        theirs = call.repeat(getattr(book, call.name))
+    except (ValueError, TypeError) as error:
+        return diagnosis.explain_manners("book", f"{call.name} is called with what the book refuses: {error}")
+    return diagnosis.explain_call(call.name, call.results, theirs)
 
 
 def _float32(case, ops, arguments, rng):

@@ -53,7 +53,7 @@ def loss_forgets_the_smoothing(dloss, logits, labels, smoothing=0.0):
     return book.softmax_cross_entropy_backward(dloss, logits, labels)
 
 
-@bug("softmax_cross_entropy_backward")
+@bug("softmax_cross_entropy_backward", "wrong value")
 def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
     """log p stands where p should."""
     p = book.softmax(logits)

@@ -84,14 +84,14 @@ def takes_the_sums_of_the_first_image(dy, x, gamma, mean, var, eps=1e-5):
     return dx, *book.batch_norm_backward(dy[:1], x[:1], gamma, mean, var, eps)[1:]
 
 
-@bug("batch_norm_backward")
+@bug("batch_norm_backward", "wrong value")
 def multiplies_dgamma_by_x(dy, x, gamma, mean, var, eps=1e-5):
     """dgamma is the sum of dy * x: x has not been normalised."""
     dx, _, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx, (dy * x).sum(axis=OVER), dbeta
 
 
-@bug("batch_norm_backward")
+@bug("batch_norm_backward", "swapped")
 def returns_dbeta_before_dgamma(dy, x, gamma, mean, var, eps=1e-5):
     """The last two results change places."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
@@ -148,7 +148,7 @@ def norm_relu_masks_by_the_input(dy, x, gamma, beta, mean, var, eps=1e-5):
     return book.batch_norm_backward(dy * (x > 0), x, gamma, mean, var, eps)
 
 
-@bug("batch_norm_relu_backward", "mask missing")
+@bug("batch_norm_relu_backward", "mask missing", "mask misplaced")
 def norm_relu_masks_dx_alone(dy, x, gamma, beta, mean, var, eps=1e-5):
     """dgamma and dbeta are summed over all pixels, those that the ReLU cut off included."""
     dx, _, _ = book.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps)

@@ -7,8 +7,10 @@ from itertools import chain, combinations, permutations
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import alike
+from npse.gradcheck.diagnosis.kinds import EXACT, SINGLE, alike, explains
 from npse.gradcheck.diagnosis.sizes import which
+
+NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # along these there is no border
 
 
 def whole(name, ours, right, **_):
@@ -23,10 +25,39 @@ def whole(name, ours, right, **_):
         yield "sign", f"d{name} has the wrong sign, everywhere", ""
 
 
+def swapped(name, pairs, tolerance):
+    """Two results have changed places. ``pairs`` are ours and the right one, by argument."""
+    for other in _taken_for(name, pairs, tolerance):
+        if explains(pairs[other][0], pairs[name][1], pairs[other][1], tolerance):
+            yield ("swapped", f"d{name} is the gradient of {other}, and d{other} that of {name}: two results have "
+                   "changed places", f"Gradients are returned in the order {', '.join(f'd{key}' for key in pairs)}.")
+
+
+def another(name, pairs, tolerance):
+    """The gradient of another argument stands in this one's place, too."""
+    for other in _taken_for(name, pairs, tolerance):
+        yield "swapped", f"d{name} is the gradient of {other}", ""
+
+
+def _taken_for(name, pairs, tolerance):
+    ours, right = pairs[name]
+    return [other for other, (_, its) in pairs.items()
+            if other != name and its.shape == right.shape and explains(ours, its, right, tolerance)]
+
+
+def rounded(name, ours, right, **_):
+    """Right, but only to the digits of float32."""
+    with np.errstate(invalid="ignore"):
+        error = np.nanmax(np.abs(ours - right)) / np.nanmax(np.abs(right))
+    if error <= SINGLE:
+        yield ("dtype", f"d{name} is right to {error:.0e} of its largest entry and no better, as if it were computed "
+               "in float32", "dtype in = dtype out, and in between too.")
+
+
 def exact(name, ours, right, letters, sizes, others, tolerance):
     """One rule for all entries."""
     def same(candidate):
-        return alike(ours, candidate, tolerance)
+        return explains(ours, candidate, right, tolerance)
     yield from _factor(name, ours, right, sizes, same)
     yield from _rearranged(name, right, letters, same)
     yield from _flattened(name, right, letters, same)
@@ -40,9 +71,8 @@ def local(name, ours, right, letters, stride, tolerance):
     with np.errstate(invalid="ignore"):
         wrong = np.abs(ours - right) > tolerance * np.nanmax(np.abs(right))
     bounds = [(places.min(), places.max()) for places in np.nonzero(wrong)] if wrong.any() else []
-    for axes in _subsets(range(ours.ndim)):
-        if any(ours.shape[axis] < 3 for axis in axes):
-            continue
+    spatial = [axis for axis in range(ours.ndim) if ours.shape[axis] > 2 and letters[axis] not in NOT_SPATIAL]
+    for axes in _subsets(spatial):
         inner = np.zeros(ours.shape, bool)
         inner[tuple(slice(1, -1) if axis in axes else slice(None) for axis in range(ours.ndim))] = True
         if not (wrong & inner).any():
@@ -143,6 +173,10 @@ def _by_axis(name, ours, right, letters, same):
             factors = np.nansum(ours * right, axis=rest, keepdims=True) / np.nansum(right**2, axis=rest, keepdims=True)
         if np.isfinite(factors).all() and same(right * factors):
             places = " and ".join(letters[a] for a in axes)
+            if np.count_nonzero(np.abs(factors) > EXACT) == 1:
+                yield ("path missing", f"d{name} is zero but for one place along {places}, where it is "
+                       f"{factors.flat[np.abs(factors).argmax()]:.6g} times the right one", "The others get nothing.")
+                return
             yield ("factor", f"d{name} is right but for a factor of its own for each place along {places}, between "
                    f"{factors.min():.4g} and {factors.max():.4g}", "Something with these axes is missing or too many.")
             return

@@ -1,6 +1,6 @@
 """From a failure to its diagnosis: how the function behaves, then what the numbers say, simplest explanation first."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,8 @@ from npse.gradcheck.diagnosis.kinds import EXACT, NUMERIC, Diagnosis, alike, sen
 from npse.gradcheck.diagnosis.search import Search, constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size, sizes_of
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
+
+RIGHT = 1e-12        # of the largest entry: between two right results in float64
 
 
 @dataclass
@@ -23,6 +25,9 @@ class Trial:
     y, dy : arrays
     gradients : tuple of arrays, in the order of ``case.wrt``
     again : function of dy -> gradients, the same backward pass once more
+    guarded : function of () -> gradients and str
+        The same with every op on copies of its arguments, and which op changes what; empty if none does.
+    numeric : function of name -> numeric gradient, not a number where a kink was crossed
     trace : Trace or None, the forward pass on a tape if it is known
     """
 
@@ -32,6 +37,8 @@ class Trial:
     dy: np.ndarray
     gradients: tuple
     again: object
+    guarded: object
+    numeric: object
     trace: Trace | None
     letters: dict = field(init=False)
 
@@ -49,6 +56,17 @@ class Trial:
         known = self.trace is not None and alike(self.trace.output.value, self.y)
         return Search(self.trace, self.dy, self.case.wrt, self.gradients, self.sizes) if known else None
 
+    @property
+    def tolerance(self):
+        return EXACT if self.search else NUMERIC
+
+    def gradient(self, name):
+        return np.asarray(self.gradients[self.case.wrt.index(name)], np.float64)
+
+    def right(self, name):
+        """What a gradient should be: by the tape if there is one, else by difference quotients."""
+        return self.search.right[self.case.wrt.index(name)] if self.search else self.numeric(name)
+
     def arrays(self):
         """The floating arrays among the arguments."""
         return {name: value for name, value in self.arguments.items()
@@ -64,20 +82,19 @@ class Trial:
 
 
 @np.errstate(all="ignore")
-def explain(trial, name, numeric):
+def explain(trial, name):
     """Say why the gradient of an argument is wrong.
 
     Parameters
     ----------
     trial : Trial
     name : str, the argument
-    numeric : array shaped like it, the numeric gradient; not a number where a kink was crossed
 
     Returns
     -------
     Diagnosis
     """
-    ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
+    ours, numeric = trial.gradient(name), trial.numeric(name)
     dtype = trial.gradients[trial.case.wrt.index(name)].dtype
     if dtype.kind != "f":
         return Diagnosis("dtype", name, f"d{name} has dtype {dtype}. A gradient holds floating-point numbers.")
@@ -89,37 +106,53 @@ def explain(trial, name, numeric):
         found = _forward(trial, name, ours)
         if found:
             return found
-    return _numbers(trial, name, ours, numeric)
+    found = _numbers(trial, name)
+    return _by_another(trial, name) or found if found.kind == "unexplained" else found
 
 
 @np.errstate(all="ignore")
 def explain_values(trial, name):
     """Say why a gradient that no difference quotient contradicts is not the book's: at a kink, by convention."""
-    ours = np.asarray(trial.gradients[trial.case.wrt.index(name)], np.float64)
-    right = trial.arguments[name]
-    if ours.shape != right.shape:
-        return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {right.shape}.")
-    if not trial.search or alike(ours, trial.search.right[trial.case.wrt.index(name)]):
+    ours, argument = trial.gradient(name), trial.arguments[name]
+    if ours.shape != argument.shape:
+        return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {argument.shape}.")
+    if not trial.search or alike(ours, trial.right(name), RIGHT):
         return None
-    return _numbers(trial, name, ours, None)
+    return _numbers(trial, name)
 
 
-def _numbers(trial, name, ours, numeric):
+def _by_another(trial, name):
+    """A mistake that cannot be told from this gradient may be plain in another one; None if it is in none."""
+    for other in trial.case.wrt:
+        ours, right = trial.gradient(other), trial.right(other)
+        if other != name and ours.shape == right.shape and not alike(ours, right, trial.tolerance):
+            found = _numbers(trial, other)
+            if found.kind != "unexplained":
+                return replace(found, argument=name, text=f"d{name} is wrong, and so is d{other}, which tells why: "
+                               f"{found.text}")
+    return None
+
+
+def _numbers(trial, name):
     """Hypotheses on the numbers, in order; the first tier that explains them decides."""
-    search = trial.search
-    right, tolerance = (search.right[trial.case.wrt.index(name)], EXACT) if search else (numeric, NUMERIC)
+    search, ours, right, tolerance = trial.search, trial.gradient(name), trial.right(name), trial.tolerance
     others = {other: array for other, array in trial.arrays().items()} | {"dy": trial.dy, "y": trial.y}
     if search:
         others = {var.name: var.value for var in trial.trace.tape.variables()} | others
     facts = {"letters": trial.letters[name], "sizes": trial.sizes, "others": others, "tolerance": tolerance}
     by_the_op = search.single(name) if search else []
-    tiers = [lambda: blind.whole(name, ours, right), lambda: map(_triple, by_the_op)]
+    pairs = {key: (trial.gradient(key), trial.right(key)) for key in trial.case.wrt}
+    tiers = [lambda: blind.whole(name, ours, right),
+             lambda: blind.swapped(name, pairs, tolerance),
+             lambda: map(_triple, by_the_op),
+             lambda: blind.rounded(name, ours, right)]
     if search:
         tiers += [lambda: map(_triple, search.paths(name))]
     tiers += [lambda: blind.exact(name, ours, right, **facts)]
     if search:
         tiers += [lambda: map(_triple, search.scaled(name)), lambda: map(_triple, search.pairs(name))]
-    tiers += [lambda: blind.local(name, ours, right, trial.letters[name], trial.stride, tolerance)]
+    tiers += [lambda: blind.another(name, pairs, tolerance),
+              lambda: blind.local(name, ours, right, trial.letters[name], trial.stride, tolerance)]
     for tier in tiers:
         found = list(tier())
         if found:
@@ -141,6 +174,10 @@ def _behaviour(trial, name, ours, numeric):
     """What shows when the backward pass is called again: (kind, text, advice) or None."""
     k = trial.case.wrt.index(name)
     try:
+        gradients, changes = trial.guarded()
+        if changes and alike(gradients[k], numeric, NUMERIC):
+            return ("changed in place", f"d{name} is wrong, since {changes}",
+                    f"With copies in their place d{name} is right.")
         first, second, third, double, last = (np.array(trial.again(times * trial.dy)[k], np.float64)
                                               for times in (1, 1, 1, 2, 1))
     except Exception:                # the check itself reports what it raises
@@ -167,15 +204,16 @@ def _behaviour(trial, name, ours, numeric):
 
 
 def _forward(trial, name, ours):
-    """The forward pass is not the book's: is the gradient the book's all the same?"""
+    """The forward pass is not the book's: in what, and is the gradient the book's all the same?"""
     right = trial.trace.gradients(trial.dy, trial.case.wrt)[trial.case.wrt.index(name)]
-    if not alike(ours, right):
-        return None
-    kind, text = forward_mistake(trial.trace, trial.case, trial.arguments, trial.y) or (
-        "forward", f"d{name} is the gradient of the book's {trial.case.op}, but forward computes something else")
-    if kind != "forward":
-        text = f"d{name} is right for the book's {trial.case.op}, but in forward {text}"
-    return Diagnosis(kind, name, sentence(text))
+    found, is_the_books = forward_mistake(trial.trace, trial.case, trial.arguments, trial.y), alike(ours, right)
+    if not found:
+        return Diagnosis("forward", name, sentence(f"d{name} is the gradient of the book's {trial.case.op}, but "
+                                                   "forward computes something else")) if is_the_books else None
+    kind, text = found
+    return Diagnosis(kind, name, sentence(
+        f"d{name} is right for the book's {trial.case.op}, but in forward {text}" if is_the_books else
+        f"d{name} does not fit the forward pass, where {text}"))
 
 
 def _what_is_known(name, ours, right, tolerance):

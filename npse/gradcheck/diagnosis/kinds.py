@@ -8,9 +8,10 @@ KINDS = (
     "factor", "sign", "transposed", "flipped kernel", "channels swapped", "borders", "stride", "mask missing",
     "mask misplaced", "not summed", "averaged", "path missing", "path twice", "sigmoid", "constant statistics",
     "variance", "relu at zero", "ties", "accumulated", "upstream ignored", "zero", "shape", "changed in place", "dtype",
-    "layout", "not repeatable", "not linear", "forward", "raises", "unexplained")
+    "layout", "not repeatable", "not linear", "forward", "raises", "swapped", "wrong value", "unexplained")
 
 EXACT = 1e-7         # of the largest entry: between two results of float64 arithmetic
+SINGLE = 2e-6        # between a result of float64 and one of float32, summed over some length
 NUMERIC = 1e-5       # the same, where one of the two is a difference quotient
 
 
@@ -47,6 +48,17 @@ def alike(ours, theirs, tolerance=EXACT):
     largest = np.abs(theirs[known]).max(initial=0)
     with np.errstate(invalid="ignore"):
         return bool(np.all(np.abs(ours - theirs)[known] <= tolerance * largest))
+
+
+def explains(ours, candidate, right, tolerance=EXACT):
+    """Whether a candidate accounts for the error of ``ours``: it is alike, and a hundred times nearer than what is
+    right, so that nothing is offered that differs from the right gradient less than ours does."""
+    if not alike(ours, candidate, tolerance):
+        return False
+    if np.shape(ours) != np.shape(right):
+        return True
+    known = ~np.isnan(right)
+    return bool(np.abs(ours - candidate)[known].max(initial=0) <= 0.01 * np.abs(ours - right)[known].max(initial=0))
 
 
 def sentence(text, advice="", name=""):

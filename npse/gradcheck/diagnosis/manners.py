@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import Diagnosis
+from npse.gradcheck.diagnosis.kinds import SINGLE, Diagnosis, alike
 
+REPEATED = 1e-13     # of the largest entry: what the order of additions may change from call to call
 KIND_OF = {"unchanged": "changed in place", "saved": "changed in place", "repeatable": "not repeatable",
            "dtype": "dtype", "layout": "layout", "read-only": "changed in place", "float32": "dtype",
            "linear": "not linear", "twice": "accumulated", "runs": "raises", "book": "forward"}
@@ -32,12 +33,22 @@ def explain_manners(judged, message, call=None, argument=""):
 
 def explain_linearity(backward, dy, other, wrt, message):
     """A diagnosis for gradients that are not linear in dy: which, and do they depend on dy at all?"""
-    results = [tuple(map(np.copy, backward(upstream))) for upstream in (dy, other)]
-    for name, one, two in zip(wrt, *results, strict=True):
-        if one.any() and np.array_equal(one, two):
+    one, two, together, nothing = (tuple(map(np.copy, backward(upstream)))
+                                   for upstream in (dy, other, 2 * dy - 3 * other, 0 * dy))
+    for name, first, second in zip(wrt, one, two, strict=True):
+        if first.any() and np.array_equal(first, second):
             return Diagnosis("upstream ignored", name, f"d{name} does not depend on the upstream gradient dy. "
                              "Every term of a gradient has dy as a factor, once.")
-    return explain_manners("linear", f"the gradient {message}", lambda: backward(dy))
+    found = explain_manners("linear", f"the gradient {message}", lambda: backward(dy))
+    exactly = [2 * first - 3 * second for first, second in zip(one, two, strict=True)]
+    if found.kind == "not linear" and not any(map(np.any, nothing)) and all(map(_nearly, together, exactly)):
+        return Diagnosis("dtype", "", "the gradient is linear in dy to the digits of float32 and no better, as if it "
+                         "were computed in float32. dtype in = dtype out, and in between too.")
+    return found
+
+
+def _nearly(ours, theirs):
+    return alike(ours, theirs, SINGLE)
 
 
 def _experiment(call):
@@ -58,4 +69,6 @@ def _experiment(call):
     if copies is not results:
         return "changed in place", ("the result is the same array at every call, so that a later call overwrites what "
                                     "an earlier one returned: return a new array")
+    if not alike(second, first, REPEATED) or not alike(third, second, REPEATED):
+        return "not repeatable", "the result is another one when called again with the same arguments"
     return None

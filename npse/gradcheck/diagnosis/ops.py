@@ -76,6 +76,12 @@ class TapeOps:
 
     def batch_norm_inference(self, x, gamma, beta, running_mean, running_var, eps=1e-5):
         centred = subtract(x, running_mean, "centred", ways=(_NORMALISED, ("as the mean", "-sum of dcentred")))
+        if not self.tape.maker(running_mean):
+            step, xhat = self.tape.maker(centred), centred.value / np.sqrt(running_var.value + eps)
+            step.faults = _and_then(step.faults, Hypothesis(
+                "constant statistics", "dx couples the batch as in training, though the running statistics are "
+                "constants", {(step, 0): lambda dc, *read: _coupled(dc, xhat)},
+                advice="dx = dy*gamma/sqrt(running_var + eps), and no more."))
         return self._normalised(centred, running_var, gamma, beta, eps, None)
 
     def relu(self, x):
@@ -156,7 +162,8 @@ class TapeOps:
                      lambda p: (p - onehot * (1 - smoothing) - (1 - onehot) * smoothing / max(K - 1, 1)) / N),
                     ("sign", "adds the labels that are to be subtracted", lambda p: (p + q) / N),
                     ("path missing", "takes the scores themselves for p: the softmax is missing",
-                     lambda p: (logits.value - q) / N)):
+                     lambda p: (logits.value - q) / N),
+                    ("wrong value", "takes log p where p belongs", lambda p: (np.log(p) - q) / N)):
                 yield Hypothesis(kind, f"dlogits {text}",
                                  {(step, 0): lambda dy, y, x, slope=slope: dy * slope(_softmax(x))}, advice=advice)
         advice = "dlogits = dloss*(p - q)/N, q = (1 - a)*onehot + a/K."
@@ -234,6 +241,12 @@ class TapeOps:
 
 
 _NORMALISED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
+
+
+def _coupled(dc, xhat):
+    """What the mean and the variance of a batch would take off a gradient."""
+    over = (0, 1, 2)
+    return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
 
 
 def _and_then(faults, hypothesis):

@@ -26,7 +26,18 @@ def fit(gradient, shape):
 
 def add(a, b, name, **words):
     """a + b, with broadcasting."""
-    return _binary(np.add, a, b, (lambda y, a, b: 1.0, lambda y, a, b: 1.0), name, **words)
+    def faults(step):
+        for i, (mine, other) in enumerate(((a, b), (b, a))):
+            maker = mine.tape.maker(other)
+            for factor in maker.inputs if maker and maker.run is np.multiply else ():
+                if factor.shape != other.shape:
+                    def part(dy, y, *read, i=i, factor=factor):
+                        return fit(dy * factor.value, read[i].shape)
+                    yield Hypothesis("path twice", f"d{mine.name} has the factor {factor.name}, which belongs to "
+                                     f"{other.name} alone", {(step, i): part},
+                                     advice=f"{mine.name} reaches {name} {step.ways[i][0]}: add {step.ways[i][1]}."
+                                     if step.ways else "")
+    return _binary(np.add, a, b, (lambda y, a, b: 1.0, lambda y, a, b: 1.0), name, faults, **words)
 
 
 def subtract(a, b, name, **words):
@@ -65,6 +76,10 @@ def _wrong_factors(step, i, mine, other):
                       lambda y, f, m: 1 / f)
     for kind, before in _before(other):
         yield with_factor(kind, f"takes {before.name} where {f} belongs", lambda y, f, m, before=before: before.value)
+    for axis, letter in enumerate(other.axes):
+        if other.shape[axis] > 1:
+            yield with_factor("averaged", f"takes the mean of {f} over {letter}, where {f} itself belongs",
+                              lambda y, f, m, axis=axis: f.mean(axis=axis, keepdims=True))
 
 
 def _binary(run, a, b, factors, name, faults=lambda step: (), **words):
@@ -126,6 +141,15 @@ def average(x, axes, name, **words):
                 def part(dy, y, x, divisor=divisor):
                     return np.broadcast_to(dy / divisor, x.shape)
                 yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}", {(step, 0): part}, advice=way)
+        for place, at in (("first", slice(0, 1)), ("last", slice(-1, None))):
+            def part(dy, y, x, at=at):
+                dx = np.zeros(x.shape)
+                dx[tuple(at if a in axes else slice(None) for a in range(x.ndim))] = dy
+                return dx
+            if size > 1:
+                yield Hypothesis("path missing", f"d{x.name} has all of d{name} at the {place} place along "
+                                 f"{spoken(letters)}: each of the {size} has a share of 1/({letters})",
+                                 {(step, 0): part}, advice=way)
 
     return x.tape.step(lambda x: x.mean(axis=axes, keepdims=True), [x],
                        [lambda dy, y, x: np.broadcast_to(dy / size, x.shape)], name,
@@ -150,6 +174,8 @@ def wrong_deviations(eps, count):
               "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
               "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
               "without the root": lambda v: 1 / (v + eps),
+              "of 1/sqrt(var + eps), as if that were var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
+              "of sqrt(var + eps), as if that were var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
               "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
               "as 1": np.ones_like}
     if count and count > 1:
@@ -192,6 +218,7 @@ def relu(x, name, **words):
         yield mask("mask misplaced", f"is masked by d{name} > 0 and {name} > 0 both", lambda dy, y: (dy > 0) & (y > 0))
         yield mask("mask misplaced", f"has {name} itself as a factor, where its mask {name} > 0 belongs",
                    lambda dy, y: y)
+        yield from _masks_elsewhere(step, x, name)
         for var in x.tape.variables():
             if var.shape == x.shape and var not in (x, step.output) and ((var.value > 0) != (x.value > 0)).any():
                 yield mask("mask misplaced", f"is masked by {var.name} > 0, not by {name} > 0",
@@ -200,6 +227,27 @@ def relu(x, name, **words):
                            lambda dy, y, var=var: (y > 0) & (var.value > 0))
     return x.tape.step(lambda x: np.maximum(x, 0), [x], [lambda dy, y, x: dy * (y > 0)], name, axes=x.axes,
                        faults=faults, nonlinearity="relu", **words)
+
+
+def _masks_elsewhere(step, x, name):
+    """Hypotheses on a ReLU whose mask comes too late on the way back, or on one of two ways only."""
+    tape, whole = x.tape, {(step, 0): lambda dy, y, x: dy}
+
+    def masked(uses):
+        return whole | {(use, i): lambda *read, part=use.parts[i]: part(*read) * (x.value > 0) for use, i in uses}
+
+    maker = tape.maker(x)
+    for i, var in enumerate(maker.inputs if maker and len(maker.inputs) > 1 else ()):
+        if all(read.shape == x.shape for read in maker.inputs):
+            others = [(maker, k) for k in range(len(maker.inputs)) if k != i]
+            yield Hypothesis("mask missing", f"d{var.name} lacks the mask of the ReLU, {name} > 0, which only the "
+                             f"other part of {x.name} has", masked(others),
+                             advice=f"The mask comes before the sum is split: d{name} where {name} > 0.")
+    for var in tape.variables():
+        if var.shape == x.shape and var not in (x, step.output) and tape.uses(var):
+            yield Hypothesis("mask misplaced", f"the mask of the ReLU, {name} > 0, is applied to d{var.name}, not to "
+                             f"d{name}", masked(tape.uses(var)),
+                             advice=f"d{x.name} = d{name} where {name} > 0, before all else.")
 
 
 def sigmoid(x, name, **words):
@@ -213,6 +261,8 @@ def sigmoid(x, name, **words):
         for text, slope in ((f"taken at {a} instead of {s}: {a}*(1 - {a})", lambda y, x: x * (1 - x)),
                             (f"taken at sigma({s}): {s} is the gate already, {s}*(1 - {s}) is all",
                              lambda y, x: run(y) * (1 - run(y))),
+                            (f"of what {s} was overwritten with: t*(1 - t) with t = {s}*(1 - {s})",
+                             lambda y, x: y * (1 - y) * (1 - y * (1 - y))),
                             (f"left out: the factor {s}*(1 - {s}) is missing", lambda y, x: 1.0),
                             (f"{s} alone, without 1 - {s}", lambda y, x: y),
                             (f"1 - {s} alone, without {s}", lambda y, x: 1 - y),
@@ -256,10 +306,12 @@ def dense(x, w, name, **words):
 def _before(var):
     """What a variable was made of, and the kind of mistake to take that instead."""
     maker = var.tape.maker(var)
-    kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker and maker.nonlinearity, "path missing")
+    kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker and maker.nonlinearity) or (
+        "path missing" if maker and maker.run in (np.add, np.multiply) else "wrong value")
     for made_of in maker.inputs if maker else ():
         if made_of.shape == var.shape and made_of.name != var.name:
             yield kind, made_of
+            yield from (("wrong value", earlier) for _, earlier in _before(made_of))
 
 
 def spoken(name):

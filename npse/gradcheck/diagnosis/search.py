@@ -4,7 +4,7 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import alike
+from npse.gradcheck.diagnosis.kinds import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import Hypothesis
 
@@ -35,7 +35,7 @@ class Search:
     def single(self, name):
         """Hypotheses that explain a gradient, best first: those that explain the other gradients too."""
         k = self.wrt.index(name)
-        return self._ranked((h, found) for h, found in self._results if alike(self.gradients[k], found[k]))
+        return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
 
     def scaled(self, name):
         """One mistake and a constant factor."""
@@ -54,25 +54,30 @@ class Search:
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
         both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), PAIRS)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
-        return self._ranked(islice(((h, g) for h, g in found if alike(self.gradients[k], g[k])), 3))
+        return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
 
     def paths(self, name):
-        """Every path into some variable, each with a factor of its own."""
+        """Every path into some variable, each with a factor of its own; best first, as in `single`."""
         k = self.wrt.index(name)
+        found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
+        return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
+
+    def _wrong_factors(self, k):
+        ours = self.gradients[k]
         for var in self.trace.tape.variables():
             uses = self.trace.tape.uses(var)
-            if len(uses) < 2:
-                continue
-            rest = self._gradients_of(_only(uses, ()))[k]
+            rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
             columns = {use: column for use, column in columns.items() if np.abs(column).max() > 1e-12}
-            if len(columns) < 2:
+            if not columns or ours.size <= len(columns):          # as many unknowns as numbers always fit
                 continue
             matrix = np.stack([column.ravel() for column in columns.values()], 1)
-            factors, *_ = np.linalg.lstsq(matrix, (self.gradients[k] - rest).ravel(), rcond=1e-9)
-            if np.ptp(factors) > CLOSE and alike(self.gradients[k], rest + (matrix @ factors).reshape(rest.shape)):
+            factors, *_ = np.linalg.lstsq(matrix, (ours - rest).ravel(), rcond=1e-9)
+            is_all = np.ptp(factors) <= CLOSE and not np.abs(rest).max(initial=0) > 1e-12    # a factor of the whole
+            if not is_all and explains(ours, rest + (matrix @ factors).reshape(rest.shape), self.right[k]):
                 wrong = {use: factor for use, factor in zip(columns, factors, strict=True) if abs(factor - 1) > CLOSE}
-                yield self._about_paths(var, wrong)
+                if wrong:
+                    yield self._about_paths(var, wrong)
 
     def _about_paths(self, var, wrong):
         ways = {(step, i): _way(step, i) for step, i in wrong}
@@ -81,7 +86,12 @@ class Search:
             "sign" if abs(factor + 1) < CLOSE else "averaged" if is_size(factor, self.sizes) else "factor"
         text = " and ".join(f"the part of d{var.name} that comes back {ways[use][0]} is times "
                             f"{named(factor, self.sizes)}" for use, factor in wrong.items())
-        return Hypothesis(kind, text, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
+        parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
+                 for (step, i), factor in wrong.items()}
+        return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
+
+    def _explains(self, k, found):
+        return explains(self.gradients[k], found, self.right[k])
 
     def _different(self, k):
         return [(hypothesis, found) for hypothesis, found in self._results if not alike(found[k], self.right[k])]
@@ -109,12 +119,12 @@ def mistakes(trace):
             once += [(step, i) for step, i in uses if step.output.name != var.name]   # else only its axes are moved
     for step, i in once:
         yield _scaled_part((step, i), -1, "sign", f"d{step.inputs[i].name} has the wrong sign")
-    for step in tape.steps:
-        yield from step.faults(step)
     for step, i in once:
         name = step.inputs[i].name
         yield _scaled_part((step, i), 0, step.missing,
                            f"d{name} is cut off: nothing comes back to {name} from {step.output.name}")
+    for step in tape.steps:
+        yield from step.faults(step)
 
 
 def _wrong_paths(trace, var, uses):

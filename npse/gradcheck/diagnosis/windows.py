@@ -21,7 +21,10 @@ def convolve(x, w, stride, padding, name, **words):
         dxp = np.zeros((len(dy), H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
         for i, j, view in views(dxp, step):
             view[...] = dy @ w[i, j].T + (0 if assign else view)
-        return dxp[:, crop:crop + H, crop:crop + W]
+        dx = np.zeros((len(dy), H, W, Cin), dy.dtype)
+        there = dxp[:, crop:crop + H, crop:crop + W]
+        dx[:, :there.shape[1], :there.shape[2]] = there
+        return dx
 
     def correlate(dy, xp, step=stride):
         return np.stack([np.einsum("nabc,nabk->ck", view, dy) for _, _, view in views(xp, step)]).reshape(w.shape)
@@ -104,8 +107,18 @@ def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs)
         both = dict.fromkeys((1, 2), np.r_[:padding, -padding:0])
         yield wrong(0, "borders", "is zero all along the border, as wide as the padding",
                     lambda dy, y, x, w: emptied(emptied(spread(dy, w), 1, both[1]), 2, both[2]))
-        yield wrong(0, "borders", f"is shifted by the padding {padding}: cut it off the gradient of the padded map",
-                    lambda dy, y, x, w: spread(dy, w, crop=0))
+        for crop, words in ((0, "none of it is cut off in front"), (2 * padding, "all of it is cut off in front")):
+            yield wrong(0, "borders", f"is shifted by the padding {padding}: {words}",
+                        lambda dy, y, x, w, crop=crop: spread(dy, w, crop=crop))
+        starts = [stride * np.arange(n) - padding for n in outputs]
+        reach = {axis: (start < 0) | (start + k > n)
+                 for axis, start, k, n in zip((1, 2), starts, kernel, map_size, strict=True)}
+
+        def inside(dy):
+            return emptied(emptied(dy, 1, reach[1]), 2, reach[2])
+        for i, part in enumerate((lambda dy, y, x, w: spread(inside(dy), w),
+                                  lambda dy, y, x, w: correlate(inside(dy), _pad(x, padding)))):
+            yield wrong(i, "borders", "skips the windows that reach into the padding", part)
         for before, words in ((0, "at the end of the map only"), (2 * padding, "in front of the map only")):
             around = (before, 2 * padding - before)
             yield wrong(1, "borders", f"pads x {words}",
@@ -158,6 +171,12 @@ def largest_in_windows(x, size, stride, name, **words):
     def winners(taps):
         return taps == taps.max(axis=0)
 
+    def by_pixel(taps, x):
+        won, gate = first(taps), np.zeros(x.shape)
+        for tap, (i, j) in enumerate(np.ndindex(size, size)):
+            _view(gate, i, j, *taps.shape[2:4], stride)[...] = won[tap]
+        return windows(gate, *taps.shape[2:4])
+
     first = one_of(lambda taps: taps.argmax(axis=0))
     others = (
         ("ties", "is shared by equal winners", lambda taps: winners(taps) / winners(taps).sum(axis=0)),
@@ -177,6 +196,9 @@ def largest_in_windows(x, size, stride, name, **words):
                              advice="The first winner of a window takes the whole gradient.")
         yield Hypothesis("not summed", f"d{x.name} keeps only the last window that a pixel wins, where windows overlap "
                          "and add up", {(step, 0): lambda dy, y, x: spread(first, dy, x, assign=True)})
+        yield Hypothesis("mask misplaced", f"d{x.name} goes to who won the last window that holds a pixel, for every "
+                         "window: winners are kept by pixel, not by window",
+                         {(step, 0): lambda dy, y, x: spread(lambda taps: by_pixel(taps, x), dy, x)})
 
     def run(x):
         return windows(x, *((n - size) // stride + 1 for n in x.shape[1:3])).max(axis=0)
