@@ -357,6 +357,18 @@ MISTAKES = [
      gated_with(lambda dy, x, y, s, dz, *rest: (dy, x, y, s, 0 * dz, *rest))),
     ("gated_join_backward", "sign",
      gated_with(lambda dy, x, y, s, dz, *rest: (dy, x, y, s, -dz, *rest))),
+    ("gated_join_backward", "factor",
+     gated_with(lambda dy, x, y, s, dz, *rest: (dy, x, y, s, 7 * dz, *rest))),
+    ("scale_add_relu_backward", "swapped", lambda *a: reference.scale_add_relu_backward(*a)[::-1]),
+    ("scale_add_relu_backward", "mask missing", lambda dy, u, s, y: (
+        reference.scale_add_relu_backward(dy, u, s, y)[0], (dy * u).sum(axis=(1, 2)), dy * (y > 0))),
+    ("scale_add_relu_backward", "mask misplaced", lambda dy, u, s, y: (
+        dy * s[:, None, None] * (u > 0), (dy * u * (u > 0)).sum(axis=(1, 2)), dy * (u > 0))),
+    ("batch_norm_relu_backward", "mask misplaced", lambda dy, x, gamma, beta, mean, var, eps=1e-5: (
+        reference.batch_norm_backward(dy, x, gamma, mean, var, eps)[0]
+        * (reference.batch_norm_inference(x, gamma, beta, mean, var, eps) > 0),
+        *reference.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps)[1:])),
+    ("dense_backward", "averaged", dense_with(dw=lambda dy, x: dy.T @ np.broadcast_to(x.mean(0), x.shape))),
 ]
 
 
@@ -395,6 +407,25 @@ class Drifts:
         return dy * (y > 0) * dy.dtype.type(1 + np.random.default_rng(self.calls).uniform())
 
 
+class Loses:
+    """Every so many calls a number is lost."""
+
+    def __init__(self, period):
+        self.calls, self.period = 0, period
+
+    def __call__(self, dy, y):
+        self.calls += 1
+        dx = reference.sigmoid_backward(dy, y)
+        dx.flat[0] *= self.calls % self.period != 0
+        return dx
+
+
+def centres(x, gamma, beta, eps=1e-5):
+    result = reference.batch_norm_relu(x, gamma, beta, eps)
+    x -= result[1]
+    return result
+
+
 def raises(dy, y):
     raise IndexError("tuple index out of range")
 
@@ -412,6 +443,10 @@ def raises(dy, y):
     ("conv2d", "forward", lambda *a: reference.conv2d(*a) * (1 + 1e-4), "differs from the book"),
     ("conv2d", "flipped kernel", lambda x, w, *a: reference.conv2d(x, w[::-1, ::-1], *a), "in forward w is mirrored"),
     ("sgd", "forward", lambda w, dw, v, lr, **o: reference.sgd(w, dw, v, 2 * lr, **o), "sgd differs"),
+    ("average_pool_backward", "dtype", lambda dy, *a: reference.average_pool_backward(
+        dy.astype(np.float32), *a).astype(dy.dtype), "digits of float32"),
+    ("sigmoid_backward", "not repeatable", Loses(4), "another one when called again"),
+    ("batch_norm_relu", "changed in place", centres, "since batch_norm_relu changes x"),
 ])
 def test_manners_and_conventions_are_named(op, kind, planted, words):
     found = diagnoses(op, planted, judged=None)
@@ -434,6 +469,21 @@ def test_the_slope_at_the_kink_is_a_convention_that_only_the_book_can_tell():
                                              book=reference) if not result.ok]
     assert [(result.judged, result.diagnosis.kind) for result in wrong] == [("book", "relu at zero")]
     assert "exactly 0" in str(wrong[0])
+
+
+def test_what_the_book_refuses_is_no_crash():
+    def batch_norm(x, gamma, beta, eps=1e-5):
+        y, mean, var = reference.batch_norm(x, gamma, beta, eps)
+        return y, mean[None], var[None]
+
+    def backward(dy, x, gamma, mean, var, eps=1e-5):
+        return reference.batch_norm_backward(dy, x, gamma, mean[0], var[0], eps)
+
+    case = next(case for case in cases_of("batch_norm_backward") if case.wrt)
+    ops = edition(batch_norm=batch_norm, batch_norm_backward=backward)
+    wrong = [result for result in check_case(case, ops, book=reference) if not result.ok]
+    assert [(result.judged, result.diagnosis.kind) for result in wrong] == [("book", "shape")]
+    assert "batch_norm has shape (1, 3), the book's (3,)" in str(wrong[0])
 
 
 def test_variance_of_the_forward_pass():

@@ -381,7 +381,7 @@ def test_bad_manners_are_named(op, planted, rule, words):
 
 @pytest.mark.parametrize(("op", "planted"), [
     ("conv2d", lambda *a: reference.conv2d(*a) * (1 + 1e-4)),
-    ("relu_backward", lambda dy, y: dy * (y >= 0)),                     # relu'(0) = 0 is a convention: no slope tells
+    ("relu_backward", lambda dy, y: dy * (y >= 0)),                     # y is the output: this mask is always open
     ("max_pool_backward", lambda dy, x, *a: reference.max_pool_backward(dy[:, :, ::-1], x[:, :, ::-1], *a)[:, :, ::-1]),
     ("batch_norm", lambda *a: (*reference.batch_norm(*a)[:2], reference.batch_norm(*a)[2] * (1 + 1e-4))),
     ("sgd", lambda w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True:

@@ -107,7 +107,8 @@ def explain(trial, name):
         if found:
             return found
     found = _numbers(trial, name)
-    return _by_another(trial, name) or found if found.kind == "unexplained" else found
+    says_nothing = found.kind == "unexplained" or (found.kind == "factor" and ours.size == 1)
+    return _by_another(trial, name) or found if says_nothing else found
 
 
 @np.errstate(all="ignore")
@@ -128,8 +129,8 @@ def _by_another(trial, name):
         if other != name and ours.shape == right.shape and not alike(ours, right, trial.tolerance):
             found = _numbers(trial, other)
             if found.kind != "unexplained":
-                return replace(found, argument=name, text=f"d{name} is wrong, and so is d{other}, which tells why: "
-                               f"{found.text}")
+                why = found.text.removeprefix(f"d{other} is wrong: ")
+                return replace(found, argument=name, text=f"d{name} is wrong, and d{other} tells why: {why}")
     return None
 
 
@@ -177,7 +178,7 @@ def _behaviour(trial, name, ours, numeric):
         gradients, changes = trial.guarded()
         if changes and alike(gradients[k], numeric, NUMERIC):
             return ("changed in place", f"d{name} is wrong, since {changes}",
-                    f"With copies in their place d{name} is right.")
+                    f"With copies of all arguments for every op d{name} is right.")
         first, second, third, double, last = (np.array(trial.again(times * trial.dy)[k], np.float64)
                                               for times in (1, 1, 1, 2, 1))
     except Exception:                # the check itself reports what it raises

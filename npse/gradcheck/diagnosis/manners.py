@@ -31,6 +31,7 @@ def explain_manners(judged, message, call=None, argument=""):
     return Diagnosis(kind, argument, f"{message}.")
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def explain_linearity(backward, dy, other, wrt, message):
     """A diagnosis for gradients that are not linear in dy: which, and do they depend on dy at all?"""
     one, two, together, nothing = (tuple(map(np.copy, backward(upstream)))

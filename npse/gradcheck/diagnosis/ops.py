@@ -49,6 +49,7 @@ class TapeOps:
     global_average_pool = squeeze
 
     def excite(self, z, w1, w2, b1=None, b2=None):
+        self._rename(z, "z")
         a1 = self._dense(z, w1, b1, "a1", ("through the excitation", "da1 @ w1, Eq. 3"))
         a2 = self._dense(relu(a1, "h"), w2, b2, "a2", ("through the excitation", "da2 @ w2, Eq. 3"))
         if b1 is not None:
@@ -189,6 +190,13 @@ class TapeOps:
                                  {(use, i): lambda *read, part=use.parts[i], ratio=ratio: part(*read) * ratio
                                   for use, i in self.tape.uses(centred)}, advice=NORMALISE)
         of_xhat.faults = more_faults
+
+    def _rename(self, var, name):
+        """Call a variable by another name, also before its axes were moved; an argument keeps its own."""
+        old, maker = var.name, self.tape.maker(var)
+        while maker and var.name == old:
+            var.name, var = name, maker.inputs[0]
+            maker = self.tape.maker(var)
 
     def _joined(self, u, s, x):
         scaled = self.scale(u, s)

@@ -174,8 +174,8 @@ def wrong_deviations(eps, count):
               "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
               "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
               "without the root": lambda v: 1 / (v + eps),
-              "of 1/sqrt(var + eps), as if that were var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
-              "of sqrt(var + eps), as if that were var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
+              "with 1/sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
+              "with sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
               "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
               "as 1": np.ones_like}
     if count and count > 1:
@@ -230,24 +230,27 @@ def relu(x, name, **words):
 
 
 def _masks_elsewhere(step, x, name):
-    """Hypotheses on a ReLU whose mask comes too late on the way back, or on one of two ways only."""
-    tape, whole = x.tape, {(step, 0): lambda dy, y, x: dy}
-
-    def masked(uses):
-        return whole | {(use, i): lambda *read, part=use.parts[i]: part(*read) * (x.value > 0) for use, i in uses}
-
-    maker = tape.maker(x)
-    for i, var in enumerate(maker.inputs if maker and len(maker.inputs) > 1 else ()):
-        if all(read.shape == x.shape for read in maker.inputs):
-            others = [(maker, k) for k in range(len(maker.inputs)) if k != i]
-            yield Hypothesis("mask missing", f"d{var.name} lacks the mask of the ReLU, {name} > 0, which only the "
-                             f"other part of {x.name} has", masked(others),
-                             advice=f"The mask comes before the sum is split: d{name} where {name} > 0.")
+    """Hypotheses on a ReLU whose mask comes too late on the way back, or not on all ways."""
+    tape, mask, whole = x.tape, x.value > 0, {(step, 0): lambda dy, y, x: dy}
+    for var, others in _ways_but_one(x, mask):
+        yield Hypothesis("mask missing", f"d{var.name} alone lacks the mask of the ReLU, {name} > 0", whole | others,
+                         advice=f"The mask comes before the ways part: d{x.name} = d{name} where {name} > 0.")
     for var in tape.variables():
         if var.shape == x.shape and var not in (x, step.output) and tape.uses(var):
+            late = {(use, i): lambda *read, part=use.parts[i]: part(*read) * mask for use, i in tape.uses(var)}
             yield Hypothesis("mask misplaced", f"the mask of the ReLU, {name} > 0, is applied to d{var.name}, not to "
-                             f"d{name}", masked(tape.uses(var)),
-                             advice=f"d{x.name} = d{name} where {name} > 0, before all else.")
+                             f"d{name}", whole | late, advice=f"d{x.name} = d{name} where {name} > 0, before all else.")
+
+
+def _ways_but_one(x, mask):
+    """What x is made of, one variable after the other, each with the parts of all the others under a mask."""
+    maker = x.tape.maker(x)
+    for i, var in enumerate(maker.inputs if maker and len(maker.inputs) > 1 and x.shape == mask.shape else ()):
+        others = {(maker, k): lambda dy, *read, part=maker.parts[k]: part(dy * mask, *read)
+                  for k in range(len(maker.inputs)) if k != i}
+        yield var, others
+        for deeper, more in _ways_but_one(var, mask):
+            yield deeper, others | more
 
 
 def sigmoid(x, name, **words):
@@ -261,7 +264,7 @@ def sigmoid(x, name, **words):
         for text, slope in ((f"taken at {a} instead of {s}: {a}*(1 - {a})", lambda y, x: x * (1 - x)),
                             (f"taken at sigma({s}): {s} is the gate already, {s}*(1 - {s}) is all",
                              lambda y, x: run(y) * (1 - run(y))),
-                            (f"of what {s} was overwritten with: t*(1 - t) with t = {s}*(1 - {s})",
+                            (f"taken at {s} overwritten: t*(1 - t) with t = {s}*(1 - {s})",
                              lambda y, x: y * (1 - y) * (1 - y * (1 - y))),
                             (f"left out: the factor {s}*(1 - {s}) is missing", lambda y, x: 1.0),
                             (f"{s} alone, without 1 - {s}", lambda y, x: y),
@@ -294,6 +297,9 @@ def dense(x, w, name, **words):
         for place, rows in (("first", slice(0, 1)), ("last", slice(-1, None))):
             yield Hypothesis("not summed", f"{dw} takes only the {place} row of the batch, where a sum over N belongs",
                              {(step, 1): lambda dy, y, x, w, rows=rows: dy[rows].T @ x[rows]}, advice=advice_w)
+        if N > 1:
+            yield Hypothesis("averaged", f"{dw} takes the mean of {x.name} over N, where {x.name} itself belongs",
+                             {(step, 1): lambda dy, y, x, w: dy.T @ (0 * x + x.mean(axis=0))}, advice=advice_w)
         for kind, before in _before(x):
             yield Hypothesis(kind, f"{dw} takes {before.name} where {x.name} belongs",
                              {(step, 1): lambda dy, y, x, w, v=before.value: dy.T @ v}, advice=advice_w)

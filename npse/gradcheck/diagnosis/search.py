@@ -65,7 +65,7 @@ class Search:
     def _wrong_factors(self, k):
         ours = self.gradients[k]
         for var in self.trace.tape.variables():
-            uses = self.trace.tape.uses(var)
+            uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
             columns = {use: column for use, column in columns.items() if np.abs(column).max() > 1e-12}
@@ -84,8 +84,9 @@ class Search:
         (step, i), factor = next(iter(wrong.items()))
         kind = step.missing if abs(factor) < CLOSE else "path twice" if abs(factor - 2) < CLOSE else \
             "sign" if abs(factor + 1) < CLOSE else "averaged" if is_size(factor, self.sizes) else "factor"
-        text = " and ".join(f"the part of d{var.name} that comes back {ways[use][0]} is times "
-                            f"{named(factor, self.sizes)}" for use, factor in wrong.items())
+        whole = len(self.trace.tape.uses(var)) == 1
+        text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
+                            + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
         parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
                  for (step, i), factor in wrong.items()}
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
