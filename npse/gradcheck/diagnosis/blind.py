@@ -34,7 +34,7 @@ def swapped(name, pairs, tolerance):
 
 
 def another(name, pairs, tolerance):
-    """The gradient of another argument stands in this one's place, too."""
+    """The gradient of another argument stands in this one's place, and its own is lost."""
     for other in _taken_for(name, pairs, tolerance):
         yield "swapped", f"d{name} is the gradient of {other}", ""
 

@@ -52,7 +52,7 @@ def alike(ours, theirs, tolerance=EXACT):
 
 def explains(ours, candidate, right, tolerance=EXACT):
     """Whether a candidate accounts for the error of ``ours``: it is alike, and a hundred times nearer than what is
-    right, so that nothing is offered that differs from the right gradient less than ours does."""
+    right. Else a mistake that changes nothing would explain any small error."""
     if not alike(ours, candidate, tolerance):
         return False
     if np.shape(ours) != np.shape(right):

@@ -5,6 +5,7 @@ It is a derivation of its own, and no gradient is written here: a test holds the
 
 import numpy as np
 
+from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
 from npse.gradcheck.diagnosis.primitives import (
     NORMALISE,
     add,
@@ -12,8 +13,6 @@ from npse.gradcheck.diagnosis.primitives import (
     dense,
     inverse_deviation,
     multiply,
-    relu,
-    sigmoid,
     square,
     subtract,
     wrong_deviations,

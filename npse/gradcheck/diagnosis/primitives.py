@@ -1,6 +1,7 @@
 """The elementary steps of every op of the book on a tape, each with the mistakes that are made in it.
 
-Broadcasting, sums and means, products, the two non-linearities and matrix products; windows are in `windows`.
+Broadcasting, sums and means, products and matrix products; `nonlinear` has the ReLU and the sigmoid, `windows` what
+slides over a map.
 """
 
 from itertools import combinations
@@ -199,85 +200,6 @@ def inverse_deviation(var, eps, count, name, **words):
         yield Hypothesis("sign", "dvar has the wrong sign", {(step, 0): lambda dy, y, v: dy * y**3 / 2})
 
     return var.tape.step(run, [var], [lambda dy, y, v: -dy * y**3 / 2], name, axes=var.axes, faults=faults, **words)
-
-
-def relu(x, name, **words):
-    """max(x, 0)."""
-    def faults(step):
-        def mask(kind, text, chosen):
-            return Hypothesis(kind, f"d{x.name} {text}", {(step, 0): lambda dy, y, x: dy * chosen(dy, y)},
-                              advice=f"The ReLU passes d{name} on where {name} > 0 and stops it elsewhere.")
-        yield mask("relu at zero", f"lets the gradient through where {x.name} is exactly 0: relu'(0) is 0",
-                   lambda dy, y: x.value >= 0)
-        yield mask("relu at zero", f"takes half of the gradient where {x.name} is exactly 0: relu'(0) is 0",
-                   lambda dy, y: (x.value > 0) + 0.5 * (x.value == 0))
-        yield mask("mask missing", f"lacks the mask of the ReLU, {name} > 0", lambda dy, y: 1.0)
-        yield mask("mask misplaced", f"is masked the wrong way round: it passes where {name} is 0",
-                   lambda dy, y: y <= 0)
-        yield mask("mask misplaced", f"is masked by its own sign, d{name} > 0, not by {name} > 0", lambda dy, y: dy > 0)
-        yield mask("mask misplaced", f"is masked by d{name} > 0 and {name} > 0 both", lambda dy, y: (dy > 0) & (y > 0))
-        yield mask("mask misplaced", f"has {name} itself as a factor, where its mask {name} > 0 belongs",
-                   lambda dy, y: y)
-        yield from _masks_elsewhere(step, x, name)
-        for var in x.tape.variables():
-            if var.shape == x.shape and var not in (x, step.output) and ((var.value > 0) != (x.value > 0)).any():
-                yield mask("mask misplaced", f"is masked by {var.name} > 0, not by {name} > 0",
-                           lambda dy, y, var=var: var.value > 0)
-                yield mask("mask misplaced", f"is masked by {var.name} > 0 besides {name} > 0",
-                           lambda dy, y, var=var: (y > 0) & (var.value > 0))
-    return x.tape.step(lambda x: np.maximum(x, 0), [x], [lambda dy, y, x: dy * (y > 0)], name, axes=x.axes,
-                       faults=faults, nonlinearity="relu", **words)
-
-
-def _masks_elsewhere(step, x, name):
-    """Hypotheses on a ReLU whose mask comes too late on the way back, or not on all ways."""
-    tape, mask, whole = x.tape, x.value > 0, {(step, 0): lambda dy, y, x: dy}
-    for var, others in _ways_but_one(x, mask):
-        yield Hypothesis("mask missing", f"d{var.name} alone lacks the mask of the ReLU, {name} > 0", whole | others,
-                         advice=f"The mask comes before the ways part: d{x.name} = d{name} where {name} > 0.")
-    for var in tape.variables():
-        if var.shape == x.shape and var not in (x, step.output) and tape.uses(var):
-            late = {(use, i): lambda *read, part=use.parts[i]: part(*read) * mask for use, i in tape.uses(var)}
-            yield Hypothesis("mask misplaced", f"the mask of the ReLU, {name} > 0, is applied to d{var.name}, not to "
-                             f"d{name}", whole | late, advice=f"d{x.name} = d{name} where {name} > 0, before all else.")
-
-
-def _ways_but_one(x, mask):
-    """What x is made of, one variable after the other, each with the parts of all the others under a mask."""
-    maker = x.tape.maker(x)
-    for i, var in enumerate(maker.inputs if maker and len(maker.inputs) > 1 and x.shape == mask.shape else ()):
-        others = {(maker, k): lambda dy, *read, part=maker.parts[k]: part(dy * mask, *read)
-                  for k in range(len(maker.inputs)) if k != i}
-        yield var, others
-        for deeper, more in _ways_but_one(var, mask):
-            yield deeper, others | more
-
-
-def sigmoid(x, name, **words):
-    """1 / (1 + exp(-x))."""
-    def run(x):
-        e = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1, e) / (1 + e)
-
-    def faults(step):
-        s, a = name, x.name
-        for text, slope in ((f"taken at {a} instead of {s}: {a}*(1 - {a})", lambda y, x: x * (1 - x)),
-                            (f"taken at sigma({s}): {s} is the gate already, {s}*(1 - {s}) is all",
-                             lambda y, x: run(y) * (1 - run(y))),
-                            (f"taken at {s} overwritten: t*(1 - t) with t = {s}*(1 - {s})",
-                             lambda y, x: y * (1 - y) * (1 - y * (1 - y))),
-                            (f"left out: the factor {s}*(1 - {s}) is missing", lambda y, x: 1.0),
-                            (f"{s} alone, without 1 - {s}", lambda y, x: y),
-                            (f"1 - {s} alone, without {s}", lambda y, x: 1 - y),
-                            (f"that of tanh, 1 - {s}^2", lambda y, x: 1 - y**2),
-                            (f"{s}*(1 + {s})", lambda y, x: y * (1 + y)),
-                            (f"that of a ReLU, {a} > 0", lambda y, x: x > 0),
-                            ("counted twice", lambda y, x: (y * (1 - y)) ** 2)):
-            yield Hypothesis("sigmoid", f"d{a} has the derivative of the sigmoid {text}",
-                             {(step, 0): lambda dy, y, x, slope=slope: dy * slope(y, x)},
-                             advice=f"d{a} = d{s} * {s}*(1 - {s}).")
-    return x.tape.step(run, [x], [lambda dy, y, x: dy * y * (1 - y)], name, axes=x.axes, faults=faults,
-                       nonlinearity="sigmoid", **words)
 
 
 def dense(x, w, name, **words):
