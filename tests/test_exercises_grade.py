@@ -125,9 +125,9 @@ def test_the_reports_say_the_same_and_nothing_in_them_is_alive(few, tmp_path):
 
 
 def test_a_class_can_lie_flat_and_the_newest_file_counts(tmp_path):
-    (tmp_path / "ada_03_squeeze.py").write_text("old")
+    (tmp_path / "student1_03_squeeze.py").write_text("old")
     (tmp_path / "student1-03_squeeze.ipynb").write_text("{}")
-    os.utime(tmp_path / "ada_03_squeeze.py", (1, 1))
+    os.utime(tmp_path / "student1_03_squeeze.py", (1, 1))
     (tmp_path / "student2 05_scale.py").write_text("new")
     found, left_out = collect(tmp_path)
     assert found["student1"] == {SQUEEZE: tmp_path / "student1-03_squeeze.ipynb"}
@@ -143,9 +143,9 @@ def test_nothing_to_grade_is_said(tmp_path, make):
 
 
 def test_look_alikes_are_flagged_though_every_name_was_changed():
-    found = similarity.flags(SCALE, {"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY], "paul": [RENAMED],
+    found = similarity.flags(SCALE, {"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY], "student4": [RENAMED],
                                      "max": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
-    assert [pair["students"] for pair in found] == [["student3", "paul"]]
+    assert [pair["students"] for pair in found] == [["student3", "student4"]]
     assert found[0]["share"] > 0.9
 
 
