@@ -37,7 +37,7 @@ def prepare(model, batch_size, edition, threads):
     ops = backend.use(name)
     if name == "cpu":
         ops.set_threads(threads)
-    network = models.build(model, classes=CLASSES)
+    network = models.build(model, classes=CLASSES, input_gradient=False)    # as in training, and as in PyTorch
     optimiser = SGD(network, MOMENTUM, DECAY)
     images, numbers = pictures(batch_size)
     x, labels = batch(batch_size)
