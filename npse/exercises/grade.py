@@ -24,7 +24,7 @@ def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None, stud
     ----------
     folder : path
         A folder for each student (files may lie deeper, as in nbgrader's ``submitted``), or files like
-        ``ada_03_squeeze.py``.
+        ``name_03_squeeze.py``.
     only : sequence of int or str
         Numbers or names of exercises; by default all that anybody handed in.
     seed : int
