@@ -17,7 +17,9 @@ FEWER = settings(deadline=None, max_examples=100, derandomize=True)
 SIZES = st.integers(1, 6)
 
 
-@pytest.fixture(params=backend.available(), scope="module")
+# Every edition is held against the book in the default suite; against PyTorch, where each shape compiles, with -m slow.
+@pytest.fixture(params=["reference", *(pytest.param(name, marks=pytest.mark.slow)
+                                       for name in backend.available() if name != "reference")], scope="module")
 def ops(request):
     return backend.edition(request.param)
 
