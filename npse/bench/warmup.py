@@ -1,9 +1,9 @@
 """Compile every kernel of the cpu edition before a run needs it, by doing once all that a run does."""
 
 import numpy as np
-from numba.core import event
 
 from npse import backend, cpu, data, models
+from npse.cpu.compile import telling
 from npse.gradcheck import CASES
 from npse.training import SGD, Config, evaluate
 from npse.training.loop import Progress, training_step
@@ -25,29 +25,19 @@ def warm_up(model=None, dtypes=("float32",), say=lambda line: None):
     int
         How many kernels were compiled; the others were in the cache folder.
     """
-    compilations = _Compilations(say)
-    with backend.using("cpu"), event.install_listener("numba:compile", compilations):
+    compiled = 0
+
+    def tell(count, name):
+        nonlocal compiled
+        compiled = count
+        say(f"compiling kernel {count}, once per machine: {name}")
+
+    with backend.using("cpu"), telling(tell):
         for dtype in dtypes:
             _train(model or EVERY_SHAPE, dtype)
             if model is None:
                 _call_every_op(dtype)
-    return compilations.count
-
-
-class _Compilations(event.Listener):
-    """Counts and reports the kernels of npse that Numba compiles."""
-
-    def __init__(self, say):
-        self.count, self.say = 0, say
-
-    def on_start(self, compilation):
-        function = compilation.data["dispatcher"].py_func
-        if function.__module__.startswith("npse."):
-            self.count += 1
-            self.say(f"compiling kernel {self.count}, once per machine: {function.__qualname__}")
-
-    def on_end(self, compilation):
-        pass
+    return compiled
 
 
 def _train(model, dtype):

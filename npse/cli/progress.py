@@ -1,7 +1,10 @@
 """How a run shows itself: a progress bar on a terminal, plain lines that a program can read elsewhere."""
 
+import contextlib
 import sys
 import time
+
+KERNELS = 75                     # that a training step and an evaluation compile, what they call included
 
 
 def reporter():
@@ -57,10 +60,19 @@ class Bar:
 
     def __enter__(self):
         self.bar.start()
+        with contextlib.ExitStack() as stack:
+            if compiler := sys.modules.get("npse.cpu.compile"):   # the edition that compiles is in use
+                stack.enter_context(compiler.telling(self.compiling))
+            self._leave = stack.pop_all().close
         return self
 
     def __exit__(self, *exception):
+        self._leave()
         self.bar.stop()
+
+    def compiling(self, count, name):
+        """Hear of one more kernel being compiled."""
+        self.bar.update(self.task, figures=f"compiling {count} of ~{max(count, KERNELS)}, once")       # fits 80 columns
 
     def say(self, line):
         """Print a line above the bar."""
@@ -69,7 +81,7 @@ class Bar:
     def began(self, epochs, steps, progress):
         """Hear how long the run is and where it stands."""
         self.epochs = epochs
-        self.task = self.bar.add_task("", total=steps, completed=progress.step, figures="compiling and warming up")
+        self.task = self.bar.add_task("", total=steps, completed=progress.step, figures="warming up")
         self.pace = Pace(epochs * steps - progress.epoch * steps - progress.step)
 
     def stepped(self, progress, batch):

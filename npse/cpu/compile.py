@@ -5,6 +5,7 @@ hands the ranges out. It is compiled when first called with a dtype, and loaded 
 Set NUMBA_DISABLE_JIT=1 to run, step through and cover the kernels as plain Python.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -83,15 +84,32 @@ def _remove_old(parent):
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def telling(tell):
+    """Within the ``with`` block ``tell(count, name)`` hears of every kernel being compiled, instead of the user."""
+    before, _announcement.tell = _announcement.tell, tell
+    _announcement.count = 0
+    try:
+        yield
+    finally:
+        _announcement.tell = before
+
+
 class _Announcement(event.Listener):
     """Say once, on stderr, that kernels are being compiled: the first seconds would look like a hang."""
 
     def __init__(self):
+        self.count, self.tell = 0, self._say
         self._first = threading.Lock()                            # taken once, never released
 
     def on_start(self, compilation):
-        ours = compilation.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
-        if ours and self._first.acquire(blocking=False):
+        function = compilation.data["dispatcher"].py_func
+        if function.__module__.startswith(__package__ + "."):
+            self.count += 1
+            self.tell(self.count, function.__qualname__)
+
+    def _say(self, count, name):
+        if self._first.acquire(blocking=False):
             kept = "once" if cache_folder() else "each time, as no cache folder is writable (NPSE_CACHE_DIR names one)"
             print(f"npse: compiling kernels for this machine, {kept}: about 20 s", file=sys.stderr, flush=True)
 
@@ -99,4 +117,5 @@ class _Announcement(event.Listener):
         pass
 
 
-event.register("numba:compile", _Announcement())
+_announcement = _Announcement()
+event.register("numba:compile", _announcement)
