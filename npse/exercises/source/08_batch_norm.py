@@ -67,7 +67,7 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
 
 # %% [mistake] dgamma from x instead of xhat
 # loses: batch_norm_backward: gradient of gamma
-# kind: unexplained
+# kind: wrong value
 _batch_norm_backward = batch_norm_backward
 
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
