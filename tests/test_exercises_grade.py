@@ -144,7 +144,8 @@ def test_nothing_to_grade_is_said(tmp_path, make):
 
 def test_look_alikes_are_flagged_though_every_name_was_changed():
     found = similarity.flags(SCALE, {"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY],
-                                     "student4": [RENAMED], "student5": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
+                                     "student4": [RENAMED],
+                                     "student5": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
     assert [pair["students"] for pair in found] == [["student3", "student4"]]
     assert found[0]["share"] > 0.9
 
