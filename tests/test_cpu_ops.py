@@ -39,8 +39,11 @@ class Draw:
     def images(self):
         return self.random.integers(0, 256, self.shape, np.uint8)
 
-    def corner(self, padding):
-        return self.random.integers(0, 2 * padding + 1, self.N)
+    def padding(self):
+        return min(2, self.H - 1, self.W - 1)
+
+    def corner(self):
+        return self.random.integers(0, 2 * self.padding() + 1, self.N)
 
     def pooled(self, size, stride):
         return self(self.N, (self.H - size) // stride + 1, (self.W - size) // stride + 1, self.C)
@@ -95,8 +98,8 @@ ARGUMENTS = {
     "max_pool": lambda d: (np.round(d.map()), pool_size(d), 1),               # rounded, so that there are ties
     "max_pool_backward": lambda d: (d.pooled(pool_size(d), 1), np.round(d.map()), pool_size(d), 1),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
-    "augment": lambda d: (d.images(), d.corner(2), d.corner(2), d.random.random(d.N) < 0.5,
-                          d.channel(), d.positive(), 2),
+    "augment": lambda d: (d.images(), d.corner(), d.corner(), d.random.random(d.N) < 0.5,
+                          d.channel(), d.positive(), d.padding()),
     "normalise": lambda d: (d.images(), d.channel(), d.positive()),
 }
 

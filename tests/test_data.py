@@ -168,6 +168,17 @@ class TestBatches:
             assert np.array_equal(x, other_x)
             assert np.array_equal(numbers, other_numbers)
 
+    def test_two_epochs_show_both_sides_of_every_image(self):
+        sides = []
+        for epoch in (4, 5, 6):
+            recorder = Recorder()
+            with backend.using(recorder):
+                numbers = np.concatenate([numbers for _, numbers in self.epoch(batch_size=13, epoch=epoch)])
+            sides.append(np.concatenate([call[3] for call in recorder.calls])[np.argsort(numbers)])
+        assert np.array_equal(sides[0], ~sides[1])
+        assert np.array_equal(sides[0], sides[2])
+        assert 0.3 < sides[0].mean() < 0.7
+
     def test_seed_and_epoch_change_order_and_crops(self):
         first = self.epoch()[0]
         for other in (self.epoch(seed=4)[0], self.epoch(epoch=6)[0]):

@@ -117,7 +117,7 @@ def test_augment_crops_and_flips_where_told():
     still = ops.augment(image, np.array([2]), np.array([2]), np.array([False]), mean, std, padding=2)
     np.testing.assert_allclose(still[0, :, :, 0], image[0, :, :, 0], rtol=1e-12)
     moved = ops.augment(image, np.array([1]), np.array([3]), np.array([True]), mean, std, padding=2)
-    expected = [[0, 0, 0, 0], [0, 3, 2, 1], [0, 7, 6, 5], [0, 11, 10, 9]]
+    expected = [[6, 7, 6, 5], [2, 3, 2, 1], [6, 7, 6, 5], [10, 11, 10, 9]]     # row 1 and column 2 mirrored outside
     np.testing.assert_allclose(moved[0, :, :, 0], expected, rtol=1e-12)
 
 
@@ -150,7 +150,9 @@ REFUSED = {
     "window larger than the map": (ValueError, "fit", lambda: ops.max_pool(ONE((1, 2, 2, 1)), 3)),
     "float images": (TypeError, "uint8", lambda: ops.normalise(ONE((1, 4, 4, 3)), ONE(3), ONE(3))),
     "crop outside the padding": (ValueError, "0..8", lambda: ops.augment(
-        np.zeros((1, 4, 4, 3), np.uint8), np.array([9]), np.array([0]), np.array([False]), ONE(3), ONE(3))),
+        np.zeros((1, 5, 5, 3), np.uint8), np.array([9]), np.array([0]), np.array([False]), ONE(3), ONE(3))),
+    "padding larger than the mirror": (ValueError, "0..3 for images of 4 x 4", lambda: ops.augment(
+        np.zeros((1, 4, 4, 3), np.uint8), np.array([0]), np.array([0]), np.array([False]), ONE(3), ONE(3))),
     "velocity of another shape": (ValueError, "one shape", lambda: ops.sgd(ONE(3), ONE(3), ONE(4), 0.1)),
 }
 

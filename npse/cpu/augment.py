@@ -40,12 +40,15 @@ def _look_up(images, table, top, left, flip, padding, x, first, last):
     _, H, W, C = images.shape
     for n in range(first, last):
         for i in range(H):
-            h = top[n] + i - padding
+            h = _mirrored(top[n] + i - padding, H)
             for j in range(W):
-                v = left[n] + (W - 1 - j if flip[n] else j) - padding
-                if 0 <= h < H and 0 <= v < W:
-                    for c in range(C):
-                        x[n, i, j, c] = table[images[n, h, v, c], c]
-                else:
-                    for c in range(C):
-                        x[n, i, j, c] = table[0, c]
+                v = _mirrored(left[n] + (W - 1 - j if flip[n] else j) - padding, W)
+                for c in range(C):
+                    x[n, i, j, c] = table[images[n, h, v, c], c]
+
+
+@kernel
+def _mirrored(i, size):
+    """The index inside 0..size-1 at which a mirror at the edge shows what would lie at i."""
+    i = -i if i < 0 else i
+    return i if i < size else 2 * (size - 1) - i

@@ -17,7 +17,10 @@ def steps_per_epoch(count, batch_size):
 
 
 def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0):
-    """Yield the batches of one epoch, shuffled, cropped at random, flipped at random and normalised.
+    """Yield the batches of one epoch, shuffled, cropped at random, flipped in every other epoch and normalised.
+
+    A coin decides for each image whether it is flipped in the even epochs or in the odd ones, so two epochs show
+    both of its sides; coins tossed anew would show one of them twice in half of the cases (K. Jordan, arXiv 2404.00498).
 
     Parameters
     ----------
@@ -38,12 +41,13 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
     steps = steps_per_epoch(len(images), batch_size)
     batch_size = min(batch_size, len(images))
     order = _generator(seed, epoch).permutation(len(images))
+    flipped = _generator(seed).integers(0, 2, len(images)) == epoch % 2
     for step in range(start, steps):
         chosen = order[step * batch_size:(step + 1) * batch_size]
         rng = _generator(seed, epoch, step)
         top, left = rng.integers(0, 2 * PADDING + 1, (2, batch_size))
-        flip = rng.integers(0, 2, batch_size).astype(bool)
-        yield backend.active().augment(images[chosen], top, left, flip, mean, std, PADDING), labels[chosen]
+        yield (backend.active().augment(images[chosen], top, left, flipped[chosen], mean, std, PADDING),
+               labels[chosen])
 
 
 def evaluation_batches(images, mean, std, batch_size):

@@ -18,15 +18,18 @@ def normalise(images, mean, std):
 
 
 def augment(images, top, left, flip, mean, std, padding=4):
-    """Cut an H x W window out of each zero-padded image, mirror it where asked, and normalise.
+    """Cut an H x W window out of each image continued by its mirror image, flip it where asked, and normalise.
+
+    A border of the image's own pixels, mirrored at its edge (..., 2, 1, 0, 1, 2, ...), makes a crop look like the
+    images to come; a black one would be seen in training alone.
 
     Parameters
     ----------
     images : uint8 array (N, H, W, C)
     top, left : integer arrays (N,), corner of the window, 0 .. 2 * padding; `padding` is the middle
-    flip : bool array (N,), mirror left and right
+    flip : bool array (N,), exchange left and right
     mean, std : arrays (C,)
-    padding : int, rows and columns of black pixels put around each image
+    padding : int, rows and columns put around each image; fewer than it has
 
     Returns
     -------
@@ -35,7 +38,7 @@ def augment(images, top, left, flip, mean, std, padding=4):
     expect_images("augment", images, mean, std)
     expect_crops("augment", images, top, left, flip, padding)
     N, H, W, _ = images.shape
-    padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode="reflect")
     n = np.arange(N)[:, None, None]
     rows = top[:, None] + np.arange(H)                                        # (N, H)
     columns = left[:, None] + np.where(flip[:, None], np.arange(W)[::-1], np.arange(W))   # (N, W)
@@ -51,6 +54,9 @@ def expect_images(op, images, mean, std):
 
 def expect_crops(op, images, top, left, flip, padding):
     """Raise ValueError unless there is one window inside the padded image for each image."""
+    if not 0 <= padding < min(images.shape[1:3]):
+        raise ValueError(f"{op}: padding must lie in 0..{min(images.shape[1:3]) - 1} for images of "
+                         f"{images.shape[1]} x {images.shape[2]}, but is {padding}")
     for name, value in (("top", top), ("left", left), ("flip", flip)):
         if value.shape != (len(images),):
             raise ValueError(f"{op}: {name} needs shape ({len(images)},), one for each image, but has {value.shape}")

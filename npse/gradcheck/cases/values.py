@@ -61,4 +61,6 @@ CASES = (
     _add_squeeze_backward("1x1 maps, N = 1", 1, 1, 1, 3),
     _augment("padding 4", 6, 8, 9, 3),
     _augment("padding 1, N = 1", 1, 5, 3, 2, padding=1),
+    _augment("padding 3 of a map of 4", 5, 4, 6, 1, padding=3),
+    _augment("no padding", 2, 3, 4, 3, padding=0),
 )
