@@ -20,7 +20,7 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
     """Yield the batches of one epoch, shuffled, cropped at random, flipped in every other epoch and normalised.
 
     A coin decides for each image whether it is flipped in the even epochs or in the odd ones, so two epochs show
-    both of its sides; coins tossed anew would show one of them twice in half of the cases (K. Jordan, arXiv 2404.00498).
+    both of its sides; coins tossed anew would show one side twice in half of the cases (K. Jordan, arXiv 2404.00498).
 
     Parameters
     ----------
