@@ -1,0 +1,22 @@
+"""The whole book for device arrays: each op brings its arguments to the host and its results to the device.
+
+This is what an op is before it has a kernel, and what stays of those that need none.
+"""
+
+import functools
+
+from npse import reference
+from npse.cuda.device import to_device, to_host
+
+__all__ = reference.OPS
+
+
+def _on_host(op):
+    @functools.wraps(op)
+    def carried(*arguments, **options):
+        result = op(*map(to_host, arguments), **{name: to_host(value) for name, value in options.items()})
+        return tuple(map(to_device, result)) if isinstance(result, tuple) else to_device(result)
+    return carried
+
+
+globals().update({name: _on_host(getattr(reference, name)) for name in reference.OPS})

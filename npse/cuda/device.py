@@ -1,0 +1,99 @@
+"""The one place that knows numba.cuda: whether it can run here, memory for results, and the launch of a kernel.
+
+Three things can stand behind these functions: a GPU; Numba's simulator, which runs a kernel thread by thread in Python
+(NUMBA_ENABLE_CUDASIM=1, set before Python starts); and, for computers without a GPU, a compiler that runs nothing
+(`npse.cuda.ptx`).
+"""
+
+import functools
+
+import numpy as np
+from numba import config, cuda
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
+
+kernel = cuda.jit
+device_function = cuda.jit(device=True)
+
+
+class Runner:
+    """What gives memory and runs kernels: the GPU, or the simulator of one."""
+
+    def empty(self, shape, dtype):
+        """Return an uninitialised C-contiguous device array."""
+        return cuda.device_array(shape, dtype)
+
+    def to_device(self, array):
+        """Return a C-contiguous copy of a NumPy array on the device."""
+        return cuda.to_device(np.asarray(array, order="C"))
+
+    def launch(self, kernel, blocks, threads, *arguments):
+        """Start a kernel; the call returns before it has run."""
+        kernel[blocks, threads](*arguments)
+
+
+_runner = Runner()
+
+
+def use(runner):
+    """Let another runner stand behind `empty`, `to_device` and `launch`; return the one before."""
+    global _runner
+    before, _runner = _runner, runner
+    return before
+
+
+def empty(shape, dtype):
+    """Return an uninitialised C-contiguous device array."""
+    return _runner.empty(tuple(shape), np.dtype(dtype))
+
+
+def empty_like(array):
+    """Return an uninitialised device array of the shape and dtype of another."""
+    return empty(array.shape, array.dtype)
+
+
+def launch(kernel, blocks, threads, *arguments):
+    """Start ``kernel`` on a grid of ``blocks`` of ``threads``, each an int or a tuple of up to three.
+
+    Scalars should be NumPy scalars of the arrays' dtype (`scalar`): a Python float is a float64, and arithmetic with it
+    is too, at a small fraction of the speed.
+    """
+    _runner.launch(kernel, blocks, threads, *arguments)
+
+
+def scalar(value, array):
+    """Return a number as a scalar of the array's dtype, for a kernel."""
+    return array.dtype.type(value)
+
+
+def is_device_array(value):
+    """Whether a value is an array that lies on the device."""
+    return hasattr(value, "__cuda_ndarray__")
+
+
+def to_device(array):
+    """Return a NumPy array's copy on the device, C-contiguous; a device array as it is, if it is C-contiguous."""
+    if is_device_array(array):
+        return array if array.flags["C_CONTIGUOUS"] else _runner.to_device(to_host(array))
+    return _runner.to_device(np.asarray(array))
+
+
+def to_host(value):
+    """Return a device array as a NumPy array, a tuple of them as a tuple; anything else as it is. Waits for kernels."""
+    if isinstance(value, tuple):
+        return tuple(map(to_host, value))
+    return value.copy_to_host() if is_device_array(value) else value
+
+
+def blocks_for(numbers):
+    """Number of blocks that give every element of a list a thread of its own."""
+    return -(-numbers // BLOCK)
+
+
+@functools.cache
+def missing():
+    """Say in one line what is missing to run kernels here and how to get it; None if nothing is."""
+    if SIMULATED or cuda.is_available():
+        return None
+    return "no usable NVIDIA GPU was found"
