@@ -7,7 +7,41 @@ An op takes device arrays or NumPy arrays, which it copies to the device, and le
 from npse.cuda.book import *  # noqa: F403  the whole book; the imports below replace its ops
 
 # isort: split
+from npse.cuda.activation import relu, relu_backward, sigmoid, sigmoid_backward
+from npse.cuda.augment import augment, normalise
 from npse.cuda.device import missing, to_device, to_host
-from npse.cuda.se import scale, scale_backward, squeeze, squeeze_backward
+from npse.cuda.fused import (
+    add_relu,
+    add_relu_backward,
+    add_squeeze_backward,
+    batch_norm_inference_relu,
+    batch_norm_relu,
+    batch_norm_relu_backward,
+    scale_add_relu,
+    scale_add_relu_backward,
+)
+from npse.cuda.join import gated_join, gated_join_backward, gated_join_backward_s
+from npse.cuda.loss import softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_backward
+from npse.cuda.norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    moments,
+    running_statistics,
+)
+from npse.cuda.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
+from npse.cuda.residual import add, add_backward
+from npse.cuda.se import (
+    excite,
+    excite_backward,
+    scale,
+    scale_backward,
+    se,
+    se_backward,
+    squeeze,
+    squeeze_backward,
+)
+from npse.cuda.sgd import sgd
 
 global_average_pool, global_average_pool_backward = squeeze, squeeze_backward

@@ -35,6 +35,11 @@ def pixels(maps):
     return maps.reshape(N, H * W, C)
 
 
+def flat(array):
+    """View an array as one row of numbers."""
+    return array.reshape(array.size)
+
+
 def _is_floating(value):
     return getattr(getattr(value, "dtype", None), "kind", "") in ("f", "c")
 

@@ -1,39 +1,80 @@
 """The squeeze-and-excitation block on the device: equations (2), (3) and (4).
 
-A map is read once for the squeeze and once for the scale; the excitation in between is a few thousand numbers, and one
-block of threads computes it for an image without leaving the chip.
+A map is read once for the squeeze and once for the scale; the excitation in between, a few thousand numbers, stands in
+excite.py. Letters: as in the book.
+
+The squeeze is a ladder, `SQUEEZES`; the reductions of the other files are its last rungs:
+
+    alone     one thread sums a map of its channel: coalesced, but N * C threads leave most of a device idle
+    tree      a block a map and up to 64 channels; its threads add up as a tree
+    shuffle   the same, through registers where rows share a warp; not in the simulator
 """
 
 from numba import cuda
 
 from npse import reference as book
 from npse.cuda.arrays import pixels, replaces
-from npse.cuda.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.walk import grid_of_images, grid_of_pixels, place, sum_rows
+from npse.cuda.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
+from npse.cuda.excite import excite, excite_backward
+from npse.cuda.walk import (
+    over_maps,
+    over_numbers,
+    over_pixels,
+    place,
+    sum_rows,
+    sum_rows_by_shuffle,
+    sum_rows_by_tree,
+)
 from npse.reference.arrays import expect
 
 
 @replaces(book.squeeze)
 def squeeze(u):
     expect("squeeze", u=(u, "N H W C"))
+    return SQUEEZES["tree" if SIMULATED else "shuffle"](u)
+
+
+def _squeeze_alone(u):
     N, H, W, C = u.shape
     z = empty((N, C), u.dtype)
-    launch(_squeeze, grid_of_images(u), BLOCK, pixels(u), scalar(1 / (H * W), u), z)
+    launch(_sum_alone, *over_numbers(z), pixels(u), scalar(1 / (H * W), u), z)
     return z
 
 
 @kernel
-def _squeeze(u, share, z):
-    shared = cuda.shared.array(BLOCK, z.dtype)
-    R, C = u.shape[1], u.shape[2]
-    n, row, step, c = place(C)
-    total = z.dtype.type(0)
-    if c < C:
-        for r in range(row, R, step):
+def _sum_alone(u, share, z):
+    N, R, C = u.shape
+    for k in range(cuda.grid(1), N * C, cuda.gridsize(1)):
+        n, c = k // C, k % C
+        total = z.dtype.type(0)
+        for r in range(R):
             total += u[n, r, c]
-    total = sum_rows(shared, total, C)
-    if c < C and row == 0:
         z[n, c] = total * share
+
+
+def _squeeze_by(sum_rows):
+    @kernel
+    def mean_of_maps(u, share, z):
+        shared = cuda.shared.array(BLOCK, z.dtype)
+        R, C = u.shape[1], u.shape[2]
+        n, row, step, c = place(C)
+        total = z.dtype.type(0)
+        if c < C:
+            for r in range(row, R, step):
+                total += u[n, r, c]
+        total = sum_rows(shared, total)
+        if c < C and row == 0:
+            z[n, c] = total * share
+
+    def squeeze(u):
+        N, H, W, C = u.shape
+        z = empty((N, C), u.dtype)
+        launch(mean_of_maps, *over_maps(u), pixels(u), scalar(1 / (H * W), u), z)
+        return z
+    return squeeze
+
+
+SQUEEZES = {"alone": _squeeze_alone, "tree": _squeeze_by(sum_rows_by_tree), "shuffle": _squeeze_by(sum_rows_by_shuffle)}
 
 
 @replaces(book.squeeze_backward)
@@ -41,7 +82,7 @@ def squeeze_backward(dz, u_shape):
     u_shape = tuple(u_shape)
     expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
     du = empty(u_shape, dz.dtype)
-    launch(_squeeze_backward, grid_of_pixels(du), BLOCK, dz, scalar(1 / (u_shape[1] * u_shape[2]), dz), pixels(du))
+    launch(_squeeze_backward, *over_pixels(du), dz, scalar(1 / (u_shape[1] * u_shape[2]), dz), pixels(du))
     return du
 
 
@@ -59,7 +100,7 @@ def _squeeze_backward(dz, share, du):
 def scale(u, s):
     expect("scale", u=(u, "N H W C"), s=(s, "N C"))
     y = empty_like(u)
-    launch(_scale, grid_of_pixels(u), BLOCK, pixels(u), s, pixels(y))
+    launch(_scale, *over_pixels(u), pixels(u), s, pixels(y))
     return y
 
 
@@ -77,7 +118,7 @@ def _scale(u, s, y):
 def scale_backward(dy, u, s):
     expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
     du, ds = empty_like(u), empty_like(s)
-    launch(_scale_backward, grid_of_images(u), BLOCK, pixels(dy), pixels(u), s, pixels(du), ds)
+    launch(_scale_backward, *over_maps(u), pixels(dy), pixels(u), s, pixels(du), ds)
     return du, ds
 
 
@@ -90,8 +131,53 @@ def _scale_backward(dy, u, s, du, ds):
     if c < C:
         gate = s[n, c]
         for r in range(row, R, step):
-            du[n, r, c] = dy[n, r, c] * gate
-            total += dy[n, r, c] * u[n, r, c]
-    total = sum_rows(shared, total, C)
+            g = dy[n, r, c]
+            du[n, r, c] = g * gate
+            total += g * u[n, r, c]
+    total = sum_rows(shared, total)
     if c < C and row == 0:
         ds[n, c] = total
+
+
+@replaces(book.se)
+def se(u, w1, w2, b1=None, b2=None):
+    return scale(u, excite(squeeze(u), w1, w2, b1, b2))
+
+
+@replaces(book.se_backward)
+def se_backward(dy, u, w1, w2, b1=None, b2=None):
+    expect("se_backward", u=(u, "N H W C"), dy=(dy, "N H W C"))
+    N, H, W, C = u.shape
+    z, ds, du, share = empty((N, C), u.dtype), empty((N, C), u.dtype), empty_like(u), scalar(1 / (H * W), u)
+    launch(_squeezed_and_ds, *over_maps(u), pixels(dy), pixels(u), share, z, ds)       # ds does not wait for the gates
+    s = excite(z, w1, w2, b1, b2)
+    dz, *dw = excite_backward(ds, z, s, w1, w2, b1)
+    launch(_both_paths, *over_pixels(u), pixels(dy), s, dz, share, pixels(du))
+    return du, *dw
+
+
+@kernel
+def _squeezed_and_ds(dy, u, share, z, ds):
+    shared = cuda.shared.array(BLOCK, z.dtype)
+    R, C = u.shape[1], u.shape[2]
+    n, row, step, c = place(C)
+    total = product = z.dtype.type(0)
+    if c < C:
+        for r in range(row, R, step):
+            total += u[n, r, c]
+            product += dy[n, r, c] * u[n, r, c]
+    total = sum_rows(shared, total)
+    product = sum_rows(shared, product)
+    if c < C and row == 0:
+        z[n, c] = total * share
+        ds[n, c] = product
+
+
+@kernel
+def _both_paths(dy, s, dz, share, du):
+    R, C = dy.shape[1], dy.shape[2]
+    n, row, step, c = place(C)
+    if c < C:
+        gate, part = s[n, c], dz[n, c] * share
+        for r in range(row, R, step):
+            du[n, r, c] = dy[n, r, c] * gate + part

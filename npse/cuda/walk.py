@@ -1,37 +1,86 @@
 """How a block walks over a map (H*W pixels, C channels), and how its threads add up.
 
 Channels lie next to each other in memory, so neighbouring threads take neighbouring channels, and one access of a warp
-is one piece of memory. A block takes one image and up to `WIDTH` channels of it:
+is one piece of memory. A block is a rectangle of threads, x across channels and y across pixels:
 
-    thread        0    1   ...  width-1 | width ...              width = min(C, WIDTH) channels
-    channel       0    1   ...  width-1 | 0     ...              rows  = BLOCK // width pixels at once
-    first pixel   0    0   ...  0       | 1     ...
+    threadIdx.x, y   0, 0   1, 0   ...  width-1, 0 | 0, 1   ...
+    channel          0      1      ...  width-1    | 0      ...
+    first pixel      0      0      ...  0          | 1      ...
 
 A thread stays with its channel, so gates, means and sums of that channel live in its registers, and no index is ever
-divided. Its pixels are row, row + step, row + 2*step, ...
+divided. Its pixels are row, row + step, row + 2*step, ... A table (N, C), too, is a map: its pixels are the images.
+
+How the threads of a channel add up is a ladder:
+
+    sum_rows_by_tree      halves the rows until one is left: log2(rows) + 2 barriers
+    sum_rows_by_shuffle   rows of one warp through registers, the few sums of warps by everyone: 2 barriers
+    sum_rows              the fastest that runs here; the simulator has no shuffles
 """
 
 from numba import cuda
 
 from npse.cuda.device import BLOCK, SIMULATED, device_function
 
-WIDTH = 4 if SIMULATED else 64            # channels of a block, at most
-ENOUGH = 2 if SIMULATED else 2048         # blocks that keep a device busy
+WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at most; fewer if blocks are wanting
+TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
+LANES = 4 if SIMULATED else 32                         # threads that work on a row together: a warp
+WARP = 32
+ENOUGH = 2 if SIMULATED else 1024                      # blocks that fill a device: 8 of 256 threads for each of 128
 
 
-def grid_of_images(x):
-    """Blocks for a kernel that sums over each map of x (N, H, W, C) or (N, R, C): one for (image, channels)."""
-    return x.shape[0], -(-x.shape[x.ndim - 1] // WIDTH)         # the simulator's shapes refuse an index of -1
+def over_maps(x):
+    """Blocks and threads for a kernel that sums over each map of x (N, H, W, C) or (N, R, C)."""
+    N, C, pixels = _sizes(x)
+    width = next((width for width in WIDTHS if N * _chunks(C, width) >= ENOUGH), WIDTHS[-1])
+    return (N, _chunks(C, width)), _threads(C, width, pixels)
 
 
-def grid_of_pixels(x):
-    """Blocks for a kernel that works pixel by pixel: maps are cut into pieces too, until there are enough blocks."""
-    N, chunks = grid_of_images(x)
-    C = x.shape[x.ndim - 1]
-    rows = BLOCK // min(C, WIDTH)
-    pixels = x.size // (N * C)
-    pieces = max(1, min(ENOUGH // (N * chunks), pixels // rows))
-    return N, chunks, pieces
+def over_table(a):
+    """Blocks and threads for a kernel that sums over the rows of a (N, C)."""
+    N, C = a.shape
+    return (1, _chunks(C, TABLE_WIDTH)), _threads(C, TABLE_WIDTH, N)
+
+
+def over_pixels(x):
+    """Blocks and threads for a kernel that works pixel by pixel: maps are cut into pieces until blocks abound."""
+    N, C, pixels = _sizes(x)
+    threads = width, rows = _threads(C, WIDTHS[0], pixels)
+    chunks = _chunks(C, width)
+    return (N, chunks, max(1, min(2 * ENOUGH // (N * chunks), pixels // rows))), threads
+
+
+def over_rows(x):
+    """Blocks and threads for a kernel that needs to know where in the map x (N, H, W, C) a pixel lies.
+
+    A block takes one row of the map, so that a pixel's row and column need no division: see `place_in_row`.
+    """
+    N, H, W, C = x.shape
+    return (N, _chunks(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
+
+
+def over_numbers(x):
+    """Blocks and threads for a kernel that treats all numbers of x alike; a thread takes every gridsize-th."""
+    return max(1, min(-(-x.size // BLOCK), 16 * ENOUGH)), BLOCK
+
+
+def over_lists(a):
+    """Blocks and threads for a kernel that works on the rows of a (N, K), `LANES` threads to a row: see `my_list`."""
+    rows = BLOCK // LANES
+    return -(-a.shape[0] // rows), (LANES, rows)
+
+
+def _sizes(x):
+    N, C = x.shape[0], x.shape[x.ndim - 1]             # the simulator's shapes refuse an index of -1
+    return N, C, x.size // (N * C)
+
+
+def _chunks(C, width):
+    return -(-C // width)
+
+
+def _threads(C, width, pixels):
+    width = min(C, width)
+    return width, min(BLOCK // width, pixels)
 
 
 @device_function
@@ -40,32 +89,125 @@ def place(C):
 
     c = C says that this thread has no channel and must not touch memory (but must reach every barrier).
     """
-    width = min(C, WIDTH)
-    rows = cuda.blockDim.x // width
-    row = cuda.threadIdx.x // width
-    c = cuda.blockIdx.y * width + cuda.threadIdx.x % width
-    if row >= rows or c > C:
-        c = C
-    return cuda.blockIdx.x, cuda.blockIdx.z * rows + row, rows * cuda.gridDim.z, c
+    c = min(cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, C)
+    row = cuda.blockIdx.z * cuda.blockDim.y + cuda.threadIdx.y
+    return cuda.blockIdx.x, row, cuda.blockDim.y * cuda.gridDim.z, c
 
 
 @device_function
-def sum_rows(shared, value, C):
-    """Add the values of all threads of a channel, as a tree; the sum is returned to every thread of the channel.
+def place_in_row(C):
+    """Return (n, i, first, c) of this thread: image, row of the map, first column, channel; C if it has none.
+
+    Its columns are first, first + blockDim.y, ...
+    """
+    c = min(cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, C)
+    return cuda.blockIdx.x, cuda.blockIdx.z, cuda.threadIdx.y, c
+
+
+@device_function
+def my_list():
+    """Return the row of a table that this thread works on with `LANES` - 1 others; it may lie beyond the last."""
+    return cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+
+
+@device_function
+def sum_rows_by_tree(shared, value):
+    """Add the values of all threads of a channel; the sum is returned to every thread of the channel.
 
     ``shared`` has room for a number of each thread. All threads of the block must call.
     """
-    width = min(C, WIDTH)
-    t = cuda.threadIdx.x
+    width, rows = cuda.blockDim.x, cuda.blockDim.y
+    row = cuda.threadIdx.y
+    t = row * width + cuda.threadIdx.x
     shared[t] = value
     cuda.syncthreads()
-    rows = cuda.blockDim.x // width
     while rows > 1:
         half = (rows + 1) // 2
-        if t + half * width < rows * width:
+        if row + half < rows:
             shared[t] += shared[t + half * width]
         cuda.syncthreads()
         rows = half
-    result = shared[t % width]
-    cuda.syncthreads()                    # the next call may write
+    result = shared[cuda.threadIdx.x]
+    cuda.syncthreads()                                 # the next call may write
     return result
+
+
+@device_function
+def sum_rows_by_shuffle(shared, value):
+    """The same as `sum_rows_by_tree`.
+
+    Thread t = y * width + x is lane t % 32 of its warp. If width divides 32, and warps are full, lane + width is the
+    same channel, one row on: x = t % width = lane % width. So a lane takes in the values of the lanes ``offset``
+    further, for each offset 16, 8, ... that is a multiple of width, and the first width lanes end with the sums over
+    their warp's 32 / width rows. (Lanes too near the end of the warp take in rubbish, which no lane below reads.)
+    What is left, a sum a warp and channel, fits a block's `rows` of shared memory with a warp in the place of a row.
+    Other widths have few rows, and leave out the first half.
+    """
+    width, rows = cuda.blockDim.x, cuda.blockDim.y
+    t = cuda.threadIdx.y * width + cuda.threadIdx.x
+    if WARP % width == 0 and width * rows % WARP == 0:
+        offset = WARP // 2
+        while offset >= width:
+            value += cuda.shfl_down_sync(0xffffffff, value, offset)
+            offset //= 2
+        if t % WARP < width:
+            shared[t // WARP * width + cuda.threadIdx.x] = value
+        rows = width * rows // WARP
+    else:
+        shared[t] = value
+    cuda.syncthreads()
+    result = shared[cuda.threadIdx.x]
+    for row in range(1, rows):
+        result += shared[row * width + cuda.threadIdx.x]
+    cuda.syncthreads()                                 # the next call may write
+    return result
+
+
+sum_rows = sum_rows_by_tree if SIMULATED else sum_rows_by_shuffle
+
+
+@device_function
+def _add(a, b):
+    return a + b
+
+
+@device_function
+def _higher(a, b):
+    return a if a > b else b
+
+
+def _over_lanes(join):
+    """A device function that joins the values of the `LANES` threads of a row, and returns the result to all of them.
+
+    All threads of the block must call. On hardware the threads of a row are a warp: lane l takes in lane l xor offset
+    for offsets 16, 8, 4, 2, 1, after which each has met all 32, in the same order up to exchange; nothing is written
+    to ``shared``, and nobody waits.
+    """
+    @device_function
+    def by_tree(shared, value):
+        lane, t = cuda.threadIdx.x, cuda.threadIdx.y * LANES + cuda.threadIdx.x
+        shared[t] = value
+        cuda.syncthreads()
+        half = LANES // 2
+        while half > 0:
+            if lane < half:
+                shared[t] = join(shared[t], shared[t + half])
+            cuda.syncthreads()
+            half //= 2
+        result = shared[t - lane]
+        cuda.syncthreads()
+        return result
+
+    @device_function
+    def by_shuffle(shared, value):
+        offset = WARP // 2
+        while offset > 0:
+            value = join(value, cuda.shfl_xor_sync(0xffffffff, value, offset))
+            offset //= 2
+        return value
+
+    return by_tree if SIMULATED else by_shuffle
+
+
+sum_lanes = _over_lanes(_add)
+max_lanes = _over_lanes(_higher)

@@ -1,0 +1,84 @@
+"""ReLU and sigmoid on the device, a thread for each number. Letters: as in the book."""
+
+import math
+
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.arrays import flat, replaces
+from npse.cuda.device import device_function, empty_like, kernel, launch
+from npse.cuda.walk import over_numbers
+from npse.reference.activation import _expect_alike as expect_alike
+
+
+@replaces(book.relu)
+def relu(x):
+    expect_alike("relu", x=x)
+    y = empty_like(x)
+    launch(_relu, *over_numbers(x), flat(x), flat(y))
+    return y
+
+
+@kernel
+def _relu(x, y):
+    zero = x.dtype.type(0)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        y[i] = at_least(x[i], zero)
+
+
+@device_function
+def at_least(value, floor):
+    """The larger of two numbers; a NaN in the first passes, as it does through NumPy's maximum."""
+    return floor if value < floor else value
+
+
+@replaces(book.relu_backward)
+def relu_backward(dy, y):
+    expect_alike("relu_backward", dy=dy, y=y)
+    dx = empty_like(dy)
+    launch(_relu_backward, *over_numbers(dy), flat(dy), flat(y), flat(dx))
+    return dx
+
+
+@kernel
+def _relu_backward(dy, y, dx):
+    zero = dy.dtype.type(0)
+    for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
+        dx[i] = dy[i] if y[i] > zero else zero
+
+
+@replaces(book.sigmoid)
+def sigmoid(x):
+    expect_alike("sigmoid", x=x)
+    y = empty_like(x)
+    launch(_sigmoid, *over_numbers(x), flat(x), flat(y))
+    return y
+
+
+@kernel
+def _sigmoid(x, y):
+    one = x.dtype.type(1)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        y[i] = logistic(x[i], one)
+
+
+@device_function
+def logistic(value, one):
+    """1 / (1 + exp(-value)) with an exponential that never overflows; ``one`` is a one of value's type."""
+    e = math.exp(-abs(value))
+    return (one if value >= one - one else e) / (one + e)
+
+
+@replaces(book.sigmoid_backward)
+def sigmoid_backward(dy, y):
+    expect_alike("sigmoid_backward", dy=dy, y=y)
+    dx = empty_like(dy)
+    launch(_sigmoid_backward, *over_numbers(dy), flat(dy), flat(y), flat(dx))
+    return dx
+
+
+@kernel
+def _sigmoid_backward(dy, y, dx):
+    one = dy.dtype.type(1)
+    for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
+        dx[i] = dy[i] * y[i] * (one - y[i])

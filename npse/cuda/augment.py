@@ -1,0 +1,77 @@
+"""From stored bytes to a training batch on the device: a byte is read, a number written. Letters: as in the book.
+
+Images and crops may be NumPy arrays, which are checked as in the book and copied, or lie on the device: then nobody
+waits for a look at the corners, and those outside 0..2*padding are taken as the nearest inside.
+"""
+
+import numpy as np
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.arrays import replaces
+from npse.cuda.device import device_function, empty, is_device_array, kernel, launch, to_device
+from npse.cuda.walk import over_rows, place_in_row
+from npse.reference.augment import expect_crops, expect_images
+
+
+@replaces(book.normalise)
+def normalise(images, mean, std):
+    expect_images("normalise", images, mean, std)
+    x = empty(images.shape, mean.dtype)
+    launch(_normalise, *over_rows(x), to_device(images), mean, std, x)
+    return x
+
+
+@kernel
+def _normalise(images, mean, std, x):
+    n, i, first, c = place_in_row(x.shape[3])
+    if c < x.shape[3]:
+        full, centre, deviation = x.dtype.type(255), mean[c], std[c]
+        for j in range(first, x.shape[2], cuda.blockDim.y):
+            x[n, i, j, c] = (x.dtype.type(images[n, i, j, c]) / full - centre) / deviation
+
+
+@replaces(book.augment)
+def augment(images, top, left, flip, mean, std, padding=4):
+    expect_images("augment", images, mean, std)
+    expect_crops("augment", images, *map(_visible, (top, left, flip)), padding)
+    x = empty(images.shape, mean.dtype)
+    crops = (_integers(name, value) for name, value in (("top", top), ("left", left), ("flip", flip)))
+    launch(_augment, *over_rows(x), to_device(images), *crops, mean, std, int(padding), x)
+    return x
+
+
+@kernel
+def _augment(images, top, left, flip, mean, std, padding, x):
+    H, W, C = x.shape[1], x.shape[2], x.shape[3]
+    n, i, first, c = place_in_row(C)
+    if c < C:
+        full, centre, deviation = x.dtype.type(255), mean[c], std[c]
+        h = _mirrored(_between(top[n], 2 * padding) + i - padding, H)
+        corner = _between(left[n], 2 * padding) - padding
+        for j in range(first, W, cuda.blockDim.y):
+            v = _mirrored(corner + (W - 1 - j if flip[n] else j), W)
+            x[n, i, j, c] = (x.dtype.type(images[n, h, v, c]) / full - centre) / deviation
+
+
+@device_function
+def _between(corner, highest):
+    return max(0, min(corner, highest))
+
+
+@device_function
+def _mirrored(i, size):
+    """The index inside 0..size-1 at which a mirror at the edge shows what would lie at i."""
+    i = -i if i < 0 else i
+    return i if i < size else 2 * (size - 1) - i
+
+
+def _visible(crops):
+    """What can be checked without waiting: for an array on the device, a valid one of its shape."""
+    return np.zeros(crops.shape, np.int32) if is_device_array(crops) else crops
+
+
+def _integers(name, crops):
+    if crops.dtype.kind not in "iub":
+        raise TypeError(f"augment: {name} must be an array of integers, but has dtype {crops.dtype}")
+    return crops if is_device_array(crops) else to_device(crops.astype(np.int32))

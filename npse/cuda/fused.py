@@ -1,0 +1,121 @@
+"""The composites on the device, each in as few passes over memory as batch norm or the scale alone. Letters: as in the
+book. The composites with a convolution stand with the convolution.
+"""
+
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.activation import at_least, relu_backward
+from npse.cuda.arrays import flat, pixels, replaces
+from npse.cuda.device import BLOCK, empty_like, kernel, launch, scalar
+from npse.cuda.norm import gradients, normalise, statistics
+from npse.cuda.walk import over_maps, over_numbers, over_pixels, place, sum_rows
+from npse.reference.arrays import expect
+
+
+@replaces(book.batch_norm_relu)
+def batch_norm_relu(x, gamma, beta, eps=1e-5):
+    expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
+    mean, var, _ = statistics(x)
+    return normalise(x, gamma, beta, mean, var, eps, 0), mean, var
+
+
+@replaces(book.batch_norm_relu_backward)
+def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
+    expect("batch_norm_relu_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
+    return gradients(dy, x, gamma, beta, mean, var, eps, relu=True)
+
+
+@replaces(book.batch_norm_inference_relu)
+def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
+    expect("batch_norm_inference_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
+           mean=(mean, "C"), var=(var, "C"))
+    return normalise(x, gamma, beta, mean, var, eps, 0)
+
+
+@replaces(book.add_relu)
+def add_relu(f, x):
+    expect("add_relu", f=(f, "N H W C"), x=(x, "N H W C"))
+    y = empty_like(x)
+    launch(_add_relu, *over_numbers(x), flat(f), flat(x), flat(y))
+    return y
+
+
+@kernel
+def _add_relu(f, x, y):
+    zero = x.dtype.type(0)
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        y[i] = at_least(f[i] + x[i], zero)
+
+
+@replaces(book.add_relu_backward)
+def add_relu_backward(dy, y):
+    expect("add_relu_backward", dy=(dy, "N H W C"), y=(y, "N H W C"))
+    df = relu_backward(dy, y)
+    return df, df
+
+
+@replaces(book.scale_add_relu)
+def scale_add_relu(u, s, x):
+    expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))
+    y = empty_like(u)
+    launch(_scale_add_relu, *over_pixels(u), pixels(u), s, pixels(x), pixels(y))
+    return y
+
+
+@kernel
+def _scale_add_relu(u, s, x, y):
+    R, C = u.shape[1], u.shape[2]
+    n, row, step, c = place(C)
+    zero = u.dtype.type(0)
+    if c < C:
+        gate = s[n, c]
+        for r in range(row, R, step):
+            y[n, r, c] = at_least(u[n, r, c] * gate + x[n, r, c], zero)
+
+
+@replaces(book.scale_add_relu_backward)
+def scale_add_relu_backward(dy, u, s, y):
+    expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"), y=(y, "N H W C"))
+    du, ds, dx = empty_like(u), empty_like(s), empty_like(u)
+    launch(_scale_add_relu_backward, *over_maps(u), pixels(dy), pixels(u), s, pixels(y), pixels(du), ds, pixels(dx))
+    return du, ds, dx
+
+
+@kernel
+def _scale_add_relu_backward(dy, u, s, y, du, ds, dx):
+    shared = cuda.shared.array(BLOCK, ds.dtype)
+    R, C = u.shape[1], u.shape[2]
+    n, row, step, c = place(C)
+    zero = ds.dtype.type(0)
+    total = zero
+    if c < C:
+        gate = s[n, c]
+        for r in range(row, R, step):
+            g = dy[n, r, c] if y[n, r, c] > zero else zero
+            dx[n, r, c] = g
+            du[n, r, c] = g * gate
+            total += g * u[n, r, c]
+    total = sum_rows(shared, total)
+    if c < C and row == 0:
+        ds[n, c] = total
+
+
+@replaces(book.add_squeeze_backward)
+def add_squeeze_backward(du, dz):
+    expect("add_squeeze_backward", du=(du, "N H W C"), dz=(dz, "N C"))
+    both = empty_like(du)
+    launch(_add_squeeze_backward, *over_pixels(du), pixels(du), dz, scalar(1 / (du.shape[1] * du.shape[2]), du),
+           pixels(both))
+    return both
+
+
+@kernel
+def _add_squeeze_backward(du, dz, share, both):
+    R, C = du.shape[1], du.shape[2]
+    n, row, step, c = place(C)
+    if c < C:
+        part = dz[n, c] * share
+        for r in range(row, R, step):
+            both[n, r, c] = du[n, r, c] + part

@@ -1,0 +1,150 @@
+"""Softmax and cross-entropy on the device: a row of `LANES` threads, on hardware a warp, for each row of scores.
+
+Labels are NumPy integers, which are checked as in the book, or integers on the device, which cannot be looked at
+without waiting for them: there a label outside 0..K-1 makes the loss NaN. Nothing is ever indexed by a label. Letters:
+as in the book.
+"""
+
+import math
+
+import numpy as np
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.arrays import replaces
+from npse.cuda.device import (
+    BLOCK,
+    device_function,
+    empty,
+    empty_like,
+    is_device_array,
+    kernel,
+    launch,
+    scalar,
+    to_device,
+    to_host,
+)
+from npse.cuda.se import squeeze
+from npse.cuda.walk import LANES, max_lanes, my_list, over_lists, sum_lanes
+from npse.reference.arrays import expect, expect_labels
+from npse.reference.loss import _targets as targets
+
+
+@replaces(book.softmax)
+def softmax(logits):
+    expect("softmax", logits=(logits, "N K"))
+    p = empty_like(logits)
+    launch(_softmax, *over_lists(logits), logits, p)
+    return p
+
+
+@kernel
+def _softmax(logits, p):
+    shared = cuda.shared.array(BLOCK, logits.dtype)
+    N, K = logits.shape
+    n = my_list()
+    highest, total = _highest_and_total(shared, logits, min(n, N - 1), logits.dtype.type(0))
+    if n < N:
+        for k in range(cuda.threadIdx.x, K, LANES):
+            p[n, k] = math.exp(logits[n, k] - highest) / total
+
+
+@replaces(book.softmax_backward)
+def softmax_backward(dp, p):
+    expect("softmax_backward", p=(p, "N K"), dp=(dp, "N K"))
+    dlogits = empty_like(p)
+    launch(_softmax_backward, *over_lists(p), dp, p, dlogits)
+    return dlogits
+
+
+@kernel
+def _softmax_backward(dp, p, dlogits):
+    shared = cuda.shared.array(BLOCK, p.dtype)
+    N, K = p.shape
+    n = my_list()
+    total = p.dtype.type(0)
+    if n < N:
+        for k in range(cuda.threadIdx.x, K, LANES):
+            total += dp[n, k] * p[n, k]
+    total = sum_lanes(shared, total)
+    if n < N:
+        for k in range(cuda.threadIdx.x, K, LANES):
+            dlogits[n, k] = p[n, k] * (dp[n, k] - total)
+
+
+@replaces(book.softmax_cross_entropy)
+def softmax_cross_entropy(logits, labels, smoothing=0.0):
+    labels, aim, spread = _aims("softmax_cross_entropy", logits, labels, smoothing)
+    losses = empty(labels.shape, logits.dtype)
+    launch(_cross_entropy, *over_lists(logits), logits, labels, aim, spread, losses)
+    return squeeze(losses.reshape(1, losses.size, 1, 1)).reshape(())
+
+
+@kernel
+def _cross_entropy(logits, labels, aim, spread, losses):
+    shared = cuda.shared.array(BLOCK, logits.dtype)
+    N, K = logits.shape
+    n = my_list()
+    here, zero = min(n, N - 1), logits.dtype.type(0)
+    label = np.int64(labels[here])
+    highest, total = _highest_and_total(shared, logits, here, zero)
+    log_total = math.log(total)
+    all_logp = label_logp = zero
+    for k in range(cuda.threadIdx.x, K, LANES):
+        logp = logits[here, k] - highest - log_total
+        all_logp += logp
+        if k == label:
+            label_logp = logp
+    all_logp = sum_lanes(shared, all_logp)
+    label_logp = sum_lanes(shared, label_logp)
+    if n < N and cuda.threadIdx.x == 0:
+        known = 0 <= label < K
+        losses[n] = -(aim * label_logp + spread * all_logp) if known else logits.dtype.type(math.nan)
+
+
+@replaces(book.softmax_cross_entropy_backward)
+def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+    labels, aim, spread = _aims("softmax_cross_entropy_backward", logits, labels, smoothing)
+    dlogits = empty_like(logits)
+    launch(_cross_entropy_backward, *over_lists(logits), scalar(to_host(dloss) / logits.shape[0], logits),
+           logits, labels, aim, spread, dlogits)
+    return dlogits
+
+
+@kernel
+def _cross_entropy_backward(share, logits, labels, aim, spread, dlogits):
+    shared = cuda.shared.array(BLOCK, logits.dtype)
+    N, K = logits.shape
+    n = my_list()
+    here = min(n, N - 1)
+    label = np.int64(labels[here])
+    highest, total = _highest_and_total(shared, logits, here, logits.dtype.type(0))
+    if n < N:
+        for k in range(cuda.threadIdx.x, K, LANES):
+            q = spread + aim if k == label else spread
+            dlogits[n, k] = share * (math.exp(logits[n, k] - highest) / total - q)
+
+
+@device_function
+def _highest_and_total(shared, logits, n, zero):
+    """The highest score of row n, and the sum of exp(score - highest). All threads of the block must call."""
+    highest = logits[n, 0]
+    for k in range(cuda.threadIdx.x, logits.shape[1], LANES):
+        highest = max(highest, logits[n, k])
+    highest = max_lanes(shared, highest)
+    total = zero
+    for k in range(cuda.threadIdx.x, logits.shape[1], LANES):
+        total += math.exp(logits[n, k] - highest)
+    return highest, sum_lanes(shared, total)
+
+
+def _aims(op, logits, labels, smoothing):
+    """Check all that can be without waiting -> labels on the device, targets: of the label besides, of every class."""
+    expect(op, logits=(logits, "N K"))
+    N, K = logits.shape
+    if not is_device_array(labels):
+        expect_labels(op, labels, K)
+    if labels.dtype.kind not in "iu" or labels.shape != (N,) or not 0 <= smoothing < 1:
+        targets(op, logits, to_host(labels), smoothing)                     # says what is wrong
+    labels = labels if is_device_array(labels) else to_device(labels.astype(np.int32))
+    return labels, scalar(1 - smoothing, logits), scalar(smoothing / K, logits)

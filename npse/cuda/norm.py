@@ -1,0 +1,265 @@
+"""Batch normalisation on the device: sums over each map, sums of those over the batch, then a pass over the pixels.
+
+    forward    x read, statistics of each map written | merged | x read, y written
+    backward   dy, x read, sums of each map written   | merged | dy, x read, dx written
+
+Both sums are a tree of short runs. What a map needs a channel is computed by each thread for its own channel, once.
+Letters: as in the book.
+"""
+
+import functools
+import math
+
+import numpy as np
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.activation import at_least
+from npse.cuda.arrays import pixels, replaces
+from npse.cuda.device import BLOCK, empty, empty_like, kernel, launch, scalar
+from npse.cuda.walk import over_maps, over_numbers, over_pixels, over_table, place, sum_rows
+from npse.reference.arrays import expect
+
+
+@replaces(book.batch_norm)
+def batch_norm(x, gamma, beta, eps=1e-5):
+    expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
+    mean, var, _ = statistics(x)
+    return normalise(x, gamma, beta, mean, var, eps, -np.inf), mean, var
+
+
+@replaces(book.batch_norm_backward)
+def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
+    expect("batch_norm_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
+           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
+    return gradients(dy, x, gamma, gamma, mean, var, eps, relu=False)       # without a ReLU no beta is looked at
+
+
+@replaces(book.moments)
+def moments(x):
+    expect("moments", x=(x, "N H W C"))
+    return statistics(x)
+
+
+@replaces(book.batch_norm_inference)
+def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
+    expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
+           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
+    return normalise(x, gamma, beta, running_mean, running_var, eps, -np.inf)
+
+
+@replaces(book.batch_norm_inference_backward)
+def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1e-5):
+    expect("batch_norm_inference_backward", x=(x, "N H W C"), dy=(dy, "N H W C"), gamma=(gamma, "C"),
+           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
+    dx, dgammas, dbetas = empty_like(x), *_two_tables(x)
+    launch(_inference_gradients, *over_maps(x), pixels(dy), pixels(x), gamma, running_mean, running_var, scalar(eps, x),
+           pixels(dx), dgammas, dbetas)
+    return dx, *add_images(dgammas, dbetas)
+
+
+@kernel
+def _inference_gradients(dy, x, gamma, mean, var, eps, dx, dgammas, dbetas):
+    shared = cuda.shared.array(BLOCK, x.dtype)
+    R, C = x.shape[1], x.shape[2]
+    n, row, step, c = place(C)
+    inverse = dgamma = dbeta = x.dtype.type(0)
+    if c < C:
+        centre, inverse = mean[c], x.dtype.type(1) / math.sqrt(var[c] + eps)
+        slope = gamma[c] * inverse
+        for r in range(row, R, step):
+            g = dy[n, r, c]
+            dx[n, r, c] = g * slope
+            dgamma += g * (x[n, r, c] - centre)
+            dbeta += g
+    dgamma = sum_rows(shared, dgamma)
+    dbeta = sum_rows(shared, dbeta)
+    if c < C and row == 0:
+        dgammas[n, c] = dgamma * inverse
+        dbetas[n, c] = dbeta
+
+
+@replaces(book.running_statistics)
+def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1):
+    expect("running_statistics", mean=(mean, "C"), var=(var, "C"),
+           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
+    if count < 2:
+        return book.running_statistics(mean, var, count, running_mean, running_var, momentum)      # says what is wrong
+    new_mean, new_var = empty_like(running_mean), empty_like(running_var)
+    launch(_running_statistics, *over_numbers(mean), mean, var, running_mean, running_var,
+           scalar(momentum, mean), scalar(1 - momentum, mean), scalar(count / (count - 1), mean), new_mean, new_var)
+    return new_mean, new_var
+
+
+@kernel
+def _running_statistics(mean, var, running_mean, running_var, momentum, rest, unbiased, new_mean, new_var):
+    for c in range(cuda.grid(1), mean.size, cuda.gridsize(1)):
+        new_mean[c] = rest * running_mean[c] + momentum * mean[c]
+        new_var[c] = rest * running_var[c] + momentum * (var[c] * unbiased)
+
+
+def statistics(x):
+    """Mean and biased variance of each channel over the batch, and the mean over each map: (C,), (C,), (N, C).
+
+    Memory is read once. A thread sums its run of k pixels, and their squares, as distances from its first pixel p,
+    which is a member of the run: so (p - mean)^2 is at most k times the run's variance, and no more than a factor k of
+    accuracy is lost when the squares about p become squares about the mean. From there on, sums of squares about the
+    mean of a part, `squares`, become those about the mean of all:
+
+        squares of all = sum over parts of  squares + count * (mean of the part - mean of all)^2
+    """
+    N, H, W, C = x.shape
+    means, squares = _two_tables(x)
+    launch(_map_statistics, *over_maps(x), pixels(x), scalar(1 / (H * W), x), means, squares)
+    mean, var = empty((C,), x.dtype), empty((C,), x.dtype)
+    launch(_batch_statistics, *over_table(means), means, squares, scalar(H * W, x), scalar(1 / N, x),
+           scalar(1 / (N * H * W), x), mean, var)
+    return mean, var, means
+
+
+@kernel
+def _map_statistics(x, share, means, squares):
+    shared = cuda.shared.array(BLOCK, x.dtype)
+    R, C = x.shape[1], x.shape[2]
+    n, row, step, c = place(C)
+    total = square = own = count = x.dtype.type(0)
+    if c < C:
+        pivot = x[n, row, c]
+        for r in range(row, R, step):
+            d = x[n, r, c] - pivot
+            total += d
+            square += d * d
+        count = x.dtype.type((R - row + step - 1) // step)
+        own = pivot + total / count
+        square -= total * (total / count)
+    mean = sum_rows(shared, own * count) * share
+    square = sum_rows(shared, square + count * (own - mean) * (own - mean))
+    if c < C and row == 0:
+        means[n, c] = mean
+        squares[n, c] = square
+
+
+@kernel
+def _batch_statistics(means, squares, R, share, share_of_pixels, mean, var):
+    shared = cuda.shared.array(BLOCK, means.dtype)
+    N, C = means.shape
+    _, row, step, c = place(C)
+    total = square = means.dtype.type(0)
+    if c < C:
+        for n in range(row, N, step):
+            total += means[n, c]
+    centre = sum_rows(shared, total) * share
+    if c < C:
+        for n in range(row, N, step):
+            d = means[n, c] - centre
+            square += squares[n, c] + R * d * d
+    square = sum_rows(shared, square)
+    if c < C and row == 0:
+        mean[c] = centre
+        var[c] = square * share_of_pixels
+
+
+def normalise(x, gamma, beta, mean, var, eps, floor):
+    """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
+    y = empty_like(x)
+    launch(_normalise, *over_pixels(x), pixels(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x), pixels(y))
+    return y
+
+
+@kernel
+def _normalise(x, gamma, beta, mean, var, eps, floor, y):
+    R, C = x.shape[1], x.shape[2]
+    n, row, step, c = place(C)
+    if c < C:
+        centre, shift = mean[c], beta[c]
+        slope = gamma[c] / math.sqrt(var[c] + eps)
+        for r in range(row, R, step):
+            y[n, r, c] = at_least((x[n, r, c] - centre) * slope + shift, floor)
+
+
+def gradients(dy, x, gamma, beta, mean, var, eps, relu):
+    """dx, dgamma, dbeta of batch norm; with ``relu``, of batch norm and the ReLU after it."""
+    dgammas, dbetas = _two_tables(x)
+    of_forward = gamma, beta, mean, var, scalar(eps, x)
+    launch(_map_sums(relu), *over_maps(x), pixels(dy), pixels(x), *of_forward, dgammas, dbetas)
+    dgamma, dbeta = add_images(dgammas, dbetas)
+    dx = empty_like(x)
+    launch(_input_gradient(relu), *over_pixels(x), pixels(dy), pixels(x), *of_forward, dgamma, dbeta,
+           scalar(x.shape[3] / x.size, x), pixels(dx))
+    return dx, dgamma, dbeta
+
+
+@functools.cache
+def _map_sums(relu):
+    @kernel
+    def map_sums(dy, x, gamma, beta, mean, var, eps, dgammas, dbetas):
+        shared = cuda.shared.array(BLOCK, x.dtype)
+        R, C = x.shape[1], x.shape[2]
+        n, row, step, c = place(C)
+        zero = x.dtype.type(0)
+        inverse = dgamma = dbeta = zero
+        if c < C:
+            centre, shift = mean[c], beta[c]
+            deviation = math.sqrt(var[c] + eps)
+            slope, inverse = gamma[c] / deviation, x.dtype.type(1) / deviation
+            for r in range(row, R, step):
+                g, d = dy[n, r, c], x[n, r, c] - centre
+                if relu and not d * slope + shift > zero:
+                    g = zero
+                dgamma += g * d
+                dbeta += g
+        dgamma = sum_rows(shared, dgamma)
+        dbeta = sum_rows(shared, dbeta)
+        if c < C and row == 0:
+            dgammas[n, c] = dgamma * inverse
+            dbetas[n, c] = dbeta
+    return map_sums
+
+
+@functools.cache
+def _input_gradient(relu):
+    @kernel
+    def input_gradient(dy, x, gamma, beta, mean, var, eps, dgamma, dbeta, share, dx):
+        R, C = x.shape[1], x.shape[2]
+        n, row, step, c = place(C)
+        zero = x.dtype.type(0)
+        if c < C:
+            centre, shift = mean[c], beta[c]
+            deviation = math.sqrt(var[c] + eps)
+            slope, inverse = gamma[c] / deviation, x.dtype.type(1) / deviation
+            constant, tilt = dbeta[c] * share, inverse * dgamma[c] * share
+            for r in range(row, R, step):
+                g, d = dy[n, r, c], x[n, r, c] - centre
+                if relu and not d * slope + shift > zero:
+                    g = zero
+                dx[n, r, c] = slope * (g - constant - d * tilt)
+    return input_gradient
+
+
+def add_images(a, b):
+    """Sums of two tables (N, C) over the images: two arrays (C,)."""
+    sums = empty(a.shape[1:], a.dtype), empty(a.shape[1:], a.dtype)
+    launch(_add_images, *over_table(a), a, b, *sums)
+    return sums
+
+
+@kernel
+def _add_images(a, b, sum_a, sum_b):
+    shared = cuda.shared.array(BLOCK, a.dtype)
+    N, C = a.shape
+    _, row, step, c = place(C)
+    total_a = total_b = a.dtype.type(0)
+    if c < C:
+        for n in range(row, N, step):
+            total_a += a[n, c]
+            total_b += b[n, c]
+    total_a = sum_rows(shared, total_a)
+    total_b = sum_rows(shared, total_b)
+    if c < C and row == 0:
+        sum_a[c] = total_a
+        sum_b[c] = total_b
+
+
+def _two_tables(x):
+    shape = x.shape[0], x.shape[3]
+    return empty(shape, x.dtype), empty(shape, x.dtype)

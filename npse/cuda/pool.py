@@ -1,0 +1,122 @@
+"""Pooling over windows on the device; over the whole map it is `squeeze`. Letters: as in the book.
+
+A thread gathers: forwards the pixels of its window, backwards the windows of its pixel, so no two threads write to one
+number. Windows that overlap are read from cache again. Backwards, a pixel goes through its windows from the last to the
+first, which is the order of the book's taps (i, j).
+"""
+
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.arrays import replaces
+from npse.cuda.device import device_function, empty, empty_like, kernel, launch, scalar
+from npse.cuda.walk import over_rows, place_in_row
+from npse.reference.arrays import expect
+from npse.reference.pool import _geometry as geometry
+
+
+@replaces(book.average_pool)
+def average_pool(x, size, stride=None):
+    expect("average_pool", x=(x, "N H W C"))
+    Ho, Wo, stride = geometry("average_pool", x.shape, size, stride)
+    y = empty((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
+    launch(_average_pool, *over_rows(y), x, int(size), int(stride), scalar(size**2, x), y)
+    return y
+
+
+@kernel
+def _average_pool(x, size, stride, count, y):
+    n, a, first, c = place_in_row(y.shape[3])
+    if c < y.shape[3]:
+        for b in range(first, y.shape[2], cuda.blockDim.y):
+            total = y.dtype.type(0)
+            for i in range(size):
+                for j in range(size):
+                    total += x[n, stride * a + i, stride * b + j, c]
+            y[n, a, b, c] = total / count
+
+
+@replaces(book.average_pool_backward)
+def average_pool_backward(dy, x_shape, size, stride=None):
+    x_shape = tuple(x_shape)
+    Ho, Wo, stride = geometry("average_pool_backward", x_shape, size, stride)
+    expect("average_pool_backward", dy=(dy, f"{x_shape[0]} {Ho} {Wo} {x_shape[3]}"))
+    dx = empty(x_shape, dy.dtype)
+    launch(_average_pool_backward, *over_rows(dx), dy, int(size), int(stride), scalar(size**2, dy), dx)
+    return dx
+
+
+@kernel
+def _average_pool_backward(dy, size, stride, count, dx):
+    n, h, first, c = place_in_row(dx.shape[3])
+    if c < dx.shape[3]:
+        top, bottom = _windows(h, size, stride, dy.shape[1])
+        for v in range(first, dx.shape[2], cuda.blockDim.y):
+            total = dx.dtype.type(0)
+            left, right = _windows(v, size, stride, dy.shape[2])
+            for a in range(bottom, top - 1, -1):
+                for b in range(right, left - 1, -1):
+                    total += dy[n, a, b, c] / count
+            dx[n, h, v, c] = total
+
+
+@replaces(book.max_pool)
+def max_pool(x, size, stride=None):
+    expect("max_pool", x=(x, "N H W C"))
+    Ho, Wo, stride = geometry("max_pool", x.shape, size, stride)
+    y = empty((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
+    launch(_max_pool, *over_rows(y), x, int(size), int(stride), y)
+    return y
+
+
+@kernel
+def _max_pool(x, size, stride, y):
+    n, a, first, c = place_in_row(y.shape[3])
+    if c < y.shape[3]:
+        for b in range(first, y.shape[2], cuda.blockDim.y):
+            _, y[n, a, b, c] = _winner(x, n, stride * a, stride * b, c, size)
+
+
+@replaces(book.max_pool_backward)
+def max_pool_backward(dy, x, size, stride=None):
+    expect("max_pool_backward", x=(x, "N H W C"))
+    Ho, Wo, stride = geometry("max_pool_backward", x.shape, size, stride)
+    expect("max_pool_backward", x=(x, "N H W C"), dy=(dy, f"N {Ho} {Wo} C"))
+    dx = empty_like(x)
+    launch(_max_pool_backward, *over_rows(dx), dy, x, int(size), int(stride), dx)
+    return dx
+
+
+@kernel
+def _max_pool_backward(dy, x, size, stride, dx):
+    n, h, first, c = place_in_row(dx.shape[3])
+    if c < dx.shape[3]:
+        top, bottom = _windows(h, size, stride, dy.shape[1])
+        for v in range(first, dx.shape[2], cuda.blockDim.y):
+            total = dx.dtype.type(0)
+            left, right = _windows(v, size, stride, dy.shape[2])
+            for a in range(bottom, top - 1, -1):
+                for b in range(right, left - 1, -1):
+                    tap, _ = _winner(x, n, stride * a, stride * b, c, size)
+                    if tap == (h - stride * a) * size + v - stride * b:
+                        total += dy[n, a, b, c]
+            dx[n, h, v, c] = total
+
+
+@device_function
+def _windows(i, size, stride, count):
+    """First and last of ``count`` windows that hold place i: those a with stride * a <= i < stride * a + size."""
+    first = (i - size) // stride + 1 if i >= size else 0
+    return first, min(i // stride, count - 1)
+
+
+@device_function
+def _winner(x, n, top, left, c, size):
+    """Tap i*size + j of the first maximum of a window, and its value; a NaN wins over every number, as in NumPy."""
+    tap, best = 0, x[n, top, left, c]
+    for i in range(size):
+        for j in range(size):
+            value = x[n, top + i, left + j, c]
+            if value > best or (value != value and best == best):
+                tap, best = i * size + j, value
+    return tap, best

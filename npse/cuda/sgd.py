@@ -1,0 +1,42 @@
+"""The parameter update in one pass over w, dw and v. Letters: as in the book.
+
+One launch a parameter. Parameters that lie next to each other in memory are one parameter: whoever keeps all weights in
+one array, and their gradients and velocities likewise, updates them by one launch.
+
+The learning rate may be a device array of no axes: a recorded sequence of launches repeats the numbers it was recorded
+with, but reads arrays anew.
+"""
+
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.arrays import flat, replaces
+from npse.cuda.device import device_function, empty_like, is_device_array, kernel, launch, scalar, to_host
+from npse.cuda.walk import over_numbers
+
+
+@replaces(book.sgd)
+def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
+    if not (w.shape == dw.shape == v.shape and w.dtype == dw.dtype == v.dtype and w.size):
+        return book.sgd(*map(to_host, (w, dw, v, lr)), momentum, weight_decay, nesterov)
+    new_w, new_v = empty_like(w), empty_like(v)
+    update, lr = (_sgd_lr_array, lr) if is_device_array(lr) else (_sgd_lr_number, scalar(lr, w))
+    launch(update, *over_numbers(w), flat(w), flat(dw), flat(v), lr, scalar(momentum, w), scalar(weight_decay, w),
+           int(nesterov), flat(new_w), flat(new_v))
+    return new_w, new_v
+
+
+def _sgd(number):
+    @kernel
+    def sgd(w, dw, v, lr, momentum, weight_decay, nesterov, new_w, new_v):
+        rate = w.dtype.type(number(lr))
+        for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
+            g = dw[i] + weight_decay * w[i]
+            speed = momentum * v[i] + g
+            new_v[i] = speed
+            new_w[i] = w[i] - rate * (g + momentum * speed if nesterov else speed)
+    return sgd
+
+
+_sgd_lr_number = _sgd(device_function(lambda lr: lr))
+_sgd_lr_array = _sgd(device_function(lambda lr: lr[()]))
