@@ -1,0 +1,142 @@
+"""Every kernel, with every signature that the cases of the judge give it, compiled for GPUs that are not there."""
+
+import importlib
+import pkgutil
+import zlib
+
+import numpy as np
+import pytest
+from numba import cuda as numba_cuda
+from numba import float32, types
+from on_device import OnDevice
+
+from npse import cuda
+from npse.cuda import device
+from npse.cuda.ptx import Build, Compiler, assemble
+from npse.gradcheck import CASES
+
+QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+REGISTERS, SHARED = 65536, 48 * 1024     # of a block, at most, on all of these
+
+# Kernels that may compute in float64 although their arrays are float32, each with its reason.
+FLOAT64_ALLOWED = {}
+# Kernels whose threads may keep numbers in local memory, where registers do not suffice, each with its reason.
+LOCAL_ALLOWED = {}
+
+
+@pytest.fixture(scope="module")
+def compiler(request):
+    """What every op runs on meanwhile; it remembers what it has compiled and checked."""
+    compiler = Compiler(getattr(request, "param", QUICK))
+    compiler.checked = set()
+    before = device.use(compiler)
+    yield compiler
+    device.use(before)
+
+
+def run(case, dtype):
+    rng = np.random.default_rng(zlib.crc32(str(case).encode()))
+    arguments, ops = case.arguments(rng, dtype), OnDevice(ahead=False)
+    with np.errstate(all="ignore"):                               # what was never computed is zero
+        y = np.asarray(case.forward(ops, **arguments))
+        if case.backward:
+            case.backward(ops, np.ones(y.shape, dtype)[()], **arguments)
+
+
+def check(compiler):
+    for build in compiler.builds:
+        if str(build) in compiler.checked:
+            continue
+        compiler.checked.add(str(build))
+        single = float32 in [getattr(kind, "dtype", kind) for kind in build.signature]
+        if single and build.name not in FLOAT64_ALLOWED:
+            assert not build.float64_instructions(), f"{build} computes in float64"
+        for capability in compiler.capabilities:
+            needs = build.resources(capability)
+            assert -(-needs.registers // 8) * 8 * build.threads <= REGISTERS, f"{build}: no launch with {needs}"
+            assert needs.shared <= SHARED, f"{build}: no launch with {needs}"
+            if single and build.name not in LOCAL_ALLOWED:
+                assert not needs.local, f"{build}: its threads have not enough registers: {needs}"
+
+
+@DTYPES
+@pytest.mark.parametrize("case", {case.ops: case for case in reversed(CASES)}.values(), ids=str)
+def test_first_case_of_each_op_compiles(compiler, case, dtype):
+    run(case, dtype)
+    check(compiler)
+
+
+@pytest.mark.slow
+@DTYPES
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
+def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
+    run(case, dtype)
+    check(compiler)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
+def test_every_kernel_is_launched_by_a_case_and_every_exception_is_needed(compiler):
+    for case in CASES:
+        run(case, np.float32)
+    compiled = {build.kernel for build in compiler.builds}
+    assert not [name for name, kernel in kernels() if kernel not in compiled]
+    assert {*FLOAT64_ALLOWED, *LOCAL_ALLOWED} <= {build.name for build in compiler.builds}
+
+
+def kernels():
+    """Every kernel of the edition, by name."""
+    for module in pkgutil.iter_modules(cuda.__path__, "npse.cuda."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if hasattr(value, "py_func") and not value.targetoptions.get("device"):
+                yield f"{module.name}.{name}", value
+
+
+def test_float64_arithmetic_is_seen():
+    @numba_cuda.jit
+    def halve(x):
+        x[0] *= 0.1
+
+    compiler = Compiler(QUICK)
+    compiler.launch(halve, 1, 32, np.ones(3, np.float32))
+    compiler.launch(halve, 1, 64, np.ones(3, np.float32))
+    build, = compiler.builds
+    assert "mul.f64" in build.float64_instructions()
+    assert build.threads == 64
+
+
+def test_what_cannot_be_typed_is_seen():
+    @numba_cuda.jit
+    def untyped(x):
+        x[0] = "one"
+
+    with pytest.raises(Exception, match="No implementation of function"):
+        Compiler(QUICK).launch(untyped, 1, 1, np.ones(3))
+
+
+def test_the_assembler_counts():
+    @numba_cuda.jit
+    def reverse(x):
+        shared, own = numba_cuda.shared.array(100, types.float32), numba_cuda.local.array(50, types.float32)
+        t = numba_cuda.threadIdx.x
+        for i in range(50):
+            own[i] = x[i * t]
+        shared[t] = own[int(x[0])]
+        numba_cuda.syncthreads()
+        x[t] = shared[99 - t]
+
+    compiler = Compiler([(8, 0)])
+    compiler.launch(reverse, 1, 100, np.ones(5000, np.float32))
+    needs = compiler.builds[0].resources((8, 0))
+    assert (needs.shared, needs.local) == (400, 200)
+    assert 8 <= needs.registers <= 255
+    with pytest.raises(ValueError, match="assembler refuses"):
+        assemble(compiler.builds[0].ptx[8, 0].replace("bar.sync", "bar.none"), (8, 0))
+
+
+def test_memory_that_nobody_wrote_is_zero(compiler):
+    y = cuda.squeeze(np.ones((2, 3, 4, 5), np.float32))
+    assert (y.shape, y.dtype, cuda.to_host(y).any()) == ((2, 5), np.float32, False)
+    assert isinstance(compiler.builds[-1], Build)
