@@ -6,6 +6,9 @@ on first use. Layers ask `active()` once per call, so that a backward pass runs 
     npse.use("cpu")                      from here on
     with backend.using("reference"):     for a while
     with backend.watching(log):          the same edition, with every op's result shown to log
+
+An edition whose arrays are not NumPy's offers three functions more: to_device, to_host and rows. Whoever stands above
+the ops keeps arrays where the edition wants them with `to_edition`, and looks at numbers with `to_host`.
 """
 
 import contextlib
@@ -14,7 +17,10 @@ import importlib
 import importlib.util
 import inspect
 
-EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu"}
+from npse import gpu
+
+EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
+MOVES = ("to_device", "to_host", "rows")
 
 _active = None
 
@@ -23,14 +29,31 @@ def edition(name):
     """Return the edition of that name, a module of ops; ValueError for an unknown one, ImportError if it cannot run."""
     if name not in EDITIONS:
         raise ValueError(f"unknown edition {name!r}; known are: auto, {', '.join(EDITIONS)}")
-    if name == "cpu" and importlib.util.find_spec("numba") is None:
-        raise ImportError("the cpu edition needs numba, which is not installed; run: pip install numba")
+    if lacking := missing(name):
+        raise ImportError(lacking)
     return importlib.import_module(EDITIONS[name])
 
 
+def missing(name):
+    """Say in one line what an edition lacks to run here and how to get it; None if it can run."""
+    if name == "cpu" and importlib.util.find_spec("numba") is None:
+        return "the cpu edition needs numba, which is not installed; run: pip install numba"
+    if name == "cuda":
+        return gpu.missing() or _lacks_when_tried()
+    return None
+
+
+def _lacks_when_tried():
+    """What the cuda edition lacks though all seems to be there: its libraries, or room on the GPU."""
+    try:
+        return importlib.import_module("npse.cuda.device").missing()
+    except ImportError as error:
+        return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}"
+
+
 def available():
-    """Names of the editions that can run here."""
-    return [name for name in EDITIONS if name != "cpu" or importlib.util.find_spec("numba") is not None]
+    """Names of the editions that can run here at full speed: all that can run, but for a GPU that is simulated."""
+    return [name for name in EDITIONS if not (name == "cuda" and gpu.simulated()) and missing(name) is None]
 
 
 def choose(name="auto"):
@@ -38,9 +61,14 @@ def choose(name="auto"):
     if name != "auto":
         edition(name)
         return name, "as asked"
-    if "cpu" in available():
-        return "cpu", "the fastest edition available"
-    return "reference", "numba is not installed, so the plain NumPy edition runs, many times slower: pip install numba"
+    able = available()
+    if "cuda" in able:
+        return "cuda", f"the fastest edition available, on {gpu.name()}"
+    idle = f"; {gpu.name()} is not used: {missing('cuda')}" if gpu.name() and not gpu.simulated() else ""
+    if "cpu" in able:
+        return "cpu", f"the fastest edition available{idle}"
+    return "reference", ("numba is not installed, so the plain NumPy edition runs, many times slower: "
+                         f"pip install numba{idle}")
 
 
 def use(name="auto"):
@@ -70,12 +98,57 @@ def using(ops):
         _active = before
 
 
+def on_device():
+    """Whether the active edition keeps its arrays on a device: ops return before they have run, a look waits."""
+    return hasattr(active(), "to_device")
+
+
+def to_edition(array):
+    """Return an array where the active edition keeps its own: on the device, or as a NumPy array."""
+    return active().to_device(array) if on_device() else to_host(array)
+
+
+def to_host(value):
+    """Return an array of any edition as a NumPy array, one without axes as a scalar, a tuple of them as a tuple.
+
+    Anything else is returned as it is. Waits until the device has computed it.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(to_host, value))
+    return value.copy_to_host()[()] if hasattr(value, "copy_to_host") else value
+
+
+def rows(array, chosen):
+    """Return ``array[chosen]``, chosen being integers (n,), where the array lies."""
+    return active().rows(array, chosen) if hasattr(array, "copy_to_host") else array[chosen]
+
+
+def hosted(ops):
+    """Return an edition whose results are NumPy arrays: the edition itself, or one that brings them to the host."""
+    return _Hosted(ops) if hasattr(ops, "to_host") else ops
+
+
 def watching(watcher):
     """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition.
 
     ``arguments`` are all of them in the order of the signature, however the caller gave them.
     """
     return using(_Watched(active(), watcher))
+
+
+class _Hosted:
+    """An edition whose every result comes to the host."""
+
+    def __init__(self, ops):
+        self._ops = ops
+
+    def __getattr__(self, name):
+        op = getattr(self._ops, name)
+
+        @functools.wraps(op)
+        def carried(*arguments, **options):
+            return to_host(op(*arguments, **options))
+        return carried if callable(op) else op
 
 
 class _Watched:
@@ -94,4 +167,4 @@ class _Watched:
             given.apply_defaults()
             self._watcher(name, given.args, result)
             return result
-        return reporting if callable(op) else op
+        return reporting if callable(op) and name not in MOVES else op

@@ -26,7 +26,7 @@ def test_without_numba_the_book_runs_and_says_so():
 
 
 def test_unknown_editions_are_named():
-    with pytest.raises(ValueError, match="unknown edition 'tpu'; known are: auto, reference, cpu"):
+    with pytest.raises(ValueError, match="unknown edition 'tpu'; known are: auto, reference, cpu, cuda"):
         backend.use("tpu")
 
 

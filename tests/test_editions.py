@@ -15,12 +15,13 @@ ROOT = Path(npse.__file__).parent
 
 # What each package or module under npse may import from npse; one that is not listed, all but the command line.
 # `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
-HELPERS = {"files", "environment", "backend"}
+HELPERS = {"files", "environment", "backend", "gpu"}
 ARROWS = {
     "reference": {"reference"},
     "cpu": {"cpu", "reference"},
-    "cuda": {"cuda", "reference"},
-    "backend": set(),
+    "cuda": {"cuda", "reference", "gpu"},
+    "backend": {"gpu"},
+    "gpu": set(),
     "files": set(),
     "gradcheck": {"gradcheck"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,

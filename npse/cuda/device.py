@@ -6,11 +6,20 @@ Three things can stand behind these functions: a GPU; Numba's simulator, which r
 """
 
 import functools
+import math
 
 import numpy as np
 from numba import config, cuda
 
+from npse import gpu
+from npse.cuda.buffers import Shelf
+
 SIMULATED = bool(config.ENABLE_CUDASIM)
+if not SIMULATED:                         # the simulator has no memory of its own
+    from numba.cuda.cudadrv.devicearray import DeviceNDArray
+    from numba.cuda.cudadrv.driver import CudaAPIError
+
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0    # a gate of a few numbers needs no hundred blocks
 BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
 
 kernel = cuda.jit
@@ -18,7 +27,7 @@ device_function = cuda.jit(device=True)
 
 
 class Runner:
-    """What gives memory and runs kernels: the GPU, or the simulator of one."""
+    """What gives memory and runs kernels; this one is the simulator."""
 
     def empty(self, shape, dtype):
         """Return an uninitialised C-contiguous device array."""
@@ -29,11 +38,67 @@ class Runner:
         return cuda.to_device(np.asarray(array, order="C"))
 
     def launch(self, kernel, blocks, threads, *arguments):
-        """Start a kernel; the call returns before it has run."""
+        """Start a kernel; on a GPU the call returns before it has run."""
         kernel[blocks, threads](*arguments)
 
+    def synchronize(self):
+        """Wait until everything started has run."""
+        cuda.synchronize()
 
-_runner = Runner()
+
+class Gpu(Runner):
+    """The GPU: one queue for kernels and copies, and memory that is asked of the driver only once."""
+
+    def __init__(self):
+        self._shelf = Shelf(self._memory)
+
+    def empty(self, shape, dtype):
+        size = math.prod(shape) * dtype.itemsize
+        block, give_back = self._shelf.take(size)
+        # Numba's own array, on borrowed memory: the loan ends with the last array that refers to it
+        loan = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
+        return DeviceNDArray(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=loan)
+
+    def to_device(self, array):
+        copy = self.empty(array.shape, array.dtype)
+        # with a stream the copy takes its place in the queue; without, the call would wait for every kernel before it
+        copy.copy_to_device(np.asarray(array, order="C"), stream=self._queue)
+        return copy
+
+    def launch(self, kernel, blocks, threads, *arguments):
+        _configured(kernel, blocks, threads)(*arguments)
+
+    @functools.cached_property
+    def _context(self):
+        return cuda.current_context()
+
+    @functools.cached_property
+    def _queue(self):
+        return cuda.default_stream()
+
+    def _memory(self, size):
+        try:
+            return self._context.memalloc(size)
+        except CudaAPIError as error:
+            if "OUT_OF_MEMORY" not in str(error):
+                raise
+            free, total = self._context.get_memory_info()
+            raise MemoryError(
+                f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of {total / 1e6:.0f} MB "
+                "are free; lower --batch-size, or end what else runs on it") from error
+
+
+@functools.cache
+def _strides(shape, itemsize):
+    return tuple(itemsize * math.prod(shape[axis + 1:]) for axis in range(len(shape)))
+
+
+@functools.cache
+def _configured(kernel, blocks, threads):
+    return kernel[blocks, threads]         # Numba keeps these too, but forgets them after 128
+
+
+_runner = Runner() if SIMULATED else Gpu()
 
 
 def use(runner):
@@ -91,9 +156,22 @@ def blocks_for(numbers):
     return -(-numbers // BLOCK)
 
 
+def synchronize():
+    """Wait until everything started on the device has run."""
+    _runner.synchronize()
+
+
 @functools.cache
 def missing():
     """Say in one line what is missing to run kernels here and how to get it; None if nothing is."""
-    if SIMULATED or cuda.is_available():
+    if SIMULATED:
         return None
-    return "no usable NVIDIA GPU was found"
+    if lacking := gpu.missing():
+        return lacking
+    try:
+        cuda.current_context()
+        cuda.runtime.get_version()         # loads the compiler's library
+    except Exception as error:             # of the driver, of Numba, of the bindings: they share no base
+        return (f"{gpu.name()} cannot be used: {' '.join(str(error).split())}; nvidia-smi shows what holds it, and "
+                f"{gpu.EXTRAS} brings the libraries that are needed")
+    return None if cuda.is_available() else f"Numba lacks a library of CUDA; run: {gpu.EXTRAS}"

@@ -1,0 +1,141 @@
+"""What a register tile is to LLVM: the vector registers of this CPU, the type, and the pieces of its instructions.
+
+A tile's parts are its vectors, row by row. `npse.cpu.tile` makes the instructions.
+"""
+
+import functools
+import platform
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, codegen, types
+from numba.extending import models, register_model
+
+
+@functools.cache
+def vector_registers():
+    """Return (bytes of a vector register, number of registers) of the CPU compiled for; (0, 0) where no tile works."""
+    features = numba.config.CPU_FEATURES
+    features = set((codegen.get_host_cpu_features() if features is None else features).split(","))
+    if numba.config.DISABLE_JIT:
+        return 0, 0
+    if "+avx512f" in features:
+        return 64, 32
+    if {"+avx2", "+fma"} <= features:
+        return 32, 16
+    if platform.machine() in ("aarch64", "arm64"):                # every one of them has NEON
+        return 16, 32
+    return 0, 0
+
+
+def lanes(dtype):
+    """Return how many numbers of a dtype fit a vector register, 0 where no tile works."""
+    return vector_registers()[0] // np.dtype(dtype).itemsize
+
+
+class Tile(types.Type):
+    """Numba's type of a tile: rows x vectors vectors. A single vector is a tile of 1 x 1."""
+
+    def __init__(self, dtype, rows, vectors):
+        self.dtype, self.rows, self.vectors = dtype, rows, vectors
+        self.llvm_number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.llvm_vector = ir.VectorType(self.llvm_number, lanes(dtype.name))
+        self.llvm_type = ir.ArrayType(self.llvm_vector, rows * vectors)
+        super().__init__(f"Tile({dtype}, {rows}, {vectors})")
+
+
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, manager, tile):
+        super().__init__(manager, tile, tile.llvm_type)
+
+
+class Memory:
+    """The numbers of an array, at a place counted in elements."""
+
+    def __init__(self, context, builder, tile, array_type, array):
+        self.builder, self.tile = builder, tile
+        self.data = context.make_array(array_type)(context, builder, array).data
+        self.align = tile.llvm_number.get_abi_size(context.target_data)
+
+    def pointer(self, place, kind):
+        return self.builder.bitcast(self.builder.gep(self.data, [place]), kind.as_pointer())
+
+    def vector(self, place):
+        return self.builder.load(self.pointer(place, self.tile.llvm_vector), align=self.align)
+
+    def broadcast(self, place):
+        return broadcast(self.builder, self.tile, self.builder.load(self.pointer(place, self.tile.llvm_number)))
+
+    def store(self, place, vector):
+        self.builder.store(vector, self.pointer(place, self.tile.llvm_vector), align=self.align)
+
+
+def operands(context, builder, signature, arguments):
+    """The arguments of an update: sums, x, its place and step, w, its place, and the last as it is."""
+    tile, (sums, x, x_at, x_step, w, w_at, last) = signature.return_type, arguments
+    x, w = (Memory(context, builder, tile, signature.args[k], array) for k, array in ((1, x), (4, w)))
+    return parts(builder, tile, sums), x, x_at, x_step, w, w_at, last
+
+
+def updated(builder, tile, sums, x_memory, x_at, x_step, vectors):
+    """The sums after each row's number of x met each of the row's vectors."""
+    products = []
+    for r in range(tile.rows):
+        number = x_memory.broadcast(place(builder, x_at, r, x_step))
+        products += [(number, vector) for vector in vectors[r]]
+    return [fma(builder, tile, *product, part) for product, part in zip(products, sums, strict=True)]
+
+
+def parts(builder, tile, value):
+    return [builder.extract_value(value, k) for k in range(tile.llvm_type.count)]
+
+
+def sides(builder, tile, signature, arguments):
+    """The arguments part by part, a number standing for a tile full of it."""
+    return zip(*(parts(builder, tile, value) if isinstance(kind, Tile)
+                 else [broadcast(builder, tile, value)] * tile.llvm_type.count
+                 for kind, value in zip(signature.args, arguments, strict=True)), strict=True)
+
+
+def joined(builder, tile, parts):
+    value = ir.Constant(tile.llvm_type, ir.Undefined)
+    for k, part in enumerate(parts):
+        value = builder.insert_value(value, part, k)
+    return value
+
+
+def integer(value):
+    return ir.Constant(cgutils.intp_t, value)
+
+
+def place(builder, at, k, step):
+    return builder.add(at, builder.mul(integer(k), step))
+
+
+def places(builder, tile, at, step):
+    return [place(builder, place(builder, at, r, step), v, integer(tile.llvm_vector.count))
+            for r in range(tile.rows) for v in range(tile.vectors)]
+
+
+def broadcast(builder, tile, number):
+    return splat(builder, number, tile.llvm_vector.count)
+
+
+def splat(builder, value, count):
+    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first = builder.insert_element(undefined, value, i32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
+
+
+def i32(value):
+    return ir.Constant(ir.IntType(32), value)
+
+
+def fma(builder, tile, a, b, c):
+    """a * b + c in one rounding, asked for by name: llvmlite's own ``builder.fma`` takes no vectors."""
+    kind = tile.llvm_vector
+    name = f"llvm.fma.v{kind.count}{tile.llvm_number.intrinsic_name}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return builder.call(function, [a, b, c])

@@ -1,0 +1,52 @@
+"""Device memory that is used again: what is lent to an array comes back when the last view of the array is gone.
+
+A training step makes the same arrays over and over. Asking the driver for memory costs more than most kernels take,
+and giving it back waits for all of them; so a block that comes back waits on a shelf for the next array of its size.
+All kernels and copies are in one queue, so the next array may take the block before those of the last have run.
+"""
+
+import collections
+
+GRAIN = 512                      # bytes: sizes are rounded up to it, so that small arrays of many sizes share blocks
+
+
+class Shelf:
+    """Blocks of memory that wait for their next use.
+
+    Parameters
+    ----------
+    make : function of bytes -> block; raises MemoryError if there is no room for it
+    """
+
+    def __init__(self, make):
+        self._make = make
+        self._blocks = collections.defaultdict(list)       # by bytes
+        self._returned = collections.deque()               # loans end at any moment, even inside `take`
+
+    def take(self, size):
+        """Return a block of at least ``size`` bytes and a function that gives it back.
+
+        MemoryError only if there is no room even when all that waits on the shelf is let go.
+        """
+        size = max(1, -(-size // GRAIN)) * GRAIN
+        self._put_away()
+        blocks = self._blocks[size]
+        block = blocks.pop() if blocks else self._made(size)
+        return block, lambda: self._returned.append((size, block))
+
+    def clear(self):
+        """Let go of every block that nobody uses."""
+        self._put_away()
+        self._blocks.clear()
+
+    def _made(self, size):
+        try:
+            return self._make(size)
+        except MemoryError:
+            self.clear()
+            return self._make(size)
+
+    def _put_away(self):
+        while self._returned:
+            size, block = self._returned.popleft()
+            self._blocks[size].append(block)

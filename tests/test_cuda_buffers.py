@@ -1,0 +1,124 @@
+"""Device memory that is used again, tried without a device: the shelf is plain Python."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+from npse.cuda import device
+from npse.cuda.buffers import GRAIN, Shelf
+
+
+class Memory:
+    """So much memory, in blocks that have a number; gone is what nobody holds."""
+
+    def __init__(self, room):
+        self.room, self.used, self.made = room, 0, 0
+
+    def __call__(self, size):
+        if self.used + size > self.room:
+            raise MemoryError(f"{size} more")
+        self.made += 1
+        return Block(self, size, self.made)
+
+
+class Block:
+    def __init__(self, memory, size, number):
+        self.memory, self.size, self.number = memory, size, number
+        memory.used += size
+
+    def __del__(self):
+        self.memory.used -= self.size
+
+
+def test_a_block_that_came_back_is_used_again():
+    memory = Memory(100 * GRAIN)
+    shelf = Shelf(memory)
+    first, give_back = shelf.take(3 * GRAIN)
+    second, _ = shelf.take(3 * GRAIN)
+    assert first is not second
+    give_back()
+    third, _ = shelf.take(3 * GRAIN - 1)                          # the same, rounded up
+    assert third is first
+    assert memory.made == 2
+
+
+def test_what_is_lent_is_lent_once():
+    shelf = Shelf(Memory(100 * GRAIN))
+    lent = [shelf.take(GRAIN)[0] for _ in range(10)]
+    assert len({block.number for block in lent}) == 10
+
+
+def test_a_step_repeated_asks_for_nothing_new():
+    memory = Memory(1000 * GRAIN)
+    shelf = Shelf(memory)
+
+    def step():
+        backs = [shelf.take(size * GRAIN)[1] for size in (1, 5, 3, 5)]
+        backs[1]()
+        backs += [shelf.take(size * GRAIN)[1] for size in (5, 2)]
+        for back in (backs[0], *backs[2:]):
+            back()
+    step()
+    made = memory.made
+    for _ in range(5):
+        step()
+    assert memory.made == made == 5
+
+
+def test_full_memory_costs_what_waits_before_it_costs_the_run():
+    memory = Memory(10 * GRAIN)
+    shelf = Shelf(memory)
+    shelf.take(8 * GRAIN)[1]()
+    block, _ = shelf.take(9 * GRAIN)                              # only if the 8 are let go
+    assert block.size == 9 * GRAIN
+    with pytest.raises(MemoryError):
+        shelf.take(2 * GRAIN)
+
+
+def test_nothing_is_a_size_too():
+    shelf = Shelf(Memory(10 * GRAIN))
+    assert shelf.take(0)[0].size == GRAIN
+
+
+@pytest.fixture
+def gpu():
+    """The runner of a GPU on a driver that hands out addresses; enough to make arrays, not to fill them."""
+    bindings = pytest.importorskip("cuda.bindings.driver")
+    addresses = iter(range(4096, 2**20, 4096))
+    runner = device.Gpu()
+    runner.__dict__["_context"] = SimpleNamespace(
+        memalloc=lambda size: SimpleNamespace(device_pointer=bindings.CUdeviceptr(next(addresses))))
+    return runner
+
+
+@pytest.mark.skipif(device.SIMULATED, reason="the simulator has arrays of its own")
+class TestArrays:
+    FLOAT = np.dtype(np.float32)
+
+    def test_views_keep_their_memory(self, gpu):
+        array = gpu.empty((2, 4, 4, 3), self.FLOAT)
+        place = array.device_ctypes_pointer.value
+        view = array.reshape(2, 16, 3).reshape(96)
+        part = view.gpu_data.view(40, 80)                         # what a slice stands on; a slice asks the driver
+        del array, view
+        assert gpu.empty((96,), self.FLOAT).device_ctypes_pointer.value != place
+        assert part.device_ctypes_pointer.value == place + 40
+        del part
+        assert gpu.empty((6, 16), self.FLOAT).device_ctypes_pointer.value == place
+
+    @pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 3, 4, 5)])
+    def test_arrays_are_those_of_numba(self, gpu, shape):
+        array, wanted = gpu.empty(shape, self.FLOAT), np.empty(shape, self.FLOAT)
+        assert (array.shape, array.strides, array.dtype) == (wanted.shape, wanted.strides, wanted.dtype)
+        assert array.flags["C_CONTIGUOUS"]
+        assert str(array._numba_type_) == f"array(float32, {len(shape)}d, C)"
+
+    def test_a_full_gpu_is_told_in_one_line(self, gpu):
+        def memalloc(size):
+            raise device.CudaAPIError(2, "Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+        gpu._context.memalloc, gpu._context.get_memory_info = memalloc, lambda: (5e6, 8e9)
+        with pytest.raises(MemoryError, match=r"memory is full: 400 MB more .* 5 of 8000 MB are free; lower --batch-"):
+            gpu.empty((10**8,), self.FLOAT)

@@ -1,0 +1,131 @@
+"""What stands in the way of a GPU, said in one line; the driver is a fake, so that every computer sees every case."""
+
+import importlib.metadata
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from npse import backend, gpu
+
+
+class Driver:
+    """A driver that knows one GPU, unless told otherwise."""
+
+    def __init__(self, init=0, version=13000, words=b"system not yet initialized"):
+        self.init, self.version, self.words = init, version, words
+
+    def cuInit(self, flags):
+        return self.init
+
+    def cuGetErrorString(self, code, text):
+        text._obj.value = self.words
+        return 0
+
+    def cuDriverGetVersion(self, version):
+        version._obj.value = self.version
+        return 0
+
+    def cuDeviceGet(self, device, number):
+        return 0
+
+    def cuDeviceGetName(self, text, length, device):
+        text.value = b"NVIDIA Test GPU"
+        return 0
+
+
+@pytest.fixture
+def computer(monkeypatch):
+    """Give this computer a driver (or None), and wheels of a CUDA version (or None)."""
+    real_version, real_spec = importlib.metadata.version, importlib.util.find_spec
+
+    def computer(driver, wheels="13.0.1"):
+        def version(package):
+            if package != "cuda-bindings":
+                return real_version(package)
+            if wheels is None:
+                raise importlib.metadata.PackageNotFoundError(package)
+            return wheels
+
+        def find_spec(name):
+            return (wheels and object()) if name == "numba_cuda" else real_spec(name)
+
+        monkeypatch.setattr(gpu, "_driver", lambda: driver)
+        monkeypatch.setattr(gpu, "_initialised", lambda: driver.cuInit(0))
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+        gpu.name.cache_clear()
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    yield computer
+    gpu.name.cache_clear()
+
+
+@pytest.mark.parametrize(("driver", "wheels", "words"), [
+    (Driver(), None, ["numba-cuda, which is not installed", "npse[cuda]", "npse[cuda12]"]),
+    (None, "13.0.1", ["no NVIDIA driver was found", "install the driver"]),
+    (Driver(init=100), "13.0.1", ["the driver finds none", "nvidia-smi"]),
+    (Driver(init=802), "13.0.1", ["cannot start: system not yet initialized (error 802)"]),
+    (Driver(version=12080), "13.0.1", ["too old", "CUDA 12.8", "for CUDA 13", "update the driver", "npse[cuda12]"]),
+    (Driver(version=11040), "12.9.1", ["too old", "CUDA 11.4", "for CUDA 12", "update the driver"]),
+])
+def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
+    computer(driver, wheels)
+    line = backend.missing("cuda")
+    assert "\n" not in line
+    assert all(word in line for word in words), line
+    with pytest.raises(ImportError) as refused:
+        backend.use("cuda")
+    assert str(refused.value) == line
+    assert "cuda" not in backend.available()
+
+
+def test_old_wheels_run_on_a_new_driver(computer):
+    computer(Driver(version=13000), "12.9.1")
+    assert gpu.missing() is None
+
+
+def test_auto_takes_the_gpu_and_says_so(computer, monkeypatch):
+    computer(Driver())
+    monkeypatch.setattr(backend, "_lacks_when_tried", lambda: None)
+    assert backend.choose() == ("cuda", "the fastest edition available, on NVIDIA Test GPU")
+
+
+def test_auto_says_why_a_gpu_stays_idle(computer):
+    computer(Driver(), wheels=None)
+    name, reason = backend.choose()
+    assert name in ("cpu", "reference")
+    assert "NVIDIA Test GPU is not used" in reason
+    assert "npse[cuda]" in reason
+
+
+def test_auto_never_takes_the_simulator(computer, monkeypatch):
+    computer(None)
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    assert gpu.missing() is None
+    assert backend.choose()[0] != "cuda"
+
+
+def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch):
+    computer(Driver())
+
+    def fail(name):
+        raise ImportError("libnvrtc.so.13:\n cannot open shared object file")
+    monkeypatch.setattr(backend.importlib, "import_module", fail)
+    assert backend.missing("cuda") == ("the cuda edition cannot be loaded: libnvrtc.so.13: cannot open shared object "
+                                       "file")
+
+
+def test_without_a_driver_nothing_heavy_is_imported():
+    code = ("import sys; from npse import backend, gpu; gpu._driver = lambda: None; print(backend.choose()[0]); "
+            "print([name for name in ('numba', 'cuda', 'numba_cuda') if name in sys.modules])")
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_command_line_says_it_and_leaves(npse, computer):
+    computer(None)
+    for words in (["train"], ["check"], ["bench"]):
+        code, _, err = npse(*words, "--edition", "cuda")
+        assert code == 2
+        assert err.strip() == f"npse: {gpu.missing()}"
