@@ -3,6 +3,7 @@
 import numpy as np
 
 from npse import backend
+from npse.backend import to_host
 from npse.layers import SqueezeExcite
 from npse.training import predict
 
@@ -26,7 +27,7 @@ def gates_by_class(network, images, labels, mean, std, classes):
 
     def watch(op, arguments, result):
         if op == "excite":
-            calls.append(result)
+            calls.append(to_host(result))
 
     with backend.watching(watch):
         predict(network, images, mean, std)

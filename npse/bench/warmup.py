@@ -6,7 +6,8 @@ from npse import backend, cpu, data, models
 from npse.cpu.compile import telling
 from npse.gradcheck import CASES
 from npse.training import SGD, Config, evaluate
-from npse.training.loop import Progress, training_step
+from npse.training.ledger import Progress
+from npse.training.loop import training_step
 
 EVERY_SHAPE = "se_resnet8"       # its convolutions are those of every depth
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from npse import backend, data, models, reference
 from npse.training import SGD
-from npse.training.loop import Progress, training_step
+from npse.training.ledger import Progress, read
+from npse.training.loop import training_step
 
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
 MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
@@ -44,7 +45,8 @@ def prepare(model, batch_size, edition, threads):
 
     def train():
         # any epoch but the first, in which a step looks at itself now and then
-        return training_step(network.train(), optimiser, x, labels, RATE, SMOOTHING, Progress(epoch=1))[0]
+        loss, logits, _ = training_step(network.train(), optimiser, x, labels, RATE, SMOOTHING, Progress(epoch=1))
+        return read(loss, logits, labels)[0]
 
     def evaluate():
         return network.eval()(x)[0]

@@ -25,7 +25,7 @@ def predict(
     folder = training.RunFolder(run)
     network, _ = load_network(folder, weights)
     classes, mean, std = folder.pixels()
-    p = backend.active().softmax(training.predict(network, pictures, mean, std))
+    p = backend.to_host(backend.active().softmax(training.predict(network, pictures, mean, std)))
     for path, row in zip(images, p, strict=True):
         typer.echo(path)
         for k in row.argsort()[::-1][:5]:

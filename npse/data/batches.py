@@ -24,7 +24,7 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
 
     Parameters
     ----------
-    images : uint8 array (N, H, W, C)
+    images : uint8 array (N, H, W, C); if it lies on the device, no batch waits for a copy
     labels : integer array (N,)
     mean, std : float arrays (C,), of the pixels in units of 0..1; their dtype becomes that of the batches
     batch_size : int; with fewer images than that, a batch is all of them
@@ -46,7 +46,7 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
         chosen = order[step * batch_size:(step + 1) * batch_size]
         rng = _generator(seed, epoch, step)
         top, left = rng.integers(0, 2 * PADDING + 1, (2, batch_size))
-        yield (backend.active().augment(images[chosen], top, left, flipped[chosen], mean, std, PADDING),
+        yield (backend.active().augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, PADDING),
                labels[chosen])
 
 

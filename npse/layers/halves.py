@@ -69,7 +69,8 @@ class GatedSecondHalf(Layer):
         else:
             mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
         # batch norm is affine, so the squeeze of its output is batch norm of the squeezed input
-        z = ops.batch_norm_inference(means[:, None, None], gamma, beta, mean, var, eps)[:, 0, 0]
+        N, C = means.shape
+        z = ops.batch_norm_inference(means.reshape(N, 1, 1, C), gamma, beta, mean, var, eps).reshape(N, C)
         s, excite_backward = se.excite(z)
         y = ops.gated_join(c, gamma, beta, mean, var, s, r, eps)
 

@@ -9,7 +9,7 @@ arrays. A layer contains no arithmetic, only calls of ops, which it takes once p
 
 import numpy as np
 
-from npse.backend import active
+from npse.backend import active, to_edition, to_host
 
 __all__ = ["Layer", "active", "prefixed"]
 
@@ -48,7 +48,7 @@ class Layer:
         return self.named_parameters() | self.named_buffers()
 
     def load(self, state):
-        """Take over arrays by dotted name; all of them, or none if one is missing, unknown or of another shape.
+        """Take over copies of arrays by dotted name; all, or none if one is missing, unknown or of another shape.
 
         Raises
         ------
@@ -62,7 +62,8 @@ class Layer:
         for name, array in state.items():
             if array.shape != mine[name].shape:
                 raise ValueError(f"load: {name} has shape {array.shape}, but this network needs {mine[name].shape}")
-        self.update({name: np.array(array, dtype=mine[name].dtype) for name, array in state.items()})
+        self.update({name: to_edition(np.array(to_host(array), dtype=mine[name].dtype))
+                     for name, array in state.items()})
 
     def update(self, arrays):
         """Put arrays in the place of those of the same dotted name."""
@@ -83,7 +84,12 @@ class Layer:
 
     def astype(self, dtype):
         """Convert every array of this layer and its parts to ``dtype``; return the layer."""
-        self.update({name: array.astype(dtype) for name, array in self.state().items()})
+        self.update({name: to_edition(to_host(array).astype(dtype)) for name, array in self.state().items()})
+        return self
+
+    def place(self):
+        """Put every array of this layer and its parts where the active edition keeps its own; return the layer."""
+        self.update({name: to_edition(array) for name, array in self.state().items()})
         return self
 
     def _switch(self, training):

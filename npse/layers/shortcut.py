@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npse.backend import on_device, to_edition
 from npse.layers.basic import BatchNorm, Conv2d
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
@@ -25,12 +26,20 @@ class ZeroPad(Layer):
 
     def __init__(self, cin, cout, stride):
         super().__init__()
-        self.filter, self.stride = np.eye(cin, cout)[None, None], stride
+        self.channels, self.stride = (cin, cout), stride
+        self._filters = {}
 
     def __call__(self, x):
-        ops, w = active(), self.filter.astype(x.dtype)
+        ops, w = active(), self._filter(x.dtype)
         y = ops.conv2d(x, w, self.stride, 0)
 
         def backward(dy):
             return ops.conv2d_backward_x(dy, w, x.shape, self.stride, 0), {}
         return y, backward
+
+    def _filter(self, dtype):
+        """The unit matrix as the active edition keeps it; made once, for a copy to the device waits."""
+        key = dtype, on_device()
+        if key not in self._filters:
+            self._filters[key] = to_edition(np.eye(*self.channels, dtype=dtype)[None, None])
+        return self._filters[key]

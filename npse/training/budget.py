@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse import data
-from npse.training.loop import Progress, prepare, training_step
+from npse.training.ledger import Progress, read
+from npse.training.loop import prepare, training_step
 
 # Test accuracy on CIFAR-10, plain, after so many epochs with the default settings; one seed each, see docs/results.md.
 MEASURED = {"se_resnet8": {5: 0.802, 10: 0.834}, "se_resnet20": {5: 0.847, 30: 0.906}}
@@ -91,6 +92,7 @@ def seconds_per_epoch(config, at_least=4.0):
     from npse.training.evaluation import predict
 
     job = prepare(config)
+    job.place()
     images, labels = job.split.images, job.split.labels
     steps = data.steps_per_epoch(len(images), config.batch_size)
     batches = data.training_batches(images, labels, job.dataset.mean, job.dataset.std, config.batch_size,
@@ -99,7 +101,8 @@ def seconds_per_epoch(config, at_least=4.0):
 
     def step():
         x, y = next(batches)
-        training_step(job.network, job.optimiser, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+        loss, logits, _ = training_step(job.network, job.optimiser, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+        read(loss, logits, y)                                     # on a device, wait for it
 
     def evaluate():
         predict(job.network, some, job.dataset.mean, job.dataset.std)

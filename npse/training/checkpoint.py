@@ -4,14 +4,16 @@ import json
 
 import numpy as np
 
+from npse.backend import to_host
 from npse.files import write_atomically
 
 
 def save(path, arrays, facts):
-    """Write named arrays and a JSON-able dict; the file of that name is replaced only once the new one is whole."""
+    """Write named arrays, of any edition, and a JSON-able dict; the file is replaced only once the new one is whole."""
     from safetensors.numpy import save as encode
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}   # others are saved wrongly
+    contiguous = {name: np.ascontiguousarray(to_host(array))           # others are saved wrongly
+                  for name, array in arrays.items()}
     write_atomically(path, encode(contiguous, metadata={"npse": json.dumps(facts)}))
 
 

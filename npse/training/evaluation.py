@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npse.backend import active
+from npse.backend import active, to_host
 from npse.data import evaluation_batches
 
 
@@ -21,14 +21,18 @@ def predict(network, images, mean, std, *, flip=False, batch_size=250):
     """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'."""
     network.eval()
     try:
-        logits = [network(x)[0] for x in evaluation_batches(images, mean, std, batch_size)]
+        logits = _logits(network, images, mean, std, batch_size)
         if flip:
-            mirrored = np.ascontiguousarray(images[:, :, ::-1])
-            other = (network(x)[0] for x in evaluation_batches(mirrored, mean, std, batch_size))
-            logits = [(a + b) / 2 for a, b in zip(logits, other, strict=True)]
-        return np.concatenate(logits)
+            mirrored = np.ascontiguousarray(to_host(images)[:, :, ::-1])
+            logits = (logits + _logits(network, mirrored, mean, std, batch_size)) / 2
+        return logits
     finally:
         network.train()
+
+
+def _logits(network, images, mean, std, batch_size):
+    logits = [network(x)[0] for x in evaluation_batches(images, mean, std, batch_size)]
+    return np.concatenate([to_host(batch) for batch in logits])   # only now: each look waits for the device
 
 
 def evaluate(network, images, labels, mean, std, *, flip=False, batch_size=250):
@@ -38,4 +42,4 @@ def evaluate(network, images, labels, mean, std, *, flip=False, batch_size=250):
     predicted = logits.argmax(axis=1)
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     loss = active().softmax_cross_entropy(logits, labels)
-    return Evaluation(float((predicted == labels).mean()), float(loss), confusion)
+    return Evaluation(float((predicted == labels).mean()), float(to_host(loss)), confusion)

@@ -2,7 +2,8 @@
 
 Bit for bit: all randomness is derived from (seed, epoch, step), and a checkpoint holds parameters, running statistics,
 velocity and the sums of the epoch under way. So a run that was killed and resumed ends with the weights of a run that
-was not, on the same machine with the same number of threads.
+was not, on the same machine, in the same edition, with the same number of threads. Another edition goes on with it as
+well, though not to the same bits: it adds up in another order.
 """
 
 import time
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse import backend, data, models
+from npse.backend import to_edition, to_host
 from npse.layers import Layer
 from npse.training import sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
+from npse.training.ledger import Ledger, Progress
 from npse.training.optimiser import SGD
 from npse.training.schedule import one_cycle
 
@@ -24,23 +27,6 @@ PROBED_STEP = 30
 
 class Interrupted(Exception):
     """The run was asked to stop; its state is saved."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands, and the sums of the epoch under way."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    best_accuracy: float = -1.0
-
-    def next_epoch(self):
-        """Begin the next epoch."""
-        self.epoch, self.step, self.loss_sum, self.correct, self.seen, self.seconds = self.epoch + 1, 0, 0.0, 0, 0, 0.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +60,11 @@ class Job:
     network: Layer
     optimiser: SGD
 
+    def place(self):
+        """Put what is trained where the active edition keeps its arrays."""
+        self.network.place()
+        self.optimiser.place()
+
 
 def prepare(config):
     """Load the data and build the network of a run; raises whatever is wrong with its settings, and writes nothing."""
@@ -92,7 +83,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     job : Job, from `prepare`
     folder : RunFolder, created
     report : object with methods ``say(line)``, ``began(epochs, steps, progress)``, ``stepped(progress, batch)``
-        and ``epoch_done(row)``
+        and ``epoch_done(row)``; on a device it hears of several steps at once
     resume : bool, continue from the folder's last checkpoint if it has one
     stop : callable; once it returns True the run is saved and `Interrupted` raised
 
@@ -106,37 +97,37 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     if resume and folder.last.exists():
         progress = Progress(**folder.restore_last(network, optimiser))
         folder.keep_metrics_before(progress.epoch)
-    steps = data.steps_per_epoch(len(split.images), config.batch_size)
+    job.place()
+    images, held_images, mean, std = map(to_edition, (split.images, split.held_images, dataset.mean, dataset.std))
+    steps = data.steps_per_epoch(len(images), config.batch_size)
     report.began(config.epochs, steps, progress)
     saved = time.monotonic()
 
     while progress.epoch < config.epochs:
-        batches = data.training_batches(split.images, split.labels, dataset.mean, dataset.std, config.batch_size,
-                                        config.seed, progress.epoch, progress.step)
-        started = time.monotonic() - progress.seconds
+        batches = data.training_batches(images, split.labels, mean, std, config.batch_size, config.seed,
+                                        progress.epoch, progress.step)
+        ledger = Ledger(progress, report)
 
         def rate(step, epoch=progress.epoch):
             return one_cycle(epoch * steps + step, config.epochs * steps, config.lr, config.warmup)
 
         for x, labels in batches:
-            loss, correct, lines = training_step(network, optimiser, x, labels, rate(progress.step),
-                                                 config.smoothing, progress)
+            loss, logits, lines = training_step(network, optimiser, x, labels, rate(progress.step), config.smoothing,
+                                                progress)
             for line in lines:
                 report.say(line)
-            progress.step += 1
-            progress.loss_sum += loss * len(x)
-            progress.correct += correct
-            progress.seen += len(x)
-            progress.seconds = time.monotonic() - started
-            report.stepped(progress, len(x))
+            ledger.enter(loss, logits, labels)
             if stop():
+                ledger.settle()
                 folder.save_last(network, optimiser, vars(progress))
                 raise Interrupted
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                ledger.settle()
                 folder.save_last(network, optimiser, vars(progress))
                 saved = time.monotonic()
 
-        held = evaluate(network, split.held_images, split.held_labels, dataset.mean, dataset.std)
+        ledger.settle()
+        held = evaluate(network, held_images, split.held_labels, mean, std)
         row = {"epoch": progress.epoch + 1, "lr": rate(steps - 1), "train_loss": progress.loss_sum / progress.seen,
                "train_accuracy": progress.correct / progress.seen, "loss": held.loss, "accuracy": held.accuracy,
                "evaluated_on": "validation" if config.validation else "test",
@@ -152,7 +143,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
 
 
 def training_step(network, optimiser, x, labels, lr, smoothing, progress):
-    """Forward, loss, backward, update. Returns the loss, the number of right answers, and sanity lines."""
+    """Forward, loss, backward, update. Returns loss and logits as the edition keeps them, and sanity lines."""
     ops = backend.active()
     first_epoch = progress.epoch == 0
     probed = first_epoch and progress.step == PROBED_STEP
@@ -162,18 +153,14 @@ def training_step(network, optimiser, x, labels, lr, smoothing, progress):
             logits, network_backward = network(x)
     else:
         logits, network_backward = network(x)
-    loss = float(ops.softmax_cross_entropy(logits, labels, smoothing))
-    if not np.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss is {loss} at epoch {progress.epoch + 1}, step {progress.step + 1}: training has diverged. "
-            "Lower --lr (a third of it, say) or lengthen --warmup; the last checkpoint is as it was")
+    loss = ops.softmax_cross_entropy(logits, labels, smoothing)
     _, gradients = network_backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, smoothing))
 
     before = network.named_parameters()
     optimiser.step(gradients, lr)
     lines = []
     if first_epoch and progress.step == 0:
-        lines = [sanity.first_loss(loss, logits.shape[1])]
+        lines = [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
     if probed:
         lines = [*probe.findings(), sanity.update_ratio(before, network.named_parameters())]
-    return loss, int((logits.argmax(axis=1) == labels).sum()), lines
+    return loss, logits, lines

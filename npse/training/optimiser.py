@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npse.backend import active
+from npse.backend import active, to_edition
 
 
 class SGD:
@@ -15,7 +15,11 @@ class SGD:
 
     def __init__(self, network, momentum=0.9, weight_decay=5e-4):
         self.network, self.momentum, self.weight_decay = network, momentum, weight_decay
-        self.velocity = {name: np.zeros_like(w) for name, w in network.named_parameters().items()}
+        self.velocity = {name: np.zeros(w.shape, w.dtype) for name, w in network.named_parameters().items()}
+
+    def place(self):
+        """Put the velocity where the active edition keeps its arrays."""
+        self.velocity = {name: to_edition(v) for name, v in self.velocity.items()}
 
     def step(self, gradients, lr):
         """Move every parameter by one step of rate ``lr``."""

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from npse.backend import to_host
+
 RELU_OPS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "gated_join")
 
 
@@ -19,11 +21,11 @@ class Probe:
     def __call__(self, op, arguments, result):
         """Look at one op's result; see `npse.backend.watching`."""
         if op in RELU_OPS:
-            y = result[0] if isinstance(result, tuple) else result
+            y = to_host(result[0] if isinstance(result, tuple) else result)
             alive = y.reshape(-1, y.shape[-1]).any(axis=0)
             self.dead, self.channels = self.dead + int((~alive).sum()), self.channels + alive.size
         elif op == "excite":
-            self.gates.append(result.ravel())
+            self.gates.append(to_host(result).ravel())
 
     def findings(self):
         """Return lines on dead ReLUs and gates."""
@@ -48,7 +50,8 @@ def first_loss(loss, classes):
 
 def update_ratio(before, after):
     """Line on the median size of an update relative to its weight, from named arrays before and after a step."""
-    ratios = [float(np.linalg.norm(after[name] - w) / np.linalg.norm(w)) for name, w in before.items() if w.ndim > 1]
+    weights = {name: to_host(w) for name, w in before.items() if w.ndim > 1}
+    ratios = [float(np.linalg.norm(to_host(after[name]) - w) / np.linalg.norm(w)) for name, w in weights.items()]
     ratio = float(np.median(ratios))
     return _line("update / weight, median", f"{ratio:.1e}", 1e-5 < ratio < 1e-1,
                  "near 1e-3 to 1e-2 is healthy: change --lr by a factor of 3")
