@@ -15,16 +15,16 @@ RANGE = 2**16                    # numbers a range of an elementwise op; its ker
 def replaces(op):
     """Decorate the compiled version of an op of the book: it gets C-contiguous arrays of float32 or float64.
 
-    A kernel checks no bounds and is compiled for each memory layout it meets, so there is only one. Arrays of another
-    floating-point type (half, long double, complex, foreign byte order) go to the book. Shapes are checked by the op,
-    with `expect`.
+    A kernel checks no bounds and is compiled for each kind of array it meets, so there is only one: arrays of another
+    memory layout, and those that may not be written to, are copied. Arrays of another floating-point type (half, long
+    double, complex, foreign byte order) go to the book. Shapes are checked by the op, with `expect`.
     """
     def decorate(fast):
         @functools.wraps(fast)
         def chosen(*arguments, **options):
             if any(map(_is_foreign, arguments)) or any(map(_is_foreign, options.values())):
                 return op(*arguments, **options)
-            return fast(*map(_contiguous, arguments), **{name: _contiguous(value) for name, value in options.items()})
+            return fast(*map(_plain, arguments), **{name: _plain(value) for name, value in options.items()})
 
         chosen.__doc__ = op.__doc__
         return chosen
@@ -36,8 +36,10 @@ def _is_foreign(value):
     return dtype is not None and dtype.kind in "fc" and dtype not in COMPILED
 
 
-def _contiguous(value):
-    return np.asarray(value, order="C") if isinstance(value, np.ndarray) else value
+def _plain(value):
+    if not isinstance(value, np.ndarray):
+        return value
+    return np.array(value, order="C", copy=None if value.flags.writeable else True)
 
 
 def pixels(maps):
