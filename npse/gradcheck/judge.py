@@ -94,10 +94,8 @@ class _Slope:
         return budget(self.forward, self.x, self.dy, index, self.kinks)
 
     def second(self, numeric):
-        """The complex step, where the function is smooth; None where it is not, or where it is not analytic: then the
-        two references differ."""
-        if self.kinks:
-            return None
+        """The complex step; None where the function takes no complex numbers, or is not analytic: then the two
+        references differ. A ReLU is, on either side of its kink."""
         arguments = {name: value.astype(complex) if getattr(getattr(value, "dtype", None), "kind", "") == "f" else value
                      for name, value in self.arguments.items()}
         found = complex_step(lambda value: self.case.forward(self.ops, **arguments | {self.name: value}),

@@ -1,4 +1,4 @@
-"""Numeric gradients: central differences everywhere, and the complex step where a function is smooth.
+"""Numeric gradients: central differences everywhere, and the complex step where a function is analytic.
 
     L(x) = sum(dy * f(x))          dL/dx_i  ~  sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h
                                    dL/dx_i  =  sum(dy * imag(f(x + ih e_i))) / h          for any tiny h

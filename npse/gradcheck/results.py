@@ -59,8 +59,8 @@ class Result:
     budget : Budget
         Error budget of the central difference at ``index``; None where there is none.
     complex_step : float
-        Worst relative error against the second reference, the complex step; None where the function has kinks, takes
-        no complex numbers, or is not analytic.
+        Worst relative error against the second reference, the complex step; None where the function takes no complex
+        numbers, or is not analytic.
     view : View
         What `npse.gradcheck.pictures` draws: both gradients; None where there is nothing to draw.
     """

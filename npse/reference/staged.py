@@ -49,7 +49,7 @@ def se_backward_staged(dy, u, w1, w2, b1=None, b2=None):
     h = np.maximum(a1, 0)                       # (N, M)
     a2 = h @ w2.T                               # (N, C)
     a2 = a2 if b2 is None else a2 + b2
-    e = np.exp(-np.abs(a2))
+    e = np.exp(np.where(a2 >= 0, -a2, a2))      # exp(-|a2|)
     s = np.where(a2 >= 0, 1, e) / (1 + e)       # (N, C)  gates
     s_map = s[:, None, None, :]                 # y = u * s_map
 
