@@ -48,7 +48,7 @@ from npse.cpu.compile import telling
 with telling(print):
     numba.njit(lambda x: x + 1)(1)
     cpu.relu(np.ones(3, np.float32)), cpu.relu(np.ones(3))
-    cpu.relu(np.broadcast_to(1.0, 3)), cpu.relu(np.frombuffer(bytes(24)))   # laid out otherwise, not to be written to"""
+    cpu.relu(np.broadcast_to(1.0, 3)), cpu.relu(np.frombuffer(bytes(24)))       # laid out otherwise, or read-only"""
     result = python(code, NPSE_CACHE_DIR=str(tmp_path))
     assert result.stdout.splitlines() == ["1 _relu", "2 _relu"]
     assert result.stderr == ""                                    # the line for the user stays away

@@ -1,7 +1,7 @@
 """From a failure to its diagnosis: how the function behaves, then what the numbers say, simplest explanation first."""
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -41,8 +41,10 @@ class Trial:
     numeric: object
     trace: Trace | None
     letters: dict = field(init=False)
+    by_numbers: object = field(init=False)
 
     def __post_init__(self):
+        self.by_numbers = cache(lambda name: _numbers(self, name))     # of each argument, asked for by all the others
         arrays = self.arrays()
         self.letters = {name: tuple(f"axis {i}" for i in range(array.ndim)) for name, array in arrays.items()}
         if self.trace:
@@ -106,7 +108,7 @@ def explain(trial, name):
         found = _forward(trial, name, ours)
         if found:
             return found
-    found = _numbers(trial, name)
+    found = trial.by_numbers(name)
     says_nothing = found.kind == "unexplained" or (found.kind == "factor" and ours.size == 1)
     return _by_another(trial, name) or found if says_nothing else found
 
@@ -119,7 +121,7 @@ def explain_values(trial, name):
         return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {argument.shape}.")
     if not trial.search or alike(ours, trial.right(name), RIGHT):
         return None
-    return _numbers(trial, name)
+    return trial.by_numbers(name)
 
 
 def _by_another(trial, name):
@@ -127,7 +129,7 @@ def _by_another(trial, name):
     for other in trial.case.wrt:
         ours, right = trial.gradient(other), trial.right(other)
         if other != name and ours.shape == right.shape and not alike(ours, right, trial.tolerance):
-            found = _numbers(trial, other)
+            found = trial.by_numbers(other)
             if found.kind != "unexplained":
                 why = found.text.removeprefix(f"d{other} is wrong: ")
                 return replace(found, argument=name, text=f"d{name} is wrong, and d{other} tells why: {why}")
