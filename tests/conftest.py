@@ -1,11 +1,19 @@
 """What several test files share: a small data set, and the command line called as a user calls it."""
 
 import dataclasses
+import os
 import sys
 
 import pytest
 
 from npse import backend
+
+
+def pytest_configure(config):
+    """Where tests run in several processes at once, each has one thread: the cores are taken."""
+    if getattr(config.option, "numprocesses", None):
+        for library in ("NUMBA", "OPENBLAS", "MKL", "OMP"):
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

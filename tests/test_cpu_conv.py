@@ -48,11 +48,22 @@ def assert_every_rung_equals_the_book(x, w, dy, g):
             np.testing.assert_allclose(ours, books, rtol=0, atol=EQUAL_TO[x.dtype.type] * max(abs(books).max(), 1e-30))
 
 
-@settings(deadline=None, max_examples=80)
-@given(N=st.integers(1, 4), H=st.integers(1, 9), W=st.integers(1, 9), Cin=st.sampled_from([1, 3]),
-       Cout=st.sampled_from([1, 3]), kh=st.integers(1, 5), kw=st.sampled_from([1, 3]), stride=st.integers(1, 3),
-       padding=st.integers(0, 3))
-def test_each_rung_equals_the_book(N, H, W, Cin, Cout, kh, kw, stride, padding):
+SIZES = {"N": st.integers(1, 4), "H": st.integers(1, 9), "W": st.integers(1, 9), "kh": st.integers(1, 5),
+         "padding": st.integers(0, 3)}
+
+
+@settings(deadline=None, max_examples=40)
+@given(**SIZES, stride=st.integers(1, 2))
+def test_each_rung_equals_the_book(N, H, W, kh, stride, padding):
+    padding = max(padding, -(-(kh - H) // 2), -(-(3 - W) // 2))
+    assert_every_rung_equals_the_book(*problem(N, H, W, 3, kh, 3, 3, stride, padding))
+
+
+@pytest.mark.slow                                      # another kernel for each of these sizes: a minute of compiling
+@settings(deadline=None, max_examples=200)
+@given(**SIZES, Cin=st.sampled_from([1, 3]), Cout=st.sampled_from([1, 3]), kw=st.sampled_from([1, 3]),
+       stride=st.integers(1, 3))
+def test_each_rung_equals_the_book_for_every_kernel(N, H, W, Cin, Cout, kh, kw, stride, padding):
     padding = max(padding, -(-(kh - H) // 2), -(-(kw - W) // 2))
     assert_every_rung_equals_the_book(*problem(N, H, W, Cin, kh, kw, Cout, stride, padding))
 

@@ -95,7 +95,7 @@ def test_folders_of_other_fingerprints_go_after_a_month(tmp_path):
 
 
 def test_kernels_run_as_plain_python():
-    options = ["-q", "-p", "no:cacheprovider", "-k", "equals_the_book_and_leaves",
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", "equals_the_book_and_leaves",
                str(Path(__file__).with_name("test_cpu_ops.py"))]
     code = f"import sys, pytest; sys.exit(pytest.main({options}))"
     ran = python(code, check=False, NUMBA_DISABLE_JIT="1")

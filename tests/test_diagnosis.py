@@ -574,7 +574,7 @@ def test_right_results_carry_no_diagnosis():
     (lambda g: "abc", "raises"), (lambda g: g + 1j, "raises"), (lambda g: 1.0, "shape"), (lambda g: g[:0], "shape"),
     (lambda g: g[None, None], "not summed"), (lambda g: g * np.inf, "unexplained"), (lambda g: g > 0, "dtype"),
     (lambda g: np.where(g == g.max(), np.nan, g), "unexplained"), (lambda g: g * 1e-300, "factor"),
-], ids=str)
+])
 def test_whatever_comes_back_is_answered(change, kind):
     def odd(dy, u, s):
         du, ds = reference.scale_backward(dy, u, s)
