@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from npse import reference
+from npse.exercises import find
 from npse.gradcheck import CASES, KINDS, cases_of, check_case, check_gradient
 from npse.gradcheck.cases.case import distinct, signed
 from npse.gradcheck.diagnosis import recognise, trace
@@ -37,14 +38,14 @@ def share(found, *kinds):
 
 # The tape
 
-@pytest.mark.parametrize("case", WITH_GRADIENTS, ids=str)
-def test_the_tape_is_a_derivation_of_its_own_and_agrees_with_the_book(case):
+@pytest.mark.parametrize("case", [*WITH_GRADIENTS, *find("eca").tasks()[1].cases], ids=str)
+def test_the_tape_is_a_derivation_of_its_own_and_agrees_with_the_book_and_an_exercise(case):
     arguments = case.arguments(np.random.default_rng(3))
-    found = trace(case, arguments)
-    y = np.asarray(case.forward(reference, **arguments))
+    found, ops = trace(case, arguments), edition(**find("eca").functions())
+    y = np.asarray(case.forward(ops, **arguments))
     dy = np.random.default_rng(4).standard_normal(y.shape)
     np.testing.assert_allclose(found.output.value, y, rtol=1e-12, atol=1e-12)
-    for ours, book in zip(found.gradients(dy, case.wrt), case.backward(reference, dy[()], **arguments), strict=True):
+    for ours, book in zip(found.gradients(dy, case.wrt), case.backward(ops, dy[()], **arguments), strict=True):
         np.testing.assert_allclose(ours, book, rtol=1e-11, atol=1e-11)
 
 

@@ -90,7 +90,7 @@ TASKS = (Task("eca", CASES, values=3), Task("eca_backward", CASES, u=4, k=2))
 
 # %% [mistake] the filter is not turned round on the way back
 # loses: eca_backward: gradient of u
-# kind: unexplained
+# kind: flipped kernel
 _eca_backward = eca_backward
 
 def eca_backward(dy, u, k):
@@ -103,7 +103,7 @@ def eca_backward(dy, u, k):
 
 # %% [mistake] only the direct path
 # loses: eca_backward: gradient of u
-# kind: unexplained
+# kind: path missing
 _eca_backward = eca_backward
 
 def eca_backward(dy, u, k):

@@ -1,4 +1,4 @@
-"""Steps of a tape that slide a window over a map: convolution and the two poolings, with their mistakes."""
+"""Steps of a tape that slide a window, over a map or over channels: convolutions and poolings, with their mistakes."""
 
 import numpy as np
 
@@ -124,6 +124,35 @@ def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs)
             yield wrong(1, "borders", f"pads x {words}",
                         lambda dy, y, x, w, around=around: correlate(
                             dy, np.pad(x, ((0, 0), around, around, (0, 0)))))
+
+
+def slide(z, k, name, ways):
+    """z (N, C), k (K,), K odd -> a (N, C): k slides over the channels, with zeros beyond both ends."""
+    half = k.shape[0] // 2
+
+    def taps(z, **padding):
+        padded = np.pad(z, ((0, 0), (half, half)), **padding)
+        return np.stack([padded[:, t:t + z.shape[1]] for t in range(2 * half + 1)])               # (K, N, C)
+
+    def run(z, k, **padding):
+        return np.tensordot(k, taps(z, **padding), 1)
+
+    def gather(da, z, **padding):
+        return (taps(z, **padding) * da).sum(axis=(1, 2))
+
+    def faults(step):
+        for i, kind, text, part in (
+                (0, "flipped kernel", f"uses {k.name} as it is, where it must be turned round",
+                 lambda da, y, z, k: run(da, k)),
+                (0, "borders", "takes the channels for a ring", lambda da, y, z, k: run(da, k[::-1], mode="wrap")),
+                (1, "flipped kernel", "is turned round", lambda da, y, z, k: gather(da, z)[::-1]),
+                (1, "borders", "takes the channels for a ring", lambda da, y, z, k: gather(da, z, mode="wrap")),
+                (1, "averaged", "is averaged over N, where a sum belongs",
+                 lambda da, y, z, k: gather(da, z) / len(z))):
+            yield Hypothesis(kind, f"d{step.inputs[i].name} {text}", {(step, i): part}, advice=f"It must be {ways[i][1]}.")
+
+    return z.tape.step(run, [z, k], [lambda da, y, z, k: run(da, k[::-1]), lambda da, y, z, k: gather(da, z)], name,
+                       axes=z.axes, faults=faults, ways=ways)
 
 
 def average_windows(x, size, stride, name, **words):
