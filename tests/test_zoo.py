@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from npse import reference
 from npse.cli import zoo as command
+from npse.gradcheck import check_case
 from npse.gradcheck.diagnosis import KINDS
 from npse.zoo import BOOK, BUGS, DESIGNS, NO_BUG, all_cases, false_alarms, measure, report, survey
 from npse.zoo.bug import bug as plant
@@ -168,6 +170,21 @@ def test_a_blind_judge_exits_with_1(design):
     code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0")
     assert code == 1
     assert "add_drops_the_shortcut: not caught" in output
+
+
+def test_a_judge_without_words_exits_with_1(design):
+    design(lambda case, bug, seed: Complaint("!") if bug is not NO_BUG else None)
+    code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0")
+    assert code == 1
+    assert "add_drops_the_shortcut: not diagnosed, wanted zero or path missing; add [H < W]: none: !" in output
+
+
+def test_a_false_alarm_exits_with_1(monkeypatch):
+    monkeypatch.setattr(measure, "check_case", lambda case, *rest: [replace(result, verdict="wrong")
+                                                                  for result in check_case(case, *rest)])
+    code, output = run("--op", "add_backward", "--seeds", "1")
+    assert code == 1
+    assert "not caught" not in output
 
 
 def test_wrong_words_are_explained(tmp_path):

@@ -149,7 +149,8 @@ def slide(z, k, name, ways):
                 (1, "borders", "takes the channels for a ring", lambda da, y, z, k: gather(da, z, mode="wrap")),
                 (1, "averaged", "is averaged over N, where a sum belongs",
                  lambda da, y, z, k: gather(da, z) / len(z))):
-            yield Hypothesis(kind, f"d{step.inputs[i].name} {text}", {(step, i): part}, advice=f"It must be {ways[i][1]}.")
+            yield Hypothesis(kind, f"d{step.inputs[i].name} {text}", {(step, i): part},
+                             advice=f"It must be {ways[i][1]}.")
 
     return z.tape.step(run, [z, k], [lambda da, y, z, k: run(da, k[::-1]), lambda da, y, z, k: gather(da, z)], name,
                        axes=z.axes, faults=faults, ways=ways)
