@@ -1,5 +1,7 @@
 """Every rung of the convolution against the book, on shapes that fit no tile; the rule that chooses; AVX2."""
 
+import platform
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ pytest.importorskip("numba")
 from test_cpu_machinery import python
 
 from npse import cpu
-from npse.cpu import conv, conv_matrix, conv_tile, conv_tile_w, tile
+from npse.cpu import conv, conv_matrix, conv_tile, conv_tile_w, tile, tile_llvm
 from npse.cpu.conv_geometry import Geometry
 
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
@@ -178,7 +180,7 @@ def test_the_sliding_rung_refuses_strides():
 
 
 def test_without_vectors_the_matrix_product_runs(monkeypatch):
-    monkeypatch.setattr(tile, "vector_registers", lambda: (0, 0))
+    monkeypatch.setattr(tile_llvm, "vector_registers", lambda: (0, 0))
     assert chosen(64) == "matrix"
 
 
@@ -208,7 +210,7 @@ for kernel in gc.get_objects():
 
 
 @needs_tile
-@pytest.mark.skipif(tile.platform.machine() not in ("x86_64", "AMD64"), reason="compiles for x86")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="compiles for x86")
 def test_avx2_and_the_same_bits_from_the_cache(tmp_path):
     machine = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma", "NPSE_CACHE_DIR": str(tmp_path)}
     cold = python(CONVOLUTIONS + INSPECTED, **machine)

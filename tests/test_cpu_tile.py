@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("numba")
 import numba
 
-from npse.cpu import buffers, tile
+from npse.cpu import buffers, tile_llvm
 from npse.cpu.tile import fma, lanes, load, load_if, outer, outers, prefetch, relu, slide, store, take, zeros
 
 pytestmark = pytest.mark.skipif(lanes(np.float32) == 0, reason="no tile on this CPU")
@@ -123,14 +123,14 @@ def test_relu_lets_nan_pass():
     ("+sse4.2,+avx512f,+avx2,+fma", (64, 32)), ("+avx2,+fma", (32, 16)), ("+avx2,-fma", (0, 0)), ("", (0, 0))])
 def test_vectors_follow_the_features_compiled_for(features, registers, monkeypatch):
     monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
-    monkeypatch.setattr(tile.platform, "machine", lambda: "x86_64")
-    assert tile.vector_registers.__wrapped__() == registers
+    monkeypatch.setattr(tile_llvm.platform, "machine", lambda: "x86_64")
+    assert tile_llvm.vector_registers.__wrapped__() == registers
 
 
 def test_every_arm_has_neon(monkeypatch):
     monkeypatch.setattr(numba.config, "CPU_FEATURES", "")
-    monkeypatch.setattr(tile.platform, "machine", lambda: "arm64")
-    assert tile.vector_registers.__wrapped__() == (16, 32)
+    monkeypatch.setattr(tile_llvm.platform, "machine", lambda: "arm64")
+    assert tile_llvm.vector_registers.__wrapped__() == (16, 32)
 
 
 def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone():
