@@ -85,7 +85,7 @@ def test_nine_of_ten_bugs_are_diagnosed(rows):
 
 
 def test_the_correct_book_is_left_in_peace():
-    found = false_alarms(2, 1)
+    found = false_alarms(1, 1)
     assert found["judge"].checks > 1000
     assert found["judge"].false == found["judge"].undecided == 0
     assert found["sum, all"].false > 0                            # ties: who looks too simply must stumble there
