@@ -2,12 +2,10 @@
 
 import math
 
-from numba import cuda
-
 from npse import reference as book
 from npse.cuda.arrays import flat, replaces
 from npse.cuda.device import device_function, empty_like, kernel, launch
-from npse.cuda.walk import over_numbers
+from npse.cuda.walk import my_numbers, over_numbers
 from npse.reference.activation import _expect_alike as expect_alike
 
 
@@ -22,8 +20,10 @@ def relu(x):
 @kernel
 def _relu(x, y):
     zero = x.dtype.type(0)
-    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
-        y[i] = at_least(x[i], zero)
+    k, end, step = my_numbers(x.size)
+    while k < end:
+        y[k] = at_least(x[k], zero)
+        k += step
 
 
 @device_function
@@ -43,8 +43,10 @@ def relu_backward(dy, y):
 @kernel
 def _relu_backward(dy, y, dx):
     zero = dy.dtype.type(0)
-    for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
-        dx[i] = dy[i] if y[i] > zero else zero
+    k, end, step = my_numbers(dy.size)
+    while k < end:
+        dx[k] = dy[k] if y[k] > zero else zero
+        k += step
 
 
 @replaces(book.sigmoid)
@@ -58,8 +60,10 @@ def sigmoid(x):
 @kernel
 def _sigmoid(x, y):
     one = x.dtype.type(1)
-    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
-        y[i] = logistic(x[i], one)
+    k, end, step = my_numbers(x.size)
+    while k < end:
+        y[k] = logistic(x[k], one)
+        k += step
 
 
 @device_function
@@ -80,5 +84,7 @@ def sigmoid_backward(dy, y):
 @kernel
 def _sigmoid_backward(dy, y, dx):
     one = dy.dtype.type(1)
-    for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
-        dx[i] = dy[i] * y[i] * (one - y[i])
+    k, end, step = my_numbers(dy.size)
+    while k < end:
+        dx[k] = dy[k] * y[k] * (one - y[k])
+        k += step

@@ -29,10 +29,9 @@ def replaces(op):
     return decorate
 
 
-def pixels(maps):
-    """View maps (N, H, W, C) as (N, H*W, C): for most kernels a map is a list of pixels."""
-    N, H, W, C = maps.shape
-    return maps.reshape(N, H * W, C)
+def area(maps):
+    """Number of pixels of a map (N, H, W, C)."""
+    return maps.shape[1] * maps.shape[2]
 
 
 def flat(array):

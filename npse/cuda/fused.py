@@ -6,10 +6,10 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least, relu_backward
-from npse.cuda.arrays import flat, pixels, replaces
+from npse.cuda.arrays import area, flat, replaces
 from npse.cuda.device import BLOCK, empty_like, kernel, launch, scalar
 from npse.cuda.norm import gradients, normalise, statistics
-from npse.cuda.walk import over_maps, over_numbers, over_pixels, place, sum_rows
+from npse.cuda.walk import my_numbers, over_maps, over_numbers, over_pixels, place, sum_rows
 from npse.reference.arrays import expect
 
 
@@ -45,8 +45,10 @@ def add_relu(f, x):
 @kernel
 def _add_relu(f, x, y):
     zero = x.dtype.type(0)
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = at_least(f[i] + x[i], zero)
+    k, end, step = my_numbers(y.size)
+    while k < end:
+        y[k] = at_least(f[k] + x[k], zero)
+        k += step
 
 
 @replaces(book.add_relu_backward)
@@ -60,45 +62,46 @@ def add_relu_backward(dy, y):
 def scale_add_relu(u, s, x):
     expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))
     y = empty_like(u)
-    launch(_scale_add_relu, *over_pixels(u), pixels(u), s, pixels(x), pixels(y))
+    launch(_scale_add_relu, *over_pixels(u), flat(u), area(u), s, flat(x), flat(y))
     return y
 
 
 @kernel
-def _scale_add_relu(u, s, x, y):
-    R, C = u.shape[1], u.shape[2]
-    n, row, step, c = place(C)
+def _scale_add_relu(u, R, s, x, y):
+    n, c, k, end, step = place(R, s.shape[1])
     zero = u.dtype.type(0)
-    if c < C:
+    if c < s.shape[1]:
         gate = s[n, c]
-        for r in range(row, R, step):
-            y[n, r, c] = at_least(u[n, r, c] * gate + x[n, r, c], zero)
+        while k < end:
+            y[k] = at_least(u[k] * gate + x[k], zero)
+            k += step
 
 
 @replaces(book.scale_add_relu_backward)
 def scale_add_relu_backward(dy, u, s, y):
     expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"), y=(y, "N H W C"))
     du, ds, dx = empty_like(u), empty_like(s), empty_like(u)
-    launch(_scale_add_relu_backward, *over_maps(u), pixels(dy), pixels(u), s, pixels(y), pixels(du), ds, pixels(dx))
+    launch(_scale_add_relu_backward, *over_maps(u), flat(dy), flat(u), area(u), s, flat(y), flat(du), ds, flat(dx))
     return du, ds, dx
 
 
 @kernel
-def _scale_add_relu_backward(dy, u, s, y, du, ds, dx):
+def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
     shared = cuda.shared.array(BLOCK, ds.dtype)
-    R, C = u.shape[1], u.shape[2]
-    n, row, step, c = place(C)
+    n, c, k, end, step = place(R, s.shape[1])
     zero = ds.dtype.type(0)
     total = zero
-    if c < C:
+    if c < s.shape[1]:
         gate = s[n, c]
-        for r in range(row, R, step):
-            g = dy[n, r, c] if y[n, r, c] > zero else zero
-            dx[n, r, c] = g
-            du[n, r, c] = g * gate
-            total += g * u[n, r, c]
+        while k < end:
+            upstream, branch = dy[k], u[k]
+            g = upstream if y[k] > zero else zero
+            total += g * branch
+            dx[k] = g
+            du[k] = g * gate
+            k += step
     total = sum_rows(shared, total)
-    if c < C and row == 0:
+    if c < s.shape[1] and cuda.threadIdx.y == 0:
         ds[n, c] = total
 
 
@@ -106,16 +109,15 @@ def _scale_add_relu_backward(dy, u, s, y, du, ds, dx):
 def add_squeeze_backward(du, dz):
     expect("add_squeeze_backward", du=(du, "N H W C"), dz=(dz, "N C"))
     both = empty_like(du)
-    launch(_add_squeeze_backward, *over_pixels(du), pixels(du), dz, scalar(1 / (du.shape[1] * du.shape[2]), du),
-           pixels(both))
+    launch(_add_squeeze_backward, *over_pixels(du), flat(du), area(du), dz, scalar(1 / area(du), du), flat(both))
     return both
 
 
 @kernel
-def _add_squeeze_backward(du, dz, share, both):
-    R, C = du.shape[1], du.shape[2]
-    n, row, step, c = place(C)
-    if c < C:
+def _add_squeeze_backward(du, R, dz, share, both):
+    n, c, k, end, step = place(R, dz.shape[1])
+    if c < dz.shape[1]:
         part = dz[n, c] * share
-        for r in range(row, R, step):
-            both[n, r, c] = du[n, r, c] + part
+        while k < end:
+            both[k] = du[k] + part
+            k += step

@@ -15,9 +15,9 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least
-from npse.cuda.arrays import pixels, replaces
+from npse.cuda.arrays import area, flat, replaces
 from npse.cuda.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.walk import over_maps, over_numbers, over_pixels, over_table, place, sum_rows
+from npse.cuda.walk import my_numbers, over_maps, over_numbers, over_pixels, over_table, place, sum_rows
 from npse.reference.arrays import expect
 
 
@@ -53,28 +53,28 @@ def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1
     expect("batch_norm_inference_backward", x=(x, "N H W C"), dy=(dy, "N H W C"), gamma=(gamma, "C"),
            running_mean=(running_mean, "C"), running_var=(running_var, "C"))
     dx, dgammas, dbetas = empty_like(x), *_two_tables(x)
-    launch(_inference_gradients, *over_maps(x), pixels(dy), pixels(x), gamma, running_mean, running_var, scalar(eps, x),
-           pixels(dx), dgammas, dbetas)
+    launch(_inference_gradients, *over_maps(x), flat(dy), flat(x), area(x), gamma, running_mean, running_var,
+           scalar(eps, x), flat(dx), dgammas, dbetas)
     return dx, *add_images(dgammas, dbetas)
 
 
 @kernel
-def _inference_gradients(dy, x, gamma, mean, var, eps, dx, dgammas, dbetas):
+def _inference_gradients(dy, x, R, gamma, mean, var, eps, dx, dgammas, dbetas):
     shared = cuda.shared.array(BLOCK, x.dtype)
-    R, C = x.shape[1], x.shape[2]
-    n, row, step, c = place(C)
+    n, c, k, end, step = place(R, gamma.size)
     inverse = dgamma = dbeta = x.dtype.type(0)
-    if c < C:
+    if c < gamma.size:
         centre, inverse = mean[c], x.dtype.type(1) / math.sqrt(var[c] + eps)
         slope = gamma[c] * inverse
-        for r in range(row, R, step):
-            g = dy[n, r, c]
-            dx[n, r, c] = g * slope
-            dgamma += g * (x[n, r, c] - centre)
+        while k < end:
+            g = dy[k]
+            dgamma += g * (x[k] - centre)
             dbeta += g
+            dx[k] = g * slope
+            k += step
     dgamma = sum_rows(shared, dgamma)
     dbeta = sum_rows(shared, dbeta)
-    if c < C and row == 0:
+    if c < gamma.size and cuda.threadIdx.y == 0:
         dgammas[n, c] = dgamma * inverse
         dbetas[n, c] = dbeta
 
@@ -93,9 +93,11 @@ def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1
 
 @kernel
 def _running_statistics(mean, var, running_mean, running_var, momentum, rest, unbiased, new_mean, new_var):
-    for c in range(cuda.grid(1), mean.size, cuda.gridsize(1)):
-        new_mean[c] = rest * running_mean[c] + momentum * mean[c]
-        new_var[c] = rest * running_var[c] + momentum * (var[c] * unbiased)
+    k, end, step = my_numbers(mean.size)
+    while k < end:
+        new_mean[k] = rest * running_mean[k] + momentum * mean[k]
+        new_var[k] = rest * running_var[k] + momentum * (var[k] * unbiased)
+        k += step
 
 
 def statistics(x):
@@ -108,53 +110,49 @@ def statistics(x):
 
         squares of all = sum over parts of  squares + count * (mean of the part - mean of all)^2
     """
-    N, H, W, C = x.shape
+    N, R, C = x.shape[0], area(x), x.shape[3]
     means, squares = _two_tables(x)
-    launch(_map_statistics, *over_maps(x), pixels(x), scalar(1 / (H * W), x), means, squares)
+    launch(_map_statistics, *over_maps(x), flat(x), R, scalar(1 / R, x), means, squares)
     mean, var = empty((C,), x.dtype), empty((C,), x.dtype)
-    launch(_batch_statistics, *over_table(means), means, squares, scalar(H * W, x), scalar(1 / N, x),
-           scalar(1 / (N * H * W), x), mean, var)
+    launch(_batch_statistics, *over_table(means), flat(means), flat(squares), N, scalar(R, x), scalar(1 / N, x),
+           scalar(1 / (N * R), x), mean, var)
     return mean, var, means
 
 
 @kernel
-def _map_statistics(x, share, means, squares):
+def _map_statistics(x, R, share, means, squares):
     shared = cuda.shared.array(BLOCK, x.dtype)
-    R, C = x.shape[1], x.shape[2]
-    n, row, step, c = place(C)
+    n, c, first, end, step = place(R, means.shape[1])
     total = square = own = count = x.dtype.type(0)
-    if c < C:
-        pivot = x[n, row, c]
-        for r in range(row, R, step):
-            d = x[n, r, c] - pivot
+    if c < means.shape[1]:
+        pivot = x[first]
+        for k in range(first, end, step):
+            d = x[k] - pivot
             total += d
             square += d * d
-        count = x.dtype.type((R - row + step - 1) // step)
+        count = x.dtype.type((R - cuda.threadIdx.y + cuda.blockDim.y - 1) // cuda.blockDim.y)
         own = pivot + total / count
         square -= total * (total / count)
     mean = sum_rows(shared, own * count) * share
     square = sum_rows(shared, square + count * (own - mean) * (own - mean))
-    if c < C and row == 0:
+    if c < means.shape[1] and cuda.threadIdx.y == 0:
         means[n, c] = mean
         squares[n, c] = square
 
 
 @kernel
-def _batch_statistics(means, squares, R, share, share_of_pixels, mean, var):
+def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
     shared = cuda.shared.array(BLOCK, means.dtype)
-    N, C = means.shape
-    _, row, step, c = place(C)
+    _, c, first, end, step = place(N, mean.size)
     total = square = means.dtype.type(0)
-    if c < C:
-        for n in range(row, N, step):
-            total += means[n, c]
+    for k in range(first, end, step):
+        total += means[k]
     centre = sum_rows(shared, total) * share
-    if c < C:
-        for n in range(row, N, step):
-            d = means[n, c] - centre
-            square += squares[n, c] + R * d * d
+    for k in range(first, end, step):
+        d = means[k] - centre
+        square += squares[k] + R * d * d
     square = sum_rows(shared, square)
-    if c < C and row == 0:
+    if c < mean.size and cuda.threadIdx.y == 0:
         mean[c] = centre
         var[c] = square * share_of_pixels
 
@@ -162,55 +160,55 @@ def _batch_statistics(means, squares, R, share, share_of_pixels, mean, var):
 def normalise(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
-    launch(_normalise, *over_pixels(x), pixels(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x), pixels(y))
+    launch(_normalise, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
+           flat(y))
     return y
 
 
 @kernel
-def _normalise(x, gamma, beta, mean, var, eps, floor, y):
-    R, C = x.shape[1], x.shape[2]
-    n, row, step, c = place(C)
-    if c < C:
+def _normalise(x, R, gamma, beta, mean, var, eps, floor, y):
+    _, c, k, end, step = place(R, gamma.size)
+    if c < gamma.size:
         centre, shift = mean[c], beta[c]
         slope = gamma[c] / math.sqrt(var[c] + eps)
-        for r in range(row, R, step):
-            y[n, r, c] = at_least((x[n, r, c] - centre) * slope + shift, floor)
+        while k < end:
+            y[k] = at_least((x[k] - centre) * slope + shift, floor)
+            k += step
 
 
 def gradients(dy, x, gamma, beta, mean, var, eps, relu):
     """dx, dgamma, dbeta of batch norm; with ``relu``, of batch norm and the ReLU after it."""
     dgammas, dbetas = _two_tables(x)
-    of_forward = gamma, beta, mean, var, scalar(eps, x)
-    launch(_map_sums(relu), *over_maps(x), pixels(dy), pixels(x), *of_forward, dgammas, dbetas)
+    of_forward = area(x), gamma, beta, mean, var, scalar(eps, x)
+    launch(_map_sums(relu), *over_maps(x), flat(dy), flat(x), *of_forward, dgammas, dbetas)
     dgamma, dbeta = add_images(dgammas, dbetas)
     dx = empty_like(x)
-    launch(_input_gradient(relu), *over_pixels(x), pixels(dy), pixels(x), *of_forward, dgamma, dbeta,
-           scalar(x.shape[3] / x.size, x), pixels(dx))
+    launch(_input_gradient(relu), *over_pixels(x), flat(dy), flat(x), *of_forward, dgamma, dbeta,
+           scalar(x.shape[3] / x.size, x), flat(dx))
     return dx, dgamma, dbeta
 
 
 @functools.cache
 def _map_sums(relu):
     @kernel
-    def map_sums(dy, x, gamma, beta, mean, var, eps, dgammas, dbetas):
+    def map_sums(dy, x, R, gamma, beta, mean, var, eps, dgammas, dbetas):
         shared = cuda.shared.array(BLOCK, x.dtype)
-        R, C = x.shape[1], x.shape[2]
-        n, row, step, c = place(C)
+        n, c, first, end, step = place(R, gamma.size)
         zero = x.dtype.type(0)
         inverse = dgamma = dbeta = zero
-        if c < C:
+        if c < gamma.size:
             centre, shift = mean[c], beta[c]
             deviation = math.sqrt(var[c] + eps)
             slope, inverse = gamma[c] / deviation, x.dtype.type(1) / deviation
-            for r in range(row, R, step):
-                g, d = dy[n, r, c], x[n, r, c] - centre
+            for k in range(first, end, step):
+                g, d = dy[k], x[k] - centre
                 if relu and not d * slope + shift > zero:
                     g = zero
                 dgamma += g * d
                 dbeta += g
         dgamma = sum_rows(shared, dgamma)
         dbeta = sum_rows(shared, dbeta)
-        if c < C and row == 0:
+        if c < gamma.size and cuda.threadIdx.y == 0:
             dgammas[n, c] = dgamma * inverse
             dbetas[n, c] = dbeta
     return map_sums
@@ -219,43 +217,41 @@ def _map_sums(relu):
 @functools.cache
 def _input_gradient(relu):
     @kernel
-    def input_gradient(dy, x, gamma, beta, mean, var, eps, dgamma, dbeta, share, dx):
-        R, C = x.shape[1], x.shape[2]
-        n, row, step, c = place(C)
+    def input_gradient(dy, x, R, gamma, beta, mean, var, eps, dgamma, dbeta, share, dx):
+        _, c, k, end, step = place(R, gamma.size)
         zero = x.dtype.type(0)
-        if c < C:
+        if c < gamma.size:
             centre, shift = mean[c], beta[c]
             deviation = math.sqrt(var[c] + eps)
             slope, inverse = gamma[c] / deviation, x.dtype.type(1) / deviation
             constant, tilt = dbeta[c] * share, inverse * dgamma[c] * share
-            for r in range(row, R, step):
-                g, d = dy[n, r, c], x[n, r, c] - centre
+            while k < end:
+                g, d = dy[k], x[k] - centre
                 if relu and not d * slope + shift > zero:
                     g = zero
-                dx[n, r, c] = slope * (g - constant - d * tilt)
+                dx[k] = slope * (g - constant - d * tilt)
+                k += step
     return input_gradient
 
 
 def add_images(a, b):
     """Sums of two tables (N, C) over the images: two arrays (C,)."""
     sums = empty(a.shape[1:], a.dtype), empty(a.shape[1:], a.dtype)
-    launch(_add_images, *over_table(a), a, b, *sums)
+    launch(_add_images, *over_table(a), flat(a), flat(b), len(a), *sums)
     return sums
 
 
 @kernel
-def _add_images(a, b, sum_a, sum_b):
+def _add_images(a, b, N, sum_a, sum_b):
     shared = cuda.shared.array(BLOCK, a.dtype)
-    N, C = a.shape
-    _, row, step, c = place(C)
+    _, c, first, end, step = place(N, sum_a.size)
     total_a = total_b = a.dtype.type(0)
-    if c < C:
-        for n in range(row, N, step):
-            total_a += a[n, c]
-            total_b += b[n, c]
+    for k in range(first, end, step):
+        total_a += a[k]
+        total_b += b[k]
     total_a = sum_rows(shared, total_a)
     total_b = sum_rows(shared, total_b)
-    if c < C and row == 0:
+    if c < sum_a.size and cuda.threadIdx.y == 0:
         sum_a[c] = total_a
         sum_b[c] = total_b
 

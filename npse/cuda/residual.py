@@ -1,11 +1,9 @@
 """The residual join on the device. Letters: as in the book."""
 
-from numba import cuda
-
 from npse import reference as book
 from npse.cuda.arrays import flat, replaces
 from npse.cuda.device import empty_like, kernel, launch
-from npse.cuda.walk import over_numbers
+from npse.cuda.walk import my_numbers, over_numbers
 from npse.reference.arrays import expect
 
 
@@ -19,8 +17,10 @@ def add(f, x):
 
 @kernel
 def _add(f, x, y):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = f[i] + x[i]
+    k, end, step = my_numbers(y.size)
+    while k < end:
+        y[k] = f[k] + x[k]
+        k += step
 
 
 @replaces(book.add_backward)

@@ -13,7 +13,7 @@ The squeeze is a ladder, `SQUEEZES`; the reductions of the other files are its l
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.arrays import pixels, replaces
+from npse.cuda.arrays import area, flat, replaces
 from npse.cuda.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
 from npse.cuda.excite import excite, excite_backward
 from npse.cuda.walk import (
@@ -37,12 +37,12 @@ def squeeze(u):
 def _squeeze_alone(u):
     N, H, W, C = u.shape
     z = empty((N, C), u.dtype)
-    launch(_sum_alone, *over_numbers(z), pixels(u), scalar(1 / (H * W), u), z)
+    launch(_mean_alone, *over_numbers(z), u.reshape(N, H * W, C), scalar(1 / (H * W), u), z)
     return z
 
 
 @kernel
-def _sum_alone(u, share, z):
+def _mean_alone(u, share, z):
     N, R, C = u.shape
     for k in range(cuda.grid(1), N * C, cuda.gridsize(1)):
         n, c = k // C, k % C
@@ -54,22 +54,20 @@ def _sum_alone(u, share, z):
 
 def _squeeze_by(sum_rows):
     @kernel
-    def mean_of_maps(u, share, z):
+    def mean_of_maps(u, R, share, z):
         shared = cuda.shared.array(BLOCK, z.dtype)
-        R, C = u.shape[1], u.shape[2]
-        n, row, step, c = place(C)
+        n, c, first, end, step = place(R, z.shape[1])
         total = z.dtype.type(0)
-        if c < C:
-            for r in range(row, R, step):
-                total += u[n, r, c]
+        for k in range(first, end, step):
+            total += u[k]
         total = sum_rows(shared, total)
-        if c < C and row == 0:
+        if c < z.shape[1] and cuda.threadIdx.y == 0:
             z[n, c] = total * share
 
     def squeeze(u):
         N, H, W, C = u.shape
         z = empty((N, C), u.dtype)
-        launch(mean_of_maps, *over_maps(u), pixels(u), scalar(1 / (H * W), u), z)
+        launch(mean_of_maps, *over_maps(u), flat(u), H * W, scalar(1 / (H * W), u), z)
         return z
     return squeeze
 
@@ -82,60 +80,60 @@ def squeeze_backward(dz, u_shape):
     u_shape = tuple(u_shape)
     expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
     du = empty(u_shape, dz.dtype)
-    launch(_squeeze_backward, *over_pixels(du), dz, scalar(1 / (u_shape[1] * u_shape[2]), dz), pixels(du))
+    launch(_squeeze_backward, *over_pixels(du), dz, area(du), scalar(1 / area(du), du), flat(du))
     return du
 
 
 @kernel
-def _squeeze_backward(dz, share, du):
-    R, C = du.shape[1], du.shape[2]
-    n, row, step, c = place(C)
-    if c < C:
+def _squeeze_backward(dz, R, share, du):
+    n, c, k, end, step = place(R, dz.shape[1])
+    if c < dz.shape[1]:
         part = dz[n, c] * share
-        for r in range(row, R, step):
-            du[n, r, c] = part
+        while k < end:
+            du[k] = part
+            k += step
 
 
 @replaces(book.scale)
 def scale(u, s):
     expect("scale", u=(u, "N H W C"), s=(s, "N C"))
     y = empty_like(u)
-    launch(_scale, *over_pixels(u), pixels(u), s, pixels(y))
+    launch(_scale, *over_pixels(u), flat(u), area(u), s, flat(y))
     return y
 
 
 @kernel
-def _scale(u, s, y):
-    R, C = u.shape[1], u.shape[2]
-    n, row, step, c = place(C)
-    if c < C:
+def _scale(u, R, s, y):
+    n, c, k, end, step = place(R, s.shape[1])
+    if c < s.shape[1]:
         gate = s[n, c]
-        for r in range(row, R, step):
-            y[n, r, c] = u[n, r, c] * gate
+        while k < end:
+            y[k] = u[k] * gate
+            k += step
 
 
 @replaces(book.scale_backward)
 def scale_backward(dy, u, s):
     expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
     du, ds = empty_like(u), empty_like(s)
-    launch(_scale_backward, *over_maps(u), pixels(dy), pixels(u), s, pixels(du), ds)
+    launch(_scale_backward, *over_maps(u), flat(dy), flat(u), area(u), s, flat(du), ds)
     return du, ds
 
 
 @kernel
-def _scale_backward(dy, u, s, du, ds):
+def _scale_backward(dy, u, R, s, du, ds):
     shared = cuda.shared.array(BLOCK, ds.dtype)
-    R, C = u.shape[1], u.shape[2]
-    n, row, step, c = place(C)
+    n, c, k, end, step = place(R, s.shape[1])
     total = ds.dtype.type(0)
-    if c < C:
+    if c < s.shape[1]:
         gate = s[n, c]
-        for r in range(row, R, step):
-            g = dy[n, r, c]
-            du[n, r, c] = g * gate
-            total += g * u[n, r, c]
+        while k < end:
+            g = dy[k]
+            total += g * u[k]
+            du[k] = g * gate
+            k += step
     total = sum_rows(shared, total)
-    if c < C and row == 0:
+    if c < s.shape[1] and cuda.threadIdx.y == 0:
         ds[n, c] = total
 
 
@@ -147,37 +145,35 @@ def se(u, w1, w2, b1=None, b2=None):
 @replaces(book.se_backward)
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
     expect("se_backward", u=(u, "N H W C"), dy=(dy, "N H W C"))
-    N, H, W, C = u.shape
-    z, ds, du, share = empty((N, C), u.dtype), empty((N, C), u.dtype), empty_like(u), scalar(1 / (H * W), u)
-    launch(_squeezed_and_ds, *over_maps(u), pixels(dy), pixels(u), share, z, ds)       # ds does not wait for the gates
+    R, share, shape = area(u), scalar(1 / area(u), u), (u.shape[0], u.shape[3])
+    z, ds, du = empty(shape, u.dtype), empty(shape, u.dtype), empty_like(u)
+    launch(_squeezed_and_ds, *over_maps(u), flat(dy), flat(u), R, share, z, ds)        # ds does not wait for the gates
     s = excite(z, w1, w2, b1, b2)
     dz, *dw = excite_backward(ds, z, s, w1, w2, b1)
-    launch(_both_paths, *over_pixels(u), pixels(dy), s, dz, share, pixels(du))
+    launch(_both_paths, *over_pixels(u), flat(dy), R, s, dz, share, flat(du))
     return du, *dw
 
 
 @kernel
-def _squeezed_and_ds(dy, u, share, z, ds):
+def _squeezed_and_ds(dy, u, R, share, z, ds):
     shared = cuda.shared.array(BLOCK, z.dtype)
-    R, C = u.shape[1], u.shape[2]
-    n, row, step, c = place(C)
+    n, c, first, end, step = place(R, z.shape[1])
     total = product = z.dtype.type(0)
-    if c < C:
-        for r in range(row, R, step):
-            total += u[n, r, c]
-            product += dy[n, r, c] * u[n, r, c]
+    for k in range(first, end, step):
+        total += u[k]
+        product += dy[k] * u[k]
     total = sum_rows(shared, total)
     product = sum_rows(shared, product)
-    if c < C and row == 0:
+    if c < z.shape[1] and cuda.threadIdx.y == 0:
         z[n, c] = total * share
         ds[n, c] = product
 
 
 @kernel
-def _both_paths(dy, s, dz, share, du):
-    R, C = dy.shape[1], dy.shape[2]
-    n, row, step, c = place(C)
-    if c < C:
+def _both_paths(dy, R, s, dz, share, du):
+    n, c, k, end, step = place(R, s.shape[1])
+    if c < s.shape[1]:
         gate, part = s[n, c], dz[n, c] * share
-        for r in range(row, R, step):
-            du[n, r, c] = dy[n, r, c] * gate + part
+        while k < end:
+            du[k] = dy[k] * gate + part
+            k += step

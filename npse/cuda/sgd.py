@@ -7,12 +7,10 @@ The learning rate may be a device array of no axes: a recorded sequence of launc
 with, but reads arrays anew.
 """
 
-from numba import cuda
-
 from npse import reference as book
 from npse.cuda.arrays import flat, replaces
 from npse.cuda.device import device_function, empty_like, is_device_array, kernel, launch, scalar, to_host
-from npse.cuda.walk import over_numbers
+from npse.cuda.walk import my_numbers, over_numbers
 
 
 @replaces(book.sgd)
@@ -30,11 +28,14 @@ def _sgd(number):
     @kernel
     def sgd(w, dw, v, lr, momentum, weight_decay, nesterov, new_w, new_v):
         rate = w.dtype.type(number(lr))
-        for i in range(cuda.grid(1), w.size, cuda.gridsize(1)):
-            g = dw[i] + weight_decay * w[i]
-            speed = momentum * v[i] + g
-            new_v[i] = speed
-            new_w[i] = w[i] - rate * (g + momentum * speed if nesterov else speed)
+        k, end, step = my_numbers(w.size)
+        while k < end:
+            weight = w[k]
+            g = dw[k] + weight_decay * weight
+            speed = momentum * v[k] + g
+            new_v[k] = speed
+            new_w[k] = weight - rate * (g + momentum * speed if nesterov else speed)
+            k += step
     return sgd
 
 

@@ -7,8 +7,13 @@ is one piece of memory. A block is a rectangle of threads, x across channels and
     channel          0      1      ...  width-1    | 0      ...
     first pixel      0      0      ...  0          | 1      ...
 
-A thread stays with its channel, so gates, means and sums of that channel live in its registers, and no index is ever
-divided. Its pixels are row, row + step, row + 2*step, ... A table (N, C), too, is a map: its pixels are the images.
+A thread stays with its channel, so gates, means and sums of that channel live in its registers. Maps are flat here:
+their numbers for a thread are those at first, first + step, ... before end (`place`), so that no index is divided and
+none multiplied while it walks. Positions are unsigned, or every access would first ask whether to count from the end.
+A table (N, C), too, is a map: its pixels are the images. Loops come in two forms, for what the compiler makes of them:
+
+    for k in range(first, end, step)     reads only: unrolled by four, with four loads under way at once
+    while k < end                        writes too, and a write must not overtake a read: lean, so more threads fit
 
 How the threads of a channel add up is a ladder:
 
@@ -17,6 +22,7 @@ How the threads of a channel add up is a ladder:
     sum_rows              the fastest that runs here; the simulator has no shuffles
 """
 
+import numpy as np
 from numba import cuda
 
 from npse.cuda.device import BLOCK, SIMULATED, device_function
@@ -59,8 +65,8 @@ def over_rows(x):
 
 
 def over_numbers(x):
-    """Blocks and threads for a kernel that treats all numbers of x alike; a thread takes every gridsize-th."""
-    return max(1, min(-(-x.size // BLOCK), 16 * ENOUGH)), BLOCK
+    """Blocks and threads for a kernel that treats all numbers of x alike."""
+    return min(-(-x.size // BLOCK), 2 * ENOUGH), BLOCK
 
 
 def over_lists(a):
@@ -84,14 +90,23 @@ def _threads(C, width, pixels):
 
 
 @device_function
-def place(C):
-    """Return (n, row, step, c) of this thread: image, first pixel, distance to the next, channel.
+def place(R, C):
+    """Return (n, c, first, end, step) of this thread: its image, its channel, its numbers in maps of R pixels.
 
-    c = C says that this thread has no channel and must not touch memory (but must reach every barrier).
+    Its numbers are x[first], x[first + step], ... before x[end], in a flat view of x; they are of channel c. A thread
+    with c >= C has no channel and no numbers: it must not touch memory (but must reach every barrier).
     """
-    c = min(cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x, C)
+    n, c = cuda.blockIdx.x, cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
     row = cuda.blockIdx.z * cuda.blockDim.y + cuda.threadIdx.y
-    return cuda.blockIdx.x, row, cuda.blockDim.y * cuda.gridDim.z, c
+    end = (n + 1) * R * C
+    first = (n * R + row) * C + c if c < C else end
+    return n, c, np.uint64(first), np.uint64(end), np.uint64(cuda.blockDim.y * cuda.gridDim.z * C)
+
+
+@device_function
+def my_numbers(size):
+    """Return (first, end, step): the numbers of this thread, of a list of ``size``; see `over_numbers`."""
+    return np.uint64(cuda.grid(1)), np.uint64(size), np.uint64(cuda.gridsize(1))
 
 
 @device_function
