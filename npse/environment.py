@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import npse
+from npse import gpu
 
-PACKAGES = ("numpy", "numba", "llvmlite", "safetensors", "matplotlib")
+PACKAGES = ("numpy", "numba", "llvmlite", "numba-cuda", "safetensors", "matplotlib")
 
 
 def versions():
@@ -62,4 +63,4 @@ def commit():
 def record():
     """Return what config.json keeps of the machine."""
     return {"versions": versions(), "platform": f"{sys.platform} {platform.machine()}", "processor": processor(),
-            "cores": cores(), "commit": commit()}
+            "cores": cores(), "gpu": gpu.record(), "commit": commit()}

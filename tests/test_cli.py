@@ -79,15 +79,17 @@ def test_evaluate_and_predict(run, npse, few_shapes, tmp_path):
 def test_info_names_versions_and_folders(npse):
     code, out, _ = npse("info")
     assert code == 0
-    for word in ("numpy", "processor", "BLAS", "editions", "data folder"):
+    for word in ("numpy", "processor", "BLAS", "editions", "GPU", "data folder"):
         assert word in out
 
 
-def test_resume_refuses_other_settings(run, npse):
+def test_resume_refuses_other_settings_but_for_the_edition(run, npse):
     code, _, err = npse("train", "--resume", "--out", "run", "--lr", 0.1)
     assert code == 2
     assert "lr is 0.4" in err
-    assert npse("train", "--resume", "--out", "run", "--epochs", 1)[0] == 0
+    code, out, _ = npse("train", "--resume", "--out", "run", "--epochs", 1, "--edition", "reference")
+    assert code == 0
+    assert "edition reference (as asked), going on in run" in out
 
 
 def broken_checkpoint(folder):

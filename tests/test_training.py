@@ -2,13 +2,26 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from npse import backend, data, models
 from npse.files import write_atomically
-from npse.training import Config, Interrupted, RunFolder, checkpoint, evaluate, one_cycle, predict, prepare, run, sanity
+from npse.training import (
+    Config,
+    Interrupted,
+    RunFolder,
+    checkpoint,
+    evaluate,
+    ledger,
+    one_cycle,
+    predict,
+    prepare,
+    run,
+    sanity,
+)
 
 SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.available() else "reference"}
 
@@ -138,6 +151,40 @@ def test_a_diverging_run_says_so_and_keeps_its_checkpoint(start):
     with pytest.raises(FloatingPointError, match="Lower --lr"):
         start("wild", lr=1e30, warmup=0.0)
     assert folder.last.read_bytes() == before
+
+
+class OnDevice:
+    """A number or an array that knows how often it was looked at."""
+
+    looks = 0
+
+    def __init__(self, value):
+        self.value = np.asarray(value)
+
+    def copy_to_host(self):
+        OnDevice.looks += 1
+        return self.value
+
+
+def test_on_a_device_losses_are_read_every_few_steps(monkeypatch):
+    monkeypatch.setattr(OnDevice, "looks", 0)
+    progress, logits, heard = ledger.Progress(epoch=2), np.eye(4, dtype=np.float32), []
+    report = SimpleNamespace(stepped=lambda progress, batch: heard.append((progress.seen, batch)))
+    with backend.using(SimpleNamespace(to_device=OnDevice)):
+        book = ledger.Ledger(progress, report)
+        looks = []
+        for step in range(24):
+            book.enter(OnDevice(np.float32(step)), OnDevice(logits), np.array([0, 1, 2, 0]))
+            looks.append(OnDevice.looks)
+        assert looks == [2] * 10 + [22] * 10 + [42] * 4           # after the first step, then every ten
+        book.settle()
+        assert (progress.step, progress.seen, progress.correct) == (24, 96, 72)
+        assert progress.loss_sum == 4 * sum(range(24))
+        assert heard == [(4 * step, 4) for step in range(1, 25)]
+        book.enter(OnDevice(np.nan), OnDevice(logits), np.array([0, 1, 2, 0]))
+        book.enter(OnDevice(1.0), OnDevice(logits), np.array([0, 1, 2, 0]))
+        with pytest.raises(FloatingPointError, match="nan at epoch 3, step 25: training has diverged"):
+            book.settle()
 
 
 def test_evaluation_counts(few_shapes):

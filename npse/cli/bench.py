@@ -13,7 +13,7 @@ def bench(
     model: Annotated[str, Option(help="as in npse train")] = "se_resnet20",
     batch_size: Annotated[int, Option(min=1, help="images a step")] = 128,
     threads: Annotated[int | None, Option(min=1, help="for every library alike", show_default="all cores")] = None,
-    edition: Annotated[str, Option(help="auto, reference or cpu")] = "auto",
+    edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
     ladder: Annotated[bool, Option("--ladder", help="the convolution by every rung, Python loops first")] = False,
     vs: Annotated[str | None, Option(help="torch: the same step in PyTorch's three modes")] = None,
     rounds: Annotated[int, Option(min=1, help="of --vs: fresh processes of each contestant")] = 5,

@@ -13,7 +13,7 @@ from typer import Argument, Option
 def check(
     file: Annotated[Path | None, Argument(help="a Python file of your own, with functions name and name_backward",
                                           show_default="the editions of npse")] = None,
-    edition: Annotated[str, Option(help="all, or one: reference, cpu")] = "all",
+    edition: Annotated[str, Option(help="all, or one: reference, cpu, cuda")] = "all",
     op: Annotated[str | None, Option(help="one op only, such as conv2d or se_backward", show_default="all")] = None,
     seed: Annotated[int, Option(min=0, help="of all random numbers")] = 0,
     verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every single check")] = False,
@@ -54,7 +54,7 @@ def _check_editions(edition, op, seed):
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; known are: all, {', '.join(backend.EDITIONS)}")
     names = backend.available() if edition == "all" else [edition]
-    return _judge({name: backend.edition(name) for name in names}, cases, seed)
+    return _judge({name: backend.hosted(backend.edition(name)) for name in names}, cases, seed)
 
 
 def _write_json(path, results, ok, seed):

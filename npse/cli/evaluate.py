@@ -11,7 +11,7 @@ def evaluate(
     run: Annotated[Path, Argument(help="folder of a run")],
     weights: Annotated[str, Option(help="last or best (by the accuracy watched during the run)")] = "last",
     flip: Annotated[bool, Option("--flip", help="average over mirror images")] = False,
-    edition: Annotated[str, Option(help="auto, reference or cpu")] = "auto",
+    edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
     """Evaluate a run on the test set of its data."""
     from npse import backend, data, training

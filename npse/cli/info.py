@@ -9,7 +9,7 @@ def info() -> None:
     """Print versions, cores, threads, BLAS, editions, folders and data found."""
     import numpy as np
 
-    from npse import backend, data, environment
+    from npse import backend, data, environment, gpu
 
     np.ones((2, 2)) @ np.ones((2, 2))                             # so that the BLAS is loaded
     rows = {name: version or "not installed" for name, version in environment.versions().items()}
@@ -23,7 +23,7 @@ def info() -> None:
 
         rows["threads"] = f"{get_threads()} of npse's own pool, for kernels and matrix products alike"
         rows["kernel cache"] = str(cache_folder() or "none: no folder can be written")
-    rows["GPU"] = "not used: this version has no CUDA edition"
+    rows["GPU"] = f"{gpu.name() or 'none'}; {backend.missing('cuda') or 'the cuda edition runs on it'}"
     rows["data folder"] = str(data.data_dir())
     rows["data found"] = ", ".join(data.found())
     for name, value in rows.items():

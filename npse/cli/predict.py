@@ -14,7 +14,7 @@ def predict(
     run: Annotated[Path, Argument(help="folder of a run")],
     images: Annotated[list[Path], Argument(help="pictures, of any size and format that Pillow reads")],
     weights: Annotated[str, Option(help="last or best")] = "last",
-    edition: Annotated[str, Option(help="auto, reference or cpu")] = "auto",
+    edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
     """Print the five likeliest classes of each picture."""
     from npse import backend, training

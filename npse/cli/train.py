@@ -33,7 +33,7 @@ def train(
     shortcut: Annotated[str, Option(help="projection or identity (zero-padded)")] = "projection",
     validation: Annotated[int, Option(help="hold out this many training images, evaluate on them")] = 0,
     flip: Annotated[bool, Option("--flip", help="also state the final accuracy averaged over mirror images")] = False,
-    edition: Annotated[str, Option(help="auto, reference (the book, slow) or cpu")] = "auto",
+    edition: Annotated[str, Option(help="auto, reference (the book, slow), cpu, or cuda (an NVIDIA GPU)")] = "auto",
     threads: Annotated[int | None, Option(help="of the cpu edition; results do not depend on it",
                                           show_default="all cores")] = None,
     seed: Annotated[int, Option(help="of weights, order and augmentation")] = 0,
@@ -42,7 +42,8 @@ def train(
 ) -> None:
     """Train a network and leave a folder with metrics, checkpoints and pictures.
 
-    Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped.
+    Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped. With
+    another --edition than before it goes on too, but not to the same bits.
     """
     from npse.training import Config, RunFolder
 
@@ -70,13 +71,14 @@ def _within(budget, config, given):
 
 
 def _resumed(out, given):
-    """Return the config of the run in ``out``; ValueError if it contradicts the options given."""
+    """Return the config of the run in ``out``; ValueError if it contradicts the options given, but for the edition."""
     from npse.training import RunFolder
 
     if out is None:
         raise ValueError("--resume needs --out: the folder of the run to go on with")
     folder = RunFolder(out)
     config = folder.config()
+    config = dataclasses.replace(config, edition=given.get("edition", config.edition))
     changed = [name for name, value in given.items() if getattr(config, name) != value]
     if changed:
         raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "

@@ -84,8 +84,8 @@ class Gpu(Runner):
                 raise
             free, total = self._context.get_memory_info()
             raise MemoryError(
-                f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of {total / 1e6:.0f} "
-                "MB are free; lower --batch-size, or end what else runs on it") from error
+                f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of "
+                f"{total / 1e6:.0f} MB are free; lower --batch-size, or end what else runs on it") from error
 
 
 @functools.cache
