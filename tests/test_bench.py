@@ -116,6 +116,32 @@ def test_a_call_is_measured_against_what_limits_it():
     assert [row["percent"] for row in judged] == pytest.approx([50, 2, 100, 2])
 
 
+def test_on_a_device_no_cache_helps():
+    rates = {"multiply_add_gflops": 100.0, "copy_memory_gbs": 10.0}
+    heavy, light = ({"flops": count, "bytes": 10**6, "ms": 20.0} for count in (10**9, 1000))
+    judged = ops.against([heavy, light], rates)
+    assert [(row["bound"], row["percent"]) for row in judged] == [("multiply-add", 50), ("memory", 0.5)]
+
+
+def test_on_a_gpu_torch_runs_without_tensor_cores_and_with():
+    modes = compare.torch_modes("cuda")
+    assert len(modes) == 2 * len(compare.TORCH_MODES)
+    assert [options["tf32"] for options in modes.values()] == [False] * 3 + [True] * 3
+    assert all(options["device"] == "cuda" for options in modes.values())
+    assert compare.torch_modes("cpu") == compare.TORCH_MODES
+
+
+def test_what_the_gpu_has_none_of_is_refused(monkeypatch):
+    monkeypatch.setattr(backend, "choose", lambda name: ("cuda", "as asked"))
+    with pytest.raises(ValueError, match="--ladder and --roofline are about the processor"):
+        bench(ladder=True)
+
+
+def test_calls_are_timed_by_the_clock_that_is_given():
+    taken = gauges.times(lambda: None, 0, clock=lambda task: 0.25)
+    assert gauges.figures(taken, parts=10) == {"ms": 25.0, "ms_min": 25.0, "timed": 3}
+
+
 def test_ratios_are_taken_round_by_round_against_the_best_mode(monkeypatch):
     rows, failures, asked = compared(monkeypatch, TIMES, 3)
     found = compare.summary(rows)

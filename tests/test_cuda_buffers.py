@@ -66,6 +66,7 @@ def test_a_step_repeated_asks_for_nothing_new():
     for _ in range(5):
         step()
     assert memory.made == made == 5
+    assert shelf.size == memory.used == (1 + 5 + 3 + 5 + 2) * GRAIN
 
 
 def test_full_memory_costs_what_waits_before_it_costs_the_run():
@@ -73,7 +74,7 @@ def test_full_memory_costs_what_waits_before_it_costs_the_run():
     shelf = Shelf(memory)
     shelf.take(8 * GRAIN)[1]()
     block, _ = shelf.take(9 * GRAIN)                              # only if the 8 are let go
-    assert block.size == 9 * GRAIN
+    assert block.size == shelf.size == 9 * GRAIN
     with pytest.raises(MemoryError):
         shelf.take(2 * GRAIN)
 

@@ -6,13 +6,24 @@ from collections import defaultdict
 
 from npse.bench.process import ask
 
-# How people run PyTorch on a CPU: as it comes, in the layout that its kernels prefer, and compiled.
+# How people run PyTorch: as it comes, in the layout that its kernels prefer, and compiled.
 TORCH_MODES = {
     "torch eager, NCHW": {"channels_last": False, "compiled": False},
     "torch eager, channels_last": {"channels_last": True, "compiled": False},
     "torch.compile, channels_last": {"channels_last": True, "compiled": True},
 }
 OURS = "npse"
+
+
+def torch_modes(edition):
+    """Return {name: options of `torch_peer.measure`}: PyTorch's modes on the processor, or on a GPU.
+
+    On a GPU each runs twice: tf32 lets float32 convolutions and products use tensor cores, with 10 bits of mantissa.
+    """
+    if edition != "cuda":
+        return TORCH_MODES
+    return {f"{name}, tf32 {'on' if tf32 else 'off'}": {**options, "device": "cuda", "tf32": tf32}
+            for tf32 in (False, True) for name, options in TORCH_MODES.items()}
 
 
 def expect_torch():
@@ -22,7 +33,7 @@ def expect_torch():
 
 
 def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambda line: None):
-    """Time the same training step and evaluation in npse and in each of `TORCH_MODES`.
+    """Time the same training step and evaluation in npse and in each of `torch_modes`.
 
     In each round every contestant gets a fresh process; who begins changes from round to round. One that fails is
     reported and left out from then on.
@@ -40,14 +51,15 @@ def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambd
     """
     expect_torch()
     work = {"model": model, "batch_size": batch_size, "threads": threads, "seconds": seconds}
-    contestants, rows, failures = [OURS, *TORCH_MODES], [], {}
+    modes = torch_modes(edition)
+    contestants, rows, failures = [OURS, *modes], [], {}
     for number in range(1, rounds + 1):
         for mode in contestants[number % len(contestants):] + contestants[:number % len(contestants)]:
             if mode in failures:
                 continue
             try:
                 row = (ask("step.measure", edition=edition, **work) if mode == OURS
-                       else ask("torch_peer.measure", **TORCH_MODES[mode], **work))
+                       else ask("torch_peer.measure", **modes[mode], **work))
             except ChildProcessError as error:
                 if mode == OURS:
                     raise
@@ -56,7 +68,7 @@ def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambd
                 continue
             rows.append(row | {"round": number, "mode": mode})
             say(f"round {number} of {rounds}: {mode} {row['train']['ms']:.1f} ms a training step")
-    if len(failures) == len(TORCH_MODES):
+    if len(failures) == len(modes):
         raise ChildProcessError(f"no mode of PyTorch ran: {'; '.join(failures.values())}")
     return [row for row in rows if row["mode"] not in failures], failures
 

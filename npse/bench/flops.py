@@ -60,4 +60,9 @@ def traffic(arguments, result):
 def arrays(arguments, result):
     """The arrays among the arguments and results of an op."""
     results = result if isinstance(result, tuple) else (result,)
-    return [value for value in (*arguments, *results) if isinstance(value, np.ndarray)]
+    return [value for value in (*arguments, *results) if is_array(value)]
+
+
+def is_array(value):
+    """Whether a value is an array, on the host or on a device."""
+    return isinstance(value, np.ndarray) or hasattr(value, "copy_to_host")

@@ -6,7 +6,14 @@ import time
 from pathlib import Path
 
 
-def times(task, seconds, least=3, warm=1):
+def wall(task):
+    """Return the seconds that pass while ``task()`` runs."""
+    began = time.perf_counter()
+    task()
+    return time.perf_counter() - began
+
+
+def times(task, seconds, least=3, warm=1, clock=wall):
     """Call ``task`` a few times to warm up, then again and again; return how many seconds each call took.
 
     Parameters
@@ -15,20 +22,19 @@ def times(task, seconds, least=3, warm=1):
     seconds : float, go on for at least so long
     least : int, and for at least so many calls
     warm : int, calls that are not counted
+    clock : function of a task -> seconds; on a device, ask the device's own
     """
     for _ in range(warm):
         task()
     taken, end = [], time.perf_counter() + seconds
     while len(taken) < least or time.perf_counter() < end:
-        began = time.perf_counter()
-        task()
-        taken.append(time.perf_counter() - began)
+        taken.append(clock(task))
     return taken
 
 
-def figures(taken):
-    """Return median and least of some times, in milliseconds, and how many they are."""
-    return {"ms": 1e3 * statistics.median(taken), "ms_min": 1e3 * min(taken), "timed": len(taken)}
+def figures(taken, parts=1):
+    """Return median and least of some times, in milliseconds, divided by the parts each had; and how many they are."""
+    return {"ms": 1e3 * statistics.median(taken) / parts, "ms_min": 1e3 * min(taken) / parts, "timed": len(taken)}
 
 
 def peak_memory():

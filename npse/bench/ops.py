@@ -3,7 +3,7 @@
 import numpy as np
 
 from npse import backend
-from npse.bench.flops import flops, traffic
+from npse.bench.flops import flops, is_array, traffic
 from npse.bench.gauges import figures, times
 from npse.bench.workload import prepare
 
@@ -29,7 +29,7 @@ class Calls:
 
 def shapes(arguments):
     """Arguments as JSON keeps them: the shape of an array, an integer or a tuple as it is, None for all others."""
-    return [list(value.shape) if isinstance(value, np.ndarray)
+    return [list(value.shape) if is_array(value)
             else list(map(int, value)) if isinstance(value, tuple)
             else int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool)
             else None for value in arguments]
@@ -38,9 +38,9 @@ def shapes(arguments):
 def watch(work):
     """Return the `Calls` of one training step, the making of its batch not included."""
     calls = Calls()
-    work.train()                                                  # kernels are compiled, memory is touched
+    work.step()                                                   # kernels are compiled, memory is touched
     with backend.watching(calls):
-        work.train()
+        work.step()
     return calls
 
 
@@ -53,12 +53,12 @@ def measure(model, batch_size, edition, threads, seconds):
         ``op``, ``arguments``, ``count`` (calls in a step), ``flops`` and ``bytes`` of one call, ``ms`` (median) and
         ``ms_min`` of one call, ``ms_step`` (median times count), ``gflops``, ``gbs``; the most costly first.
     """
-    calls = watch(prepare(model, batch_size, edition, threads))
-    ops = backend.active()
+    work = prepare(model, batch_size, edition, threads)
+    calls, ops = watch(work), backend.active()
     rows = []
     for key, row in calls.rows.items():
         op, arguments = getattr(ops, row["op"]), calls.arguments[key]
-        row |= figures(times(lambda op=op, arguments=arguments: op(*arguments), seconds))
+        row |= figures(times(lambda op=op, arguments=arguments: op(*arguments), seconds, clock=work.clock))
         rows.append(row | {"ms_step": row["ms"] * row["count"], "gbs": 1e-6 * row["bytes"] / row["ms"],
                            "gflops": row["flops"] and 1e-6 * row["flops"] / row["ms"]})
     return sorted(rows, key=lambda row: -row["ms_step"])
@@ -67,12 +67,15 @@ def measure(model, batch_size, edition, threads, seconds):
 def against(rows, rates):
     """Return the rows with ``bound``, what of the machine limits the call, and ``percent``, how near it the call comes.
 
-    It is "sgemm", or "cache" for copying in the last cache, if that holds all the call moves, else "memory". Counted
-    are a formula's arithmetic and traffic: an algorithm that needs less passes 100 %.
+    It is "sgemm", or "cache" for copying in the last cache, if that holds all the call moves, else "memory"; on a
+    device, whose calls find their arguments in no cache, "multiply-add" or "memory". Counted are a formula's arithmetic
+    and traffic: an algorithm that needs less passes 100 %.
     """
+    arithmetic = "multiply_add" if "multiply_add_gflops" in rates else "sgemm"
+
     def judged(row):
-        place = "cache" if row["bytes"] < rates["cache_bytes"] else "memory"
-        limits = {"sgemm": 1e-6 * (row["flops"] or 0) / rates["sgemm_gflops"],            # ms at that rate
+        place = "cache" if row["bytes"] < rates.get("cache_bytes", 0) else "memory"
+        limits = {arithmetic.replace("_", "-"): 1e-6 * (row["flops"] or 0) / rates[f"{arithmetic}_gflops"],  # ms then
                   place: 1e-6 * row["bytes"] / rates[f"copy_{place}_gbs"]}
         bound = max(limits, key=limits.get)
         return row | {"bound": bound, "percent": 100 * limits[bound] / row["ms"]}

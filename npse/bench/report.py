@@ -33,6 +33,15 @@ def machine(rates):
                  ("<OpenBLAS kernels", "sgemm GFLOP/s", "copy GB/s, cache", "copy GB/s, memory", "<BLAS"), rows, notes)
 
 
+def gpu(rates):
+    """Rates of a GPU."""
+    found = rates["gpu"] or {"name": "Numba's simulator", "driver": None, "cuda": "none"}
+    return Table(f"{found['name']}, driver {found['driver'] or 'unknown'}, CUDA {found['cuda']}",
+                 ("<", "measured"), [("copying in its memory, GB/s", f"{rates['copy_memory_gbs']:.0f}"),
+                                     ("multiply-adds in float32, GFLOP/s", f"{rates['multiply_add_gflops']:.0f}")],
+                 ["Per cent below refer to these; the tensor cores are not counted."])
+
+
 def step(result, model, batch_size, threads):
     """Whole step and evaluation."""
     rows = [(name, f"{found['ms']:.2f}", f"{found['ms_min']:.2f}", f"{1e3 * batch_size / found['ms']:.0f}")
@@ -45,8 +54,15 @@ def step(result, model, batch_size, threads):
                   f"{_megabytes(result['peak_mb'])}."])
 
 
-def ops(rows, train_ms):
+HOST_NOTES = ("Timed alone, an op finds its arguments in the caches; in a step it may not.",
+              "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever binds.")
+DEVICE_NOTES = ("By the device's own clock, with nothing in its caches before each call.",
+                "Limit: per cent of its multiply-adds, or of copying in its memory, whichever binds.")
+
+
+def ops(rows, train_ms, on_device=False):
     """Op calls by share of the step, those of little share in one row."""
+    alone, limit = DEVICE_NOTES if on_device else HOST_NOTES
     total = sum(row["ms_step"] for row in rows)
     shown, so_far = [], 0.0
     for row in rows:
@@ -62,10 +78,8 @@ def ops(rows, train_ms):
                       f"{1 - so_far / total:.1%}", "", "", ""))
     return Table("The ops of one training step, each timed alone",
                  ("<op", "<arguments", "calls", "ms", "ms min", "share", "GFLOP/s", "GB/s", "limit"), shown,
-                 [f"Sum of all ops {total:.1f} ms; the whole step {train_ms:.1f} ms. Timed alone, an op finds its "
-                  "arguments in the caches; in a step it may not.",
-                  "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever binds. "
-                  "Arithmetic is that of the formula, so an algorithm that needs less of it may pass 100 %."])
+                 [f"Sum of all ops {total:.1f} ms; the whole step {train_ms:.1f} ms. {alone}",
+                  f"{limit} Arithmetic is that of the formula, so an algorithm that needs less of it may pass 100 %."])
 
 
 def call(op, arguments):

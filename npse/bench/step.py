@@ -1,16 +1,19 @@
 """A whole training step and an evaluation of npse."""
 
-from npse.bench.gauges import figures, peak_memory, times
+from npse.bench.gauges import figures, times
 from npse.bench.workload import prepare
 
 WARM = 3
 
 
 def measure(model, batch_size, edition, threads, seconds):
-    """Time training step, evaluation and the making of a batch; the peak of memory is that of training."""
+    """Time training step, evaluation and the making of a batch; the peak of memory is that of training.
+
+    On a device a step is the share of so many as a run makes before it reads their losses.
+    """
     work = prepare(model, batch_size, edition, threads)
     train = times(work.train, seconds, warm=WARM)
-    peak = peak_memory()
-    return {"mode": f"npse {work.edition}", "train": figures(train), "peak_mb": peak,
+    peak = work.memory()
+    return {"mode": f"npse {work.edition}", "train": figures(train, work.steps), "peak_mb": peak,
             "eval": figures(times(work.evaluate, seconds, warm=WARM)),
             "batch": figures(times(work.make_batch, seconds / 4))}

@@ -7,6 +7,7 @@ from torch import nn
 from npse import models
 from npse.bench.gauges import figures, peak_memory, times
 from npse.bench.workload import CLASSES, DECAY, MOMENTUM, RATE, SMOOTHING, batch
+from npse.training.ledger import READ_EVERY
 
 WARM = 3
 
@@ -66,14 +67,20 @@ class ResNet(nn.Module):
 
 
 class Peer:
-    """The work of `workload.prepare`: ``train()`` returns the loss of a step, ``evaluate()`` the logits of a batch."""
+    """The work of `workload.prepare`: ``train()`` returns the loss of the last step, ``evaluate()`` a batch's logits.
 
-    def __init__(self, model, batch_size, channels_last, compiled):
+    As npse does, it reads losses after every step on the processor, after every ten on a GPU.
+    """
+
+    def __init__(self, model, batch_size, channels_last, compiled, device="cpu", tf32=False):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True                     # let it try its algorithms and take the quickest
+        self.steps = READ_EVERY if device == "cuda" else 1
         layout = torch.channels_last if channels_last else torch.contiguous_format
         x, labels = batch(batch_size)
-        self.x = torch.tensor(x).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-        self.labels = torch.tensor(labels)
-        self.network = ResNet(models.build(model, classes=CLASSES).state()).to(memory_format=layout)
+        self.x = torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        self.labels = torch.tensor(labels, device=device)
+        self.network = ResNet(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
         self.run = torch.compile(self.network) if compiled else self.network
         decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
         # fused: the quickest of PyTorch's three ways to update
@@ -81,26 +88,31 @@ class Peer:
                                          MOMENTUM, nesterov=True, fused=True)
 
     def train(self):
+        for loss, correct in [self._step() for _ in range(self.steps)]:
+            last, _ = loss.item(), int(correct)
+        return last
+
+    def _step(self):
         self.network.train()
         self.optimiser.zero_grad()
         logits = self.run(self.x)
         loss = F.cross_entropy(logits, self.labels, label_smoothing=SMOOTHING)
         loss.backward()
         self.optimiser.step()
-        int((logits.argmax(1) == self.labels).sum())              # npse's step counts them too
-        return loss.item()
+        return loss.detach(), (logits.argmax(1) == self.labels).sum()     # npse's step counts them too
 
     def evaluate(self):
         self.network.eval()
         with torch.inference_mode():
-            return self.run(self.x)
+            return self.run(self.x).cpu()
 
 
-def measure(model, batch_size, threads, seconds, channels_last, compiled):
+def measure(model, batch_size, threads, seconds, channels_last, compiled, device="cpu", tf32=False):
     """Time training step and evaluation of one mode; the peak of memory is that of training."""
     torch.set_num_threads(threads)
-    peer = Peer(model, batch_size, channels_last, compiled)
+    peer = Peer(model, batch_size, channels_last, compiled, device, tf32)
     train = times(peer.train, seconds, warm=WARM)
-    peak = peak_memory()
-    return {"train": figures(train), "peak_mb": peak, "eval": figures(times(peer.evaluate, seconds, warm=WARM)),
+    peak = torch.cuda.max_memory_reserved() / 1e6 if device == "cuda" else peak_memory()
+    return {"train": figures(train, peer.steps), "peak_mb": peak,
+            "eval": figures(times(peer.evaluate, seconds, warm=WARM)),
             "torch": torch.__version__, "threads": torch.get_num_threads()}

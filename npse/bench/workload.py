@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from npse import backend, data, models, reference
+from npse.bench.gauges import peak_memory, wall
 from npse.training import SGD
-from npse.training.ledger import Progress, read
+from npse.training.ledger import READ_EVERY, Progress, read
 from npse.training.loop import training_step
 
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
@@ -31,27 +32,46 @@ def prepare(model, batch_size, edition, threads):
     Returns
     -------
     namespace
-        ``network``, ``edition`` (name), and three functions without arguments: ``train`` (one training step; returns
-        the loss), ``evaluate`` (logits of one batch at inference), ``make_batch`` (crop, flip, normalise).
+        ``network``, ``edition`` (name); ``step`` (one training step; returns loss and logits, not yet looked at); three
+        functions that end when their results are there: ``train`` (as many steps as ``steps`` says; returns the last
+        loss), ``evaluate`` (logits of one batch at inference), ``make_batch`` (crop, flip, normalise); ``clock``, for
+        single ops; ``memory``, which returns the most in use, in MB.
     """
     name, _ = backend.choose(edition)
     ops = backend.use(name)
     if name == "cpu":
         ops.set_threads(threads)
-    network = models.build(model, classes=CLASSES, input_gradient=False)    # as in training, and as in PyTorch
+    network = models.build(model, classes=CLASSES, input_gradient=False).place()    # as in training, and in PyTorch
     optimiser = SGD(network, MOMENTUM, DECAY)
+    optimiser.place()
     images, numbers = pictures(batch_size)
     x, labels = batch(batch_size)
+    images, x, mean, std = map(backend.to_edition, (images, x, MEAN, STD))
+    device = _device() if backend.on_device() else SimpleNamespace(
+        clock=wall, memory=peak_memory, synchronize=lambda: None, steps=1)
+
+    def step():
+        # any epoch but the first, in which a step looks at itself now and then
+        return training_step(network.train(), optimiser, x, labels, RATE, SMOOTHING, Progress(epoch=1))[:2]
 
     def train():
-        # any epoch but the first, in which a step looks at itself now and then
-        loss, logits, _ = training_step(network.train(), optimiser, x, labels, RATE, SMOOTHING, Progress(epoch=1))
-        return read(loss, logits, labels)[0]
+        steps = [step() for _ in range(device.steps)]
+        return [read(*results, labels)[0] for results in steps][-1]
 
     def evaluate():
-        return network.eval()(x)[0]
+        return backend.to_host(network.eval()(x)[0])
 
     def make_batch():
-        return next(data.training_batches(images, numbers, MEAN, STD, batch_size, seed=0, epoch=0))
+        made = next(data.training_batches(images, numbers, mean, std, batch_size, seed=0, epoch=0))
+        device.synchronize()
+        return made
 
-    return SimpleNamespace(network=network, edition=name, train=train, evaluate=evaluate, make_batch=make_batch)
+    return SimpleNamespace(network=network, edition=name, step=step, train=train, evaluate=evaluate,
+                           make_batch=make_batch, steps=device.steps, clock=device.clock, memory=device.memory)
+
+
+def _device():
+    from npse.cuda import device, rates
+
+    return SimpleNamespace(clock=rates.seconds, synchronize=device.synchronize, steps=READ_EVERY,
+                           memory=lambda: device.memory() and device.memory() / 1e6)

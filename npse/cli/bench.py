@@ -15,13 +15,13 @@ def bench(
     threads: Annotated[int | None, Option(min=1, help="for every library alike", show_default="all cores")] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
     ladder: Annotated[bool, Option("--ladder", help="the convolution by every rung, Python loops first")] = False,
-    vs: Annotated[str | None, Option(help="torch: the same step in PyTorch's three modes")] = None,
+    vs: Annotated[str | None, Option(help="torch: the same step in PyTorch, in each of its modes")] = None,
     rounds: Annotated[int, Option(min=1, help="of --vs: fresh processes of each contestant")] = 5,
     json_file: Annotated[Path | None, Option("--json", help="write all that was measured to this file")] = None,
     roofline: Annotated[Path | None, Option(help="draw the ops of the step into this PNG file")] = None,
     quick: Annotated[bool, Option("--quick", help="few repeats, no other BLAS kernels: to try it out")] = False,
 ) -> None:
-    """Measure this machine, a training step and its ops; numbers count only while nothing else runs."""
+    """Measure this machine, or its GPU, a training step and its ops; numbers count only while nothing else runs."""
     from npse import backend, environment, models
     from npse.bench import compare, machine, ops, report
     from npse.bench import ladder as ladders
@@ -31,25 +31,30 @@ def bench(
         raise ValueError(f"--vs knows torch only, but is {vs!r}")
     if vs:
         compare.expect_torch()
+    name = backend.choose(edition)[0]
+    on_gpu = name == "cuda"
+    if on_gpu and (ladder or roofline):
+        raise ValueError("--ladder and --roofline are about the processor: leave them out, or add --edition cpu")
     for path in filter(None, (json_file, roofline)):
         if not path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path}: {path.parent} is no folder; make it first")
     models.build(model)                                           # says at once if there is none of that name
     threads = threads or environment.cores()
     seconds = (lambda usual: 0.0) if quick else float
-    work = {"model": model, "batch_size": batch_size, "threads": threads, "edition": backend.choose(edition)[0]}
+    work = {"model": model, "batch_size": batch_size, "threads": threads, "edition": name}
     found = {**environment.record(), **work, "rounds": rounds, "quick": quick}
 
     with _status() as say:
         say("measuring the rates of this machine")
-        found["machine"] = machine.rates(threads, seconds(1), () if quick else machine.CORE_TYPES)
-        _print(report.machine(found["machine"]))
+        found["machine"] = (ask("gpu.measure", threads=threads) if on_gpu else
+                            machine.rates(threads, seconds(1), () if quick else machine.CORE_TYPES))
+        _print((report.gpu if on_gpu else report.machine)(found["machine"]))
         say("measuring a training step")
         found["step"] = ask("step.measure", **work, seconds=seconds(3))
         _print(report.step(found["step"], model, batch_size, threads))
         say("measuring the ops of a step")
         found["ops"] = ops.against(ask("ops.measure", **work, seconds=seconds(0.2)), found["machine"])
-        _print(report.ops(found["ops"], found["step"]["train"]["ms"]))
+        _print(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
         if ladder:
             say("measuring the ladder")
             found["ladder"] = ladders.climb(found["ops"], threads, seconds(0.3))

@@ -19,7 +19,7 @@ class Shelf:
     """
 
     def __init__(self, make):
-        self._make = make
+        self._make, self.size = make, 0                    # bytes, in use or waiting
         self._blocks = collections.defaultdict(list)       # by bytes
         self._returned = collections.deque()               # loans end at any moment, even inside `take`
 
@@ -37,14 +37,17 @@ class Shelf:
     def clear(self):
         """Let go of every block that nobody uses."""
         self._put_away()
+        self.size -= sum(size * len(blocks) for size, blocks in self._blocks.items())
         self._blocks.clear()
 
     def _made(self, size):
         try:
-            return self._make(size)
+            block = self._make(size)
         except MemoryError:
             self.clear()
-            return self._make(size)
+            block = self._make(size)
+        self.size += size
+        return block
 
     def _put_away(self):
         while self._returned:

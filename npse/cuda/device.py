@@ -7,6 +7,7 @@ Three things can stand behind these functions: a GPU; Numba's simulator, which r
 
 import functools
 import math
+import time
 
 import numpy as np
 from numba import config, cuda
@@ -45,6 +46,16 @@ class Runner:
         """Wait until everything started has run."""
         cuda.synchronize()
 
+    def memory(self):
+        """Return the bytes of the device that this process holds for arrays; None if they are not counted."""
+        return None
+
+    def stopwatch(self, task):
+        """Return the milliseconds that ``task()`` takes."""
+        began = time.perf_counter()
+        task()
+        return 1e3 * (time.perf_counter() - began)
+
 
 class Gpu(Runner):
     """The GPU: one queue for kernels and copies, and memory that is asked of the driver only once."""
@@ -67,6 +78,17 @@ class Gpu(Runner):
 
     def launch(self, kernel, blocks, threads, *arguments):
         _configured(kernel, blocks, threads)(*arguments)
+
+    def memory(self):
+        return self._shelf.size
+
+    def stopwatch(self, task):
+        begin, end = cuda.event(), cuda.event()
+        begin.record()
+        task()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end)
 
     @functools.cached_property
     def _context(self):
@@ -159,6 +181,16 @@ def blocks_for(numbers):
 def synchronize():
     """Wait until everything started on the device has run."""
     _runner.synchronize()
+
+
+def memory():
+    """Return the bytes of the device that this process holds for arrays; None in the simulator."""
+    return _runner.memory()
+
+
+def stopwatch(task):
+    """Return the milliseconds that the device takes for what ``task()`` starts, from its own clock."""
+    return _runner.stopwatch(task)
 
 
 @functools.cache

@@ -1,0 +1,87 @@
+"""The yardsticks of a benchmark: what this device can do at best, and how long it takes for something.
+
+Copying (every number read once and written once) is the roof of ops that are bound by memory, multiply-adds in
+registers that of ops bound by arithmetic without tensor cores. Both are float32.
+"""
+
+from numba import cuda
+
+from npse.cuda.device import BLOCK, SIMULATED, device_function, empty, kernel, launch, stopwatch
+
+COPIES = 4                                # numbers a thread copies, so that its reads are under way together
+ROUNDS = 1 if SIMULATED else 512
+ADDS = 128                                # multiply-adds of a thread in a round
+COPIED = 2**7 if SIMULATED else 2**26     # numbers: 256 MiB, more than the caches of any device hold
+ADDERS = 2 if SIMULATED else 4096         # blocks
+REPEATS = 20
+
+
+def copy_rate():
+    """Return the GB/s, bytes read plus bytes written, of the quickest of a few copies of 256 MiB."""
+    x, y = _field(), _field()
+    return 2e-9 * x.nbytes / _least(lambda: launch(_copy, _blocks(x), BLOCK, x, y))
+
+
+def multiply_add_rate():
+    """Return the GFLOP/s, two operations for each multiply-add, of the quickest of a few runs."""
+    y = empty((ADDERS * BLOCK,), "float32")
+    operations = 2 * y.size * ADDS * ROUNDS
+    return 1e-9 * operations / _least(lambda: launch(_multiply_add, ADDERS, BLOCK, y))
+
+
+def seconds(task):
+    """Return how long the device takes for what ``task()`` starts, with nothing of it in the caches.
+
+    First the caches are filled with something else. While the device is at that, the host gets ahead, so that the time
+    it takes to start a kernel is not counted: of a task of many kernels, some of it may be.
+    """
+    field = _field()
+    launch(_zero, _blocks(field), BLOCK, field)
+    return 1e-3 * stopwatch(task)
+
+
+def _least(task):
+    return min(seconds(task) for _ in range(REPEATS))
+
+
+def _field():
+    return empty((COPIED,), "float32")
+
+
+def _blocks(x):
+    return x.size // (COPIES * BLOCK)
+
+
+@kernel
+def _copy(x, y):
+    width = cuda.blockDim.x
+    i = cuda.blockIdx.x * COPIES * width + cuda.threadIdx.x      # the grid is as large as x: no bounds to mind
+    a, b, c, d = x[i], x[i + width], x[i + 2 * width], x[i + 3 * width]
+    y[i], y[i + width], y[i + 2 * width], y[i + 3 * width] = a, b, c, d
+
+
+@kernel
+def _zero(y):
+    width = cuda.blockDim.x
+    i = cuda.blockIdx.x * COPIES * width + cuda.threadIdx.x
+    for k in range(COPIES):
+        y[i + k * width] = y.dtype.type(0)
+
+
+@kernel
+def _multiply_add(y):
+    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    factor, term = y.dtype.type(0.5), y.dtype.type(i)
+    a, b, c, d = term, term + factor, term - factor, -term       # four sums that do not wait for each other
+    for _ in range(ROUNDS):
+        for _ in range(8):                # written out, for what counts the rounds costs too
+            a, b, c, d = _step(a, b, c, d, factor, term)
+            a, b, c, d = _step(a, b, c, d, factor, term)
+            a, b, c, d = _step(a, b, c, d, factor, term)
+            a, b, c, d = _step(a, b, c, d, factor, term)
+    y[i] = a + b + c + d
+
+
+@device_function
+def _step(a, b, c, d, factor, term):
+    return a * factor + term, b * factor + term, c * factor + term, d * factor + term

@@ -1,0 +1,48 @@
+"""`npse bench --edition cuda` in the simulator: times mean nothing there, but everything is measured and told."""
+
+import functools
+
+import pytest
+
+from npse import gpu
+
+if not gpu.simulated():
+    pytest.skip("runs in Numba's simulator: NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
+
+from npse import models
+from npse.bench import gpu as gpu_rates
+from npse.bench import ops, report, step, workload
+from npse.cuda import rates
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A network and pictures that the simulator has time for."""
+    monkeypatch.setattr(models, "build", lambda name, **options: models.resnet(8, widths=(4, 4, 4), **options))
+    monkeypatch.setattr(workload, "PIXELS", 8)
+    monkeypatch.setattr(workload, "READ_EVERY", 1)
+    monkeypatch.setattr(rates, "REPEATS", 1)
+    monkeypatch.setattr(step, "times", functools.partial(once, step.times))
+    monkeypatch.setattr(ops, "times", functools.partial(once, ops.times))
+
+
+def once(times, task, seconds, **options):
+    return times(task, seconds, **options | {"least": 1, "warm": 0})
+
+
+@pytest.mark.slow
+def test_a_bench_from_end_to_end(tiny):
+    work = {"model": "se_resnet8", "batch_size": 2, "edition": "cuda", "threads": 1, "seconds": 0}
+    found = gpu_rates.measure(threads=1)
+    whole = step.measure(**work)
+    rows = ops.against(ops.measure(**work), found)
+    assert whole["mode"] == "npse cuda"
+    assert all(whole[part]["ms"] > 0 for part in ("train", "eval", "batch"))
+    assert {"conv2d", "conv2d_backward_w", "sgd", "softmax_cross_entropy"} <= {row["op"] for row in rows}
+    assert sum(row["count"] for row in rows if row["op"] == "excite") == 3
+    assert {row["bound"] for row in rows} == {"multiply-add", "memory"}
+    assert all(row["bytes"] > 0 for row in rows if row["op"] in ("conv2d", "batch_norm", "dense"))
+    text = "\n".join(note for table in (report.gpu(found), report.step(whole, "se_resnet8", 2, 1),
+                                        report.ops(rows, whole["train"]["ms"], on_device=True)) for note in table.notes)
+    assert "the device's own clock" in text
+    assert "unknown" in text                                      # the simulator counts no memory
