@@ -58,7 +58,8 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
     h, da1, da2, dz = empty((N, M), z.dtype), empty((N, M), z.dtype), empty_like(z), empty_like(z)
     launch(_excite_backward(b1 is not None), N, SQUARE, ds, z, s, w1, w2, _or_any(b1, z), h, da1, da2, dz)
     dw1, dw2, db1, db2 = empty_like(w1), empty_like(w2), empty((M,), z.dtype), empty((C,), z.dtype)
-    launch(_weight_gradients, M + C, SQUARE, da1, z, dw1, db1, da2, h, dw2, db2)
+    pieces = min(-(-(max(M, C) + 1) // LANES), 4)                          # of a row
+    launch(_weight_gradients, (M + C, pieces), SQUARE, da1, z, dw1, db1, da2, h, dw2, db2)
     return dz, dw1, dw2, db1, db2
 
 
@@ -94,7 +95,7 @@ def _excite_backward(has_b1):
 
 @kernel
 def _weight_gradients(da1, z, dw1, db1, da2, h, dw2, db2):
-    """A block for each row of w1, then for each row of w2."""
+    """Blocks for each row of w1, then for each row of w2."""
     shared = cuda.shared.array(BLOCK, z.dtype)
     k, M = cuda.blockIdx.x, dw1.shape[0]
     if k < M:
@@ -128,7 +129,7 @@ def _row_of_gradients(shared, dy, x, k, dw, db):
     """dw[k, i] = sum over n of dy[n, k] * x[n, i]; a bias is the weight of one more input, which is always one."""
     zero, one = dw.dtype.type(0), dw.dtype.type(1)
     inputs = dw.shape[1]
-    for first in range(0, inputs + 1, LANES):
+    for first in range(cuda.blockIdx.y * LANES, inputs + 1, cuda.gridDim.y * LANES):
         i = first + cuda.threadIdx.x
         total = zero
         if i <= inputs:

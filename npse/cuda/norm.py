@@ -106,9 +106,11 @@ def statistics(x):
     Memory is read once. A thread sums its run of k pixels, and their squares, as distances from its first pixel p,
     which is a member of the run: so (p - mean)^2 is at most k times the run's variance, and no more than a factor k of
     accuracy is lost when the squares about p become squares about the mean. From there on, sums of squares about the
-    mean of a part, `squares`, become those about the mean of all:
+    mean of a part, `squares`, become those about the mean of all, for the runs of a map and for the maps of a batch:
 
         squares of all = sum over parts of  squares + count * (mean of the part - mean of all)^2
+
+    The means of a map's runs are measured from its first pixel, so that maps far from zero lose nothing here either.
     """
     N, R, C = x.shape[0], area(x), x.shape[3]
     means, squares = _two_tables(x)
@@ -123,20 +125,20 @@ def statistics(x):
 def _map_statistics(x, R, share, means, squares):
     shared = cuda.shared.array(BLOCK, x.dtype)
     n, c, first, end, step = place(R, means.shape[1])
-    total = square = own = count = x.dtype.type(0)
+    total = square = own = count = origin = x.dtype.type(0)
     if c < means.shape[1]:
-        pivot = x[first]
+        origin, pivot = x[n * R * means.shape[1] + c], x[first]
         for k in range(first, end, step):
             d = x[k] - pivot
             total += d
             square += d * d
         count = x.dtype.type((R - cuda.threadIdx.y + cuda.blockDim.y - 1) // cuda.blockDim.y)
-        own = pivot + total / count
+        own = pivot - origin + total / count
         square -= total * (total / count)
     mean = sum_rows(shared, own * count) * share
     square = sum_rows(shared, square + count * (own - mean) * (own - mean))
     if c < means.shape[1] and cuda.threadIdx.y == 0:
-        means[n, c] = mean
+        means[n, c] = origin + mean
         squares[n, c] = square
 
 

@@ -31,7 +31,7 @@ WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at
 TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
 LANES = 4 if SIMULATED else 32                         # threads that work on a row together: a warp
 WARP = 32
-ENOUGH = 2 if SIMULATED else 1024                      # blocks that fill a device: 8 of 256 threads for each of 128
+ENOUGH = 2 if SIMULATED else 1024                      # blocks that fill a device: 8 of 256 threads on 128 processors
 
 
 def over_maps(x):
@@ -155,8 +155,7 @@ def sum_rows_by_shuffle(shared, value):
     same channel, one row on: x = t % width = lane % width. So a lane takes in the values of the lanes ``offset``
     further, for each offset 16, 8, ... that is a multiple of width, and the first width lanes end with the sums over
     their warp's 32 / width rows. (Lanes too near the end of the warp take in rubbish, which no lane below reads.)
-    What is left, a sum a warp and channel, fits a block's `rows` of shared memory with a warp in the place of a row.
-    Other widths have few rows, and leave out the first half.
+    What is left, a sum for each warp and channel, is added up as the rows of other widths are: there, and here, few.
     """
     width, rows = cuda.blockDim.x, cuda.blockDim.y
     t = cuda.threadIdx.y * width + cuda.threadIdx.x
