@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from npse.cli import bench, check, data, evaluate, exercise, info, predict, train, warmup, zoo
+from npse.cli import bench, check, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
 
 app = typer.Typer(help="Squeeze-and-Excitation networks from scratch: train, look, and prove every gradient.",
                   no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -17,6 +17,7 @@ app.command()(predict.predict)
 app.command()(check.check)
 app.command()(zoo.zoo)
 app.command()(bench.bench)
+app.command()(trace.trace)
 app.command()(warmup.warmup)
 app.command()(info.info)
 app.add_typer(data.app, name="data")

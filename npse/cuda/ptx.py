@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
-from numba import cuda, typeof
-from numba.cuda import dispatcher
+from numba import typeof
+from numba.cuda import compiler, dispatcher
 
 from npse.cuda import device
 
@@ -97,10 +97,12 @@ class Compiler(device.Runner):
         build = self._builds.get((kernel, signature))
         if build is None:
             build = Build(kernel, f"{kernel.py_func.__module__}.{kernel.py_func.__name__}", signature)
-            for capability in self.capabilities:
-                build.ptx[capability] = _compile(kernel, signature, capability)
+            build.ptx = _compile(kernel, signature, self.capabilities)
             self._builds[kernel, signature] = build
         build.threads = max(build.threads, int(np.prod(threads)))
+
+    def synchronize(self):
+        """Nothing runs, so nothing is waited for."""
 
 
 class _Memory(np.ndarray):
@@ -112,13 +114,15 @@ class _Memory(np.ndarray):
         return np.array(self)
 
 
-def _compile(kernel, signature, capability):
+def _compile(kernel, signature, capabilities):
+    """PTX by compute capability. Types are worked out once, for the first: it is what takes most of the time."""
     here = dispatcher.get_current_device                        # device functions ask the GPU at hand
-    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
+    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capabilities[0])
+    fastmath, bounds = (kernel.targetoptions.get(option) for option in ("fastmath", "launch_bounds"))
     try:
-        options = {name: kernel.targetoptions[name] for name in ("fastmath", "launch_bounds")
-                   if kernel.targetoptions.get(name)}
-        return cuda.compile_ptx(kernel.py_func, signature, cc=capability, **options)[0]
+        library, _ = compiler._compile_pyfunc_with_fixup(kernel.py_func, signature, None, False, False, fastmath,
+                                                         capabilities[0], None, "numba", None, False, bounds)
+        return {capability: "\n".join(library.get_asm_strs(cc=capability)) for capability in capabilities}
     finally:
         dispatcher.get_current_device = here
 

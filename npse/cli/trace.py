@@ -1,0 +1,95 @@
+"""``npse trace``: what the threads of a CUDA kernel read and write, counted and drawn, without a GPU."""
+
+import importlib.util
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from typer import Argument, Option
+
+
+def trace(
+    what: Annotated[list[str], Argument(help="an op of the cuda edition, such as squeeze, or a kernel of your own, as "
+                                             "in FILE.py:kernel; several are drawn below each other")],
+    blocks: Annotated[str | None, Option(help="of your own kernel, such as 4 or 2,2", show_default="1")] = None,
+    threads: Annotated[str | None, Option(help="of a block of it", show_default="8,8")] = None,
+    block: Annotated[str, Option(help="which block to draw, such as 1 or 0,1")] = "0",
+    out: Annotated[Path | None, Option(help="write the picture to this file",
+                                       show_default="trace-NAME.png")] = None,
+) -> None:
+    """Run kernels in the simulator, count every read and write of every thread, and warn about races and strays.
+
+    An op runs on maps of 8 x 8 pixels. Your own kernel gets an array of 8 x 8 float32 for each argument, or what a
+    function KERNEL_example() in its file returns: (blocks, threads, *arguments). Exit code 1 if something is wrong.
+    """
+    if importlib.util.find_spec("numba") is None:
+        raise ImportError("npse trace needs numba, which is not installed; run: pip install numba")
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":             # read when Numba is imported: a new process needs it
+        command = [sys.executable, "-m", "npse", *sys.argv[1:]]
+        raise typer.Exit(subprocess.run(command, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}).returncode)
+
+    from npse.files import write_atomically
+    from npse.trace.picture import png
+
+    traces = [record for name in what for record in _record(name, _sizes("--blocks", blocks),
+                                                            _sizes("--threads", threads))]
+    picture = png(*traces, block=_sizes("--block", block))
+    typer.echo("\n\n".join(map(str, traces)))
+    out = out or Path(f"trace-{traces[0].name}.png")
+    write_atomically(out, picture)
+    typer.echo(f"\npicture: {out}")
+    if any(finding.wrong for record in traces for finding in record.findings):
+        raise typer.Exit(1)
+
+
+def _record(name, blocks, threads):
+    """The traces of an op or of somebody's own kernel."""
+    from npse import trace
+
+    if ".py" not in name:
+        if blocks or threads:
+            raise ValueError(f"{name} is an op, which chooses its grid itself; leave --blocks and --threads out")
+        if traces := trace.trace_op(name):
+            return traces
+        raise ValueError(f"{name} launches no kernel: it runs by the book, on the host")
+    kernel, example = _own(name)
+    given = example() if example else _example(kernel)
+    if not isinstance(given, tuple) or len(given) < 2:
+        raise ValueError(f"{example.__name__}() must return (blocks, threads, *arguments), but returned {given!r:.60}")
+    return [trace.trace(kernel, blocks or given[0], threads or given[1], *given[2:])]
+
+
+def _own(name):
+    """The kernel that FILE.py:kernel names, and the function that makes its grid and arguments, if there is one."""
+    from npse.gradcheck.userfile import load
+
+    file, _, wanted = name.rpartition(":") if not name.endswith(".py") else (name, "", "")
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"there is no file {file}; npse trace wants a kernel in a Python file, as in "
+                                "my_kernels.py:blur, or an op, as in squeeze")
+    module = load(Path(file))
+    kernels = [key for key, value in vars(module).items() if hasattr(value, "py_func")]
+    if wanted not in kernels:
+        complaint = f"has no kernel {wanted!r}" if wanted else f"may hold several kernels: name one, as in {file}:blur"
+        raise ValueError(f"{file} {complaint}; functions with @cuda.jit are: {', '.join(kernels) or 'none'}")
+    return getattr(module, wanted), getattr(module, f"{wanted}_example", None)
+
+
+def _example(kernel):
+    """A block of 8 x 8 threads, and an array of 8 x 8 numbers for each argument."""
+    rng = np.random.default_rng(0)
+    count = len(inspect.signature(kernel.py_func).parameters)
+    return 1, (8, 8), *rng.uniform(0.5, 1.5, (count, 8, 8)).astype(np.float32)
+
+
+def _sizes(option, text):
+    """Numbers such as 2,2 of an option; None if it was not given."""
+    try:
+        return text and tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} must be numbers separated by commas, such as 2,2, but is {text!r}") from None

@@ -1,0 +1,16 @@
+"""What the threads of a CUDA kernel do to memory: every read and write counted, in Numba's simulator.
+
+    record = trace(kernel, blocks, threads, x, y)      any kernel, with NumPy arrays for its arguments
+    print(record)                                      counts, and a line for everything suspicious
+    draw(record)                                       threads and the cells they touch, as a figure
+    trace_op("squeeze")                                every kernel that an op of the cuda edition launches
+
+Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to that itself.
+"""
+
+from npse.trace.findings import Finding
+from npse.trace.picture import draw
+from npse.trace.record import trace, trace_op
+from npse.trace.report import Trace
+
+__all__ = ["Finding", "Trace", "draw", "trace", "trace_op"]

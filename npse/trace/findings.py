@@ -1,0 +1,137 @@
+"""What is wrong or suspicious in a record: races, strays, memory read before it was written, threads without work.
+
+Whether threads race does not depend on who came first in the simulator: within an interval between two barriers any
+order is possible on hardware, and threads of different blocks never wait for each other.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from npse.trace.journal import READ, WRITE
+
+BARRIER = "put cuda.syncthreads() between them"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to look at. ``kind`` is race, outside, negative, unwritten, barrier or idle; ``message`` one line."""
+
+    kind: str
+    message: str
+
+    @property
+    def wrong(self):
+        """Whether this cannot be meant: idle threads and negative indices can."""
+        return self.kind not in ("negative", "idle")
+
+    def __str__(self):
+        return f"{self.kind}: {self.message}"
+
+
+def findings(trace):
+    """All findings in a trace, the gravest first."""
+    return [Finding(kind, message) for kind, rule in RULES.items() for message in rule(trace)]
+
+
+def _races(trace):
+    met = defaultdict(list)
+    for (array, cell), accesses in _by_cell(trace).items():
+        if pair := _conflict(accesses, trace.arrays[array].space == "shared"):
+            writer, other = pair
+            met[array, writer.site, other.site, other.verb, writer.block != other.block].append((cell, writer, other))
+    for (array, first, second, verb, far), examples in met.items():
+        cell, writer, other = min(examples, key=lambda example: example[0])
+        memory, lines = trace.arrays[array], trace.journal.lines
+        threads = f"thread {_who(trace, other, far)} {verb} it ({lines[second]}), thread {_who(trace, writer, far)} " \
+                  f"writes it ({lines[first]})"
+        cure = "no barrier reaches from block to block" if far else BARRIER
+        more = f", and {len(examples) - 1} cells more" if len(examples) > 1 else ""
+        yield f"{memory.space} {memory.index(cell)}{more}: {threads}, in no order: {cure}"
+
+
+def _by_cell(trace):
+    cells = defaultdict(list)
+    for access in trace.journal.accesses:
+        cells[access.array, access.cell].append(access)
+    return cells
+
+
+def _conflict(accesses, shared):
+    """A write, and what another thread does to the same cell in no order with it; None if all is in order."""
+    for write in accesses:
+        if write.verb != WRITE:
+            continue
+        for other in sorted(accesses, key=lambda access: access.verb != READ):
+            ordered = (other.block == write.block and other.interval != write.interval) or \
+                (shared and other.block != write.block)
+            same = (other.block, other.thread) == (write.block, write.thread)
+            if not ordered and not same and not (write.atomic and other.atomic):
+                return write, other
+    return None
+
+
+def _strays(trace, wraps):
+    met = defaultdict(list)
+    for stray in trace.journal.strays:
+        if stray.wraps == wraps:
+            met[stray.array, stray.verb, stray.site].append(stray)
+    for (array, verb, site), strays in met.items():
+        memory, one = trace.arrays[array], strays[0]
+        threads = len({(stray.block, stray.thread) for stray in strays})
+        where = f"{memory.name}[{', '.join(map(str, one.index))}]"
+        what = "that is counted from the end" if wraps else f"outside its shape {memory.shape}"
+        others = f", and {threads - 1} threads more do likewise" if threads > 1 else ""
+        yield f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.journal.lines[site]}){others}"
+
+
+def _unwritten(trace):
+    written, early = set(), defaultdict(list)
+    for access in trace.journal.accesses:
+        if access.verb == WRITE:
+            written.add((access.array, access.block, access.cell))
+    for access in trace.journal.accesses:
+        if trace.arrays[access.array].space == "shared" and (access.array, access.block, access.cell) not in written:
+            early[access.array, access.site].append(access)
+    for (array, site), accesses in early.items():
+        yield (f"thread {_who(trace, accesses[0])} reads {trace.arrays[array].index(accesses[0].cell)} "
+               f"({trace.journal.lines[site]}), which no thread has written: shared memory starts with anything in it")
+
+
+def _barriers(trace):
+    lines = trace.journal.lines
+    for (block, _), waiting in trace.journal.barriers.items():
+        places = sorted({lines[site] for site in waiting.values()})
+        if len(places) > 1:
+            yield (f"threads of block {trace.place(block, trace.blocks)} wait at different barriers "
+                   f"({', '.join(places)}): hardware may hang; move cuda.syncthreads() out of the condition")
+            return
+
+
+def _idle(trace):
+    busy = {(access.block, access.thread) for access in (*trace.journal.accesses, *trace.journal.strays)}
+    size = int(np.prod(trace.threads))
+    idle = [(block, thread) for block in range(int(np.prod(trace.blocks))) for thread in range(size)
+            if (block, thread) not in busy]
+    if idle:
+        total = size * int(np.prod(trace.blocks))
+        block, thread = idle[0]
+        yield (f"{len(idle)} of {total} threads touch no memory, the first of them thread "
+               f"{trace.place(thread, trace.threads)} of block {trace.place(block, trace.blocks)}: "
+               "the grid is larger than the work")
+
+
+RULES = {"race": _races,
+         "outside": lambda trace: _strays(trace, wraps=False),
+         "negative": lambda trace: _strays(trace, wraps=True),
+         "unwritten": _unwritten,
+         "barrier": _barriers,
+         "idle": _idle}
+
+
+def _who(trace, access, with_block=False):
+    """A thread by its indices, and its block where there are several."""
+    thread = trace.place(access.thread, trace.threads)
+    several = with_block or np.prod(trace.blocks) > 1
+    return f"{thread} of block {trace.place(access.block, trace.blocks)}" if several else thread

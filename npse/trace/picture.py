@@ -1,0 +1,188 @@
+"""A record as a picture: the threads of a block, and for each array which cells they read, how often, and who writes.
+
+    draw(naive, tiled).savefig("matmul.png")          a row for each; matplotlib is imported here
+"""
+
+import io
+
+import numpy as np
+
+from npse.gradcheck.pictures import GREY, OURS, flat
+from npse.trace.journal import READ, WRITE
+
+CELLS = 400                 # a panel with more of them goes without numbers
+ROW = 16                    # numbers of a list that stand side by side at most
+WIDTH = 2.2                 # inches of a panel
+LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it. " \
+         "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
+INK, PAPER = "#111827", "#f3f4f6"
+
+
+def draw(*traces, block=0, thread=None):
+    """Draw what one block of each launch does.
+
+    Parameters
+    ----------
+    *traces : Trace
+    block : int or tuple
+        Which block to look at.
+    thread : int, optional
+        The number of the thread whose cells are framed; by default one in the middle.
+
+    Returns
+    -------
+    matplotlib Figure
+        It belongs to no window: save it, or let a notebook show it.
+    """
+    from matplotlib.figure import Figure
+
+    if not traces:
+        raise ValueError("there is nothing to draw: no kernel was launched")
+    panels, heights = 1 + max(len(trace.arrays) for trace in traces), [*map(_height, traces), 0.7 + 0.3 * len(traces)]
+    figure = Figure(figsize=(max(WIDTH * panels, 9), sum(heights)), layout="constrained")
+    *strips, foot = np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights))
+    foot.suptitle(LEGEND, fontsize=8.5, color=GREY)
+    most = {space: max((trace.reads(memory.name, block).max(initial=0) for trace in traces for memory in trace.arrays
+                        if memory.space == space), default=0) for space in ("global", "shared")}
+    for strip, trace in zip(strips, traces, strict=True):
+        chosen = _middle(trace, block) if thread is None else thread
+        strip.suptitle(f"{trace.name}: {trace.grid}", fontsize=11, weight="bold", x=0.008, ha="left", color=INK)
+        first, *others = strip.subplots(1, panels, squeeze=False)[0]
+        _threads(first, trace, block, chosen)
+        for ax, memory in zip(others, trace.arrays, strict=False):
+            _memory(ax, trace, memory, block, chosen, most[memory.space])
+        for ax in others[len(trace.arrays):]:
+            ax.set_axis_off()
+    _table(foot.subplots(), traces)
+    return figure
+
+
+def png(*traces, block=0):
+    """The picture of `draw` as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    draw(*traces, block=block).savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _height(trace):
+    """Inches for the panels of a trace: as high as the highest, within reason."""
+    shapes = [_folded(trace.reads_by_thread()).shape, *(_picture(memory, trace.reads(memory.name)).shape
+                                                        for memory in trace.arrays)]
+    return 1.1 + WIDTH * min(1.3, max(height / width for height, width in shapes))
+
+
+def _middle(trace, block):
+    """A thread that reads: the one in the middle of those."""
+    busy = np.flatnonzero(trace.reads_by_thread(block=block).ravel() + trace.writes_by_thread(block=block).ravel())
+    return int(busy[len(busy) // 2]) if len(busy) else 0
+
+
+def _threads(ax, trace, block, chosen):
+    counts = trace.reads_by_thread(block=block)
+    numbers = _folded(np.arange(counts.size).reshape(counts.shape))
+    _tiles(ax, _colours(numbers, trace), _folded(counts), numbers == chosen)
+    where = trace.place(trace.block_number(block), trace.blocks)
+    ax.set_title("threads", fontsize=10, color=INK)
+    ax.set_xlabel(f"block {where}: reads of\nglobal memory, by thread", fontsize=8, color=GREY)
+
+
+def _memory(ax, trace, memory, block, chosen, most):
+    from matplotlib import colormaps
+
+    name = memory.name
+    reads, writers = _picture(memory, trace.reads(name, block)), _picture(memory, trace.writers(name, block))
+    written = memory.space == "global" and not np.nansum(reads)
+    framed = _picture(memory, trace.cells(name, WRITE if written else READ, block, chosen)) == 1
+    if written:
+        colours, numbers = _colours(writers, trace), _picture(memory, trace.writes(name, block))
+        says = f"{int(np.nansum(numbers))} writes"
+    else:
+        shades = colormaps["Blues" if memory.space == "global" else "Greens"]
+        colours = shades(0.1 + 0.6 * np.nan_to_num(reads) / max(most, 1))
+        colours[np.nan_to_num(reads) == 0] = _rgba(PAPER)
+        colours[np.isnan(reads)] = 0
+        numbers = reads
+        says = f"{int(np.nansum(reads))} reads"
+    _tiles(ax, colours, numbers, framed)
+    ax.set_title(name, fontsize=10, color=INK)
+    ax.set_xlabel(f"{memory.space}, {' x '.join(map(str, memory.shape))}\n{says}", fontsize=8, color=GREY)
+
+
+def _tiles(ax, colours, numbers, framed):
+    """Squares of the given colours with numbers in them, those of the chosen thread in a frame."""
+    from matplotlib.patches import Rectangle
+
+    height, width = numbers.shape
+    ax.imshow(colours, interpolation="nearest")
+    for edge in range(1, max(height, width)):
+        if edge < width:
+            ax.axvline(edge - 0.5, color="white", lw=0.8)
+        if edge < height:
+            ax.axhline(edge - 0.5, color="white", lw=0.8)
+    dark = colours[..., :3] @ (0.3, 0.6, 0.1) < 0.5
+    for i, j in np.argwhere(~np.isnan(numbers)) if numbers.size <= CELLS else ():
+        if numbers[i, j]:
+            ax.text(j, i, f"{numbers[i, j]:.0f}", ha="center", va="center", fontsize=6.5 if width > 10 else 7.5,
+                    color="white" if dark[i, j] else INK)
+    for i, j in np.argwhere(framed):
+        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=OURS, lw=1.8, zorder=3))
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def _table(ax, traces):
+    heads = ("", "reads of global memory", "a thread", "32-byte pieces", "writes", "reads of shared memory", "findings")
+    ax.set_axis_off()
+    table = ax.table([_totals(trace) for trace in traces], colLabels=heads, loc="center", cellLoc="center",
+                     colWidths=[0.16, 0.18, 0.1, 0.14, 0.1, 0.18, 0.14], edges="horizontal")
+    table.auto_set_font_size(False)
+    table.scale(1, 1.2)
+    table.set_fontsize(9)
+    for (row, _), cell in table.get_celld().items():
+        cell.set_edgecolor("#d1d5db")
+        cell.set_text_props(color=GREY if row == 0 else INK)
+
+
+def _totals(trace):
+    reads, writes = ({space: sum(int(count(memory.name).sum()) for memory in trace.arrays if memory.space == space)
+                      for space in ("global", "shared")} for count in (trace.reads, trace.writes))
+    threads = int(np.prod(trace.blocks) * np.prod(trace.threads))
+    pieces = sum(trace.pieces(memory.name) for memory in trace.arrays if memory.space == "global")
+    return (trace.name, reads["global"], f"{reads['global'] / threads:.4g}", pieces, writes["global"],
+            reads["shared"] or "-", len(trace.findings) or "-")
+
+
+def _colours(threads, trace):
+    """A colour for each thread, fainter than any frame; none where there is no thread."""
+    from matplotlib import colormaps
+
+    size = max(int(np.prod(trace.threads)) - 1, 1)
+    colours = 0.45 * colormaps["turbo"](0.08 + 0.84 * np.nan_to_num(threads) / size) + 0.55
+    colours[np.nan_to_num(threads, nan=-1) < 0] = _rgba(PAPER)
+    colours[np.isnan(threads)] = 0
+    return colours
+
+
+def _rgba(colour):
+    from matplotlib.colors import to_rgba
+    return to_rgba(colour)
+
+
+def _picture(memory, values):
+    """An array as a picture: maps side by side, lists of pixels as the maps that they are, long rows folded."""
+    values = values.astype(float)
+    side = round(values.shape[1] ** 0.5) if values.ndim == 3 and memory.space == "global" else 0
+    if side and side * side == values.shape[1]:
+        values = values.reshape(values.shape[0], side, side, values.shape[2])
+    return _folded(flat(np.atleast_1d(values), is_filter=memory.name.lstrip("d").startswith(("w", "filter"))))
+
+
+def _folded(values):
+    """Numbers as a picture with two axes; one long row of them goes on below itself."""
+    values = np.atleast_2d(values.reshape(-1, values.shape[-1])).astype(float)
+    if len(values) > 1 or values.size <= ROW // 2:
+        return values
+    row = ROW // 2 if values.size <= 4 * ROW else ROW
+    folded = np.full((-(-values.size // row), row), np.nan)
+    folded.flat[:values.size] = values
+    return folded

@@ -1,0 +1,115 @@
+"""Run a kernel, or an op and all kernels that it launches, and record what its threads do to memory."""
+
+import inspect
+
+import numpy as np
+from numba import cuda
+
+import npse.cuda
+from npse.cuda import device
+from npse.trace.examples import example
+from npse.trace.journal import Journal
+from npse.trace.report import Trace
+
+
+def trace(kernel, blocks, threads, *arguments, name=None):
+    """Run a kernel in the simulator and record every read and write of its threads.
+
+    Parameters
+    ----------
+    kernel : function decorated with ``cuda.jit``, or one that might be
+    blocks, threads : int or tuple of up to three int
+        The grid, as in ``kernel[blocks, threads]``.
+    *arguments
+        NumPy arrays or device arrays, into which the kernel writes, and scalars. Small ones: a thread of the device
+        takes a millisecond.
+    name : str, optional
+        What to call it; by default the name of the function.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    RuntimeError
+        Python was not started with NUMBA_ENABLE_CUDASIM=1.
+    ValueError
+        The number of arguments is not the kernel's, there are too many threads, or the kernel raises.
+
+    Examples
+    --------
+    >>> @cuda.jit
+    ... def double(x, y):
+    ...     i = cuda.grid(1)
+    ...     y[i] = 2 * x[i]
+    >>> record = trace(double, 1, 8, np.ones(8), np.zeros(8))
+    >>> record.reads("x")
+    array([1, 1, 1, 1, 1, 1, 1, 1])
+    """
+    if not device.SIMULATED:
+        raise RuntimeError("tracing needs the simulator: start Python with NUMBA_ENABLE_CUDASIM=1 in its environment")
+    function = getattr(kernel, "py_func", kernel)
+    name = name or function.__name__
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) != len(arguments):
+        raise ValueError(f"{name} takes {len(parameters)} arguments ({', '.join(parameters)}), "
+                         f"but {len(arguments)} are given")
+    journal = Journal(function.__code__.co_filename)
+    watched = [journal.watch(parameter, "global", values) if (values := _values(argument)) is not None else argument
+               for parameter, argument in zip(parameters, arguments, strict=True)]
+    grid = _three(name, "blocks", blocks), _three(name, "threads", threads)
+    with journal.instead_of_the_simulators():
+        try:
+            cuda.jit(function)[grid](*watched)
+        except Exception as error:
+            raise ValueError(f"{name} raises {type(error).__name__}: {error}") from error
+    return Trace(name, *grid, journal)
+
+
+def trace_op(op, *arguments, **options):
+    """Call an op of the cuda edition and record each kernel that it launches.
+
+    Parameters
+    ----------
+    op : function or str
+        One of the edition, or its name; without arguments it is given maps of 8 x 8 pixels (`npse.trace.examples`).
+
+    Returns
+    -------
+    list of Trace
+        Empty if the op runs on the host, by the book.
+    """
+    if isinstance(op, str):
+        options = options if arguments or options else example(op)
+        op = getattr(npse.cuda, op)
+    recorder = _Recorder()
+    before = device.use(recorder)
+    try:
+        op(*arguments, **options)
+    finally:
+        device.use(before)
+    return recorder.traces
+
+
+class _Recorder(device.Runner):
+    """Runs kernels as the simulator does, and records them."""
+
+    def __init__(self):
+        self.traces = []
+
+    def launch(self, kernel, blocks, threads, *arguments):
+        self.traces.append(trace(kernel, blocks, threads, *arguments, name=kernel.__name__.lstrip("_")))
+
+
+def _values(argument):
+    """The NumPy array in which an argument has its numbers; None if it is no array."""
+    return argument if isinstance(argument, np.ndarray) else getattr(argument, "_ary", None)
+
+
+def _three(name, what, sizes):
+    sizes = (sizes,) if isinstance(sizes, int) else tuple(map(int, sizes))
+    limit = 1024 if what == "threads" else 2**31 - 1
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1 or np.prod(sizes) > limit:
+        raise ValueError(f"{name}: {what} must be one to three numbers from 1, {limit} in all at most, but are {sizes}")
+    return sizes + (1,) * (3 - len(sizes))

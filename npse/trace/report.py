@@ -1,0 +1,183 @@
+"""What a record says: counts by cell and by thread, a table, and findings."""
+
+import functools
+from collections import defaultdict
+
+import numpy as np
+
+from npse.trace.findings import findings
+from npse.trace.journal import READ, WRITE
+
+WARP, PIECE = 32, 32         # threads that run in step; bytes that memory hands out at once
+
+
+class Trace:
+    """One launch of a kernel.
+
+    Attributes
+    ----------
+    name : str
+    blocks, threads : tuple of three int
+        The grid.
+    arrays : list of Memory
+        Each with ``name``, ``space`` ("global" or "shared"), ``shape``, ``dtype``.
+    """
+
+    def __init__(self, name, blocks, threads, journal):
+        self.name, self.blocks, self.threads, self.journal = name, blocks, threads, journal
+        self.arrays = journal.arrays
+        journal.accesses.sort(key=lambda access: (access.block, access.interval, access.thread))     # as if in turn
+        journal.strays.sort(key=lambda stray: (stray.block, stray.thread))
+
+    def reads(self, array, block=None):
+        """How often each cell of an array was read, by all blocks or by one; shaped like the array.
+
+        ``block`` is a number, or a tuple as in ``cuda.blockIdx``.
+        """
+        return self._by_cell(array, READ, block)
+
+    def writes(self, array, block=None):
+        """How often each cell of an array was written; see `reads`."""
+        return self._by_cell(array, WRITE, block)
+
+    def reads_by_thread(self, array=None, space="global", block=0):
+        """How often each thread of a block read an array, or all of a space; shaped (z, y, x) less unused axes."""
+        return self._by_thread(READ, array, space, block)
+
+    def writes_by_thread(self, array=None, space="global", block=0):
+        """How often each thread of a block wrote; see `reads_by_thread`."""
+        return self._by_thread(WRITE, array, space, block)
+
+    def cells(self, array, verb, block, thread):
+        """Which cells of an array a thread reads or writes: booleans, shaped like the array."""
+        number, memory = self._find(array)
+        touched = np.zeros(memory.shape, bool)
+        for access in self._of(number, verb):
+            if (access.block, access.thread) == (self.block_number(block), thread):
+                touched.flat[access.cell] = True
+        return touched
+
+    def writers(self, array, block):
+        """Which thread of a block wrote each cell last; -1 where none did. Shaped like the array."""
+        number, memory = self._find(array)
+        threads = np.full(memory.shape, -1)
+        for access in self._of(number, WRITE):
+            if access.block == self.block_number(block):
+                threads.flat[access.cell] = access.thread
+        return threads
+
+    def pieces(self, array):
+        """How many pieces of 32 bytes all warps ask of global memory to read an array, instruction by instruction.
+
+        Threads of a warp that read neighbouring cells at the same time share a piece; caches are not counted.
+        """
+        number, memory = self._find(array)
+        turns, asked = defaultdict(int), set()
+        for access in self._of(number, READ):
+            mine = access.site, access.block, access.thread
+            asked.add((access.site, access.block, access.thread // WARP, turns[mine],
+                       access.cell * memory.dtype.itemsize // PIECE))
+            turns[mine] += 1
+        return len(asked)
+
+    @functools.cached_property
+    def findings(self):
+        """What is wrong or suspicious, a `Finding` each; empty if nothing is."""
+        return findings(self)
+
+    def block_number(self, block):
+        """The number of a block given as (x, y, z); a number as it is. ValueError if there is none such."""
+        place = (block,) if isinstance(block, int) else tuple(block)
+        sizes = (int(np.prod(self.blocks)),) if isinstance(block, int) else self.blocks
+        if len(place) > 3 or any(not 0 <= i < size for i, size in zip(place, sizes, strict=False)):
+            raise ValueError(f"{self.name} has no block {', '.join(map(str, place))}: its grid is {self.grid}")
+        return block if isinstance(block, int) else number_of(place, self.blocks)
+
+    def place(self, number, sizes):
+        """A block or thread number as in the kernel: (x, y), with as many indices as the grid has axes."""
+        places = place_of(number, sizes)[:axes(sizes)]
+        return f"({', '.join(map(str, places))})" if len(places) > 1 else str(number)
+
+    @property
+    def grid(self):
+        """The grid in words."""
+        several = "s" if np.prod(self.blocks) > 1 else ""
+        return f"{_times(self.blocks)} block{several} of {_times(self.threads)} threads"
+
+    def table(self):
+        """Rows of (memory, shape, reads, writes, reads a thread, reads a cell, pieces of 32 bytes) for each array."""
+        threads = int(np.prod(self.blocks) * np.prod(self.threads))
+        for memory in self.arrays:
+            reads, writes = self.reads(memory.name), self.writes(memory.name)
+            total, touched = int(reads.sum()), np.count_nonzero(reads)
+            yield (f"{memory.space} {memory.name}", str(memory.shape), str(total), str(writes.sum()),
+                   f"{total / threads:.4g}", f"{total / touched:.4g}" if touched else "-",
+                   str(self.pieces(memory.name)) if memory.space == "global" else "-")
+
+    def __str__(self):
+        heads = ("memory", "shape", "reads", "writes", "reads a thread", "reads a cell", "32-byte pieces")
+        rows = [heads, *self.table()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [f"{self.name}: {self.grid}"]
+        for row in rows:
+            cells = [cell.ljust(width) if k < 2 else cell.rjust(width)
+                     for k, (cell, width) in enumerate(zip(row, widths, strict=True))]
+            lines.append("  " + "   ".join(cells).rstrip())
+        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+
+    __repr__ = __str__
+
+    def _repr_png_(self):
+        from npse.trace.picture import png
+        return png(self)
+
+    def _find(self, name):
+        for number, memory in enumerate(self.arrays):
+            if memory.name == name:
+                return number, memory
+        raise ValueError(f"{self.name} has no array {name!r}; known are: "
+                         f"{', '.join(memory.name for memory in self.arrays)}")
+
+    @functools.cached_property
+    def _sorted(self):
+        accesses = defaultdict(list)
+        for access in self.journal.accesses:
+            accesses[access.array, access.verb].append(access)
+        return accesses
+
+    def _of(self, number, verb):
+        return self._sorted.get((number, verb), ())
+
+    def _by_cell(self, array, verb, block):
+        number, memory = self._find(array)
+        block = None if block is None else self.block_number(block)
+        cells = [access.cell for access in self._of(number, verb) if block in (None, access.block)]
+        return np.bincount(np.array(cells, int), minlength=int(np.prod(memory.shape))).reshape(memory.shape)
+
+    def _by_thread(self, verb, array, space, block):
+        numbers = [self._find(array)[0]] if array else [
+            number for number, memory in enumerate(self.arrays) if memory.space == space]
+        block = self.block_number(block)
+        threads = [access.thread for number in numbers for access in self._of(number, verb) if access.block == block]
+        counts = np.bincount(np.array(threads, int), minlength=int(np.prod(self.threads)))
+        return counts.reshape(self.threads[:axes(self.threads)][::-1])
+
+
+def axes(sizes):
+    """How many of three sizes are in use: (8, 1, 1) has one axis."""
+    return max((k + 1 for k, size in enumerate(sizes) if size > 1), default=1)
+
+
+def place_of(number, sizes):
+    """(x, y, z) of a block or thread number."""
+    return number % sizes[0], number // sizes[0] % sizes[1], number // (sizes[0] * sizes[1])
+
+
+def number_of(place, sizes):
+    """The number of a block or thread at (x, y, z), or fewer indices."""
+    x, y, z = (*place, 0, 0)[:3]
+    return x + sizes[0] * (y + sizes[1] * z)
+
+
+def _times(sizes):
+    return " x ".join(map(str, sizes[:axes(sizes)]))
