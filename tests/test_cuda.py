@@ -28,9 +28,9 @@ def _numba_cuda():
 def run(setting, *words):
     """Run pytest on tests/cuda in a process with one of the two settings; return how it ended and what it said."""
     environment = {name: value for name, value in os.environ.items()
-                   if name not in ("NUMBA_ENABLE_CUDASIM", "NPSE_COMPILE_CUDA", "PYTEST_ADDOPTS")}
+                   if name not in ("NUMBA_ENABLE_CUDASIM", "NPSE_COMPILE_CUDA") and not name.startswith("PYTEST_")}
     environment |= {setting: "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), *filter(None, sys.path)])}
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *words, HERE / "cuda"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=short", *words, HERE / "cuda"]
     ran = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True)
     return ran.returncode, ran.stdout + ran.stderr
 

@@ -54,7 +54,7 @@ def _record(name, blocks, threads):
     if ".py" not in name:
         if blocks or threads:
             raise ValueError(f"{name} is an op, which chooses its grid itself; leave --blocks and --threads out")
-        if traces := trace.trace_op(name):
+        if traces := trace.trace_ladder(name):
             return traces
         raise ValueError(f"{name} launches no kernel: it runs by the book, on the host")
     kernel, example = _own(name)

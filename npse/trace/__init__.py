@@ -4,13 +4,14 @@
     print(record)                                      counts, and a line for everything suspicious
     draw(record)                                       threads and the cells they touch, as a figure
     trace_op("squeeze")                                every kernel that an op of the cuda edition launches
+    draw(*trace_ladder("conv2d"))                      ... on each rung of its ladder
 
 Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to that itself.
 """
 
 from npse.trace.findings import Finding
 from npse.trace.picture import draw
-from npse.trace.record import trace, trace_op
+from npse.trace.record import trace, trace_ladder, trace_op
 from npse.trace.report import Trace
 
-__all__ = ["Finding", "Trace", "draw", "trace", "trace_op"]
+__all__ = ["Finding", "Trace", "draw", "trace", "trace_ladder", "trace_op"]

@@ -47,8 +47,7 @@ def _races(trace):
         threads = f"thread {_who(trace, other, far)} {verb} it ({lines[second]}), thread {_who(trace, writer, far)} " \
                   f"writes it ({lines[first]})"
         cure = "no barrier reaches from block to block" if far else BARRIER
-        more = f", and {len(examples) - 1} cells more" if len(examples) > 1 else ""
-        yield f"{memory.space} {memory.index(cell)}{more}: {threads}, in no order: {cure}"
+        yield f"{memory.index(cell)}{_in_all(examples, 'cells')}: {threads}, in no order: {cure}"
 
 
 def _by_cell(trace):
@@ -79,11 +78,11 @@ def _strays(trace, wraps):
             met[stray.array, stray.verb, stray.site].append(stray)
     for (array, verb, site), strays in met.items():
         memory, one = trace.arrays[array], strays[0]
-        threads = len({(stray.block, stray.thread) for stray in strays})
+        threads = {(stray.block, stray.thread) for stray in strays}
         where = f"{memory.name}[{', '.join(map(str, one.index))}]"
         what = "that is counted from the end" if wraps else f"outside its shape {memory.shape}"
-        others = f", and {threads - 1} threads more do likewise" if threads > 1 else ""
-        yield f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.journal.lines[site]}){others}"
+        yield (f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.journal.lines[site]})"
+               f"{_in_all(threads, 'threads')}")
 
 
 def _unwritten(trace):
@@ -128,6 +127,10 @@ RULES = {"race": _races,
          "unwritten": _unwritten,
          "barrier": _barriers,
          "idle": _idle}
+
+
+def _in_all(found, what):
+    return f", {len(found)} {what} in all" if len(found) > 1 else ""
 
 
 def _who(trace, access, with_block=False):

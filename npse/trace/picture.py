@@ -12,9 +12,11 @@ from npse.trace.journal import READ, WRITE
 
 CELLS = 400                 # a panel with more of them goes without numbers
 ROW = 16                    # numbers of a list that stand side by side at most
-WIDTH = 2.2                 # inches of a panel
+WIDTH, HEIGHT = 1.5, 2.4    # inches of a panel, at least and at most
+CELL = 0.18                 # inches of a cell, where there are many
 LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it. " \
          "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
+FILTERS = ("w", "filter")   # how the names of arrays begin that hold filters
 INK, PAPER = "#111827", "#f3f4f6"
 
 
@@ -38,21 +40,25 @@ def draw(*traces, block=0, thread=None):
 
     if not traces:
         raise ValueError("there is nothing to draw: no kernel was launched")
-    panels, heights = 1 + max(len(trace.arrays) for trace in traces), [*map(_height, traces), 0.7 + 0.3 * len(traces)]
-    figure = Figure(figsize=(max(WIDTH * panels, 9), sum(heights)), layout="constrained")
+    sizes = [[_size(picture) for picture in _pictures(trace)] for trace in traces]
+    heights = [*(1.0 + max(height for _, height in row) for row in sizes), 0.7 + 0.3 * len(traces)]
+    width = max(9, *(sum(width for width, _ in row) + 0.15 * len(row) for row in sizes))
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.09)
     *strips, foot = np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights))
     foot.suptitle(LEGEND, fontsize=8.5, color=GREY)
     most = {space: max((trace.reads(memory.name, block).max(initial=0) for trace in traces for memory in trace.arrays
                         if memory.space == space), default=0) for space in ("global", "shared")}
-    for strip, trace in zip(strips, traces, strict=True):
+    for strip, trace, row in zip(strips, traces, sizes, strict=True):
         chosen = _middle(trace, block) if thread is None else thread
         strip.suptitle(f"{trace.name}: {trace.grid}", fontsize=11, weight="bold", x=0.008, ha="left", color=INK)
-        first, *others = strip.subplots(1, panels, squeeze=False)[0]
+        widths = [width for width, _ in row]
+        rest = max(width - sum(widths), 0.01)
+        first, *others, empty = strip.subplots(1, len(row) + 1, squeeze=False, width_ratios=[*widths, rest])[0]
+        empty.set_axis_off()
         _threads(first, trace, block, chosen)
-        for ax, memory in zip(others, trace.arrays, strict=False):
+        for ax, memory in zip(others, _touched(trace), strict=True):
             _memory(ax, trace, memory, block, chosen, most[memory.space])
-        for ax in others[len(trace.arrays):]:
-            ax.set_axis_off()
     _table(foot.subplots(), traces)
     return figure
 
@@ -64,11 +70,22 @@ def png(*traces, block=0):
     return buffer.getvalue()
 
 
-def _height(trace):
-    """Inches for the panels of a trace: as high as the highest, within reason."""
-    shapes = [_folded(trace.reads_by_thread()).shape, *(_picture(memory, trace.reads(memory.name)).shape
-                                                        for memory in trace.arrays)]
-    return 1.1 + WIDTH * min(1.3, max(height / width for height, width in shapes))
+def _touched(trace):
+    """The arrays worth a panel."""
+    return [memory for memory in trace.arrays if trace.reads(memory.name).any() or trace.writes(memory.name).any()]
+
+
+def _pictures(trace):
+    """What is drawn of a trace, all panels in order: the threads, then the arrays."""
+    arrays = (_picture(memory, trace.reads(memory.name)) for memory in _touched(trace))
+    return [_folded(trace.reads_by_thread()), *arrays]
+
+
+def _size(picture):
+    """Inches of a panel, so that its cells are squares and its captions have room."""
+    rows, columns = picture.shape
+    cell = min(max(WIDTH / columns, CELL), HEIGHT / rows)
+    return max(columns * cell, WIDTH), rows * cell
 
 
 def _middle(trace, block):
@@ -169,12 +186,13 @@ def _rgba(colour):
 
 
 def _picture(memory, values):
-    """An array as a picture: maps side by side, lists of pixels as the maps that they are, long rows folded."""
-    values = values.astype(float)
-    side = round(values.shape[1] ** 0.5) if values.ndim == 3 and memory.space == "global" else 0
-    if side and side * side == values.shape[1]:
-        values = values.reshape(values.shape[0], side, side, values.shape[2])
-    return _folded(flat(np.atleast_1d(values), is_filter=memory.name.lstrip("d").startswith(("w", "filter"))))
+    """An array as a picture: maps side by side, lists of pixels as the maps they are, long rows and columns folded."""
+    *images, pixels, C = (1, *values.shape)[-3:] if values.ndim in (2, 3) else (0, 0)
+    side = round(pixels ** 0.5)
+    if memory.space == "global" and side > 1 and side * side == pixels and pixels >= 4 * C:
+        values = values.reshape(*images, side, side, C)
+    picture = _folded(flat(np.atleast_1d(values).astype(float), is_filter=memory.name.lstrip("d").startswith(FILTERS)))
+    return picture.T if len(picture) > max(ROW, 2 * picture.shape[1]) else picture
 
 
 def _folded(values):

@@ -1,6 +1,7 @@
 """Run a kernel, or an op and all kernels that it launches, and record what its threads do to memory."""
 
 import inspect
+import sys
 
 import numpy as np
 from numba import cuda
@@ -92,6 +93,23 @@ def trace_op(op, *arguments, **options):
     return recorder.traces
 
 
+def trace_ladder(op):
+    """Record an op of the cuda edition on each rung of its ladder, the naive one first; see `trace_op`.
+
+    An op without a ladder has one rung.
+    """
+    arguments = example(op)
+    ladder = getattr(sys.modules[getattr(npse.cuda, op).__module__], "LADDER", {})
+    rungs = {rung: getattr(ops, op) for rung, ops in ladder.items() if hasattr(ops, op)}
+    traces = []
+    for rung, rung_op in rungs.items():
+        found = trace_op(rung_op, **arguments)
+        for one in found:
+            one.name = f"{op}, {rung}" + (f": {one.name}" if len(found) > 1 else "")
+        traces += found
+    return traces or trace_op(op)
+
+
 class _Recorder(device.Runner):
     """Runs kernels as the simulator does, and records them."""
 
@@ -108,7 +126,7 @@ def _values(argument):
 
 
 def _three(name, what, sizes):
-    sizes = (sizes,) if isinstance(sizes, int) else tuple(map(int, sizes))
+    sizes = tuple(map(int, np.atleast_1d(sizes)))
     limit = 1024 if what == "threads" else 2**31 - 1
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1 or np.prod(sizes) > limit:
         raise ValueError(f"{name}: {what} must be one to three numbers from 1, {limit} in all at most, but are {sizes}")
