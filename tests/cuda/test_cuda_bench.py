@@ -1,6 +1,10 @@
 """`npse bench --edition cuda` in the simulator: times mean nothing there, but everything is measured and told."""
 
 import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +50,14 @@ def test_a_bench_from_end_to_end(tiny):
                                         report.ops(rows, whole["train"]["ms"], on_device=True)) for note in table.notes)
     assert "the device's own clock" in text
     assert "unknown" in text                                      # the simulator counts no memory
+
+
+@pytest.mark.slow
+def test_the_report_on_a_gpu_writes_its_page(tmp_path):
+    script = Path(__file__).parents[2] / "benchmarks" / "gpu_report.py"
+    subprocess.run([sys.executable, script, "--tiny", "--out", tmp_path / "report"], check=False)
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert {"rates", "npse", "judge", "training"} <= found["parts"].keys()
+    assert all(part.startswith("torch") for part in found["failures"])
+    assert not found["parts"]["judge"]["wrong"]
+    assert "| scale_add_relu_backward |" in (tmp_path / "report.md").read_text()
