@@ -52,7 +52,7 @@ def _mean_alone(u, share, z):
         z[n, c] = total * share
 
 
-def _squeeze_by(sum_rows):
+def _squeeze_by(add_up):
     @kernel
     def mean_of_maps(u, R, share, z):
         shared = cuda.shared.array(BLOCK, z.dtype)
@@ -60,7 +60,7 @@ def _squeeze_by(sum_rows):
         total = z.dtype.type(0)
         for k in range(first, end, step):
             total += u[k]
-        total = sum_rows(shared, total)
+        total = add_up(shared, total)
         if c < z.shape[1] and cuda.threadIdx.y == 0:
             z[n, c] = total * share
 
