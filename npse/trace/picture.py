@@ -14,7 +14,7 @@ CELLS = 400                 # a panel with more of them goes without numbers
 ROW = 16                    # numbers of a list that stand side by side at most
 WIDTH, HEIGHT = 1.5, 2.4    # inches of a panel, at least and at most
 CELL = 0.18                 # inches of a cell, where there are many
-LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it. " \
+LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it.\n" \
          "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
 FILTERS = ("w", "filter")   # how the names of arrays begin that hold filters
 INK, PAPER = "#111827", "#f3f4f6"
@@ -41,7 +41,7 @@ def draw(*traces, block=0, thread=None):
     if not traces:
         raise ValueError("there is nothing to draw: no kernel was launched")
     sizes = [[_size(picture) for picture in _pictures(trace)] for trace in traces]
-    heights = [*(1.0 + max(height for _, height in row) for row in sizes), 0.7 + 0.3 * len(traces)]
+    heights = [*(1.0 + max(height for _, height in row) for row in sizes), 0.9 + 0.3 * len(traces)]
     width = max(9, *(sum(width for width, _ in row) + 0.15 * len(row) for row in sizes))
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.09)

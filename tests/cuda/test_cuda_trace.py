@@ -150,6 +150,7 @@ def test_tiles_save_reads_of_global_memory():
     assert len(panels["a"].patches) == 2                          # the cells of the thread that is framed
 
 
+@pytest.mark.slow
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
     pytest.importorskip("npse.cuda.conv")
     naive, tile, *_ = trace_ladder("conv2d")
