@@ -77,6 +77,7 @@ def test_what_was_asked_for_and_cannot_run_fails(monkeypatch):
     if missing() is None:
         pytest.skip("there is a GPU here, so nothing is missing")
     one = ("-m", "gpu", "-k", "squeeze and NumPy")
+    monkeypatch.delenv("NPSE_REQUIRE_CUDA", raising=False)
     assert missing() in succeed("PLAIN", "-rs", *one)
     monkeypatch.setenv("NPSE_REQUIRE_CUDA", "1")
     assert run("PLAIN", *one)[0] == pytest.ExitCode.TESTS_FAILED

@@ -13,10 +13,10 @@ from on_device import OnDevice
 from npse import cuda
 from npse.cuda import device
 from npse.cuda.ptx import Build, Compiler, assemble
-from npse.gradcheck import CASES
+from npse.gradcheck import CASES, cases_of
 
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
-REGISTERS, SHARED = 65536, 48 * 1024     # of a block, at most, on all of these
+THREADS, REGISTERS, SHARED = 1024, 65536, 48 * 1024     # of a block, at most, on all of these
 
 # Kernels that may compute in float64 although their arrays are float32, each with its reason.
 FLOAT64_ALLOWED = {}
@@ -43,11 +43,20 @@ def run(case, dtype):
             case.backward(ops, np.ones(y.shape, dtype)[()], **arguments)
 
 
+def run_ladder(dtype):
+    conv = pytest.importorskip("npse.cuda.conv")
+    for rung in conv.LADDER:
+        with conv.up_to(rung):
+            for case in cases_of("conv2d"):
+                run(case, dtype)
+
+
 def check(compiler):
     for build in compiler.builds:
-        if str(build) in compiler.checked:
+        if (build.kernel, build.signature, build.threads) in compiler.checked:
             continue
-        compiler.checked.add(str(build))
+        compiler.checked.add((build.kernel, build.signature, build.threads))
+        assert build.threads <= THREADS, f"{build}: no launch with {build.threads} threads"
         single = float32 in [getattr(kind, "dtype", kind) for kind in build.signature]
         if single and build.name not in FLOAT64_ALLOWED:
             assert not build.float64_instructions(), f"{build} computes in float64"
@@ -75,10 +84,19 @@ def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
+def test_every_rung_of_the_convolution_compiles(compiler, dtype):
+    run_ladder(dtype)
+    check(compiler)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
 def test_every_kernel_is_launched_by_a_case_and_every_exception_is_needed(compiler):
     for case in CASES:
         run(case, np.float32)
+    run_ladder(np.float32)
     compiled = {build.kernel for build in compiler.builds}
     assert not [name for name, kernel in kernels() if kernel not in compiled]
     assert {*FLOAT64_ALLOWED, *LOCAL_ALLOWED} <= {build.name for build in compiler.builds}
