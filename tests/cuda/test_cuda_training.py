@@ -14,7 +14,7 @@ from npse import backend
 from npse.analysis.gates import gates_by_class
 from npse.layers import identity_shortcut
 from npse.models import resnet
-from npse.training import SGD, Config, Interrupted, Job, RunFolder, evaluate, run
+from npse.training import SGD, Config, Interrupted, Job, RunFolder, run
 from npse.training.loop import Split
 
 CONFIG = Config(model="se_resnet8", epochs=2, batch_size=2, lr=0.05)
@@ -79,9 +79,7 @@ def test_a_run_on_the_device_is_that_of_the_book(few, by_the_book, tmp_path):
     assert_same(report, network, by_the_book)
     assert all(hasattr(array, "copy_to_host") for array in network.state().values())
     with backend.using("cuda"):
-        result = evaluate(network, few.test_images, few.test_labels, few.mean, few.std, flip=True)
         gates = gates_by_class(network, few.test_images, few.test_labels, few.mean, few.std, 2)
-    assert result.confusion.sum() == 2
     assert len(gates) == 3
     assert all(isinstance(s, np.ndarray) and s.shape == (2, 4) for s in gates.values())
 
