@@ -79,6 +79,8 @@ def steps(found):
     """A training step of npse and of each mode of PyTorch that ran."""
     modes = {part: result.get("step", result) for part, result in found["parts"].items()
              if part == "npse" or part.startswith("torch")}
+    if plain := modes.get("npse", {}).get("plain"):
+        modes["npse, kernel by kernel"] = {**modes["npse"], "train": plain}
     return [(mode, f"{row['train']['ms']:.2f}", f"{1e3 * found['batch'] / row['train']['ms']:.0f}",
              f"{row['eval']['ms']:.2f}", "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}")
             for mode, row in modes.items()]

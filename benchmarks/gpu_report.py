@@ -117,7 +117,7 @@ def measure_rates(options, tell):
 def measure_npse(options, tell):
     """A training step as a run makes it; its ops; the ops of the targets that it has merged into others."""
     work = {"model": MODEL, "batch_size": batch(options), "edition": "cuda", "threads": environment.cores()}
-    found = {"step": step.measure(**work, seconds=3)}
+    found = {"step": step.measure(**work, seconds=2)}
     tell(found)
     found["ops"] = ops.measure(**work, seconds=0.05)
     tell(found)

@@ -7,8 +7,9 @@ on first use. Layers ask `active()` once per call, so that a backward pass runs 
     with backend.using("reference"):     for a while
     with backend.watching(log):          the same edition, with every op's result shown to log
 
-An edition whose arrays are not NumPy's offers three functions more: to_device, to_host and rows. Whoever stands above
-the ops keeps arrays where the edition wants them with `to_edition`, and looks at numbers with `to_host`.
+An edition whose arrays are not NumPy's offers more functions than ops: to_device, to_host, rows, copy, empty_like,
+record. Whoever stands above the ops keeps arrays where the edition wants them with `to_edition`, and looks at numbers
+with `to_host`.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ import inspect
 from npse import gpu
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
-MOVES = ("to_device", "to_host", "rows")
+MOVES = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
 
 _active = None
 

@@ -89,7 +89,9 @@ def gpu():
     """The runner of a GPU on a driver that hands out addresses; enough to make arrays, not to fill them."""
     bindings = pytest.importorskip("cuda.bindings.driver")
     addresses = iter(range(4096, 2**20, 4096))
-    runner = device.Gpu()
+    from npse.cuda.hardware import Gpu
+
+    runner = Gpu()
     runner.__dict__["_context"] = SimpleNamespace(
         memalloc=lambda size: SimpleNamespace(device_pointer=bindings.CUdeviceptr(next(addresses))))
     return runner
@@ -118,8 +120,61 @@ class TestArrays:
         assert str(array._numba_type_) == f"array(float32, {len(shape)}d, C)"
 
     def test_a_full_gpu_is_told_in_one_line(self, gpu):
+        from numba.cuda.cudadrv.driver import CudaAPIError
+
         def memalloc(size):
-            raise device.CudaAPIError(2, "Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+            raise CudaAPIError(2, "Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
         gpu._context.memalloc, gpu._context.get_memory_info = memalloc, lambda: (5e6, 8e9)
         with pytest.raises(MemoryError, match=r"memory is full: 400 MB more .* 5 of 8000 MB are free; lower --batch-"):
             gpu.empty((10**8,), self.FLOAT)
+
+    def test_a_graph_has_memory_of_its_own(self, gpu, builder):
+        before = gpu.empty((100,), self.FLOAT).device_ctypes_pointer.value      # and free again
+        places = []
+
+        def task():
+            assert builder.building
+            places.extend(gpu.empty((100,), self.FLOAT).device_ctypes_pointer.value for _ in range(3))
+        replay = gpu.record(task)
+        assert not builder.building
+        assert len(set(places)) == 1                                            # used again, inside the graph
+        outside = [gpu.empty((100,), self.FLOAT) for _ in range(5)]
+        assert places[0] not in [array.device_ctypes_pointer.value for array in outside]
+        assert before not in places
+        replay(), replay()
+        assert builder.launched == 2
+
+    def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
+        array, shelf = gpu.empty((3,), self.FLOAT), gpu._shelf
+        for task in (lambda: gpu.to_host(array), lambda: gpu.to_device(np.ones(3))):
+            with pytest.raises(RuntimeError, match="cannot bring numbers from the host or look at any"):
+                gpu.record(task)
+            assert not builder.building
+            assert gpu._shelf is shelf
+
+
+@pytest.fixture
+def builder(gpu, monkeypatch):
+    """The graph builder of cuda.core, as far as it is used."""
+    from npse.cuda import hardware
+
+    class Builder:
+        building, launched = False, 0
+
+        def begin_building(self):
+            self.building = True
+            return self
+
+        def end_building(self):
+            self.building = False
+
+        def complete(self):
+            return SimpleNamespace(launch=self.launch)
+
+        def launch(self, stream):
+            self.launched += 1
+
+    builder = Builder()
+    gpu.__dict__["_device"] = SimpleNamespace(create_graph_builder=lambda: builder)
+    monkeypatch.setattr(hardware, "Stream", SimpleNamespace(from_handle=lambda handle: handle))
+    return builder

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npse import backend, data, models
+from npse import backend, data, models, reference
 from npse.files import write_atomically
 from npse.training import (
+    SGD,
     Config,
     Interrupted,
     RunFolder,
@@ -22,6 +23,8 @@ from npse.training import (
     run,
     sanity,
 )
+from npse.training.recorded import RecordedStep, can_record
+from npse.training.step import step
 
 SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.available() else "reference"}
 
@@ -185,6 +188,62 @@ def test_on_a_device_losses_are_read_every_few_steps(monkeypatch):
         book.enter(OnDevice(1.0), OnDevice(logits), np.array([0, 1, 2, 0]))
         with pytest.raises(FloatingPointError, match="nan at epoch 3, step 25: training has diverged"):
             book.settle()
+
+
+class Recording:
+    """The book as an edition that keeps arrays of its own and records: what it records is done again."""
+
+    def __init__(self, fails=False):
+        self.recorded, self._fails = 0, fails
+
+    def __getattr__(self, name):
+        return getattr(reference, name)
+
+    to_device, to_host, empty_like = staticmethod(np.array), staticmethod(np.array), staticmethod(np.empty_like)
+
+    def softmax_cross_entropy(self, *arguments):
+        return np.array(reference.softmax_cross_entropy(*arguments))
+
+    def copy(self, source, target):
+        target[...] = source
+
+    def record(self, task):
+        self.recorded += 1
+        if self._fails:
+            raise RuntimeError("the host is needed")
+        return task
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_recorded_step_is_the_step(few_shapes, fails):
+    batches = [(reference.normalise(few_shapes.images[k:k + 4], few_shapes.mean, few_shapes.std),
+                few_shapes.labels[k:k + 4], 0.1 / (k + 1)) for k in range(0, 16, 4)]
+    networks = [models.resnet(8, widths=(4, 4, 4)) for _ in range(2)]
+    plain, optimiser = networks[0], SGD(networks[0])
+    wanted = [step(plain, optimiser, x, labels, lr, 0.1) for x, labels, lr in batches]
+    said, edition = [], Recording(fails)
+    with backend.using(edition):
+        again = SGD(networks[1])
+        places = [networks[1].state(), dict(again.velocity)]
+        recorded = RecordedStep(networks[1], again, 0.1, said.append)
+        found = [recorded(*batch) for batch in batches]
+    assert edition.recorded == 1
+    assert len(said) == fails
+    for (loss, logits), (other_loss, other_logits) in zip(wanted, found, strict=True):
+        assert loss == other_loss
+        np.testing.assert_array_equal(logits, other_logits)
+    for ours, theirs, before in zip((networks[1].state(), again.velocity), (plain.state(), optimiser.velocity), places,
+                                    strict=True):
+        assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+        assert all(ours[name] is before[name] for name in before)
+
+
+def test_recording_can_be_switched_off(monkeypatch):
+    assert not can_record()
+    with backend.using(Recording()):
+        assert can_record()
+        monkeypatch.setenv("NPSE_GRAPH", "0")
+        assert not can_record()
 
 
 def test_evaluation_counts(few_shapes):

@@ -44,9 +44,10 @@ def gpu(rates):
 
 def step(result, model, batch_size, threads):
     """Whole step and evaluation."""
+    names = {"train": "training step", "plain": "training step, kernel by kernel", "eval": "evaluation",
+             "batch": "making the batch"}
     rows = [(name, f"{found['ms']:.2f}", f"{found['ms_min']:.2f}", f"{1e3 * batch_size / found['ms']:.0f}")
-            for name, found in (("training step", result["train"]), ("evaluation", result["eval"]),
-                                ("making the batch", result["batch"]))]
+            for name, found in ((name, result.get(key)) for key, name in names.items()) if found]
     share = result["batch"]["ms"] / result["train"]["ms"]
     return Table(f"{model}, batch {batch_size}, {threads} threads, {result['mode']}",
                  ("<", "ms median", "ms min", "images/s"), rows,

@@ -9,11 +9,13 @@ WARM = 3
 def measure(model, batch_size, edition, threads, seconds):
     """Time training step, evaluation and the making of a batch; the peak of memory is that of training.
 
-    On a device a step is the share of so many as a run makes before it reads their losses.
+    On a device a step is the share of so many as a run makes before it reads their losses; ``plain`` is one that is not
+    recorded, but started kernel by kernel.
     """
     work = prepare(model, batch_size, edition, threads)
+    plain = {"plain": figures(times(work.plain, seconds, warm=WARM), work.steps)} if work.plain else {}
     train = times(work.train, seconds, warm=WARM)
     peak = work.memory()
-    return {"mode": f"npse {work.edition}", "train": figures(train, work.steps), "peak_mb": peak,
+    return {"mode": f"npse {work.edition}", "train": figures(train, work.steps), **plain, "peak_mb": peak,
             "eval": figures(times(work.evaluate, seconds, warm=WARM)),
             "batch": figures(times(work.make_batch, seconds / 4))}

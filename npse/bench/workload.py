@@ -1,5 +1,7 @@
 """The work that is timed: a network, a batch in memory, a training step, an evaluation."""
 
+import functools
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +11,7 @@ from npse.bench.gauges import peak_memory, wall
 from npse.training import SGD
 from npse.training.ledger import READ_EVERY, Progress, read
 from npse.training.loop import training_step
+from npse.training.recorded import RecordedStep, can_record
 
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
 MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
@@ -32,10 +35,11 @@ def prepare(model, batch_size, edition, threads):
     Returns
     -------
     namespace
-        ``network``, ``edition`` (name); ``step`` (one training step; returns loss and logits, not yet looked at); three
+        ``network``, ``edition`` (name); ``step`` (one training step; returns loss and logits, not yet looked at);
         functions that end when their results are there: ``train`` (as many steps as ``steps`` says; returns the last
-        loss), ``evaluate`` (logits of one batch at inference), ``make_batch`` (crop, flip, normalise); ``clock``, for
-        single ops; ``memory``, which returns the most in use, in MB.
+        loss), ``plain`` (the same, never recorded; None where nothing is), ``evaluate`` (logits of one batch at
+        inference), ``make_batch`` (crop, flip, normalise); ``clock``, for single ops; ``memory``, which returns the
+        most in use, in MB.
     """
     name, _ = backend.choose(edition)
     ops = backend.use(name)
@@ -54,9 +58,9 @@ def prepare(model, batch_size, edition, threads):
         # any epoch but the first, in which a step looks at itself now and then
         return training_step(network.train(), optimiser, x, labels, RATE, SMOOTHING, Progress(epoch=1))[:2]
 
-    def train():
-        steps = [step() for _ in range(device.steps)]
-        return [read(*results, labels)[0] for results in steps][-1]
+    def several(step):
+        results = [step() for _ in range(device.steps)]
+        return [read(loss, logits, labels)[0] for loss, logits in results][-1]
 
     def evaluate():
         return backend.to_host(network.eval()(x)[0])
@@ -66,8 +70,13 @@ def prepare(model, batch_size, edition, threads):
         device.synchronize()
         return made
 
-    return SimpleNamespace(network=network, edition=name, step=step, train=train, evaluate=evaluate,
-                           make_batch=make_batch, steps=device.steps, clock=device.clock, memory=device.memory)
+    plain = train = functools.partial(several, step)
+    if can_record():
+        recorded = RecordedStep(network, optimiser, SMOOTHING, functools.partial(print, file=sys.stderr))
+        train = functools.partial(several, lambda: recorded(x, labels, RATE))
+    return SimpleNamespace(network=network, edition=name, step=step, train=train, plain=plain if can_record() else None,
+                           evaluate=evaluate, make_batch=make_batch, steps=device.steps, clock=device.clock,
+                           memory=device.memory)
 
 
 def _device():

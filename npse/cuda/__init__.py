@@ -9,7 +9,7 @@ from npse.cuda.book import *  # noqa: F403  the whole book; the imports below re
 # isort: split
 from npse.cuda.activation import relu, relu_backward, sigmoid, sigmoid_backward
 from npse.cuda.augment import augment, normalise
-from npse.cuda.device import missing, synchronize, to_device, to_host
+from npse.cuda.device import empty_like, missing, record, synchronize, to_device, to_host
 from npse.cuda.fused import (
     add_relu,
     add_relu_backward,
@@ -32,7 +32,7 @@ from npse.cuda.norm import (
 )
 from npse.cuda.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
 from npse.cuda.residual import add, add_backward
-from npse.cuda.rows import rows
+from npse.cuda.rows import copy, rows
 from npse.cuda.se import (
     excite,
     excite_backward,

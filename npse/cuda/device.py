@@ -6,20 +6,14 @@ Three things can stand behind these functions: a GPU; Numba's simulator, which r
 """
 
 import functools
-import math
-import time
 
 import numpy as np
 from numba import config, cuda
 
 from npse import gpu
-from npse.cuda.buffers import Shelf
+from npse.cuda.runner import Runner
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-if not SIMULATED:                         # the simulator has no memory of its own
-    from numba.cuda.cudadrv.devicearray import DeviceNDArray
-    from numba.cuda.cudadrv.driver import CudaAPIError
-
 config.CUDA_LOW_OCCUPANCY_WARNINGS = 0    # a gate of a few numbers needs no hundred blocks
 BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
 
@@ -27,100 +21,15 @@ kernel = cuda.jit
 device_function = cuda.jit(device=True)
 
 
-class Runner:
-    """What gives memory and runs kernels; this one is the simulator."""
+def _present():
+    if SIMULATED:
+        return Runner()
+    from npse.cuda.hardware import Gpu  # imports what the simulator lacks
 
-    def empty(self, shape, dtype):
-        """Return an uninitialised C-contiguous device array."""
-        return cuda.device_array(shape, dtype)
-
-    def to_device(self, array):
-        """Return a C-contiguous copy of a NumPy array on the device."""
-        return cuda.to_device(np.asarray(array, order="C"))
-
-    def launch(self, kernel, blocks, threads, *arguments):
-        """Start a kernel; on a GPU the call returns before it has run."""
-        kernel[blocks, threads](*arguments)
-
-    def synchronize(self):
-        """Wait until everything started has run."""
-        cuda.synchronize()
-
-    def memory(self):
-        """Return the bytes of the device that this process holds for arrays; None if they are not counted."""
-        return None
-
-    def stopwatch(self, task):
-        """Return the milliseconds that ``task()`` takes."""
-        began = time.perf_counter()
-        task()
-        return 1e3 * (time.perf_counter() - began)
+    return Gpu()
 
 
-class Gpu(Runner):
-    """The GPU: one queue for kernels and copies, and memory that is asked of the driver only once."""
-
-    def __init__(self):
-        self._shelf = Shelf(self._memory)
-
-    def empty(self, shape, dtype):
-        size = math.prod(shape) * dtype.itemsize
-        block, give_back = self._shelf.take(size)
-        # Numba's own array, on borrowed memory: the loan ends with the last array that refers to it
-        loan = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
-        return DeviceNDArray(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=loan)
-
-    def to_device(self, array):
-        copy = self.empty(array.shape, array.dtype)
-        # with a stream the copy takes its place in the queue; without, the call would wait for every kernel before it
-        copy.copy_to_device(np.asarray(array, order="C"), stream=self._queue)
-        return copy
-
-    def launch(self, kernel, blocks, threads, *arguments):
-        _configured(kernel, blocks, threads)(*arguments)
-
-    def memory(self):
-        return self._shelf.size
-
-    def stopwatch(self, task):
-        begin, end = cuda.event(), cuda.event()
-        begin.record()
-        task()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end)
-
-    @functools.cached_property
-    def _context(self):
-        return cuda.current_context()
-
-    @functools.cached_property
-    def _queue(self):
-        return cuda.default_stream()
-
-    def _memory(self, size):
-        try:
-            return self._context.memalloc(size)
-        except CudaAPIError as error:
-            if "OUT_OF_MEMORY" not in str(error):
-                raise
-            free, total = self._context.get_memory_info()
-            raise MemoryError(
-                f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of "
-                f"{total / 1e6:.0f} MB are free; lower --batch-size, or end what else runs on it") from error
-
-
-@functools.cache
-def _strides(shape, itemsize):
-    return tuple(itemsize * math.prod(shape[axis + 1:]) for axis in range(len(shape)))
-
-
-@functools.cache
-def _configured(kernel, blocks, threads):
-    return kernel[blocks, threads]         # Numba keeps these too, but forgets them after 128
-
-
-_runner = Runner() if SIMULATED else Gpu()
+_runner = _present()
 
 
 def use(runner):
@@ -170,7 +79,17 @@ def to_host(value):
     """Return a device array as a NumPy array, a tuple of them as a tuple; anything else as it is. Waits for kernels."""
     if isinstance(value, tuple):
         return tuple(map(to_host, value))
-    return value.copy_to_host() if is_device_array(value) else value
+    return _runner.to_host(value) if is_device_array(value) else value
+
+
+def record(task):
+    """Return a function that does again what ``task()`` starts on the device, in one call and without waiting.
+
+    Recording runs nothing, so ``task`` must have run before, when its kernels were compiled. The kernels recorded read
+    and write the same arrays each time: numbers that are to come or to stay are copied (`npse.cuda.rows.copy`) from and
+    to arrays made before. RuntimeError if ``task`` needs the host on its way.
+    """
+    return _runner.record(task)
 
 
 def blocks_for(numbers):

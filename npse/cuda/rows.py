@@ -1,8 +1,21 @@
-"""Rows of an array that lies on the device: how a batch is taken from a data set that was copied there once."""
+"""Copies from one place of the device to another: rows of a data set that lies there, numbers that must stay put."""
 
 from numba import cuda
 
+from npse.cuda.arrays import flat
 from npse.cuda.device import BLOCK, blocks_for, empty, kernel, launch, to_device
+
+
+def copy(source, target):
+    """Write the numbers of a device array into another of its size and dtype."""
+    launch(_copy, blocks_for(source.size), BLOCK, flat(source), flat(target))
+
+
+@kernel
+def _copy(x, y):
+    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    if i < x.size:
+        y[i] = x[i]
 
 
 def rows(array, chosen):

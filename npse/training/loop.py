@@ -6,6 +6,7 @@ was not, on the same machine, in the same edition, with the same number of threa
 well, though not to the same bits: it adds up in another order.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass
 
@@ -19,7 +20,9 @@ from npse.training.config import Config
 from npse.training.evaluation import evaluate
 from npse.training.ledger import Ledger, Progress
 from npse.training.optimiser import SGD
+from npse.training.recorded import RecordedStep, can_record
 from npse.training.schedule import one_cycle
+from npse.training.step import step
 
 CHECKPOINT_SECONDS = 60.0
 PROBED_STEP = 30
@@ -101,6 +104,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     images, held_images, mean, std = map(to_edition, (split.images, split.held_images, dataset.mean, dataset.std))
     steps = data.steps_per_epoch(len(images), config.batch_size)
     report.began(config.epochs, steps, progress)
+    recorded = RecordedStep(network, optimiser, config.smoothing, report.say) if can_record() else None
     saved = time.monotonic()
 
     while progress.epoch < config.epochs:
@@ -112,8 +116,11 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
             return one_cycle(epoch * steps + step, config.epochs * steps, config.lr, config.warmup)
 
         for x, labels in batches:
-            loss, logits, lines = training_step(network, optimiser, x, labels, rate(progress.step), config.smoothing,
-                                                progress)
+            lr = rate(progress.step)
+            if recorded and (progress.epoch, progress.step) > (0, PROBED_STEP):
+                (loss, logits), lines = recorded(x, labels, lr), ()
+            else:
+                loss, logits, lines = training_step(network, optimiser, x, labels, lr, config.smoothing, progress)
             for line in lines:
                 report.say(line)
             ledger.enter(loss, logits, labels)
@@ -143,24 +150,15 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
 
 
 def training_step(network, optimiser, x, labels, lr, smoothing, progress):
-    """Forward, loss, backward, update. Returns loss and logits as the edition keeps them, and sanity lines."""
-    ops = backend.active()
+    """Make a `step` and, early in the first epoch, look at it; returns loss, logits and what is to be said of them."""
     first_epoch = progress.epoch == 0
-    probed = first_epoch and progress.step == PROBED_STEP
-    probe = sanity.Probe()
-    if probed:
-        with backend.watching(probe):
-            logits, network_backward = network(x)
-    else:
-        logits, network_backward = network(x)
-    loss = ops.softmax_cross_entropy(logits, labels, smoothing)
-    _, gradients = network_backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, smoothing))
-
+    probe = sanity.Probe() if first_epoch and progress.step == PROBED_STEP else None
     before = network.named_parameters()
-    optimiser.step(gradients, lr)
+    with backend.watching(probe) if probe else contextlib.nullcontext():
+        loss, logits = step(network, optimiser, x, labels, lr, smoothing)
     lines = []
     if first_epoch and progress.step == 0:
         lines = [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
-    if probed:
+    if probe:
         lines = [*probe.findings(), sanity.update_ratio(before, network.named_parameters())]
     return loss, logits, lines

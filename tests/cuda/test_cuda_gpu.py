@@ -1,10 +1,11 @@
-"""The judge on a GPU: every case in full, gradients against finite differences, float32 against float64.
+"""On a GPU: the judge in full, gradients against finite differences, float32 against float64; a step as a graph.
 
     python -m pytest -m gpu
 """
 
 import os
 
+import numpy as np
 import pytest
 
 from npse import reference as book
@@ -32,3 +33,32 @@ def test_case_is_right(case, ahead):
 
     wrong = [str(result) for result in check_case(case, OnDevice(ahead), book=book) if not result.ok]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_recorded_step_is_the_step_and_takes_no_more_memory():
+    from npse import backend, models
+    from npse.cuda import device
+    from npse.training import SGD
+    from npse.training.recorded import RecordedStep
+    from npse.training.step import step
+
+    rng = np.random.default_rng(0)
+    batches = [(rng.standard_normal((8, 16, 16, 3), np.float32), rng.integers(0, 10, 8), 0.1 / k) for k in range(1, 9)]
+    said, losses, states = [], [], []
+    with backend.using("cuda"):
+        for recorded in (False, True):
+            network = models.resnet(8, input_gradient=False).place()
+            optimiser = SGD(network)
+            optimiser.place()
+            make = RecordedStep(network, optimiser, 0.1, said.append) if recorded else (
+                lambda *batch, network=network, optimiser=optimiser: step(network, optimiser, *batch, 0.1))
+            made = [make(backend.to_edition(x), labels, lr) for x, labels, lr in batches[:4]]
+            held = device.memory()
+            made += [make(backend.to_edition(x), labels, lr) for x, labels, lr in batches[4:]]
+            assert device.memory() == held
+            losses.append([float(backend.to_host(loss)) for loss, _ in made])
+            states.append({name: backend.to_host(array) for name, array in network.state().items()})
+    assert not said
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    for name, array in states[0].items():
+        np.testing.assert_allclose(states[1][name], array, rtol=1e-4, atol=1e-5, err_msg=name)

@@ -1,0 +1,136 @@
+"""The GPU behind `npse.cuda.device`: one queue for kernels and copies, memory asked of the driver once, graphs.
+
+Every call here is in the sources of numba-cuda and cuda.core; the extra `cuda` holds the versions they are in.
+"""
+
+import functools
+import math
+
+import numpy as np
+from cuda.core import Device, Stream
+from numba import cuda
+from numba.cuda import types
+from numba.cuda.cudadrv.devicearray import DeviceNDArray
+from numba.cuda.cudadrv.driver import CudaAPIError
+from numba.cuda.np.numpy_support import from_dtype
+
+from npse.cuda.buffers import Shelf
+from npse.cuda.runner import Runner
+
+
+class Gpu(Runner):
+    """The first GPU. Calls return before what they start has run; only `to_host` and `synchronize` wait."""
+
+    def __init__(self):
+        self._shelf, self._graph = Shelf(self._memory), None      # the graph that is being recorded
+
+    def empty(self, shape, dtype):
+        size = math.prod(shape) * dtype.itemsize
+        block, give_back = self._shelf.take(size)
+        # the loan ends with the last array that stands on it, views included
+        loan = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
+        return Array(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=loan)
+
+    def to_device(self, array):
+        self._expect_no_graph()
+        copy = self.empty(array.shape, array.dtype)
+        # with a stream the copy takes its place in the queue; without, the call would wait for every kernel before it
+        copy.copy_to_device(np.asarray(array, order="C"), stream=self._queue)
+        return copy
+
+    def to_host(self, array):
+        self._expect_no_graph()
+        return array.copy_to_host()
+
+    def launch(self, kernel, blocks, threads, *arguments):
+        started = kernel[blocks, threads, self._graph] if self._graph else _configured(kernel, blocks, threads)
+        started(*arguments)
+
+    def record(self, task):
+        self._shelf.clear()
+        # memory of its own: what is made elsewhere between two runs of the graph must not lie where the graph writes
+        shelf, self._shelf = self._shelf, Shelf(self._memory)
+        self._graph = self._device.create_graph_builder().begin_building()
+        try:
+            task()
+        finally:
+            (graph, self._graph), (kept, self._shelf) = (self._graph, None), (self._shelf, shelf)
+            graph.end_building()
+        ready = graph.complete()
+
+        def replay(kept=kept):
+            ready.launch(Stream.from_handle(0))                   # the queue of everything else
+        return replay
+
+    def synchronize(self):
+        cuda.synchronize()
+
+    def memory(self):
+        return self._shelf.size
+
+    def stopwatch(self, task):
+        begin, end = cuda.event(), cuda.event()
+        begin.record()
+        task()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end)
+
+    @functools.cached_property
+    def _context(self):
+        return cuda.current_context()
+
+    @functools.cached_property
+    def _queue(self):
+        return cuda.default_stream()
+
+    @functools.cached_property
+    def _device(self):
+        device = Device()
+        device.set_current()
+        return device
+
+    def _memory(self, size):
+        try:
+            return self._context.memalloc(size)
+        except CudaAPIError as error:
+            if "OUT_OF_MEMORY" not in str(error):
+                raise
+            free, total = self._context.get_memory_info()
+            raise MemoryError(
+                f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of "
+                f"{total / 1e6:.0f} MB are free; lower --batch-size, or end what else runs on it") from error
+
+    def _expect_no_graph(self):
+        """A copy would wait for kernels that were only recorded, or be made once and never again."""
+        if self._graph:
+            raise RuntimeError("what is recorded for the device cannot bring numbers from the host or look at any")
+
+
+class Array(DeviceNDArray):
+    """Numba's device array, quicker in what a training step asks a thousand times: its type, and other shapes of it."""
+
+    @property
+    def _numba_type_(self):
+        return _type(self.dtype, self.ndim) if self.is_c_contiguous() else super()._numba_type_
+
+    def reshape(self, *shape):
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        if self.is_c_contiguous() and math.prod(shape) == self.size and min(shape, default=0) >= 0:
+            return Array(shape, _strides(tuple(shape), self.dtype.itemsize), self.dtype, gpu_data=self.gpu_data)
+        return super().reshape(*shape)
+
+
+@functools.cache
+def _type(dtype, ndim):
+    return types.Array(from_dtype(dtype), ndim, "C")
+
+
+@functools.cache
+def _strides(shape, itemsize):
+    return tuple(itemsize * math.prod(shape[axis + 1:]) for axis in range(len(shape)))
+
+
+@functools.cache
+def _configured(kernel, blocks, threads):
+    return kernel[blocks, threads]         # Numba keeps these too, but forgets them after 128
