@@ -143,6 +143,9 @@ class TestArrays:
         assert before not in places
         replay(), replay()
         assert builder.launched == 2
+        assert gpu.memory() == 6 * GRAIN
+        del replay
+        assert gpu.memory() == 5 * GRAIN
 
     def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
         array, shelf = gpu.empty((3,), self.FLOAT), gpu._shelf

@@ -5,6 +5,7 @@ Every call here is in the sources of numba-cuda and cuda.core; the extra `cuda` 
 
 import functools
 import math
+import weakref
 
 import numpy as np
 from cuda.core import Device, Stream
@@ -23,6 +24,7 @@ class Gpu(Runner):
 
     def __init__(self):
         self._shelf, self._graph = Shelf(self._memory), None      # the graph that is being recorded
+        self._of_graphs = weakref.WeakSet()                       # the shelves of those that are in use
 
     def empty(self, shape, dtype):
         size = math.prod(shape) * dtype.itemsize
@@ -57,6 +59,7 @@ class Gpu(Runner):
             (graph, self._graph), (kept, self._shelf) = (self._graph, None), (self._shelf, shelf)
             graph.end_building()
         ready = graph.complete()
+        self._of_graphs.add(kept)
 
         def replay(kept=kept):
             ready.launch(Stream.from_handle(0))                   # the queue of everything else
@@ -66,7 +69,7 @@ class Gpu(Runner):
         cuda.synchronize()
 
     def memory(self):
-        return self._shelf.size
+        return self._shelf.size + sum(shelf.size for shelf in self._of_graphs)
 
     def stopwatch(self, task):
         begin, end = cuda.event(), cuda.event()
