@@ -11,12 +11,15 @@ from numba import float32, types
 from on_device import OnDevice
 
 from npse import cuda
-from npse.cuda import device
+from npse.cuda import device, rates
 from npse.cuda.ptx import Build, Compiler, assemble
+from npse.cuda.se import SQUEEZES
 from npse.gradcheck import CASES, cases_of
 
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 THREADS, REGISTERS, SHARED = 1024, 65536, 48 * 1024     # of a block, at most, on all of these
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 # Kernels that may compute in float64 although their arrays are float32, each with its reason.
 FLOAT64_ALLOWED = {}
@@ -43,7 +46,19 @@ def run(case, dtype):
             case.backward(ops, np.ones(y.shape, dtype)[()], **arguments)
 
 
-def run_ladder(dtype):
+def run_beyond_the_cases(dtype):
+    """What no case launches: lower rungs of ladders, a learning rate on the device, batches, yardsticks."""
+    x = np.ones((2, 3, 4, 5), dtype)
+    for squeeze in SQUEEZES.values():
+        squeeze(cuda.to_device(x))
+    cuda.sgd(x, x, x, cuda.to_device(np.array(0.1, dtype)))
+    for array in (x, x.astype(np.uint8), np.arange(9)):
+        cuda.rows(cuda.to_device(array), np.array([1, 0]))
+    rates.copy_rate()
+    rates.multiply_add_rate()
+
+
+def run_ladder_of_convolution(dtype):
     conv = pytest.importorskip("npse.cuda.conv")
     for rung in conv.LADDER:
         with conv.up_to(rung):
@@ -75,7 +90,7 @@ def test_first_case_of_each_op_compiles(compiler, case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@DTYPES
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
 def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
@@ -84,19 +99,21 @@ def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@DTYPES
 @pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
-def test_every_rung_of_the_convolution_compiles(compiler, dtype):
-    run_ladder(dtype)
+@pytest.mark.parametrize("launch", [run_beyond_the_cases, run_ladder_of_convolution])
+def test_what_no_case_launches_compiles_too(compiler, launch, dtype):
+    launch(dtype)
     check(compiler)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
-def test_every_kernel_is_launched_by_a_case_and_every_exception_is_needed(compiler):
+def test_every_kernel_is_compiled_and_every_exception_is_needed(compiler):
     for case in CASES:
         run(case, np.float32)
-    run_ladder(np.float32)
+    run_beyond_the_cases(np.float32)
+    run_ladder_of_convolution(np.float32)
     compiled = {build.kernel for build in compiler.builds}
     assert not [name for name, kernel in kernels() if kernel not in compiled]
     assert {*FLOAT64_ALLOWED, *LOCAL_ALLOWED} <= {build.name for build in compiler.builds}
