@@ -26,6 +26,7 @@ ARROWS = {
     "gradcheck": {"gradcheck"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
+    "trace": {"trace", "cuda", "reference", "gradcheck"},
     "layers": {"layers", "backend"},
     "models": {"models", "layers"},
     "data": {"data"} | HELPERS,
