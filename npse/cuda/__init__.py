@@ -9,6 +9,8 @@ from npse.cuda.book import *  # noqa: F403  the whole book; the imports below re
 # isort: split
 from npse.cuda.activation import relu, relu_backward, sigmoid, sigmoid_backward
 from npse.cuda.augment import augment, normalise
+from npse.cuda.conv import conv2d, conv2d_backward_w, conv2d_backward_x, conv2d_backward_x_add, conv2d_moments
+from npse.cuda.dense import dense, dense_backward
 from npse.cuda.device import empty_like, missing, record, synchronize, to_device, to_host
 from npse.cuda.fused import (
     add_relu,

@@ -1,0 +1,74 @@
+"""The sizes of one convolution, checked once, and what the pixels of a result see along one axis.
+
+A pixel of y sees a window of x. A pixel of dx sees a window of dy too: with stride s, the pixels h of dx fall into s
+phases by the remainder r of h + p, and those of a phase all meet the same taps, r, r + s, r + 2s, ..., so that within a
+phase the gradient is a convolution with stride 1 by every s-th tap, last tap first. No product with zero is taken, and
+one kernel serves y and dx.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from npse.cuda.device import device_function
+from npse.reference.conv import output_size
+
+
+class Geometry(NamedTuple):
+    """N H W Cin, kh kw Cout, stride, padding, Ho Wo as in the book: integers, which kernels take as one argument."""
+
+    N: int
+    H: int
+    W: int
+    Cin: int
+    kh: int
+    kw: int
+    Cout: int
+    stride: int
+    padding: int
+    Ho: int
+    Wo: int
+
+    @classmethod
+    def of(cls, op, x_shape, w_shape, stride, padding):
+        """Work out the output's size; raise ValueError if stride, padding or the filter's size do not fit the map."""
+        Ho, Wo = output_size(op, x_shape, w_shape, stride, padding)
+        kh, kw, _, Cout = w_shape
+        return cls(*x_shape, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
+
+    @property
+    def x_shape(self):
+        return self.N, self.H, self.W, self.Cin
+
+    @property
+    def w_shape(self):
+        return self.kh, self.kw, self.Cin, self.Cout
+
+    @property
+    def y_shape(self):
+        return self.N, self.Ho, self.Wo, self.Cout
+
+
+@device_function
+def _narrow(first, step, taps, tap, tap_step, out, out_step):
+    """As integers of 32 bits: Numba's own, of 64, would take two registers each, for as long as a kernel runs."""
+    return (np.int32(first), np.int32(step), np.int32(taps), np.int32(tap), np.int32(tap_step), np.int32(out),
+            np.int32(out_step))
+
+
+@device_function
+def seen_by_y(r, k, s, p):
+    """Return (first, step, taps, tap, tap_step, out, out_step): what the pixels of y see along an axis of x.
+
+    Pixel number a of phase r lies at out + a * out_step. It sees the pixels first + a * step + u, for u < taps, and
+    meets them with the taps tap + u * tap_step. There is one phase, r = 0.
+    """
+    return _narrow(-p, s, k, 0, 1, 0, 1)
+
+
+@device_function
+def seen_by_dx(r, k, s, p):
+    """The same for the pixels of dx, which see dy: s phases."""
+    taps = max(0, (k - r + s - 1) // s)
+    out = (r - p) % s
+    return _narrow((out + p - r) // s - taps + 1, 1, taps, r + s * (taps - 1), -s, out, s)

@@ -1,0 +1,207 @@
+"""Convolution, the third rung: every number that a thread reads meets many others in its registers.
+
+A thread computes TM pixels of TN channels. For four channels of x it reads TM + TN vectors of four numbers from shared
+memory and takes 4 * TM * TN products: with 8 x 8, 16 reads for 256 products, so reading takes the cycles of a third of
+the arithmetic at most (24 of 64: a vector for each of 16 pixels is two cycles, for two groups of channels one).
+
+What would limit the first layers is filling shared memory: with 16 filters, a number of an implicit matrix of patches
+is used 16 times only. So not patches are kept there, but the part of the map that a box of pixels sees (conv_patch.py):
+a 3x3 filter uses each number 9 * 16 times, and from one tap to the next nothing is loaded but a few filters, which take
+turns in two places so that one barrier a tap suffices. Several blocks on a multiprocessor compute while others load.
+
+    patch     [4 channels of c][pixel of the patch][channel]     neighbouring threads read neighbouring pixels
+    filters   [turn, c][4 channels of k][channel]                ... and the same filters
+
+By count, 3x3 with 16 channels, 32x32 maps: of all instructions of a thread 3/4 are products.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numba import cuda
+
+from npse.cuda.conv_geometry import seen_by_dx, seen_by_y
+from npse.cuda.conv_patch import fit, locate, place_in, reader
+from npse.cuda.device import SIMULATED, empty, kernel, launch
+
+ALIGNED = None if SIMULATED else 16        # bytes: what one read of a vector asks for; the simulator knows no addresses
+CAPACITY = 40 if SIMULATED else 640         # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter
+MULTIPROCESSORS = 132                      # of the GPU whose blocks the rule below counts; others differ little
+
+
+class Tile(NamedTuple):
+    """What a block computes: ``threads`` of TM pixels x TN channels each, ``across`` of them side by side in channels;
+    ``depth`` channels of x at once; a patch of at most ``capacity`` pixels."""
+
+    threads: int
+    TM: int
+    TN: int
+    across: int
+    depth: int
+    capacity: int
+
+    @property
+    def pixels(self):
+        return self.threads // self.across * self.TM
+
+    @property
+    def channels(self):
+        return self.across * self.TN
+
+
+def hardware_tiles(dtype, C, K):
+    """The tiles to choose from for C channels seen and K computed, the largest first: as wide as K, up to 64."""
+    across = 2 if K <= 16 else 4 if K <= 32 else 8
+    double = np.dtype(dtype).itemsize > 4
+    depth = 4 if double or C <= 4 else 8
+    return tuple(Tile(128, TM, 8, across, depth, CAPACITY) for TM in ((4, 2) if double else (8, 4, 2)))
+
+
+def simulator_tiles(dtype, C, K):
+    """The same for the simulator, where a thread is expensive."""
+    return (Tile(16, 2, 4, 2, 4, CAPACITY),)
+
+
+tiles = simulator_tiles if SIMULATED else hardware_tiles
+
+
+def plan(dtype, maps, taps, step, C, K):
+    """Choose a tile and a box for a result of K channels on ``maps`` (N, H, W): (Tile, Box, number of boxes).
+
+    Small tiles take more reads for a product (a thread's time for a box is about TM + 2), but large ones leave
+    multiprocessors without the two blocks that they need to hide waiting.
+    """
+    def time(choice):
+        tile, _, boxes = choice
+        return max(2, -(-boxes * -(-K // tile.channels) // MULTIPROCESSORS)) * (tile.TM + 2)
+
+    return min(((tile, *fit(maps, taps, step, tile.pixels, tile.capacity)) for tile in tiles(dtype, C, K)), key=time)
+
+
+def forward(x, w, g):
+    y = empty(g.y_shape, x.dtype)
+    tile, box, boxes = plan(x.dtype, (g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, g.Cin, g.Cout)
+    grid = boxes, -(-g.Cout // tile.channels), 1
+    launch(correlate(tile, False, False), grid, tile.threads, _rows(x), _rows(w), _rows(y), _rows(y), g, box)
+    return y
+
+
+def backward_x(dy, w, g, added=None):
+    """dx, to which ``added`` is added: an array of its shape, or of one pixel, which is added to each."""
+    dx, s = empty(g.x_shape, dy.dtype), g.stride
+    phases = g.N, -(-g.H // s), -(-g.W // s)
+    tile, box, boxes = plan(dy.dtype, phases, (-(-g.kh // s), -(-g.kw // s)), 1, g.Cout, g.Cin)
+    grid = boxes, -(-g.Cin // tile.channels), s * s
+    launch(correlate(tile, True, added is not None), grid, tile.threads,
+           _rows(dy), _rows(w), _rows(dx if added is None else added), _rows(dx), g, box)
+    return dx
+
+
+def _rows(maps):
+    """View maps as a list of pixels (N*H*W, C)."""
+    C = maps.shape[maps.ndim - 1]
+    return maps.reshape(maps.size // C, C)
+
+
+def bounded(threads, blocks):
+    """Decorate a kernel whose registers are to suffice for so many blocks of so many threads on a multiprocessor."""
+    return kernel if SIMULATED else kernel(launch_bounds=(threads, blocks))
+
+
+@functools.cache
+def correlate(tile, backward, adds):
+    """Make the kernel of y or, backwards, of dx (to which it adds ``added``): then x is dy, and the filters turn."""
+    THREADS, TM, TN, ACROSS, DEPTH, CAPACITY = tile
+    PIXELS, CHANNELS, DOWN = tile.pixels, tile.channels, THREADS // ACROSS
+    QUADS, GROUPS, LOADS = DEPTH // 4, CHANNELS // 4, -(-DEPTH * CHANNELS // THREADS)
+    C_STEP, K_STEP = (0, THREADS // DEPTH) if backward else (THREADS // CHANNELS, 0)     # to a thread's next filter
+    read = reader(THREADS, DEPTH, CAPACITY, 1)
+    patch_shape, filters_shape, products, vectors = (QUADS * CAPACITY, 4), (2 * DEPTH, GROUPS, 4), (TM, TN), (TM, 4)
+    seen = seen_by_dx if backward else seen_by_y
+
+    @bounded(THREADS, 3)
+    def correlate(x, w, added, y, g, box):
+        patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
+        filters = cuda.shared.array(filters_shape, x.dtype, ALIGNED)
+        source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
+        target = cuda.shared.array(PIXELS, np.int32)         # the pixel of y that a pixel of the box is; -1 for none
+        total = cuda.local.array(products, x.dtype)
+        vector = cuda.local.array(vectors, x.dtype)
+        held = cuda.local.array(LOADS, x.dtype)
+        start = cuda.local.array(TM, np.int32)               # where in the patch the window of a pixel begins
+        t = cuda.threadIdx.x
+        tx, ty = np.int32(t % ACROSS), np.int32(t // ACROSS)
+        C, K, k0 = np.int32(x.shape[1]), np.int32(y.shape[1]), np.int32(cuda.blockIdx.y * CHANNELS)
+        zero = x.dtype.type(0)
+
+        if backward:                                         # rows of w are columns here: read as they lie in memory
+            H, W, Hy, Wy, c_here, k_here = g.Ho, g.Wo, g.H, g.W, np.int32(t % DEPTH), np.int32(t // DEPTH)
+        else:
+            H, W, Hy, Wy, c_here, k_here = g.H, g.W, g.Ho, g.Wo, np.int32(t // CHANNELS), np.int32(t % CHANNELS)
+        s, phase = g.stride, cuda.blockIdx.z
+        first_h, step, taps_h, tap_h, tap_step, out_h, out_step = seen(phase // s, g.kh, s, g.padding)
+        first_w, step, taps_w, tap_w, tap_step, out_w, out_step = seen(phase % s, g.kw, s, g.padding)
+        n0, h0, w0 = place_in(cuda.blockIdx.x, box.down, box.across)
+        n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
+
+        # One tap sees none of the pixels between two windows, so they are left out of the patch
+        stride_h, between_h = (step, 1) if taps_h > 1 else (1, step)
+        stride_w, between_w = (step, 1) if taps_w > 1 else (1, step)
+        patch_h, patch_w = np.int32((box.h - 1) * stride_h + taps_h), np.int32((box.w - 1) * stride_w + taps_w)
+        taps = np.int32(taps_h * taps_w)
+        seen_pixels = np.int32(box.n * patch_h * patch_w if taps > 0 else 0)
+        locate(target, box.n * box.h * box.w, box.h, box.w,
+               (n0, out_h + h0 * out_step, out_w + w0 * out_step), (out_step, out_step), (g.N, Hy, Wy))
+        locate(source, seen_pixels, patch_h, patch_w,
+               (n0, first_h + h0 * step, first_w + w0 * step), (between_h, between_w), (g.N, H, W))
+        for i in range(TM):
+            n, a, b = place_in(i * DOWN + ty, box.h, box.w)
+            start[i] = (n * patch_h + a * stride_h) * patch_w + b * stride_w if n < box.n else 0
+            for j in range(TN):
+                total[i, j] = zero
+        cuda.syncthreads()
+
+        turn = np.int32(0)
+        for c0 in range(0, C, DEPTH):
+            read(x, c0, source, seen_pixels, patch)
+            u, v, at = np.int32(0), np.int32(0), np.int32(0)
+            for tap in range(taps + 1):                      # the filters of a tap are loaded, and meanwhile the
+                row = ((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * g.Cin        # products of the one before
+                for i in range(LOADS):                                                      # are taken
+                    c, k = c0 + c_here + i * C_STEP, k0 + k_here + i * K_STEP
+                    a, b = (k, c) if backward else (c, k)
+                    held[i] = w[np.uint32(row + a), np.uint32(b)] if tap < taps and c < C and k < K else zero
+                if tap > 0:
+                    for quad in range(QUADS):
+                        for i in range(TM):
+                            for q in range(4):
+                                vector[i, q] = patch[np.uint32(quad * CAPACITY + start[i] + at), q]
+                        for q in range(4):
+                            for j in range(TN):
+                                f = filters[np.uint32(turn + 4 * quad + q), np.uint32(j // 4 * ACROSS + tx), j % 4]
+                                for i in range(TM):
+                                    total[i, j] += vector[i, q] * f
+                turn = np.int32(DEPTH - turn)
+                for i in range(LOADS):
+                    if c_here + i * C_STEP < DEPTH and k_here + i * K_STEP < CHANNELS:
+                        filters[np.uint32(turn + c_here + i * C_STEP), np.uint32(k_here // 4 + i * K_STEP // 4),
+                                np.uint32(k_here % 4)] = held[i]
+                at, v = np.int32(u * patch_w + v), np.int32(v + 1)
+                if v == taps_w:
+                    u, v = np.int32(u + 1), np.int32(0)
+                cuda.syncthreads()
+
+        for i in range(TM):                                  # through shared memory, so that pixels are written whole
+            for j in range(TN):
+                patch[np.uint32(ty * GROUPS + j // 4 * ACROSS + tx), j % 4] = total[i, j]
+            cuda.syncthreads()
+            for e in range(t, TN * THREADS, THREADS):
+                at, k = target[i * DOWN + e // CHANNELS], e % CHANNELS
+                if at >= 0 and k0 + k < K:
+                    value = patch[e // 4, e % 4]
+                    if adds:
+                        value += added[min(at, added.shape[0] - 1), k0 + k]
+                    y[at, k0 + k] = value
+            cuda.syncthreads()
+    return correlate

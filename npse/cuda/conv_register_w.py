@@ -1,0 +1,159 @@
+"""The gradient of the filters on the third rung: register tiles over taps, sums over pixels.
+
+    dw[tap, c, k] = sum over pixels of  x[pixel + tap, c] * dy[pixel, k]
+
+A thread computes ROWS vectors (a tap and four channels of x each) by TN channels of dy: with 2 x 8, a pixel costs two
+vectors of x and two of dy for 64 products. As on the way forward, x lies in shared memory as the patch that a box of
+pixels sees, so that all taps use what was loaded once. Few filters are few threads (3x3 from 16 to 16 channels: 36 of
+288), so groups of threads take turns with the pixels of a box, and blocks with the boxes; the sums of the groups are
+added in shared memory, those of the blocks by a second kernel.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numba import cuda
+
+from npse.cuda.conv_parts import parts_for, sum_rows
+from npse.cuda.conv_patch import fit, locate, place_in, reader
+from npse.cuda.conv_register import ALIGNED, bounded
+from npse.cuda.device import SIMULATED, empty, launch
+
+CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel of 16 channels lie in different banks
+
+
+class Tile(NamedTuple):
+    """``threads`` of ROWS vectors by TN channels of dy, ``across`` of them side by side; ``depth`` channels of x; at
+    most ``capacity`` pixels in a patch and ``pixels`` in a box."""
+
+    threads: int
+    ROWS: int
+    TN: int
+    across: int
+    depth: int
+    capacity: int
+    pixels: int
+
+    @property
+    def channels(self):
+        return self.across * self.TN
+
+
+def hardware_tile(dtype, C, K):
+    """The tile for filters from C to K channels; 160 threads are 9 taps of 16 channels by 64, 2 x 32 or 4 x 16."""
+    across, double = 2 if K <= 16 else 4 if K <= 32 else 8, np.dtype(dtype).itemsize > 4
+    depth, pixels = 4 if C <= 4 else 8 if double else 16, (2048 if double else 4096) // (8 * across)
+    return Tile(160, 1 if double else 2, 8, across, depth, CAPACITY, pixels)
+
+
+def simulator_tile(dtype, C, K):
+    """The same for the simulator, where a thread is expensive."""
+    return Tile(8, 2, 4, 2, 4, CAPACITY, 8)
+
+
+tile_for = simulator_tile if SIMULATED else hardware_tile
+
+
+def backward_w(dy, x, g):
+    tile = tile_for(x.dtype, g.Cin, g.Cout)
+    box, boxes = fit((g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, tile.pixels, tile.capacity)
+    vectors = g.kh * g.kw * (tile.depth // 4)
+    bands = -(-vectors // (tile.threads // tile.across * tile.ROWS))     # of taps, where a block cannot take all
+    lanes = -(-vectors // (bands * tile.ROWS))
+    chunks, columns = -(-g.Cin // tile.depth), -(-g.Cout // tile.channels)
+    parts = parts_for(boxes, bands * chunks * columns)
+    dw = empty((parts, g.kh * g.kw, g.Cin, g.Cout), x.dtype)
+    launch(_products(tile), (parts, bands * chunks, columns), tile.threads,
+           dy.reshape(dy.size // g.Cout, g.Cout), x.reshape(x.size // g.Cin, g.Cin), dw, g, box, boxes, lanes)
+    return sum_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
+
+
+@functools.cache
+def _products(tile):
+    THREADS, ROWS, TN, ACROSS, DEPTH, CAPACITY, PIXELS = tile
+    QUADS, CHANNELS, GROUPS = DEPTH // 4, tile.channels, tile.channels // 4
+    patch_shape, dy_shape, products, vectors = (QUADS * CAPACITY, 4), (PIXELS * GROUPS, 4), (ROWS, 4, TN), (ROWS, 4)
+    read_x, read_dy = reader(THREADS, DEPTH, CAPACITY, 1), reader(THREADS, CHANNELS, 1, GROUPS)
+
+    @bounded(THREADS, 2)
+    def products_of_taps(dy, x, dw, g, box, boxes, lanes):
+        patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
+        gradient = cuda.shared.array(dy_shape, x.dtype, ALIGNED)
+        source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
+        target = cuda.shared.array(PIXELS, np.int32)         # the pixel of dy that a pixel of the box is; -1 for none
+        start = cuda.shared.array(PIXELS, np.int32)          # where in the patch the window of a pixel begins
+        total = cuda.local.array(products, x.dtype)
+        vector = cuda.local.array(vectors, x.dtype)
+        offset = cuda.local.array(ROWS, np.int32)            # of a thread's vectors from there
+        t = cuda.threadIdx.x
+        tx = t % ACROSS
+        lane, group = np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
+        groups = np.int32(THREADS // ACROSS // lanes)                  # threads left over belong to none, and find no pixel
+        chunks = (g.Cin + DEPTH - 1) // DEPTH
+        c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
+        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # vector of the block; a thread has every lanes-th
+        zero = x.dtype.type(0)
+
+        # One tap sees none of the pixels between two windows, so they are left out of the patch
+        stride_h, between_h = (g.stride, 1) if g.kh > 1 else (1, g.stride)
+        stride_w, between_w = (g.stride, 1) if g.kw > 1 else (1, g.stride)
+        patch_h, patch_w = np.int32((box.h - 1) * stride_h + g.kh), np.int32((box.w - 1) * stride_w + g.kw)
+        live, seen = np.int32(box.n * box.h * box.w), np.int32(box.n * patch_h * patch_w)
+        for m in range(t, live, THREADS):
+            n, a, b = place_in(m, box.h, box.w)
+            start[m] = (n * patch_h + a * stride_h) * patch_w + b * stride_w
+        for r in range(ROWS):
+            tap, quad = (first + r * lanes + lane) // QUADS, (first + r * lanes + lane) % QUADS
+            offset[r] = quad * CAPACITY + tap // g.kw * patch_w + tap % g.kw if tap < g.kh * g.kw else 0
+            for q in range(4):
+                for j in range(TN):
+                    total[r, q, j] = zero
+
+        for number in range(cuda.blockIdx.x, boxes, cuda.gridDim.x):
+            n0, h0, w0 = place_in(number, box.down, box.across)
+            n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
+            locate(target, live, box.h, box.w, (n0, h0, w0), (1, 1), (g.N, g.Ho, g.Wo))
+            locate(source, seen, patch_h, patch_w, (n0, h0 * g.stride - g.padding, w0 * g.stride - g.padding),
+                   (between_h, between_w), (g.N, g.H, g.W))
+            cuda.syncthreads()
+            read_x(x, c0, source, seen, patch)
+            read_dy(dy, k0, target, live, gradient)
+            cuda.syncthreads()
+            if group < groups:
+                for m in range(group, live, groups):
+                    at = start[m]
+                    for r in range(ROWS):
+                        for q in range(4):
+                            vector[r, q] = patch[np.uint32(at + offset[r]), q]
+                    for j in range(TN):
+                        d = gradient[np.uint32(m * GROUPS + j // 4 * ACROSS + tx), j % 4]
+                        for r in range(ROWS):
+                            for q in range(4):
+                                total[r, q, j] += vector[r, q] * d
+            cuda.syncthreads()
+
+        for e in range(4 * ROWS):
+            vector_of_block = first + e // 4 * lanes + lane
+            tap, c = vector_of_block // QUADS, c0 + vector_of_block % QUADS * 4 + e % 4
+            for r in range(ROWS):
+                for q in range(4):
+                    if e == 4 * r + q:                       # registers have constant indices only
+                        for j in range(TN):
+                            patch[np.uint32(j // 4 * THREADS + t), j % 4] = total[r, q, j]
+            cuda.syncthreads()
+            rest = groups
+            while rest > 1:                                  # a tree over the groups
+                half = (rest + 1) // 2
+                if group + half < rest:
+                    for j in range(TN):
+                        patch[np.uint32(j // 4 * THREADS + t), j % 4] += patch[
+                            np.uint32(j // 4 * THREADS + t + half * lanes * ACROSS), j % 4]
+                cuda.syncthreads()
+                rest = half
+            if group == 0 and tap < g.kh * g.kw and c < g.Cin:
+                for j in range(TN):
+                    k = k0 + 4 * (j // 4 * ACROSS + tx) + j % 4
+                    if k < g.Cout:
+                        dw[cuda.blockIdx.x, tap, c, k] = patch[np.uint32(j // 4 * THREADS + t), j % 4]
+    return products_of_taps

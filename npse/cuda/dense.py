@@ -1,0 +1,41 @@
+"""The dense layer on the device: a 1x1 convolution on maps of one pixel, whose kernels these are. Letters: the book's."""
+
+from npse import reference as book
+from npse.cuda import conv_register, conv_register_w
+from npse.cuda.arrays import replaces
+from npse.cuda.conv_geometry import Geometry
+from npse.cuda.conv_parts import sum_rows
+from npse.reference.arrays import expect
+
+
+@replaces(book.dense)
+def dense(x, w, b=None):
+    bias = {} if b is None else {"b": (b, "K")}
+    expect("dense", x=(x, "N C"), w=(w, "K C"), **bias)
+    # The rows of w are what the gradient of a convolution multiplies by
+    dx = conv_register.backward_x(_maps(x), _filters(w), _geometry(x, w), None if b is None else _maps(b))
+    return dx.reshape(x.shape[0], w.shape[0])
+
+
+@replaces(book.dense_backward)
+def dense_backward(dy, x, w):
+    expect("dense_backward", x=(x, "N C"), w=(w, "K C"), dy=(dy, "N K"))
+    g = _geometry(x, w)
+    dx = conv_register.forward(_maps(dy), _filters(w), g)
+    dw = conv_register_w.backward_w(_maps(x), _maps(dy), g)
+    return dx.reshape(x.shape), dw.reshape(w.shape), sum_rows(dy)
+
+
+def _geometry(x, w):
+    """Of the convolution that takes dy to dx."""
+    (N, C), K = x.shape, w.shape[0]
+    return Geometry(N, 1, 1, Cin=K, kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
+
+
+def _maps(rows):
+    C = rows.shape[rows.ndim - 1]
+    return rows.reshape(rows.size // C, 1, 1, C)
+
+
+def _filters(w):
+    return w.reshape(1, 1, *w.shape)
