@@ -66,7 +66,7 @@ def report(options):
             unpack(options.cifar10, Path(folder) / "cifar10")
         for part, (_, limit) in PARTS.items():
             began = time.monotonic()
-            result, failure = ask(part, options, min(limit, end - began), folder)
+            result, failure = ask(part, options, min(limit * (10 if options.tiny else 1), end - began), folder)
             if result is not None:
                 found["parts"][part] = result
             if failure:
@@ -117,14 +117,15 @@ def measure_rates(options, tell):
 def measure_npse(options, tell):
     """A training step as a run makes it; its ops; the ops of the targets that it has merged into others."""
     work = {"model": MODEL, "batch_size": batch(options), "edition": "cuda", "threads": environment.cores()}
-    found = {"step": step.measure(**work, seconds=2)}
+    long, short = (0, 0) if options.tiny else (2, 0.05)           # seconds to go on with a step, with an op
+    found = {"step": step.measure(**work, seconds=long)}
     tell(found)
-    found["ops"] = ops.measure(**work, seconds=0.05)
+    found["ops"] = ops.measure(**work, seconds=short)
     tell(found)
-    tell(found | {"alone": alone(workload.prepare(**work).clock, batch(options))})
+    tell(found | {"alone": alone(workload.prepare(**work).clock, batch(options), short)})
 
 
-def alone(clock, N):
+def alone(clock, N, seconds):
     """Batch norm and the plain join, forwards and backwards, on maps of the first stage: rows as of `ops.measure`."""
     edition, rng, H, C = backend.active(), np.random.default_rng(0), workload.PIXELS, 16
     x, dy, r = (backend.to_edition(rng.standard_normal((N, H, H, C), np.float32)) for _ in range(3))
@@ -137,7 +138,7 @@ def alone(clock, N):
         def task(op=op, arguments=arguments):
             return getattr(edition, op)(*arguments)
         result = task()
-        found = ops.figures(ops.times(task, 0.05, clock=clock))
+        found = ops.figures(ops.times(task, seconds, clock=clock))
         rows.append({"op": op, "arguments": ops.shapes(arguments), "count": 0, **found,
                      "flops": flops.flops(op, arguments, result), "bytes": flops.traffic(arguments, result)})
     return rows
