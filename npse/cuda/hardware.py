@@ -45,18 +45,21 @@ class Gpu(Runner):
         return array.copy_to_host()
 
     def launch(self, kernel, blocks, threads, *arguments):
-        started = kernel[blocks, threads, self._graph] if self._graph else _configured(kernel, blocks, threads)
+        plain = self._graph is None
+        started = _configured(kernel, blocks, threads) if plain else kernel[blocks, threads, self._graph]
         started(*arguments)
 
     def record(self, task):
         self._shelf.clear()
+        graph = self._device.create_graph_builder()
+        graph.begin_building()
         # memory of its own: what is made elsewhere between two runs of the graph must not lie where the graph writes
-        shelf, self._shelf = self._shelf, Shelf(self._memory)
-        self._graph = self._device.create_graph_builder().begin_building()
+        shelf, kept = self._shelf, Shelf(self._memory)
+        self._graph, self._shelf = graph, kept
         try:
             task()
         finally:
-            (graph, self._graph), (kept, self._shelf) = (self._graph, None), (self._shelf, shelf)
+            self._graph, self._shelf = None, shelf
             graph.end_building()
         ready = graph.complete()
         self._of_graphs.add(kept)
@@ -106,7 +109,7 @@ class Gpu(Runner):
 
     def _expect_no_graph(self):
         """A copy would wait for kernels that were only recorded, or be made once and never again."""
-        if self._graph:
+        if self._graph is not None:
             raise RuntimeError("what is recorded for the device cannot bring numbers from the host or look at any")
 
 
