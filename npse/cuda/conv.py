@@ -18,8 +18,8 @@ from typing import NamedTuple
 from npse import reference as book
 from npse.cuda import conv_naive, conv_register, conv_register_w, conv_tile
 from npse.cuda.arrays import replaces
-from npse.cuda.book import moments
 from npse.cuda.conv_geometry import Geometry
+from npse.cuda.norm import moments
 from npse.reference.arrays import expect
 
 

@@ -89,10 +89,10 @@ def _products(tile):
         t = cuda.threadIdx.x
         tx = t % ACROSS
         lane, group = np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
-        groups = np.int32(THREADS // ACROSS // lanes)                  # threads left over belong to none, and find no pixel
+        groups = np.int32(THREADS // ACROSS // lanes)        # threads left over belong to none, and find no pixel
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
-        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # vector of the block; a thread has every lanes-th
+        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)    # vector of the block; a thread has every lanes-th
         zero = x.dtype.type(0)
 
         # One tap sees none of the pixels between two windows, so they are left out of the patch

@@ -1,4 +1,4 @@
-"""The dense layer on the device: a 1x1 convolution on maps of one pixel, whose kernels these are. Letters: the book's."""
+"""The dense layer on the device: a 1x1 convolution on maps of one pixel, by its kernels. Letters: as in the book."""
 
 from npse import reference as book
 from npse.cuda import conv_register, conv_register_w

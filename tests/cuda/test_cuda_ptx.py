@@ -59,7 +59,8 @@ def run_beyond_the_cases(dtype):
 
 
 def run_ladder_of_convolution(dtype):
-    conv = pytest.importorskip("npse.cuda.conv")
+    from npse.cuda import conv
+
     for rung in conv.LADDER:
         with conv.up_to(rung):
             for case in cases_of("conv2d"):

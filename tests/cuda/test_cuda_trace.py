@@ -152,7 +152,6 @@ def test_tiles_save_reads_of_global_memory():
 
 @pytest.mark.slow
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
-    pytest.importorskip("npse.cuda.conv")
     naive, tile, *_ = trace_ladder("conv2d")
     assert naive.name == "conv2d, naive"
     assert naive.reads("x").sum() >= 3.5 * tile.reads("x").sum()
