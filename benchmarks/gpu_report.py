@@ -83,7 +83,7 @@ def ask(part, options, seconds, folder):
     if seconds < LEAST:
         return None, "not begun, no time was left"
     command = [sys.executable, __file__, "--part", part, "--seconds", str(seconds), *["--tiny"] * options.tiny]
-    variables = os.environ | ({"NPSE_DATA_DIR": folder} if options.cifar10 else {})
+    variables = os.environ | {"NPSE_GRAPH": "1"} | ({"NPSE_DATA_DIR": folder} if options.cifar10 else {})
     with open(Path(folder) / "told", "w+") as told, open(Path(folder) / "said", "w+") as said:
         try:
             code = subprocess.run(command, env=variables, stdout=told, stderr=said, timeout=seconds).returncode

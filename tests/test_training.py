@@ -238,12 +238,12 @@ def test_a_recorded_step_is_the_step(few_shapes, fails):
         assert all(ours[name] is before[name] for name in before)
 
 
-def test_recording_can_be_switched_off(monkeypatch):
-    assert not can_record()
+def test_recording_must_be_asked_for(monkeypatch):
     with backend.using(Recording()):
-        assert can_record()
-        monkeypatch.setenv("NPSE_GRAPH", "0")
         assert not can_record()
+        monkeypatch.setenv("NPSE_GRAPH", "1")
+        assert can_record()
+    assert not can_record()                                       # the book has no device
 
 
 def test_evaluation_counts(few_shapes):
