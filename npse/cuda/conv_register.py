@@ -6,13 +6,15 @@ the arithmetic at most (24 of 64: a vector for each of 16 pixels is two cycles, 
 
 What would limit the first layers is filling shared memory: with 16 filters, a number of an implicit matrix of patches
 is used 16 times only. So not patches are kept there, but the part of the map that a box of pixels sees (conv_patch.py):
-a 3x3 filter uses each number 9 * 16 times, and from one tap to the next nothing is loaded but a few filters, which take
-turns in two places so that one barrier a tap suffices. Several blocks on a multiprocessor compute while others load.
+a 3x3 filter uses each number 9 * 16 times, and from one tap to the next nothing is loaded but a few filters, which are
+on their way during the products of the tap before, and take turns in two places, so that one barrier a tap suffices.
+Three blocks share a multiprocessor: one computes while another loads its part of the map.
 
     patch     [4 channels of c][pixel of the patch][channel]     neighbouring threads read neighbouring pixels
     filters   [turn, c][4 channels of k][channel]                ... and the same filters
 
-By count, 3x3 with 16 channels, 32x32 maps: of all instructions of a thread 3/4 are products.
+In the machine code of the loop over taps (8 x 8, compute capability 9.0) 256 of 328 instructions are products. With
+16 channels of 32x32 maps, of all instructions that a thread executes somewhat more than half are; with more, more.
 """
 
 import functools
@@ -26,7 +28,7 @@ from npse.cuda.conv_patch import fit, locate, place_in, reader
 from npse.cuda.device import SIMULATED, empty, kernel, launch
 
 ALIGNED = None if SIMULATED else 16        # bytes: what one read of a vector asks for; the simulator knows no addresses
-CAPACITY = 40 if SIMULATED else 640         # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter
+CAPACITY = 40 if SIMULATED else 640        # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter
 MULTIPROCESSORS = 132                      # of the GPU whose blocks the rule below counts; others differ little
 
 
@@ -148,7 +150,8 @@ def correlate(tile, backward, adds):
         # One tap sees none of the pixels between two windows, so they are left out of the patch
         stride_h, between_h = (step, 1) if taps_h > 1 else (1, step)
         stride_w, between_w = (step, 1) if taps_w > 1 else (1, step)
-        patch_h, patch_w = np.int32((box.h - 1) * stride_h + taps_h), np.int32((box.w - 1) * stride_w + taps_w)
+        patch_h = np.int32((box.h - 1) * stride_h + max(taps_h, 1))
+        patch_w = np.int32((box.w - 1) * stride_w + max(taps_w, 1))
         taps = np.int32(taps_h * taps_w)
         seen_pixels = np.int32(box.n * patch_h * patch_w if taps > 0 else 0)
         locate(target, box.n * box.h * box.w, box.h, box.w,
@@ -166,9 +169,9 @@ def correlate(tile, backward, adds):
         for c0 in range(0, C, DEPTH):
             read(x, c0, source, seen_pixels, patch)
             u, v, at = np.int32(0), np.int32(0), np.int32(0)
-            for tap in range(taps + 1):                      # the filters of a tap are loaded, and meanwhile the
-                row = ((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * g.Cin        # products of the one before
-                for i in range(LOADS):                                                      # are taken
+            for tap in range(taps + 1):                      # load the filters of a tap, multiply by those before
+                row = ((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * g.Cin
+                for i in range(LOADS):
                     c, k = c0 + c_here + i * C_STEP, k0 + k_here + i * K_STEP
                     a, b = (k, c) if backward else (c, k)
                     held[i] = w[np.uint32(row + a), np.uint32(b)] if tap < taps and c < C and k < K else zero

@@ -3,10 +3,11 @@
     dw[tap, c, k] = sum over pixels of  x[pixel + tap, c] * dy[pixel, k]
 
 A thread computes ROWS vectors (a tap and four channels of x each) by TN channels of dy: with 2 x 8, a pixel costs two
-vectors of x and two of dy for 64 products. As on the way forward, x lies in shared memory as the patch that a box of
-pixels sees, so that all taps use what was loaded once. Few filters are few threads (3x3 from 16 to 16 channels: 36 of
-288), so groups of threads take turns with the pixels of a box, and blocks with the boxes; the sums of the groups are
-added in shared memory, those of the blocks by a second kernel.
+vectors of x and two of dy for 64 products, which are 64 of 92 instructions in the machine code of that loop. As on the
+way forward, x lies in shared memory as the patch that a box of pixels sees, so that all taps use what was loaded once.
+Few filters are few threads (3x3 from 16 to 16 channels: 36 of 160), so groups of threads take turns with the pixels of
+a box, and blocks with the boxes; the sums of the groups are added in shared memory, those of the blocks by a second
+kernel. Two blocks of 160 threads, of up to 168 registers each, share a multiprocessor.
 """
 
 import functools
@@ -87,12 +88,11 @@ def _products(tile):
         vector = cuda.local.array(vectors, x.dtype)
         offset = cuda.local.array(ROWS, np.int32)            # of a thread's vectors from there
         t = cuda.threadIdx.x
-        tx = t % ACROSS
-        lane, group = np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
-        groups = np.int32(THREADS // ACROSS // lanes)        # threads left over belong to none, and find no pixel
+        tx, lane, group = t % ACROSS, np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
+        groups = np.int32(THREADS // ACROSS // lanes)        # threads left over are of none: they only help to load
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
-        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)    # vector of the block; a thread has every lanes-th
+        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # vector of this block
         zero = x.dtype.type(0)
 
         # One tap sees none of the pixels between two windows, so they are left out of the patch
@@ -134,8 +134,8 @@ def _products(tile):
             cuda.syncthreads()
 
         for e in range(4 * ROWS):
-            vector_of_block = first + e // 4 * lanes + lane
-            tap, c = vector_of_block // QUADS, c0 + vector_of_block % QUADS * 4 + e % 4
+            place = first + e // 4 * lanes + lane
+            tap, c = place // QUADS, c0 + place % QUADS * 4 + e % 4
             for r in range(ROWS):
                 for q in range(4):
                     if e == 4 * r + q:                       # registers have constant indices only

@@ -2,9 +2,8 @@
 
 The patches of x that a convolution multiplies by its filters are rows of a matrix that is never written. A block of
 SIDE x SIDE threads computes SIDE pixels of SIDE channels: tap by tap it brings a square of patches and a square of
-filters into shared memory, where each number is used SIDE times. A product still costs a thread two reads of shared
-memory, and a multiprocessor that multiplies 128 pairs in a cycle reads 32 numbers from there: 1/8 of its arithmetic is
-the limit.
+filters into shared memory, where each number is used SIDE times. A product still costs a thread two reads from there,
+and a multiprocessor that multiplies 128 pairs in a cycle reads 32 numbers: about 1/8 of its arithmetic is the limit.
 """
 
 import functools

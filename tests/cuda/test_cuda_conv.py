@@ -122,15 +122,14 @@ def test_nothing_outside_of_an_image_is_read_and_no_zeros_are_inserted():
 
 
 def test_the_same_numbers_give_the_same_bits():
-    x, w, dy, _, g = problem(5, 3, 3, 3, 2, 2, 5, 1, 0, np.float32)
+    x, w, dy, *_ = problem(5, 3, 3, 3, 2, 2, 5, 1, 0, np.float32)
     first = conv.conv2d_backward_w(dy, x, w.shape)
     assert to_host(first).tobytes() == to_host(conv.conv2d_backward_w(dy, x, w.shape)).tobytes()
-    assert g.Ho == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("TM", [8, 4, 2])
-@pytest.mark.parametrize("sizes", [(1, 9, 35, 3, 3, 3, 16, 1, 1), (3, 5, 5, 9, 3, 3, 33, 2, 1)], ids=str)
+@pytest.mark.parametrize("sizes", [(1, 9, 35, 3, 3, 3, 16, 1, 1), (1, 5, 4, 5, 3, 3, 33, 2, 1)], ids=str)
 def test_tiles_of_the_hardware(sizes, TM, monkeypatch):
     monkeypatch.setattr(conv_register, "tiles", lambda *how: [
         tile._replace(capacity=640) for tile in conv_register.hardware_tiles(*how) if tile.TM == TM])
@@ -177,16 +176,13 @@ def test_boxes_of_the_layers_of_a_network(maps, taps, step, pixels, box, boxes):
     assert (tuple(found)[:3], number) == (box, boxes)
 
 
-def test_tiles_keep_a_device_busy():
+def test_tiles_keep_a_device_busy(monkeypatch):
     def TM(N, H, C):
         return conv_register.plan(np.float32, (N, H, H), (3, 3), 1, C, C)[0].TM
-    before, conv_register.tiles = conv_register.tiles, lambda *how: [
-        tile._replace(capacity=640) for tile in conv_register.hardware_tiles(*how)]
-    try:
-        assert [TM(512, H, C) for H, C in ((32, 16), (16, 32), (8, 64))] == [8, 8, 8]
-        assert [TM(128, H, C) for H, C in ((32, 16), (16, 32), (8, 64))] == [8, 4, 2]
-    finally:
-        conv_register.tiles = before
+    monkeypatch.setattr(conv_register, "tiles", lambda *how: [
+        tile._replace(capacity=640) for tile in conv_register.hardware_tiles(*how)])
+    assert [TM(512, H, C) for H, C in ((32, 16), (16, 32), (8, 64))] == [8, 8, 8]
+    assert [TM(128, H, C) for H, C in ((32, 16), (16, 32), (8, 64))] == [8, 4, 2]
 
 
 def test_parts_are_even():
