@@ -40,8 +40,8 @@ def test_first_case_of_each_op_equals_the_book(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ahead", [False, True], ids=["NumPy", "device"])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(("dtype", "ahead"), [(np.float64, False), (np.float32, True)],
+                         ids=["float64 from NumPy", "float32 on the device"])
 @pytest.mark.parametrize("case", SMALL_CASES, ids=str)
 def test_case_equals_the_book(case, dtype, ahead):
     judge(case, dtype, ahead)
