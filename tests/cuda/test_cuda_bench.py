@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,8 @@ def test_a_bench_from_end_to_end(tiny):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("NPSE_ALL_TESTS") != "1",
+                    reason="the simulator takes minutes for a step of SE-ResNet-20; NPSE_ALL_TESTS=1 runs it")
 def test_the_report_on_a_gpu_writes_its_page(tmp_path):
     script = Path(__file__).parents[2] / "benchmarks" / "gpu_report.py"
     subprocess.run([sys.executable, script, "--tiny", "--out", tmp_path / "report"], check=False)
