@@ -53,7 +53,9 @@ def run_beyond_the_cases(dtype):
         squeeze(cuda.to_device(x))
     cuda.sgd(x, x, x, cuda.to_device(np.array(0.1, dtype)))
     for array in (x, x.astype(np.uint8), np.arange(9)):
-        cuda.rows(cuda.to_device(array), np.array([1, 0]))
+        there = cuda.to_device(array)
+        cuda.rows(there, np.array([1, 0]))
+        cuda.copy(there, cuda.empty_like(there))
     rates.copy_rate()
     rates.multiply_add_rate()
 
