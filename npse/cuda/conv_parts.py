@@ -5,9 +5,10 @@ The order of the additions depends on the shape alone, so the same numbers give 
 
 from numba import cuda
 
+from npse.cuda.arrays import flat
 from npse.cuda.device import BLOCK, SIMULATED, empty, kernel, launch
+from npse.cuda.walk import over_table, place, sum_rows
 
-COLUMNS = 4 if SIMULATED else 16           # of a block; its threads take BLOCK // COLUMNS rows at once
 ENOUGH = 4 if SIMULATED else 264           # blocks that keep a device busy while they compute parts: two on each of 132
 
 
@@ -17,29 +18,20 @@ def parts_for(pieces, tiles):
     return -(-pieces // -(-pieces // parts))           # fewer if none then has more pieces than before
 
 
-def sum_rows(rows):
+def add_rows(rows):
     """Add up the rows (R, C) -> (C,)."""
     sums = empty(rows.shape[1:], rows.dtype)
-    launch(_sum_rows, -(-rows.shape[1] // COLUMNS), BLOCK, rows, sums)
+    launch(_add_rows, *over_table(rows), flat(rows), rows.shape[0], sums)
     return sums
 
 
 @kernel
-def _sum_rows(rows, sums):
+def _add_rows(rows, R, sums):
     shared = cuda.shared.array(BLOCK, rows.dtype)
-    t = cuda.threadIdx.x
-    c = cuda.blockIdx.x * COLUMNS + t % COLUMNS
+    _, c, first, end, step = place(R, sums.size)
     total = rows.dtype.type(0)
-    if c < rows.shape[1]:
-        for r in range(t // COLUMNS, rows.shape[0], BLOCK // COLUMNS):
-            total += rows[r, c]
-    shared[t] = total
-    cuda.syncthreads()
-    half = BLOCK // 2
-    while half >= COLUMNS:
-        if t < half:
-            shared[t] += shared[t + half]
-        cuda.syncthreads()
-        half //= 2
-    if t < COLUMNS and c < rows.shape[1]:
-        sums[c] = shared[t]
+    for k in range(first, end, step):
+        total += rows[k]
+    total = sum_rows(shared, total)
+    if c < sums.size and cuda.threadIdx.y == 0:
+        sums[c] = total

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_parts import parts_for, sum_rows
+from npse.cuda.conv_parts import add_rows, parts_for
 from npse.cuda.conv_patch import fit, locate, place_in, reader
 from npse.cuda.conv_register import ALIGNED, bounded
 from npse.cuda.device import SIMULATED, empty, launch
@@ -67,7 +67,7 @@ def backward_w(dy, x, g):
     dw = empty((parts, g.kh * g.kw, g.Cin, g.Cout), x.dtype)
     launch(_products(tile), (parts, bands * chunks, columns), tile.threads,
            dy.reshape(dy.size // g.Cout, g.Cout), x.reshape(x.size // g.Cin, g.Cin), dw, g, box, boxes, lanes)
-    return sum_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
+    return add_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
 
 
 @functools.cache

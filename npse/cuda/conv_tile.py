@@ -11,7 +11,7 @@ import functools
 from numba import cuda
 
 from npse.cuda.conv_geometry import seen_by_dx, seen_by_y
-from npse.cuda.conv_parts import parts_for, sum_rows
+from npse.cuda.conv_parts import add_rows, parts_for
 from npse.cuda.device import SIMULATED, empty, kernel, launch
 
 SIDE = 4 if SIMULATED else 16
@@ -88,7 +88,7 @@ def backward_w(dy, x, g):
     parts = parts_for(g.N, g.kh * g.kw * squares_c * squares_k)
     dw = empty((parts, *g.w_shape), x.dtype)
     launch(_backward_w, (squares_c * squares_k, g.kh * g.kw, parts), SQUARE, dy, x, dw, g)
-    return sum_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
+    return add_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
 
 
 @kernel

@@ -4,7 +4,7 @@ from npse import reference as book
 from npse.cuda import conv_register, conv_register_w
 from npse.cuda.arrays import replaces
 from npse.cuda.conv_geometry import Geometry
-from npse.cuda.conv_parts import sum_rows
+from npse.cuda.conv_parts import add_rows
 from npse.reference.arrays import expect
 
 
@@ -23,7 +23,7 @@ def dense_backward(dy, x, w):
     g = _geometry(x, w)
     dx = conv_register.forward(_maps(dy), _filters(w), g)
     dw = conv_register_w.backward_w(_maps(x), _maps(dy), g)
-    return dx.reshape(x.shape), dw.reshape(w.shape), sum_rows(dy)
+    return dx.reshape(x.shape), dw.reshape(w.shape), add_rows(dy)
 
 
 def _geometry(x, w):

@@ -25,7 +25,7 @@ How the threads of a channel add up is a ladder:
 import numpy as np
 from numba import cuda
 
-from npse.cuda.device import BLOCK, SIMULATED, device_function
+from npse.cuda.device import BLOCK, SIMULATED, blocks_for, device_function
 
 WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at most; fewer if blocks are wanting
 TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
@@ -66,7 +66,7 @@ def over_rows(x):
 
 def over_numbers(x):
     """Blocks and threads for a kernel that treats all numbers of x alike."""
-    return min(-(-x.size // BLOCK), 2 * ENOUGH), BLOCK
+    return min(blocks_for(x.size), 2 * ENOUGH), BLOCK
 
 
 def over_lists(a):
