@@ -125,7 +125,8 @@ def rows(array, chosen):
 
 
 def hosted(ops):
-    """Return an edition whose results are NumPy arrays: the edition itself, or one that brings them to the host."""
+    """Return an edition (by name, or the object) whose results are NumPy arrays, brought to the host if need be."""
+    ops = edition(ops) if isinstance(ops, str) else ops
     return _Hosted(ops) if hasattr(ops, "to_host") else ops
 
 

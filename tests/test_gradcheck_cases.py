@@ -53,7 +53,7 @@ def test_arguments_follow_seed_and_dtype():
 @pytest.mark.parametrize("name", backend.available())
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 32))])
 def test_every_edition_is_right(name, seed):
-    ops = backend.edition(name)
+    ops = backend.hosted(name)
     results = [result for case in CASES for result in check_case(case, ops, seed, reference)]
     wrong = [str(result) for result in results if not result.ok]
     assert not wrong, "\n".join(wrong)

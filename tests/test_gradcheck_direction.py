@@ -47,7 +47,7 @@ def report(seed=0, edition="reference", **planted):
     """Check the network, with gradients changed by the functions in ``planted``."""
     x, parameters = draw(seed)
     recorder = KinkRecorder()
-    with backend.using(edition), backend.watching(recorder):
+    with backend.using(backend.hosted(edition)), backend.watching(recorder):
         gradients = network(x, parameters)[1]()
         gradients |= {name: change(gradients[name]) for name, change in planted.items()}
         return check_direction(lambda p: network(x, p)[0], parameters, gradients, recorder, seed)

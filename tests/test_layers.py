@@ -40,7 +40,7 @@ def test_models_by_name():
 @pytest.mark.parametrize("edition", backend.available())
 @pytest.mark.parametrize("size", [(8, 8), (9, 7)])
 def test_shapes_through_the_network(edition, size):
-    with backend.using(edition):
+    with backend.using(backend.hosted(edition)):
         logits, backward = models.se_resnet8()(np.zeros((2, *size, 3), np.float32))
         dx, gradients = backward(np.ones_like(logits))
     assert logits.shape == (2, 10)
@@ -95,7 +95,7 @@ def test_relu_and_sequential():
 def test_backward_runs_on_the_edition_of_its_forward(edition):
     seen = []
     layer, x = Conv2d(2, 3, 3, rng=np.random.default_rng(0)), np.ones((1, 4, 4, 2), np.float32)
-    with backend.using(edition), backend.watching(lambda op, arguments, result: seen.append(op)):
+    with backend.using(backend.hosted(edition)), backend.watching(lambda op, arguments, result: seen.append(op)):
         y, backward = layer(x)
     backward(np.ones_like(y))
     assert seen == ["conv2d", "conv2d_backward_w", "conv2d_backward_x"]
@@ -107,7 +107,7 @@ def test_a_network_learns_32_images_by_heart(edition):
     x, labels = rng.standard_normal((32, 12, 12, 3)).astype(np.float32), rng.integers(10, size=32)
     network = models.se_resnet8(widths=(8, 16, 32))
     optimiser = SGD(network, weight_decay=0.0)
-    with backend.using(edition) as ops:
+    with backend.using(backend.hosted(edition)) as ops:
         for _ in range(60):
             logits, backward = network(x)
             _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels))

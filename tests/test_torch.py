@@ -21,7 +21,7 @@ SIZES = st.integers(1, 6)
 @pytest.fixture(params=["reference", *(pytest.param(name, marks=pytest.mark.slow)
                                        for name in backend.available() if name != "reference")], scope="module")
 def ops(request):
-    return backend.edition(request.param)
+    return backend.hosted(request.param)
 
 
 def agree(ours, theirs):

@@ -54,7 +54,7 @@ def _check_editions(edition, op, seed):
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; known are: all, {', '.join(backend.EDITIONS)}")
     names = backend.available() if edition == "all" else [edition]
-    return _judge({name: backend.hosted(backend.edition(name)) for name in names}, cases, seed)
+    return _judge({name: backend.hosted(name) for name in names}, cases, seed)
 
 
 def _write_json(path, results, ok, seed):
