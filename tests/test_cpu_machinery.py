@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,70 @@ def test_share_covers_the_range_once():
 
             threads.share(task, count, block)
             assert (seen == 1).all()
+
+
+@compile.kernel
+def mark(seen, first, last):
+    for k in range(first, last):
+        seen[k] += 1
+
+
+@compile.kernel
+def mark_by_thread(seen, work, thread, first, last):
+    for k in range(first, last):
+        x = 1.0
+        for _ in range(work):
+            x *= 0.999
+        seen[thread, k] += x > 0
+
+
+@compile.kernel
+def fail(seen, first, last):
+    if last == len(seen):
+        raise ValueError
+
+
+@pytest.fixture
+def any_threads():
+    before = cpu.get_threads()
+    yield cpu.set_threads
+    cpu.set_threads(before)
+
+
+def test_share_hands_a_kernel_every_number_once(any_threads):
+    for count in (1, 2, 7, 100, 1000):
+        for block in (None, 1, 3, 999):
+            for number in (1, 2, 5):
+                any_threads(number)
+                seen, by_thread = np.zeros(count, int), np.zeros((number, count), int)
+                threads.share(partial(mark, seen), count, block)
+                threads.share(partial(mark_by_thread, by_thread, 1), count, block, numbered=True)
+                assert (seen == 1).all()
+                assert (by_thread.sum(axis=0) == 1).all()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="one thread at a time runs plain Python")
+def test_helpers_work_in_compiled_code_and_wake_when_there_is_work(any_threads):
+    any_threads(2)
+    for _ in range(3):
+        seen, calls, begun = np.zeros((2, 50), int), 0, time.monotonic()
+        while not seen.any(axis=1).all():
+            assert time.monotonic() - begun < 60, "the helper never came"
+            threads.share(partial(mark_by_thread, seen, 10**4), 50, 1, numbered=True)
+            calls += 1
+        assert (seen.sum(axis=0) == calls).all()
+        time.sleep(0.1)                                           # it falls asleep
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python raises the error itself")
+def test_a_kernel_that_fails_is_heard_of(any_threads):
+    for number in (2, 3):
+        any_threads(number)
+        with pytest.raises(MemoryError, match="fail failed on one of its threads"):
+            threads.share(partial(fail, np.zeros(64)), 64, 1)
+        seen = np.zeros(64, int)
+        threads.share(partial(mark, seen), 64, 1)                 # and the next one runs
+        assert (seen == 1).all()
 
 
 def test_an_error_in_a_task_reaches_the_caller():

@@ -27,8 +27,7 @@ def in_vectors(x, kernel_for, *options):
     v = vectors(x)
     if not v:
         return None
-    run, width = kernel_for(v, *options), v * lanes(x.dtype)
-    return lambda *arguments: run(width, *arguments)
+    return functools.partial(kernel_for(v, *options), v * lanes(x.dtype))
 
 
 @kernel

@@ -23,7 +23,7 @@ import numpy as np
 
 from npse.cpu.buffers import empty
 from npse.cpu.compile import kernel
-from npse.cpu.threads import share
+from npse.cpu.threads import get_threads, share
 from npse.cpu.tile import lanes, prefetch, slide, store, vector_registers, zeros
 
 SCRATCH = 2**19       # bytes of the source that are worked on at a time: half of a usual second-level cache
@@ -76,15 +76,12 @@ def _correlate(source, target, w, source_step, target_step, top, left, sliding):
 
     band = rows_in_scratch(rows, lambda band: height(band) * layout.width * C * source.itemsize)
     bands = -(-rows // band)
+    scratch = empty((get_threads(), height(band) * layout.width * C if layout.copied else 0), source.dtype)
+    corner = empty((get_threads(), pixels, block), source.dtype)
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
     sizes = kh, kw, source_step, top, left, band, bands
-
-    def task(first, last):
-        scratch = empty((height(band) * layout.width * C if layout.copied else 0,), source.dtype)
-        corner = empty((pixels, block), source.dtype)
-        run(source, filters, target, sizes, tuple(layout), scratch, corner, first, last)
-
-    share(task, N * bands)
+    task = functools.partial(run, source, filters, target, sizes, tuple(layout), scratch, corner)
+    share(task, N * bands, numbered=True)
 
 
 def _tile_shape(channels, columns, taps, multiple, dtype):
@@ -125,7 +122,8 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
     CPU has registers. A tile at the edge of the target goes through ``corner``.
     """
     @kernel
-    def correlate(source, filters, target, sizes, layout, scratch, corner, first, last):
+    def correlate(source, filters, target, sizes, layout, scratches, corners, thread, first, last):
+        scratch, corner = scratches[thread], corners[thread]
         C = channels or source.shape[3]
         _, H, W, _ = source.shape
         _, rows, columns, K = target.shape

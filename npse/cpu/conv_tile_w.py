@@ -19,7 +19,7 @@ import numpy as np
 from npse.cpu.buffers import empty
 from npse.cpu.compile import kernel
 from npse.cpu.conv_tile import Layout, laid_out, rows_in_scratch
-from npse.cpu.threads import share
+from npse.cpu.threads import get_threads, share
 from npse.cpu.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
 PARTS = 16            # partial sums of dw, whatever the number of threads,
@@ -56,14 +56,10 @@ def backward_w(dy, x, g, sliding):
     items_of_part = -(-items // max(1, min(PARTS, PARTS_MEMORY // (length * g.dtype.itemsize))))
     parts = empty((-(-items // items_of_part), length), g.dtype)
     sizes = (g.kh, g.stride, g.padding, run, columns, block, size, vector_step, dy_first, band, bands, items_of_part)
-    run_parts = _kernel(rows, vectors)
-
-    def task(first, last):
-        x_scratch, dy_scratch = (empty((count if layout.copied else 0,), g.dtype)
-                                 for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
-        run_parts(dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), x_scratch, dy_scratch, first, last)
-
-    share(task, len(parts), 1)
+    scratches = (empty((get_threads(), count if layout.copied else 0), g.dtype)
+                 for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
+    task = functools.partial(_kernel(rows, vectors), dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), *scratches)
+    share(task, len(parts), 1, numbered=True)
     dw = np.zeros(length, g.dtype)
     share(functools.partial(_sum_parts, parts, dw), length, RANGE)
     dw = dw.reshape(shape).transpose((1, 4, 2, 3, 0, 5) if sliding else (1, 2, 3, 0, 4, 5))
@@ -81,7 +77,8 @@ def _tile_rows(run, vectors):
 @functools.cache
 def _kernel(rows, vectors):
     @kernel
-    def gradient(dy, x, parts, sizes, x_layout, dy_layout, x_scratch, dy_scratch, first, last):
+    def gradient(dy, x, parts, sizes, x_layout, dy_layout, x_scratches, dy_scratches, thread, first, last):
+        x_scratch, dy_scratch = x_scratches[thread], dy_scratches[thread]
         N, H, W, C = x.shape
         _, Ho, Wo, K = dy.shape
         kh, stride, padding, run, columns, block, lanes, vector_step, dy_first, band, bands, items_of_part = sizes

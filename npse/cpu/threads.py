@@ -2,7 +2,8 @@
 
 Why not Numba's own `prange`? Its pool (OpenMP) spins while it waits, on the cores that the BLAS library needs by then;
 a parallel kernel takes seconds to compile where a sequential one takes tenths; a forked process hangs; and which pool
-one gets depends on the machine. Here every kernel is sequential, and each thread is handed a range of images.
+one gets depends on the machine. Here every kernel is sequential, and each thread is handed ranges of images: kernels by
+compiled code (`npse.cpu.team`), anything else, as a matrix product, by Python.
 """
 
 import contextlib
@@ -14,6 +15,9 @@ import threading
 import numba
 import numpy as np
 import threadpoolctl
+from numba.core.dispatcher import Dispatcher
+
+from npse.cpu.team import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, offer_numbered, serve
 
 _count = numba.config.NUMBA_NUM_THREADS       # the cores this process may use, or the variable of that name
 _turn = threading.RLock()                     # two Python threads that call ops take turns
@@ -32,71 +36,131 @@ def set_threads(count):
     _count = int(count)
 
 
-def share(task, count, block=None):
+def share(task, count, block=None, numbered=False):
     """Call ``task(first, last)`` for the ranges that make up 0 .. count, on all threads; return when all is done.
 
     Parameters
     ----------
     task : callable
-        Writes to places that belong to its range alone.
+        Writes to places that belong to its range alone. If it is a kernel, or a `functools.partial` of one, its ranges
+        are handed out by compiled code.
     count : int
     block : int, optional
         Length of a range. If left out, four ranges a thread.
+    numbered : bool
+        Whether to call ``task(thread, first, last)``, thread being 0 .. `get_threads` () - 1, for the sake of scratch
+        memory: no two calls at a time have the same.
     """
     block = block or -(-count // (4 * _count))
-    ranges = iter(range(0, count, block))
-
-    def work():
-        for first in ranges:                  # shared: whoever is free takes the next range
-            task(first, min(first + block, count))
-
     helpers = min(_count, -(-count // block)) - 1
+    kernel, values = (task.func, task.args) if isinstance(task, functools.partial) else (task, ())
+    compiled = isinstance(kernel, Dispatcher)
     if helpers < 1:
-        return work()
+        for first in range(0, count, max(count, 1) if compiled else block):
+            task(*[0] * numbered, first, count if compiled else min(first + block, count))
+        return
     with _turn:
-        team = _team(helpers)
+        team = _team(_count - 1)
+        if compiled:
+            team.run(kernel, values, count, block, helpers, numbered)
+        else:
+            team.call(task, count, block, helpers, numbered)
+
+
+class _Team:
+    """Threads that help the one that calls an op."""
+
+    def __init__(self, size):
+        self._board = board(size)
+        self._place = self._board.ctypes.data
+        self._helpers = [_Helper(self._board, number) for number in range(size)]
+        self._entries = {}
+
+    def run(self, kernel, values, count, block, helpers, numbered):
+        """Hand out ranges to a kernel, by compiled code."""
+        key = kernel, *[(value.dtype, value.ndim, value.flags.num) if isinstance(value, np.ndarray) else
+                        (tuple, *map(type, value)) if isinstance(value, tuple) else type(value) for value in values]
+        entry = self._entries.get(key) or self._entries.setdefault(key, entry_point(kernel, values, numbered))
+        for helper in self._helpers[:helpers]:
+            helper.wake()
+        hand_out = offer_numbered if numbered else offer
+        if not hand_out(self._place, helpers, GIVE_WAY, entry, count, block, *values):
+            raise MemoryError(f"{kernel.__name__} failed on one of its threads, most likely for want of memory")
+
+    def call(self, task, count, block, helpers, numbered):
+        """Hand out ranges to any callable."""
+        ranges = iter(range(0, count, block))
+
+        def work(thread):
+            for first in ranges:              # shared: whoever is free takes the next range
+                task(*[thread] * numbered, first, min(first + block, count))
+
+        team = self._helpers[:helpers]
         try:
             for helper in team:
                 helper.begin(work)
-            work()
+            work(0)
             for helper in team:
                 helper.finish()
-        except BaseException:                 # Ctrl-C at any point: who holds which baton is no longer known
+        except BaseException:                 # Ctrl-C at any point: nobody knows who is at what
             _team.cache_clear()
             raise
 
 
 class _Helper:
-    """A thread that runs what it is given. Two locks pass the baton: an executor's futures cost three times as much."""
+    """A thread that does what compiled code offers; while there is nothing it sleeps, or does what Python gives it."""
 
-    def __init__(self):
-        self._given, self._done = threading.Lock(), threading.Lock()
-        self._given.acquire()
-        self._done.acquire()
-        threading.Thread(target=self._serve, name="npse", daemon=True).start()
+    def __init__(self, board, number):
+        self._board, self._number, self._naps = board, number, board[ROOM + ROW * number + NAPS:][:1]
+        self._slept = 0                       # naps that it was woken from
+        self._news = threading.Condition()
+        self._called, self._work, self._busy, self._error = False, None, False, None
+        threading.Thread(target=self._live, name="npse", daemon=True).start()
+
+    def wake(self):
+        """If it sleeps, let it come and see what is offered."""
+        naps = self._naps[0]
+        if naps != self._slept:
+            self._slept = naps
+            with self._news:
+                self._called = True
+                self._news.notify_all()
 
     def begin(self, work):
+        """Let it call work(number) when it comes to it."""
         # in a copy of the caller's context, so that np.errstate holds there too
-        self._work = functools.partial(contextvars.copy_context().run, work)
-        self._given.release()
+        with self._news:
+            self._work, self._busy = functools.partial(contextvars.copy_context().run, work, self._number + 1), True
+            self._news.notify_all()
 
     def finish(self):
         """Wait for the end of the work, or take it back if it has not begun; raise what it raised."""
-        if not self._given.acquire(blocking=False):
-            self._done.acquire()
+        with self._news:
+            if self._work:
+                self._work, self._busy = None, False
+            self._news.wait_for(lambda: not self._busy)
             if self._error:
                 raise self._error
 
-    def _serve(self):
+    def _live(self):
         while True:
-            self._given.acquire()
-            self._error = None
-            try:
-                self._work()
-            except BaseException as error:    # of any kind: the caller shall hear of it
-                self._error = error
-            self._work = None                 # it holds the arrays
-            self._done.release()
+            if not numba.config.DISABLE_JIT:
+                serve(self._board.ctypes.data, self._number, GIVE_WAY)
+            with self._news:
+                self._news.wait_for(lambda: self._work or self._called)
+                work, self._work, self._called = self._work, None, False
+            if work:
+                self._do(work)
+
+    def _do(self, work):
+        self._error = None
+        try:
+            work()
+        except BaseException as error:        # of any kind: the caller shall hear of it
+            self._error = error
+        with self._news:
+            self._busy = False
+            self._news.notify_all()
 
 
 @contextlib.contextmanager
@@ -113,7 +177,7 @@ def _blas():
 
 @functools.cache
 def _team(size):
-    return [_Helper() for _ in range(size)]
+    return _Team(size)
 
 
 def _start_afresh():

@@ -17,13 +17,13 @@ a map is 1 or 2 pixels high or wide.
 Source: A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308.
 """
 
-import threading
-from math import gcd, prod
+from functools import partial
+from math import gcd
 
 import numpy as np
 
 from npse.cpu.buffers import empty
-from npse.cpu.threads import share
+from npse.cpu.threads import get_threads, share
 from npse.cpu.winograd_maps import GROUP, LANES, POINTS, WIDTH, filters_to_points, points_to_filters
 from npse.cpu.winograd_products import multiply, multiply_transposed
 
@@ -32,8 +32,6 @@ FEWEST = 16           # squares of a block, were it larger for that: they share 
 PARTS = 8             # of the work on dU, whatever the number of threads: partial sums, times slices of its columns
 SLICE = 64            # channels, about: V is computed for each slice anew
 SHARE = 128           # squares, about, that a partial sum is worth
-
-_own = threading.local()
 
 
 def fits(geometry):
@@ -89,15 +87,11 @@ def _convolve(x, w, y_shape, padding, plus, sums):
     groups = -(-height * across // GROUP)
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
-    def transform(first, last):
-        filters_to_points(w, u, first, last)
-
-    def task(first, last):
-        scratch = _scratch((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH))
-        multiply(x, u, y, plus, sums, padding, height, *scratch, first, last)
-
-    share(transform, blocks, max(1, 2**14 // (Cin * WIDTH)))
-    share(task, N * down, height * max(1, N * down // height // 32))
+    share(partial(filters_to_points, w, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
+    v, m = (empty((get_threads(), *shape), x.dtype)
+            for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
+    share(partial(multiply, x, u, y, plus, sums, padding, height, v, m),
+          N * down, height * max(1, N * down // height // 32), numbered=True)
     return y
 
 
@@ -113,15 +107,10 @@ def backward_w(dy, x, g):
     groups = -(-height * across // GROUP)
     dw, du = empty(g.w_shape, x.dtype), empty((parts, deep, wide, 36, WIDTH, WIDTH), x.dtype)
 
-    def task(first, last):
-        scratch = _scratch((groups, widest, 36, GROUP, WIDTH), (groups, deep, 36, GROUP, WIDTH))
-        multiply_transposed(dy, x, du, g.padding, height, slices, *scratch, first, last)
-
-    def transform(first, last):
-        points_to_filters(du, *_scratch((18, LANES)), dw, first, last)
-
-    share(task, parts * slices, 1)
-    share(transform, g.Cin, max(1, 2**10 // g.Cout))
+    z, v = (empty((get_threads(), groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (widest, deep))
+    share(partial(multiply_transposed, dy, x, du, g.padding, height, slices, z, v), parts * slices, 1, numbered=True)
+    half = empty((get_threads(), 18, LANES), x.dtype)
+    share(partial(points_to_filters, du, half, dw), g.Cin, max(1, 2**10 // g.Cout), numbered=True)
     return dw
 
 
@@ -130,16 +119,3 @@ def _height(across, chunks):
     squares = max(BLOCK // (4 * WIDTH * chunks), FEWEST)
     unit = GROUP // gcd(GROUP, across)
     return round(squares / (unit * across)) * unit or max(1, squares // across)
-
-
-def _scratch(*shapes):
-    """Arrays of these shapes that this thread keeps for its next call: aligned to cache lines, holding anything."""
-    if getattr(_own, "shapes", None) != shapes:
-        ends = np.cumsum([-(-prod(shape) // 16) * 16 for shape in shapes])
-        if getattr(_own, "numbers", np.empty(0)).size < ends[-1]:
-            whole = np.empty(ends[-1] + 16, np.float32)
-            _own.numbers = whole[-whole.ctypes.data % 64 // 4:]
-        _own.shapes = shapes
-        _own.arrays = [_own.numbers[end - (-(-prod(shape) // 16) * 16):][:prod(shape)].reshape(shape)
-                       for shape, end in zip(shapes, ends, strict=True)]
-    return _own.arrays

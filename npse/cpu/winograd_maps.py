@@ -186,13 +186,13 @@ def _total(du, at):
 
 
 @kernel
-def points_to_filters(du, half, dw, first, last):
+def points_to_filters(du, halves, dw, thread, first, last):
     """Write G^T u G to input channels first .. last of dw, u being the sum of the parts of du.
 
     du is (parts, chunks of Cin, chunks of Cout, 36, WIDTH, WIDTH), half is scratch of 18 vectors.
     """
     _, _, Cin, Cout = dw.shape
-    step = WIDTH * WIDTH
+    step, half = WIDTH * WIDTH, halves[thread]
     for c in range(first, last):
         row = c - min(c // WIDTH * WIDTH, Cin - WIDTH)
         for o in range(0, du.shape[2] * WIDTH, LANES):

@@ -25,7 +25,7 @@ ROWS = vector_registers()[1] // (2 * VECTORS)                     # of a tile of
 
 
 @kernel
-def multiply(x, u, y, plus, sums, padding, height, v, m, first, last):
+def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
     """Write y = A^T [U V] A to the rows first .. last of squares, ``height`` of them at a time.
 
     u are the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before it.
@@ -34,7 +34,7 @@ def multiply(x, u, y, plus, sums, padding, height, v, m, first, last):
     products of a whole column, only A^T times the column is stored.
     """
     _, H, W, Cout = y.shape
-    Cin = x.shape[3]
+    Cin, v, m = x.shape[3], vs[thread], ms[thread]
     chunks, down, across = (Cin + WIDTH - 1) // WIDTH, (H + 3) // 4, (W + 3) // 4
     for top in range(first, last, height):
         end = min(top + height, last)
@@ -78,12 +78,13 @@ def multiply(x, u, y, plus, sums, padding, height, v, m, first, last):
 
 
 @kernel
-def multiply_transposed(dy, x, du, padding, height, slices, z, v, first, last):
+def multiply_transposed(dy, x, du, padding, height, slices, zs, vs, thread, first, last):
     """Write du (parts, chunks of Cin, chunks of Cout, 36, WIDTH, WIDTH): part p is the sum of V^T Z over its squares.
 
     A task is one part of the squares and one slice of the output channels. Scratch: z and v, a block at the points.
     """
     N, H, W, _ = dy.shape
+    z, v = zs[thread], vs[thread]
     parts, deep, wide = du.shape[:3]
     down, across = (H + 3) // 4, (W + 3) // 4
     for task in range(first, last):
