@@ -19,6 +19,8 @@ def count(network):
     ("resnet20", {"shortcut": "identity"}, 269_722),
     ("resnet20", {}, 272_474),
     ("se_resnet20", {}, 272_474 + 8_064),
+    ("wide", {}, 864 + 18_432 + 36_864 + 147_456 + 3 * 589_824 + 2 * (32 + 2 * (64 + 256 + 256)) + 2_570),
+    ("se_wide", {"reduction": 8}, 1_978_026 + 2 * 8 * 64 + 4 * 32 * 256),
 ])
 def test_parameter_counts_are_the_literatures(name, options, parameters):
     assert count(models.build(name, **options)) == parameters
@@ -35,13 +37,16 @@ def test_models_by_name():
     assert count(models.se_resnet8()) == count(models.build("se_resnet8"))
     with pytest.raises(ValueError, match=r"unknown model 'resnet18'; known are: se_resnet8, "):
         models.build("resnet18")
+    with pytest.raises(ValueError, match="se_wide has no option placement: leave it out"):
+        models.build("se_wide", placement="pre")
 
 
 @pytest.mark.parametrize("edition", backend.available())
-@pytest.mark.parametrize("size", [(8, 8), (9, 7)])
-def test_shapes_through_the_network(edition, size):
+@pytest.mark.parametrize("size", [(8, 8), (9, 8)])
+@pytest.mark.parametrize("model", ["se_resnet8", "se_wide"])
+def test_shapes_through_the_network(edition, size, model):
     with backend.using(backend.hosted(edition)):
-        logits, backward = models.se_resnet8()(np.zeros((2, *size, 3), np.float32))
+        logits, backward = models.build(model)(np.zeros((2, *size, 3), np.float32))
         dx, gradients = backward(np.ones_like(logits))
     assert logits.shape == (2, 10)
     assert dx.shape == (2, *size, 3)

@@ -9,7 +9,7 @@ from npse.gradcheck import KinkRecorder, check_direction
 VARIANTS = [
     ("se_resnet8", {}), ("se_resnet8", {"bias": True, "placement": "pre"}), ("se_resnet8", {"placement": "post"}),
     ("se_resnet8", {"placement": "identity", "shortcut": "identity"}), ("resnet8", {"shortcut": "identity"}),
-    ("se_resnet14", {"reduction": 2}),
+    ("se_resnet14", {"reduction": 2}), ("se_wide", {}), ("wide", {}),
 ]
 
 

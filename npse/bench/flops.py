@@ -8,6 +8,7 @@ import numpy as np
 PER_NUMBER = {
     "relu": 1, "relu_backward": 1, "add": 1, "add_relu": 2, "add_relu_backward": 1, "add_squeeze_backward": 1,
     "scale": 1, "scale_backward": 3, "scale_add_relu": 3, "scale_add_relu_backward": 4,
+    "max_pool": 1, "max_pool_backward": 2,
     "squeeze": 1, "squeeze_backward": 1, "global_average_pool": 1, "global_average_pool_backward": 1,
     "batch_norm": 7, "batch_norm_relu": 8, "batch_norm_inference": 3, "batch_norm_inference_relu": 4,
     "moments": 4, "gated_join": 6, "gated_join_backward_s": 6, "gated_join_backward": 8,

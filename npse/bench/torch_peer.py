@@ -1,4 +1,4 @@
-"""The peer: the same SE-ResNet and the same step as a user of PyTorch would write them. Imported by workers only."""
+"""The peer: the same network and the same step as a user of PyTorch would write them. Imported by workers only."""
 
 import torch
 import torch.nn.functional as F
@@ -55,15 +55,63 @@ class ResNet(nn.Module):
                       for name, (_, _, cin, cout) in filters.items() if name.startswith(stage)]
             self.add_module(stage, nn.Sequential(*blocks))
         self.fc = nn.Linear(*reversed(state["fc.weight"].shape))
-        arrays = {name: torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
-                  for name, array in state.items()}
-        counters = {name: tensor for name, tensor in self.state_dict().items() if name.endswith("batches_tracked")}
-        self.load_state_dict(arrays | counters)                   # raises if any name or shape differs
+        load(self, state)
 
     def forward(self, x):
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
+
+
+class Unit(nn.Module):
+    def __init__(self, channels, hidden):
+        super().__init__()
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.se = SqueezeExcite(channels, hidden) if hidden else nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.se(self.bn2(self.conv2(x))) + x, inplace=True)
+
+
+class Stage(nn.Module):
+    def __init__(self, cin, cout, hidden):
+        super().__init__()
+        self.conv1 = nn.Conv2d(cin, cout, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(cout)
+        self.unit = Unit(cout, hidden)
+
+    def forward(self, x):
+        return self.unit(F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)), inplace=True))
+
+
+class Wide(nn.Module):
+    """A network of npse, `models.wide` in its default form, from its arrays by name; same weights."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.conv1 = nn.Conv2d(*state["conv1.weight"].shape[2:], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(state["conv1.weight"].shape[3])
+        self.stages = [name.removesuffix(".conv1.weight") for name in state if name.endswith(".conv1.weight")]
+        for stage in self.stages:
+            self.add_module(stage, Stage(*state[f"{stage}.conv1.weight"].shape[2:],
+                                         len(state.get(f"{stage}.unit.se.fc1.weight", ()))))
+        self.fc = nn.Linear(*reversed(state["fc.weight"].shape))
+        load(self, state)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        for stage in self.stages:
+            x = getattr(self, stage)(x)
+        return self.fc(x.mean((2, 3)))
+
+
+def load(network, state):
+    """Give a network of PyTorch the arrays of one of npse; raises if any name or shape differs."""
+    arrays = {name: torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+              for name, array in state.items()}
+    counters = {name: tensor for name, tensor in network.state_dict().items() if name.endswith("batches_tracked")}
+    network.load_state_dict(arrays | counters)
 
 
 class Peer:
@@ -80,7 +128,8 @@ class Peer:
         x, labels = batch(batch_size)
         self.x = torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
         self.labels = torch.tensor(labels, device=device)
-        self.network = ResNet(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
+        kind = Wide if model.endswith("wide") else ResNet
+        self.network = kind(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
         self.run = torch.compile(self.network) if compiled else self.network
         decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
         # fused: the quickest of PyTorch's three ways to update

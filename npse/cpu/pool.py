@@ -65,12 +65,17 @@ def max_pool(x, size, stride=None):
 
 @kernel
 def _max_pool(x, y, size, stride, first, last):
+    """Taps outside, channels inside: the best so far of all channels of a window is kept in y."""
     for n in range(first, last):
         for a in range(y.shape[1]):
             for b in range(y.shape[2]):
                 for c in range(y.shape[3]):
-                    i, j = _winner(x, n, stride * a, stride * b, c, size)
-                    y[n, a, b, c] = x[n, stride * a + i, stride * b + j, c]
+                    y[n, a, b, c] = x[n, stride * a, stride * b, c]
+                for i in range(size):
+                    for j in range(size):
+                        for c in range(y.shape[3]):
+                            v, best = x[n, stride * a + i, stride * b + j, c], y[n, a, b, c]
+                            y[n, a, b, c] = v if _wins(v, best) else best
 
 
 @replaces(book.max_pool_backward)
@@ -78,28 +83,36 @@ def max_pool_backward(dy, x, size, stride=None):
     expect("max_pool_backward", x=(x, "N H W C"))
     Ho, Wo, stride = geometry("max_pool_backward", x.shape, size, stride)
     expect("max_pool_backward", x=(x, "N H W C"), dy=(dy, f"N {Ho} {Wo} C"))
-    dx = np.zeros_like(x)
+    dx = empty(x.shape, x.dtype)
     share(partial(_max_pool_backward, dy, x, dx, size, stride), len(x))
     return dx
 
 
 @kernel
 def _max_pool_backward(dy, x, dx, size, stride, first, last):
+    C, zero = x.shape[3], x.dtype.type(0)
+    highest, winner = np.empty(C, x.dtype), np.empty(C, x.dtype)     # of each channel: the value, and number of its tap
     for n in range(first, last):
+        dx[n] = zero
         for a in range(dy.shape[1]):
             for b in range(dy.shape[2]):
-                for c in range(dy.shape[3]):
-                    i, j = _winner(x, n, stride * a, stride * b, c, size)
-                    dx[n, stride * a + i, stride * b + j, c] += dy[n, a, b, c]
+                for c in range(C):
+                    highest[c], winner[c] = x[n, stride * a, stride * b, c], zero
+                for i in range(size):
+                    for j in range(size):
+                        tap = x.dtype.type(i * size + j)
+                        for c in range(C):
+                            v, best = x[n, stride * a + i, stride * b + j, c], highest[c]
+                            highest[c] = v if _wins(v, best) else best
+                            winner[c] = tap if _wins(v, best) else winner[c]
+                for i in range(size):
+                    for j in range(size):
+                        tap = x.dtype.type(i * size + j)
+                        for c in range(C):
+                            dx[n, stride * a + i, stride * b + j, c] += dy[n, a, b, c] if winner[c] == tap else zero
 
 
 @kernel
-def _winner(x, n, top, left, c, size):
-    """Tap (i, j) of the first maximum of a window; the first NaN wins over every number, as in NumPy."""
-    row, column, best = 0, 0, x[n, top, left, c]
-    for i in range(size):
-        for j in range(size):
-            v = x[n, top + i, left + j, c]
-            if v > best or (v != v and best == best):
-                row, column, best = i, j, v
-    return row, column
+def _wins(v, best):
+    """Whether v takes the place of the best before it; the first NaN wins over every number, as in NumPy."""
+    return (v > best) | ((v != v) & (best == best))                  # no branch, so that channels go as vectors

@@ -1,11 +1,12 @@
 """Layers compose ops: ``y, backward = layer(x)``, then ``dx, gradients = backward(dy)``."""
 
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense, GlobalAveragePool, ReLU
+from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense, GlobalAveragePool, MaxPool, ReLU
 from npse.layers.block import PLACEMENTS, BasicBlock
+from npse.layers.halves import ResidualUnit
 from npse.layers.layer import Layer
 from npse.layers.sequential import Sequential
 from npse.layers.shortcut import identity_shortcut, projection_shortcut
 from npse.layers.squeeze_excite import SqueezeExcite
 
 __all__ = ["PLACEMENTS", "BasicBlock", "BatchNorm", "BatchNormReLU", "Conv2d", "Dense", "GlobalAveragePool", "Layer",
-           "ReLU", "Sequential", "SqueezeExcite", "identity_shortcut", "projection_shortcut"]
+           "MaxPool", "ReLU", "ResidualUnit", "Sequential", "SqueezeExcite", "identity_shortcut", "projection_shortcut"]

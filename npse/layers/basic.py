@@ -156,6 +156,22 @@ class Dense(Layer):
         return y, backward
 
 
+class MaxPool(Layer):
+    """Maximum of every window of size x size pixels, (N, H, W, C) -> (N, H // size, W // size, C)."""
+
+    def __init__(self, size):
+        expect_sizes("MaxPool", size=size)
+        super().__init__()
+        self.size = size
+
+    def __call__(self, x):
+        ops = active()
+
+        def backward(dy):
+            return ops.max_pool_backward(dy, x, self.size), {}
+        return ops.max_pool(x, self.size), backward
+
+
 class GlobalAveragePool(Layer):
     """Mean of each channel over the map, (N, H, W, C) -> (N, C): the same op as the squeeze."""
 

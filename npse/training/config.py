@@ -42,9 +42,10 @@ class Config:
             raise ValueError(f"--{name.replace('_', '-')} must {rule}, but is {getattr(self, name)}")
 
     def model_options(self):
-        """Options of `npse.models.build` that this run uses."""
-        names = ("reduction", "min_hidden", "bias", "placement", "shortcut", "seed")
-        return {name: getattr(self, name) for name in names}
+        """Options of `npse.models.build` that this run uses: the seed, and what is not as it is by default."""
+        names = ("reduction", "min_hidden", "bias", "placement", "shortcut")
+        return {"seed": self.seed} | {name: getattr(self, name) for name in names
+                                      if getattr(self, name) != getattr(Config, name)}
 
     def as_dict(self):
         """Return the settings as a plain dict."""

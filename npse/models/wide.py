@@ -1,0 +1,55 @@
+"""A wide and shallow network for 32x32 images, for those who have minutes: few layers, many channels, early pooling.
+
+A stem of few channels on the whole map, then three stages. Each convolves, halves the map by the maximum, and ends with
+a residual unit: a single convolution with squeeze-and-excitation. In the spirit of the networks behind the fastest
+CIFAR-10 trainings on record (K. Jordan, arXiv 2404.00498).
+"""
+
+import itertools
+
+import numpy as np
+
+from npse.layers import (
+    BatchNorm,
+    BatchNormReLU,
+    Conv2d,
+    Dense,
+    GlobalAveragePool,
+    MaxPool,
+    ResidualUnit,
+    Sequential,
+    SqueezeExcite,
+)
+
+
+def wide(*, se=True, classes=10, reduction=4, bias=False, min_hidden=4, widths=(32, 64, 256, 256), channels=3,
+         input_gradient=True, seed=0):
+    """Build the network, with squeeze-and-excitation or without.
+
+    Parameters
+    ----------
+    se : bool
+    classes : int
+    reduction, bias, min_hidden : see `npse.layers.SqueezeExcite`
+    widths : channels of the stem and of the stages
+    channels : int, of the images
+    input_gradient : bool, whether backward returns the gradient of the images; training has no use for it
+    seed : int, of the initial weights (He normal)
+
+    Returns
+    -------
+    Sequential
+        (N, H, W, channels) -> logits (N, classes), in float32; H and W are at least 2 ** number of stages.
+    """
+    rng = np.random.default_rng(seed)
+    stem = widths[0]
+
+    def stage(cin, cout):
+        excitation = SqueezeExcite(cout, reduction, min_hidden, bias, rng=rng) if se else None
+        return Sequential({
+            "conv1": Conv2d(cin, cout, 3, rng=rng), "pool": MaxPool(2), "bn1": BatchNormReLU(cout),
+            "unit": ResidualUnit(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), excitation)})
+
+    parts = {"conv1": Conv2d(channels, stem, 3, input_gradient=input_gradient, rng=rng), "bn1": BatchNormReLU(stem)}
+    parts |= {f"layer{i}": stage(*pair) for i, pair in enumerate(itertools.pairwise(widths), start=1)}
+    return Sequential(parts | {"pool": GlobalAveragePool(), "fc": Dense(widths[-1], classes, rng=rng)})
