@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-EXTRAS = "pip install 'npse[cuda]', or 'npse[cuda12]' for a driver that stops at CUDA 12"
+ROOT = Path(__file__).parents[1]
 NO_DEVICE = 100                  # what cuInit returns where there is a driver, but no GPU
 
 
@@ -24,9 +24,8 @@ def simulated():
 
 def missing():
     """Say in one line what the cuda edition lacks here and how to get it; None if all seems to be there."""
-    needed = _toolkit()
-    if needed is None or any(importlib.util.find_spec(name) is None for name in ("numba", "numba_cuda")):
-        return f"the cuda edition needs numba-cuda, which is not installed; run: {EXTRAS}"
+    if lacking := without_numba_cuda("the cuda edition"):
+        return lacking
     if simulated():
         return None
     if _driver() is None:
@@ -35,12 +34,32 @@ def missing():
     if code := _initialised():
         return (f"the cuda edition needs an NVIDIA GPU, but the driver {_complaint(code)}; "
                 "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or take the cpu edition")
-    spoken = cuda_version()
+    spoken, needed = cuda_version(), _toolkit()
     if spoken[0] < needed:
-        older = ", or run: pip install 'npse[cuda12]'" if spoken[0] == 12 else ""
+        older = f", or run: {install('cuda12')}" if spoken[0] == 12 else ""
         return (f"the NVIDIA driver is too old: it knows CUDA {spoken[0]}.{spoken[1]}, the installed numba-cuda is for "
                 f"CUDA {needed}; update the driver{older}")
     return None
+
+
+def without_numba_cuda(what):
+    """Say in one line that ``what`` needs numba-cuda and how to get it; None if it is installed."""
+    if _toolkit() is not None and all(importlib.util.find_spec(name) for name in ("numba", "numba_cuda")):
+        return None
+    if sys.platform == "darwin":
+        return f"{what} needs numba-cuda, which does not exist for macOS; take Linux or Windows"
+    return (f"{what} needs numba-cuda, which is not installed; run: {install('cuda')} "
+            "(cuda12 instead for a GPU whose driver stops at CUDA 12)")
+
+
+def install(extra):
+    """Return the command that installs an extra of npse for this Python, from the folder npse is installed from.
+
+    Never by the bare name: npse is on no package index, and whatever came from one would be a stranger's.
+    """
+    folder = ROOT if (ROOT / "pyproject.toml").is_file() else "FOLDER_OF_NPSE"
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    return f'{python} -m pip install -e "{folder}[{extra}]"'
 
 
 @functools.cache

@@ -20,12 +20,12 @@ PICTURE = PAGE.parent / "pictures" / "trace.png"
 def run(folder):
     """The page with every output replaced by what its command prints, its Python blocks in one file of ``folder``."""
     file = folder / "matmul.py"
-    file.write_text("import numpy as np\n", encoding="utf-8")
+    blocks = []
 
     def block(match):
         if match["kind"] == "python":
-            with file.open("a", encoding="utf-8") as kernels:
-                kernels.write("\n\n" + match["text"])
+            blocks.append(match["text"])
+            file.write_text("\n\n".join(blocks), encoding="utf-8")
             return match[0]
         command = match["text"].splitlines()[0]
         return f"```console\n{command}\n{output_of(command[2:], folder)}```\n"
@@ -49,7 +49,7 @@ def test_the_outputs_on_the_page_are_true(tmp_path):
 def test_the_python_for_a_notebook_runs(tmp_path):
     code = "\n\n".join(match["text"] for match in BLOCK.finditer(PAGE.read_text(encoding="utf-8"))
                        if match["kind"] == "python")
-    (tmp_path / "notebook.py").write_text(f"import numpy as np\n{code}\nprint(record.reads('x'))", encoding="utf-8")
+    (tmp_path / "notebook.py").write_text(f"{code}\nprint(record.reads('x'))", encoding="utf-8")
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1",
                                 "PYTHONPATH": os.pathsep.join([str(PAGE.parents[1]), *sys.path])}
     ran = subprocess.run([sys.executable, "notebook.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)

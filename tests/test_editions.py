@@ -26,7 +26,7 @@ ARROWS = {
     "gradcheck": {"gradcheck"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
-    "trace": {"trace", "cuda", "reference", "gradcheck"},
+    "trace": {"trace", "cuda", "reference", "gradcheck", "gpu"},
     "layers": {"layers", "backend"},
     "models": {"models", "layers"},
     "data": {"data"} | HELPERS,

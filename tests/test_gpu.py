@@ -2,12 +2,17 @@
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from npse import backend, gpu
+
+ROOT = Path(__file__).parents[1]
 
 
 class Driver:
@@ -62,11 +67,11 @@ def computer(monkeypatch):
 
 
 @pytest.mark.parametrize(("driver", "wheels", "words"), [
-    (Driver(), None, ["numba-cuda, which is not installed", "npse[cuda]", "npse[cuda12]"]),
+    (Driver(), None, ["numba-cuda, which is not installed", " -m pip install -e ", "[cuda]\"", "cuda12"]),
     (None, "13.0.1", ["no NVIDIA driver was found", "install the driver"]),
     (Driver(init=100), "13.0.1", ["the driver finds none", "nvidia-smi"]),
     (Driver(init=802), "13.0.1", ["cannot start: system not yet initialized (error 802)"]),
-    (Driver(version=12080), "13.0.1", ["too old", "CUDA 12.8", "for CUDA 13", "update the driver", "npse[cuda12]"]),
+    (Driver(version=12080), "13.0.1", ["too old", "CUDA 12.8", "for CUDA 13", "update the driver", "[cuda12]\""]),
     (Driver(version=11040), "12.9.1", ["too old", "CUDA 11.4", "for CUDA 12", "update the driver"]),
 ])
 def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
@@ -96,7 +101,32 @@ def test_auto_says_why_a_gpu_stays_idle(computer):
     name, reason = backend.choose()
     assert name in ("cpu", "reference")
     assert "NVIDIA Test GPU is not used" in reason
-    assert "npse[cuda]" in reason
+    assert gpu.install("cuda") in reason
+
+
+def test_the_command_that_installs_an_extra_names_this_python_and_a_folder_that_has_the_extra():
+    command = gpu.install("cuda")
+    assert command.startswith(sys.executable)
+    folder, extra = re.fullmatch(r'.* -m pip install -e "(.*)\[(\w+)\]"', command).groups()
+    assert extra in tomllib.loads((Path(folder) / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="numba-cuda does not exist for macOS")
+def test_trace_needs_the_extra_and_says_so(computer, npse, tmp_path):
+    computer(None, wheels=None)
+    code, out, err = npse("trace", "squeeze")
+    assert (code, out) == (2, "")
+    assert err == f"npse: {gpu.without_numba_cuda('npse trace')}\n"
+    assert gpu.install("cuda") in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_installed_by_the_bare_name():
+    """npse is on no package index: what came from one would be a stranger's."""
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"),
+             *(ROOT / "notebooks").glob("*.*"), *(ROOT / "npse").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    bare = re.compile(r"pip install [^\n]*[ '\"]npse[\s\['\"=`]")
+    assert not [path for path in files if bare.search(path.read_text(encoding="utf-8"))]
 
 
 def test_auto_never_takes_the_simulator(computer, monkeypatch):

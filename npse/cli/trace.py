@@ -1,6 +1,5 @@
 """``npse trace``: what the threads of a CUDA kernel read and write, counted and drawn, without a GPU."""
 
-import importlib.util
 import inspect
 import os
 import subprocess
@@ -27,8 +26,10 @@ def trace(
     An op runs on maps of 8 x 8 pixels. Your own kernel gets an array of 8 x 8 float32 for each argument, or what a
     function KERNEL_example() in its file returns: (blocks, threads, *arguments). Exit code 1 if something is wrong.
     """
-    if importlib.util.find_spec("numba") is None:
-        raise ImportError("npse trace needs numba, which is not installed; run: pip install numba")
+    from npse import gpu
+
+    if lacking := gpu.without_numba_cuda("npse trace"):           # the simulator that Numba brings is an older one
+        raise ImportError(lacking)
     if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":             # read when Numba is imported: a new process needs it
         command = [sys.executable, "-m", "npse", *sys.argv[1:]]
         raise typer.Exit(subprocess.run(command, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}).returncode)

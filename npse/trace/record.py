@@ -7,6 +7,7 @@ import numpy as np
 from numba import cuda
 
 import npse.cuda
+from npse import gpu
 from npse.cuda import device
 from npse.trace.examples import example
 from npse.trace.journal import Journal
@@ -33,6 +34,8 @@ def trace(kernel, blocks, threads, *arguments, name=None):
 
     Raises
     ------
+    ImportError
+        numba-cuda is not installed: the simulator that Numba itself brings is an older one.
     RuntimeError
         Python was not started with NUMBA_ENABLE_CUDASIM=1.
     ValueError
@@ -48,6 +51,8 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     >>> record.reads("x")
     array([1, 1, 1, 1, 1, 1, 1, 1])
     """
+    if lacking := gpu.without_numba_cuda("npse.trace"):
+        raise ImportError(lacking)
     if not device.SIMULATED:
         raise RuntimeError("tracing needs the simulator: start Python with NUMBA_ENABLE_CUDASIM=1 in its environment")
     function = getattr(kernel, "py_func", kernel)
