@@ -170,17 +170,24 @@ def test_gradescope_gets_a_script_that_runs_and_results(tmp_path):
     path, = export([SCALE], "gradescope", tmp_path)
     with zipfile.ZipFile(path) as archive:
         assert "npse.exercises.gradescope" in archive.read("run_autograder").decode()
-        assert f"npse=={package.__version__}" in archive.read("setup.sh").decode()
         assert archive.getinfo("run_autograder").external_attr >> 16 & 0o111
+        archive.extractall(tmp_path / "source")
     (tmp_path / "submission").mkdir()
     assert gradescope.results(tmp_path / "submission", ["scale"])["score"] == 0
     (tmp_path / "submission" / "05_scale.py").write_text(SCALE.as_file(ANSWER))
     found = gradescope.results(tmp_path / "submission", ["scale"])
     assert found["score"] == sum(test["max_score"] for test in found["tests"]) == 7
 
+    assert "'numpy" in (tmp_path / "source" / "setup.sh").read_text()
+    assert (tmp_path / "source" / "npse" / "__init__.py").is_file()
+    words = [sys.executable, "-m", "npse.exercises.gradescope", "submission", "results.json", "scale"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "source")}
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True)                        # the npse in the archive
+    assert json.loads((tmp_path / "results.json").read_text())["score"] == 7
+
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("nbgrader"), reason="nbgrader is not installed: pip install npse[teach]")
+@pytest.mark.skipif(not shutil.which("nbgrader"), reason="nbgrader is not installed: pip install -e .[teach]")
 def test_nbgrader_generates_and_autogrades_for_real(tmp_path):
     """The stub scores 0, the solution everything, a mistake loses its part; and no solution is in the release."""
     chosen = [SQUEEZE, SCALE, find("bug_backward")]

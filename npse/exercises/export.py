@@ -1,6 +1,8 @@
 """The exercises as the source of a course in nbgrader or otter-grader, or as an autograder for Gradescope."""
 
+import importlib.metadata
 import io
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -11,11 +13,14 @@ from npse.files import write_atomically
 
 HIDDEN_SEED = 2718           # of the hidden tests; nbgrader and otter-grader keep it from the students
 
-SETUP = f"""#!/usr/bin/env bash
+# npse travels along: it is on no package index.
+SETUP = """#!/usr/bin/env bash
 set -e
 apt-get update && apt-get install -y python3 python3-pip python3-venv
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "npse needs Python 3.11, choose a newer image")'
 python3 -m venv /autograder/venv
-/autograder/venv/bin/pip install "npse=={npse.__version__}"
+/autograder/venv/bin/pip install {requirements}
+cp -r /autograder/source/npse /autograder/venv/lib/python3.*/site-packages/
 """
 RUN = """#!/usr/bin/env bash
 /autograder/venv/bin/python -m npse.exercises.gradescope /autograder/submission /autograder/results/results.json {names}
@@ -113,12 +118,16 @@ def _otter_block(what, cells):
 
 def _gradescope(exercises):
     names = " ".join(exercise.name for exercise in exercises)
+    needed = [line for line in importlib.metadata.requires("npse") if "extra ==" not in line]
+    home = Path(npse.__file__).parent
+    files = {"setup.sh": SETUP.format(requirements=shlex.join(needed)), "run_autograder": RUN.format(names=names)}
+    files |= {path.relative_to(home.parent).as_posix(): path.read_bytes() for path in sorted(home.rglob("*.py"))}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in (("setup.sh", SETUP), ("run_autograder", RUN.format(names=names))):
+        for name, content in files.items():
             entry = zipfile.ZipInfo(name)
             entry.external_attr = 0o755 << 16
-            archive.writestr(entry, text)
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return {"autograder.zip": packed.getvalue()}
 
 
