@@ -34,9 +34,10 @@ def trace(
         command = [sys.executable, "-m", "npse", *sys.argv[1:]]
         raise typer.Exit(subprocess.run(command, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}).returncode)
 
-    from npse.files import write_atomically
+    from npse.files import expect_place, write_atomically
     from npse.trace.picture import png
 
+    expect_place(out, ".png")
     traces = [record for name in what for record in _record(name, _sizes("--blocks", blocks),
                                                             _sizes("--threads", threads))]
     picture = png(*traces, block=_sizes("--block", block))
@@ -52,7 +53,7 @@ def _record(name, blocks, threads):
     """The traces of an op or of somebody's own kernel."""
     from npse import trace
 
-    if ".py" not in name:
+    if name.isidentifier():
         if blocks or threads:
             raise ValueError(f"{name} is an op, which chooses its grid itself; leave --blocks and --threads out")
         if traces := trace.trace_ladder(name):
@@ -62,14 +63,19 @@ def _record(name, blocks, threads):
     given = example() if example else _example(kernel)
     if not isinstance(given, tuple) or len(given) < 2:
         raise ValueError(f"{example.__name__}() must return (blocks, threads, *arguments), but returned {given!r:.60}")
-    return [trace.trace(kernel, blocks or given[0], threads or given[1], *given[2:])]
+    try:
+        return [trace.trace(kernel, blocks or given[0], threads or given[1], *given[2:])]
+    except trace.KernelError as error:
+        advice = "" if example else (f"; if it wants something else than arrays of 8 x 8 numbers, give it that with "
+                                     f"def {kernel.py_func.__name__}_example(): return blocks, threads, *arguments")
+        raise ValueError(f"{error}{advice}") from error
 
 
 def _own(name):
     """The kernel that FILE.py:kernel names, and the function that makes its grid and arguments, if there is one."""
     from npse.gradcheck.userfile import load
 
-    file, _, wanted = name.rpartition(":") if not name.endswith(".py") else (name, "", "")
+    file, _, wanted = name.rpartition(":") if ":" in name and not name.endswith(".py") else (name, "", "")
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no file {file}; npse trace wants a kernel in a Python file, as in "
                                 "my_kernels.py:blur, or an op, as in squeeze")

@@ -11,7 +11,7 @@ Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to 
 
 from npse.trace.findings import Finding
 from npse.trace.picture import draw
-from npse.trace.record import trace, trace_ladder, trace_op
+from npse.trace.record import KernelError, trace, trace_ladder, trace_op
 from npse.trace.report import Trace
 
-__all__ = ["Finding", "Trace", "draw", "trace", "trace_ladder", "trace_op"]
+__all__ = ["Finding", "KernelError", "Trace", "draw", "trace", "trace_ladder", "trace_op"]

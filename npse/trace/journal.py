@@ -130,6 +130,9 @@ class Counted:
     def __len__(self):
         return len(self._values)
 
+    def __iter__(self):
+        return (self[index] for index in range(len(self)))       # Python's own way ends at an IndexError: never here
+
     def __getitem__(self, index):
         cells = self._find(index, READ)
         if cells is None:

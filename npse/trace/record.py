@@ -14,6 +14,10 @@ from npse.trace.journal import Journal
 from npse.trace.report import Trace
 
 
+class KernelError(ValueError):
+    """A kernel raised while it was traced; the message says what."""
+
+
 def trace(kernel, blocks, threads, *arguments, name=None):
     """Run a kernel in the simulator and record every read and write of its threads.
 
@@ -39,7 +43,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     RuntimeError
         Python was not started with NUMBA_ENABLE_CUDASIM=1.
     ValueError
-        The number of arguments is not the kernel's, there are too many threads, or the kernel raises.
+        The number of arguments is not the kernel's, there are too many threads, or the kernel raises (`KernelError`).
 
     Examples
     --------
@@ -69,7 +73,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
         try:
             cuda.jit(function)[grid](*watched)
         except Exception as error:
-            raise ValueError(f"{name} raises {type(error).__name__}: {error}") from error
+            raise KernelError(f"{name} raises {type(error).__name__}: {error}") from error
     return Trace(name, *grid, journal)
 
 

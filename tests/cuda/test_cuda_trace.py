@@ -69,6 +69,13 @@ def test_views_and_atomic_operations_are_counted():
     assert record.findings == []
 
 
+def test_a_loop_over_an_array_ends_and_is_counted():
+    y = np.zeros(3, np.float32)
+    record = trace(kernels.row_by_row, 1, 1, ones(3, 2), y)
+    np.testing.assert_array_equal(y, [2, 2, 2])
+    np.testing.assert_array_equal(record.reads("x"), ones(3, 2))
+
+
 def test_threads_that_read_apart_ask_for_more_pieces():
     a, b, c = ones(8, 8), ones(8, 8), ones(8, 8)
     record = trace(kernels.naive, (1, 1), (8, 4), a, b, c)        # a warp: 8 columns of 4 rows
@@ -184,6 +191,11 @@ def test_an_op_is_traced_on_arguments_of_ones_own():
     ([f"{FILE}:naive", "--threads", "64,64"], "threads must be one to three numbers from 1, 1024 in all at most"),
     ([f"{FILE}:naive", "--block", "3"], "naive has no block 3: its grid is 1 block of 8 x 8 threads"),
     ([f"{FILE}:broken"], "broken raises AttributeError"),
+    ([f"{FILE}:with_a_length"], "give it that with def with_a_length_example(): return blocks, threads, *arguments"),
+    ([f"{FILE}:with_a_place"], "with_a_place raises IndexError"),
+    (["notes.txt"], "there is no file notes.txt"),
+    ([FILE.parent], f"there is no file {FILE.parent}"),
+    (["squeeze", "--out", "a.pdf"], "cannot write a.pdf: its name must end in .png"),
     (["squeeze", "--threads", "3"], "squeeze is an op, which chooses its grid itself"),
 ])
 def test_errors_of_the_command_are_one_line(command, words, says):

@@ -137,6 +137,25 @@ def broken(x, y):
 
 
 @cuda.jit
+def with_a_length(x, n):
+    i = cuda.grid(2)[0]
+    if i < n:
+        x[i, i] = 1
+
+
+@cuda.jit
+def with_a_place(x, n):
+    x[n] = 1
+
+
+@cuda.jit
+def row_by_row(x, y):
+    for i, row in enumerate(x):
+        for value in row:
+            y[i] += value
+
+
+@cuda.jit
 def wrong(x):
     x[0] = 1
 
