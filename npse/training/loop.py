@@ -94,11 +94,17 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     ------
     Interrupted, FloatingPointError
         Asked to stop; or the loss is no longer a finite number, in which case the last checkpoint stands as it was.
+    FileNotFoundError
+        There is no checkpoint to resume from, though there must have been one.
     """
     config, dataset, split, network, optimiser = job.config, job.dataset, job.split, job.network, job.optimiser
     progress = Progress()
-    if resume and folder.last.exists():
-        progress = Progress(**folder.restore_last(network, optimiser))
+    if resume:
+        if folder.last.exists():
+            progress = Progress(**folder.restore_last(network, optimiser))
+        elif (epochs := len(folder.metrics())) > 1:               # one may be on record just before it is saved
+            raise FileNotFoundError(f"{folder.last} is missing, though {epochs} epochs are on record; restore that "
+                                    "file or start a new run")
         folder.keep_metrics_before(progress.epoch)
     job.place()
     images, held_images, mean, std = map(to_edition, (split.images, split.held_images, dataset.mean, dataset.std))

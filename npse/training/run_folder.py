@@ -34,9 +34,11 @@ class RunFolder:
     def create(self, config, dataset, environment):
         """Make the folder of a new run, with its settings and what is needed to use its weights without the data.
 
-        ValueError if the folder holds something already.
+        ValueError if the folder holds something already, or is a file.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.is_file():
+            raise ValueError(f"{self.path} is a file; name a folder with --out")
+        if self.path.exists() and any(self.path.iterdir()):
             raise ValueError(f"{self.path} exists and is not empty; add --resume to continue that run, "
                              "or name another folder with --out")
         self.path.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,8 @@ class RunFolder:
         try:
             return take(json.loads(self.config_file.read_text()))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{self.config_file} cannot be read ({error}); restore it or start a new run") from error
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{self.config_file} cannot be read ({reason}); restore it or start a new run") from error
 
     def save_last(self, network, optimiser, progress):
         """Save all that resuming needs."""
