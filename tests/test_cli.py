@@ -110,9 +110,16 @@ def torn_config(folder):
     (folder / "config.json").write_text("{")
 
 
+def lost_checkpoint(folder):
+    (folder / "last.safetensors").unlink()
+    line = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text(line + line.replace('"epoch": 1', '"epoch": 2'))
+
+
 @pytest.mark.parametrize(("damage", "words"), [
     (broken_checkpoint, "not a whole safetensors file"), (foreign_checkpoint, "does not belong to the model"),
-    (other_model, "does not belong to the model"), (torn_config, "config.json cannot be read")])
+    (other_model, "does not belong to the model"), (torn_config, "config.json cannot be read"),
+    (lost_checkpoint, "last.safetensors")])
 @pytest.mark.parametrize("command", [("evaluate", "run"), ("train", "--resume", "--out", "run")])
 def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, command):
     damage(tmp_path / "run")
@@ -142,6 +149,12 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
     (("train", "--resume", "--out", "nowhere"), "nowhere is not the folder of a run"),
     (("evaluate", "nowhere"), "nowhere is not the folder of a run"),
     (("predict", "nowhere", "picture.png"), "picture.png"),
+    (("check", "--json", "nowhere/report.json"), "cannot write nowhere/report.json: nowhere is no folder"),
+    (("check", "--json", "."), "cannot write .: it is a folder; name a file"),
+    (("bench", "--json", "nowhere/bench.json"), "cannot write nowhere/bench.json: nowhere is no folder"),
+    (("bench", "--edition", "cpu", "--roofline", "a.pdf"), "cannot write a.pdf: its name must end in .png"),
+    (("data", "sheet", "shapes", "--out", "nowhere/a.png"), "cannot write nowhere/a.png: nowhere is no folder"),
+    (("data", "sheet", "shapes", "--out", "a.jpg"), "cannot write a.jpg: its name must end in .png"),
 ])
 def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, words, expected):
     code, _, err = npse(*words)
@@ -152,12 +165,27 @@ def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, wo
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_a_file_that_is_no_picture(run, npse):
-    with open("notes.png", "w") as file:
-        file.write("no picture")
+def no_picture(path):
+    path.write_text("no picture")
+
+
+def torn_picture(path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:9999])
+
+
+def bomb(path):
+    """A picture of 400 million pixels, by its header."""
+    Image.new("1", (20000, 20000)).save(path)
+
+
+@pytest.mark.parametrize("draw", [no_picture, torn_picture, bomb])
+def test_a_file_that_is_no_picture(run, npse, tmp_path, draw):
+    draw(tmp_path / "notes.png")
     code, _, err = npse("predict", "run", "notes.png")
     assert code == 2
-    assert "notes.png is not a picture" in err
+    assert err.startswith("npse: notes.png is not a picture that Pillow can read (")
+    assert len(err.splitlines()) == 1
 
 
 def test_an_unknown_option_is_a_usage_error(npse):
@@ -172,6 +200,19 @@ def test_a_folder_in_use_is_not_overwritten(run, npse, tmp_path):
     assert code == 2
     assert "add --resume" in err
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_a_run_that_never_saved_begins_anew_with_one_line_an_epoch(run, npse, tmp_path):
+    """As after a power cut between the line of the first epoch and its checkpoint."""
+    (tmp_path / "run" / "last.safetensors").unlink()
+    assert npse("train", "--resume", "--out", "run")[0] == 0
+    assert [row["epoch"] for row in RunFolder(tmp_path / "run").metrics()] == [1]
+
+
+def test_a_file_is_no_folder_for_a_run(npse, tmp_path):
+    (tmp_path / "notes.md").write_text("mine")
+    code, _, err = npse("train", "--out", "notes.md")
+    assert (code, err) == (2, "npse: notes.md is a file; name a folder with --out\n")
 
 
 def test_weights_alone_cannot_be_resumed_from(run, npse, tmp_path):

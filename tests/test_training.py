@@ -306,6 +306,13 @@ def test_a_write_that_breaks_off_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_write_that_fails_names_the_file_and_not_the_temporary_one(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere" / "file"):
+        with pytest.raises(OSError) as failed:                                     # noqa: PT011, any of its kinds
+            write_atomically(path, "new")
+        assert failed.value.filename == str(path)
+
+
 def test_sanity_lines_tell_sick_from_healthy():
     assert sanity.first_loss(2.4, 10).startswith("ok")
     assert "normalised" in sanity.first_loss(9.0, 10)

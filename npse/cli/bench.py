@@ -26,6 +26,7 @@ def bench(
     from npse.bench import compare, machine, ops, report
     from npse.bench import ladder as ladders
     from npse.bench.process import ask
+    from npse.files import expect_place
 
     if vs not in (None, "torch"):
         raise ValueError(f"--vs knows torch only, but is {vs!r}")
@@ -35,9 +36,8 @@ def bench(
     on_gpu = name == "cuda"
     if on_gpu and (ladder or roofline):
         raise ValueError("--ladder and --roofline are about the processor: leave them out, or add --edition cpu")
-    for path in filter(None, (json_file, roofline)):
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {path}: {path.parent} is no folder; make it first")
+    expect_place(json_file)
+    expect_place(roofline, ".png")
     models.build(model)                                           # says at once if there is none of that name
     threads = threads or environment.cores()
     seconds = (lambda usual: 0.0) if quick else float

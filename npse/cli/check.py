@@ -26,6 +26,9 @@ def check(
     the reference, and the manners of each op are tried; what is wrong is explained. Exit code 0 if everything is
     right, else 1.
     """
+    from npse.files import expect_place
+
+    expect_place(json_file)
     began = time.perf_counter()
     results = _check_file(file, edition, op, seed) if file else _check_editions(edition, op, seed)
     _show(results, time.perf_counter() - began, verbose)

@@ -44,6 +44,8 @@ def sheet(
     """Draw a contact sheet: a row of training images for each class."""
     from npse import data
     from npse.data.sheet import save_contact_sheet
+    from npse.files import expect_place
 
+    expect_place(out, ".png")
     save_contact_sheet(data.load(name), out, columns)
     typer.echo(f"wrote {out}")

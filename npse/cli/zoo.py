@@ -30,15 +30,13 @@ def zoo(
     ten or calls a correct op wrong.
     """
     from npse import environment
-    from npse.files import write_atomically
+    from npse.files import expect_place, write_atomically
     from npse.zoo import false_alarms, report, survey
 
     bugs, cases = _chosen(op)
     alarms = seeds if alarms is None else alarms
     document = _document(write)
-    for path in filter(None, (json_file, write)):
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {path}: {path.parent} is no folder; make it first")
+    expect_place(json_file)
 
     began, rows = time.monotonic(), []
     with _Progress() as progress:
@@ -87,7 +85,10 @@ def _document(path):
     if path is None:
         return None
     document = path.read_text(encoding="utf-8")
-    report.between_markers(document, "")
+    try:
+        report.between_markers(document, "")
+    except ValueError as error:
+        raise ValueError(f"cannot write into {path}: {error}") from error
     return document
 
 
