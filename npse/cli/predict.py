@@ -34,12 +34,15 @@ def predict(
 
 def read_picture(path, size=32):
     """Read a picture as uint8 (size, size, 3): the largest square from its middle, resampled."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as picture:
             picture = ImageOps.exif_transpose(picture).convert("RGB")
-    except UnidentifiedImageError:
-        raise ValueError(f"{path} is not a picture that Pillow can read; expected PNG, JPEG or the like") from None
+    except Exception as error:                                    # decoders raise all kinds: SyntaxError, zlib.error
+        if isinstance(error, OSError) and error.strerror:         # no such file, no right to read it
+            raise
+        raise ValueError(f"{path} is not a picture that Pillow can read ({error}); "
+                         "expected PNG, JPEG or the like") from error
     return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BOX if min(picture.size) >= size
                                    else Image.Resampling.BICUBIC))
