@@ -56,6 +56,7 @@ with telling(print):
 
 @pytest.mark.parametrize(("count", "folder", "line"), [
     (0, Path("kept"), "all kernels were there, in kept"),
+    (1, Path("kept"), "compiled 1 kernel in 0.0 s, kept in kept"),
     (7, Path("kept"), "compiled 7 kernels in 0.0 s, kept in kept"),
     (7, None, "compiled 7 kernels in 0.0 s for nothing: no folder can be written"),
 ])

@@ -127,6 +127,10 @@ def test_solution_is_shown_and_written(npse):
     npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")
     assert Path("03_squeeze_solution.ipynb").is_file()
     assert npse("exercise", "check", "03_squeeze_solution.ipynb")[0] == 0
+    for words in (["--to", ".", "--as", "poem"], ["--as", "notebook"]):
+        code, out, err = npse("exercise", "solution", 3, *words)
+        assert (code, out) == (2, "")
+        assert err.startswith("npse: ")
 
 
 def test_grade_writes_the_report(npse):

@@ -115,6 +115,8 @@ def solution(
     from npse.exercises.folder import Folder
 
     exercise = find(which)
+    if to is None and kind != "file":
+        raise ValueError("--as is for a solution written to a folder: add --to, or leave --as out")
     typer.echo(exercise.as_file(ANSWER) if to is None else f"wrote {Folder(to).solve(exercise, kind)}")
 
 

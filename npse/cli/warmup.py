@@ -24,10 +24,11 @@ def warmup(
     with Console(stderr=True).status("loading kernels") as status:        # silent where stderr is not a terminal
         count = warm_up(model, ("float32", "float64") if float64 else ("float32",), status.update)
     seconds = time.monotonic() - began
+    done = f"compiled {count} kernel{'s' * (count != 1)} in {seconds:.1f} s"
     if not count:
         typer.echo(f"all kernels were there, in {folder} ({seconds:.1f} s to load and try them)")
     elif folder:
-        typer.echo(f"compiled {count} kernels in {seconds:.1f} s, kept in {folder}")
+        typer.echo(f"{done}, kept in {folder}")
     else:
-        typer.echo(f"compiled {count} kernels in {seconds:.1f} s for nothing: no folder can be written to keep them; "
+        typer.echo(f"{done} for nothing: no folder can be written to keep them; "
                    "name one in NPSE_CACHE_DIR")

@@ -27,21 +27,21 @@ class Folder:
 
     def start(self, exercise, kind="file"):
         """Write the student's file and return its path; FileExistsError, and nothing touched, if there is one."""
-        if kind not in FORMATS:
-            raise ValueError(f"an exercise comes as {' or '.join(FORMATS)}, not as {kind!r}")
-        return self._write_new(exercise, exercise.stem, FORMATS[kind], STUDENT)
+        return self._write_new(exercise, exercise.stem, kind, STUDENT)
 
     def solve(self, exercise, kind="file"):
         """Write the solution beside it, as NN_name_solution, and return its path."""
-        return self._write_new(exercise, f"{exercise.stem}_solution", FORMATS[kind], ANSWER)
+        return self._write_new(exercise, f"{exercise.stem}_solution", kind, ANSWER)
 
-    def _write_new(self, exercise, stem, suffix, reader):
-        path = self.path / f"{stem}{suffix}"
+    def _write_new(self, exercise, stem, kind, reader):
+        if kind not in FORMATS:
+            raise ValueError(f"an exercise comes as {' or '.join(FORMATS)}, not as {kind!r}")
+        path = self.path / f"{stem}{FORMATS[kind]}"
         if path.exists():
             raise FileExistsError(f"{path} is there already, and may hold your work: it stays as it is; rename it, or "
                                   "choose another folder with --to")
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, as_notebook(exercise, reader) if suffix == ".ipynb" else exercise.as_file(reader))
+        write_atomically(path, as_notebook(exercise, reader) if kind == "notebook" else exercise.as_file(reader))
         return path
 
     def files(self):
