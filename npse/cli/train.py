@@ -17,7 +17,8 @@ DEFAULTS = {"shapes": {"epochs": 10}, "cifar10": {"epochs": 30}}
 def train(
     context: typer.Context,
     data: Annotated[str, Option(help="shapes (built in) or cifar10 (see: npse data fetch)")] = "shapes",
-    model: Annotated[str, Option(help="se_resnet8, 14, 20, 32, 44, 56, 110, se_wide; plain: resnet8, ...")] = "se_resnet8",
+    model: Annotated[str, Option(help="se_resnet8, 14, 20, 32, 44, 56 or 110, or se_wide; plain: resnet8, ..., "
+                                      "wide")] = "se_resnet8",
     epochs: Annotated[int | None, Option(help="passes over the images", show_default="10; cifar10: 30")] = None,
     budget: Annotated[str | None, Option(help="cifar10: take the model and the epochs that make the most of a time "
                                               "such as 20min", show_default=False)] = None,
