@@ -166,6 +166,33 @@ def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
 
 
 @needs_tiles
+@pytest.mark.parametrize("shape", [(2, 7, 7, 130, 260), (70, 4, 8, 50, 33)])           # without and with partial sums
+def test_the_gradient_of_wide_filters_does_not_depend_on_threads(shape):
+    x, w, dy = draw(*shape)
+    before, found = cpu.get_threads(), set()
+    try:
+        for threads in (1, 3, 8):             # they decide how many slices there are
+            cpu.set_threads(threads)
+            found.add(conv2d_backward_w_winograd(dy, x, w.shape, 1, 1).tobytes())
+    finally:
+        cpu.set_threads(before)
+    assert len(found) == 1
+
+
+@needs_tiles
+@settings(deadline=None, max_examples=40)
+@given(Cin=st.integers(FEWEST, 3 * FEWEST + 1), Cout=st.integers(FEWEST, 3 * FEWEST + 1))
+def test_turned_filters_are_transformed_as_they_lie(Cin, Cout):
+    w = draw(1, 3, 3, Cin, Cout)[1]
+    shape = -(-Cin // winograd.WIDTH), 36 * Cout * winograd.WIDTH
+    ours, copied = np.full((2, *shape), np.nan, np.float32)
+    winograd.turned_filters_to_points(w, ours, 0, shape[0])
+    turned = np.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
+    winograd.filters_to_points(turned, copied, 0, shape[0])
+    assert ours.tobytes() == copied.tobytes()
+
+
+@needs_tiles
 def test_the_gradients_are_adjoint_to_the_forward_pass():
     for padding in (0, 1, 2):
         x, w, dy = draw(4, 9, 11, FEWEST + 1, FEWEST + 5, padding)

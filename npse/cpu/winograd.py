@@ -24,13 +24,22 @@ import numpy as np
 
 from npse.cpu.buffers import empty
 from npse.cpu.threads import get_threads, share
-from npse.cpu.winograd_maps import GROUP, LANES, POINTS, WIDTH, filters_to_points, points_to_filters
+from npse.cpu.winograd_maps import (
+    GROUP,
+    LANES,
+    POINTS,
+    WIDTH,
+    filters_to_points,
+    points_to_filters,
+    turned_filters_to_points,
+)
 from npse.cpu.winograd_products import multiply, multiply_transposed
 
 BLOCK = 2**18         # bytes of scratch for a block of squares: a quarter of a usual second-level cache
 FEWEST = 16           # squares of a block, were it larger for that: they share what is read of u, or written of du
-PARTS = 8             # of the work on dU, whatever the number of threads: partial sums, times slices of its columns
-SLICE = 64            # channels, about: V is computed for each slice anew
+SLICE = 64            # pairs of chunks that a task on dU takes, about: Z is computed for each slice of channels anew
+PARTS = 8             # partial sums of dU at most, whatever the number of threads
+SUMS = 5 * 2**20      # bytes of them at most: more would push x and dy out of a usual third-level cache
 SHARE = 128           # squares, about, that a partial sum is worth
 
 
@@ -68,17 +77,18 @@ def forward(x, w, g, sums=None):
     row of squares, that is over four rows of pixels.
     """
     _expect_possible(g)
-    return _convolve(x, w, g.y_shape, g.padding, None, sums)
+    return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, None, sums)
 
 
 def backward_x(dy, w, g, plus=None):
     """Return dx (N, H, W, Cin), plus an array of that shape if one is given."""
     _expect_possible(g)
-    flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
-    return _convolve(dy, flipped, g.x_shape, 2 - g.padding, plus, None)
+
+    return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, plus, None)
 
 
-def _convolve(x, w, y_shape, padding, plus, sums):
+def _convolve(x, filters, y_shape, padding, plus, sums):
+    """Return y; filters(u, first, last) writes blocks of the filters at the points."""
     N, H, W, Cout = y_shape
     Cin = x.shape[3]
     chunks, blocks = -(-Cin // WIDTH), -(-Cout // WIDTH)
@@ -87,11 +97,11 @@ def _convolve(x, w, y_shape, padding, plus, sums):
     groups = -(-height * across // GROUP)
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
-    share(partial(filters_to_points, w, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
+    share(partial(filters, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
     v, m = (empty((get_threads(), *shape), x.dtype)
             for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
-    share(partial(multiply, x, u, y, plus, sums, padding, height, v, m),
-          N * down, height * max(1, N * down // height // 32), numbered=True)
+    share(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,
+          height * max(1, N * down // height // 32), numbered=True)
     return y
 
 
@@ -99,18 +109,18 @@ def backward_w(dy, x, g):
     """Return dw (kh, kw, Cin, Cout)."""
     _expect_possible(g)
     deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
-    slices = max(1, min(PARTS, g.Cout // SLICE))
-    widest = -(-wide // slices)
     down, across = -(-g.Ho // 4), -(-g.Wo // 4)
-    parts = min(PARTS // slices, g.N * down, max(2, g.N * down * across // SHARE))
-    height = _height(across, 36 * (deep + widest))
+    parts = min(PARTS, g.N * down, max(2, g.N * down * across // SHARE), SUMS // (4 * 36 * deep * wide * WIDTH**2)) or 1
+    most = min(deep, max(4, SLICE // wide))
+    deepest = min(most, max(1, deep * parts // get_threads()))    # a task for each thread: no bit depends on slices
+    slices = -(-deep // deepest)
+    height = _height(across, 36 * (most + wide))
     groups = -(-height * across // GROUP)
-    dw, du = empty(g.w_shape, x.dtype), empty((parts, deep, wide, 36, WIDTH, WIDTH), x.dtype)
+    dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, wide, WIDTH, WIDTH), x.dtype)
 
-    z, v = (empty((get_threads(), groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (widest, deep))
-    share(partial(multiply_transposed, dy, x, du, g.padding, height, slices, z, v), parts * slices, 1, numbered=True)
-    half = empty((get_threads(), 18, LANES), x.dtype)
-    share(partial(points_to_filters, du, half, dw), g.Cin, max(1, 2**10 // g.Cout), numbered=True)
+    z, v = (empty((get_threads(), groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (wide, deepest))
+    share(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1, numbered=True)
+    share(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))
     return dw
 
 

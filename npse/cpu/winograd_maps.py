@@ -156,24 +156,51 @@ def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
 
 
 @kernel
+def _filter_to_points(w, at, row, column, u, to, Cin):
+    """Write G w G^T of the filters at w[at], whose taps lie ``row`` and ``column`` apart, to u."""
+    point = WIDTH if POINTS == 6 else Cin * WIDTH
+    c0 = filter_to_points(*_three(w, at, row))
+    c1 = filter_to_points(*_three(w, at + column, row))
+    c2 = filter_to_points(*_three(w, at + 2 * column, row))
+    for i in range(6):
+        _store_six(filter_to_points(c0[i], c1[i], c2[i]), u, to + i * point, 6 * Cin * WIDTH)
+
+
+@kernel
 def filters_to_points(w, u, first, last):
     """Write G w G^T to blocks first .. last of u (blocks, 6, 6 / POINTS, Cin, POINTS, WIDTH).
 
     A block is a chunk of output channels, its points lie as they are multiplied.
     """
     _, _, Cin, Cout = w.shape
-    column, row = Cin * Cout, 3 * Cin * Cout
-    point = WIDTH if POINTS == 6 else Cin * WIDTH
     for block in range(first, last):
         for c in range(Cin):
             for k in range(0, WIDTH, LANES):
-                at = c * Cout + min(block * WIDTH, Cout - WIDTH) + k
-                c0 = filter_to_points(*_three(w, at, row))
-                c1 = filter_to_points(*_three(w, at + column, row))
-                c2 = filter_to_points(*_three(w, at + 2 * column, row))
-                to = (block * 36 * Cin + c * POINTS) * WIDTH + k
-                for i in range(6):
-                    _store_six(filter_to_points(c0[i], c1[i], c2[i]), u, to + i * point, 6 * Cin * WIDTH)
+                _filter_to_points(w, c * Cout + min(block * WIDTH, Cout - WIDTH) + k, 3 * Cin * Cout, Cin * Cout,
+                                  u, (block * 36 * Cin + c * POINTS) * WIDTH + k, Cin)
+
+
+@kernel
+def turned_filters_to_points(w, u, first, last):
+    """Do what `filters_to_points` does for w turned by 180 degrees, its input channels exchanged with its outputs.
+
+    Here a block is a chunk of input channels.
+    """
+    _, _, Cin, Cout = w.shape
+    turned = np.empty((3, 3, WIDTH, WIDTH), w.dtype)              # chunk by chunk of both
+    for block in range(first, last):
+        i = min(block * WIDTH, Cin - WIDTH)
+        for chunk in range(0, Cout, WIDTH):
+            o = min(chunk, Cout - WIDTH)
+            for a in range(3):
+                for b in range(3):
+                    for c in range(WIDTH):
+                        for k in range(WIDTH):
+                            turned[2 - a, 2 - b, k, c] = w[a, b, i + c, o + k]
+            for c in range(WIDTH):
+                for k in range(0, WIDTH, LANES):
+                    _filter_to_points(turned, c * WIDTH + k, 3 * WIDTH * WIDTH, WIDTH * WIDTH,
+                                      u, (block * 36 * Cout + (o + c) * POINTS) * WIDTH + k, Cout)
 
 
 @kernel
@@ -186,29 +213,32 @@ def _total(du, at):
 
 
 @kernel
-def points_to_filters(du, halves, dw, thread, first, last):
-    """Write G^T u G to input channels first .. last of dw, u being the sum of the parts of du.
+def points_to_filters(du, dw, first, last):
+    """Write G^T u G to chunks first .. last of the input channels of dw, u being the sum of the parts of du.
 
-    du is (parts, chunks of Cin, chunks of Cout, 36, WIDTH, WIDTH), half is scratch of 18 vectors.
+    For du see `multiply_transposed`.
     """
     _, _, Cin, Cout = dw.shape
-    step, half = WIDTH * WIDTH, halves[thread]
-    for c in range(first, last):
-        row = c - min(c // WIDTH * WIDTH, Cin - WIDTH)
-        for o in range(0, du.shape[2] * WIDTH, LANES):
-            chunk, k = o // WIDTH, o % WIDTH
-            at = (c // WIDTH * du.shape[2] + chunk) * 36 * step + row * WIDTH + k
-            for j in range(6):
-                w0, w1, w2 = points_to_filter(_total(du, at), _total(du, at + step), _total(du, at + 2 * step),
-                                              _total(du, at + 3 * step), _total(du, at + 4 * step),
-                                              _total(du, at + 5 * step))
-                store(w0, half, j * LANES, 0)
-                store(w1, half, (6 + j) * LANES, 0)
-                store(w2, half, (12 + j) * LANES, 0)
-                at += 6 * step
-            for i in range(3):
-                w0, w1, w2 = points_to_filter(*_six(half, 6 * i * LANES, LANES))
-                at = (3 * i * Cin + c) * Cout + min(chunk * WIDTH, Cout - WIDTH) + k
-                store(w0, dw, at, 0)
-                store(w1, dw, at + Cin * Cout, 0)
-                store(w2, dw, at + 2 * Cin * Cout, 0)
+    half = np.empty(18 * LANES, dw.dtype)
+    deepest, wide = du.shape[3:5]
+    step = deepest * wide * WIDTH * WIDTH
+    for i in range(first, last):
+        begin = min(i * WIDTH, Cin - WIDTH)
+        for row in range(i * WIDTH - begin, WIDTH):
+            for o in range(0, wide * WIDTH, LANES):
+                chunk, k = o // WIDTH, o % WIDTH
+                at = i // deepest * 36 * step + ((i % deepest * wide + chunk) * WIDTH + row) * WIDTH + k
+                for j in range(6):
+                    w0, w1, w2 = points_to_filter(_total(du, at), _total(du, at + step), _total(du, at + 2 * step),
+                                                  _total(du, at + 3 * step), _total(du, at + 4 * step),
+                                                  _total(du, at + 5 * step))
+                    store(w0, half, j * LANES, 0)
+                    store(w1, half, (6 + j) * LANES, 0)
+                    store(w2, half, (12 + j) * LANES, 0)
+                    at += 6 * step
+                for j in range(3):
+                    w0, w1, w2 = points_to_filter(*_six(half, 6 * j * LANES, LANES))
+                    at = (3 * j * Cin + begin + row) * Cout + min(chunk * WIDTH, Cout - WIDTH) + k
+                    store(w0, dw, at, 0)
+                    store(w1, dw, at + Cin * Cout, 0)
+                    store(w2, dw, at + 2 * Cin * Cout, 0)

@@ -29,9 +29,9 @@ def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
     """Write y = A^T [U V] A to the rows first .. last of squares, ``height`` of them at a time.
 
     u are the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before it.
-    For plus and sums see `columns_to_squares`. Scratch: v (groups, chunks of Cin, 36, GROUP, WIDTH), the squares of a
-    block at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by column. Where registers hold the
-    products of a whole column, only A^T times the column is stored.
+    For plus and sums see `columns_to_squares`. Scratch of each thread: v (groups, chunks of Cin, 36, GROUP, WIDTH), a
+    block of squares at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by column. Where the
+    registers hold the products of a whole column, only A^T times the column is stored.
     """
     _, H, W, Cout = y.shape
     Cin, v, m = x.shape[3], vs[thread], ms[thread]
@@ -78,45 +78,49 @@ def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
 
 
 @kernel
-def multiply_transposed(dy, x, du, padding, height, slices, zs, vs, thread, first, last):
-    """Write du (parts, chunks of Cin, chunks of Cout, 36, WIDTH, WIDTH): part p is the sum of V^T Z over its squares.
+def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last):
+    """Write du (parts, slices, 36, chunks, chunks of Cout, WIDTH, WIDTH): a part is the sum of V^T Z over its squares.
 
-    A task is one part of the squares and one slice of the output channels. Scratch: z and v, a block at the points.
+    A task is one part of the squares and one slice of the input channels. Scratch of each thread: z and v, a block at
+    the points.
     """
-    N, H, W, _ = dy.shape
-    z, v = zs[thread], vs[thread]
-    parts, deep, wide = du.shape[:3]
+    N, H, W, Cout = dy.shape
+    Cin, z, v = x.shape[3], zs[thread], vs[thread]
+    parts, slices, _, deepest, wide = du.shape[:5]
     down, across = (H + 3) // 4, (W + 3) // 4
     for task in range(first, last):
-        part, piece = task // slices, task % slices
-        begin, finish = N * down * part // parts, N * down * (part + 1) // parts
-        left, right = wide * piece // slices, wide * (piece + 1) // slices
-        for top in range(begin, finish, height):
+        part, begin = task // slices, task % slices * deepest
+        deep = min(deepest, (Cin + WIDTH - 1) // WIDTH - begin)
+        start, finish = N * down * part // parts, N * down * (part + 1) // parts
+        for top in range(start, finish, height):
             end = min(top + height, finish)
             squares = (end - top) * across
-            windows_to_points(x, 0, deep, padding, down, across, top, end, v)
-            squares_to_points(dy, left, right, 0, down, across, top, end, z)
+            windows_to_points(x, begin, begin + deep, padding, down, across, top, end, v)
+            squares_to_points(dy, 0, wide, 0, down, across, top, end, z)
             x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
             dy_next, dy_end = _pixel(dy, end, down), _pixel(dy, end + height, down)
-            for i in range(deep):
-                for o in range(left, right):
-                    for point in range(36):
+            for point in range(36):
+                ahead = point * squares * (WIDTH // ROWS)         # pixels that the points before have asked for
+                for i in range(deep):
+                    for o in range(wide):
+                        x_at = x_next + ahead * Cin + (begin + i) * WIDTH if o == 0 else x_end
+                        dy_at = dy_next + ahead * Cout + o * WIDTH if i == 0 else dy_end
                         for row in range(0, WIDTH, ROWS):
-                            to = ((((part * deep + i) * wide + o) * 36 + point) * WIDTH + row) * WIDTH
+                            to = ((((task * 36 + point) * deepest + i) * wide + o) * WIDTH + row) * WIDTH
                             tile = zeros(x, ROWS, VECTORS)
-                            v_at, z_at = (i * 36 + point) * STEP + row, ((o - left) * 36 + point) * STEP
+                            v_at, z_at = (i * 36 + point) * STEP + row, (o * 36 + point) * STEP
                             for square in range(0, squares, GROUP):
                                 for k in range(min(GROUP, squares - square)):
-                                    if x_next < x_end:
-                                        prefetch(x, x_next, False)
-                                        x_next += WIDTH
-                                    if dy_next < dy_end:
-                                        prefetch(dy, dy_next, False)
-                                        dy_next += WIDTH
+                                    if x_at < x_end:
+                                        prefetch(x, x_at, False)
+                                        x_at += Cin
+                                    if dy_at < dy_end:
+                                        prefetch(dy, dy_at, False)
+                                        dy_at += Cout
                                     tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, LANES)
                                 v_at += deep * 36 * STEP
-                                z_at += (right - left) * 36 * STEP
-                            if top > begin:                       # sums of sums: less rounding than one long sum
+                                z_at += wide * 36 * STEP
+                            if top > start:                       # sums of sums: less rounding than one long sum
                                 tile = tile + load(du, to, WIDTH, ROWS, VECTORS)
                             store(tile, du, to, WIDTH)
 
