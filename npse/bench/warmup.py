@@ -26,18 +26,22 @@ def warm_up(model=None, dtypes=("float32",), say=lambda line: None):
     int
         How many kernels were compiled; the others were in the cache folder.
     """
-    compiled = 0
+    compiled, threads = 0, cpu.get_threads()
 
     def tell(count, name):
         nonlocal compiled
         compiled = count
         say(f"compiling kernel {count}, once per machine: {name}")
 
-    with backend.using("cpu"), telling(tell):
-        for dtype in dtypes:
-            _train(model or EVERY_SHAPE, dtype)
-            if model is None:
-                _call_every_op(dtype)
+    cpu.set_threads(max(2, threads))                              # one alone has nobody to hand work to
+    try:
+        with backend.using("cpu"), telling(tell):
+            for dtype in dtypes:
+                _train(model or EVERY_SHAPE, dtype)
+                if model is None:
+                    _call_every_op(dtype)
+    finally:
+        cpu.set_threads(threads)
     return compiled
 
 
