@@ -1,9 +1,10 @@
 """The threads of this edition: one pool for compiled kernels and matrix products alike, so that nothing competes.
 
-Why not Numba's own `prange`? Its pool (OpenMP) spins while it waits, on the cores that the BLAS library needs by then;
-a parallel kernel takes seconds to compile where a sequential one takes tenths; a forked process hangs; and which pool
-one gets depends on the machine. Here every kernel is sequential, and each thread is handed ranges of images: kernels by
-compiled code (`npse.cpu.team`), anything else, as a matrix product, by Python.
+Why not Numba's own `prange`? Its pool (OpenMP) spins on and on, on the cores that the BLAS library needs by then; a
+parallel kernel takes seconds to compile where a sequential one takes tenths; a forked process hangs; and which pool one
+gets depends on the machine. Here every kernel is sequential, and each thread is handed ranges of images: kernels by
+compiled code (`npse.cpu.team`), anything else, as a matrix product, by Python. Who waits looks out for work, gives the
+core away while it does, and sleeps after less than a millisecond.
 """
 
 import contextlib
