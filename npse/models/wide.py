@@ -28,13 +28,8 @@ def wide(*, se=True, classes=10, reduction=4, bias=False, min_hidden=4, widths=(
 
     Parameters
     ----------
-    se : bool
-    classes : int
-    reduction, bias, min_hidden : see `npse.layers.SqueezeExcite`
     widths : channels of the stem and of the stages
-    channels : int, of the images
-    input_gradient : bool, whether backward returns the gradient of the images; training has no use for it
-    seed : int, of the initial weights (He normal)
+    se, classes, reduction, bias, min_hidden, channels, input_gradient, seed : as in `npse.models.resnet.resnet`
 
     Returns
     -------
