@@ -1,8 +1,7 @@
 """Layers compose ops: ``y, backward = layer(x)``, then ``dx, gradients = backward(dy)``."""
 
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense, GlobalAveragePool, MaxPool, ReLU
-from npse.layers.block import PLACEMENTS, BasicBlock
-from npse.layers.halves import ResidualUnit
+from npse.layers.block import PLACEMENTS, BasicBlock, ResidualUnit
 from npse.layers.layer import Layer
 from npse.layers.sequential import Sequential
 from npse.layers.shortcut import identity_shortcut, projection_shortcut

@@ -1,4 +1,7 @@
-"""The residual block and the places where squeeze-and-excitation can stand in it (figure 5 of the paper)."""
+"""The residual block and the places where squeeze-and-excitation can stand in it (figure 5 of the paper).
+
+And a smaller one, of a single convolution.
+"""
 
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
 from npse.layers.halves import FirstHalf, GatedSecondHalf, SecondHalf
@@ -53,4 +56,21 @@ class BasicBlock(Layer):
             db, first_gradients = first_backward(dh)
             db, before_gradients = before_backward(db)
             return ops.add(db, dx), gradients | first_gradients | before_gradients
+        return y, backward
+
+
+class ResidualUnit(Layer):
+    """y = relu(batch_norm(conv2d(x)) + x), the batch norm's output gated if there is an excitation."""
+
+    def __init__(self, conv, norm, se=None):
+        self.half = GatedSecondHalf(conv, norm, se) if se else SecondHalf(conv, norm)
+        super().__init__(parts=self.half.parts)
+
+    def __call__(self, x):
+        ops = active()
+        y, half_backward = self.half(x, x)
+
+        def backward(dy):
+            dx, dr, gradients = half_backward(dy)
+            return ops.add(dx, dr), gradients
         return y, backward

@@ -1,4 +1,4 @@
-"""The two halves of a residual block, each a few layers in fewer ops than they have alone; and one that stands alone.
+"""The two halves of a residual block, each a few layers in fewer ops than they have alone.
 
 A convolution that a batch norm follows sums its output while it is in cache, so no pass over memory is spent on
 statistics; and the end of an SE block is one op, `gated_join`.
@@ -94,21 +94,4 @@ class GatedSecondHalf(Layer):
             dh, conv_gradients = conv_backward(dc)
             return dh, dr, (prefixed("conv2", conv_gradients) | {"bn2.weight": dgamma, "bn2.bias": dbeta}
                             | prefixed("se", se_gradients))
-        return y, backward
-
-
-class ResidualUnit(Layer):
-    """y = relu(batch_norm(conv2d(x)) + x), the batch norm's output gated if there is an excitation."""
-
-    def __init__(self, conv, norm, se=None):
-        self.half = GatedSecondHalf(conv, norm, se) if se else SecondHalf(conv, norm)
-        super().__init__(parts=self.half.parts)
-
-    def __call__(self, x):
-        ops = active()
-        y, half_backward = self.half(x, x)
-
-        def backward(dy):
-            dx, dr, gradients = half_backward(dy)
-            return ops.add(dx, dr), gradients
         return y, backward
