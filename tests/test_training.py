@@ -1,5 +1,6 @@
 """Schedule, settings, checkpoints, sanity lines, and what a run promises: the same seed, the same bits."""
 
+import inspect
 import json
 import math
 from types import SimpleNamespace
@@ -62,6 +63,14 @@ def start(monkeypatch, few_shapes, tmp_path):
             run(job, folder, report or Silent(), resume=resume, stop=stop)
         return folder, job.network
     return start
+
+
+@pytest.mark.parametrize("name", ["se_resnet20", "se_wide"])
+def test_the_defaults_of_a_run_are_those_of_the_models(name):
+    parameters = inspect.signature(models.MODELS[name]).parameters
+    options = {option: parameter.default for option, parameter in parameters.items() if hasattr(Config, option)}
+    assert options == {option: getattr(Config, option) for option in options}
+    assert {"reduction", "min_hidden", "bias", "seed"} <= options.keys()
 
 
 def test_one_cycle_rises_then_falls_to_zero():
