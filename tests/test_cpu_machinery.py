@@ -151,7 +151,7 @@ def test_share_hands_a_kernel_every_number_once(any_threads):
                 any_threads(number)
                 seen, by_thread = np.zeros(count, int), np.zeros((number, count), int)
                 threads.share(partial(mark, seen), count, block)
-                threads.share(partial(mark_by_thread, by_thread, 1), count, block, numbered=True)
+                threads.share(partial(mark_by_thread, by_thread, 1), count, block, number)
                 assert (seen == 1).all()
                 assert (by_thread.sum(axis=0) == 1).all()
 
@@ -163,10 +163,29 @@ def test_helpers_work_in_compiled_code_and_wake_when_there_is_work(any_threads):
         seen, calls, begun = np.zeros((2, 50), int), 0, time.monotonic()
         while not seen.any(axis=1).all():
             assert time.monotonic() - begun < 60, "the helper never came"
-            threads.share(partial(mark_by_thread, seen, 10**4), 50, 1, numbered=True)
+            threads.share(partial(mark_by_thread, seen, 10**4), 50, 1, 2)
             calls += 1
         assert (seen.sum(axis=0) == calls).all()
         time.sleep(0.1)                                           # it falls asleep
+
+
+def test_no_more_threads_than_there_is_scratch_memory_for(any_threads):
+    any_threads(5)                                                # as by another thread, after the memory was taken
+    seen = np.zeros((3, 1000), int)
+    for _ in range(50):
+        threads.share(partial(mark_by_thread, seen[:2], 10), 1000, 1, 2)
+    assert (seen.sum(axis=1)[:2].sum(), seen[2].any()) == (50 * 1000, False)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python has no types to tell by")
+def test_a_kernel_that_returns_something_is_refused(any_threads):
+    @compile.kernel
+    def count_them(seen, first, last):
+        return last - first
+
+    any_threads(2)
+    with pytest.raises(TypeError, match="count_them returns int64"):
+        threads.share(partial(count_them, np.zeros(64)), 64, 1)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python raises the error itself")

@@ -76,12 +76,13 @@ def _correlate(source, target, w, source_step, target_step, top, left, sliding):
 
     band = rows_in_scratch(rows, lambda band: height(band) * layout.width * C * source.itemsize)
     bands = -(-rows // band)
-    scratch = empty((get_threads(), height(band) * layout.width * C if layout.copied else 0), source.dtype)
-    corner = empty((get_threads(), pixels, block), source.dtype)
+    threads = get_threads()
+    scratch = empty((threads, height(band) * layout.width * C if layout.copied else 0), source.dtype)
+    corner = empty((threads, pixels, block), source.dtype)
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
     sizes = kh, kw, source_step, top, left, band, bands
     task = functools.partial(run, source, filters, target, sizes, tuple(layout), scratch, corner)
-    share(task, N * bands, numbered=True)
+    share(task, N * bands, threads=threads)
 
 
 def _tile_shape(channels, columns, taps, multiple, dtype):

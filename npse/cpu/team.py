@@ -67,6 +67,9 @@ def entry_point(kernel, values, numbered):
     kinds = (*map(numba.typeof, values), *[types.int64] * (2 + numbered))
     kernel.compile(kinds)
     compiled = kernel.overloads[kinds]
+    returned = compiled.signature.return_type
+    if returned != types.none:                                    # it would be written to where nothing is
+        raise TypeError(f"a kernel writes into its arguments, but {kernel.__name__} returns {returned}")
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 

@@ -37,7 +37,7 @@ def set_threads(count):
     _count = int(count)
 
 
-def share(task, count, block=None, numbered=False):
+def share(task, count, block=None, threads=None):
     """Call ``task(first, last)`` for the ranges that make up 0 .. count, on all threads; return when all is done.
 
     Parameters
@@ -48,20 +48,22 @@ def share(task, count, block=None, numbered=False):
     count : int
     block : int, optional
         Length of a range. If left out, four ranges a thread.
-    numbered : bool
-        Whether to call ``task(thread, first, last)``, thread being 0 .. `get_threads` () - 1, for the sake of scratch
-        memory: no two calls at a time have the same.
+    threads : int, optional
+        Take no more than these, and call ``task(thread, first, last)`` with the number of the thread, from 0: for a
+        task with scratch memory for so many, of which no two calls at a time may have the same.
     """
-    block = block or -(-count // (4 * _count))
-    helpers = min(_count, -(-count // block)) - 1
+    most, numbered = _count, threads is not None      # read once: another Python thread may set it meanwhile
+    block = block or -(-count // (4 * most))
+    helpers = min(most, threads or most, -(-count // block)) - 1
     kernel, values = (task.func, task.args) if isinstance(task, functools.partial) else (task, ())
     compiled = isinstance(kernel, Dispatcher)
     if helpers < 1:
-        for first in range(0, count, max(count, 1) if compiled else block):
-            task(*[0] * numbered, first, count if compiled else min(first + block, count))
+        block = max(count, 1) if compiled else block
+        for first in range(0, count, block):
+            task(*[0] * numbered, first, min(first + block, count))
         return
     with _turn:
-        team = _team(_count - 1)
+        team = _team(most - 1)
         if compiled:
             team.run(kernel, values, count, block, helpers, numbered)
         else:
@@ -79,7 +81,7 @@ class _Team:
 
     def run(self, kernel, values, count, block, helpers, numbered):
         """Hand out ranges to a kernel, by compiled code."""
-        key = kernel, *[(value.dtype, value.ndim, value.flags.num) if isinstance(value, np.ndarray) else
+        key = kernel, numbered, *[(value.dtype, value.ndim, value.flags.num) if isinstance(value, np.ndarray) else
                         (tuple, *map(type, value)) if isinstance(value, tuple) else type(value) for value in values]
         entry = self._entries.get(key) or self._entries.setdefault(key, entry_point(kernel, values, numbered))
         for helper in self._helpers[:helpers]:

@@ -98,28 +98,30 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
     share(partial(filters, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
-    v, m = (empty((get_threads(), *shape), x.dtype)
+    threads = get_threads()
+    v, m = (empty((threads, *shape), x.dtype)
             for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
     share(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,
-          height * max(1, N * down // height // 32), numbered=True)
+          height * max(1, N * down // height // 32), threads)
     return y
 
 
 def backward_w(dy, x, g):
     """Return dw (kh, kw, Cin, Cout)."""
     _expect_possible(g)
+    threads = get_threads()
     deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
     down, across = -(-g.Ho // 4), -(-g.Wo // 4)
     parts = min(PARTS, g.N * down, max(2, g.N * down * across // SHARE), SUMS // (4 * 36 * deep * wide * WIDTH**2)) or 1
     most = min(deep, max(4, SLICE // wide))
-    deepest = min(most, max(1, deep * parts // get_threads()))    # a task for each thread: no bit depends on slices
+    deepest = min(most, max(1, deep * parts // threads))    # a task for each thread: no bit depends on slices
     slices = -(-deep // deepest)
     height = _height(across, 36 * (most + wide))
     groups = -(-height * across // GROUP)
     dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, wide, WIDTH, WIDTH), x.dtype)
 
-    z, v = (empty((get_threads(), groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (wide, deepest))
-    share(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1, numbered=True)
+    z, v = (empty((threads, groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (wide, deepest))
+    share(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1, threads)
     share(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))
     return dw
 
