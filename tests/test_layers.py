@@ -1,10 +1,12 @@
 """Layers and models: names, counts, modes, gradients of whole networks, and refusals."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from npse import backend, models
-from npse.layers import BasicBlock, BatchNorm, BatchNormReLU, Conv2d, Dense, ReLU, Sequential, SqueezeExcite
+from npse.layers import BasicBlock, BatchNorm, BatchNormReLU, Conv2d, Dense, Layer, ReLU, Sequential, SqueezeExcite
 from npse.training.optimiser import SGD
 
 
@@ -94,6 +96,28 @@ def test_relu_and_sequential():
     dx, gradients = backward(np.array([5.0, 5.0]))
     np.testing.assert_array_equal(dx, [0, 5])
     assert gradients == {}
+
+
+def test_infer_keeps_nothing_for_a_backward_pass():
+    class Plus1(Layer):
+        """Counts the maps still there: those that it and layers before it were given."""
+
+        given, alive = [], []
+
+        def __call__(self, x):
+            self.given.append(weakref.ref(x))
+            self.alive.append(sum(known() is not None for known in self.given))
+            return x + 1, lambda dy: (dy + 0 * x, {})
+
+    chain = Sequential({"stage": Sequential({str(index): Plus1() for index in range(4)})})
+    assert chain.infer(np.zeros(3)).tolist() == [4, 4, 4]
+    assert Plus1.alive == [1, 2, 2, 2]                             # the first of all, and the one at hand
+
+
+def test_infer_returns_what_a_call_returns():
+    network = models.se_resnet8(classes=4).eval()
+    x = np.random.default_rng(0).standard_normal((3, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_array_equal(network.infer(x), network(x)[0])
 
 
 @pytest.mark.parametrize("edition", backend.available())

@@ -2,11 +2,13 @@
 
 from npse.analysis import gates as gate_statistics
 from npse.analysis import plots
-from npse.training import evaluate
 
 
-def draw(folder, network, dataset):
-    """Write curves.png, confusion.png and, for a network with excitation, gates.png; return their paths."""
+def draw(folder, network, dataset, result):
+    """Write curves.png, confusion.png and, for a network with excitation, gates.png; return their paths.
+
+    ``result`` is the network's Evaluation on the test images.
+    """
     config, rows, written = folder.config(), folder.metrics(), []
     title = f"{config.model} on {config.data}, seed {config.seed}"
 
@@ -16,7 +18,6 @@ def draw(folder, network, dataset):
 
     if rows:
         put("curves.png", plots.curves(rows, title))
-    result = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std)
     put("confusion.png", plots.confusion(result.confusion, dataset.classes,
                                          f"{title}: test accuracy {result.accuracy:.1%}"))
     by_block = gate_statistics.gates_by_class(network, dataset.test_images, dataset.test_labels,

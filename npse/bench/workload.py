@@ -63,7 +63,7 @@ def prepare(model, batch_size, edition, threads):
         return [read(loss, logits, labels)[0] for loss, logits in results][-1]
 
     def evaluate():
-        return backend.to_host(network.eval()(x)[0])
+        return backend.to_host(network.eval().infer(x))
 
     def make_batch():
         made = next(data.training_batches(images, numbers, mean, std, batch_size, seed=0, epoch=0))

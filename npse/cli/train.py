@@ -127,7 +127,7 @@ def _run(config, folder, edition, *, resume, flip):
     if flip:
         both = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=True)
         typer.echo(f"test accuracy {both.accuracy:.2%}, averaged over mirror images")
-    typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset)))
+    typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset, result)))
 
 
 def _next_folder(config):

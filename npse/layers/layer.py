@@ -35,6 +35,10 @@ class Layer:
         """Return ``y, backward``."""
         raise NotImplementedError
 
+    def infer(self, x):
+        """Return y alone, and keep nothing for a backward pass longer than the forward pass needs it."""
+        return self(x)[0]
+
     def named_parameters(self):
         """Return every learned array of this layer and its parts, by dotted name."""
         return self._collect("parameters")

@@ -26,3 +26,8 @@ class Sequential(Layer):
                 gradients |= prefixed(name, found)
             return dy, gradients
         return x, backward
+
+    def infer(self, x):
+        for layer in self.parts.values():
+            x = layer.infer(x)
+        return x

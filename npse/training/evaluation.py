@@ -19,7 +19,7 @@ class Evaluation:
 
 def predict(network, images, mean, std, *, flip=False, batch_size=None):
     """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'."""
-    batch_size = batch_size or (1000 if on_device() else 250)
+    batch_size = batch_size or (1000 if on_device() else 128)
     network.eval()
     try:
         logits = _logits(network, images, mean, std, batch_size)
@@ -32,7 +32,7 @@ def predict(network, images, mean, std, *, flip=False, batch_size=None):
 
 
 def _logits(network, images, mean, std, batch_size):
-    logits = [network(x)[0] for x in evaluation_batches(images, mean, std, batch_size)]
+    logits = [network.infer(x) for x in evaluation_batches(images, mean, std, batch_size)]
     return np.concatenate([to_host(batch) for batch in logits])   # only now: each look waits for the device
 
 
