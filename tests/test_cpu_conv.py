@@ -50,6 +50,26 @@ def assert_every_rung_equals_the_book(x, w, dy, g):
             np.testing.assert_allclose(ours, books, rtol=0, atol=EQUAL_TO[x.dtype.type] * max(abs(books).max(), 1e-30))
 
 
+@needs_tile
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "stride", "padding"), [
+    ((3, 9, 31, 5, 3, 3, 16), 1, 1), ((2, 20, 33, 16, 3, 3, 37), 1, 2), ((2, 9, 40, 17, 3, 3, 32), 2, 1),
+    ((3, 7, 5, 16, 1, 1, 70), 2, 0), ((1, 3, 2, 3, 5, 4, 8), 1, 3)])
+@pytest.mark.parametrize("rung", ["matrix", "tile", "sliding"])
+def test_what_is_summed_and_added_in_registers_is_what_two_passes_give(rung, shape, stride, padding, dtype):
+    x, w, dy, g = problem(*shape, stride, padding, dtype)
+    exact = EQUAL_TO[dtype]
+    with conv.up_to(rung):
+        y, mean, var, means = cpu.conv2d_moments(x, w, stride, padding)
+        np.testing.assert_array_equal(y, cpu.conv2d(x, w, stride, padding))
+        y = y.astype(np.float64)
+        np.testing.assert_allclose(mean, y.mean(axis=(0, 1, 2)), rtol=0, atol=exact * abs(y).max())
+        np.testing.assert_allclose(means, y.mean(axis=(1, 2)), rtol=0, atol=exact * abs(y).max())
+        np.testing.assert_allclose(var, y.var(axis=(0, 1, 2)), rtol=4 * exact)
+        dx = cpu.conv2d_backward_x_add(dy, w, x, stride, padding)
+        np.testing.assert_array_equal(dx, cpu.conv2d_backward_x(dy, w, g.x_shape, stride, padding) + x)
+
+
 SIZES = {"N": st.integers(1, 4), "H": st.integers(1, 9), "W": st.integers(1, 9), "kh": st.integers(1, 5),
          "padding": st.integers(0, 3)}
 

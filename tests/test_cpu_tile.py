@@ -8,7 +8,7 @@ import numba
 
 from npse import backend, models
 from npse.cpu import buffers, tile_llvm
-from npse.cpu.tile import fma, lanes, load, load_if, outer, outers, prefetch, relu, slide, store, take, zeros
+from npse.cpu.tile import fma, lanes, load, load_if, outer, outers, prefetch, relu, slide, store, take, total, zeros
 from npse.training.optimiser import SGD
 from npse.training.step import step
 
@@ -60,19 +60,23 @@ def more_instructions(x, w, y, size, wanted):
     store(fma(t, -0.5, t), y, 10 * step, step)
     store(load_if(wanted, w, 3), y, 14 * step, step)
     store(load_if(not wanted, w, 2**40), y, 14 * step + size, step)             # what is not there is not read
+    store(total(t), y, 15 * step, step)
+    store(total(load(w, step, step, 7, 2)), y, 16 * step, step)
+    store(total(load(w, step, step, 1, 2)), y, 17 * step, step)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parts_numbers_and_conditions(dtype):
     size, random = lanes(dtype), np.random.default_rng(0)
     x, w = random.standard_normal((6, 4)).astype(dtype), random.standard_normal((8, 2 * size)).astype(dtype)
-    y = np.full((15, 2 * size), np.nan, dtype)
+    y = np.full((18, 2 * size), np.nan, dtype)
     more_instructions(x, w, y, size, True)
     t = w[:4]
     updated = np.concatenate([t[:2] + x[:2, 1:2] * w[1], t[2:] + x[2:4, 1:2] * w[2]])
     loaded = np.concatenate([w.reshape(-1)[3:3 + size], np.zeros(size, dtype)])
-    np.testing.assert_allclose(y, np.concatenate([updated, t[2:], 3 * t, t / 2,
-                                                  loaded[None]]), rtol=0, atol=8 * np.finfo(dtype).eps)
+    totals = [t.sum(axis=0), w[1:8].sum(axis=0), w[1]]
+    np.testing.assert_allclose(y, np.concatenate([updated, t[2:], 3 * t, t / 2, loaded[None], totals]),
+                               rtol=0, atol=16 * np.finfo(dtype).eps)
 
 
 @numba.njit

@@ -17,11 +17,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
-import numpy as np
-
 from npse import reference as book
 from npse.cpu import conv_loops, conv_matrix, conv_tile, conv_tile_w, winograd
 from npse.cpu.arrays import replaces
+from npse.cpu.buffers import empty
 from npse.cpu.conv_geometry import Geometry
 from npse.cpu.norm import moments, moments_from
 from npse.cpu.residual import add
@@ -43,15 +42,18 @@ def choose(geometry, channels):
     return min("sliding" if slides else "tile" if tiles else "matrix", _top, key=list(_RUNGS).index)
 
 
-_RUNGS = {                                     # functions of checked, C-contiguous arrays and a Geometry
+def _tile(sliding):
+    forward, backward_x, backward_w = (partial(function, sliding=sliding) for function in (
+        conv_tile.forward, conv_tile.backward_x, conv_tile_w.backward_w))
+    return SimpleNamespace(forward=forward, backward_x=backward_x, backward_w=backward_w, parts=conv_tile.parts)
+
+
+# Functions of checked, C-contiguous arrays and a Geometry. Those with ``parts`` sum and add while a result is in cache.
+_RUNGS = {
     "loops": conv_loops,
     "matrix": conv_matrix,
-    "tile": SimpleNamespace(forward=partial(conv_tile.forward, sliding=False),
-                            backward_x=partial(conv_tile.backward_x, sliding=False),
-                            backward_w=partial(conv_tile_w.backward_w, sliding=False)),
-    "sliding": SimpleNamespace(forward=partial(conv_tile.forward, sliding=True),
-                               backward_x=partial(conv_tile.backward_x, sliding=True),
-                               backward_w=partial(conv_tile_w.backward_w, sliding=True)),
+    "tile": _tile(sliding=False),
+    "sliding": _tile(sliding=True),
     "winograd": winograd,
 }
 _top = os.environ.get("NPSE_CONVOLUTION", "winograd")
@@ -114,12 +116,13 @@ conv2d, conv2d_backward_x, conv2d_backward_w = _ops(lambda geometry, channels: _
 def conv2d_moments(x, w, stride=1, padding=0):
     expect("conv2d_moments", x=(x, "N H W Cin"), w=(w, "kh kw Cin Cout"))
     g = Geometry.of("conv2d_moments", x.shape, w.shape, stride, padding, x.dtype)
-    if choose(g, g.Cout) == "winograd":
-        sums = np.empty((2, g.N, -(-g.Ho // 4), g.Cout), g.dtype)
-        y = winograd.forward(x, w, g, sums)
-        return y, *moments_from(sums, y)
-    y = conv2d(x, w, stride, padding)
-    return y, *moments(y)
+    rung = _RUNGS[choose(g, g.Cout)]
+    if not hasattr(rung, "parts"):
+        y = rung.forward(x, w, g)
+        return y, *moments(y)
+    sums = empty((2, g.N, rung.parts(g), g.Cout), g.dtype)
+    y = rung.forward(x, w, g, sums)
+    return y, *moments_from(sums, y)
 
 
 @replaces(book.conv2d_backward_x_add)
@@ -128,9 +131,8 @@ def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
     g = Geometry.of("conv2d_backward_x_add", dx.shape, w.shape, stride, padding, w.dtype)
     expect("conv2d_backward_x_add", dx=(dx, "N H W Cin"), w=(w, "kh kw Cin Cout"),
            dy=(dy, f"{g.N} {g.Ho} {g.Wo} Cout"))
-    if choose(g, g.Cin) == "winograd":
-        return winograd.backward_x(dy, w, g, dx)
-    return add(dx, conv2d_backward_x(dy, w, dx.shape, stride, padding))
+    rung = _RUNGS[choose(g, g.Cin)]
+    return rung.backward_x(dy, w, g, dx) if hasattr(rung, "parts") else add(dx, rung.backward_x(dy, w, g))
 
 
 LADDER = {name: _ops(lambda geometry, channels, rung=rung: rung) for name, rung in _RUNGS.items()}

@@ -14,6 +14,8 @@ Two rungs share the kernel; they differ in how many taps of a filter's row a til
 
     plain     one: a rank-1 update. (For dx with a stride all of the row, as each meets pixels of its own.)
     sliding   all, at stride 1: a pixel is loaded once for all taps of the row
+
+While a tile is in registers an array can be added to it (``plus``), and its pixels summed (``sums``).
 """
 
 import functools
@@ -24,7 +26,7 @@ import numpy as np
 from npse.cpu.buffers import empty
 from npse.cpu.compile import kernel
 from npse.cpu.threads import get_threads, share
-from npse.cpu.tile import lanes, prefetch, slide, store, vector_registers, zeros
+from npse.cpu.tile import lanes, load, prefetch, slide, store, total, vector_registers, zeros
 
 SCRATCH = 2**19       # bytes of the source that are worked on at a time: half of a usual second-level cache
 
@@ -43,20 +45,27 @@ class Layout(NamedTuple):
         return cls(copied, border, border + end) if copied else cls(copied, 0, size)
 
 
-def forward(x, w, g, sliding):
+def parts(g):
+    """Number of parts in which `forward` sums a map of y: its rows."""
+    return g.Ho
+
+
+def forward(x, w, g, sums=None, *, sliding):
+    """Return y; an array ``sums`` (2, N, Ho, Cout), if given, becomes the sums of y and of y^2 over each row."""
     y = empty(g.y_shape, g.dtype)
-    _correlate(x, y, w, g.stride, 1, g.padding, g.padding, sliding)
+    _correlate(x, y, w, g.stride, 1, g.padding, g.padding, None, sums, sliding)
     return y
 
 
-def backward_x(dy, w, g, sliding):
+def backward_x(dy, w, g, plus=None, *, sliding):
+    """Return dx, plus an array of its shape if one is given."""
     dx = empty(g.x_shape, g.dtype)
     filters = w[::-1, ::-1].transpose(0, 1, 3, 2)
-    _correlate(dy, dx, filters, 1, g.stride, g.kh - 1 - g.padding, g.kw - 1 - g.padding, sliding)
+    _correlate(dy, dx, filters, 1, g.stride, g.kh - 1 - g.padding, g.kw - 1 - g.padding, plus, None, sliding)
     return dx
 
 
-def _correlate(source, target, w, source_step, target_step, top, left, sliding):
+def _correlate(source, target, w, source_step, target_step, top, left, plus, sums, sliding):
     if sliding and source_step * target_step > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {source_step * target_step}")
     N, _, W, C = source.shape
@@ -78,10 +87,10 @@ def _correlate(source, target, w, source_step, target_step, top, left, sliding):
     bands = -(-rows // band)
     threads = get_threads()
     scratch = empty((threads, height(band) * layout.width * C if layout.copied else 0), source.dtype)
-    corner = empty((threads, pixels, block), source.dtype)
+    corner = empty((threads, max(2, pixels), block), source.dtype)
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
     sizes = kh, kw, source_step, top, left, band, bands
-    task = functools.partial(run, source, filters, target, sizes, tuple(layout), scratch, corner)
+    task = functools.partial(run, source, filters, target, plus, sums, sizes, tuple(layout), scratch, corner)
     share(task, N * bands, threads=threads)
 
 
@@ -123,7 +132,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
     CPU has registers. A tile at the edge of the target goes through ``corner``.
     """
     @kernel
-    def correlate(source, filters, target, sizes, layout, scratches, corners, thread, first, last):
+    def correlate(source, filters, target, plus, sums, sizes, layout, scratches, corners, thread, first, last):
         scratch, corner = scratches[thread], corners[thread]
         C = channels or source.shape[3]
         _, H, W, _ = source.shape
@@ -146,10 +155,13 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                 for a in range(start, stop):
                     next_place = (n * H + source_step * a // target_step + ahead) * W * C
                     next_end = next_place + fresh if k == 0 else 0
+                    row_sum = row_squares = zeros(target, 1, vectors)
                     for b in range(0, columns, pixels):
                         to = ((n * rows + a) * columns + b) * K + k
                         for p in range(pixels):
                             prefetch(target, to + K * p, True)
+                            if plus is not None:
+                                prefetch(plus, to + K * p, False)
                         tile = zeros(target, pixels, vectors)
                         for i in range((top - source_step * a) % target_step, kh, target_step):
                             u = (source_step * a + i - top) // target_step
@@ -165,12 +177,26 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                                                      filters, w_at, taps, target_step, phase)
                                         w_at += taps * block
                         if b + pixels <= columns and k + block <= K:
+                            if plus is not None:
+                                tile = tile + load(plus, to, K, pixels, vectors)
                             store(tile, target, to, K)
                         else:
                             store(tile, corner, 0, block)
                             for p in range(min(pixels, columns - b)):
                                 for q in range(min(block, K - k)):
+                                    if plus is not None:
+                                        corner[p, q] += plus[n, a, b + p, k + q]
                                     target[n, a, b + p, k + q] = corner[p, q]
+                            corner[columns - b:] = 0                            # no pixels, so they count for nothing
+                            tile = load(corner, 0, block, pixels, vectors)
+                        if sums is not None:
+                            row_sum, row_squares = row_sum + total(tile), row_squares + total(tile * tile)
+                    if sums is not None:
+                        store(row_sum, corner, 0, 0)
+                        store(row_squares, corner, block, 0)
+                        for q in range(min(block, K - k)):
+                            sums[0, n, a, k + q] = corner[0, q]
+                            sums[1, n, a, k + q] = corner[1, q]
     return correlate
 
 

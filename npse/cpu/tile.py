@@ -134,6 +134,21 @@ def take(typing, tile, k, count):
     return part(tile, k, count), build
 
 
+@intrinsic
+def total(typing, tile):
+    """Return the sum of the tile's rows, a tile of one row."""
+    row = Tile(tile.dtype, 1, tile.vectors)
+
+    def build(context, builder, signature, arguments):
+        parts = llvm.parts(builder, tile, arguments[0])
+        rows = [parts[r:r + tile.vectors] for r in range(0, len(parts), tile.vectors)]
+        while len(rows) > 1:                                      # in pairs: short chains, and less rounding
+            pairs = zip(rows[0::2], rows[1::2], strict=False)
+            rows = [[builder.fadd(*both) for both in zip(*pair, strict=True)] for pair in pairs] + rows[len(rows) & ~1:]
+        return llvm.joined(builder, row, rows[0])
+    return row(tile), build
+
+
 @intrinsic(prefer_literal=True)
 def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
     """Return tile[r, v] + the sum over t < taps of x[x_at + u * x_step] * (vector v of tap t of w).

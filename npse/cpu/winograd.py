@@ -70,12 +70,13 @@ def _expect_possible(geometry):
         raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which takes all")
 
 
-def forward(x, w, g, sums=None):
-    """Return y (N, Ho, Wo, Cout).
+def parts(g):
+    """Number of parts in which `forward` sums a map of y: rows of squares, that is four rows of pixels each."""
+    return -(-g.Ho // 4)
 
-    If an array ``sums`` (2, N, down, Cout) is given, down = ceil(Ho / 4), it becomes the sums of y and of y^2 over each
-    row of squares, that is over four rows of pixels.
-    """
+
+def forward(x, w, g, sums=None):
+    """Return y; an array ``sums`` (2, N, parts, Cout), if given, becomes the sums of y and of y^2 over each part."""
     _expect_possible(g)
     return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, None, sums)
 
@@ -83,7 +84,6 @@ def forward(x, w, g, sums=None):
 def backward_x(dy, w, g, plus=None):
     """Return dx (N, H, W, Cin), plus an array of that shape if one is given."""
     _expect_possible(g)
-
     return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, plus, None)
 
 
