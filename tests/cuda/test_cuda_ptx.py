@@ -10,11 +10,13 @@ from numba import cuda as numba_cuda
 from numba import float32, types
 from on_device import OnDevice
 
-from npse import cuda
+from npse import backend, cuda, models
 from npse.cuda import device, rates
 from npse.cuda.ptx import Build, Compiler, assemble
 from npse.cuda.se import SQUEEZES
 from npse.gradcheck import CASES, cases_of
+from npse.training.optimiser import SGD
+from npse.training.step import step
 
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 THREADS, REGISTERS, SHARED = 1024, 65536, 48 * 1024     # of a block, at most, on all of these
@@ -23,8 +25,10 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float3
 
 # Kernels that may compute in float64 although their arrays are float32, each with its reason.
 FLOAT64_ALLOWED = {}
-# Kernels whose threads may keep numbers in local memory, where registers do not suffice, each with its reason.
-LOCAL_ALLOWED = {}
+# Bytes that a thread of a kernel may keep in local memory, where registers do not suffice, each with its reason.
+LOCAL_ALLOWED = {
+    "npse.cuda.conv_register.correlate": 40,            # at sizes of training: three blocks of 128 share the registers
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,17 @@ def run_ladder_of_convolution(dtype):
                 run(case, dtype)
 
 
+def run_training_step():
+    """The step that is trained with, and measured on hardware: its maps have the largest tiles of registers."""
+    with backend.using(cuda):
+        network = models.build("se_resnet20", input_gradient=False).place()
+        optimiser = SGD(network)
+        optimiser.place()
+        x, labels = cuda.to_device(np.zeros((512, 32, 32, 3), np.float32)), np.zeros(512, int)
+        step(network, optimiser, x, labels, 0.1, 0.1)
+        network.eval().infer(x)
+
+
 def check(compiler):
     for build in compiler.builds:
         if (build.kernel, build.signature, build.threads) in compiler.checked:
@@ -82,8 +97,9 @@ def check(compiler):
             needs = build.resources(capability)
             assert -(-needs.registers // 8) * 8 * build.threads <= REGISTERS, f"{build}: no launch with {needs}"
             assert needs.shared <= SHARED, f"{build}: no launch with {needs}"
-            if single and build.name not in LOCAL_ALLOWED:
-                assert not needs.local, f"{build}: its threads have not enough registers: {needs}"
+            if single:
+                allowed = LOCAL_ALLOWED.get(build.name, 0)
+                assert needs.local <= allowed, f"{build}: its threads have not enough registers: {needs}"
 
 
 @pytest.mark.parametrize("case", {case.ops: case for case in reversed(CASES)}.values(), ids=str)
@@ -107,6 +123,13 @@ def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
 @pytest.mark.parametrize("launch", [run_beyond_the_cases, run_ladder_of_convolution])
 def test_what_no_case_launches_compiles_too(compiler, launch, dtype):
     launch(dtype)
+    check(compiler)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
+def test_the_training_step_compiles_at_its_size(compiler):
+    run_training_step()
     check(compiler)
 
 
