@@ -151,6 +151,15 @@ class TestBatches:
         assert len(set(shown)) == 128
         assert not np.array_equal(np.sort(shown), shown)
 
+    def test_crops_move_no_further_than_they_may(self):
+        for crop in (0, 2):
+            recorder = Recorder()
+            with backend.using(recorder):
+                list(data.training_batches(self.images, self.numbers, self.mean, self.std, 32, 3, 5, crop=crop))
+            for _, top, left, _, _, _, padding in recorder.calls:
+                assert padding == crop
+                assert {*top, *left} == set(range(2 * crop + 1))
+
     def test_batches_are_float32_of_the_right_images(self):
         for x, numbers in self.epoch():
             assert x.dtype == np.float32

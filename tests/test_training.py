@@ -14,6 +14,7 @@ from npse.training import (
     SGD,
     Config,
     Interrupted,
+    Muon,
     RunFolder,
     checkpoint,
     evaluate,
@@ -84,11 +85,44 @@ def test_one_cycle_rises_then_falls_to_zero():
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.inf}, {"lr": math.nan},
-                                   {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1}])
+                                   {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1},
+                                   {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimiser": "adam"}])
 def test_settings_out_of_range_are_refused(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must"):
         Config(**wrong)
+
+
+@pytest.mark.parametrize("name", ["se_resnet8", "se_wide"])
+def test_muon_moves_the_filters_that_see_features(name):
+    called = {}
+
+    class Watched:
+        def __getattr__(self, op):
+            def move(w, *_):
+                called[id(w)] = op
+                return w, w
+            return move
+
+    network = models.build(name)
+    parameters = network.named_parameters()
+    with backend.using(Watched()):
+        Muon(network).step(dict.fromkeys(parameters), 0.1)
+    filters = [key for key, w in parameters.items() if w.ndim == 4 and w.shape[0] == 3 and key != "conv1.weight"]
+    assert filters
+    assert [key for key, w in parameters.items() if called[id(w)] == "muon"] == filters
+    assert set(called.values()) == {"muon", "sgd"}
+
+
+def test_the_optimiser_of_a_run_and_of_one_from_before_there_was_a_choice():
+    network = models.build("se_resnet8")
+    muon, sgd = Config(lr=0.2, filter_lr=0.05), Config(optimiser="sgd", weight_decay=0.1)
+    assert type(muon.optimiser_for(network)) is Muon
+    assert muon.optimiser_for(network).scale == pytest.approx(0.25)
+    assert type(sgd.optimiser_for(network)) is SGD
+    assert sgd.optimiser_for(network).weight_decay == 0.1
+    assert Config.from_dict({"lr": 0.3}).optimiser == "sgd"
+    assert Config.from_dict(muon.as_dict()) == muon
 
 
 def test_a_run_leaves_its_folder(start, few_shapes):
@@ -223,16 +257,17 @@ class Recording:
         return task
 
 
+@pytest.mark.parametrize("kind", [SGD, Muon])
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_recorded_step_is_the_step(few_shapes, fails):
+def test_a_recorded_step_is_the_step(few_shapes, fails, kind):
     batches = [(reference.normalise(few_shapes.images[k:k + 4], few_shapes.mean, few_shapes.std),
                 few_shapes.labels[k:k + 4], 0.1 / (k + 1)) for k in range(0, 16, 4)]
     networks = [models.resnet(8, widths=(4, 4, 4)) for _ in range(2)]
-    plain, optimiser = networks[0], SGD(networks[0])
+    plain, optimiser = networks[0], kind(networks[0])
     wanted = [step(plain, optimiser, x, labels, lr, 0.1) for x, labels, lr in batches]
     said, edition = [], Recording(fails)
     with backend.using(edition):
-        again = SGD(networks[1])
+        again = kind(networks[1])
         places = [networks[1].state(), dict(again.velocity)]
         recorded = RecordedStep(networks[1], again, 0.1, said.append)
         found = [recorded(*batch) for batch in batches]

@@ -27,6 +27,13 @@ PASS_OF = {"conv2d": "conv2d", "conv2d_moments": "conv2d",
            "conv2d_backward_x": "conv2d_backward_x", "conv2d_backward_x_add": "conv2d_backward_x",
            "conv2d_backward_w": "conv2d_backward_w"}
 
+
+def _orthogonalise(u):
+    """Operations of the gram matrix, of nine products of its size, and of the result."""
+    K = u.shape[-1]
+    return 4 * u.size * K + 18 * K**3
+
+
 # What an op of matrix products costs, from its arguments and its results.
 PRODUCTS = {
     "conv2d": lambda x, w, *_, y: convolution(y.shape, w.shape),
@@ -37,6 +44,8 @@ PRODUCTS = {
     "dense": lambda x, w, *_, y: 2 * len(x) * w.size,
     "dense_backward": lambda dy, x, w, *_, y: 4 * len(x) * w.size,
     "excite": lambda z, w1, w2, *_, y: 2 * len(z) * (w1.size + w2.size),
+    "orthogonalise": lambda u, *_, y: _orthogonalise(u),
+    "muon": lambda w, *_, y: _orthogonalise(w) + 9 * w.size,
     "excite_backward": lambda ds, z, s, w1, w2, *_, y: 2 * len(z) * (3 * w1.size + 2 * w2.size),
 }
 

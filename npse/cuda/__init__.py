@@ -24,6 +24,7 @@ from npse.cuda.fused import (
 )
 from npse.cuda.join import gated_join, gated_join_backward, gated_join_backward_s
 from npse.cuda.loss import softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_backward
+from npse.cuda.muon import muon, orthogonalise
 from npse.cuda.norm import (
     batch_norm,
     batch_norm_backward,

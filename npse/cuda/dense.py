@@ -26,6 +26,13 @@ def dense_backward(dy, x, w):
     return dx.reshape(x.shape), dw.reshape(w.shape), add_rows(dy)
 
 
+def gram(x):
+    """Return x^T x (C, C) of x (N, C), of rows that are images to the gradient of a weight."""
+    N, C = x.shape
+    g = Geometry(N, 1, 1, Cin=C, kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
+    return conv_register_w.backward_w(_maps(x), _maps(x), g).reshape(C, C)
+
+
 def _geometry(x, w):
     """Of the convolution that takes dy to dx."""
     (N, C), K = x.shape, w.shape[0]

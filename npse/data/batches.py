@@ -7,8 +7,6 @@ import numpy as np
 
 from npse import backend
 
-PADDING = 4                       # of the random crop, in pixels
-
 
 def steps_per_epoch(count, batch_size):
     """Number of batches in an epoch over ``count`` images: a last, incomplete one is dropped, unless it is the only."""
@@ -16,7 +14,7 @@ def steps_per_epoch(count, batch_size):
     return max(1, count // batch_size)
 
 
-def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0):
+def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0, crop=4):
     """Yield the batches of one epoch, shuffled, cropped at random, flipped in every other epoch and normalised.
 
     A coin decides for each image whether it is flipped in the even epochs or in the odd ones, so two epochs show
@@ -30,6 +28,7 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
     batch_size : int; with fewer images than that, a batch is all of them
     seed, epoch : int, at least 0
     start : int, first step to yield; the batches are those of an epoch begun at 0
+    crop : int, at least 0: pixels by which an image is moved at most, in each direction
 
     Yields
     ------
@@ -45,8 +44,8 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
     for step in range(start, steps):
         chosen = order[step * batch_size:(step + 1) * batch_size]
         rng = _generator(seed, epoch, step)
-        top, left = rng.integers(0, 2 * PADDING + 1, (2, batch_size))
-        yield (backend.active().augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, PADDING),
+        top, left = rng.integers(0, 2 * crop + 1, (2, batch_size))
+        yield (backend.active().augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, crop),
                labels[chosen])
 
 

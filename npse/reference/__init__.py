@@ -27,6 +27,7 @@ from npse.reference.loss import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
+from npse.reference.muon import muon, orthogonalise
 from npse.reference.norm import (
     batch_norm,
     batch_norm_backward,
@@ -72,7 +73,7 @@ OPS = (
     "batch_norm_inference_relu", "conv2d_moments", "conv2d_backward_x_add",
     "gated_join", "gated_join_backward_s", "gated_join_backward",
     "softmax", "softmax_backward", "softmax_cross_entropy", "softmax_cross_entropy_backward",
-    "sgd", "augment", "normalise",
+    "sgd", "muon", "orthogonalise", "augment", "normalise",
     "batch_norm_backward_staged", "se_backward_staged",
 )
 

@@ -4,6 +4,11 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from npse.training.optimiser import SGD, Muon
+
+OPTIMISERS = ("muon", "sgd")
+BEFORE = {"optimiser": "sgd"}                 # how runs were made before there was a choice
+
 
 @dataclass(frozen=True)
 class Config:
@@ -15,9 +20,12 @@ class Config:
     batch_size: int = 128
     lr: float = 0.4                 # peak of the one-cycle schedule
     warmup: float = 0.2             # share of all steps on which the rate rises
+    optimiser: str = "muon"
+    filter_lr: float = 0.03         # peak for what muon moves: the length of a step, in lengths of the filters
     momentum: float = 0.9
-    weight_decay: float = 5e-4      # on weights of convolutions and dense layers only
+    weight_decay: float = 5e-4      # on weights of convolutions and dense layers only, but for what muon moves
     smoothing: float = 0.1
+    crop: int = 4                   # pixels by which a training image is moved at most
     reduction: int = 4
     min_hidden: int = 4
     bias: bool = False
@@ -34,7 +42,10 @@ class Config:
             self._expect(name, 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
         for name in ("seed", "validation", "weight_decay"):
             self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
-        self._expect("lr", 0 < self.lr < math.inf, "be a positive number")
+        for name in ("lr", "filter_lr"):
+            self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
+        self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
+        self._expect("optimiser", self.optimiser in OPTIMISERS, f"be one of {', '.join(OPTIMISERS)}")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
 
     def _expect(self, name, holds, rule):
@@ -47,6 +58,12 @@ class Config:
         return {"seed": self.seed} | {name: getattr(self, name) for name in names
                                       if getattr(self, name) != getattr(Config, name)}
 
+    def optimiser_for(self, network):
+        """Make the optimiser of this run."""
+        if self.optimiser == "sgd":
+            return SGD(network, self.momentum, self.weight_decay)
+        return Muon(network, self.momentum, self.weight_decay, self.filter_lr / self.lr)
+
     def as_dict(self):
         """Return the settings as a plain dict."""
         return dataclasses.asdict(self)
@@ -55,4 +72,4 @@ class Config:
     def from_dict(cls, settings):
         """Make a Config of the known names in ``settings``; the rest (versions, cores) is a record, not a setting."""
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in settings.items() if name in names})
+        return cls(**{name: value for name, value in (BEFORE | settings).items() if name in names})

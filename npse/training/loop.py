@@ -74,7 +74,7 @@ def prepare(config):
     dataset = data.load(config.data)
     network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
     return Job(config, dataset, Split.of(dataset, config.validation), network,
-               SGD(network, config.momentum, config.weight_decay))
+               config.optimiser_for(network))
 
 
 @np.errstate(over="ignore", invalid="ignore")                     # the loss tells of a run that diverges
@@ -115,7 +115,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
 
     while progress.epoch < config.epochs:
         batches = data.training_batches(images, split.labels, mean, std, config.batch_size, config.seed,
-                                        progress.epoch, progress.step)
+                                        progress.epoch, progress.step, config.crop)
         ledger = Ledger(progress, report)
 
         def rate(step, epoch=progress.epoch):

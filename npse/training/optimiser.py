@@ -1,4 +1,4 @@
-"""Stochastic gradient descent over the parameters of a network."""
+"""Gradient descent over the parameters of a network."""
 
 import numpy as np
 
@@ -23,9 +23,35 @@ class SGD:
 
     def step(self, gradients, lr):
         """Move every parameter by one step of rate ``lr``."""
-        ops, moved = active(), {}
+        moved = {}
         for name, w in self.network.named_parameters().items():
-            decay = self.weight_decay if w.ndim > 1 else 0.0
-            moved[name], self.velocity[name] = ops.sgd(w, gradients[name], self.velocity[name], lr,
-                                                       self.momentum, decay)
+            moved[name], self.velocity[name] = self._move(name, w, gradients[name], self.velocity[name], lr)
         self.network.update(moved)
+
+    def _move(self, name, w, dw, v, lr):
+        return active().sgd(w, dw, v, lr, self.momentum, self.weight_decay if w.ndim > 1 else 0.0)
+
+
+class Muon(SGD):
+    """Muon for filters that see features, whose length is kept instead of decayed; SGD for all other parameters.
+
+    Those of the first layer see colours, and those of one tap, in projections, are few: their matrices are too small
+    for the directions of a gradient to be worth the same.
+
+    Parameters
+    ----------
+    network, momentum, weight_decay : as for SGD
+    scale : float
+        lr * scale is the length of a step of filters, in lengths of the filters.
+    """
+
+    def __init__(self, network, momentum=0.9, weight_decay=5e-4, scale=0.075):
+        super().__init__(network, momentum, weight_decay)
+        self.scale = scale
+        _first, *others = (name for name, w in network.named_parameters().items() if w.ndim == 4)
+        self._filters = {name for name in others if np.prod(network.named_parameters()[name].shape[:2]) > 1}
+
+    def _move(self, name, w, dw, v, lr):
+        if name in self._filters:
+            return active().muon(w, dw, v, lr, self.momentum, self.scale)
+        return super()._move(name, w, dw, v, lr)

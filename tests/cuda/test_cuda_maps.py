@@ -229,12 +229,24 @@ def test_the_learning_rate_may_lie_on_the_device(dtype):
     rate = cuda.to_device(np.array(0.3, dtype))
     for options in ({"weight_decay": 0.1}, {"nesterov": False}):
         agree(cuda.sgd(w, dw, v, rate, **options), book.sgd(w, dw, v, 0.3, **options), dtype)
+    agree(cuda.muon(w, dw, v, rate, 0.8, 0.5), book.muon(w, dw, v, 0.3, 0.8, 0.5), dtype)
+
+
+@FLOATS
+def test_muon_on_zeros(dtype):
+    zeros = np.zeros((3, 2), dtype)
+    for result in (*cuda.muon(zeros, zeros, zeros, 0.1), cuda.orthogonalise(zeros)):
+        np.testing.assert_array_equal(cuda.to_host(result), zeros)
 
 
 def test_sgd_says_what_the_book_says():
     w, v = cuda.to_device(np.zeros((2, 3))), cuda.to_device(np.zeros(3))
     with pytest.raises(ValueError, match=r"sgd: w, dw and v need one shape, but have \(2, 3\), \(2, 3\) and \(3,\)"):
         cuda.sgd(w, w, v, 0.1)
+    with pytest.raises(ValueError, match=r"muon: w, dw and v need one shape, but have \(2, 3\), \(2, 3\) and \(3,\)"):
+        cuda.muon(w, w, v, 0.1)
+    with pytest.raises(ValueError, match=r"orthogonalise: u must be a matrix, but has shape \(3,\)"):
+        cuda.orthogonalise(v)
     with pytest.raises(ValueError, match="batch norm needs at least 2 numbers a channel"):
         cuda.running_statistics(v, v, 1, v, v)
 
@@ -259,7 +271,8 @@ LAUNCHES = {
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "gated_join": 1, "gated_join_backward_s": 1,
     "gated_join_backward": 2, "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
-    "softmax_cross_entropy_backward": 1, "sgd": 1, "augment": 1, "normalise": 1,
+    "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalise": 17,
+    "augment": 1, "normalise": 1,
 }
 
 

@@ -56,6 +56,7 @@ def run_beyond_the_cases(dtype):
     for squeeze in SQUEEZES.values():
         squeeze(cuda.to_device(x))
     cuda.sgd(x, x, x, cuda.to_device(np.array(0.1, dtype)))
+    cuda.muon(x, x, x, cuda.to_device(np.array(0.1, dtype)))
     for array in (x, x.astype(np.uint8), np.arange(9)):
         there = cuda.to_device(array)
         cuda.rows(there, np.array([1, 0]))

@@ -12,6 +12,18 @@ def _sgd(label, *shape, **options):
         forward=lambda ops, w, dw, v: ops.sgd(w, dw, v, 0.1, **options))
 
 
+def _muon(label, *shape, **options):
+    return Case(
+        ("muon",), label,
+        make=lambda rng: {name: signed(rng, *shape) for name in ("w", "dw", "v")},
+        forward=lambda ops, w, dw, v: ops.muon(w, dw, v, 0.1, **options))
+
+
+def _orthogonalise(label, *shape):
+    return Case(("orthogonalise",), label, make=lambda rng: {"u": signed(rng, *shape)},
+                forward=lambda ops, u: ops.orthogonalise(u))
+
+
 def _running_statistics(label, C, count, *momentum):
     return Case(
         ("running_statistics",), label,
@@ -54,6 +66,11 @@ CASES = (
     _sgd("Nesterov, weight decay", 3, 4, weight_decay=0.05),
     _sgd("plain momentum", 2, 3, 2, 3, momentum=0.8, nesterov=False),
     _sgd("no momentum", 5, momentum=0.0),
+    _muon("filters", 2, 3, 2, 3),
+    _muon("fewer rows than columns", 2, 5, momentum=0.5, scale=0.3),
+    _muon("one column", 4, 1, momentum=0.0),
+    _orthogonalise("R > K", 2, 4, 3),
+    _orthogonalise("R < K", 2, 6),
     _running_statistics("momentum left out", 3, 24),
     _running_statistics("count 2, momentum 0.3", 2, 2, 0.3),
     _normalise("H < W", 2, 3, 5, 3),

@@ -1,0 +1,133 @@
+"""Muon's update on the device: products by the kernels of the dense layer. Letters: as in the book.
+
+A matrix that is symmetric needs no turning: dense(x, A) = x A^T = x A. Nothing is read by the host, so a step is
+recorded like any other; as in sgd.py the learning rate may be a device array of no axes.
+"""
+
+import math
+
+from numba import cuda
+
+from npse import reference as book
+from npse.cuda.arrays import flat, replaces
+from npse.cuda.dense import dense, gram
+from npse.cuda.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar, to_host
+from npse.cuda.walk import my_numbers, over_numbers, over_table, place, sum_rows
+from npse.reference.muon import COEFFICIENTS, ITERATIONS
+
+COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
+
+
+@replaces(book.orthogonalise)
+def orthogonalise(u):
+    if u.ndim < 2 or not u.size:
+        return book.orthogonalise(to_host(u))
+    matrix = _matrix(u)
+    product = gram(matrix)
+    A, length = empty_like(product), empty((1,), u.dtype)
+    launch(_over_trace, over_numbers(A)[0], COLUMN, product, A, length)
+    P = None
+    for iteration in range(ITERATIONS):
+        M = empty_like(A)
+        launch(_polynomial, *over_numbers(A), A, dense(A, A), *(scalar(c, u) for c in COEFFICIENTS), M)
+        P = M if P is None else dense(P, M)
+        if iteration < ITERATIONS - 1:
+            A = dense(dense(M, A), M)
+    shorter = empty_like(P)
+    launch(_divided, *over_numbers(P), flat(P), length, flat(shorter))
+    return dense(matrix, shorter).reshape(u.shape)
+
+
+@replaces(book.muon)
+def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
+    if not (w.shape == dw.shape == v.shape and w.dtype == dw.dtype == v.dtype and w.size and w.ndim > 1):
+        return book.muon(*map(to_host, (w, dw, v, lr)), momentum, scale)
+    new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
+    launch(_advance, *over_numbers(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
+    direction, squares = orthogonalise(u), empty(w.shape[w.ndim - 1:], w.dtype)
+    matrix = _matrix(w)
+    launch(_column_squares, *over_table(matrix), flat(matrix), matrix.shape[0], squares)
+    move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
+    launch(move, over_numbers(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
+           scalar(math.sqrt(min(matrix.shape)), w), flat(new_w))
+    return new_w, new_v
+
+
+def _matrix(array):
+    K = array.shape[array.ndim - 1]
+    return array.reshape(array.size // K, K)
+
+
+@kernel
+def _advance(dw, v, momentum, new_v, u):
+    k, end, step = my_numbers(dw.size)
+    while k < end:
+        speed = momentum * v[k] + dw[k]
+        new_v[k] = speed
+        u[k] = dw[k] + momentum * speed
+        k += step
+
+
+@kernel
+def _over_trace(product, A, length):
+    """A = product / its trace, zeros if that is zero; length[0] = the square root of the trace."""
+    shared = cuda.shared.array(BLOCK, product.dtype)
+    K, zero = product.shape[0], product.dtype.type(0)
+    total = zero
+    for k in range(cuda.threadIdx.y, K, cuda.blockDim.y):
+        total += product[k, k]
+    total = sum_rows(shared, total)
+    for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, K * K, cuda.gridDim.x * cuda.blockDim.y):
+        i, j = k // K, k % K
+        A[i, j] = product[i, j] / total if total > zero else zero
+    if cuda.blockIdx.x == 0 and cuda.threadIdx.y == 0:
+        length[0] = math.sqrt(total)
+
+
+@kernel
+def _polynomial(A, A2, a, b, c, M):
+    K = A.shape[0]
+    for k in range(cuda.grid(1), K * K, cuda.gridsize(1)):
+        i, j = k // K, k % K
+        value = b * A[i, j] + c * A2[i, j]
+        M[i, j] = value + a if i == j else value
+
+
+@kernel
+def _divided(P, length, shorter):
+    k, end, step = my_numbers(P.size)
+    zero = P.dtype.type(0)
+    while k < end:
+        shorter[k] = P[k] / length[0] if length[0] > zero else zero
+        k += step
+
+
+@kernel
+def _column_squares(matrix, R, squares):
+    shared = cuda.shared.array(BLOCK, matrix.dtype)
+    _, c, first, end, step = place(R, squares.size)
+    total = matrix.dtype.type(0)
+    for k in range(first, end, step):
+        total += matrix[k] * matrix[k]
+    total = sum_rows(shared, total)
+    if c < squares.size and cuda.threadIdx.y == 0:
+        squares[c] = total
+
+
+def _move(number):
+    @kernel
+    def move(w, direction, squares, lr, scale, wanted, new_w):
+        shared = cuda.shared.array(BLOCK, w.dtype)
+        zero, total = w.dtype.type(0), w.dtype.type(0)
+        for k in range(cuda.threadIdx.y, squares.size, cuda.blockDim.y):
+            total += squares[k]
+        total = sum_rows(shared, total)
+        rate = w.dtype.type(number(lr)) * scale
+        stretch = wanted / math.sqrt(total) if total > zero else wanted
+        for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, w.size, cuda.gridDim.x * cuda.blockDim.y):
+            new_w[k] = stretch * w[k] - rate * direction[k]
+    return move
+
+
+_move_lr_number = _move(device_function(lambda lr: lr))
+_move_lr_array = _move(device_function(lambda lr: lr[()]))

@@ -1,0 +1,80 @@
+"""The parameter update of filters by Muon: steps that change every direction of a matrix by as much as any other.
+
+A filter bank is a matrix, a column for each output channel. Its gradient has a few directions that are large and many
+that are small, and so has a step of SGD. Muon (K. Jordan, 2024: "Muon: an optimizer for hidden layers") takes the
+singular values out of the step. On scale-invariant filters, as batch norm makes them, only a step's length relative to
+w counts: so w is kept at the length that such a step has.
+
+    w  filters (kh, kw, Cin, Cout), or any array of R * K numbers with K along its last axis: R x K as a matrix
+    dw its gradient     v  velocity, like w; zero at the start     u  any matrix
+"""
+
+import math
+
+import numpy as np
+
+ITERATIONS, COEFFICIENTS = 3, (3.4445, -4.7750, 2.0315)    # of K. Jordan, fitted to few iterations
+
+
+def orthogonalise(u):
+    """Return U p(S) V^T for u = U S V^T, where p takes the singular values, small ones excepted, to 0.7 .. 1.2.
+
+    p is the polynomial 3.4445 s - 4.7750 s^3 + 2.0315 s^5, three times, of s = S / |u|. No singular value is computed:
+
+    A = u^T u / |u|^2,  P = 1
+    three times:  M = 3.4445 + A (-4.7750 + 2.0315 A),  P = P M,  A = M A M
+    u P / |u|
+
+    Parameters
+    ----------
+    u : array (..., K), a matrix of K columns
+
+    Returns
+    -------
+    array like u; zeros where u is
+    """
+    matrix = _as_matrix("orthogonalise", u=u)
+    gram = matrix.T @ matrix
+    square = gram.trace()                                               # |u|^2, the sum over all squared entries
+    if not square:
+        return np.zeros_like(u)
+    a, b, c = COEFFICIENTS
+    one = np.eye(len(gram), dtype=u.dtype)
+    A, P = gram / square, one
+    for last in (*[False] * (ITERATIONS - 1), True):
+        M = a * one + b * A + c * (A @ A)
+        P = P @ M
+        if not last:
+            A = M @ A @ M
+    return (matrix @ (P / np.sqrt(square))).reshape(u.shape)
+
+
+def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
+    """One step; return the new w and the new v, the old arrays unchanged.
+
+    v = momentum * v + dw
+    u = dw + momentum * v                                               Nesterov's look ahead
+    w = sqrt(min(R, K)) * w / |w| - lr * scale * orthogonalise(u)
+
+    Parameters
+    ----------
+    w, dw, v : arrays of one shape and dtype
+    lr : float
+    momentum : float
+    scale : float
+        lr * scale is the length of the step, in lengths of w.
+    """
+    if not w.shape == dw.shape == v.shape:
+        raise ValueError(f"muon: w, dw and v need one shape, but have {w.shape}, {dw.shape} and {v.shape}")
+    R, K = _as_matrix("muon", w=w).shape
+    momentum, rate = float(momentum), w.dtype.type(lr) * w.dtype.type(scale)      # others would widen float32
+    v = momentum * v + dw
+    length = float(np.linalg.norm(w)) or 1.0
+    return (math.sqrt(min(R, K)) / length) * w - rate * orthogonalise(dw + momentum * v), v
+
+
+def _as_matrix(op, **named):
+    (name, array), = named.items()
+    if array.ndim < 2 or not array.size:
+        raise ValueError(f"{op}: {name} must be a matrix, but has shape {array.shape}")
+    return array.reshape(-1, array.shape[-1])
