@@ -25,7 +25,7 @@ def train(
     batch_size: Annotated[int, Option(help="images a step")] = 128,
     lr: Annotated[float, Option(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
     optimiser: Annotated[str, Option(help="muon, for filters, with sgd for all else; or sgd alone")] = "muon",
-    filter_lr: Annotated[float, Option(help="peak of muon's: a step's length, in lengths of the filters")] = 0.03,
+    filter_lr: Annotated[float, Option(help="peak of muon's: a step's length, in lengths of the filters")] = 0.015,
     warmup: Annotated[float, Option(help="share of the run on which the rate rises")] = 0.2,
     weight_decay: Annotated[float, Option(help="on convolution and dense weights")] = 5e-4,
     smoothing: Annotated[float, Option(help="label smoothing")] = 0.1,

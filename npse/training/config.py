@@ -21,7 +21,7 @@ class Config:
     lr: float = 0.4                 # peak of the one-cycle schedule
     warmup: float = 0.2             # share of all steps on which the rate rises
     optimiser: str = "muon"
-    filter_lr: float = 0.03         # peak for what muon moves: the length of a step, in lengths of the filters
+    filter_lr: float = 0.015        # peak for what muon moves: the length of a step, in lengths of the filters
     momentum: float = 0.9
     weight_decay: float = 5e-4      # on weights of convolutions and dense layers only, but for what muon moves
     smoothing: float = 0.1

@@ -45,7 +45,7 @@ class Muon(SGD):
         lr * scale is the length of a step of filters, in lengths of the filters.
     """
 
-    def __init__(self, network, momentum=0.9, weight_decay=5e-4, scale=0.075):
+    def __init__(self, network, momentum=0.9, weight_decay=5e-4, scale=0.0375):
         super().__init__(network, momentum, weight_decay)
         self.scale = scale
         _first, *others = (name for name, w in network.named_parameters().items() if w.ndim == 4)
