@@ -260,6 +260,21 @@ def test_two_python_threads_may_call_ops_at_once():
     assert [library.num_threads for library in threads._blas().lib_controllers] == blas
 
 
+def test_helpers_compile_nothing():
+    """A process that is forked while one compiles could never compile again."""
+    code = """
+import threading, numpy as np, npse.cpu as cpu
+from npse.cpu import threads
+start, compiled = threading.Thread.start, []
+threading.Thread.start = lambda thread: (compiled.append(len(threads.serve.signatures)), start(thread))
+cpu.set_threads(3)
+cpu.relu(np.ones((8, 300, 300, 2)))
+print(compiled)
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60,
+                          check=True).stdout == "[1, 1]\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_can_go_on():
     code = """

@@ -74,6 +74,8 @@ class _Team:
     """Threads that help the one that calls an op."""
 
     def __init__(self, size):
+        if not numba.config.DISABLE_JIT:
+            serve.compile((numba.int64,) * 3)      # else a helper does, and a process forked meanwhile waits for ever
         self._board = board(size)
         self._place = self._board.ctypes.data
         self._helpers = [_Helper(self._board, number) for number in range(size)]
