@@ -26,13 +26,11 @@ def orthogonalise(u):
     product = gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
     launch(_over_trace, over_numbers(A)[0], COLUMN, product, A, length)
-    P = None
-    for iteration in range(ITERATIONS):
-        M = empty_like(A)
-        launch(_polynomial, *over_numbers(A), A, dense(A, A), *(scalar(c, u) for c in COEFFICIENTS), M)
-        P = M if P is None else dense(P, M)
-        if iteration < ITERATIONS - 1:
-            A = dense(dense(M, A), M)
+    P = M = _polynomial(A)
+    for _ in range(ITERATIONS - 1):
+        A = dense(dense(M, A), M)
+        M = _polynomial(A)
+        P = dense(P, M)
     shorter = empty_like(P)
     launch(_divided, *over_numbers(P), flat(P), length, flat(shorter))
     return dense(matrix, shorter).reshape(u.shape)
@@ -51,6 +49,12 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     launch(move, over_numbers(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
            scalar(math.sqrt(min(matrix.shape)), w), flat(new_w))
     return new_w, new_v
+
+
+def _polynomial(A):
+    M = empty_like(A)
+    launch(_sum_of_powers, *over_numbers(A), A, dense(A, A), *(scalar(c, A) for c in COEFFICIENTS), M)
+    return M
 
 
 def _matrix(array):
@@ -85,7 +89,7 @@ def _over_trace(product, A, length):
 
 
 @kernel
-def _polynomial(A, A2, a, b, c, M):
+def _sum_of_powers(A, A2, a, b, c, M):
     K = A.shape[0]
     for k in range(cuda.grid(1), K * K, cuda.gridsize(1)):
         i, j = k // K, k % K

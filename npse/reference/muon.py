@@ -21,8 +21,8 @@ def orthogonalise(u):
 
     p is the polynomial 3.4445 s - 4.7750 s^3 + 2.0315 s^5, three times, of s = S / |u|. No singular value is computed:
 
-    A = u^T u / |u|^2,  P = 1
-    three times:  M = 3.4445 + A (-4.7750 + 2.0315 A),  P = P M,  A = M A M
+    A = u^T u / |u|^2,        M = 3.4445 - 4.7750 A + 2.0315 A^2,  P = M
+    twice:        A = M A M,  M = 3.4445 - 4.7750 A + 2.0315 A^2,  P = P M
     u P / |u|
 
     Parameters
@@ -38,14 +38,12 @@ def orthogonalise(u):
     square = gram.trace()                                               # |u|^2, the sum over all squared entries
     if not square:
         return np.zeros_like(u)
-    a, b, c = COEFFICIENTS
-    one = np.eye(len(gram), dtype=u.dtype)
-    A, P = gram / square, one
-    for last in (*[False] * (ITERATIONS - 1), True):
-        M = a * one + b * A + c * (A @ A)
+    A = gram / square
+    P = M = _polynomial(A)
+    for _ in range(ITERATIONS - 1):
+        A = M @ A @ M
+        M = _polynomial(A)
         P = P @ M
-        if not last:
-            A = M @ A @ M
     return (matrix @ (P / np.sqrt(square))).reshape(u.shape)
 
 
@@ -71,6 +69,11 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     v = momentum * v + dw
     length = float(np.linalg.norm(w)) or 1.0
     return (math.sqrt(min(R, K)) / length) * w - rate * orthogonalise(dw + momentum * v), v
+
+
+def _polynomial(A):
+    a, b, c = COEFFICIENTS
+    return a * np.eye(len(A), dtype=A.dtype) + b * A + c * (A @ A)
 
 
 def _as_matrix(op, **named):
