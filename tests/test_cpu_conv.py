@@ -51,11 +51,10 @@ def assert_every_rung_equals_the_book(x, w, dy, g):
 
 
 @needs_tile
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("shape", "stride", "padding"), [
-    ((3, 9, 31, 5, 3, 3, 16), 1, 1), ((2, 20, 33, 16, 3, 3, 37), 1, 2), ((2, 9, 40, 17, 3, 3, 32), 2, 1),
-    ((3, 7, 5, 16, 1, 1, 70), 2, 0), ((1, 3, 2, 3, 5, 4, 8), 1, 3)])
-@pytest.mark.parametrize("rung", ["matrix", "tile", "sliding"])
+@pytest.mark.parametrize(("rung", "dtype", "shape", "stride", "padding"), [
+    ("matrix", np.float32, (3, 9, 31, 5, 3, 3, 16), 1, 1), ("tile", np.float64, (3, 9, 31, 5, 3, 3, 16), 1, 1),
+    ("tile", np.float32, (2, 9, 40, 17, 3, 3, 32), 2, 1), ("tile", np.float32, (3, 7, 5, 16, 1, 1, 70), 2, 0),
+    ("sliding", np.float32, (2, 20, 33, 16, 3, 3, 37), 1, 2), ("sliding", np.float64, (1, 3, 2, 3, 5, 4, 8), 1, 3)])
 def test_what_is_summed_and_added_in_registers_is_what_two_passes_give(rung, shape, stride, padding, dtype):
     x, w, dy, g = problem(*shape, stride, padding, dtype)
     exact = EQUAL_TO[dtype]
