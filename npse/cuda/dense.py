@@ -20,10 +20,15 @@ def dense(x, w, b=None):
 @replaces(book.dense_backward)
 def dense_backward(dy, x, w):
     expect("dense_backward", x=(x, "N C"), w=(w, "K C"), dy=(dy, "N K"))
-    g = _geometry(x, w)
-    dx = conv_register.forward(_maps(dy), _filters(w), g)
-    dw = conv_register_w.backward_w(_maps(x), _maps(dy), g)
-    return dx.reshape(x.shape), dw.reshape(w.shape), add_rows(dy)
+    dw = conv_register_w.backward_w(_maps(x), _maps(dy), _geometry(x, w))
+    return times(dy, w), dw.reshape(w.shape), add_rows(dy)
+
+
+def times(dy, w):
+    """Return the matrix product dy w (N, C) of dy (N, K) and w (K, C)."""
+    N, C = dy.shape[0], w.shape[1]
+    g = Geometry(N, 1, 1, Cin=w.shape[0], kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
+    return conv_register.forward(_maps(dy), _filters(w), g).reshape(N, C)
 
 
 def gram(x):

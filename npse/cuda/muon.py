@@ -10,7 +10,7 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.arrays import flat, replaces
-from npse.cuda.dense import dense, gram
+from npse.cuda.dense import dense, gram, times
 from npse.cuda.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar, to_host
 from npse.cuda.walk import my_numbers, over_numbers, over_table, place, sum_rows
 from npse.reference.muon import COEFFICIENTS, ITERATIONS
@@ -23,7 +23,8 @@ def orthogonalise(u):
     if u.ndim < 2 or not u.size:
         return book.orthogonalise(to_host(u))
     matrix = _matrix(u)
-    product = gram(matrix)
+    wide = matrix.shape[0] < matrix.shape[1]
+    product = dense(matrix, matrix) if wide else gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
     launch(_over_trace, over_numbers(A)[0], COLUMN, product, A, length)
     P = M = _polynomial(A)
@@ -33,7 +34,7 @@ def orthogonalise(u):
         P = dense(P, M)
     shorter = empty_like(P)
     launch(_divided, *over_numbers(P), flat(P), length, flat(shorter))
-    return dense(matrix, shorter).reshape(u.shape)
+    return (times(shorter, matrix) if wide else dense(matrix, shorter)).reshape(u.shape)
 
 
 @replaces(book.muon)

@@ -25,6 +25,8 @@ def orthogonalise(u):
     twice:        A = M A M,  M = 3.4445 - 4.7750 A + 2.0315 A^2,  P = P M
     u P / |u|
 
+    and with fewer rows than columns the same from A = u u^T / |u|^2 to P u / |u|, for that A is the smaller one.
+
     Parameters
     ----------
     u : array (..., K), a matrix of K columns
@@ -34,7 +36,8 @@ def orthogonalise(u):
     array like u; zeros where u is
     """
     matrix = _as_matrix("orthogonalise", u=u)
-    gram = matrix.T @ matrix
+    wide = matrix.shape[0] < matrix.shape[1]
+    gram = matrix @ matrix.T if wide else matrix.T @ matrix
     square = gram.trace()                                               # |u|^2, the sum over all squared entries
     if not square:
         return np.zeros_like(u)
@@ -44,7 +47,8 @@ def orthogonalise(u):
         A = M @ A @ M
         M = _polynomial(A)
         P = P @ M
-    return (matrix @ (P / np.sqrt(square))).reshape(u.shape)
+    P = P / np.sqrt(square)
+    return (P @ matrix if wide else matrix @ P).reshape(u.shape)
 
 
 def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
