@@ -6,7 +6,7 @@ The order of the additions depends on the shape alone, so the same numbers give 
 from numba import cuda
 
 from npse.cuda.arrays import flat
-from npse.cuda.device import BLOCK, SIMULATED, empty, kernel, launch
+from npse.cuda.device import BLOCK, SIMULATED, device_function, empty, kernel, launch
 from npse.cuda.walk import over_table, place, sum_rows
 
 ENOUGH = 4 if SIMULATED else 264           # blocks that keep a device busy while they compute parts: two on each of 132
@@ -20,18 +20,33 @@ def parts_for(pieces, tiles):
 
 def add_rows(rows):
     """Add up the rows (R, C) -> (C,)."""
+    return _added(_add_rows, rows)
+
+
+def add_squares(rows):
+    """Add up the squares of the rows (R, C) -> (C,)."""
+    return _added(_add_squares, rows)
+
+
+def _added(add, rows):
     sums = empty(rows.shape[1:], rows.dtype)
-    launch(_add_rows, *over_table(rows), flat(rows), rows.shape[0], sums)
+    launch(add, *over_table(rows), flat(rows), rows.shape[0], sums)
     return sums
 
 
-@kernel
-def _add_rows(rows, R, sums):
-    shared = cuda.shared.array(BLOCK, rows.dtype)
-    _, c, first, end, step = place(R, sums.size)
-    total = rows.dtype.type(0)
-    for k in range(first, end, step):
-        total += rows[k]
-    total = sum_rows(shared, total)
-    if c < sums.size and cuda.threadIdx.y == 0:
-        sums[c] = total
+def _sums(of):
+    @kernel
+    def sums(rows, R, sums):
+        shared = cuda.shared.array(BLOCK, rows.dtype)
+        _, c, first, end, step = place(R, sums.size)
+        total = rows.dtype.type(0)
+        for k in range(first, end, step):
+            total += of(rows[k])
+        total = sum_rows(shared, total)
+        if c < sums.size and cuda.threadIdx.y == 0:
+            sums[c] = total
+    return sums
+
+
+_add_rows = _sums(device_function(lambda number: number))
+_add_squares = _sums(device_function(lambda number: number * number))

@@ -10,9 +10,10 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.arrays import flat, replaces
+from npse.cuda.conv_parts import add_squares
 from npse.cuda.dense import dense, gram, times
 from npse.cuda.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar, to_host
-from npse.cuda.walk import my_numbers, over_numbers, over_table, place, sum_rows
+from npse.cuda.walk import my_numbers, over_numbers, sum_rows
 from npse.reference.muon import COEFFICIENTS, ITERATIONS
 
 COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
@@ -43,9 +44,8 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
         return book.muon(*map(to_host, (w, dw, v, lr)), momentum, scale)
     new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
     launch(_advance, *over_numbers(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
-    direction, squares = orthogonalise(u), empty(w.shape[w.ndim - 1:], w.dtype)
-    matrix = _matrix(w)
-    launch(_column_squares, *over_table(matrix), flat(matrix), matrix.shape[0], squares)
+    direction, matrix = orthogonalise(u), _matrix(w)
+    squares = add_squares(matrix)
     move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
     launch(move, over_numbers(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
            scalar(math.sqrt(min(matrix.shape)), w), flat(new_w))
@@ -105,18 +105,6 @@ def _divided(P, length, shorter):
     while k < end:
         shorter[k] = P[k] / length[0] if length[0] > zero else zero
         k += step
-
-
-@kernel
-def _column_squares(matrix, R, squares):
-    shared = cuda.shared.array(BLOCK, matrix.dtype)
-    _, c, first, end, step = place(R, squares.size)
-    total = matrix.dtype.type(0)
-    for k in range(first, end, step):
-        total += matrix[k] * matrix[k]
-    total = sum_rows(shared, total)
-    if c < squares.size and cuda.threadIdx.y == 0:
-        squares[c] = total
 
 
 def _move(number):
