@@ -45,7 +45,9 @@ def test_a_bench_from_end_to_end(tiny):
     assert all(whole[part]["ms"] > 0 for part in ("train", "eval", "batch"))
     assert {"conv2d", "conv2d_backward_w", "sgd", "softmax_cross_entropy"} <= {row["op"] for row in rows}
     assert sum(row["count"] for row in rows if row["op"] == "excite") == 3
-    assert {row["bound"] for row in rows} == {"multiply-add", "memory"}
+    likely = ops.against(rows, {"copy_memory_gbs": 1e3, "multiply_add_gflops": 1e4})   # the simulator's own are chance
+    assert {row["bound"] for row in likely} == {"multiply-add", "memory"}
+    assert {row["bound"] for row in rows} <= {"multiply-add", "memory"}
     assert all(row["bytes"] > 0 for row in rows if row["op"] in ("conv2d", "batch_norm", "dense"))
     text = "\n".join(note for table in (report.gpu(found), report.step(whole, "se_resnet8", 2, 1),
                                         report.ops(rows, whole["train"]["ms"], on_device=True)) for note in table.notes)
