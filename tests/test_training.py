@@ -10,6 +10,7 @@ import pytest
 
 from npse import backend, data, models, reference
 from npse.files import write_atomically
+from npse.layers import Dense
 from npse.training import (
     SGD,
     Config,
@@ -86,9 +87,10 @@ def test_one_cycle_rises_then_falls_to_zero():
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.inf}, {"lr": math.nan},
                                    {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1},
-                                   {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimiser": "adam"}])
-def test_settings_out_of_range_are_refused(wrong):
-    (name,) = wrong
+                                   {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimiser": "adam"},
+                                   {"filter_lr": 0.03, "optimiser": "sgd"}])
+def test_settings_that_cannot_be_are_refused(wrong):
+    name, *_ = wrong
     with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must"):
         Config(**wrong)
 
@@ -112,6 +114,15 @@ def test_muon_moves_the_filters_that_see_features(name):
     assert filters
     assert [key for key, w in parameters.items() if called[id(w)] == "muon"] == filters
     assert set(called.values()) == {"muon", "sgd"}
+
+
+def test_muon_of_a_network_without_filters_is_sgd():
+    layers = [Dense(3, 2, rng=np.random.default_rng(0)) for _ in range(2)]
+    gradients = {name: np.ones_like(w) for name, w in layers[0].named_parameters().items()}
+    Muon(layers[0]).step(gradients, 0.1)
+    SGD(layers[1]).step(gradients, 0.1)
+    for name, w in layers[0].named_parameters().items():
+        np.testing.assert_array_equal(w, layers[1].named_parameters()[name])
 
 
 def test_the_optimiser_of_a_run_and_of_one_from_before_there_was_a_choice():

@@ -48,8 +48,8 @@ class Muon(SGD):
     def __init__(self, network, momentum=0.9, weight_decay=5e-4, scale=0.0375):
         super().__init__(network, momentum, weight_decay)
         self.scale = scale
-        _first, *others = (name for name, w in network.named_parameters().items() if w.ndim == 4)
-        self._filters = {name for name in others if np.prod(network.named_parameters()[name].shape[:2]) > 1}
+        filters = {name: w for name, w in network.named_parameters().items() if w.ndim == 4}
+        self._filters = {name for name in list(filters)[1:] if np.prod(filters[name].shape[:2]) > 1}
 
     def _move(self, name, w, dw, v, lr):
         if name in self._filters:
