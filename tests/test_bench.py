@@ -99,6 +99,11 @@ def test_the_three_passes_of_a_convolution_cost_the_same(stride, padding, side):
     assert flops.flops("conv2d_backward_x", dx, x) == flops.flops("conv2d_backward_w", dw, w) == 2 * y.size * 27
 
 
+def test_a_matrix_and_its_transpose_cost_the_same_to_orthogonalise():
+    u = np.ones((3, 8))
+    assert flops.flops("orthogonalise", (u,), u) == flops.flops("orthogonalise", (u.T,), u.T) == 4 * 24 * 3 + 18 * 27
+
+
 def test_every_array_is_counted_once():
     x, y = np.ones(100, np.float32), np.ones((10, 10))
     assert flops.traffic((x, 1.0), x.copy()) == 800

@@ -30,7 +30,7 @@ PASS_OF = {"conv2d": "conv2d", "conv2d_moments": "conv2d",
 
 def _orthogonalise(u):
     """Operations of the Gram matrix, of nine products of its size, and of the result."""
-    K = u.shape[-1]
+    K = min(u.size // u.shape[-1], u.shape[-1])
     return 4 * u.size * K + 18 * K**3
 
 
