@@ -13,34 +13,32 @@ def dense(x, w, b=None):
     bias = {} if b is None else {"b": (b, "K")}
     expect("dense", x=(x, "N C"), w=(w, "K C"), **bias)
     # The rows of w are what the gradient of a convolution multiplies by
-    dx = conv_register.backward_x(_maps(x), _filters(w), _geometry(x, w), None if b is None else _maps(b))
+    g = _geometry(*x.shape, w.shape[0])
+    dx = conv_register.backward_x(_maps(x), _filters(w), g, None if b is None else _maps(b))
     return dx.reshape(x.shape[0], w.shape[0])
 
 
 @replaces(book.dense_backward)
 def dense_backward(dy, x, w):
     expect("dense_backward", x=(x, "N C"), w=(w, "K C"), dy=(dy, "N K"))
-    dw = conv_register_w.backward_w(_maps(x), _maps(dy), _geometry(x, w))
+    dw = conv_register_w.backward_w(_maps(x), _maps(dy), _geometry(*x.shape, w.shape[0]))
     return times(dy, w), dw.reshape(w.shape), add_rows(dy)
 
 
 def times(dy, w):
     """Return the matrix product dy w (N, C) of dy (N, K) and w (K, C)."""
-    N, C = dy.shape[0], w.shape[1]
-    g = Geometry(N, 1, 1, Cin=w.shape[0], kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
-    return conv_register.forward(_maps(dy), _filters(w), g).reshape(N, C)
+    N, (K, C) = dy.shape[0], w.shape
+    return conv_register.forward(_maps(dy), _filters(w), _geometry(N, C, K)).reshape(N, C)
 
 
 def gram(x):
     """Return x^T x (C, C) of x (N, C), of rows that are images to the gradient of a weight."""
     N, C = x.shape
-    g = Geometry(N, 1, 1, Cin=C, kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
-    return conv_register_w.backward_w(_maps(x), _maps(x), g).reshape(C, C)
+    return conv_register_w.backward_w(_maps(x), _maps(x), _geometry(N, C, C)).reshape(C, C)
 
 
-def _geometry(x, w):
-    """Of the convolution that takes dy to dx."""
-    (N, C), K = x.shape, w.shape[0]
+def _geometry(N, C, K):
+    """Of the convolution that takes dy (N, K) to dx (N, C)."""
     return Geometry(N, 1, 1, Cin=K, kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
 
 

@@ -27,7 +27,7 @@ def orthogonalise(u):
     wide = matrix.shape[0] < matrix.shape[1]
     product = dense(matrix, matrix) if wide else gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
-    launch(_over_trace, over_numbers(A)[0], COLUMN, product, A, length)
+    launch(_over_trace, over_numbers(A)[0], COLUMN, flat(product), A, length)
     P = M = _polynomial(A)
     for _ in range(ITERATIONS - 1):
         A = dense(dense(M, A), M)
@@ -73,18 +73,24 @@ def _advance(dw, v, momentum, new_v, u):
         k += step
 
 
+@device_function
+def _sum_by_block(shared, numbers, stride):
+    """The sum of numbers[::stride], by all threads of a block of one column, to each of them."""
+    total = numbers.dtype.type(0)
+    for k in range(cuda.threadIdx.y * stride, numbers.size, cuda.blockDim.y * stride):
+        total += numbers[k]
+    return sum_rows(shared, total)
+
+
 @kernel
 def _over_trace(product, A, length):
     """A = product / its trace, zeros if that is zero; length[0] = the square root of the trace."""
     shared = cuda.shared.array(BLOCK, product.dtype)
-    K, zero = product.shape[0], product.dtype.type(0)
-    total = zero
-    for k in range(cuda.threadIdx.y, K, cuda.blockDim.y):
-        total += product[k, k]
-    total = sum_rows(shared, total)
+    K, zero = A.shape[0], product.dtype.type(0)
+    total = _sum_by_block(shared, product, K + 1)
     for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, K * K, cuda.gridDim.x * cuda.blockDim.y):
         i, j = k // K, k % K
-        A[i, j] = product[i, j] / total if total > zero else zero
+        A[i, j] = product[k] / total if total > zero else zero
     if cuda.blockIdx.x == 0 and cuda.threadIdx.y == 0:
         length[0] = math.sqrt(total)
 
@@ -111,10 +117,7 @@ def _move(number):
     @kernel
     def move(w, direction, squares, lr, scale, wanted, new_w):
         shared = cuda.shared.array(BLOCK, w.dtype)
-        zero, total = w.dtype.type(0), w.dtype.type(0)
-        for k in range(cuda.threadIdx.y, squares.size, cuda.blockDim.y):
-            total += squares[k]
-        total = sum_rows(shared, total)
+        zero, total = w.dtype.type(0), _sum_by_block(shared, squares, 1)
         rate = w.dtype.type(number(lr)) * scale
         stretch = wanted / math.sqrt(total) if total > zero else wanted
         for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, w.size, cuda.gridDim.x * cuda.blockDim.y):
