@@ -13,8 +13,8 @@ pytest.importorskip("numba")
 from test_cpu_machinery import python
 
 from npse import cpu
+from npse.convolution import Geometry
 from npse.cpu import conv, conv_matrix, conv_tile, conv_tile_w, tile, tile_llvm
-from npse.cpu.conv_geometry import Geometry
 
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
 needs_tile = pytest.mark.skipif(tile.lanes(np.float32) == 0, reason="no tile on this CPU")
@@ -24,7 +24,7 @@ def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     """Random x, w, dy and the geometry."""
     random = np.random.default_rng(0)
     x, w = (random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, Cin), (kh, kw, Cin, Cout)))
-    g = Geometry.of("conv2d", x.shape, w.shape, stride, padding, x.dtype)
+    g = Geometry.of("conv2d", stride, padding, x=x, w=w)
     return x, w, random.standard_normal(g.y_shape).astype(dtype), g
 
 
@@ -36,7 +36,7 @@ def passes(rung, x, w, dy, g):
 
 def rungs_for(g):
     names = ["loops", "matrix"]
-    if tile.lanes(g.dtype):
+    if tile.lanes(np.float32):
         names += ["tile", "sliding"] if g.stride == 1 else ["tile"]
     return [conv.LADDER[name] for name in names]
 
@@ -58,7 +58,7 @@ def assert_every_rung_equals_the_book(x, w, dy, g):
 def test_what_is_summed_and_added_in_registers_is_what_two_passes_give(rung, shape, stride, padding, dtype):
     x, w, dy, g = problem(*shape, stride, padding, dtype)
     exact = EQUAL_TO[dtype]
-    with conv.up_to(rung):
+    with conv.LADDER.up_to(rung):
         y, mean, var, means = cpu.conv2d_moments(x, w, stride, padding)
         np.testing.assert_array_equal(y, cpu.conv2d(x, w, stride, padding))
         y = y.astype(np.float64)
@@ -170,7 +170,7 @@ def test_the_stride_multiplies_by_no_inserted_zeros(k, stride, padding):
 
 def chosen(channels, kw=3, stride=1, dtype=np.float32):
     g = problem(1, 8, 8, channels, 3, kw, channels, stride, kw, dtype)[-1]
-    return conv.choose(g, channels)
+    return conv.choose(g, channels, dtype)
 
 
 @needs_tile
@@ -179,12 +179,13 @@ def test_the_highest_rung_that_pays_is_taken():
     assert chosen(wide) == "sliding"
     assert chosen(wide, kw=1) == chosen(wide, stride=2) == chosen(wide, kw=9) == "tile"
     assert chosen(wide // 2 - 1) == "matrix"
-    with conv.up_to("tile"):
+    with conv.LADDER.up_to("tile"):
         assert chosen(wide) == "tile"
-        with conv.up_to("loops"):
+        with conv.LADDER.up_to("loops"):
             assert chosen(wide) == "loops"
     assert chosen(wide) == "sliding"
-    with pytest.raises(ValueError, match="known are: loops, matrix, tile, sliding, winograd"), conv.up_to("the moon"):
+    known = "known are: loops, matrix, tile, sliding, winograd"
+    with pytest.raises(ValueError, match=known), conv.LADDER.up_to("the moon"):
         pass
 
 

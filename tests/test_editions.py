@@ -18,8 +18,9 @@ ROOT = Path(npse.__file__).parent
 HELPERS = {"files", "environment", "backend", "gpu"}
 ARROWS = {
     "reference": {"reference"},
-    "cpu": {"cpu", "reference"},
-    "cuda": {"cuda", "reference", "gpu"},
+    "convolution": {"reference"},
+    "cpu": {"cpu", "reference", "convolution"},
+    "cuda": {"cuda", "reference", "convolution", "gpu"},
     "backend": {"gpu"},
     "gpu": set(),
     "files": set(),

@@ -37,17 +37,11 @@ def rungs():
     A rung that lacks a pass has None there; one that cannot take a shape raises ValueError.
     """
     book = {"NumPy, the book": tuple(getattr(reference, op) for op in PASSES)}
-    return book | (_cpu_rungs() if "cpu" in backend.available() else {})
+    if "cpu" not in backend.available():
+        return book
+    from npse.cpu.conv import LADDER
 
-
-def _cpu_rungs():
-    """The ladder of the cpu edition, or, where it keeps no list, all that is named like the three passes."""
-    from npse.cpu import conv
-
-    endings = [name.removeprefix("conv2d") for name in vars(conv) if name.startswith("conv2d")]
-    named = {ending.strip("_") or "chosen": tuple(getattr(conv, op + ending, None) for op in PASSES)
-             for ending in endings}
-    return getattr(conv, "LADDER", None) or {name: rung for name, rung in named.items() if all(rung)}
+    return book | dict(LADDER)
 
 
 def measure(convolutions, threads, seconds):

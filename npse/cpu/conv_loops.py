@@ -9,7 +9,7 @@ from npse.cpu.threads import share
 
 
 def forward(x, w, g):
-    y = np.zeros(g.y_shape, g.dtype)
+    y = np.zeros(g.y_shape, x.dtype)
     share(partial(_forward, x, w, y, g.stride, g.padding), g.N)
     return y
 
@@ -31,7 +31,7 @@ def _forward(x, w, y, stride, padding, first, last):
 
 
 def backward_x(dy, w, g):
-    dx = np.zeros(g.x_shape, g.dtype)
+    dx = np.zeros(g.x_shape, dy.dtype)
     share(partial(_backward_x, dy, w, dx, g.stride, g.padding), g.N)
     return dx
 
@@ -53,7 +53,7 @@ def _backward_x(dy, w, dx, stride, padding, first, last):
 
 
 def backward_w(dy, x, g):
-    dw = np.zeros(g.w_shape, g.dtype)
+    dw = np.zeros(g.w_shape, x.dtype)
     share(partial(_backward_w, dy, x, dw, g.stride, g.padding), g.kh, 1)
     return dw
 

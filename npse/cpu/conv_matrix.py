@@ -19,20 +19,20 @@ PARTS = 16            # partial sums of dw, whatever the number of threads
 
 
 def forward(x, w, g):
-    y = empty(g.y_shape, g.dtype)
+    y = empty(g.y_shape, x.dtype)
     filters, y_rows = w.reshape(-1, g.Cout), y.reshape(g.N * g.Ho, g.Wo, g.Cout)
 
     def task(first, last):
         np.matmul(_patches(x, g, first, last), filters, out=y_rows[first:last].reshape(-1, g.Cout))
 
     with blas_on_one_thread():
-        share(task, g.N * g.Ho, _rows_at_a_time(g))
+        share(task, g.N * g.Ho, _rows_at_a_time(g, x.dtype))
     return y
 
 
 def backward_x(dy, w, g):
-    dx = empty(g.x_shape, g.dtype)
-    filters, step = w.reshape(-1, g.Cout).T, _rows_at_a_time(g)
+    dx = empty(g.x_shape, dy.dtype)
+    filters, step = w.reshape(-1, g.Cout).T, _rows_at_a_time(g, dy.dtype)
     dy_rows, dx_rows = dy.reshape(g.N * g.Ho, g.Wo, g.Cout), dx.reshape(g.N * g.H, g.W * g.Cin)
 
     def task(first, last):                                        # images, since windows of one image overlap
@@ -51,10 +51,10 @@ def backward_x(dy, w, g):
 
 
 def backward_w(dy, x, g):
-    rows, step = g.N * g.Ho, _rows_at_a_time(g)
+    rows, step = g.N * g.Ho, _rows_at_a_time(g, x.dtype)
     dy_rows = dy.reshape(rows, g.Wo, g.Cout)
     part = -(-rows // PARTS)                                      # rows of a part
-    parts = np.zeros((-(-rows // part), *g.w_shape), g.dtype)
+    parts = np.zeros((-(-rows // part), *g.w_shape), x.dtype)
 
     def task(first, last):
         for p in range(first, last):
@@ -67,15 +67,15 @@ def backward_w(dy, x, g):
     return total(parts, 0)
 
 
-def _rows_at_a_time(g):
-    return max(1, PATCHES // (g.Wo * g.kh * g.kw * g.Cin * g.dtype.itemsize))
+def _rows_at_a_time(g, dtype):
+    return max(1, PATCHES // (g.Wo * g.kh * g.kw * g.Cin * dtype.itemsize))
 
 
 def _patches(x, g, first, last):
     """What the filter sees at output rows first .. last, counted through the batch: (pixels, kh*kw*Cin)."""
     if _sees_pixels(g):
         return x.reshape(-1, g.W, g.Cin)[first:last].reshape(-1, g.Cin)
-    patches = empty((last - first, g.Wo, g.kh, g.kw * g.Cin), g.dtype)
+    patches = empty((last - first, g.Wo, g.kh, g.kw * g.Cin), x.dtype)
     _unfold(x.reshape(g.N * g.H, g.W * g.Cin), patches, g.H, g.W, g.stride, g.padding, g.Ho, first, last)
     return patches.reshape(-1, g.kh * g.kw * g.Cin)
 

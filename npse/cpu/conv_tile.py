@@ -52,14 +52,14 @@ def parts(g):
 
 def forward(x, w, g, sums=None, *, sliding):
     """Return y; an array ``sums`` (2, N, Ho, Cout), if given, becomes the sums of y and of y^2 over each row."""
-    y = empty(g.y_shape, g.dtype)
+    y = empty(g.y_shape, x.dtype)
     _correlate(x, y, w, g.stride, 1, g.padding, g.padding, None, sums, sliding)
     return y
 
 
 def backward_x(dy, w, g, plus=None, *, sliding):
     """Return dx, plus an array of its shape if one is given."""
-    dx = empty(g.x_shape, g.dtype)
+    dx = empty(g.x_shape, dy.dtype)
     filters = w[::-1, ::-1].transpose(0, 1, 3, 2)
     _correlate(dy, dx, filters, 1, g.stride, g.kh - 1 - g.padding, g.kw - 1 - g.padding, plus, None, sliding)
     return dx

@@ -30,7 +30,7 @@ RANGE = 2**16         # numbers of dw that are summed over the parts at a time
 def backward_w(dy, x, g, sliding):
     if sliding and g.stride > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {g.stride}")
-    size = lanes(g.dtype)
+    size = lanes(x.dtype)
     vectors = g.kw if sliding else 1 if g.Cout <= size else 2
     block = size if sliding else vectors * size                   # channels of dy
     run = g.Cin if sliding else g.kw * g.Cin                      # numbers of x
@@ -48,20 +48,20 @@ def backward_w(dy, x, g, sliding):
         x_rows = g.stride * (band - 1) + g.kh
         return x_rows * x_layout.width * g.Cin + rows, band * dy_layout.width * g.Cout + block
 
-    band = rows_in_scratch(g.Ho, lambda band: sum(numbers(band)) * g.dtype.itemsize)
+    band = rows_in_scratch(g.Ho, lambda band: sum(numbers(band)) * x.dtype.itemsize)
     bands = -(-g.Ho // band)
     shape = -(-g.Cout // block), g.kh, -(-run // rows), rows, vectors, size
     length = int(np.prod(shape))
     items = g.N * bands
-    items_of_part = -(-items // max(1, min(PARTS, PARTS_MEMORY // (length * g.dtype.itemsize))))
-    parts = empty((-(-items // items_of_part), length), g.dtype)
+    items_of_part = -(-items // max(1, min(PARTS, PARTS_MEMORY // (length * x.dtype.itemsize))))
+    parts = empty((-(-items // items_of_part), length), x.dtype)
     sizes = (g.kh, g.stride, g.padding, run, columns, block, size, vector_step, dy_first, band, bands, items_of_part)
     threads = get_threads()
-    scratches = (empty((threads, count if layout.copied else 0), g.dtype)
+    scratches = (empty((threads, count if layout.copied else 0), x.dtype)
                  for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
     task = functools.partial(_kernel(rows, vectors), dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), *scratches)
     share(task, len(parts), 1, threads)
-    dw = np.zeros(length, g.dtype)
+    dw = np.zeros(length, x.dtype)
     share(functools.partial(_sum_parts, parts, dw), length, RANGE)
     dw = dw.reshape(shape).transpose((1, 4, 2, 3, 0, 5) if sliding else (1, 2, 3, 0, 4, 5))
     dw = dw.reshape(g.kh, -1, shape[2] * rows, shape[0] * block)[:, :, :run, :g.Cout]

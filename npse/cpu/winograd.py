@@ -43,7 +43,7 @@ SUMS = 5 * 2**20      # bytes of them at most: more would push x and dy out of a
 SHARE = 128           # squares, about, that a partial sum is worth
 
 
-def fits(geometry):
+def fits(geometry, dtype):
     """Whether Winograd's algorithm is possible and, in all three passes, faster than the plain sum.
 
     The bounds are measured: with 8 channels the transforms cost what the products save, with fewer than 64 squares the
@@ -52,20 +52,21 @@ def fits(geometry):
     """
     g = geometry
     squares = -(-g.Ho // 4) * -(-g.Wo // 4)
-    return (_obstacle(g) is None and min(g.Cin, g.Cout) >= 16 and g.N * squares >= 64 and g.Ho * g.Wo >= 10 * squares)
+    pays = min(g.Cin, g.Cout) >= 16 and g.N * squares >= 64 and g.Ho * g.Wo >= 10 * squares
+    return pays and _obstacle(g, dtype) is None
 
 
-def _obstacle(g):
-    if g.dtype != np.float32 or not LANES:
-        return f"float32 and a CPU with vector registers, but dtype is {np.dtype(g.dtype)}"
+def _obstacle(g, dtype):
+    if dtype != np.float32 or not LANES:
+        return f"float32 and a CPU with vector registers, but dtype is {np.dtype(dtype)}"
     if (g.kh, g.kw, g.stride) != (3, 3, 1) or g.padding > 2:
         return f"3x3 filters, stride 1 and a padding of at most 2, but has {g.kh}x{g.kw}, {g.stride} and {g.padding}"
     if min(g.Cin, g.Cout) < WIDTH:
         return f"at least {WIDTH} channels, but has {g.Cin} and {g.Cout}"
 
 
-def _expect_possible(geometry):
-    obstacle = _obstacle(geometry)
+def _expect_possible(g, dtype):
+    obstacle = _obstacle(g, dtype)
     if obstacle:
         raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which takes all")
 
@@ -77,13 +78,13 @@ def parts(g):
 
 def forward(x, w, g, sums=None):
     """Return y; an array ``sums`` (2, N, parts, Cout), if given, becomes the sums of y and of y^2 over each part."""
-    _expect_possible(g)
+    _expect_possible(g, x.dtype)
     return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, None, sums)
 
 
 def backward_x(dy, w, g, plus=None):
     """Return dx (N, H, W, Cin), plus an array of that shape if one is given."""
-    _expect_possible(g)
+    _expect_possible(g, dy.dtype)
     return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, plus, None)
 
 
@@ -108,7 +109,7 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
 
 def backward_w(dy, x, g):
     """Return dw (kh, kw, Cin, Cout)."""
-    _expect_possible(g)
+    _expect_possible(g, x.dtype)
     threads = get_threads()
     deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
     down, across = -(-g.Ho // 4), -(-g.Wo // 4)

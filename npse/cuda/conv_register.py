@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_geometry import seen_by_dx, seen_by_y
 from npse.cuda.conv_patch import fit, locate, place_in, reader
+from npse.cuda.conv_phases import seen_by_dx, seen_by_y
 from npse.cuda.device import SIMULATED, empty, kernel, launch
 
 ALIGNED = None if SIMULATED else 16        # bytes: what one read of a vector asks for; the simulator knows no addresses

@@ -10,8 +10,8 @@ import functools
 
 from numba import cuda
 
-from npse.cuda.conv_geometry import seen_by_dx, seen_by_y
 from npse.cuda.conv_parts import add_rows, parts_for
+from npse.cuda.conv_phases import seen_by_dx, seen_by_y
 from npse.cuda.device import SIMULATED, empty, kernel, launch
 
 SIDE = 4 if SIMULATED else 16

@@ -1,9 +1,9 @@
 """The dense layer on the device: a 1x1 convolution on maps of one pixel, by its kernels. Letters: as in the book."""
 
 from npse import reference as book
+from npse.convolution import Geometry
 from npse.cuda import conv_register, conv_register_w
 from npse.cuda.arrays import replaces
-from npse.cuda.conv_geometry import Geometry
 from npse.cuda.conv_parts import add_rows
 from npse.reference.arrays import expect
 

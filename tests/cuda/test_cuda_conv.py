@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba.cuda")
+from npse.convolution import Geometry
 from npse.cuda.device import SIMULATED, to_device, to_host
 
 if not SIMULATED:
@@ -12,7 +13,6 @@ if not SIMULATED:
 from npse import cuda
 from npse import reference as book
 from npse.cuda import conv, conv_parts, conv_register, conv_register_w
-from npse.cuda.conv_geometry import Geometry
 from npse.cuda.conv_patch import fit
 from npse.gradcheck import cases_of
 
@@ -31,7 +31,7 @@ AWKWARD = {                                            # N H W Cin, kh kw Cout, 
 def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     """Random x, w, dy, dx and the geometry."""
     random = np.random.default_rng(0)
-    g = Geometry.of("conv2d", (N, H, W, Cin), (kh, kw, Cin, Cout), stride, padding)
+    g = Geometry.of("conv2d", stride, padding, x=(N, H, W, Cin), w=(kh, kw, Cin, Cout))
     x, w, dy, dx = (random.standard_normal(shape).astype(dtype)
                     for shape in (g.x_shape, g.w_shape, g.y_shape, g.x_shape))
     return x, w, dy, dx, g
@@ -97,7 +97,7 @@ def test_awkward_shapes_on_the_lower_rungs(sizes, rung):
 def test_dx_is_added_to_what_is_there(rung):
     _, w, dy, dx, g = problem(2, 4, 3, 3, 3, 2, 5, 2, 1)
     before = dx.copy()
-    with conv.up_to(rung):
+    with conv.LADDER.up_to(rung):
         ours = to_host(cuda.conv2d_backward_x_add(dy, w, dx, g.stride, g.padding))
     assert_equal(ours, book.conv2d_backward_x_add(dy, w, dx, g.stride, g.padding), np.float64)
     np.testing.assert_array_equal(dx, before)
@@ -153,12 +153,12 @@ def test_the_rule_takes_the_highest_rung_that_can():
         return conv.choose(Geometry(1, 999, 999, 3, k, k, 5, stride, 0, 1, 1))
 
     assert (chosen(3), chosen(7), chosen(3, 256)) == ("register", "tile", "naive")
-    with conv.up_to("tile"):
+    with conv.LADDER.up_to("tile"):
         assert (chosen(3), chosen(3, 256)) == ("tile", "naive")
-        with conv.up_to("naive"):
+        with conv.LADDER.up_to("naive"):
             assert chosen(3) == "naive"
     assert chosen(3) == "register"
-    with pytest.raises(ValueError, match="known are: naive, tile, register"), conv.up_to("the moon"):
+    with pytest.raises(ValueError, match="known are: naive, tile, register"), conv.LADDER.up_to("the moon"):
         pass
 
 
@@ -194,7 +194,7 @@ def test_the_variable_must_name_a_rung():
     import subprocess
     import sys
     for name, outcome in (("tile", "tile\n"), ("moon", "")):
-        run = subprocess.run([sys.executable, "-c", "from npse.cuda import conv; print(conv._top)"], text=True,
+        run = subprocess.run([sys.executable, "-c", "from npse.cuda import conv; print(conv.LADDER.top)"], text=True,
                              capture_output=True, env={**os.environ, "NPSE_CUDA_CONVOLUTION": name}, check=False)
         assert run.stdout == outcome
     assert "ValueError: NPSE_CUDA_CONVOLUTION names no rung: 'moon'; known are: naive, tile, register" in run.stderr

@@ -69,7 +69,7 @@ def run_ladder_of_convolution(dtype):
     from npse.cuda import conv
 
     for rung in conv.LADDER:
-        with conv.up_to(rung):
+        with conv.LADDER.up_to(rung):
             for case in cases_of("conv2d"):
                 run(case, dtype)
 

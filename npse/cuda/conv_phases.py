@@ -1,4 +1,4 @@
-"""The sizes of one convolution, checked once, and what the pixels of a result see along one axis.
+"""What the pixels of a convolution's result see along one axis.
 
 A pixel of y sees a window of x. A pixel of dx sees a window of dy too: with stride s, the pixels h of dx fall into s
 phases by the remainder r of h + p, and those of a phase all meet the same taps, r, r + s, r + 2s, ..., so that within a
@@ -6,47 +6,9 @@ phase the gradient is a convolution with stride 1 by every s-th tap, last tap fi
 one kernel serves y and dx.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from npse.cuda.device import device_function
-from npse.reference.conv import output_size
-
-
-class Geometry(NamedTuple):
-    """N H W Cin, kh kw Cout, stride, padding, Ho Wo as in the book: integers, which kernels take as one argument."""
-
-    N: int
-    H: int
-    W: int
-    Cin: int
-    kh: int
-    kw: int
-    Cout: int
-    stride: int
-    padding: int
-    Ho: int
-    Wo: int
-
-    @classmethod
-    def of(cls, op, x_shape, w_shape, stride, padding):
-        """Work out the output's size; raise ValueError if stride, padding or the filter's size do not fit the map."""
-        Ho, Wo = output_size(op, x_shape, w_shape, stride, padding)
-        kh, kw, _, Cout = w_shape
-        return cls(*x_shape, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
-
-    @property
-    def x_shape(self):
-        return self.N, self.H, self.W, self.Cin
-
-    @property
-    def w_shape(self):
-        return self.kh, self.kw, self.Cin, self.Cout
-
-    @property
-    def y_shape(self):
-        return self.N, self.Ho, self.Wo, self.Cout
 
 
 @device_function
