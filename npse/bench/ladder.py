@@ -32,9 +32,9 @@ def by_stage(op_rows):
 
 
 def rungs():
-    """Return {name: (forward, dx, dw)}: the book, then what the cpu edition lists in ``conv.LADDER``, naive first.
+    """Return {name: (forward, dx, dw)}: the book, then the ladder of the cpu edition, the slowest first.
 
-    A rung that lacks a pass has None there; one that cannot take a shape raises ValueError.
+    A rung that cannot take a shape raises ValueError.
     """
     book = {"NumPy, the book": tuple(getattr(reference, op) for op in PASSES)}
     if "cpu" not in backend.available():
@@ -61,11 +61,9 @@ def measure(convolutions, threads, seconds):
             expected = getattr(reference, op)(*arguments)
             for name, functions in rungs().items():
                 function = functions[PASSES.index(op)]
-                if function is None:
-                    continue
                 try:
                     error = np.abs(function(*arguments) - expected).max() / np.abs(expected).max()
-                except (ValueError, NotImplementedError):
+                except ValueError:
                     continue
                 taken = times(lambda f=function, a=arguments: f(*a), seconds, warm=0)
                 rows.append(_row(op, convolution, name, figures(taken)) | {"error": float(error)})
@@ -73,15 +71,16 @@ def measure(convolutions, threads, seconds):
 
 
 def measure_python(convolutions, threads):
-    """The cpu edition's first rung where NUMBA_DISABLE_JIT makes it plain Python: a few pixels, times the rest."""
+    """The cpu edition's loops where NUMBA_DISABLE_JIT makes it plain Python: a few pixels, times the rest."""
+    from npse.cpu.conv import LADDER
+
     backend.edition("cpu").set_threads(threads)
-    first = next(iter(_cpu_rungs().values()))
     rows = []
     for convolution in convolutions:
         (_, _, _, cin), w_shape, stride, _ = convolution
         shape = [1, *(stride * (SAMPLE - 1) + size for size in w_shape[:2]), cin]       # no padding: every tap counts
         sample = _calls(shape, w_shape, stride, 0, rng=np.random.default_rng(0))
-        for function, (op, arguments) in zip(first, sample.items(), strict=True):
+        for function, (op, arguments) in zip(LADDER["loops"], sample.items(), strict=True):
             taken = min(times(lambda f=function, a=arguments: f(*a), 0, warm=0))
             ms = 1e3 * taken * _flops(convolution) / _flops([shape, w_shape, stride, 0])
             rows.append(_row(op, convolution, "Python loops", {"ms": ms, "ms_min": ms, "timed": 3})
