@@ -120,6 +120,24 @@ def test_infer_returns_what_a_call_returns():
     np.testing.assert_array_equal(network.infer(x), network(x)[0])
 
 
+def test_infer_takes_many_images_a_few_at_a_time():
+    given = []
+
+    class Middle(Layer):
+        """Takes the mean away."""
+
+        def __call__(self, x):
+            given.append(len(x))
+            return x - x.mean(), None
+
+    x = np.random.default_rng(0).standard_normal((300, 2))
+    chain = Sequential({"stage": Sequential({"middle": Middle()})})
+    np.testing.assert_array_equal(chain.infer(x), x - x.mean())          # in training images depend on each other
+    pieces = [x[:128], x[128:256], x[256:]]
+    np.testing.assert_array_equal(chain.eval().infer(x), np.concatenate([piece - piece.mean() for piece in pieces]))
+    assert given == [300, 128, 128, 44]
+
+
 @pytest.mark.parametrize("edition", backend.available())
 def test_backward_runs_on_the_edition_of_its_forward(edition):
     seen = []

@@ -1,6 +1,11 @@
 """One layer after another."""
 
+import numpy as np
+
+from npse.backend import on_device
 from npse.layers.layer import Layer, prefixed
+
+TOGETHER = 128          # images at inference: of more, maps leave the caches of a CPU before the next layer reads them
 
 
 class Sequential(Layer):
@@ -28,6 +33,8 @@ class Sequential(Layer):
         return x, backward
 
     def infer(self, x):
+        if len(x) > TOGETHER and not self.training and not on_device():       # then no image depends on another
+            return np.concatenate([self.infer(x[n:n + TOGETHER]) for n in range(0, len(x), TOGETHER)])
         for layer in self.parts.values():
             x = layer.infer(x)
         return x

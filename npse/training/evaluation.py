@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npse.backend import active, on_device, to_host
+from npse.backend import active, to_host
 from npse.data import evaluation_batches
 
 
@@ -17,9 +17,8 @@ class Evaluation:
     confusion: np.ndarray
 
 
-def predict(network, images, mean, std, *, flip=False, batch_size=None):
+def predict(network, images, mean, std, *, flip=False, batch_size=512):
     """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'."""
-    batch_size = batch_size or (1000 if on_device() else 128)
     network.eval()
     try:
         logits = _logits(network, images, mean, std, batch_size)
@@ -36,7 +35,7 @@ def _logits(network, images, mean, std, batch_size):
     return np.concatenate([to_host(batch) for batch in logits])   # only now: each look waits for the device
 
 
-def evaluate(network, images, labels, mean, std, *, flip=False, batch_size=None):
+def evaluate(network, images, labels, mean, std, *, flip=False, batch_size=512):
     """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); returns an `Evaluation`."""
     logits = predict(network, images, mean, std, flip=flip, batch_size=batch_size)
     classes = logits.shape[1]
