@@ -55,27 +55,27 @@ def expect(op, **arguments):
 
 
 def _fit(arguments):
-    """Whether nothing is wrong: a step of training asks a few hundred times, so no words are made for it."""
-    seen, dtypes = {}, set()
-    for value, axes in arguments:
-        shape = value
-        if not isinstance(value, tuple):
-            if getattr(getattr(value, "dtype", None), "kind", "") not in ("f", "c"):
-                return False
-            dtypes.add(value.dtype)
-            shape = value.shape
-        names = _split(axes)
-        if len(shape) != len(names) or 0 in shape:
-            return False
-        for axis, size in zip(names, shape, strict=True):
-            if size != (axis if isinstance(axis, int) else seen.setdefault(axis, size)):
-                return False
-    return len(dtypes) <= 1
+    """Whether nothing is wrong: a step of training asks a few hundred times, and the next one the same again."""
+    try:
+        return _known_to_fit(tuple([(value, None, axes) if isinstance(value, tuple) else
+                                    (value.shape, value.dtype, axes) for value, axes in arguments]))
+    except (AttributeError, TypeError):                                # no array, or no sizes
+        return False
 
 
 @functools.lru_cache(4096)
-def _split(axes):
-    return tuple(int(axis) if axis.isdecimal() else axis for axis in axes.split())
+def _known_to_fit(arguments):
+    seen, dtypes = {}, set()
+    for shape, dtype, axes in arguments:
+        names = axes.split()
+        if len(shape) != len(names) or 0 in shape:
+            return False
+        for axis, size in zip(names, shape, strict=True):
+            if size != (int(axis) if axis.isdecimal() else seen.setdefault(axis, size)):
+                return False
+        if dtype is not None:
+            dtypes.add(dtype)
+    return len(dtypes) <= 1 and all(dtype.kind in "fc" for dtype in dtypes)
 
 
 def _float_dtype(op, name, value):
