@@ -1,7 +1,6 @@
 """Run a kernel, or an op and all kernels that it launches, and record what its threads do to memory."""
 
 import inspect
-import sys
 
 import numpy as np
 from numba import cuda
@@ -9,6 +8,7 @@ from numba import cuda
 import npse.cuda
 from npse import gpu
 from npse.cuda import device
+from npse.cuda.conv import LADDER
 from npse.trace.examples import example
 from npse.trace.journal import Journal
 from npse.trace.report import Trace
@@ -108,8 +108,7 @@ def trace_ladder(op):
     An op without a ladder has one rung.
     """
     arguments = example(op)
-    ladder = getattr(sys.modules[getattr(npse.cuda, op).__module__], "LADDER", {})
-    rungs = {rung: getattr(ops, op) for rung, ops in ladder.items() if hasattr(ops, op)}
+    rungs = {rung: getattr(ops, op) for rung, ops in LADDER.items() if hasattr(ops, op)}
     traces = []
     for rung, rung_op in rungs.items():
         found = trace_op(rung_op, **arguments)
