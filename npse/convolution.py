@@ -31,27 +31,28 @@ class Geometry(NamedTuple):
     Wo: int
 
     @classmethod
-    def of(cls, op, stride, padding, dy=None, **arguments):
+    def of(cls, op, stride, padding, **arguments):
         """Check the arguments of an op, by their names, and work out the size of its maps.
 
         Parameters
         ----------
         op : str
         stride, padding : int
-        dy : array, if the op has one
-        **arguments : the array or shape of a map (N, H, W, Cin) and, after it, that of filters (kh, kw, Cin, Cout)
+        **arguments : the array or shape of a map (N, H, W, Cin), then that of filters (kh, kw, Cin, Cout), then dy if
+            the op has one
 
         Raises
         ------
         TypeError, ValueError
             See `expect`; ValueError too if stride, padding or the filter's size do not fit the map.
         """
-        axes = dict(zip(arguments, zip(arguments.values(), ("N H W Cin", "kh kw Cin Cout"), strict=True), strict=True))
+        (x_name, x), (w_name, w), *rest = arguments.items()
+        axes = {x_name: (x, "N H W Cin"), w_name: (w, "kh kw Cin Cout")}
         expect(op, **axes)
-        x_shape, w_shape = (value if isinstance(value, tuple) else value.shape for value in arguments.values())
+        x_shape, w_shape = (value if isinstance(value, tuple) else value.shape for value in (x, w))
         Ho, Wo = output_size(op, x_shape, w_shape, stride, padding)
-        if dy is not None:
-            expect(op, **axes, dy=(dy, f"N {Ho} {Wo} Cout"))
+        if rest:
+            expect(op, **axes, **{name: (dy, f"N {Ho} {Wo} Cout") for name, dy in rest})
         kh, kw, _, Cout = w_shape
         return cls(*x_shape, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
 
@@ -133,12 +134,12 @@ class Ladder(Mapping):
 
         @self._replaces(book.conv2d_backward_x)
         def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
-            g = Geometry.of("conv2d_backward_x", stride, padding, dy, x_shape=tuple(x_shape), w=w)
+            g = Geometry.of("conv2d_backward_x", stride, padding, x_shape=tuple(x_shape), w=w, dy=dy)
             return choose(g, g.Cin, w.dtype).backward_x(dy, w, g)
 
         @self._replaces(book.conv2d_backward_w)
         def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
-            g = Geometry.of("conv2d_backward_w", stride, padding, dy, x=x, w_shape=tuple(w_shape))
+            g = Geometry.of("conv2d_backward_w", stride, padding, x=x, w_shape=tuple(w_shape), dy=dy)
             return choose(g, g.Cout, x.dtype).backward_w(dy, x, g)
 
         return Ops(conv2d, conv2d_backward_x, conv2d_backward_w)

@@ -250,3 +250,11 @@ from npse import cpu, reference as book
 x, w = np.ones((1, 4, 4, 16)), np.ones((3, 3, 16, 16))
 assert np.array_equal(cpu.conv2d(x, w, 1, 1), book.conv2d(x, w, 1, 1))"""
     python(code, NUMBA_DISABLE_JIT="1")
+
+
+@pytest.mark.parametrize("backward", [
+    lambda x, w: cpu.conv2d_backward_x(None, w, x.shape), lambda x, w: cpu.conv2d_backward_w(None, x, w.shape),
+    lambda x, w: cpu.conv2d_backward_x_add(None, w, x)])
+def test_a_gradient_that_is_none_is_refused(backward):
+    with pytest.raises(TypeError, match="dy must be an array, but is a NoneType"):
+        backward(*problem(1, 4, 4, 2, 3, 3, 2, 1, 0)[:2])

@@ -74,6 +74,6 @@ def conv2d_moments(x, w, stride=1, padding=0):
 
 @replaces(book.conv2d_backward_x_add)
 def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
-    g = Geometry.of("conv2d_backward_x_add", stride, padding, dy, dx=dx, w=w)
+    g = Geometry.of("conv2d_backward_x_add", stride, padding, dx=dx, w=w, dy=dy)
     rung = _chosen(g, g.Cin, w.dtype)
     return rung.backward_x(dy, w, g, dx) if hasattr(rung, "parts") else add(dx, rung.backward_x(dy, w, g))
