@@ -235,17 +235,37 @@ def test_set_threads_refuses_nonsense():
             cpu.set_threads(count)
 
 
+def blas_threads():
+    return [library.num_threads for library in threads._blas().lib_controllers]
+
+
 def test_blas_gets_its_threads_back():
-    blas = threads._blas()
-    before = [library.num_threads for library in blas.lib_controllers]
+    before = blas_threads()
     conv.LADDER["matrix"].conv2d(np.ones((8, 9, 9, 3)), np.ones((3, 3, 3, 4)))
-    assert [library.num_threads for library in blas.lib_controllers] == before
+    assert blas_threads() == before
+    with pytest.raises(ValueError, match="dense"):
+        cpu.dense(np.ones((2, 3)), np.ones((2, 4)))
+    assert blas_threads() == before
+
+
+def test_small_products_stay_on_one_blas_thread(monkeypatch):
+    """A second one would look out for more work afterwards, on the core that the kernels need."""
+    seen = []
+    monkeypatch.setattr(sys.modules["npse.reference.dense"], "expect", lambda *_, **__: seen.append(blas_threads()))
+    with threads._blas().limit(limits=2):
+        before = blas_threads()
+        z, w1, w2 = np.ones((2, 4)), np.ones((3, 4)), np.ones((4, 3))
+        gates = cpu.excite(z, w1, w2)
+        cpu.excite_backward(gates, z, gates, w1, w2)
+        cpu.dense_backward(cpu.dense(z, w1), z, w1)
+        assert seen == [[1] * len(before)] * 7
+        assert blas_threads() == before
 
 
 def test_two_python_threads_may_call_ops_at_once():
     x, w = np.random.default_rng(0).standard_normal((16, 12, 12, 4)), np.ones((3, 3, 4, 5))
     expected, found = cpu.conv2d(cpu.relu(x), w).tobytes(), []
-    blas = [library.num_threads for library in threads._blas().lib_controllers]
+    blas = blas_threads()
 
     def work():
         for _ in range(20):
@@ -257,7 +277,7 @@ def test_two_python_threads_may_call_ops_at_once():
     for worker in workers:
         worker.join()
     assert found == [True] * 60
-    assert [library.num_threads for library in threads._blas().lib_controllers] == blas
+    assert blas_threads() == blas
 
 
 def test_helpers_compile_nothing():

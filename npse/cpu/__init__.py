@@ -22,9 +22,9 @@ from npse.cpu.fused import (
     scale_add_relu_backward,
 )
 from npse.cpu.join import gated_join, gated_join_backward, gated_join_backward_s
-from npse.cpu.muon import muon, orthogonalise
 from npse.cpu.norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
 from npse.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
+from npse.cpu.products import dense, dense_backward, excite, excite_backward, muon, orthogonalise
 from npse.cpu.residual import add
 from npse.cpu.se import scale, scale_backward, se, se_backward, squeeze, squeeze_backward
 from npse.cpu.sgd import sgd

@@ -1,7 +1,4 @@
-"""The squeeze-and-excitation block, equations (2) to (4): each op one pass over the maps. Letters: as in the book.
-
-`excite` works on (N, C) numbers, a thousandth of the maps, and stays with the book.
-"""
+"""The squeeze-and-excitation block, equations (2) to (4): each op one pass over the maps. Letters: as in the book."""
 
 from functools import partial
 
@@ -11,6 +8,7 @@ from npse import reference as book
 from npse.cpu.arrays import image_sums, pixels, replaces
 from npse.cpu.buffers import empty, empty_like
 from npse.cpu.compile import kernel
+from npse.cpu.products import excite, excite_backward
 from npse.cpu.threads import share
 from npse.reference.arrays import expect
 
@@ -75,15 +73,15 @@ def _scale_backward(dy, u, s, du, ds, first, last):
 
 @replaces(book.se)
 def se(u, w1, w2, b1=None, b2=None):
-    return scale(u, book.excite(squeeze(u), w1, w2, b1, b2))
+    return scale(u, excite(squeeze(u), w1, w2, b1, b2))
 
 
 @replaces(book.se_backward)
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
     z = squeeze(u)
-    s = book.excite(z, w1, w2, b1, b2)
+    s = excite(z, w1, w2, b1, b2)
     du, ds = scale_backward(dy, u, s)
-    dz, dw1, dw2, db1, db2 = book.excite_backward(ds, z, s, w1, w2, b1)
+    dz, dw1, dw2, db1, db2 = excite_backward(ds, z, s, w1, w2, b1)
     _, H, W, _ = u.shape
     du += (dz / (H * W))[:, None, None, :]                        # the second path into u, through the squeeze
     return du, dw1, dw2, db1, db2

@@ -171,8 +171,15 @@ class _Helper:
 @contextlib.contextmanager
 def blas_on_one_thread():
     """Within the ``with`` block the BLAS library stays on the thread that calls it: `share` spreads the calls."""
-    with _turn, _blas().limit(limits=1):
-        yield
+    with _turn:
+        before = [(library, library.get_num_threads()) for library in _blas().lib_controllers]
+        try:
+            for library, _ in before:
+                library.set_num_threads(1)
+            yield
+        finally:
+            for library, count in before:
+                library.set_num_threads(count)
 
 
 @functools.cache
