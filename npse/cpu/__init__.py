@@ -11,6 +11,7 @@ from npse.cpu.activation import relu, relu_backward
 from npse.cpu.augment import augment, normalise
 from npse.cpu.compile import cache_folder
 from npse.cpu.conv import conv2d, conv2d_backward_w, conv2d_backward_x, conv2d_backward_x_add, conv2d_moments
+from npse.cpu.excite import excite, excite_backward
 from npse.cpu.fused import (
     add_relu,
     add_relu_backward,
@@ -24,7 +25,7 @@ from npse.cpu.fused import (
 from npse.cpu.join import gated_join, gated_join_backward, gated_join_backward_s
 from npse.cpu.norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
 from npse.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
-from npse.cpu.products import dense, dense_backward, excite, excite_backward, muon, orthogonalise
+from npse.cpu.products import dense, dense_backward, muon, orthogonalise
 from npse.cpu.residual import add
 from npse.cpu.se import scale, scale_backward, se, se_backward, squeeze, squeeze_backward
 from npse.cpu.sgd import sgd

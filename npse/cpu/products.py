@@ -1,6 +1,6 @@
 """Ops that are matrix products and little else: the book's own, on one thread of the BLAS library.
 
-They work on (N, C) numbers, a thousandth of the maps, where NumPy is as fast as a kernel. But a second BLAS thread that
+They work on few numbers, or are large enough for the library to be as fast as a kernel. But a second BLAS thread that
 helped looks out for more work for milliseconds afterwards, on the core that the kernels need by then.
 """
 
@@ -11,7 +11,8 @@ from npse.cpu.arrays import replaces
 from npse.cpu.threads import blas_on_one_thread
 
 
-def _on_one_thread(op):
+def on_one_blas_thread(op):
+    """The op as it is, but for the threads."""
     @replaces(op)
     @functools.wraps(op)
     def chosen(*arguments, **options):
@@ -20,6 +21,5 @@ def _on_one_thread(op):
     return chosen
 
 
-dense, dense_backward = map(_on_one_thread, (book.dense, book.dense_backward))
-excite, excite_backward = map(_on_one_thread, (book.excite, book.excite_backward))
-orthogonalise, muon = map(_on_one_thread, (book.orthogonalise, book.muon))
+dense, dense_backward = map(on_one_blas_thread, (book.dense, book.dense_backward))
+orthogonalise, muon = map(on_one_blas_thread, (book.orthogonalise, book.muon))

@@ -8,7 +8,7 @@ from npse import reference as book
 from npse.cpu.arrays import image_sums, pixels, replaces
 from npse.cpu.buffers import empty, empty_like
 from npse.cpu.compile import kernel
-from npse.cpu.products import excite, excite_backward
+from npse.cpu.excite import excite, excite_backward
 from npse.cpu.threads import share
 from npse.reference.arrays import expect
 

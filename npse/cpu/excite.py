@@ -1,0 +1,133 @@
+"""The excitation, equation (3), and its gradients: one pass over the rows of (N, C) numbers. Letters: as in the book.
+
+They are a thousandth of the maps, but a dozen NumPy calls for so few numbers take longer than the arithmetic. A kernel
+takes a vector of images at a time and turns them, so that each vector holds one channel of all (``zt``: a row for each
+channel), and one function does for all four products. The gradients of the weights are sums over the images, taken in
+order for one hidden unit at a time: nothing depends on the number of threads. The book, on one thread of the BLAS
+library, takes what has no vectors.
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from npse import reference as book
+from npse.cpu.arrays import replaces
+from npse.cpu.buffers import empty_like
+from npse.cpu.compile import kernel
+from npse.cpu.products import on_one_blas_thread
+from npse.cpu.threads import share
+from npse.cpu.tile import lanes, outer, store, zeros
+from npse.reference.arrays import expect, total
+from npse.reference.se import _expect_gate as expect_gate
+
+
+@replaces(book.excite)
+def excite(z, w1, w2, b1=None, b2=None):
+    expect_gate("excite", z, w1, w2, b1, b2)
+    lane = lanes(z.dtype)
+    if not lane:
+        return on_one_blas_thread(book.excite)(z, w1, w2, b1, b2)
+    s = empty_like(z)
+    share(partial(_excite, lane, z, w1, w2, _or_zeros(b1, w1), _or_zeros(b2, w2), s), -(-len(z) // lane), 1)
+    return s
+
+
+@kernel
+def _excite(lane, z, w1, w2, b1, b2, s, first, last):
+    (M, C), one = w1.shape, z.dtype.type(1)
+    zt, at, h = np.zeros((C, lane), z.dtype), np.empty((C, lane), z.dtype), np.empty((M, lane), z.dtype)
+    for start in range(first * lane, last * lane, lane):
+        images = min(lane, len(z) - start)
+        for n in range(images):
+            for c in range(C):
+                zt[c, n] = z[start + n, c]
+        _hidden(lane, zt, w1, b1, h)
+        _product(lane, w2, M, 1, h, at)
+        for n in range(images):
+            for c in range(C):
+                a = at[c, n] + b2[c]
+                e = math.exp(-abs(a))                             # in (0, 1]
+                s[start + n, c] = (one if a >= 0 else e) / (one + e)
+
+
+@replaces(book.excite_backward)
+def excite_backward(ds, z, s, w1, w2, b1=None):
+    expect_gate("excite_backward", z, w1, w2, b1)
+    expect("excite_backward", z=(z, "N C"), s=(s, "N C"), ds=(ds, "N C"))
+    lane = lanes(z.dtype)
+    if not lane:
+        return on_one_blas_thread(book.excite_backward)(ds, z, s, w1, w2, b1)
+    h, da1 = np.empty((2, len(z), len(w1)), z.dtype)
+    da2, dz, dw1, dw2t = empty_like(z), empty_like(z), empty_like(w1), empty_like(w1)
+    share(partial(_rows, lane, ds, z, s, w1, w2, _or_zeros(b1, w1), h, da1, da2, dz), -(-len(z) // lane), 1)
+    share(partial(_weights, z, h, da1, da2, dw1, dw2t), len(w1))
+    return dz, dw1, np.ascontiguousarray(dw2t.T), total(da1, 0), total(da2, 0)
+
+
+@kernel
+def _rows(lane, ds, z, s, w1, w2, b1, h, da1, da2, dz, first, last):
+    (M, C), one, zero = w1.shape, z.dtype.type(1), z.dtype.type(0)
+    zt, da2t, dzt = np.zeros((C, lane), z.dtype), np.zeros((C, lane), z.dtype), np.empty((C, lane), z.dtype)
+    ht, da1t = np.empty((M, lane), z.dtype), np.empty((M, lane), z.dtype)
+    for start in range(first * lane, last * lane, lane):
+        images = min(lane, len(z) - start)
+        for n in range(images):
+            for c in range(C):
+                k = start + n
+                da2[k, c] = ds[k, c] * s[k, c] * (one - s[k, c])
+                zt[c, n], da2t[c, n] = z[k, c], da2[k, c]
+        _hidden(lane, zt, w1, b1, ht)
+        _product(lane, w2, 1, M, da2t, da1t)
+        for n in range(images):
+            for m in range(M):
+                da1t[m, n] = da1t[m, n] if ht[m, n] > zero else zero
+                h[start + n, m], da1[start + n, m] = ht[m, n], da1t[m, n]
+        _product(lane, w1, 1, C, da1t, dzt)
+        for n in range(images):
+            for c in range(C):
+                dz[start + n, c] = dzt[c, n]
+
+
+@kernel
+def _weights(z, h, da1, da2, dw1, dw2t, first, last):
+    for m in range(first, last):
+        dw1[m] = 0
+        dw2t[m] = 0
+        for n in range(len(z)):
+            for c in range(z.shape[1]):
+                dw1[m, c] += da1[n, m] * z[n, c]
+            for c in range(z.shape[1]):
+                dw2t[m, c] += h[n, m] * da2[n, c]
+
+
+@kernel
+def _hidden(lane, zt, w1, b1, h):
+    """h = relu(w1 z + b1), turned; a NaN passes."""
+    zero = zt.dtype.type(0)
+    _product(lane, w1, w1.shape[1], 1, zt, h)
+    for m in range(len(h)):
+        for n in range(lane):
+            a = h[m, n] + b1[m]
+            h[m, n] = zero if a < zero else a
+
+
+@kernel
+def _product(lane, w, row, column, x, y):
+    """y[m] = sum over k of w[m * row + k * column] * x[k]; a row of x and of y is a vector."""
+    whole = len(y) // 4 * 4
+    for m in range(0, whole, 4):
+        tile = zeros(y, 4, 1)
+        for k in range(len(x)):
+            tile = outer(tile, w, m * row + k * column, row, x, k * lane, lane)
+        store(tile, y, m * lane, lane)
+    for m in range(whole, len(y)):
+        tile = zeros(y, 1, 1)
+        for k in range(len(x)):
+            tile = outer(tile, w, m * row + k * column, row, x, k * lane, lane)
+        store(tile, y, m * lane, lane)
+
+
+def _or_zeros(b, w):
+    return np.zeros(len(w), w.dtype) if b is None else b
