@@ -1,5 +1,6 @@
 """Device memory that is used again, tried without a device: the shelf is plain Python."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -146,6 +147,19 @@ class TestArrays:
         assert gpu.memory() == 6 * GRAIN
         del replay
         assert gpu.memory() == 5 * GRAIN
+
+    @pytest.mark.parametrize("setting", [0, 1])
+    def test_small_grids_are_not_warned_of_and_the_users_setting_stays(self, monkeypatch, setting):
+        from numba import config, cuda
+
+        from npse.cuda import hardware
+
+        monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", setting)
+        kernel = cuda.jit(lambda x: None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert hardware._configured(kernel, 1, 32).griddim == (1, 1, 1)
+        assert setting == config.CUDA_LOW_OCCUPANCY_WARNINGS
 
     def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
         array, shelf = gpu.empty((3,), self.FLOAT), gpu._shelf

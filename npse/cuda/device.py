@@ -14,7 +14,6 @@ from npse import gpu
 from npse.cuda.runner import Runner
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-config.CUDA_LOW_OCCUPANCY_WARNINGS = 0    # a gate of a few numbers needs no hundred blocks
 BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
 
 kernel = cuda.jit

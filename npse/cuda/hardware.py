@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 from cuda.core import Device, Stream
-from numba import cuda
+from numba import config, cuda
 from numba.cuda import types
 from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.cudadrv.driver import CudaAPIError
@@ -46,7 +46,7 @@ class Gpu(Runner):
 
     def launch(self, kernel, blocks, threads, *arguments):
         plain = self._graph is None
-        started = _configured(kernel, blocks, threads) if plain else kernel[blocks, threads, self._graph]
+        started = _configured(kernel, blocks, threads) if plain else _launcher(kernel, blocks, threads, self._graph)
         started(*arguments)
 
     def record(self, task):
@@ -139,4 +139,16 @@ def _strides(shape, itemsize):
 
 @functools.cache
 def _configured(kernel, blocks, threads):
-    return kernel[blocks, threads]         # Numba keeps these too, but forgets them after 128
+    return _launcher(kernel, blocks, threads)
+
+
+def _launcher(kernel, *configuration):
+    """Return kernel[configuration] without Numba's warning of small grids: few numbers need few blocks.
+
+    Numba reads the setting here. It is put back, for the user's own kernels.
+    """
+    before, config.CUDA_LOW_OCCUPANCY_WARNINGS = config.CUDA_LOW_OCCUPANCY_WARNINGS, 0
+    try:
+        return kernel[configuration]
+    finally:
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = before
