@@ -48,8 +48,8 @@ def _lacks_when_tried():
     """What the cuda edition lacks though all seems to be there: its libraries, or room on the GPU."""
     try:
         return importlib.import_module("npse.cuda.device").missing()
-    except ImportError as error:
-        return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}"
+    except Exception as error:               # of Numba, of the bindings, of the dynamic linker: they share no base
+        return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {gpu.install()}"
 
 
 def available():
@@ -65,11 +65,18 @@ def choose(name="auto"):
     able = available()
     if "cuda" in able:
         return "cuda", f"the fastest edition available, on {gpu.name()}"
-    idle = f"; {gpu.name()} is not used: {missing('cuda')}" if gpu.name() and not gpu.simulated() else ""
+    idle = _why_no_gpu()
     if "cpu" in able:
         return "cpu", f"the fastest edition available{idle}"
     return "reference", ("numba is not installed, so the plain NumPy edition runs, many times slower: "
                          f"pip install numba{idle}")
+
+
+def _why_no_gpu():
+    """Why a GPU, or the driver of one, is not used, as the end of a sentence; empty where there is neither."""
+    if gpu.simulated() or not gpu.has_driver():
+        return ""
+    return f"; {gpu.name() or 'a GPU'} is not used: {gpu.without_gpu() or missing('cuda')}"
 
 
 def use(name="auto"):

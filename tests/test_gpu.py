@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,13 +46,14 @@ def computer(monkeypatch):
     """Give this computer a driver (or None), and wheels of a CUDA version (or None)."""
     real_version, real_spec = importlib.metadata.version, importlib.util.find_spec
 
-    def computer(driver, wheels="13.0.1"):
+    def computer(driver, wheels="13.0.1", numba_cuda="0.31.0"):
         def version(package):
-            if package != "cuda-bindings":
+            found = {"cuda-bindings": wheels, "numba-cuda": numba_cuda}
+            if package not in found:
                 return real_version(package)
-            if wheels is None:
+            if found[package] is None:
                 raise importlib.metadata.PackageNotFoundError(package)
-            return wheels
+            return found[package]
 
         def find_spec(name):
             return (wheels and object()) if name == "numba_cuda" else real_spec(name)
@@ -136,14 +138,50 @@ def test_auto_never_takes_the_simulator(computer, monkeypatch):
     assert backend.choose()[0] != "cuda"
 
 
-def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch):
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError, AttributeError])
+def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch, error):
     computer(Driver())
 
     def fail(name):
-        raise ImportError("libnvrtc.so.13:\n cannot open shared object file")
+        raise error("libnvrtc.so.13:\n cannot open shared object file")
     monkeypatch.setattr(backend.importlib, "import_module", fail)
     assert backend.missing("cuda") == ("the cuda edition cannot be loaded: libnvrtc.so.13: cannot open shared object "
-                                       "file")
+                                       f"file; run: {gpu.install('cuda')}")
+
+
+@pytest.mark.parametrize(("installed", "numpy", "simulator", "words"), [
+    ("0.30.4", "2.5.1", False, "numba-cuda 0.30.4 needs NumPy below 2.5, but NumPy 2.5.1 is installed; run: "),
+    ("0.30.4", "2.4.6", False, None),
+    ("0.31.0", "2.5.1", False, None),
+    ("0.30.4", "2.5.1", True, None),
+])
+def test_a_numpy_that_numba_cuda_cannot_compile_with_is_told(computer, monkeypatch, installed, numpy, simulator, words):
+    computer(Driver(), numba_cuda=installed)
+    monkeypatch.setattr(gpu, "np", SimpleNamespace(__version__=numpy, **{} if numpy > "2.5" else {"row_stack": print}))
+    if simulator:
+        monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    line = gpu.missing()
+    assert line == (words and words + gpu.install("cuda"))
+    assert gpu.without_numba_cuda("npse trace") is None           # the simulator works with any NumPy
+
+
+def test_the_extras_hold_a_numpy_that_numba_cuda_can_compile_with():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra in ("cuda", "cuda12"):
+        assert any(line.startswith("numba-cuda") and "<0.31" in line for line in extras[extra])
+        assert any(line.startswith("numpy<2.5;") for line in extras[extra])
+
+
+@pytest.mark.parametrize("version", ["", "unknown", None])
+def test_packages_without_a_version_are_none(computer, version):
+    computer(Driver(), wheels=version)
+    assert "numba-cuda, which is not installed" in gpu.missing()
+
+
+@pytest.mark.parametrize(("value", "simulated"), [("1", True), (" 2 ", True), ("0", False), ("", False), ("y", False)])
+def test_the_simulator_is_asked_for_as_numba_reads_it(monkeypatch, value, simulated):
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", value)
+    assert gpu.simulated() == simulated
 
 
 def test_without_a_driver_nothing_heavy_is_imported():

@@ -121,7 +121,8 @@ def missing():
     try:
         cuda.current_context()
         cuda.runtime.get_version()         # loads the compiler's library
+        complete = cuda.is_available()
     except Exception as error:             # of the driver, of Numba, of the bindings: they share no base
-        return (f"{gpu.name()} cannot be used: {' '.join(str(error).split())}; nvidia-smi shows what holds it, and "
-                f"{gpu.EXTRAS} brings the libraries that are needed")
-    return None if cuda.is_available() else f"Numba lacks a library of CUDA; run: {gpu.EXTRAS}"
+        return (f"the cuda edition cannot run: {' '.join(str(error).split())}; nvidia-smi shows what holds it; "
+                f"for the libraries that are needed, run: {gpu.install()}")
+    return None if complete else f"Numba lacks a library of CUDA; run: {gpu.install()}"
