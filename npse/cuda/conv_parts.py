@@ -7,7 +7,7 @@ from numba import cuda
 
 from npse.cuda.arrays import flat
 from npse.cuda.device import BLOCK, SIMULATED, device_function, empty, kernel, launch
-from npse.cuda.walk import over_table, place, sum_rows
+from npse.cuda.walk import column, over_table, sum_rows
 
 ENOUGH = 4 if SIMULATED else 264           # blocks that keep a device busy while they compute parts: two on each of 132
 
@@ -38,7 +38,7 @@ def _sums(of):
     @kernel
     def sums(rows, R, sums):
         shared = cuda.shared.array(BLOCK, rows.dtype)
-        _, c, first, end, step = place(R, sums.size)
+        c, first, end, step = column(R, sums.size)
         total = rows.dtype.type(0)
         for k in range(first, end, step):
             total += of(rows[k])

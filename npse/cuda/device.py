@@ -11,6 +11,7 @@ import numpy as np
 from numba import config, cuda
 
 from npse import gpu
+from npse.cuda import limits
 from npse.cuda.runner import Runner
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -52,9 +53,16 @@ def launch(kernel, blocks, threads, *arguments):
     """Start ``kernel`` on a grid of ``blocks`` of ``threads``, each an int or a tuple of up to three.
 
     Scalars should be NumPy scalars of the arrays' dtype (`scalar`): a Python float is a float64, and arithmetic with it
-    is too, at a small fraction of the speed.
+    is too, at a small fraction of the speed. ValueError if the grid or the blocks are too large for a GPU, whatever
+    runs here.
     """
+    _expect_grid(kernel, blocks, threads)
     _runner.launch(kernel, blocks, threads, *arguments)
+
+
+@functools.cache                           # a step launches the same kernels in the same sizes, over and over
+def _expect_grid(kernel, blocks, threads):
+    limits.expect_grid(kernel.__name__.lstrip("_"), blocks, threads)
 
 
 def scalar(value, array):

@@ -8,7 +8,7 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.arrays import area, flat, replaces
 from npse.cuda.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.walk import over_maps, over_pixels, over_table, place, sum_rows
+from npse.cuda.walk import column, over_maps, over_pixels, over_table, place, sum_rows
 from npse.reference.arrays import expect
 
 
@@ -82,7 +82,7 @@ def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, va
 @kernel
 def _batch_gradients(s, dz, dgammas, dbetas, means, N, mean, var, eps, dgamma, dbeta):
     shared = cuda.shared.array(BLOCK, s.dtype)
-    _, c, first, end, step = place(N, mean.size)
+    c, first, end, step = column(N, mean.size)
     scaled = shifted = s.dtype.type(0)
     if c < mean.size:
         centre, inverse = mean[c], s.dtype.type(1) / math.sqrt(var[c] + eps)

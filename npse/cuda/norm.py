@@ -17,7 +17,7 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.arrays import area, flat, replaces
 from npse.cuda.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.walk import my_numbers, over_maps, over_numbers, over_pixels, over_table, place, sum_rows
+from npse.cuda.walk import column, my_numbers, over_maps, over_numbers, over_pixels, over_table, place, sum_rows
 from npse.reference.arrays import expect
 
 
@@ -145,7 +145,7 @@ def _map_statistics(x, R, share, means, squares):
 @kernel
 def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
     shared = cuda.shared.array(BLOCK, means.dtype)
-    _, c, first, end, step = place(N, mean.size)
+    c, first, end, step = column(N, mean.size)
     total = square = means.dtype.type(0)
     for k in range(first, end, step):
         total += means[k]
@@ -246,7 +246,7 @@ def add_images(a, b):
 @kernel
 def _add_images(a, b, N, sum_a, sum_b):
     shared = cuda.shared.array(BLOCK, a.dtype)
-    _, c, first, end, step = place(N, sum_a.size)
+    c, first, end, step = column(N, sum_a.size)
     total_a = total_b = a.dtype.type(0)
     for k in range(first, end, step):
         total_a += a[k]

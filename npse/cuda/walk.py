@@ -10,7 +10,8 @@ is one piece of memory. A block is a rectangle of threads, x across channels and
 A thread stays with its channel, so gates, means and sums of that channel live in its registers. Maps are flat here:
 their numbers for a thread are those at first, first + step, ... before end (`place`), so that no index is divided and
 none multiplied while it walks. Positions are unsigned, or every access would first ask whether to count from the end.
-A table (N, C), too, is a map: its pixels are the images. Loops come in two forms, for what the compiler makes of them:
+A table (R, C) is one map of R pixels, and may have millions of columns, so its blocks lie along the axis of the grid
+that is long enough for them (`column`). Loops come in two forms, for what the compiler makes of them:
 
     for k in range(first, end, step)     reads only: unrolled by four, with four loads under way at once
     while k < end                        writes too, and a write must not overtake a read: lean, so more threads fit
@@ -42,9 +43,9 @@ def over_maps(x):
 
 
 def over_table(a):
-    """Blocks and threads for a kernel that sums over the rows of a (N, C)."""
-    N, C = a.shape
-    return (1, _chunks(C, TABLE_WIDTH)), _threads(C, TABLE_WIDTH, N)
+    """Blocks and threads for a kernel that sums over the rows of a (R, C): see `column`."""
+    R, C = a.shape
+    return _chunks(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
 
 
 def over_pixels(x):
@@ -101,6 +102,15 @@ def place(R, C):
     end = (n + 1) * R * C
     first = (n * R + row) * C + c if c < C else end
     return n, c, np.uint64(first), np.uint64(end), np.uint64(cuda.blockDim.y * cuda.gridDim.z * C)
+
+
+@device_function
+def column(R, C):
+    """Return (c, first, end, step) of this thread: its column, and its numbers in a table (R, C); see `place`."""
+    c, row = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, cuda.threadIdx.y
+    end = R * C
+    first = row * C + c if c < C else end
+    return c, np.uint64(first), np.uint64(end), np.uint64(cuda.blockDim.y * C)
 
 
 @device_function

@@ -9,6 +9,7 @@ import npse.cuda
 from npse import gpu
 from npse.cuda import device
 from npse.cuda.conv import LADDER
+from npse.cuda.limits import expect_grid
 from npse.trace.examples import example
 from npse.trace.journal import Journal
 from npse.trace.report import Trace
@@ -43,7 +44,8 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     RuntimeError
         Python was not started with NUMBA_ENABLE_CUDASIM=1.
     ValueError
-        The number of arguments is not the kernel's, there are too many threads, or the kernel raises (`KernelError`).
+        The number of arguments is not the kernel's, there are more blocks or threads than a GPU takes, or the kernel
+        raises (`KernelError`).
 
     Examples
     --------
@@ -69,6 +71,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     watched = [journal.watch(parameter, "global", values) if (values := _values(argument)) is not None else argument
                for parameter, argument in zip(parameters, arguments, strict=True)]
     grid = _three(name, "blocks", blocks), _three(name, "threads", threads)
+    expect_grid(name, *grid)
     with journal.instead_of_the_simulators():
         try:
             cuda.jit(function)[grid](*watched)

@@ -15,7 +15,7 @@ from numba import cuda as numba_cuda
 from numba.cuda.simulator import kernelapi
 
 from npse import cuda
-from npse.cuda import arrays, device, walk
+from npse.cuda import arrays, conv_parts, device, limits, walk
 from npse.cuda.se import SQUEEZES
 
 FLOATS = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -54,20 +54,35 @@ def test_each_number_of_a_map_has_one_thread_of_its_channel(grid, shape):
 
 
 @pytest.mark.parametrize("shape", [(512, 32, 32, 16), (512, 8, 8, 64), (32, 112, 112, 64), (1, 7, 7, 2048),
-                                   (3, 5, 4, 37), (70000, 1, 1, 10)])
+                                   (3, 5, 4, 37), (70000, 1, 1, 10), (9, 1, 1, 589824)])
 def test_grids_of_hardware_cover_maps_and_keep_within_its_limits(shape, monkeypatch):
     for name, value in (("BLOCK", 256), ("WIDTHS", (64, 32, 16)), ("TABLE_WIDTH", 8), ("LANES", 32), ("ENOUGH", 1024)):
         monkeypatch.setattr(walk, name, value)
     x, table = np.broadcast_to(0.0, shape), np.broadcast_to(0.0, (shape[0], shape[3]))
-    for (blocks, (width, rows)), C in ((walk.over_maps(x), shape[3]), (walk.over_pixels(x), shape[3]),
-                                       (walk.over_rows(x), shape[3]), (walk.over_table(table), shape[3]),
-                                       (walk.over_lists(table), 0)):
-        y, z = ((*blocks, 1, 1)[1:3] if isinstance(blocks, tuple) else (1, 1))
-        assert 1 <= width * rows <= 256
-        assert y * width >= C
-        assert y <= 65535
-        assert 1 <= z <= 65535
+    for blocks, threads in (walk.over_maps(x), walk.over_pixels(x), walk.over_rows(x)):
+        limits.expect_grid("a kernel", blocks, threads)
+        assert blocks[1] * threads[0] >= shape[3]
+    for blocks, threads in (walk.over_table(table), walk.over_lists(table)):
+        limits.expect_grid("a kernel", blocks, threads)
+    assert walk.over_table(table)[0] * walk.over_table(table)[1][0] >= shape[3]
     assert walk.over_maps(x)[0][0] == walk.over_pixels(x)[0][0] == shape[0]
+
+
+def test_a_table_may_have_more_columns_than_the_short_axes_of_a_grid_have_blocks(monkeypatch):
+    monkeypatch.setattr(limits, "BLOCKS", (2**31 - 1, 3, 3))
+    device._expect_grid.cache_clear()
+    with pytest.raises(ValueError, match=r"gridDim\.y must be 1 to 3 on a GPU, but is 4"):
+        device.launch(_visit, (1, 4), 1, 1, 1, cuda.to_device(np.zeros(1, np.int64)))
+    rng, float64 = np.random.default_rng(0), np.float64
+    x, y, dy = normal(rng, float64, *[(3, 2, 1, 12)] * 3)          # three blocks of a map, six of a table
+    s, dz, dgammas, dbetas = normal(rng, float64, *[(3, 12)] * 4)
+    gamma, mean, var = *normal(rng, float64, 12, 12), rng.uniform(0.5, 2, 12)
+    joined = dy, x, y, s, dz, dgammas, dbetas, x.mean(axis=(1, 2)), gamma, mean, var
+    agree(cuda.moments(x), book.moments(x), float64)
+    agree(cuda.batch_norm_backward(dy, x, gamma, mean, var), book.batch_norm_backward(dy, x, gamma, mean, var), float64)
+    agree(cuda.gated_join_backward(*joined), book.gated_join_backward(*joined), float64)
+    for add, wanted in ((conv_parts.add_rows, s.sum(axis=0)), (conv_parts.add_squares, (s**2).sum(axis=0))):
+        agree(add(cuda.to_device(s)), wanted, float64)
 
 
 @device.kernel

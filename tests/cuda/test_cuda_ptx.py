@@ -15,7 +15,7 @@ from npse.cuda import device, rates
 from npse.cuda.ptx import Build, Compiler, assemble
 from npse.cuda.se import SQUEEZES
 from npse.gradcheck import CASES, cases_of
-from npse.training.optimiser import SGD
+from npse.training.optimiser import SGD, Muon
 from npse.training.step import step
 
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
@@ -152,6 +152,60 @@ def kernels():
         for name, value in vars(importlib.import_module(module.name)).items():
             if hasattr(value, "py_func") and not value.targetoptions.get("device"):
                 yield f"{module.name}.{name}", value
+
+
+class Shapes(Compiler):
+    """Neither compiles nor runs: what is left is the check of each launch."""
+
+    def launch(self, kernel, blocks, threads, *arguments):
+        self.launched.add((kernel.__name__, blocks, threads))
+
+
+@pytest.fixture
+def shapes():
+    shapes = Shapes(QUICK)
+    shapes.launched = set()
+    before = device.use(shapes)
+    with backend.using(cuda):
+        yield shapes
+    device.use(before)
+
+
+@pytest.mark.parametrize("name", [name if name in ("se_resnet8", "se_wide") else
+                                  pytest.param(name, marks=pytest.mark.slow) for name in models.MODELS])
+def test_every_model_keeps_within_the_limits_of_a_gpu(shapes, name):
+    """At the usual batches, both optimisers, training and inference; augmentation and the loss included."""
+    for batch_size in (1, 128, 512):
+        for optimise in (SGD, Muon):
+            network = models.build(name, input_gradient=False).place()
+            optimiser = optimise(network)
+            optimiser.place()
+            images = cuda.to_device(np.zeros((batch_size, 32, 32, 3), np.uint8))
+            labels, corners = cuda.to_device(np.zeros(batch_size, np.int32)), np.zeros(batch_size, int)
+            mean = std = cuda.to_device(np.ones(3, np.float32))
+            x = cuda.augment(images, corners, corners, corners > 0, mean, std)
+            step(network, optimiser, x, labels, 0.1, 0.1)
+            network.eval().infer(cuda.normalise(images, mean, std))
+    assert {"augment", "normalise", "cross_entropy", "sums"} <= {name.lstrip("_") for name, *_ in shapes.launched}
+
+
+def test_a_launch_that_no_gpu_would_take_is_refused(shapes):
+    @numba_cuda.jit
+    def fill(x):
+        x[0] = 1
+
+    x = np.ones(3, np.float32)
+    for blocks, threads in ((1, 1), (2**31 - 1, 1024), ((1, 65535, 65535), (4, 4, 64)), ((1,), (1, 1024))):
+        device.launch(fill, blocks, threads, x)
+    for blocks, threads, words in (
+        ((1, 73728), 256, r"fill: gridDim\.y must be 1 to 65535 on a GPU, but is 73728"),
+        ((1, 1, 65536), 256, r"gridDim\.z must be 1 to 65535"), (2**31, 256, r"gridDim\.x must be 1 to 2147483647"),
+        (0, 256, r"gridDim\.x must be 1 to .* but is 0"), ((4, 0), 256, r"gridDim\.y must be 1 to .* but is 0"),
+        (1, 1025, r"blockDim\.x must be 1 to 1024 on a GPU, but is 1025"), (1, (1, 1, 65), r"\.z must be 1 to 64"),
+        (1, (32, 33), "at most 1024 threads on a GPU, but has 1056"), ((1, 1, 1, 1), 1, "one to three axes"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            device.launch(fill, blocks, threads, x)
 
 
 def test_float64_arithmetic_is_seen():
