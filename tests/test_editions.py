@@ -19,10 +19,11 @@ HELPERS = {"files", "environment", "backend", "gpu"}
 ARROWS = {
     "reference": {"reference"},
     "convolution": {"reference"},
-    "cpu": {"cpu", "reference", "convolution"},
+    "cpu": {"cpu", "reference", "convolution", "files", "environment"},
     "cuda": {"cuda", "reference", "convolution", "gpu"},
     "backend": {"gpu"},
     "gpu": set(),
+    "environment": {"gpu"},
     "files": set(),
     "gradcheck": {"gradcheck"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,

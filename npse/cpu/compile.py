@@ -22,6 +22,10 @@ import numpy as np
 import platformdirs
 from numba.core import event
 from numba.core.codegen import get_host_cpu_features
+from numba.core.dispatcher import Dispatcher
+
+from npse.cpu.kernel_cache import KernelCache
+from npse.cpu.uninterrupted import uninterrupted
 
 _SOURCE = Path(__file__).parent
 _MONTH = 30 * 24 * 3600
@@ -33,14 +37,13 @@ def kernel(function):
     No fast-math flags: the order of every sum is the order written, so that code just compiled and code loaded from
     the folder give the same bits.
     """
-    folder = cache_folder()
-    compiler = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)
-    # Numba takes its cache folder from a global when it decorates. Put it back, for the user's own functions.
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
-    try:
-        return compiler(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    if isinstance(compiled, Dispatcher):                          # not with NUMBA_DISABLE_JIT=1
+        compiled.compile = functools.partial(uninterrupted, compiled.compile)
+        folder = cache_folder()
+        if folder and Path(function.__code__.co_filename).is_file():
+            compiled._cache = KernelCache(function, folder)
+    return compiled
 
 
 @functools.cache
@@ -52,7 +55,7 @@ def cache_folder():
     file. Folders of other fingerprints that were not written for a month are removed when a new one is made.
     """
     try:
-        parent = Path(os.environ.get("NPSE_CACHE_DIR") or platformdirs.user_cache_dir("npse")).expanduser()
+        parent = Path(os.environ.get("NPSE_CACHE_DIR") or platformdirs.user_cache_dir("npse")).expanduser().absolute()
         folder = parent / f"kernels-{fingerprint()}"
         if not folder.is_dir():
             _remove_old(parent)
@@ -66,8 +69,8 @@ def cache_folder():
 def fingerprint(source=_SOURCE):
     """Return 16 hex digits that stand for all that shapes the machine code: this edition's source, versions and CPU."""
     digest = hashlib.sha256()
-    for file in sorted(source.glob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    for file in sorted(source.rglob("*.py")):
+        digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     for item in (sys.version, numba.__version__, np.__version__, llvmlite.__version__, *_cpu()):
         digest.update(item.encode() + b"\0")
     return digest.hexdigest()[:16]
@@ -80,8 +83,9 @@ def _cpu():
 
 def _remove_old(parent):
     for folder in parent.glob("kernels-" + "[0-9a-f]" * 16):
-        if time.time() - folder.stat().st_mtime > _MONTH:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):                        # another process has removed it
+            if time.time() - folder.stat().st_mtime > _MONTH:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

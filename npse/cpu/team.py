@@ -27,6 +27,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from npse.cpu.compile import kernel
+from npse.cpu.uninterrupted import uninterrupted
 
 IDLE, OFFERED, RUNNING = range(3)
 STATE, NAPS = range(2)                         # words of a helper
@@ -70,7 +71,7 @@ def entry_point(kernel, values, numbered):
     returned = compiled.signature.return_type
     if returned != types.none:                                    # it would be written to where nothing is
         raise TypeError(f"a kernel writes into its arguments, but {kernel.__name__} returns {returned}")
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return uninterrupted(compiled.library.get_pointer_to_function, compiled.fndesc.llvm_func_name)
 
 
 @intrinsic

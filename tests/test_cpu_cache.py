@@ -1,0 +1,224 @@
+"""Kernels on disk: whatever happens to the files, an op is right; and no signal breaks compilation off."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba")
+import numba
+
+from npse import cpu
+from npse.cpu import compile, kernel_cache
+from npse.cpu.kernel_cache import KernelCache
+from npse.cpu.uninterrupted import uninterrupted
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python is not kept")
+
+
+def double(x):
+    return x + x
+
+
+def kernel(folder):
+    """The function above as a kernel of a fresh process: nothing is compiled, what is kept is loaded."""
+    compiled = numba.njit(double)
+    compiled._cache = KernelCache(double, folder)
+    return compiled
+
+
+def kept(folder):
+    return sorted(folder.glob("*.nbc"))
+
+
+DAMAGES = {
+    "cut in half": lambda content: content[:len(content) // 2],
+    "empty": lambda content: b"",
+    "zeros, as after a power cut": lambda content: bytes(len(content)),
+    "one bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "another format": lambda content: b"not a kernel",
+    "a digest of nothing": lambda content: kernel_cache._digest(b""),
+    "a sound file of something else": lambda content: kernel_cache._digest(b"x") + b"x",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_compiled_again_and_replaced(damage, tmp_path):
+    assert kernel(tmp_path)(2) == 4
+    file, = kept(tmp_path)
+    sound = file.read_bytes()
+    file.write_bytes(damage(sound))
+    again = kernel(tmp_path)
+    assert again(2) == 4
+    assert not again.stats.cache_hits
+    third = kernel(tmp_path)
+    assert third(2) == 4
+    assert third.stats.cache_hits
+    assert kept(tmp_path) == [file]
+
+
+def test_a_file_of_another_signature_is_not_taken_for_this_one(tmp_path):
+    kernel(tmp_path)(2)
+    file, = kept(tmp_path)
+    kernel(tmp_path)(2.5)
+    other, = set(kept(tmp_path)) - {file}
+    shutil.copy(other, file)
+    assert kernel(tmp_path)(2) == 4
+
+
+def test_processes_that_write_at_once_do_not_mix_signatures(tmp_path):
+    first, second = kernel(tmp_path), kernel(tmp_path)            # neither sees what the other one keeps
+    assert (first(2), second(2.5)) == (4, 5.0)
+    third = kernel(tmp_path)
+    assert (third(2.5), third(2)) == (5.0, 4)
+    assert sum(third.stats.cache_hits.values()) == 2
+
+
+def test_what_is_changed_in_the_source_is_compiled(tmp_path):
+    kernel(tmp_path)(2)
+    other = kernel(tmp_path)
+    other._cache._source = b"the digest of another version of this file"
+    assert other(2) == 4
+    assert not other.stats.cache_hits
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EDQUOT, errno.EROFS])
+def test_what_cannot_be_written_is_told_once_and_the_op_is_right(number, tmp_path, monkeypatch, capsys):
+    def fail(path, content):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(kernel_cache, "write_atomically", fail)
+    monkeypatch.setattr(kernel_cache, "_told", threading.Lock())
+    compiled = kernel(tmp_path)
+    assert (compiled(2), compiled(2.5), kernel(tmp_path)(2)) == (4, 5.0, 4)
+    told, = capsys.readouterr().err.splitlines()
+    assert told == (f"npse: compiled kernels cannot be kept in {tmp_path}: {os.strerror(number)}; "
+                    "they will be compiled again next time (NPSE_CACHE_DIR names another folder)")
+
+
+def test_a_file_that_cannot_be_read_or_replaced_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kernel_cache, "_told", threading.Lock())
+    kernel(tmp_path)(2)
+    file, = kept(tmp_path)
+    file.unlink()
+    (file / "in the way").mkdir(parents=True)
+    assert kernel(tmp_path)(2) == 4
+    assert capsys.readouterr().err.count("npse: compiled kernels cannot be kept in ") == 1
+
+
+def test_a_folder_that_was_removed_meanwhile_is_made_again(tmp_path):
+    compiled = kernel(tmp_path / "kernels")
+    assert compiled(2) == 4
+    shutil.rmtree(tmp_path / "kernels")
+    assert compiled(2.5) == 5.0
+    assert len(kept(tmp_path / "kernels")) == 1
+    compiled._cache.flush()
+    assert not kept(tmp_path / "kernels")
+
+
+@pytest.fixture
+def folder_for(monkeypatch, tmp_path):
+    """Ask for the folder of kernels with NPSE_CACHE_DIR set to something, in an empty folder that is also the home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+    def folder(value):
+        monkeypatch.setenv("NPSE_CACHE_DIR", str(value))
+        compile.cache_folder.cache_clear()
+        return compile.cache_folder()
+    yield folder
+    compile.cache_folder.cache_clear()
+
+
+@pytest.mark.parametrize(("value", "where"), [
+    ("kernels", "kernels"), ("./a/../kernels", "kernels"), ("~/mine", "mine"), ("with a space/ü", "with a space/ü"),
+])
+def test_the_folder_may_be_named_in_any_way(folder_for, tmp_path, value, where):
+    folder = folder_for(value)
+    assert folder.is_absolute()                                   # so that it stays where it is when the process moves
+    assert folder.resolve().parent == (tmp_path / where).resolve()
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("value", ["file", "file/below", "~nobody-of-that-name/x", "x" * 5000])
+def test_what_can_be_no_folder_keeps_nothing(folder_for, tmp_path, value):
+    (tmp_path / "file").touch()
+    assert folder_for(value) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_folder_and_no_interpreter_setting_is_touched_for_a_users_kernel(tmp_path):
+    code = ("import npse.cpu, numba; users = numba.njit(lambda x: x); "
+            "print(type(users._cache).__name__, type(npse.cpu.activation._relu._cache).__name__)")
+    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"NPSE_CACHE_DIR": str(tmp_path)},
+                         capture_output=True, text=True, check=True)
+    assert ran.stdout == "NullCache KernelCache\n"
+
+
+def test_the_fingerprint_follows_every_file_of_the_edition(tmp_path):
+    source = tmp_path / "cpu"
+    shutil.copytree(Path(cpu.__file__).parent, source, ignore=shutil.ignore_patterns("__pycache__"))
+    found = {compile.fingerprint(source)}
+    for name in ("kernels/deep/new.py", "other/deep/new.py"):
+        (source / name).parent.mkdir(parents=True)
+        (source / name).write_text("x = 1")
+        found.add(compile.fingerprint(source))
+    (source / name).write_text("x = 2")
+    found.add(compile.fingerprint(source))
+    assert len(found) == 4
+
+
+def test_results_and_errors_come_from_the_other_thread():
+    here = threading.current_thread()
+    assert uninterrupted(threading.current_thread) is not here
+    assert uninterrupted(lambda: uninterrupted(threading.current_thread)) is not here      # kernels that call kernels
+    with pytest.raises(KeyError, match="a key"):
+        uninterrupted({}.__getitem__, "a key")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an alarm")
+def test_an_interrupt_comes_at_once_and_the_work_is_finished():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    done, before = [], signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            uninterrupted(lambda: (time.sleep(1), done.append("first")))
+        assert time.monotonic() - began < 0.9
+        assert not done
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    uninterrupted(done.append, "second")
+    assert done == ["first", "second"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_what_an_interrupt_has_left_at_work():
+    code = """
+import os, signal, threading, time
+from npse.cpu.uninterrupted import uninterrupted
+def interrupt(*_): raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, interrupt)
+lock = threading.Lock()
+def work():
+    with lock: time.sleep(0.5)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try: uninterrupted(work)
+except KeyboardInterrupt: print("interrupted", flush=True)
+child = os.fork()
+if child == 0:
+    os._exit(0 if uninterrupted(lock.acquire, True, 5) else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "interrupted\n0\n", ran.stderr
