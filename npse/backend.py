@@ -18,7 +18,7 @@ import importlib
 import importlib.util
 import inspect
 
-from npse import gpu
+from npse import environment, gpu
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
 MOVES = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
@@ -27,11 +27,16 @@ _active = None
 
 
 def edition(name):
-    """Return the edition of that name, a module of ops; ValueError for an unknown one, ImportError if it cannot run."""
+    """Return the edition of that name, a module of ops.
+
+    ValueError for an unknown one, or if NUMBA_NUM_THREADS is no number of threads; ImportError if it cannot run.
+    """
     if name not in EDITIONS:
         raise ValueError(f"unknown edition {name!r}; known are: auto, {', '.join(EDITIONS)}")
     if lacking := missing(name):
         raise ImportError(lacking)
+    if name == "cpu":
+        environment.threads()                 # Numba, once imported, says less of a variable that is wrong
     return importlib.import_module(EDITIONS[name])
 
 

@@ -1,6 +1,8 @@
 """What a result depends on besides the settings: versions, cores, threads, commit."""
 
+import contextlib
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -10,6 +12,8 @@ from pathlib import Path
 import npse
 from npse import gpu
 
+CONTROL_GROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+MOST_THREADS = 1024
 PACKAGES = ("numpy", "numba", "llvmlite", "numba-cuda", "safetensors", "matplotlib")
 
 
@@ -34,8 +38,67 @@ def processor():
 
 
 def cores():
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Return the number of cores that this process can keep busy: those that it may use, within its `quota`.
+
+    A quota of 1.5 counts as two cores, as joblib, Go and Java count it: one would leave a third of the time unused,
+    while two that are stopped for a quarter of the time use all of it.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, math.ceil(quota() or usable))
+
+
+def quota():
+    """Return how many cores' time a container grants this process, as 1.5; None if it sets no limit.
+
+    That is the least that its control group, or one above it, is limited to. Linux only.
+    """
+    return min((limit for folder in _control_groups() if (limit := _limit(folder)) is not None), default=None)
+
+
+def _control_groups():
+    """The folders that may hold a limit: that of each control group of this process, and of those above it."""
+    try:
+        lines = MEMBERSHIP.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # within a container the path may be the host's, of which only the end, or nothing, is to be seen
+        names = [name for name in path.split("/") if name not in ("", "..")]
+        for root in ("", "unified", controllers, "cpu"):
+            for depth in range(len(names) + 1):
+                yield CONTROL_GROUPS.joinpath(root, *names[:depth])
+
+
+def _limit(folder):
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()                                      # version 2
+    except (OSError, ValueError):
+        try:
+            quota, period = ((folder / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+        except OSError:
+            return None
+    try:
+        limit = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):                       # "max"
+        return None
+    return limit if limit > 0 else None                           # -1 in version 1
+
+
+def threads():
+    """Return how many threads a compiled edition starts with: NUMBA_NUM_THREADS, or `cores` where it is not set.
+
+    ValueError if the variable holds anything but an integer from 1 to `MOST_THREADS`.
+    """
+    asked = os.environ.get("NUMBA_NUM_THREADS")
+    if asked is None:
+        return cores()
+    if not (asked.isdecimal() and 1 <= int(asked) <= MOST_THREADS):
+        raise ValueError(f"the environment variable NUMBA_NUM_THREADS must be an integer from 1 to {MOST_THREADS}, "
+                         f"but is {asked!r}; unset it to have a thread for each core")
+    return int(asked)
 
 
 def blas():
@@ -44,6 +107,23 @@ def blas():
 
     return [f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
             for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@contextlib.contextmanager
+def blas_within_quota():
+    """Within the ``with`` block the BLAS library, which knows of no quota, takes no more threads than `cores`.
+
+    It matters to the book alone: the compiled editions share out matrix products themselves.
+    """
+    if quota() is None:
+        yield
+        return
+    from threadpoolctl import ThreadpoolController
+
+    pools = ThreadpoolController().select(user_api="blas")
+    most = max((pool.num_threads for pool in pools.lib_controllers), default=1)
+    with pools.limit(limits=min(most, cores())):
+        yield
 
 
 def commit():

@@ -235,6 +235,34 @@ def test_set_threads_refuses_nonsense():
             cpu.set_threads(count)
 
 
+    with pytest.raises(ValueError, match="threads must be at most 1024, but is 100000"):
+        cpu.set_threads(100000)
+
+
+def test_where_the_system_starts_no_more_threads_fewer_help(any_threads, monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def refuse(thread):
+        if thread.name == "npse" and len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.extend([thread] * (thread.name == "npse"))
+        start(thread)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    any_threads(1000)
+    seen, by_thread, by_python = np.zeros(5000, int), np.zeros((1000, 5000), int), np.zeros(5000, int)
+    threads.share(partial(mark, seen), 5000, 1)
+    threads.share(partial(mark_by_thread, by_thread, 1), 5000, 1, 1000)
+
+    def task(first, last):
+        by_python[first:last] += 1
+    threads.share(task, 5000, 1)
+    assert len(started) == 2
+    assert (seen == 1).all()
+    assert (by_python == 1).all()
+    assert (by_thread.sum(axis=0) == 1).all()
+    assert not by_thread[3:].any()
+
+
 def blas_threads():
     return [library.num_threads for library in threads._blas().lib_controllers]
 

@@ -21,7 +21,7 @@ ARROWS = {
     "convolution": {"reference"},
     "cpu": {"cpu", "reference", "convolution", "files", "environment"},
     "cuda": {"cuda", "reference", "convolution", "gpu"},
-    "backend": {"gpu"},
+    "backend": {"gpu", "environment"},
     "gpu": set(),
     "environment": {"gpu"},
     "files": set(),

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from npse.cli import bench, check, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
+from npse.environment import blas_within_quota
 
 app = typer.Typer(help="Squeeze-and-Excitation networks from scratch: train, look, and prove every gradient.",
                   no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -30,7 +31,8 @@ USER_ERRORS = (ValueError, TypeError, OSError, ImportError, FloatingPointError, 
 def main():
     """Entry point of ``npse``."""
     try:
-        app()
+        with blas_within_quota():
+            app()
     except BrokenPipeError:                                       # the reader of our output has left: npse ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -15,14 +15,18 @@ def info() -> None:
     rows = {name: version or "not installed" for name, version in environment.versions().items()}
     rows["commit"] = environment.commit() or "not a checkout"
     rows["processor"] = f"{environment.processor()}, {environment.cores()} cores usable"
+    if quota := environment.quota():
+        rows["quota"] = f"processor time of {quota:g} cores, set by the container"
     rows["BLAS"] = "; ".join(environment.blas()) or "unknown"
     rows["editions"] = ", ".join(backend.available())
     if importlib.util.find_spec("numba"):
-        from npse.cpu.compile import cache_folder
-        from npse.cpu.threads import get_threads
-
-        rows["threads"] = f"{get_threads()} of npse's own pool, for kernels and matrix products alike"
-        rows["kernel cache"] = str(cache_folder() or "none: no folder can be written")
+        try:
+            cpu = backend.edition("cpu")
+        except (ImportError, ValueError) as error:
+            rows["threads"] = " ".join(str(error).split())
+        else:
+            rows["threads"] = f"{cpu.get_threads()} of npse's own pool, for kernels and matrix products alike"
+            rows["kernel cache"] = str(cpu.cache_folder() or "none: no folder can be written")
     rows["GPU"] = f"{gpu.name() or 'none'}; {backend.missing('cuda') or 'the cuda edition runs on it'}"
     rows["data folder"] = str(data.data_dir())
     rows["data found"] = ", ".join(data.found())

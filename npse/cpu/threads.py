@@ -18,9 +18,10 @@ import numpy as np
 import threadpoolctl
 from numba.core.dispatcher import Dispatcher
 
+from npse import environment
 from npse.cpu.team import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, offer_numbered, serve
 
-_count = numba.config.NUMBA_NUM_THREADS       # the cores this process may use, or the variable of that name
+_count = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _turn = threading.RLock()                     # two Python threads that call ops take turns
 
 
@@ -34,6 +35,8 @@ def set_threads(count):
     global _count
     if not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"set_threads: the number of threads must be an integer of at least 1, but is {count!r}")
+    if count > environment.MOST_THREADS:
+        raise ValueError(f"set_threads: threads must be at most {environment.MOST_THREADS}, but is {count}")
     _count = int(count)
 
 
@@ -78,7 +81,10 @@ class _Team:
             serve.compile((numba.int64,) * 3)      # else a helper does, and a process forked meanwhile waits for ever
         self._board = board(size)
         self._place = self._board.ctypes.data
-        self._helpers = [_Helper(self._board, number) for number in range(size)]
+        self._helpers = []
+        with contextlib.suppress(RuntimeError):    # the system starts no more threads: then fewer help
+            for number in range(size):
+                self._helpers.append(_Helper(self._board, number))
         self._entries = {}
 
     def run(self, kernel, values, count, block, helpers, numbered):
@@ -86,6 +92,7 @@ class _Team:
         key = kernel, numbered, *[(value.dtype, value.ndim, value.flags.num) if isinstance(value, np.ndarray) else
                         (tuple, *map(type, value)) if isinstance(value, tuple) else type(value) for value in values]
         entry = self._entries.get(key) or self._entries.setdefault(key, entry_point(kernel, values, numbered))
+        helpers = min(helpers, len(self._helpers))
         for helper in self._helpers[:helpers]:
             helper.wake()
         hand_out = offer_numbered if numbered else offer
