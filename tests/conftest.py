@@ -1,6 +1,7 @@
 """What several test files share: a small data set, and the command line called as a user calls it."""
 
 import dataclasses
+import importlib.util
 import os
 import sys
 
@@ -14,6 +15,24 @@ def pytest_configure(config):
     if getattr(config.option, "numprocesses", None):
         for library in ("NUMBA", "OPENBLAS", "MKL", "OMP"):
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def pytest_sessionstart(session):
+    """Where the whole suite runs, kernels are compiled once for all its processes, on all cores."""
+    option = session.config.option
+    chosen = option.keyword or option.markexpr != "not slow and not gpu" or session.config.args != ["tests"]
+    if getattr(option, "numprocesses", None) and not chosen and importlib.util.find_spec("numba"):
+        from functools import partial
+
+        from npse import cpu
+        from npse.bench.warmup import ops, training, warm_up
+        from npse.environment import cores
+        from npse.training import Config
+
+        print("compiling the kernels that this machine has not compiled yet")
+        cpu.set_threads(2)                                        # as some tests do: one has nobody to share with
+        warm_up(partial(training, Config()), ops, processes=cores())
+        cpu.set_threads(1)
 
 
 @pytest.fixture(autouse=True)

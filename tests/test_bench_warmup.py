@@ -1,6 +1,7 @@
 """`npse warmup`: afterwards nothing is left to compile, and it says what it did."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,7 @@ def test_a_run_after_it_compiles_nothing():
 def test_from_an_empty_folder(tmp_path):
     cold = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
     warm = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
-    kept = len(list(tmp_path.rglob("*.nbc")))
-    assert cold.stdout.startswith(f"compiled {kept} kernels in ")
+    assert int(re.match(r"compiled (\d+) kernels in ", cold.stdout)[1]) > 100
     assert warm.stdout.startswith("all kernels were there")
     assert python(RUN, NPSE_CACHE_DIR=str(tmp_path)).stderr == ""
 
@@ -54,17 +54,22 @@ with telling(print):
     assert result.stderr == ""                                    # the line for the user stays away
 
 
-@pytest.mark.parametrize(("count", "folder", "line"), [
-    (0, Path("kept"), "all kernels were there, in kept"),
-    (1, Path("kept"), "compiled 1 kernel in 0.0 s, kept in kept"),
-    (7, Path("kept"), "compiled 7 kernels in 0.0 s, kept in kept"),
-    (7, None, "compiled 7 kernels in 0.0 s for nothing: no folder can be written"),
+@pytest.mark.parametrize(("count", "line"), [
+    (0, "all kernels were there, in kept"),
+    (1, "compiled 1 kernel in 0.0 s, kept in kept"),
+    (7, "compiled 7 kernels in 0.0 s, kept in kept"),
 ])
-def test_what_it_says(monkeypatch, capsys, count, folder, line):
-    monkeypatch.setattr(warming, "warm_up", lambda *arguments: count)
-    monkeypatch.setattr(cpu, "cache_folder", lambda: folder)
+def test_what_it_says(monkeypatch, capsys, count, line):
+    monkeypatch.setattr(warming, "warm_up", lambda *works, say: count)
+    monkeypatch.setattr(cpu, "cache_folder", lambda: Path("kept"))
     warmup()
     assert capsys.readouterr().out.startswith(line)
+
+
+def test_without_a_folder_it_says_how_to_name_one(monkeypatch):
+    monkeypatch.setattr(cpu, "cache_folder", lambda: None)
+    with pytest.raises(OSError, match=r"no folder can be written .* NPSE_CACHE_DIR"):
+        warmup()
 
 
 def test_an_unknown_model_is_told():

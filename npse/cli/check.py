@@ -3,11 +3,14 @@
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
+
+from npse.cli.progress import compiling
 
 
 def check(
@@ -57,6 +60,11 @@ def _check_editions(edition, op, seed):
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; known are: all, {', '.join(backend.EDITIONS)}")
     names = backend.available() if edition == "all" else [edition]
+    if "cpu" in names:
+        from npse.bench.warmup import ops, warm_up
+
+        with compiling() as say:
+            warm_up(partial(ops, ("float64", "float32"), op), say=say)
     return _judge({name: backend.hosted(name) for name in names}, cases, seed)
 
 

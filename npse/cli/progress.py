@@ -1,10 +1,30 @@
 """How a run shows itself: a progress bar on a terminal, plain lines that a program can read elsewhere."""
 
 import contextlib
+import math
 import sys
 import time
 
-KERNELS = 98                     # that a training step and an evaluation compile, what they call included
+
+@contextlib.contextmanager
+def compiling():
+    """Within the ``with`` block there is a function say(done, of) that shows how far compilation is, on stderr."""
+    from rich.console import Console
+
+    console, began, told = Console(stderr=True), time.monotonic(), -math.inf
+    with console.status("") as status:                            # shows nothing where stderr is not a terminal
+
+        def say(done, of):
+            nonlocal told
+            passed = time.monotonic() - began
+            left = f", about {passed * (of - done) / done:.0f} s left" if done else ""
+            line = f"compiling kernels for this machine, once: {done} of {of}{left}"
+            status.update(line)
+            if not console.is_terminal and time.monotonic() - told > Lines.every:
+                told = time.monotonic()
+                print(f"npse: {line}", file=sys.stderr, flush=True)
+
+        yield say
 
 
 def reporter():
@@ -60,19 +80,10 @@ class Bar:
 
     def __enter__(self):
         self.bar.start()
-        with contextlib.ExitStack() as stack:
-            if compiler := sys.modules.get("npse.cpu.compile"):   # the edition that compiles is in use
-                stack.enter_context(compiler.telling(self.compiling))
-            self._leave = stack.pop_all().close
         return self
 
     def __exit__(self, *exception):
-        self._leave()
         self.bar.stop()
-
-    def compiling(self, count, name):
-        """Hear of one more kernel being compiled."""
-        self.bar.update(self.task, figures=f"compiling {count} of ~{max(count, KERNELS)}, once")       # fits 80 columns
 
     def say(self, line):
         """Print a line above the bar."""

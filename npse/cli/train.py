@@ -2,13 +2,14 @@
 
 import dataclasses
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Option
 
-from npse.cli.progress import reporter
+from npse.cli.progress import compiling, reporter
 
 # Where the data sets differ in what suits them; any option on the command line wins.
 DEFAULTS = {"shapes": {"epochs": 10}, "cifar10": {"epochs": 30}}
@@ -114,6 +115,7 @@ def _run(config, folder, edition, *, resume, flip):
 
     job = prepare(config)
     network, dataset = job.network, job.dataset
+    _compile(config)
     if not resume:
         folder.create(config, dataset, record() | {"ran_on": edition})
     progress = reporter()
@@ -131,6 +133,18 @@ def _run(config, folder, edition, *, resume, flip):
         both = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=True)
         typer.echo(f"test accuracy {both.accuracy:.2%}, averaged over mirror images")
     typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset, result)))
+
+
+def _compile(config):
+    """Compile what the run will call, where its edition compiles and this machine has not done so before."""
+    from npse import backend
+
+    if backend.active().__name__ != backend.EDITIONS["cpu"]:
+        return
+    from npse.bench.warmup import training, warm_up
+
+    with compiling() as say:
+        warm_up(partial(training, config), say=say)
 
 
 def _next_folder(config):

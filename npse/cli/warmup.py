@@ -1,10 +1,13 @@
 """``npse warmup``: compile now what would be compiled while the first run waits."""
 
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
 from typer import Option
+
+from npse.cli.progress import compiling
 
 
 def warmup(
@@ -12,23 +15,22 @@ def warmup(
     float64: Annotated[bool, Option("--float64", help="also for float64, as gradient checks use")] = False,
 ) -> None:
     """Compile the kernels of the cpu edition into the cache folder, once per machine and version of npse."""
-    from rich.console import Console
-
     from npse import backend
+    from npse.training import Config
 
     folder = backend.edition("cpu").cache_folder()                # first of all: it says so if there is no Numba
+    if folder is None:
+        raise OSError("no folder can be written to keep compiled kernels; name one in NPSE_CACHE_DIR")
 
-    from npse.bench.warmup import warm_up
+    from npse.bench.warmup import EVERY_SHAPE, ops, training, warm_up
 
+    dtypes = ("float32", "float64") if float64 else ("float32",)
+    works = [partial(training, Config(model=model or EVERY_SHAPE), dtype) for dtype in dtypes]
+    if model is None:
+        works.append(partial(ops, dtypes))
     began = time.monotonic()
-    with Console(stderr=True).status("loading kernels") as status:        # silent where stderr is not a terminal
-        count = warm_up(model, ("float32", "float64") if float64 else ("float32",), status.update)
+    with compiling() as say:
+        count = warm_up(*works, say=say)
     seconds = time.monotonic() - began
-    done = f"compiled {count} kernel{'s' * (count != 1)} in {seconds:.1f} s"
-    if not count:
-        typer.echo(f"all kernels were there, in {folder} ({seconds:.1f} s to load and try them)")
-    elif folder:
-        typer.echo(f"{done}, kept in {folder}")
-    else:
-        typer.echo(f"{done} for nothing: no folder can be written to keep them; "
-                   "name one in NPSE_CACHE_DIR")
+    typer.echo(f"compiled {count} kernel{'s' * (count != 1)} in {seconds:.1f} s, kept in {folder}" if count else
+               f"all kernels were there, in {folder}")

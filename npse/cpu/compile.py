@@ -115,7 +115,7 @@ class _Announcement(event.Listener):
     def _say(self, count, name):
         if self._first.acquire(blocking=False):
             kept = "once" if cache_folder() else "each time, as no cache folder is writable (NPSE_CACHE_DIR names one)"
-            print(f"npse: compiling kernels for this machine, {kept}: about 20 s", file=sys.stderr, flush=True)
+            print(f"npse: compiling kernels for this machine, {kept}", file=sys.stderr, flush=True)
 
     def on_end(self, compilation):
         pass

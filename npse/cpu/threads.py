@@ -23,6 +23,7 @@ from npse.cpu.team import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, 
 
 _count = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _turn = threading.RLock()                     # two Python threads that call ops take turns
+_calls = None                                 # the kernels called, while `recording` keeps them from running
 
 
 def get_threads():
@@ -60,6 +61,9 @@ def share(task, count, block=None, threads=None):
     helpers = min(most, threads or most, -(-count // block)) - 1
     kernel, values = (task.func, task.args) if isinstance(task, functools.partial) else (task, ())
     compiled = isinstance(kernel, Dispatcher)
+    if compiled and _calls is not None:
+        _calls.update(_needed(kernel, values, numbered, helpers))
+        return
     if helpers < 1:
         block = max(count, 1) if compiled else block
         for first in range(0, count, block):
@@ -71,6 +75,29 @@ def share(task, count, block=None, threads=None):
             team.run(kernel, values, count, block, helpers, numbered)
         else:
             team.call(task, count, block, helpers, numbered)
+
+
+@contextlib.contextmanager
+def recording():
+    """Within the ``with`` block `share` calls no kernel, so that results hold anything; it records what it would call.
+
+    Yields a set of pairs, each a kernel and the types of its arguments.
+    """
+    global _calls
+    before, _calls = _calls, set()
+    try:
+        yield _calls
+    finally:
+        _calls = before
+
+
+def _needed(kernel, values, numbered, helpers):
+    """What a call needs compiled: the kernel and, with helpers, the functions that hand out its ranges."""
+    kinds, word = tuple(map(numba.typeof, values)), numba.int64
+    yield kernel, (*kinds, *[word] * (2 + numbered))
+    if helpers > 0:
+        yield (offer_numbered if numbered else offer), (*[word] * 6, numba.types.BaseTuple.from_types(kinds))
+        yield serve, (word,) * 3
 
 
 class _Team:

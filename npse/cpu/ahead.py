@@ -1,0 +1,151 @@
+"""Compile kernels before they are called, in several processes: within one, Numba compiles a kernel at a time.
+
+The work that calls them is done once without running any kernel, so that all it would call is known in a moment.
+Worker processes compile that into the cache folder, from which this process and every later one loads it.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import itertools
+import operator
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+
+import numpy as np
+
+from npse.cpu.compile import cache_folder
+from npse.cpu.threads import get_threads, recording, set_threads
+
+PROCESSES = 8                    # at most: each takes a quarter of a gigabyte
+_WORKER = "from npse.cpu.ahead import serve; serve()"
+
+
+def compile_ahead(work, say=lambda done, of: None, processes=None):
+    """Compile what ``work()`` calls into the cache folder; do nothing if there is no folder, or all of it is there.
+
+    What cannot be compiled ahead is compiled when it is called.
+
+    Parameters
+    ----------
+    work : callable without arguments
+        A function of a module, or a `functools.partial` of one: other processes call it too. It must bear arrays that
+        hold anything, for no kernel runs.
+    say : callable, optional
+        Called as say(done, of): how many kernels of how many are ready.
+    processes : int, optional
+        How many to compile in; by default one for each thread of this edition.
+
+    Returns
+    -------
+    int
+        How many of the kernels that ``work`` calls were compiled.
+    """
+    folder = cache_folder()
+    needed = needed_by(work)
+    if folder is None or not needed:
+        return 0
+    ready = folder / f"ready-{_digest(needed)}"
+    if ready.exists():
+        return 0
+    groups = [list(group) for _, group in itertools.groupby(sorted(needed), key=operator.itemgetter(0))]
+    groups.sort(key=len, reverse=True)        # signatures of one kernel share most of what they call
+    count, done, compiled = min(processes or get_threads(), PROCESSES, len(groups)), 0, 0
+    with concurrent.futures.ThreadPoolExecutor(count) as pool, _workers(count, work) as free:
+        def compile_group(group):
+            worker = free.get()
+            new = worker.compile(group)
+            free.put(worker)
+            return len(group), new
+
+        say(done, len(needed))
+        for job in concurrent.futures.as_completed([pool.submit(compile_group, group) for group in groups]):
+            of_group, new = job.result()
+            done, compiled = done + of_group, compiled + new
+            say(done, len(needed))
+    with contextlib.suppress(OSError):
+        ready.touch()
+    return compiled
+
+
+def needed_by(work):
+    """Call ``work()`` without running what it shares out; return that by name: {name: (kernel, types of arguments)}."""
+    with recording() as calls, np.errstate(all="ignore"):
+        work()
+    return {_name(kernel, kinds): (kernel, kinds) for kernel, kinds in calls}
+
+
+def _name(kernel, kinds):
+    """A pair of strings for a kernel and its argument types, the same in every process."""
+    function = kernel.py_func
+    constants = [cell.cell_contents for cell in function.__closure__ or ()]
+    numbers = [constant for constant in constants if isinstance(constant, int)]
+    return f"{function.__module__}.{function.__qualname__}", f"{numbers} {kinds}"
+
+
+def _digest(needed):
+    return hashlib.sha256(repr(sorted(needed)).encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _workers(count, work):
+    """Within the ``with`` block there is a queue of workers; they end with it, whatever they are at."""
+    with contextlib.ExitStack() as stack:
+        free = queue.SimpleQueue()
+        for _ in range(count):
+            free.put(stack.enter_context(_Worker(work)))
+        yield free
+
+
+class _Worker:
+    """A process that compiles what it is told to; if it ends early, what it leaves is compiled when it is called."""
+
+    def __init__(self, work):
+        paths = os.pathsep.join(filter(None, sys.path))
+        self._process = subprocess.Popen([sys.executable, "-c", _WORKER], env=os.environ | {"PYTHONPATH": paths},
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self._send((work, get_threads()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._process.kill()
+        self._process.communicate()
+
+    def compile(self, names):
+        """Compile kernels; return, when they are in the cache folder, how many were not."""
+        try:
+            self._send(names)
+            return pickle.load(self._process.stdout)
+        except (OSError, EOFError):
+            return 0
+
+    def _send(self, message):
+        pickle.dump(message, self._process.stdin)
+        self._process.stdin.flush()
+
+
+def serve():
+    """Be a worker: read names from standard input, answer when their kernels are compiled, until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                  # Ctrl-C is for the process that we work for
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)                                                 # nothing else may stand among the answers
+    work, threads = pickle.load(sys.stdin.buffer)
+    set_threads(threads)
+    needed = needed_by(work)
+    with contextlib.suppress(EOFError):
+        while True:
+            names = needed.keys() & set(pickle.load(sys.stdin.buffer))
+            pickle.dump(sum(_compile(*needed[name]) for name in names), answers)
+            answers.flush()
+
+
+def _compile(kernel, kinds):
+    """Compile a kernel or load it; return whether it was compiled."""
+    kernel.compile(kinds)
+    return kinds in kernel.stats.cache_misses

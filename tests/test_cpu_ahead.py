@@ -1,0 +1,83 @@
+"""Kernels compiled ahead, by processes of their own: what is needed, what is compiled, what is lost if one fails."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from npse import cpu
+from npse.cpu import ahead
+
+X = np.ones((64, 2, 2, 16), np.float32)
+SQUEEZE = partial(cpu.squeeze, X)
+
+
+@pytest.fixture
+def two_threads():
+    before = cpu.get_threads()
+    cpu.set_threads(2)
+    yield
+    cpu.set_threads(before)
+
+
+def names(needed):
+    return sorted(name.rpartition(".")[2] for name, _ in needed)
+
+
+def test_what_a_call_needs_is_known_and_nothing_runs(two_threads, monkeypatch):
+    monkeypatch.setattr("npse.cpu.threads._team", None)           # no thread is asked for
+    monkeypatch.setattr("npse.cpu.buffers._fresh", lambda size: np.full(size, 7, np.uint8))
+    assert names(ahead.needed_by(SQUEEZE)) == ["image_sums", "offer", "serve"]
+    assert names(ahead.needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
+
+
+def test_signatures_have_names_of_their_own():
+    both = ahead.needed_by(lambda: (cpu.relu(X), cpu.relu(X.astype(np.float64)), cpu.relu(X)))
+    assert names(both) == ["_relu", "_relu"]
+
+
+def python(code, folder):
+    return subprocess.run([sys.executable, "-c", code], env=os.environ | {"NPSE_CACHE_DIR": str(folder)}, text=True,
+                          capture_output=True, check=True)
+
+
+AHEAD = """
+from functools import partial
+import numpy as np
+from npse import cpu
+from npse.cpu.ahead import compile_ahead
+x = np.ones((64, 2, 2, 16), np.float32)
+cpu.set_threads(2)
+print(compile_ahead(partial(cpu.squeeze, x), print))
+"""
+CALL = """
+import numpy as np
+from npse import cpu
+cpu.set_threads(2)
+print(cpu.squeeze(np.ones((64, 2, 2, 16), np.float32)).sum())
+"""
+
+
+def test_what_was_compiled_ahead_is_loaded(tmp_path):
+    assert python(AHEAD, tmp_path).stdout.split("\n")[:-1] == ["0 3", "1 3", "2 3", "3 3", "3"]
+    assert python(AHEAD, tmp_path).stdout == "0\n"                # at once, without another process
+    called = python(CALL, tmp_path)
+    assert (called.stdout, called.stderr) == ("1024.0\n", "")     # a compilation would be told of
+
+
+def test_what_a_worker_leaves_is_compiled_when_it_is_called(tmp_path):
+    code = f"from npse.cpu import ahead; ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
+    ran = python(code, tmp_path)
+    assert ran.stdout.splitlines()[-2:] == ["0", "1024.0"]
+    assert "compiling kernels" in ran.stderr
+
+
+def test_without_a_folder_nothing_is_compiled_ahead(monkeypatch):
+    monkeypatch.setattr(ahead, "cache_folder", lambda: None)
+    monkeypatch.setattr(ahead, "_Worker", None)
+    assert ahead.compile_ahead(SQUEEZE) == 0
