@@ -8,7 +8,21 @@
 ``import npse`` needs NumPy alone; everything else is imported where it is used.
 """
 
+import importlib
+
 from npse.backend import active, use
 
 __version__ = "0.1.0"
+_PACKAGES = ("analysis", "bench", "cpu", "cuda", "data", "exercises", "gradcheck", "layers", "models", "reference",
+             "trace", "training", "zoo")
 __all__ = ["__version__", "active", "use"]
+
+
+def __getattr__(name):
+    if name in _PACKAGES:
+        return importlib.import_module(f"npse.{name}")
+    raise AttributeError(f"module 'npse' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_PACKAGES})

@@ -68,6 +68,14 @@ def test_import_needs_numpy_alone():
     assert ran.stdout.strip() == "[]"
 
 
+def test_packages_are_imported_on_first_use():
+    code = ("import sys, npse; assert 'npse.models' not in sys.modules; npse.models.se_resnet8; "
+            "print(sorted(set(npse._PACKAGES) - set(dir(npse)))); npse.gradcheck.check_gradient; npse.nothing")
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "[]\n"
+    assert ran.stderr.splitlines()[-1] == "AttributeError: module 'npse' has no attribute 'nothing'"
+
+
 def package_of(file):
     """The package or module directly under npse that a file belongs to: layers, backend, ..."""
     return file.relative_to(ROOT).parts[0].removesuffix(".py")

@@ -209,6 +209,54 @@ def test_misuse_is_explained(backward, options, message):
         check_gradient(scale, backward, drawn(), **options)
 
 
+SQUARE, SLOPE = (lambda x: np.asarray(x) ** 2), (lambda dy, x: 2 * dy * x)
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], 1.5, np.float32(1.5), np.array(2.0), np.array([1.0, 2.0], ">f4"),
+                               np.array([1, 2], np.float16), np.broadcast_to(2.0, 3)], ids=repr)
+def test_what_means_plain_numbers_is_taken(x):
+    assert check_gradient(SQUARE, SLOPE, {"x": x}).ok
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), [
+    ([np.ones(2)], TypeError, "arguments must be a dict of arrays by name, but is a list"),
+    ({}, ValueError, "nothing to differentiate"),
+    ({"x": 3, "b": None}, ValueError, "nothing to differentiate"),
+    ({"x": np.arange(3)}, ValueError, r"x cannot be differentiated: it holds numbers of dtype int64.*astype\(float\)"),
+    ({"x": [1, 2]}, ValueError, "x cannot be differentiated: it holds numbers of dtype int64"),
+    ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "x is a list that makes no array"),
+    ({"x": np.array([1j])}, ValueError, "dtype complex128, not floating-point numbers$"),
+    ({"x": np.ma.masked_array([1.0, 2.0])}, TypeError, "x must be a plain array, but is a MaskedArray"),
+    ({"x": np.matrix([[1.0]])}, TypeError, "x must be a plain array, but is a matrix"),
+    ({"x": np.ones((0, 3))}, ValueError, r"x is empty, its shape is \(0, 3\)"),
+    ({"x": np.array([1.0, np.nan])}, ValueError, r"x holds nan at \(1,\)"),
+    ({"x": np.array([[np.inf]])}, ValueError, r"x holds inf at \(0, 0\)"),
+], ids=repr)
+def test_arguments_that_cannot_be_checked_are_told(arguments, error, message):
+    with pytest.raises(error, match=message):
+        check_gradient(SQUARE, SLOPE, arguments)
+
+
+@pytest.mark.parametrize(("forward", "backward", "message"), [
+    (lambda x: None, SLOPE, "forward returned None: is a return missing?"),
+    (lambda x: np.fft.fft(x), SLOPE, "forward must return an array of floating-point numbers, but returned complex128"),
+    (SQUARE, lambda dy, x: None, "backward returned None as the gradient of x: is a return missing?"),
+])
+def test_a_missing_return_is_told(forward, backward, message):
+    with pytest.raises(TypeError, match=message.replace("?", r"\?")):
+        check_gradient(forward, backward, {"x": np.ones(2)})
+
+
+def test_numbers_that_are_not_finite_do_not_differ_from_themselves():
+    """A constant may hold an infinity, as the mask of an attention does; it accuses nobody."""
+    mask = np.array([0.0, -np.inf, np.nan])
+    report = check_gradient(lambda x, mask: np.stack([x, x + mask]), lambda dy, x, mask: dy.sum(axis=0),
+                            {"x": np.ones(3), "mask": mask}, wrt=("x",))
+    assert {result.judged: result.verdict for result in report.results if result.judged in ("layout", "repeatable")} \
+        == {"layout": "right", "repeatable": "right"}
+
+
+
 def test_a_forward_pass_of_integers_is_refused():
     with pytest.raises(TypeError, match="floating"):
         check_gradient(lambda x: x.astype(int), lambda dy, x: dy, {"x": np.ones(2)})

@@ -1,12 +1,25 @@
 """Layers and models: names, counts, modes, gradients of whole networks, and refusals."""
 
+import contextlib
 import weakref
 
 import numpy as np
 import pytest
 
 from npse import backend, models
-from npse.layers import BasicBlock, BatchNorm, BatchNormReLU, Conv2d, Dense, Layer, ReLU, Sequential, SqueezeExcite
+from npse.layers import (
+    PLACEMENTS,
+    BasicBlock,
+    BatchNorm,
+    BatchNormReLU,
+    Conv2d,
+    Dense,
+    Layer,
+    ReLU,
+    Sequential,
+    SqueezeExcite,
+    projection_shortcut,
+)
 from npse.training.optimiser import SGD
 
 
@@ -185,7 +198,69 @@ def test_load_takes_all_or_nothing():
 
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize(("shortcut", "names"), [
+    (None, []),
+    (Sequential(), []),
+    (Conv2d(4, 4, 1, rng=RNG), ["downsample.weight"]),
+    (BatchNorm(4), ["downsample.weight", "downsample.bias"]),
+    (Sequential({"conv": Conv2d(4, 4, 1, rng=RNG)}), ["downsample.conv.weight"]),
+    (projection_shortcut(4, 4, 1, rng=RNG), [f"downsample.{name}" for name in ("0.weight", "1.weight", "1.bias")]),
+], ids=["none", "empty", "convolution", "batch norm", "chain", "projection"])
+def test_a_block_keeps_the_shortcut_it_is_given(shortcut, names, placement):
+    rng = np.random.default_rng(1)
+    block = BasicBlock(4, 4, 1, shortcut, SqueezeExcite(4, 2, rng=rng), placement, rng=rng).astype(np.float64)
+    assert [name for name in block.named_parameters() if name.startswith("downsample")] == names
+    x, dy = rng.standard_normal((2, 2, 3, 5, 4))
+    _, backward = block(x)
+    dx, gradients = backward(dy)
+    assert gradients.keys() == block.named_parameters().keys()
+    for name in names:
+        assert np.abs(gradients[name]).max() > 0
+    direction = rng.standard_normal(x.shape)
+    above, below = (float((block(x + h * direction)[0] * dy).sum()) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose((dx * direction).sum(), (above - below) / 2e-6, rtol=1e-6)
+
+
+def test_gates_of_one_make_a_plain_block():
+    """A plain block is the block with gates, all of them one: same ops, so times of the two compare the gates alone."""
+    def seen(network):
+        ops = []
+        with backend.watching(lambda op, arguments, result: ops.append(op)):
+            logits, backward = network(np.ones((2, 8, 8, 3), np.float32))
+            backward(np.ones_like(logits))
+        return [op for op in ops if not op.startswith("excite") and op != "batch_norm_inference"]
+
+    for gated, plain in (("se_resnet8", "resnet8"), ("se_wide", "wide")):
+        assert seen(models.build(gated)) == seen(models.build(plain))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluating_leaves_every_layer_as_it_was(training):
+    network = models.resnet8()
+    network._switch(training)
+    frozen = network.parts["bn1"].eval()
+    before = [layer.training for layer in network.layers()]
+    with contextlib.suppress(KeyError), network.evaluating():
+        assert not any(layer.training for layer in network.layers())
+        raise KeyError
+    assert [layer.training for layer in network.layers()] == before
+    assert frozen.training is False
+
+
+@pytest.mark.parametrize(("kernel", "padding", "size"), [
+    (3, None, 5), (1, None, 5), (5, None, 5), (2, 0, 4), (4, 2, 6)])
+def test_padding_of_convolutions(kernel, padding, size):
+    y, backward = Conv2d(2, 3, kernel, padding=padding, rng=RNG)(np.ones((1, 5, 5, 2), np.float32))
+    assert y.shape == (1, size, size, 3)
+    assert backward(y)[0].shape == (1, 5, 5, 2)
+
+
 REFUSED = {
+    "an even kernel without padding": (r"no padding keeps the size of a map for the even kernel 2; take an odd one",
+                                       lambda: Conv2d(2, 3, 2, rng=RNG)),
     "reduction larger than C": (r"reduction 32 is larger than the 16 channels", lambda: SqueezeExcite(16, 32, rng=RNG)),
     "reduction of zero": (r"reduction must be an integer of at least 1", lambda: SqueezeExcite(16, 0, rng=RNG)),
     "fractional reduction": (r"reduction must be an integer", lambda: SqueezeExcite(16, 2.5, rng=RNG)),

@@ -7,6 +7,7 @@ import numpy as np
 from npse.cpu import channels
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
+from npse.reference.arrays import PLAIN
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 RANGE = 2**16                    # numbers a range of an elementwise op; its kernel slices, so that indices start at 0
@@ -37,7 +38,7 @@ def _is_foreign(value):
 
 
 def _plain(value):
-    if not isinstance(value, np.ndarray):
+    if type(value) not in PLAIN:              # no array, or one that the op refuses
         return value
     return np.array(value, order="C", copy=None if value.flags.writeable else True)
 

@@ -7,12 +7,12 @@ from npse.cpu.arrays import RANGE, replaces
 from npse.cpu.buffers import empty_like
 from npse.cpu.compile import kernel
 from npse.cpu.threads import share
+from npse.reference.sgd import expect_update
 
 
 @replaces(book.sgd)
 def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
-    if not (w.shape == dw.shape == v.shape and w.dtype == dw.dtype == v.dtype):
-        return book.sgd(w, dw, v, lr, momentum, weight_decay, nesterov)
+    expect_update("sgd", w, dw, v)
     new_w, new_v = empty_like(w), empty_like(v)
     arrays = (array.reshape(-1) for array in (w, dw, v, new_w, new_v))
     rates = map(w.dtype.type, (lr, momentum, weight_decay))

@@ -6,7 +6,7 @@ from npse import reference as book
 from npse.cuda.arrays import flat, replaces
 from npse.cuda.device import device_function, empty_like, kernel, launch
 from npse.cuda.walk import my_numbers, over_numbers
-from npse.reference.activation import _expect_alike as expect_alike
+from npse.reference.arrays import expect_alike
 
 
 @replaces(book.relu)

@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from npse.cuda.device import is_device_array, to_device, to_host
+from npse.cuda.device import to_device, to_host
+from npse.reference.arrays import is_plain
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 
@@ -44,6 +45,6 @@ def _is_floating(value):
 
 
 def _placed(value):
-    if _is_floating(value) and value.dtype in COMPILED and (is_device_array(value) or isinstance(value, np.ndarray)):
+    if _is_floating(value) and value.dtype in COMPILED and is_plain(type(value)):
         return to_device(value)
     return value

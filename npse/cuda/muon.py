@@ -12,18 +12,17 @@ from npse import reference as book
 from npse.cuda.arrays import flat, replaces
 from npse.cuda.conv_parts import add_squares
 from npse.cuda.dense import dense, gram, times
-from npse.cuda.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar, to_host
+from npse.cuda.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar
 from npse.cuda.walk import my_numbers, over_numbers, sum_rows
-from npse.reference.muon import COEFFICIENTS, ITERATIONS
+from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
+from npse.reference.sgd import expect_update
 
 COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
 
 
 @replaces(book.orthogonalise)
 def orthogonalise(u):
-    if u.ndim < 2 or not u.size:
-        return book.orthogonalise(to_host(u))
-    matrix = _matrix(u)
+    matrix = as_matrix("orthogonalise", "u", u)
     wide = matrix.shape[0] < matrix.shape[1]
     product = dense(matrix, matrix) if wide else gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
@@ -40,11 +39,11 @@ def orthogonalise(u):
 
 @replaces(book.muon)
 def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
-    if not (w.shape == dw.shape == v.shape and w.dtype == dw.dtype == v.dtype and w.size and w.ndim > 1):
-        return book.muon(*map(to_host, (w, dw, v, lr)), momentum, scale)
+    expect_update("muon", w, dw, v)
+    matrix = as_matrix("muon", "w", w)
     new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
     launch(_advance, *over_numbers(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
-    direction, matrix = orthogonalise(u), _matrix(w)
+    direction = orthogonalise(u)
     squares = add_squares(matrix)
     move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
     launch(move, over_numbers(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
@@ -56,11 +55,6 @@ def _polynomial(A):
     M = empty_like(A)
     launch(_sum_of_powers, *over_numbers(A), A, dense(A, A), *(scalar(c, A) for c in COEFFICIENTS), M)
     return M
-
-
-def _matrix(array):
-    K = array.shape[array.ndim - 1]
-    return array.reshape(array.size // K, K)
 
 
 @kernel

@@ -5,6 +5,7 @@
     assert report.ok
 """
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,8 +60,8 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
         ``dy`` is shaped like forward's result. Gradients come in the order of ``wrt``, as one array, a tuple or a
         dict by name.
     arguments : dict of arrays
-        Floating arrays are taken as float64; other values are passed as they are. Small arrays do: every entry costs
-        two calls of forward.
+        Floating arrays, floats and lists of floats are taken as float64; other values are passed as they are. Small
+        arrays do: every entry costs two calls of forward.
     wrt : sequence of str, optional
         The arguments to differentiate; by default every floating array.
     kinks : function of (**arguments) -> array or list of arrays, optional
@@ -79,7 +80,8 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
     Raises
     ------
     ValueError, TypeError
-        Nothing to differentiate, or a result that is not what is described here.
+        Nothing to differentiate, an argument that cannot be (of integers, masked, empty, not finite), or a result that
+        is not what is described here.
 
     Examples
     --------
@@ -87,18 +89,66 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
     >>> check_gradient(lambda x: x**2, lambda dy, x: 2 * dy * x, {"x": x}).ok
     True
     """
-    arguments = {name: cast(np.asarray(value) if isinstance(value, (list, float)) else value, np.float64)
-                 for name, value in arguments.items()}
-    floating = [name for name, value in arguments.items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
-    wrt = tuple(floating if wrt is None else wrt)
-    if not wrt or not set(wrt) <= set(floating):
-        raise ValueError(f"wrt must name floating arrays among the arguments (here: {', '.join(floating) or 'none'}), "
-                         f"but is {wrt}")
+    arguments = _as_arrays(arguments)
+    wrt = _differentiable(arguments, wrt)
     case = _Given(ops=(getattr(forward, "__name__", "forward"),), label="given arguments", make=lambda rng: arguments,
                   forward=lambda ops, **a: ops.forward(**a), wrt=wrt, kinks=kinks,
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
     return Report(tuple(judge(case, ops, generator(seed, str(case)), float32=float32)))
+
+
+def _as_arrays(arguments):
+    if not isinstance(arguments, Mapping):
+        raise TypeError(f"arguments must be a dict of arrays by name, but is a {type(arguments).__name__}; "
+                        'write {"x": x}')
+    return {name: cast(_as_array(name, value), np.float64) for name, value in arguments.items()}
+
+
+def _as_array(name, value):
+    """Lists of numbers, floats and NumPy's scalars as arrays; what is no array as it is."""
+    if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
+        raise TypeError(f"{name} must be a plain array, but is a {type(value).__name__}; use np.asarray({name})")
+    if not isinstance(value, (list, float, np.generic)):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is a list that makes no array, for its rows differ in length or depth") from error
+
+
+def _differentiable(arguments, wrt):
+    """The names of the arguments to differentiate, each a floating array of finite numbers."""
+    kinds = {name: value.dtype.kind for name, value in arguments.items() if isinstance(value, np.ndarray)}
+    floating = [name for name, kind in kinds.items() if kind == "f"]
+    if wrt is None:
+        wrt = floating or kinds               # what there is, for the error below
+    elif not len(wrt):
+        raise ValueError(f"wrt must name an argument to differentiate (here: {', '.join(floating)}), but names none")
+    wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    for name in wrt:
+        if name not in arguments:
+            raise ValueError(f"wrt names {name}, which is not among the arguments (here: {', '.join(arguments)})")
+        if name not in floating:
+            raise ValueError(f"{name} cannot be differentiated: it {_described(arguments[name])}")
+        _expect_finite(name, arguments[name])
+    if not wrt:
+        raise ValueError("there is nothing to differentiate: no argument is an array of floating-point numbers")
+    return wrt
+
+
+def _expect_finite(name, x):
+    if not x.size:
+        raise ValueError(f"{name} is empty, its shape is {x.shape}: there is nothing to differentiate")
+    for place in map(tuple, np.argwhere(~np.isfinite(x)).tolist()):
+        raise ValueError(f"{name} holds {x[place]} at {place}; a difference quotient needs finite numbers")
+
+
+def _described(value):
+    if not isinstance(value, np.ndarray):
+        return f"is a {type(value).__name__}, not an array"
+    advice = "; use .astype(float)" if value.dtype.kind in "iub" else ""
+    return f"holds numbers of dtype {value.dtype}, not floating-point numbers{advice}"
 
 
 class _Given(Case):

@@ -247,7 +247,10 @@ def _float32(case, ops, arguments, rng):
 
 
 def _forward(case, ops, arguments):
-    y = np.array(case.forward(ops, **_fresh(arguments)))      # a copy, should forward return the same array each time
+    y = case.forward(ops, **_fresh(arguments))
+    if y is None:
+        raise TypeError("forward returned None: is a return missing?")
+    y = np.array(y)                                               # a copy, should it be the same array each time
     if y.dtype.kind != "f":
         raise TypeError(f"forward must return an array of floating-point numbers, but returned {y.dtype}")
     return y
@@ -256,8 +259,11 @@ def _forward(case, ops, arguments):
 def _backward(case, ops, dy, arguments):
     gradients = case.backward(ops, dy.copy(), **_fresh(arguments))
     if len(gradients) != len(case.wrt):
-        raise ValueError(f"backward must return {len(case.wrt)} gradients ({', '.join(case.wrt)}), "
-                         f"but returned {len(gradients)}")
+        raise ValueError(f"backward must return {len(case.wrt)} gradient{'s' * (len(case.wrt) != 1)} "
+                         f"({', '.join(case.wrt)}), but returned {len(gradients)}")
+    for name, gradient in zip(case.wrt, gradients, strict=True):
+        if gradient is None:
+            raise TypeError(f"backward returned None as the gradient of {name}: is a return missing?")
     gradients = tuple(map(np.asarray, gradients))
     for name, gradient in zip(case.wrt, gradients, strict=True):
         if gradient.dtype.kind not in "fiub":

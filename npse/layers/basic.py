@@ -18,15 +18,27 @@ def expect_sizes(layer, **sizes):
 
 
 class Conv2d(Layer):
-    """Convolution without bias: (N, H, W, cin) -> (N, Ho, Wo, cout). Padding keeps the map's size at stride 1.
+    """Convolution without bias: (N, H, W, cin) -> (N, Ho, Wo, cout), Ho = (H + 2 padding - kernel) // stride + 1.
 
-    With ``input_gradient=False``, for the first layer of a network in training, backward returns None as dx.
+    Parameters
+    ----------
+    cin, cout, kernel, stride : int
+    input_gradient : bool
+        False, for the first layer of a network in training: backward returns None as dx.
+    padding : int, optional
+        Rows and columns of zeros on each side. If left out kernel // 2, which keeps the map's size at stride 1; an
+        even kernel cannot keep it and needs a padding.
+    rng : Generator, draws the weights
     """
 
-    def __init__(self, cin, cout, kernel, stride=1, input_gradient=True, *, rng):
+    def __init__(self, cin, cout, kernel, stride=1, input_gradient=True, *, padding=None, rng):
         expect_sizes("Conv2d", cin=cin, cout=cout, kernel=kernel, stride=stride)
+        if padding is None and kernel % 2 == 0:
+            raise ValueError(f"Conv2d: no padding keeps the size of a map for the even kernel {kernel}; take an odd "
+                             "one, or name a padding")
         super().__init__({"weight": he_normal(rng, (kernel, kernel, cin, cout), fan_in=kernel * kernel * cin)})
-        self.stride, self.padding, self.input_gradient = stride, kernel // 2, input_gradient
+        self.stride, self.input_gradient = stride, input_gradient
+        self.padding = kernel // 2 if padding is None else padding
 
     def __call__(self, x):
         return active().conv2d(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)

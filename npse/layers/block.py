@@ -4,7 +4,7 @@ And a smaller one, of a single convolution.
 """
 
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
-from npse.layers.halves import FirstHalf, GatedSecondHalf, SecondHalf
+from npse.layers.halves import FirstHalf, SecondHalf
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
 
@@ -18,7 +18,8 @@ class BasicBlock(Layer):
     ----------
     cin, cout : int
     stride : int, of the first convolution
-    shortcut : Layer, what x passes on the way to the sum
+    shortcut : Layer or None
+        What x passes on the way to the sum; nothing if it is None. Its arrays are named ``downsample.*``.
     se : SqueezeExcite or None
     placement : str, where the excitation stands
         "standard", at the end of the branch, before the sum; "pre", at the start of the branch; "post", after the sum
@@ -29,13 +30,13 @@ class BasicBlock(Layer):
         if placement not in PLACEMENTS:
             raise ValueError(f"unknown placement {placement!r}; known are: {', '.join(PLACEMENTS)}")
         place, excitation = placement if se else None, {"se": se}
+        way = {} if shortcut is None else {"downsample": shortcut}
         self.before = Sequential(excitation) if place == "pre" else None
         self.first = FirstHalf(Conv2d(cin, cout, 3, stride, rng=rng), BatchNormReLU(cout))
-        last = Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout)
-        self.second = GatedSecondHalf(*last, se) if place == "standard" else SecondHalf(*last)
-        self.shortcut = Sequential(shortcut.parts | excitation if place == "identity" else shortcut.parts)
+        self.second = SecondHalf(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), se if place == "standard" else None)
+        self.shortcut = Sequential(way | excitation if place == "identity" else way)
         self.after = Sequential(excitation if place == "post" else {})
-        super().__init__(parts=self.first.parts | self.second.parts | (excitation if se else {}) | shortcut.parts)
+        super().__init__(parts=self.first.parts | self.second.parts | (excitation if se else {}) | way)
 
     def __call__(self, x):
         r, shortcut_backward = self.shortcut(x)
@@ -63,7 +64,7 @@ class ResidualUnit(Layer):
     """y = relu(batch_norm(conv2d(x)) + x), the batch norm's output gated if there is an excitation."""
 
     def __init__(self, conv, norm, se=None):
-        self.half = GatedSecondHalf(conv, norm, se) if se else SecondHalf(conv, norm)
+        self.half = SecondHalf(conv, norm, se)
         super().__init__(parts=self.half.parts)
 
     def __call__(self, x):

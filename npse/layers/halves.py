@@ -1,10 +1,10 @@
 """The two halves of a residual block, each a few layers in fewer ops than they have alone.
 
 A convolution that a batch norm follows sums its output while it is in cache, so no pass over memory is spent on
-statistics; and the end of an SE block is one op, `gated_join`.
+statistics; and the end of a block, with gates or without, is one op, `gated_join`.
 """
 
-from npse.layers.layer import Layer, active, prefixed
+from npse.layers.layer import Layer, active, constant, prefixed
 
 
 class FirstHalf(Layer):
@@ -33,45 +33,25 @@ class FirstHalf(Layer):
 
 
 class SecondHalf(Layer):
-    """y = relu(batch_norm(conv2d(h)) + r), r being the shortcut; dh, dr, gradients = backward(dy)."""
+    """y = relu(se(batch_norm(conv2d(h))) + r), r being the shortcut; dh, dr, gradients = backward(dy).
 
-    def __init__(self, conv, norm):
-        super().__init__(parts={"conv2": conv, "bn2": norm})
+    Without ``se`` it is the same op with gates of one, so that both kinds of networks pass over their maps as often.
+    """
 
-    def __call__(self, h, r):
-        ops = active()
-        conv, norm = self.parts.values()
-        c, conv_backward = conv(h)
-        f, norm_backward = norm(c)
-        y = ops.add_relu(f, r)
-
-        def backward(dy):
-            df, dr = ops.add_relu_backward(dy, y)
-            dc, norm_gradients = norm_backward(df)
-            dh, conv_gradients = conv_backward(dc)
-            return dh, dr, prefixed("conv2", conv_gradients) | prefixed("bn2", norm_gradients)
-        return y, backward
-
-
-class GatedSecondHalf(Layer):
-    """y = relu(se(batch_norm(conv2d(h))) + r), r being the shortcut; dh, dr, gradients = backward(dy)."""
-
-    def __init__(self, conv, norm, se):
-        super().__init__(parts={"conv2": conv, "bn2": norm, "se": se})
+    def __init__(self, conv, norm, se=None):
+        super().__init__(parts={"conv2": conv, "bn2": norm} | ({"se": se} if se else {}))
+        self.conv, self.norm, self.se = conv, norm, se
 
     def __call__(self, h, r):
         ops = active()
-        conv, norm, se = self.parts.values()
+        conv, norm = self.conv, self.norm
         gamma, beta, eps = norm.parameters["weight"], norm.parameters["bias"], norm.eps
         (c, mean, var, means), conv_backward = conv.with_moments(h)
         if norm.training:
             norm.remember(ops, c, mean, var)
         else:
             mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
-        # batch norm is affine, so the squeeze of its output is batch norm of the squeezed input
-        N, C = means.shape
-        z = ops.batch_norm_inference(means.reshape(N, 1, 1, C), gamma, beta, mean, var, eps).reshape(N, C)
-        s, excite_backward = se.excite(z)
+        s, excite_backward = self._gates(ops, means, gamma, beta, mean, var, eps)
         y = ops.gated_join(c, gamma, beta, mean, var, s, r, eps)
 
         def through_statistics(dy):
@@ -95,3 +75,13 @@ class GatedSecondHalf(Layer):
             return dh, dr, (prefixed("conv2", conv_gradients) | {"bn2.weight": dgamma, "bn2.bias": dbeta}
                             | prefixed("se", se_gradients))
         return y, backward
+
+    def _gates(self, ops, means, gamma, beta, mean, var, eps):
+        """Return ``s, backward``: the gates (N, C), and dz, gradients = backward(ds)."""
+        if self.se is None:
+            ones, zeros = (constant(value, means.shape, means.dtype) for value in (1, 0))
+            return ones, lambda ds: (zeros, {})
+        # batch norm is affine, so the squeeze of its output is batch norm of the squeezed input
+        N, C = means.shape
+        z = ops.batch_norm_inference(means.reshape(N, 1, 1, C), gamma, beta, mean, var, eps).reshape(N, C)
+        return self.se.excite(z)

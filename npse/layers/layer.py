@@ -7,11 +7,14 @@
 arrays. A layer contains no arithmetic, only calls of ops, which it takes once per call from `npse.backend.active`.
 """
 
+import contextlib
+import functools
+
 import numpy as np
 
-from npse.backend import active, to_edition, to_host
+from npse.backend import active, on_device, to_edition, to_host
 
-__all__ = ["Layer", "active", "prefixed"]
+__all__ = ["Layer", "active", "constant", "prefixed"]
 
 
 class Layer:
@@ -86,6 +89,22 @@ class Layer:
         """Switch this layer and its parts to inference; return it."""
         return self._switch(False)
 
+    @contextlib.contextmanager
+    def evaluating(self):
+        """Within the ``with`` block this layer and its parts are at inference; afterwards each is as it was before."""
+        before = [(layer, layer.training) for layer in self.layers()]
+        try:
+            yield self.eval()
+        finally:
+            for layer, training in before:
+                layer.training = training
+
+    def layers(self):
+        """Yield this layer, its parts, and theirs."""
+        yield self
+        for part in self.parts.values():
+            yield from part.layers()
+
     def astype(self, dtype):
         """Convert every array of this layer and its parts to ``dtype``; return the layer."""
         self.update({name: to_edition(to_host(array).astype(dtype)) for name, array in self.state().items()})
@@ -97,9 +116,8 @@ class Layer:
         return self
 
     def _switch(self, training):
-        self.training = training
-        for part in self.parts.values():
-            part._switch(training)
+        for layer in self.layers():
+            layer.training = training
         return self
 
     def _collect(self, kind):
@@ -112,3 +130,13 @@ class Layer:
 def prefixed(name, arrays):
     """Return the same arrays with ``name.`` before each of their names."""
     return {f"{name}.{key}": array for key, array in arrays.items()}
+
+
+def constant(value, shape, dtype):
+    """Return an array full of one value, where the active edition keeps its arrays; nobody may write to it."""
+    return _constant(value, shape, np.dtype(dtype), on_device())
+
+
+@functools.lru_cache(64)
+def _constant(value, shape, dtype, device):
+    return to_edition(np.full(shape, value, dtype))

@@ -10,12 +10,12 @@ from npse.layers.sequential import Sequential
 
 def identity_shortcut(cin, cout, stride):
     """Every stride-th pixel, new channels zero: option A of arXiv 1512.03385; no parameters."""
-    return Sequential({"downsample": ZeroPad(cin, cout, stride)})
+    return ZeroPad(cin, cout, stride)
 
 
 def projection_shortcut(cin, cout, stride, *, rng):
     """A 1x1 convolution and a batch norm: option B."""
-    return Sequential({"downsample": Sequential({"0": Conv2d(cin, cout, 1, stride, rng=rng), "1": BatchNorm(cout)})})
+    return Sequential({"0": Conv2d(cin, cout, 1, stride, rng=rng), "1": BatchNorm(cout)})
 
 
 class ZeroPad(Layer):

@@ -52,7 +52,7 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
     rng = np.random.default_rng(seed)
 
     def block(cin, cout, stride):
-        way = Sequential()
+        way = None
         if cin != cout or stride != 1:
             way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
                    else identity_shortcut(cin, cout, stride))

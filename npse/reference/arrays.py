@@ -4,6 +4,13 @@ import functools
 
 import numpy as np
 
+PLAIN = (np.ndarray, np.memmap)  # other subclasses give *, sum or == another meaning, as np.matrix and masked arrays do
+
+
+def is_plain(kind):
+    """Whether a type is that of a plain array: NumPy's own, mapped from a file or not, or an array on a device."""
+    return kind in PLAIN or hasattr(kind, "__cuda_ndarray__")
+
 
 def expect(op, **arguments):
     """Check that arrays fit together, axis by axis, or raise an error that says which does not.
@@ -19,7 +26,8 @@ def expect(op, **arguments):
     Raises
     ------
     TypeError
-        An argument is no array, holds no floating-point numbers, or differs in dtype from another.
+        An argument is no plain array (a list, np.matrix, a masked array), holds no floating-point numbers, or differs
+        in dtype from another. Both byte orders of a dtype are taken, also side by side.
     ValueError
         A wrong number of axes, an empty axis, or an axis whose size contradicts another argument.
 
@@ -57,8 +65,8 @@ def expect(op, **arguments):
 def _fit(arguments):
     """Whether nothing is wrong: a step of training asks a few hundred times, and the next one the same again."""
     try:
-        return _known_to_fit(tuple([(value, None, axes) if isinstance(value, tuple) else
-                                    (value.shape, value.dtype, axes) for value, axes in arguments]))
+        return _known_to_fit(tuple([(value, None, None, axes) if isinstance(value, tuple) else
+                                    (value.shape, value.dtype, type(value), axes) for value, axes in arguments]))
     except (AttributeError, TypeError):                                # no array, or no sizes
         return False
 
@@ -66,7 +74,7 @@ def _fit(arguments):
 @functools.lru_cache(4096)
 def _known_to_fit(arguments):
     seen, dtypes = {}, set()
-    for shape, dtype, axes in arguments:
+    for shape, dtype, kind, axes in arguments:
         names = axes.split()
         if len(shape) != len(names) or 0 in shape:
             return False
@@ -74,24 +82,39 @@ def _known_to_fit(arguments):
             if size != (int(axis) if axis.isdecimal() else seen.setdefault(axis, size)):
                 return False
         if dtype is not None:
-            dtypes.add(dtype)
+            if not is_plain(kind):
+                return False
+            dtypes.add(dtype.newbyteorder("="))
     return len(dtypes) <= 1 and all(dtype.kind in "fc" for dtype in dtypes)
 
 
+def expect_array(op, name, value):
+    """Raise TypeError unless an argument of an op is a plain array, whatever it holds."""
+    if not is_plain(type(value)):
+        raise TypeError(f"{op}: {name} must be a NumPy array, but is a {type(value).__name__}; "
+                        f"use np.asarray({name})")
+
+
 def _float_dtype(op, name, value):
-    dtype = getattr(value, "dtype", None)
-    if dtype is None:
-        raise TypeError(f"{op}: {name} must be an array, but is a {type(value).__name__}; use np.asarray({name})")
+    expect_array(op, name, value)
+    dtype = value.dtype
     if dtype.kind not in "fc":
         raise TypeError(f"{op}: {name} must hold floating-point numbers, but has dtype {dtype}; "
                         f"use {name}.astype(np.float32)")
-    return dtype
+    return dtype.newbyteorder("=")
+
+
+def expect_alike(op, **arrays):
+    """Check that arrays of any shape have one shape and one dtype; raise TypeError or ValueError otherwise."""
+    axes = " ".join(f"d{axis}" for axis in range(getattr(next(iter(arrays.values())), "ndim", 0)))
+    expect(op, **{name: (array, axes) for name, array in arrays.items()})
 
 
 def expect_labels(op, labels, classes):
     """Check that ``labels`` are integers in 0 .. classes - 1; raise TypeError or ValueError otherwise."""
-    if getattr(labels, "dtype", None) is None or labels.dtype.kind not in "iu":
-        raise TypeError(f"{op}: labels must be an array of integers, but are {getattr(labels, 'dtype', type(labels))}")
+    expect_array(op, "labels", labels)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{op}: labels must be integers, but have dtype {labels.dtype}; use labels.astype(int)")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise ValueError(f"{op}: labels must lie in 0..{classes - 1}, but label {labels[wrong[0]]} stands "

@@ -8,7 +8,7 @@ The random choices are arguments, so an augmented batch is as reproducible as an
 
 import numpy as np
 
-from npse.reference.arrays import expect
+from npse.reference.arrays import expect, expect_array
 
 
 def normalise(images, mean, std):
@@ -47,17 +47,19 @@ def augment(images, top, left, flip, mean, std, padding=4):
 
 def expect_images(op, images, mean, std):
     """Raise TypeError or ValueError unless images are uint8 (N, H, W, C) and mean, std fit them."""
-    if getattr(images, "dtype", None) != np.uint8:
-        raise TypeError(f"{op}: images must be an array of uint8, but are {getattr(images, 'dtype', type(images))}")
+    expect_array(op, "images", images)
+    if images.dtype != np.uint8:
+        raise TypeError(f"{op}: images must be an array of uint8, but have dtype {images.dtype}")
     expect(op, images=(images.shape, "N H W C"), mean=(mean, "C"), std=(std, "C"))
 
 
 def expect_crops(op, images, top, left, flip, padding):
-    """Raise ValueError unless there is one window inside the padded image for each image."""
+    """Raise TypeError or ValueError unless there is one window inside the padded image for each image."""
     if not 0 <= padding < min(images.shape[1:3]):
         raise ValueError(f"{op}: padding must lie in 0..{min(images.shape[1:3]) - 1} for images of "
                          f"{images.shape[1]} x {images.shape[2]}, but is {padding}")
     for name, value in (("top", top), ("left", left), ("flip", flip)):
+        expect_array(op, name, value)
         if value.shape != (len(images),):
             raise ValueError(f"{op}: {name} needs shape ({len(images)},), one for each image, but has {value.shape}")
     for name, value in (("top", top), ("left", left)):

@@ -13,6 +13,9 @@ import math
 
 import numpy as np
 
+from npse.reference.arrays import expect_alike, expect_array
+from npse.reference.sgd import expect_update
+
 ITERATIONS, COEFFICIENTS = 3, (3.4445, -4.7750, 2.0315)    # of K. Jordan, fitted to few iterations
 
 
@@ -35,7 +38,7 @@ def orthogonalise(u):
     -------
     array like u; zeros where u is
     """
-    matrix = _as_matrix("orthogonalise", u=u)
+    matrix = as_matrix("orthogonalise", "u", u)
     wide = matrix.shape[0] < matrix.shape[1]
     gram = matrix @ matrix.T if wide else matrix.T @ matrix
     square = gram.trace()                                               # |u|^2, the sum over all squared entries
@@ -66,9 +69,8 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     scale : float
         lr * scale is the length of the step, in lengths of w.
     """
-    if not w.shape == dw.shape == v.shape:
-        raise ValueError(f"muon: w, dw and v need one shape, but have {w.shape}, {dw.shape} and {v.shape}")
-    R, K = _as_matrix("muon", w=w).shape
+    expect_update("muon", w, dw, v)
+    R, K = as_matrix("muon", "w", w).shape
     momentum, rate = float(momentum), w.dtype.type(lr) * w.dtype.type(scale)      # others would widen float32
     v = momentum * v + dw
     length = float(np.linalg.norm(w)) or 1.0
@@ -80,8 +82,11 @@ def _polynomial(A):
     return a * np.eye(len(A), dtype=A.dtype) + b * A + c * (A @ A)
 
 
-def _as_matrix(op, **named):
-    (name, array), = named.items()
+def as_matrix(op, name, array):
+    """Return an argument of R * K numbers as a matrix R x K; raise TypeError or ValueError if it is none."""
+    expect_array(op, name, array)
     if array.ndim < 2 or not array.size:
         raise ValueError(f"{op}: {name} must be a matrix, but has shape {array.shape}")
-    return array.reshape(-1, array.shape[-1])
+    expect_alike(op, **{name: array})
+    K = array.shape[-1]
+    return array.reshape(array.size // K, K)

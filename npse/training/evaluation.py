@@ -18,16 +18,16 @@ class Evaluation:
 
 
 def predict(network, images, mean, std, *, flip=False, batch_size=512):
-    """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'."""
-    network.eval()
-    try:
+    """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'.
+
+    The network's layers are in training or at inference afterwards as they were before.
+    """
+    with network.evaluating():
         logits = _logits(network, images, mean, std, batch_size)
         if flip:
             mirrored = np.ascontiguousarray(to_host(images)[:, :, ::-1])
             logits = (logits + _logits(network, mirrored, mean, std, batch_size)) / 2
         return logits
-    finally:
-        network.train()
 
 
 def _logits(network, images, mean, std, batch_size):
