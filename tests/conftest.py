@@ -24,15 +24,12 @@ def pytest_sessionstart(session):
     if getattr(option, "numprocesses", None) and not chosen and importlib.util.find_spec("numba"):
         from functools import partial
 
-        from npse import cpu
         from npse.bench.warmup import ops, training, warm_up
         from npse.environment import cores
         from npse.training import Config
 
         print("compiling the kernels that this machine has not compiled yet")
-        cpu.set_threads(2)                                        # as some tests do: one has nobody to share with
         warm_up(partial(training, Config()), ops, processes=cores())
-        cpu.set_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,12 @@ def warm_up(*works, **options):
 
     A work is one of the functions below, or a `functools.partial` of one. For the options see `compile_ahead`.
     """
-    return compile_ahead(partial(_each, works), **options)
+    threads = cpu.get_threads()
+    cpu.set_threads(max(2, threads))                              # one alone has nobody to share with
+    try:
+        return compile_ahead(partial(_each, works), **{"processes": threads} | options)
+    finally:
+        cpu.set_threads(threads)
 
 
 def _each(works):
