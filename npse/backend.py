@@ -19,6 +19,7 @@ import importlib.util
 import inspect
 
 from npse import environment, gpu
+from npse.names import suggest
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
 MOVES = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
@@ -32,7 +33,7 @@ def edition(name):
     ValueError for an unknown one, or if NUMBA_NUM_THREADS is no number of threads; ImportError if it cannot run.
     """
     if name not in EDITIONS:
-        raise ValueError(f"unknown edition {name!r}; known are: auto, {', '.join(EDITIONS)}")
+        raise ValueError(f"unknown edition {name!r}; {suggest(name, ('auto', *EDITIONS))}")
     if lacking := missing(name):
         raise ImportError(lacking)
     if name == "cpu":

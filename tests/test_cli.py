@@ -132,16 +132,18 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    (("train", "--model", "resnet18"), "unknown model 'resnet18'; known are: se_resnet8"),
+    (("train", "--model", "resnet18"), "unknown model 'resnet18'; did you mean resnet8, "),
     (("train", "--data", "mnist"), "mnist"),
     (("train", "--edition", "gpu"), "unknown edition 'gpu'; known are: auto, reference, cpu"),
-    (("train", "--reduction", 999), "reduction 999 is larger than the 16 channels"),
+    (("train", "--reduction", 999), "--reduction 999 is larger than the 16 channels"),
+    (("train", "--reduction", 0), "--reduction must be"),
+    (("train", "--min-hidden", 0), "--min-hidden must be"),
     (("train", "--placement", "before"), "unknown placement 'before'"),
     (("train", "--epochs", 0), "--epochs must be at least 1"),
-    (("train", "--threads", 0), "number of threads must be an integer of at least 1"),
+    (("train", "--threads", 0), "--threads must be an integer of at least 1, but is 0"),
     (("train", "--threads", 2, "--edition", "reference"), "--threads is for the cpu edition"),
     (("train", "--budget", "soon", "--data", "cifar10"), "--budget must be a span of time such as 20min"),
-    (("train", "--budget", "5min"), "on cifar10 only"),
+    (("train", "--budget", "5min"), "on cifar10 only, not on shapes: add --data cifar10"),
     (("train", "--budget", "5min", "--epochs", 3), "--budget chooses the epochs"),
     (("train", "--lr", "nan"), "--lr must be a positive number"),
     (("train", "--validation", 5000), "leaves no image to train on"),

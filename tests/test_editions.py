@@ -15,22 +15,23 @@ ROOT = Path(npse.__file__).parent
 
 # What each package or module under npse may import from npse; one that is not listed, all but the command line.
 # `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
-HELPERS = {"files", "environment", "backend", "gpu"}
+HELPERS = {"files", "environment", "backend", "gpu", "names"}
 ARROWS = {
     "reference": {"reference"},
     "convolution": {"reference"},
     "cpu": {"cpu", "reference", "convolution", "files", "environment"},
     "cuda": {"cuda", "reference", "convolution", "gpu"},
-    "backend": {"gpu", "environment"},
+    "backend": {"gpu", "environment", "names"},
     "gpu": set(),
     "environment": {"gpu"},
     "files": set(),
-    "gradcheck": {"gradcheck"},
+    "names": set(),
+    "gradcheck": {"gradcheck", "names"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
-    "trace": {"trace", "cuda", "reference", "gradcheck", "gpu"},
+    "trace": {"trace", "cuda", "reference", "gradcheck", "gpu", "names"},
     "layers": {"layers", "backend"},
-    "models": {"models", "layers"},
+    "models": {"models", "layers", "names"},
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
     "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,

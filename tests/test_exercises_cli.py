@@ -71,10 +71,13 @@ def test_check_takes_the_file_changed_last(npse):
 
 @pytest.mark.parametrize(("words", "expected"), [
     (("check",), "no exercise has been started"),
-    (("check", "nothing.py"), "no file nothing.py"),
+    (("check", "nothing.py"), "there is no file nothing.py"),
+    (("check", 99), "there is no exercise 99; known are: convolution, "),
+    (("check", "squeez"), "there is no exercise squeez; did you mean squeeze?"),
+    (("check", 3), "exercise 3 has not been started in "),
     (("check", "stranger.py"), "belongs to no exercise"),
-    (("start", 99), "no exercise '99'"),
-    (("hint", "squeze"), "no exercise 'squeze'"),
+    (("start", 99), "there is no exercise 99; known are: convolution, "),
+    (("hint", "squeze"), "there is no exercise squeze; did you mean squeeze?"),
     (("grade", "nowhere", "--out", "report"), "no folder nowhere"),
     (("export", "--format", "moodle", "--to", "x"), "not for 'moodle'"),
 ])

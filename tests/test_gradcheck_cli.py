@@ -23,7 +23,7 @@ def test_everything_is_right():
     for name in backend.available():
         assert name in output.splitlines()[-1]
     for op in dict.fromkeys(case.op for case in CASES):
-        assert output.count(f"|{op} ") >= len(backend.available())
+        assert output.count(f"\n{op} ") >= len(backend.available())
     assert "not right" not in output
     assert "\x1b" not in output
 
@@ -32,7 +32,7 @@ def test_one_op_of_one_edition():
     code, output = run("--op", "relu_backward", "--edition", "reference", "--seed", "3")
     assert code == 0
     table, summary = output.splitlines()[:-1], output.splitlines()[-1]
-    assert sum("| reference |" in line for line in table) == 1
+    assert sum(" reference " in line for line in table) == 1
     assert "8 of 84" in output
     assert summary.startswith("reference: all ")
     assert "8 of them at a kink and left out" in summary
@@ -90,7 +90,8 @@ def test_it_runs_without_numba(monkeypatch):
     assert output.splitlines()[-1].startswith("reference: all ")
 
 
-@pytest.mark.parametrize(("words", "known"), [(("--op", "conv3d"), "conv2d"), (("--edition", "gpu"), "reference")])
+@pytest.mark.parametrize(("words", "known"), [(("--op", "conv3d"), "did you mean conv2d"),
+                                               (("--edition", "gpu"), "known are: all, reference")])
 def test_unknown_names_are_answered_with_the_known(words, known):
-    with pytest.raises(ValueError, match=f"unknown .* known are: .*{known}"):
+    with pytest.raises(ValueError, match=f"unknown .*{known}"):
         run(*words)

@@ -50,10 +50,13 @@ def test_parameter_names_follow_the_field():
 
 def test_models_by_name():
     assert count(models.se_resnet8()) == count(models.build("se_resnet8"))
-    with pytest.raises(ValueError, match=r"unknown model 'resnet18'; known are: se_resnet8, "):
+    with pytest.raises(ValueError, match=r"unknown model 'resnet18'; did you mean resnet8, .* known are: se_resnet8, "):
         models.build("resnet18")
-    with pytest.raises(ValueError, match="se_wide has no option placement: leave it out"):
+    with pytest.raises(ValueError, match="se_wide has no option placement; known are: se, classes, "):
         models.build("se_wide", placement="pre")
+    with pytest.raises(TypeError, match=r"^se_resnet20 has no option reducton; did you mean reduction"):
+        models.se_resnet20(reducton=4)
+    assert models.se_resnet20.__name__ == "se_resnet20"
 
 
 @pytest.mark.parametrize("edition", backend.available())

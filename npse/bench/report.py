@@ -13,12 +13,15 @@ SHOWN = 0.95                     # share of the step that the table of ops shows
 
 @dataclass
 class Table:
-    """A title, column names (``<`` before those that are flushed left), rows of text, and notes to stand under them."""
+    """A title, column names (``<`` before those of text), rows of text, notes to stand under them, and the columns to
+    leave out first where there is little room.
+    """
 
     title: str
     columns: tuple
     rows: list
     notes: list = field(default_factory=list)
+    spare: tuple = ()
 
 
 def machine(rates):
@@ -29,8 +32,8 @@ def machine(rates):
     if (rates["load"] or 0) > BUSY:
         notes.append(f"LOOK: others were at work in the last minute (load {rates['load']:.1f}); "
                      "if they still are, no number here counts.")
-    return Table(f"This machine, {rates['threads']} threads",
-                 ("<OpenBLAS kernels", "sgemm GFLOP/s", "copy GB/s, cache", "copy GB/s, memory", "<BLAS"), rows, notes)
+    return Table(f"This machine, {rates['threads']} threads: multiplying, and copying in cache and memory",
+                 ("<OpenBLAS kernels", "sgemm GFLOP/s", "cache GB/s", "memory GB/s", "<BLAS"), rows, notes)
 
 
 def gpu(rates):
@@ -80,7 +83,8 @@ def ops(rows, train_ms, on_device=False):
     return Table("The ops of one training step, each timed alone",
                  ("<op", "<arguments", "calls", "ms", "ms min", "share", "GFLOP/s", "GB/s", "limit"), shown,
                  [f"Sum of all ops {total:.1f} ms; the whole step {train_ms:.1f} ms. {alone}",
-                  f"{limit} Arithmetic is that of the formula, so an algorithm that needs less of it may pass 100 %."])
+                  f"{limit} Arithmetic is that of the formula, so an algorithm that needs less of it may pass 100 %."],
+                 spare=("ms min", "GB/s", "GFLOP/s"))
 
 
 def call(op, arguments):
@@ -110,7 +114,7 @@ def ladder(rows, rates):
         notes.append("Python loops: one thread, a few pixels timed and multiplied up.")
     return Table("The convolution, rung by rung",
                  ("<x", "<w", "<rung", "forward ms", "GFLOP/s", "dx ms", "GFLOP/s", "dw ms", "GFLOP/s", "difference"),
-                 shown, notes)
+                 shown, notes, spare=("difference", "GFLOP/s"))
 
 
 def _rung(row, sgemm):
@@ -132,7 +136,8 @@ def versus(found, failures, batch_size, rounds):
              for title, kind in (("Training", "train"), ("Evaluation", "eval"))]
     return Table("npse and PyTorch: medians over fresh, interleaved processes",
                  ("<", "train ms", "images/s", "to npse", "eval ms", "images/s", "to npse", "peak memory"), rows,
-                 notes + [f"{mode} failed and is left out: {reason}" for mode, reason in failures.items()])
+                 notes + [f"{mode} failed and is left out: {reason}" for mode, reason in failures.items()],
+                 spare=("images/s",))
 
 
 def _shape(sizes):

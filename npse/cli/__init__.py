@@ -3,24 +3,47 @@
 import errno
 import os
 import sys
+from typing import Annotated
 
 import typer
+from typer import Option
 
+from npse import __version__
 from npse.cli import bench, check, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
+from npse.cli.command import App
+from npse.cli.console import fit_encoding
 from npse.environment import blas_within_quota
 
-app = typer.Typer(help="Squeeze-and-Excitation networks from scratch: train, look, and prove every gradient.",
-                  no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  context_settings={"help_option_names": ["-h", "--help"]})
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command()(predict.predict)
-app.command()(check.check)
-app.command()(zoo.zoo)
-app.command()(bench.bench)
-app.command()(trace.trace)
-app.command()(warmup.warmup)
-app.command()(info.info)
+app = App(help="Squeeze-and-Excitation networks from scratch: train, look, and check every gradient.")
+
+
+def _say_version(wanted: bool):
+    if wanted:
+        typer.echo(f"npse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def npse(
+    version: Annotated[bool, Option("--version", "-V", help="Show the version and exit.", is_eager=True,
+                                    callback=_say_version)] = False,
+) -> None:
+    """Hold the commands, and the options that belong to none of them."""
+
+
+for command, examples in {
+    train.train: ("npse train", "npse train --data cifar10 --model se_resnet20 --epochs 30",
+                  "npse train --data cifar10 --budget 20min", "npse train --resume --out runs/se_resnet8-shapes-1"),
+    evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --flip",),
+    predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
+    check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),
+    zoo.zoo: ("npse zoo --op se --seeds 3", "npse zoo --write docs/zoo.md"),
+    bench.bench: ("npse bench --quick", "npse bench --model se_resnet20 --roofline roofline.png"),
+    trace.trace: ("npse trace squeeze", "npse trace my_kernels.py:naive my_kernels.py:tiled --threads 16,16"),
+    warmup.warmup: ("npse warmup --model se_resnet20",),
+    info.info: ("npse info",),
+}.items():
+    app.command(examples=examples)(command)
 app.add_typer(data.app, name="data")
 app.add_typer(exercise.app, name="exercise")
 
@@ -30,6 +53,7 @@ USER_ERRORS = (ValueError, TypeError, OSError, ImportError, FloatingPointError, 
 
 def main():
     """Entry point of ``npse``."""
+    fit_encoding()
     try:
         with blas_within_quota():
             app()

@@ -1,24 +1,27 @@
 """``npse bench``: how fast npse is here, op by op, against this machine's own rates and against PyTorch."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Option
 
+from npse.cli.command import names
+from npse.cli.console import say, show, status
+
 
 def bench(
-    model: Annotated[str, Option(help="as in npse train")] = "se_resnet20",
+    model: Annotated[str, Option(help="as in npse train", autocompletion=names("npse.models:MODELS"))] = "se_resnet20",
     batch_size: Annotated[int, Option(min=1, help="images a step")] = 128,
     threads: Annotated[int | None, Option(min=1, help="for every library alike", show_default="all cores")] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
     ladder: Annotated[bool, Option("--ladder", help="the convolution by every rung, Python loops first")] = False,
     vs: Annotated[str | None, Option(help="torch: the same step in PyTorch, in each of its modes")] = None,
     rounds: Annotated[int, Option(min=1, help="of --vs: fresh processes of each contestant")] = 5,
-    json_file: Annotated[Path | None, Option("--json", help="write all that was measured to this file")] = None,
-    roofline: Annotated[Path | None, Option(help="draw the ops of the step into this PNG file")] = None,
+    json_file: Annotated[Path | None, Option("--json", metavar="FILE",
+                                             help="write all that was measured to this file")] = None,
+    roofline: Annotated[Path | None, Option(metavar="FILE", help="draw the ops of the step into this PNG file")] = None,
     quick: Annotated[bool, Option("--quick", help="few repeats, no other BLAS kernels: to try it out")] = False,
 ) -> None:
     """Measure this machine, or its GPU, a training step and its ops; numbers count only while nothing else runs."""
@@ -44,27 +47,32 @@ def bench(
     work = {"model": model, "batch_size": batch_size, "threads": threads, "edition": name}
     found = {**environment.record(), **work, "rounds": rounds, "quick": quick}
 
-    with _status() as say:
-        say("measuring the rates of this machine")
+    with status() as doing:
+        tell = doing.update if doing.console.is_terminal else _line
+        tell("measuring the rates of this machine")
         found["machine"] = (ask("gpu.measure", threads=threads) if on_gpu else
                             machine.rates(threads, seconds(1), () if quick else machine.CORE_TYPES))
         _print((report.gpu if on_gpu else report.machine)(found["machine"]))
-        say("measuring a training step")
+        tell("measuring a training step")
         found["step"] = ask("step.measure", **work, seconds=seconds(3))
         _print(report.step(found["step"], model, batch_size, threads))
-        say("measuring the ops of a step")
+        tell("measuring the ops of a step")
         found["ops"] = ops.against(ask("ops.measure", **work, seconds=seconds(0.2)), found["machine"])
         _print(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
         if ladder:
-            say("measuring the ladder")
+            tell("measuring the ladder")
             found["ladder"] = ladders.climb(found["ops"], threads, seconds(0.3))
             _print(report.ladder(found["ladder"], found["machine"]))
         if vs:
-            rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=say)
+            rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=tell)
             versus = compare.summary(rows)
             found |= {"versus": rows, "failures": failures, **versus}
             _print(report.versus(versus, failures, batch_size, rounds))
     _write(found, json_file, roofline)
+
+
+def _line(text):
+    typer.echo(text, err=True)
 
 
 def _write(found, json_file, picture):
@@ -82,43 +90,6 @@ def _write(found, json_file, picture):
         typer.echo(f"wrote {path}")
 
 
-class _status:
-    """Say on stderr what is being measured: one line that changes on a terminal, plain lines elsewhere."""
-
-    def __enter__(self):
-        from rich.console import Console
-
-        self.console = Console(stderr=True)
-        self.status = self.console.status("")
-        self.status.start()
-        return self.say
-
-    def say(self, line):
-        if self.console.is_terminal:
-            self.status.update(line)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def __exit__(self, *exception):
-        self.status.stop()
-
-
 def _print(table):
-    """A rich table on a terminal; elsewhere columns of plain text."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    live = sys.stdout.isatty()
-    console = Console(highlight=False, width=None if live else 200)
-    grid = Table(title=table.title, title_justify="left", box=box.SIMPLE_HEAD if live else None, pad_edge=False,
-                 padding=(0, 1))
-    for name in table.columns:
-        grid.add_column(name.lstrip("<"), justify="left" if name.startswith("<") else "right",
-                        no_wrap=not (live and name.startswith("<")), overflow="fold")
-    for row in table.rows:
-        grid.add_row(*row)
-    console.print(grid)
-    for note in table.notes:
-        console.print(note, markup=False, soft_wrap=True)
-    console.print()
+    show(table.columns, table.rows, table.title, table.notes, table.spare)
+    say("")

@@ -1,7 +1,6 @@
 """``npse check``: every gradient of every edition against finite differences, and a verdict."""
 
 import json
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -10,18 +9,22 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from npse.cli.command import names
+from npse.cli.console import say, show, status
 from npse.cli.progress import compiling
+from npse.names import suggest
 
 
 def check(
-    file: Annotated[Path | None, Argument(help="a Python file of your own, with functions name and name_backward",
+    file: Annotated[Path | None, Argument(metavar="[FILE]", help="a Python file of your own, with functions name and "
+                                          "name_backward, and name_arguments(rng) that returns a dict of arrays",
                                           show_default="the editions of npse")] = None,
     edition: Annotated[str, Option(help="all, or one: reference, cpu, cuda")] = "all",
-    op: Annotated[str | None, Option(help="one op only, such as conv2d or se_backward", show_default="all")] = None,
+    op: Annotated[str | None, Option(help="one op only, such as conv2d or se_backward", show_default="all",
+                                     autocompletion=names("npse.gradcheck.cases:KNOWN_OPS"))] = None,
     seed: Annotated[int, Option(min=0, help="of all random numbers")] = 0,
     verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every single check")] = False,
-    json_file: Annotated[Path | None, Option("--json", help="write every result to this file",
-                                             show_default="none")] = None,
+    json_file: Annotated[Path | None, Option("--json", metavar="FILE", help="write every result to this file")] = None,
 ) -> None:
     """Prove the gradients: every entry of every argument of every op, on shapes that expose bugs.
 
@@ -58,13 +61,13 @@ def _check_editions(edition, op, seed):
 
     cases = cases_of(op)
     if edition not in ("all", *backend.EDITIONS):
-        raise ValueError(f"unknown edition {edition!r}; known are: all, {', '.join(backend.EDITIONS)}")
+        raise ValueError(f"unknown edition {edition!r}; {suggest(edition, ('all', *backend.EDITIONS))}")
     names = backend.available() if edition == "all" else [edition]
     if "cpu" in names:
         from npse.bench.warmup import ops, warm_up
 
-        with compiling() as say:
-            warm_up(partial(ops, ("float64", "float32"), op), say=say)
+        with compiling() as report:
+            warm_up(partial(ops, ("float64", "float32"), op), say=report)
     return _judge({name: backend.hosted(name) for name in names}, cases, seed)
 
 
@@ -79,53 +82,46 @@ def _write_json(path, results, ok, seed):
 
 def _judge(editions, cases, seed):
     """Return the results of each edition, by its name; say meanwhile what is being checked if someone is watching."""
-    from rich.console import Console
-
     from npse import backend
     from npse.gradcheck import check_case
 
     book, results = backend.edition("reference"), {}
-    with Console(stderr=True).status("") as status:               # silent where stderr is not a terminal
+    with status() as doing:
         for name, ops in editions.items():
             results[name] = []
             for case in cases:
-                status.update(f"{name}: {case.op}, {case.label}")
+                doing.update(f"{name}: {case.op}, {case.label}")
                 results[name] += check_case(case, ops, seed, book)
     return results
 
 
 def _show(results, seconds, verbose):
-    from rich.console import Console
-
-    # Rich takes 80 columns where there is no terminal; a table in a file need not be folded.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    console.print(_table(results))
+    show(*_table(results), spare=("cases", "contract", "float32", "kinks"))
     for edition, of_edition in results.items():
         for result in of_edition:
             if verbose or not result.ok:
-                console.print(f"{edition}: {result}", markup=False, soft_wrap=True)
-    console.print(_summary(results, seconds), markup=False, soft_wrap=True)
+                say(f"{edition}: {result}")
+    say(_summary(results, seconds))
 
 
 def _table(results):
-    from rich import box
-    from rich.table import Table
+    """Titles and rows: a row for each argument of each op in each edition."""
+    from rich.text import Text
 
     from npse.gradcheck import rows
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII2, pad_edge=False)
-    for title, justify in (("op", "left"), ("edition", "left"), ("argument", "left"), ("cases", "right"),
-                           ("worst relative error", "right"), ("kinks crossed", "right"), ("float32", "right"),
-                           ("contract", "left"), ("verdict", "left")):
-        table.add_column(title, justify=justify, no_wrap=title in ("op", "edition", "argument"))
-    for edition, of_edition in results.items():
-        for row in rows(of_edition):
-            kinks = f"{row.crossed} of {row.entries}" if row.crossed else "none" if row.entries else "-"
-            table.add_row(row.op, edition, row.argument or "-", str(row.cases), _number(row.error), kinks,
-                          _number(row.float32), ", ".join(row.broken) or "kept",
-                          "[green]right" if row.ok else "[bold red]not right")
-        table.add_section()
-    return table
+    titles = ("<op", "<edition", "<argument", "cases", "error", "kinks", "float32", "<contract", "<verdict")
+    verdicts = {True: Text("right", "green"), False: Text("not right", "bold red")}
+    return titles, [(row.op, edition, row.argument or "-", str(row.cases), _number(row.error), _kinks(row),
+                     _number(row.float32), ", ".join(row.broken) or "kept", verdicts[row.ok])
+                    for edition, of_edition in results.items() for row in rows(of_edition)]
+
+
+def _kinks(row):
+    """How many of how many entries were left out because a step crossed a kink."""
+    if row.crossed:
+        return f"{row.crossed} of {row.entries}"
+    return "none" if row.entries else "-"
 
 
 def _number(value):

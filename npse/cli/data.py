@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-app = typer.Typer(help="Fetch, list and show data sets.", no_args_is_help=True)
+from npse.cli.command import App, names
+
+app = App(help="Fetch, list and show data sets.")
 
 
-@app.command()
+@app.command(examples=("npse data fetch cifar10", "npse data fetch cifar10 --from ~/Downloads"))
 def fetch(
-    name: Annotated[str, Argument(help="cifar10")],
+    name: Annotated[str, Argument(metavar="NAME", help="cifar10")],
     source: Annotated[Path | None, Option("--from", help="a folder or tar.gz with the batches, instead of a download",
                                           show_default=False)] = None,
 ) -> None:
@@ -21,7 +23,7 @@ def fetch(
     fetch(name, source, typer.echo)
 
 
-@app.command(name="list")
+@app.command("list", examples=("npse data list",))
 def list_() -> None:
     """Say which data sets there are, where, and how large."""
     from npse.data import cifar10
@@ -32,13 +34,14 @@ def list_() -> None:
                    "run: npse data fetch cifar10")
     else:
         size = sum((cifar10.folder() / name).stat().st_size for name in cifar10.SHA256)
-        typer.echo(f"cifar10  {cifar10.folder()}, {size} bytes")
+        typer.echo(f"cifar10  {cifar10.folder()}, {size / 1e6:.0f} MB")
 
 
-@app.command()
+@app.command(examples=("npse data sheet shapes", "npse data sheet cifar10 --columns 20 --out cifar10.png"))
 def sheet(
-    name: Annotated[str, Argument(help="shapes or cifar10")],
-    out: Annotated[Path, Option(help="PNG file to write")],
+    name: Annotated[str, Argument(metavar="NAME", help="shapes or cifar10",
+                                  autocompletion=names("npse.data:LOADERS"))],
+    out: Annotated[Path | None, Option(metavar="FILE", help="PNG file to write", show_default="sheet-NAME.png")] = None,
     columns: Annotated[int, Option(min=1, help="images of each class")] = 12,
 ) -> None:
     """Draw a contact sheet: a row of training images for each class."""
@@ -46,6 +49,7 @@ def sheet(
     from npse.data.sheet import save_contact_sheet
     from npse.files import expect_place
 
+    out = out or Path(f"sheet-{name}.png")
     expect_place(out, ".png")
     save_contact_sheet(data.load(name), out, columns)
     typer.echo(f"wrote {out}")

@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 
 def evaluate(
-    run: Annotated[Path, Argument(help="folder of a run")],
+    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
     weights: Annotated[str, Option(help="last or best (by the accuracy watched during the run)")] = "last",
     flip: Annotated[bool, Option("--flip", help="average over mirror images")] = False,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",

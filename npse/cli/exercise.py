@@ -7,27 +7,36 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-app = typer.Typer(help="The course: write the book's functions yourself, and be told what is wrong with them.",
-                  no_args_is_help=True)
+from npse.cli import console
+from npse.cli.command import App
 
-WHERE = Annotated[Path, Option("--in", help="your folder of exercises")]
-WHICH = Annotated[str, Argument(help="number or name of an exercise")]
+app = App(help="The course: write the book's functions yourself, and be told what is wrong with them.")
 
 
-@app.command(name="list")
+def _names():
+    from npse.exercises import exercises
+
+    return [exercise.name for exercise in exercises()]
+
+
+WHERE = Annotated[Path, Option("--in", metavar="FOLDER", help="your folder of exercises")]
+WHICH = Annotated[str, Argument(metavar="EXERCISE", help="its number or name", autocompletion=_names)]
+
+
+@app.command("list", examples=("npse exercise list",))
 def list_() -> None:
     """List all exercises, in the order of the paper."""
     from npse.exercises import exercises
 
-    for exercise in exercises():
-        typer.echo(f"{exercise.number:2}  {exercise.name:22}  {exercise.title}: {exercise.idea}")
+    console.show(("", "<", "<"), [(str(exercise.number), exercise.name, f"{exercise.title}: {exercise.idea}")
+                                  for exercise in exercises()])
 
 
-@app.command()
+@app.command(examples=("npse exercise start 3", "npse exercise start squeeze --as notebook --to course"))
 def start(
     which: WHICH,
-    kind: Annotated[str, Option("--as", help="file or notebook")] = "file",
-    to: Annotated[Path, Option(help="folder to put it in")] = Path("."),
+    kind: Annotated[str, Option("--as", metavar="KIND", help="file or notebook")] = "file",
+    to: Annotated[Path, Option(metavar="FOLDER", help="where to put it")] = Path("."),
 ) -> None:
     """Put an exercise into your folder; never over a file that is there."""
     from npse.exercises import find
@@ -39,9 +48,11 @@ def start(
                f"write your code into it, then run: npse exercise check {path}")
 
 
-@app.command()
+@app.command(examples=("npse exercise check", "npse exercise check 3 --watch",
+                       "npse exercise check course/03_squeeze.py"))
 def check(
-    file: Annotated[str | None, Argument(help="a file, or a number", show_default="the one changed last")] = None,
+    file: Annotated[str | None, Argument(metavar="[FILE|EXERCISE]", help="a file, or the number or name of an exercise",
+                                         show_default="the one changed last")] = None,
     where: WHERE = Path("."),
     watch: Annotated[bool, Option("--watch", help="check again whenever the file is saved, until Ctrl-C")] = False,
     seed: Annotated[int, Option(min=0, help="of the numbers it is tried on")] = 0,
@@ -51,6 +62,8 @@ def check(
 
     folder = Folder(where)
     path = folder.file_of(file)
+    if others := folder.others(path):
+        typer.echo(f"{path.name} is marked, not {', '.join(other.name for other in others)}")
     right = _check(folder, path, seed)
     while watch:
         right = _check_when_saved(folder, path, seed)
@@ -87,7 +100,7 @@ def _check_when_saved(folder, path, seed):
     return _check(folder, path, seed)
 
 
-@app.command()
+@app.command(examples=("npse exercise hint 3",))
 def hint(
     which: WHICH,
     where: WHERE = Path("."),
@@ -103,11 +116,12 @@ def hint(
         typer.echo(f"hint {number} of {len(exercise.hints)}\n{text}\n")
 
 
-@app.command()
+@app.command(examples=("npse exercise solution 3", "npse exercise solution 3 --to course --as notebook"))
 def solution(
     which: WHICH,
-    to: Annotated[Path | None, Option(help="write it into this folder", show_default="print it")] = None,
-    kind: Annotated[str, Option("--as", help="file or notebook, with --to")] = "file",
+    to: Annotated[Path | None, Option(metavar="FOLDER", help="write it into this folder",
+                                      show_default="print it")] = None,
+    kind: Annotated[str, Option("--as", metavar="KIND", help="file or notebook, with --to")] = "file",
 ) -> None:
     """Show one solution."""
     from npse.exercises import find
@@ -120,21 +134,24 @@ def solution(
     typer.echo(exercise.as_file(ANSWER) if to is None else f"wrote {Folder(to).solve(exercise, kind)}")
 
 
-@app.command()
+@app.command(examples=("npse exercise status",))
 def status(where: WHERE = Path(".")) -> None:
     """Say how far each exercise is."""
     from npse.exercises.folder import Folder
 
-    for exercise, state, hints in Folder(where).status():
-        seen = f", {hints} hint{'s' * (hints != 1)}" if hints else ""
-        typer.echo(f"{exercise.number:2}  {exercise.title:38}  {state}{seen}")
+    console.show(("", "<", "<"), [(str(exercise.number), exercise.title, state + _seen(hints))
+                                  for exercise, state, hints in Folder(where).status()])
 
 
-@app.command()
+def _seen(hints):
+    return f", {hints} hint{'s' * (hints != 1)}" if hints else ""
+
+
+@app.command(examples=("npse exercise grade submissions --out report --seed 4711",))
 def grade(
-    submissions: Annotated[Path, Argument(help="a folder with a folder for each student")],
-    out: Annotated[Path, Option(help="folder for the report")],
-    only: Annotated[list[str] | None, Option("--exercise", help="number or name, again for more",
+    submissions: Annotated[Path, Argument(metavar="FOLDER", help="it holds a folder for each student")],
+    out: Annotated[Path, Option(metavar="FOLDER", help="folder for the report")],
+    only: Annotated[list[str] | None, Option("--exercise", metavar="EXERCISE", help="number or name; again for more",
                                              show_default="all handed in")] = None,
     seed: Annotated[int, Option(min=0, help="with a student's name it fixes the numbers tried")] = 0,
     workers: Annotated[int | None, Option(min=1, help="processes", show_default="one a core")] = None,
@@ -144,26 +161,24 @@ def grade(
     Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. Use --seed with a number
     that the class does not know.
     """
-    from rich.console import Console
-
     from npse.exercises import report
     from npse.exercises.grade import grade
 
     began = time.monotonic()
-    with Console(stderr=True).status("") as status:               # silent where stderr is not a terminal
+    with console.status() as doing:
         found = grade(submissions, only or (), seed, workers,
-                      lambda done, of: status.update(f"{done} of {of} submissions"))
+                      lambda done, of: doing.update(f"{done} of {of} submissions"))
     report.write(found, out)
     students = {mark["student"] for mark in found["marks"]}
     typer.echo(f"students: {len(students)}, exercises: {len(found['exercises'])}, pairs that look alike: "
                f"{len(found['similar'])}; {time.monotonic() - began:.0f} s\nopen {out / 'index.html'}")
 
 
-@app.command()
+@app.command(examples=("npse exercise export --format nbgrader --to course",))
 def export(
-    to: Annotated[Path, Option(help="folder to write into")],
-    target: Annotated[str, Option("--format", help="nbgrader, otter or gradescope")],
-    only: Annotated[list[str] | None, Option("--exercise", help="number or name, again for more",
+    to: Annotated[Path, Option(metavar="FOLDER", help="folder to write into")],
+    target: Annotated[str, Option("--format", metavar="KIND", help="nbgrader, otter or gradescope")],
+    only: Annotated[list[str] | None, Option("--exercise", metavar="EXERCISE", help="number or name; again for more",
                                              show_default="all")] = None,
 ) -> None:
     """Write the exercises as the source of a course in nbgrader, otter-grader or Gradescope."""

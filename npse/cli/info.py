@@ -2,7 +2,7 @@
 
 import importlib.util
 
-import typer
+from npse.cli.console import show
 
 
 def info() -> None:
@@ -30,5 +30,4 @@ def info() -> None:
     rows["GPU"] = f"{gpu.name() or 'none'}; {backend.missing('cuda') or 'the cuda edition runs on it'}"
     rows["data folder"] = str(data.data_dir())
     rows["data found"] = ", ".join(data.found())
-    for name, value in rows.items():
-        typer.echo(f"{name:<14} {value}")
+    show(("<", "<"), rows.items())

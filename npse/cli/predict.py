@@ -11,8 +11,9 @@ BAR = 30
 
 
 def predict(
-    run: Annotated[Path, Argument(help="folder of a run")],
-    images: Annotated[list[Path], Argument(help="pictures, of any size and format that Pillow reads")],
+    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
+    images: Annotated[list[Path], Argument(metavar="IMAGE...",
+                                           help="pictures, of any size and format that Pillow reads")],
     weights: Annotated[str, Option(help="last or best")] = "last",
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:

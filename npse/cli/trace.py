@@ -11,14 +11,19 @@ import numpy as np
 import typer
 from typer import Argument, Option
 
+from npse.cli.console import say
+from npse.names import suggest
+
 
 def trace(
-    what: Annotated[list[str], Argument(help="an op of the cuda edition, such as squeeze, or a kernel of your own, as "
+    what: Annotated[list[str], Argument(metavar="OP|FILE.py:KERNEL...",
+                                        help="an op of the cuda edition, such as squeeze, or a kernel of your own, as "
                                              "in FILE.py:kernel; several are drawn below each other")],
-    blocks: Annotated[str | None, Option(help="of your own kernel, such as 4 or 2,2", show_default="1")] = None,
-    threads: Annotated[str | None, Option(help="of a block of it", show_default="8,8")] = None,
-    block: Annotated[str, Option(help="which block to draw, such as 1 or 0,1")] = "0",
-    out: Annotated[Path | None, Option(help="write the picture to this file",
+    blocks: Annotated[str | None, Option(metavar="N,N", help="of your own kernel, such as 4 or 2,2",
+                                         show_default="1")] = None,
+    threads: Annotated[str | None, Option(metavar="N,N", help="of a block of it", show_default="8,8")] = None,
+    block: Annotated[str, Option(metavar="N,N", help="which block to draw, such as 1 or 0,1")] = "0",
+    out: Annotated[Path | None, Option(metavar="FILE", help="write the picture to this file",
                                        show_default="trace-NAME.png")] = None,
 ) -> None:
     """Run kernels in the simulator, count every read and write of every thread, and warn about races and strays.
@@ -41,7 +46,7 @@ def trace(
     traces = [record for name in what for record in _record(name, _sizes("--blocks", blocks),
                                                             _sizes("--threads", threads))]
     picture = png(*traces, block=_sizes("--block", block))
-    typer.echo("\n\n".join(map(str, traces)))
+    say("\n\n".join(map(str, traces)))
     out = out or Path(f"trace-{traces[0].name}.png")
     write_atomically(out, picture)
     typer.echo(f"\npicture: {out}")
@@ -52,8 +57,12 @@ def trace(
 def _record(name, blocks, threads):
     """The traces of an op or of somebody's own kernel."""
     from npse import trace
+    from npse.reference import OPS
 
     if name.isidentifier():
+        if name not in OPS:
+            raise ValueError(f"unknown op {name!r}; {suggest(name, OPS, 'npse.reference.OPS')}; "
+                             f"a kernel of your own is given with its file, as in my_kernels.py:{name}")
         if blocks or threads:
             raise ValueError(f"{name} is an op, which chooses its grid itself; leave --blocks and --threads out")
         if traces := trace.trace_ladder(name):

@@ -1,6 +1,7 @@
 """``npse train``: one command, and a squeeze-and-excitation network learns."""
 
 import dataclasses
+import functools
 import signal
 from functools import partial
 from pathlib import Path
@@ -9,41 +10,51 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from npse.cli.command import names
 from npse.cli.progress import compiling, reporter
 
 # Where the data sets differ in what suits them; any option on the command line wins.
 DEFAULTS = {"shapes": {"epochs": 10}, "cifar10": {"epochs": 30}}
 
+# The groups of options on the help page.
+Data, Network, Training, Run = (functools.partial(Option, rich_help_panel=title)
+                                for title in ("Data", "Network", "Training", "Run"))
+
 
 def train(
     context: typer.Context,
-    data: Annotated[str, Option(help="shapes (built in) or cifar10 (see: npse data fetch)")] = "shapes",
-    model: Annotated[str, Option(help="se_resnet8, 14, 20, 32, 44, 56 or 110, or se_wide; plain: resnet8, ..., "
-                                      "wide")] = "se_resnet8",
-    epochs: Annotated[int | None, Option(help="passes over the images", show_default="10; cifar10: 30")] = None,
-    budget: Annotated[str | None, Option(help="cifar10: take the model and the epochs that make the most of a time "
-                                              "such as 20min", show_default=False)] = None,
-    batch_size: Annotated[int, Option(help="images a step")] = 128,
-    lr: Annotated[float, Option(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
-    optimiser: Annotated[str, Option(help="muon, for filters, with sgd for all else; or sgd alone")] = "muon",
-    filter_lr: Annotated[float, Option(help="peak of muon's: a step's length, in lengths of the filters")] = 0.015,
-    warmup: Annotated[float, Option(help="share of the run on which the rate rises")] = 0.2,
-    weight_decay: Annotated[float, Option(help="on convolution and dense weights")] = 5e-4,
-    smoothing: Annotated[float, Option(help="label smoothing")] = 0.1,
-    crop: Annotated[int, Option(help="pixels by which a training image is moved at most")] = 4,
-    reduction: Annotated[int, Option(help="r of the excitation")] = 4,
-    min_hidden: Annotated[int, Option(help="fewest hidden units of an excitation")] = 4,
-    bias: Annotated[bool, Option("--bias", help="biases in the excitation")] = False,
-    placement: Annotated[str, Option(help="of the excitation: standard, pre, post, identity")] = "standard",
-    shortcut: Annotated[str, Option(help="projection or identity (zero-padded)")] = "projection",
-    validation: Annotated[int, Option(help="hold out this many training images, evaluate on them")] = 0,
-    flip: Annotated[bool, Option("--flip", help="also state the final accuracy averaged over mirror images")] = False,
-    edition: Annotated[str, Option(help="auto, reference (the book, slow), cpu, or cuda (an NVIDIA GPU)")] = "auto",
-    threads: Annotated[int | None, Option(help="of the cpu edition; results do not depend on it",
-                                          show_default="all cores")] = None,
-    seed: Annotated[int, Option(help="of weights, order and augmentation")] = 0,
-    out: Annotated[Path | None, Option(help="folder of the run", show_default="runs/MODEL-DATA-N")] = None,
-    resume: Annotated[bool, Option("--resume", help="go on with the run in --out, with its settings")] = False,
+    data: Annotated[str, Data(help="shapes (built in) or cifar10 (see: npse data fetch)",
+                              autocompletion=names("npse.data:LOADERS"))] = "shapes",
+    model: Annotated[str, Network(help="se_resnet8, 14, 20, 32, 44, 56 or 110, or se_wide; plain: resnet8, ..., wide",
+                                  autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
+    epochs: Annotated[int | None, Training(help="passes over the images", show_default="10; cifar10: 30")] = None,
+    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: take the model and the epochs that make the "
+                                           "most of a time such as 20min")] = None,
+    batch_size: Annotated[int, Training(help="images a step")] = 128,
+    lr: Annotated[float, Training(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
+    optimiser: Annotated[str, Training(help="muon, for filters, with sgd for all else; or sgd alone",
+                                       autocompletion=names("npse.training.config:OPTIMISERS"))] = "muon",
+    filter_lr: Annotated[float, Training(help="peak of muon's: a step's length, in lengths of the filters")] = 0.015,
+    warmup: Annotated[float, Training(help="share of the run on which the rate rises")] = 0.2,
+    weight_decay: Annotated[float, Training(help="on convolution and dense weights")] = 5e-4,
+    smoothing: Annotated[float, Training(help="label smoothing")] = 0.1,
+    crop: Annotated[int, Data(help="pixels by which a training image is moved at most")] = 4,
+    reduction: Annotated[int, Network(help="r of the excitation")] = 4,
+    min_hidden: Annotated[int, Network(help="fewest hidden units of an excitation")] = 4,
+    bias: Annotated[bool, Network("--bias", help="biases in the excitation")] = False,
+    placement: Annotated[str, Network(help="of the excitation: standard, pre, post, identity",
+                                      autocompletion=names("npse.layers.block:PLACEMENTS"))] = "standard",
+    shortcut: Annotated[str, Network(help="projection or identity (zero-padded)",
+                                     autocompletion=names("npse.models.resnet:SHORTCUTS"))] = "projection",
+    validation: Annotated[int, Data(help="hold out this many training images, evaluate on them")] = 0,
+    flip: Annotated[bool, Run("--flip", help="also state the final accuracy averaged over mirror images")] = False,
+    edition: Annotated[str, Run(help="auto, reference (the book, slow), cpu, or cuda (an NVIDIA GPU)",
+                                autocompletion=names("npse.backend:EDITIONS"))] = "auto",
+    threads: Annotated[int | None, Run(help="of the cpu edition; results do not depend on it",
+                                       show_default="all cores")] = None,
+    seed: Annotated[int, Run(help="of weights, order and augmentation")] = 0,
+    out: Annotated[Path | None, Run(metavar="FOLDER", help="of the run", show_default="runs/MODEL-DATA-N")] = None,
+    resume: Annotated[bool, Run("--resume", help="go on with the run in --out, with its settings")] = False,
 ) -> None:
     """Train a network and leave a folder with metrics, checkpoints and pictures.
 
@@ -69,10 +80,20 @@ def _within(budget, config, given):
     from npse.training import budget as budgets
 
     span = budgets.parse_span(budget)
-    typer.echo("measuring this machine")
-    plan = budgets.plan(config, span, only=given.get("model"))
+    if config.data != "cifar10":
+        raise ValueError(f"--budget knows what to expect on cifar10 only, not on {config.data}: "
+                         "add --data cifar10, or choose --epochs yourself")
+    plan = budgets.plan(config, span, only=given.get("model"), pace=_pace)
     typer.echo(str(plan))
     return dataclasses.replace(config, model=plan.model, epochs=plan.epochs)
+
+
+def _pace(config):
+    """Seconds an epoch of a run, and a line that says what takes so long."""
+    from npse.training import budget as budgets
+
+    typer.echo(f"measuring {config.model} on this machine")
+    return budgets.seconds_per_epoch(config)
 
 
 def _resumed(out, given):

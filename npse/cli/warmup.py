@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from npse.cli.command import names
 from npse.cli.progress import compiling
 
 
 def warmup(
-    model: Annotated[str | None, Option(help="only what training and evaluating it takes", show_default="all")] = None,
+    model: Annotated[str | None, Option(help="only what training and evaluating it takes", show_default="all",
+                                         autocompletion=names("npse.models:MODELS"))] = None,
     float64: Annotated[bool, Option("--float64", help="also for float64, as gradient checks use")] = False,
 ) -> None:
     """Compile the kernels of the cpu edition into the cache folder, once per machine and version of npse."""

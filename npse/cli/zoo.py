@@ -1,7 +1,6 @@
 """``npse zoo``: how good the judge is, and others of its kind, at bugs that were planted on purpose."""
 
 import json
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,12 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from npse.cli.command import names
+from npse.cli.console import show, status
+from npse.names import suggest
+
 EVERY = 30.0                     # seconds between two lines of progress where nobody watches a terminal
+SPARE = ("checks of the correct book", "seeds")
 EXPLAINED = 0.9                  # share of the bugs that the judge must diagnose
 
 
@@ -18,9 +22,12 @@ def zoo(
     seeds: Annotated[int, Option(min=1, help="each bug meets on each shape")] = 20,
     alarms: Annotated[int | None, Option(min=0, help="seeds of the judge on the correct book; the other designs get "
                                          "no more than --seeds", show_default="as --seeds")] = None,
-    op: Annotated[str | None, Option(help="bugs of one op only, such as conv2d_backward_x", show_default="all")] = None,
-    json_file: Annotated[Path | None, Option("--json", help="write all results to this file")] = None,
-    write: Annotated[Path | None, Option(help="put the tables between the markers of this Markdown file")] = None,
+    op: Annotated[str | None, Option(help="bugs of one op only, such as conv2d_backward_x", show_default="all",
+                                     autocompletion=names("npse.gradcheck.cases:KNOWN_OPS"))] = None,
+    json_file: Annotated[Path | None, Option("--json", metavar="FILE",
+                                             help="write all results to this file")] = None,
+    write: Annotated[Path | None, Option(metavar="FILE",
+                                         help="put the tables between the markers of this Markdown file")] = None,
     verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every bug")] = False,
 ) -> None:
     """Run every planted bug under every design of checker, and every design on the correct book.
@@ -49,7 +56,8 @@ def zoo(
                              lambda seed, found: progress(f"correct book, seed {seed} of {alarms}, "
                                                           f"{found['judge'].false} false alarms"))
     seconds = time.monotonic() - began
-    _show(report.summary(rows, found))
+    titles, lines = report.summary(rows, found)
+    show((f"<{titles[0]}", *titles[1:]), [[str(cell) for cell in line] for line in lines], spare=SPARE)
 
     options = "".join(f" --{name} {value}" for name, value in (("op", op), ("write", write)) if value)
     if document is not None:
@@ -73,8 +81,8 @@ def _chosen(op):
 
     bugs = [bug for bug in BUGS if op is None or op in bug.ops]
     if not bugs:
-        raise ValueError(f"no bug is planted in {op!r}; there are some in: "
-                         f"{', '.join(sorted({op for bug in BUGS for op in bug.ops}))}")
+        raise ValueError(f"no bug is planted in {op!r}; "
+                         + suggest(op, sorted({op for bug in BUGS for op in bug.ops}), "docs/zoo.md"))
     return bugs, [case for case in all_cases() if op is None or op in case.ops]
 
 
@@ -100,28 +108,11 @@ def _line(row):
     return f"{row.bug.chapter} {row.bug.name}: {verdict}; {row.caught['judge']}: {row.kind or 'none'}: {row.sentence}"
 
 
-def _show(table):
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    header, lines = table
-    shown = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII2, pad_edge=False)
-    for title in header:
-        shown.add_column(title, justify="left" if title == "design" else "right")
-    for line in lines:
-        shown.add_row(*map(str, line))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(shown)
-
-
 class _Progress:
     """What is being done: a line that changes on a terminal, else one to standard error now and then."""
 
     def __enter__(self):
-        from rich.console import Console
-
-        self.terminal = Console(stderr=True)
-        self.status = self.terminal.status("")
+        self.status = status()
         self.began = self.shown = time.monotonic()
         self.status.start()
         return self
@@ -131,7 +122,7 @@ class _Progress:
 
     def __call__(self, line):
         now = time.monotonic()
-        if self.terminal.is_terminal:
+        if self.status.console.is_terminal:
             self.status.update(line)
         elif now - self.shown > EVERY:
             self.shown = now

@@ -35,7 +35,7 @@ def set_threads(count):
     """Run the ops of this edition on ``count`` threads from here on. Results do not depend on it, to the last bit."""
     global _count
     if not isinstance(count, (int, np.integer)) or count < 1:
-        raise ValueError(f"set_threads: the number of threads must be an integer of at least 1, but is {count!r}")
+        raise ValueError(f"set_threads: threads must be an integer of at least 1, but is {count!r}")
     if count > environment.MOST_THREADS:
         raise ValueError(f"set_threads: threads must be at most {environment.MOST_THREADS}, but is {count}")
     _count = int(count)

@@ -4,8 +4,9 @@ from npse.data import cifar10, shapes
 from npse.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from npse.data.dataset import Dataset, pixel_statistics
 from npse.data.folder import data_dir
+from npse.names import suggest
 
-_LOADERS = {"shapes": shapes.load, "cifar10": cifar10.load}
+LOADERS = {"shapes": shapes.load, "cifar10": cifar10.load}
 
 
 def load(name):
@@ -26,9 +27,9 @@ def load(name):
     FileNotFoundError
         The data set has not been fetched.
     """
-    if name not in _LOADERS:
-        raise ValueError(f"unknown data set {name!r}; known are: {', '.join(_LOADERS)}")
-    return _LOADERS[name]()
+    if name not in LOADERS:
+        raise ValueError(f"unknown data set {name!r}; {suggest(name, LOADERS)}")
+    return LOADERS[name]()
 
 
 def found():

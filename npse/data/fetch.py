@@ -12,6 +12,7 @@ from pathlib import Path
 from npse.data import cifar10, sources
 from npse.data.download import Resuming, TooSlow
 from npse.data.folder import data_dir
+from npse.names import suggest
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
@@ -42,7 +43,7 @@ def fetch(name, source=None, say=print):
     if name == "shapes":
         raise ValueError("the data set shapes is built in and needs no fetching")
     if name != "cifar10":
-        raise ValueError(f"unknown data set {name!r}; cifar10 can be fetched")
+        raise ValueError(f"unknown data set {name!r}; {suggest(name, ['cifar10'])}")
     if _whole():
         say(f"CIFAR-10 is in {cifar10.folder()} already")
         return cifar10.folder()

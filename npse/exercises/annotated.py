@@ -24,6 +24,7 @@ from pathlib import Path
 
 from npse import reference
 from npse.exercises.sandbox import Sandbox
+from npse.names import suggest
 
 NEEDS = {"numpy": {}, "numba": {"numba": "numba"}, "cuda": {"numba": "numba", "numba.cuda": "numba-cuda"}}
 SOURCE = Path(__file__).parent / "source"
@@ -188,8 +189,8 @@ def find(which):
     for exercise in exercises():
         if str(which).lstrip("0") == str(exercise.number) or which in (exercise.name, exercise.stem):
             return exercise
-    raise ValueError(f"no exercise {which!r}; there are: "
-                     + ", ".join(f"{exercise.number} {exercise.name}" for exercise in exercises()))
+    raise ValueError(f"there is no exercise {which}; "
+                     + suggest(which, [exercise.name for exercise in exercises()]))
 
 
 def solution_lines(exercise):

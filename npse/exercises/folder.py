@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from npse.exercises.annotated import ANSWER, STUDENT, exercises
+from npse.exercises.annotated import ANSWER, STUDENT, exercises, find
 from npse.exercises.notebook import as_notebook
 from npse.exercises.submission import KINDS
 from npse.files import write_atomically
@@ -61,12 +61,19 @@ class Folder:
                 raise FileNotFoundError(f"no exercise has been started in {self.path.resolve()}; run: "
                                         "npse exercise start 1")
             return max(files.values(), key=lambda path: path.stat().st_mtime)
-        for exercise, path in files.items():
-            if which.lstrip("0") == str(exercise.number) or which == exercise.name:
-                return path
-        if not Path(which).is_file():
-            raise FileNotFoundError(f"no file {which}; give a file, or the number of an exercise that was started here")
-        return Path(which)
+        if Path(which).is_file():
+            return Path(which)
+        if Path(which).suffix or Path(which).name != which:
+            raise FileNotFoundError(f"there is no file {which}")
+        exercise = find(which)
+        if exercise not in files:
+            raise FileNotFoundError(f"exercise {exercise.number} has not been started in {self.path.resolve()}; run: "
+                                    f"npse exercise start {exercise.number}")
+        return files[exercise]
+
+    def others(self, path):
+        """The files of the same exercise in another format."""
+        return [other for kind in KINDS if (other := path.with_suffix(kind)) != path and other.is_file()]
 
     def remember(self, mark, path):
         """Keep a mark."""

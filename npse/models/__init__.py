@@ -1,14 +1,31 @@
 """Networks compose layers. ``build("se_resnet20", seed=0)``, or by name: ``se_resnet20(seed=0)``."""
 
+import functools
 import inspect
-from functools import partial
 
 from npse.models.resnet import DEPTHS, resnet
 from npse.models.wide import wide
+from npse.names import suggest
 
-MODELS = {f"{prefix}resnet{depth}": partial(resnet, depth, se=bool(prefix))
+
+def _model(name, family, *chosen, **options_chosen):
+    """The model of that name: a family of networks with some of its arguments chosen."""
+    chosen = functools.partial(family, *chosen, **options_chosen)
+
+    @functools.wraps(family)
+    def model(**options):
+        if unknown := _unknown_options(name, options):
+            raise TypeError(unknown)
+        return chosen(**options)
+
+    model.__name__ = model.__qualname__ = name
+    model.__signature__ = inspect.signature(chosen)
+    return model
+
+
+MODELS = {f"{prefix}resnet{depth}": _model(f"{prefix}resnet{depth}", resnet, depth, se=bool(prefix))
           for prefix in ("se_", "") for depth in DEPTHS}
-MODELS |= {"se_wide": wide, "wide": partial(wide, se=False)}
+MODELS |= {"se_wide": _model("se_wide", wide), "wide": _model("wide", wide, se=False)}
 globals().update(MODELS)
 
 
@@ -19,10 +36,19 @@ def build(name, **options):
     tells of an option that the model does not have.
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; known are: {', '.join(MODELS)}")
-    for option in options.keys() - inspect.signature(MODELS[name]).parameters.keys():
-        raise ValueError(f"{name} has no option {option}: leave it out, or take a model that has it, as se_resnet8")
+        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS)}")
+    if unknown := _unknown_options(name, options):
+        raise ValueError(unknown)
     return MODELS[name](**options)
+
+
+def _unknown_options(name, options):
+    """Say which option the model of that name does not have; None if it has all."""
+    known = inspect.signature(MODELS[name]).parameters
+    for option in options:
+        if option not in known:
+            return f"{name} has no option {option}; {suggest(option, known)}"
+    return None
 
 
 __all__ = ["MODELS", "build", "resnet", *MODELS]

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 
 from npse import reference as book
+from npse.names import suggest
 
 N, SIDE = 1, 8                           # an image
 
@@ -12,7 +13,7 @@ N, SIDE = 1, 8                           # an image
 def example(op):
     """Arguments of an op by their names: arrays of float32, the same each time; ValueError for an unknown op."""
     if op not in book.OPS:
-        raise ValueError(f"unknown op {op!r}; known are: {', '.join(book.OPS)}")
+        raise ValueError(f"unknown op {op!r}; {suggest(op, book.OPS, 'npse.reference.OPS')}")
     rng, shapes, values = np.random.default_rng(0), _shapes(op), _values(op)
     needed = [name for name, parameter in inspect.signature(getattr(book, op)).parameters.items()
               if parameter.default is parameter.empty]

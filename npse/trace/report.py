@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from npse.names import suggest
 from npse.trace.findings import findings
 from npse.trace.journal import READ, WRITE
 
@@ -105,24 +106,24 @@ class Trace:
         return f"{_times(self.blocks)} block{several} of {_times(self.threads)} threads"
 
     def table(self):
-        """Rows of (memory, shape, reads, writes, reads a thread, reads a cell, pieces of 32 bytes) for each array."""
+        """Rows of (memory, shape, reads, reads a thread, reads a cell, pieces of 32 bytes, writes) for each array."""
         threads = int(np.prod(self.blocks) * np.prod(self.threads))
         for memory in self.arrays:
             reads, writes = self.reads(memory.name), self.writes(memory.name)
             total, touched = int(reads.sum()), np.count_nonzero(reads)
-            yield (f"{memory.space} {memory.name}", str(memory.shape), str(total), str(writes.sum()),
-                   f"{total / threads:.4g}", f"{total / touched:.4g}" if touched else "-",
-                   str(self.pieces(memory.name)) if memory.space == "global" else "-")
+            yield (f"{memory.space} {memory.name}", str(memory.shape), str(total), f"{total / threads:.4g}",
+                   f"{total / touched:.4g}" if touched else "-",
+                   str(self.pieces(memory.name)) if memory.space == "global" else "-", str(writes.sum()))
 
     def __str__(self):
-        heads = ("memory", "shape", "reads", "writes", "reads a thread", "reads a cell", "32-byte pieces")
+        heads = ("memory", "shape", "reads", "a thread", "a cell", "32-byte pieces", "writes")
         rows = [heads, *self.table()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [f"{self.name}: {self.grid}"]
         for row in rows:
             cells = [cell.ljust(width) if k < 2 else cell.rjust(width)
                      for k, (cell, width) in enumerate(zip(row, widths, strict=True))]
-            lines.append("  " + "   ".join(cells).rstrip())
+            lines.append("  " + "  ".join(cells).rstrip())
         return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
 
     __repr__ = __str__
@@ -135,8 +136,8 @@ class Trace:
         for number, memory in enumerate(self.arrays):
             if memory.name == name:
                 return number, memory
-        raise ValueError(f"{self.name} has no array {name!r}; known are: "
-                         f"{', '.join(memory.name for memory in self.arrays)}")
+        raise ValueError(f"{self.name} has no array {name!r}; "
+                         + suggest(name, (memory.name for memory in self.arrays)))
 
     @functools.cached_property
     def _sorted(self):

@@ -181,7 +181,8 @@ def test_an_op_is_traced_on_arguments_of_ones_own():
 
 
 @pytest.mark.parametrize(("words", "says"), [
-    (["nix"], "unknown op 'nix'; known are: conv2d,"),
+    (["nix"], "unknown op 'nix'; all are in npse.reference.OPS"),
+    (["naive", "--blocks", "2"], "a kernel of your own is given with its file, as in my_kernels.py:naive"),
     (["se_backward_staged"], "launches no kernel"),
     (["no.py:x"], "there is no file no.py; npse trace wants a kernel in a Python file, as in my_kernels.py:blur"),
     ([f"{FILE}:nix"], "has no kernel 'nix'; functions with @cuda.jit are: neighbours, in_place"),
@@ -209,7 +210,7 @@ def test_errors_of_the_command_are_one_line(command, words, says):
 def test_the_command_draws_and_says_whether_all_is_well(command, tmp_path):
     code, out, _ = command(f"{FILE}:neighbours", f"{FILE}:reverse", "--threads", "8", "--blocks", "1")
     assert code == 0
-    assert "global x   (9,)" in out                               # of neighbours_example
+    assert "global x  (9,)" in out                               # of neighbours_example
     assert (tmp_path / "trace-neighbours.png").read_bytes().startswith(b"\x89PNG")
     code, out, _ = command(f"{FILE}:hasty_reverse", "--threads", "8", "--out", "hasty.png")
     assert code == 1

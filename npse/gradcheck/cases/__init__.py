@@ -7,6 +7,7 @@ see two channels swapped; so every op has both.
 
 from npse.gradcheck.cases import gates, join, maps, norm, pointwise, rows, values
 from npse.gradcheck.cases.case import Case
+from npse.names import suggest
 
 CASES = (*maps.CASES, *gates.CASES, *norm.CASES, *join.CASES, *pointwise.CASES, *rows.CASES, *values.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
@@ -17,7 +18,7 @@ def cases_of(op=None):
     if op is None:
         return CASES
     if op not in KNOWN_OPS:
-        raise ValueError(f"unknown op {op!r}; known are: {', '.join(KNOWN_OPS)}")
+        raise ValueError(f"unknown op {op!r}; {suggest(op, KNOWN_OPS, 'npse.gradcheck.cases.KNOWN_OPS')}")
     return tuple(case for case in CASES if op in case.ops)
 
 

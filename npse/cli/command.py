@@ -1,0 +1,116 @@
+"""How the commands of npse are made: help pages that fit 80 columns, and errors that name the option typed."""
+
+import pkgutil
+import re
+import typing
+from pathlib import Path
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}      # what stands for the value of an option
+UNBROKEN = "\N{NO-BREAK SPACE}"
+
+
+class App(typer.Typer):
+    """A Typer whose pages are plain text, so that they can be read in every terminal."""
+
+    def __init__(self, help, **more):
+        super().__init__(help=help, cls=Group, no_args_is_help=True, rich_markup_mode=None,
+                         pretty_exceptions_enable=False,
+                         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, **more)
+
+    def command(self, name=None, *, examples=()):
+        """Make a function a command; ``examples`` are lines to type, to stand at the end of its help page."""
+        return super().command(name, cls=Command, epilog="\n".join(examples))
+
+
+class _Page:
+    """A help page: the options in their groups, then examples."""
+
+    def get_help(self, context):
+        return super().get_help(context).replace(UNBROKEN, " ")
+
+    def collect_usage_pieces(self, context):
+        return ["[OPTIONS]", *(param.metavar for param in self.params if param.param_type_name == "argument")]
+
+    def format_options(self, context, formatter):
+        kinds = typing.get_type_hints(self.callback) if self.callback else {}
+        panels = {"Arguments": [], **{param.rich_help_panel: [] for param in self.params
+                                      if getattr(param, "rich_help_panel", None)}, "Options": []}
+        for param in self.get_params(context):
+            usual = "Arguments" if param.param_type_name == "argument" else "Options"
+            panels[getattr(param, "rich_help_panel", None) or usual].append(_row(param, kinds.get(param.name)))
+        for title, rows in panels.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, context, formatter):
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"  {line}\n")
+
+
+class Command(_Page, TyperCommand):
+    """A command. In a message that begins with the name of a parameter, the option that was typed stands instead."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except (ValueError, TypeError) as error:
+            if error.args and isinstance(error.args[0], str):
+                error.args = (self._with_option(context, error.args[0]), *error.args[1:])
+            raise
+
+    def _with_option(self, context, message):
+        options = {param.name: max(param.opts, key=len) for param in self.params if param.param_type_name == "option"
+                   and context.get_parameter_source(param.name).name == "COMMANDLINE"}
+        found = re.match(r"(?:\w+: )?(\w+)(?= )", message)
+        if found and found[1] in options:
+            return options[found[1]] + message[found.end():]
+        return message
+
+
+class Group(_Page, TyperGroup):
+    """A command that holds others."""
+
+    def collect_usage_pieces(self, context):
+        return [*super().collect_usage_pieces(context), "COMMAND [ARGS]..."]
+
+    def format_options(self, context, formatter):
+        super().format_options(context, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.get_command(context, name).help.partition("\n\n")[0].replace("\n", " "))
+                                for name in self.list_commands(context)])
+
+
+def _row(param, kind):
+    """A line of the help page: how an argument or option is written, and what it means."""
+    names = ", ".join(sorted(param.opts, key=len))
+    if param.param_type_name == "argument":
+        names = param.metavar
+    elif not param.is_flag:
+        names += f" {param.metavar or _metavar(kind)}"
+    return names, f"{param.help or ''} {_fact(param).replace(' ', UNBROKEN)}".strip()
+
+
+def _fact(param):
+    """What stands in brackets after the meaning of an option: its default, or that it must be given."""
+    if param.param_type_name == "option" and param.required:
+        return "[required]"
+    if isinstance(param.show_default, str):
+        return f"[default: {param.show_default}]"
+    if param.show_default and param.default is not None and param.default is not False:
+        return f"[default: {param.default}]"
+    return ""
+
+
+def _metavar(kind):
+    return next(word for known, word in METAVARS.items() if known in (kind, *typing.get_args(kind)))
+
+
+def names(where):
+    """Return a completion for the shell: the names in a collection, such as ``npse.models:MODELS``."""
+    return lambda: [str(name) for name in pkgutil.resolve_name(where)]

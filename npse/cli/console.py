@@ -1,0 +1,113 @@
+"""What the commands write: in every encoding, and tables whose numbers stay whole in every width."""
+
+import codecs
+import os
+import sys
+import unicodedata
+
+UNLIMITED = 1000                 # columns of a table that goes to a file or a pipe
+PLAIN = {"█": "#", "×": "x", "·": ".", "•": "*", "–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=", "≈": "~",
+         "→": "->", "←": "<-", "‘": "'", "’": "'", "“": '"', "”": '"'}
+
+
+def fit_encoding():
+    """From here on, write what the encoding of the terminal lacks with plain characters instead of failing."""
+    codecs.register_error("npse.plain", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):                        # a test or a notebook may have put something else
+            stream.reconfigure(errors="npse.plain")
+
+
+def _plainly(error):
+    """Replace characters that cannot be encoded: by plain ones that look alike, or by a question mark."""
+    return "".join(map(_plain, error.object[error.start:error.end])), error.end
+
+
+def _plain(character):
+    alike = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return PLAIN.get(character) or alike or "?"
+
+
+def console(stderr=False):
+    """Return a rich Console that prints text as it is; its width is the terminal's, or COLUMNS, or unlimited."""
+    from rich.console import Console
+
+    live = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False,
+                   width=None if live or os.environ.get("COLUMNS") else UNLIMITED)
+
+
+def say(text):
+    """Print text: folded between words where the width is known, as it is elsewhere."""
+    to = console()
+    to.print(text, soft_wrap=to.width == UNLIMITED)
+
+
+def status(text=""):
+    """Return a rich Status on standard error: a line that can be changed, silent where that is no terminal."""
+    to = console(stderr=True)
+    return to.status(text, spinner="line" if to.options.ascii_only else "dots")
+
+
+def show(columns, rows, title="", notes=(), spare=()):
+    """Print a table, and notes under it.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Titles, in one line each. ``<`` before a title: a column of text, flushed left and folded between words where
+        there is little room. The others hold numbers, flushed right and never folded.
+    rows : iterable of sequences
+        Cells: str, or rich Text where they have a colour.
+    title : str
+    notes : sequence of str
+    spare : sequence of str
+        Titles of the columns to leave out where there is no room for all, the first of them first.
+    """
+    from rich import box
+    from rich.table import Table
+
+    to, rows, titled = console(), list(rows), any(column.strip("<") for column in columns)
+    kept = _fitting(columns, rows, spare, to.width)
+    grid = Table(title=title or None, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1),
+                 box=box.SIMPLE_HEAD if to.is_terminal else None, show_header=titled)
+    for k in kept:
+        is_text, cells = columns[k].startswith("<"), [columns[k], *(str(row[k]) for row in rows)]
+        grid.add_column(columns[k].lstrip("<"), justify="left" if is_text else "right", overflow="fold",
+                        no_wrap=not is_text or not any(" " in cell for cell in cells))
+    for row in rows:
+        grid.add_row(*(row[k] for k in kept))
+    _print(grid, to)
+    for note in notes:
+        say(note)
+    if missing := dict.fromkeys(column.lstrip("<") for k, column in enumerate(columns) if k not in kept):
+        say(f"No room for: {', '.join(missing)}. A wider window shows all.")
+
+
+def _print(grid, to):
+    """Print a table; in a file or a pipe no line ends with spaces."""
+    if to.is_terminal:
+        to.print(grid)
+        return
+    with to.capture() as lines:
+        to.print(grid)
+    to.print("\n".join(line.rstrip() for line in lines.get().splitlines()), soft_wrap=True)
+
+
+def _fitting(columns, rows, spare, width):
+    """The numbers of the columns to show: all, or less those to spare, as few of them as must go."""
+    titles = [column.lstrip("<") for column in columns]
+    needs = [_least(column, [str(row[k]) for row in rows]) for k, column in enumerate(columns)]
+    kept = list(range(len(columns)))
+    for title in spare:
+        if sum(needs[k] + 2 for k in kept) <= width:
+            break
+        kept = [k for k in kept if titles[k] != title]
+    return kept
+
+
+def _least(column, cells):
+    """Characters that a column needs: of its title, and of its longest number or word."""
+    if not column.startswith("<"):
+        return max(map(len, (column, *cells)))
+    return max(len(word) for text in (column.lstrip("<"), *cells) for word in (*text.split(), ""))
