@@ -1,6 +1,6 @@
 """What the command line writes fits its reader: 80 columns, every encoding, a file or a terminal."""
 
-import io
+import contextlib
 import os
 import re
 import subprocess
@@ -11,12 +11,9 @@ from typer.main import get_command
 
 from npse import cli
 from npse.bench import report
-from npse.cli import bench, check, console
-from npse.exercises import exercises
-from npse.gradcheck.results import Result
+from npse.cli import bench
 
-ENCODINGS = ("ascii", "cp437", "cp1252", "latin-1", "utf-8")
-ASKED = ("Arguments:", "Options:", "Examples:")
+ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 
 def commands(command=None, words=()):
@@ -89,19 +86,75 @@ def bench_versus():
 
 
 @pytest.mark.parametrize("table", [bench_ops, bench_machine, bench_ladder, bench_versus])
-@pytest.mark.parametrize("live", [False, True])
-def test_the_tables_of_bench_fit_and_keep_their_numbers(capsys, monkeypatch, table, live):
+def test_the_tables_of_bench_fit_and_keep_their_numbers(capsys, monkeypatch, table):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: live)
     bench._print(table())
     out = capsys.readouterr().out
     fits(out)
-    kept = [k for k, title in enumerate(table().columns) if title not in table().spare]
+    kept = [k for k, title in enumerate(table().columns) if title not in table().spare and not title.startswith("<")]
     for row in table().rows:
-        assert {row[k] for k in kept if not table().columns[k].startswith("<")} <= set(re.split(r"\s\s+|\n", out))
+        assert {row[k] for k in kept} <= words(out)
 
 
 def fits(out, columns=80):
     assert max(map(len, out.splitlines())) <= columns, out
     assert "…" not in out
+
+
+def words(out):
+    """What stands in the cells of a table: words with one space between them belong together."""
+    return set(re.split(r"\s\s+|\n", out))
+
+
+def on_a_terminal(*given, encoding="utf-8", columns=80):
+    """Call npse on a terminal of so many columns; return all that it wrote there, escape sequences aside."""
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
+    child = subprocess.Popen([sys.executable, "-m", "npse", *map(str, given)], stdin=theirs, stdout=theirs,
+                             stderr=theirs, close_fds=True,
+                             env=environment | {"PYTHONIOENCODING": encoding, "TERM": "xterm"})
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):                            # the terminal is gone when the child is
+        while chunk := os.read(ours, 4096):
+            said += chunk
+    os.close(ours)
+    assert child.wait() in (0, 2), said
+    return ESCAPES.sub("", said.decode(encoding)).replace("\r\n", "\n")
+
+
+terminal = pytest.mark.skipif(sys.platform == "win32" or sys.version_info < (3, 11), reason="needs a pty")
+
+
+@terminal
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_terminal_of_80_columns_shows_whole_numbers_in_every_encoding(encoding):
+    given = "check", "--op", "batch_norm_inference_backward", "--edition", "reference"
+    shown = on_a_terminal(*given, encoding=encoding).rpartition("\r")[2]
+    fits(shown)
+    piped = subprocess.run([sys.executable, "-m", "npse", *given], capture_output=True, text=True, check=True).stdout
+    numbers = re.compile(r"\d\.\de[-+]\d\d")
+    assert numbers.search(piped)
+    for line in piped.splitlines()[:-1]:
+        assert set(numbers.findall(line)[:1]) <= set(numbers.findall(shown))
+
+
+@terminal
+@pytest.mark.parametrize("given", [("exercise", "list"), ("exercise", "hint", "2", "--all"), ("info",),
+                                   ("exercise", "solution", "6"), ("train", "--data", "ünïcode █ 数")], ids=" ".join)
+def test_no_command_fails_for_the_encoding_of_the_terminal(given):
+    assert "Traceback" not in on_a_terminal(*given, encoding="ascii")
+
+
+def test_what_an_encoding_lacks_is_written_plainly(capsys):
+    line = "█ 5 × 3 · ² é … → 数 \udcff"
+    code = f"from npse.cli.console import fit_encoding; fit_encoding(); print({line!r})"
+    for encoding, wanted in (("ascii", "# 5 x 3 . 2 e ... -> ? ?"), ("cp437", "█ 5 x 3 · ² é ... -> ? ?"),
+                             ("utf-8", "█ 5 × 3 · ² é … → 数 ?")):
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True,
+                             env=os.environ | {"PYTHONIOENCODING": encoding})
+        assert ran.stdout.decode(encoding).rstrip() == wanted

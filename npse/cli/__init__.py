@@ -1,6 +1,5 @@
 """The ``npse`` command. One command a module; errors are one line and exit code 2."""
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -11,7 +10,7 @@ from typer import Option
 from npse import __version__
 from npse.cli import bench, check, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
 from npse.cli.command import App
-from npse.cli.console import fit_encoding
+from npse.cli.console import complain, fit_encoding
 from npse.environment import blas_within_quota
 
 app = App(help="Squeeze-and-Excitation networks from scratch: train, look, and check every gradient.")
@@ -63,18 +62,5 @@ def main():
     except USER_ERRORS as error:
         if os.environ.get("NPSE_TRACEBACK"):
             raise
-        print(f"npse: {describe(error)}", file=sys.stderr)
+        complain(error)
         sys.exit(2)
-
-
-ADVICE = {errno.ENOSPC: "free some space and go on; what was saved before is as it was",
-          errno.EDQUOT: "free some space and go on; what was saved before is as it was",
-          errno.EACCES: "choose another folder, or ask for the right to write here"}
-
-
-def describe(error):
-    """Return an error as one line."""
-    if isinstance(error, OSError) and error.strerror:
-        parts = (error.filename, error.strerror, ADVICE.get(error.errno))
-        return ": ".join(str(part) for part in parts if part)
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,7 @@
 """What the commands write: in every encoding, and tables whose numbers stay whole in every width."""
 
 import codecs
+import errno
 import os
 import sys
 import unicodedata
@@ -8,6 +9,9 @@ import unicodedata
 UNLIMITED = 1000                 # columns of a table that goes to a file or a pipe
 PLAIN = {"█": "#", "×": "x", "·": ".", "•": "*", "–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=", "≈": "~",
          "→": "->", "←": "<-", "‘": "'", "’": "'", "“": '"', "”": '"'}
+ADVICE = {errno.ENOSPC: "free some space and go on; what was saved before is as it was",
+          errno.EDQUOT: "free some space and go on; what was saved before is as it was",
+          errno.EACCES: "choose another folder, or ask for the right to write here"}
 
 
 def fit_encoding():
@@ -43,6 +47,19 @@ def say(text):
     to.print(text, soft_wrap=to.width == UNLIMITED)
 
 
+def complain(error):
+    """Say on standard error, in one line, what went wrong."""
+    print(f"npse: {describe(error)}", file=sys.stderr)
+
+
+def describe(error):
+    """Return an error as one line."""
+    if isinstance(error, OSError) and error.strerror:
+        parts = (error.filename, error.strerror, ADVICE.get(error.errno))
+        return ": ".join(str(part) for part in parts if part)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def status(text=""):
     """Return a rich Status on standard error: a line that can be changed, silent where that is no terminal."""
     to = console(stderr=True)
@@ -64,13 +81,12 @@ def show(columns, rows, title="", notes=(), spare=()):
     spare : sequence of str
         Titles of the columns to leave out where there is no room for all, the first of them first.
     """
-    from rich import box
     from rich.table import Table
 
-    to, rows, titled = console(), list(rows), any(column.strip("<") for column in columns)
+    to, rows = console(), list(rows)
     kept = _fitting(columns, rows, spare, to.width)
-    grid = Table(title=title or None, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1),
-                 box=box.SIMPLE_HEAD if to.is_terminal else None, show_header=titled)
+    grid = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False,
+                 padding=(0, 1), show_header=any(column.strip("<") for column in columns))
     for k in kept:
         is_text, cells = columns[k].startswith("<"), [columns[k], *(str(row[k]) for row in rows)]
         grid.add_column(columns[k].lstrip("<"), justify="left" if is_text else "right", overflow="fold",

@@ -7,6 +7,8 @@ import numpy as np
 import typer
 from typer import Argument, Option
 
+from npse.cli.console import complain
+
 BAR = 30
 
 
@@ -17,33 +19,46 @@ def predict(
     weights: Annotated[str, Option(help="last or best")] = "last",
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
-    """Print the five likeliest classes of each picture."""
+    """Print the five likeliest classes of each picture.
+
+    A picture that cannot be read is named at the end, after what there is to say of the others. Exit code 2 then.
+    """
+    readable, failures = [], []
+    for path in images:
+        try:
+            readable.append((path, read_picture(path)))
+        except (OSError, ValueError) as error:
+            failures.append(error)
+    if readable:
+        _answer(run, weights, edition, *zip(*readable, strict=True))
+    for error in failures:
+        complain(error)
+    if failures:
+        raise typer.Exit(2)
+
+
+def _answer(run, weights, edition, paths, pictures):
+    """Print what a run says of pictures."""
     from npse import backend, training
     from npse.cli.evaluate import load_network
 
     backend.use(edition)
-    pictures = np.stack([read_picture(path) for path in images])
     folder = training.RunFolder(run)
     network, _ = load_network(folder, weights)
     classes, mean, std = folder.pixels()
-    p = backend.to_host(backend.active().softmax(training.predict(network, pictures, mean, std)))
-    for path, row in zip(images, p, strict=True):
+    p = backend.to_host(backend.active().softmax(training.predict(network, np.stack(pictures), mean, std)))
+    for path, row in zip(paths, p, strict=True):
         typer.echo(path)
         for k in row.argsort()[::-1][:5]:
-            typer.echo(f"  {classes[k]:<18} {row[k]:6.1%} {'█' * round(BAR * row[k])}")
+            typer.echo(f"  {classes[k]:<18} {row[k]:6.1%} {'█' * round(BAR * row[k])}".rstrip())
 
 
 def read_picture(path, size=32):
     """Read a picture as uint8 (size, size, 3): the largest square from its middle, resampled."""
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as picture:
-            picture = ImageOps.exif_transpose(picture).convert("RGB")
-    except Exception as error:                                    # decoders raise all kinds: SyntaxError, zlib.error
-        if isinstance(error, OSError) and error.strerror:         # no such file, no right to read it
-            raise
-        raise ValueError(f"{path} is not a picture that Pillow can read ({error}); "
-                         "expected PNG, JPEG or the like") from error
-    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BOX if min(picture.size) >= size
+    from npse.data import picture
+
+    whole = picture.read(path)
+    return np.asarray(ImageOps.fit(whole, (size, size), Image.Resampling.BOX if min(whole.size) >= size
                                    else Image.Resampling.BICUBIC))
