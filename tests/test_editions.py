@@ -15,7 +15,7 @@ ROOT = Path(npse.__file__).parent
 
 # What each package or module under npse may import from npse; one that is not listed, all but the command line.
 # `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
-HELPERS = {"files", "environment", "backend", "gpu", "names"}
+HELPERS = {"files", "environment", "backend", "gpu", "names", "style"}
 ARROWS = {
     "reference": {"reference"},
     "convolution": {"reference"},
@@ -26,10 +26,11 @@ ARROWS = {
     "environment": {"gpu"},
     "files": set(),
     "names": set(),
-    "gradcheck": {"gradcheck", "names"},
+    "style": set(),
+    "gradcheck": {"gradcheck", "names", "style"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
-    "trace": {"trace", "cuda", "reference", "gradcheck", "gpu", "names"},
+    "trace": {"trace", "cuda", "reference", "gradcheck", "gpu", "names", "style"},
     "layers": {"layers", "backend"},
     "models": {"models", "layers", "names"},
     "data": {"data"} | HELPERS,

@@ -46,7 +46,10 @@ def texts(cell):
         elif "image/png" in output.get("data", {}):
             said.append("<picture>")
         elif "data" in output:
-            said += [text for kind, text in sorted(output.data.items()) if kind.startswith("text/")]
+            kinds = {kind for kind in output.data if kind.startswith("text/")}
+            if "text/markdown" in kinds:                          # a listing, and the same in HTML by Pygments
+                kinds.discard("text/html")
+            said += [output.data[kind] for kind in sorted(kinds)]
     varies = "varies" in cell.metadata.get("tags", ())
     return [NUMBER.sub("#", text) if varies else text for text in said]
 
@@ -106,6 +109,14 @@ def test_page_needs_nothing_but_npse_numpy_and_matplotlib(source):
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in imported} <= {"npse", "numpy", "matplotlib"}
+
+
+@every_page
+def test_listings_scroll_and_keep_their_lines(source):
+    listings = [output.data["text/html"] for cell in code_cells(committed(source)) for output in cell.outputs
+                if "text/markdown" in output.get("data", {})]
+    assert listings
+    assert all("white-space: pre; overflow-x: auto" in listing for listing in listings)
 
 
 def test_a_stale_output_is_noticed():

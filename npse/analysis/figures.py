@@ -7,7 +7,9 @@ import inspect
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-DIRECT, SQUEEZE, INK = "#0072B2", "#D55E00", "#333333"            # apart for colour-blind readers too
+from npse.style import BLUE, INK, ORANGE
+
+DIRECT, SQUEEZE = BLUE, ORANGE
 
 
 class Source:
@@ -18,6 +20,15 @@ class Source:
 
     def __repr__(self):
         return self._text
+
+    def _repr_html_(self):
+        """Coloured, in lines that scroll: JupyterLab folds code in Markdown in the middle of its words."""
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import PythonLexer
+
+        page = HtmlFormatter(noclasses=True, nobackground=True, prestyles="white-space: pre; overflow-x: auto")
+        return highlight(self._text, PythonLexer(), page)
 
     def _repr_markdown_(self):
         return f"```python\n{self._text}\n```"

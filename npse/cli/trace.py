@@ -47,7 +47,7 @@ def trace(
                                                             _sizes("--threads", threads))]
     picture = png(*traces, block=_sizes("--block", block))
     say("\n\n".join(map(str, traces)))
-    out = out or Path(f"trace-{traces[0].name}.png")
+    out = out or Path(f"trace-{what[0].rpartition(':')[2]}.png")
     write_atomically(out, picture)
     typer.echo(f"\npicture: {out}")
     if any(finding.wrong for record in traces for finding in record.findings):

@@ -1,15 +1,13 @@
 """A contact sheet: samples of a data set, a row for each class, as PNG."""
 
-import io
-
 import numpy as np
 
 from npse.files import write_atomically
+from npse.style import DPI, SMALL, png
 
 _CELL = 34                        # pixels: an image and a margin of one
 _SCALE = 2                        # dots of the picture for a pixel
-_NAMES = 150                      # dots, for the names of the classes
-_DPI = 100
+_NAMES = 160                      # dots, for the names of the classes
 
 
 def contact_sheet(images, labels, classes, columns=12):
@@ -34,10 +32,10 @@ def contact_sheet(images, labels, classes, columns=12):
             y, x = row * _CELL + 1, column * _CELL + 1
             sheet[y:y + 32, x:x + 32] = image
     height, width = (_SCALE * side for side in sheet.shape[:2])
-    figure = Figure(figsize=((_NAMES + width) / _DPI, height / _DPI), dpi=_DPI)
+    figure = Figure(figsize=((_NAMES + width) / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((_NAMES / (_NAMES + width), 0, width / (_NAMES + width), 1))
     axes.imshow(sheet, interpolation="nearest", aspect="auto")
-    axes.set_yticks((np.arange(len(classes)) + 0.5) * _CELL - 0.5, classes)
+    axes.set_yticks((np.arange(len(classes)) + 0.5) * _CELL - 0.5, classes, fontsize=SMALL + 1)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -46,6 +44,4 @@ def contact_sheet(images, labels, classes, columns=12):
 
 def save_contact_sheet(dataset, path, columns=12):
     """Write the contact sheet of a data set's training images to a PNG file."""
-    buffer = io.BytesIO()
-    contact_sheet(dataset.images, dataset.labels, dataset.classes, columns).savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, png(contact_sheet(dataset.images, dataset.labels, dataset.classes, columns)))

@@ -3,11 +3,12 @@
     draw(result).savefig("du.png")          matplotlib is imported here, when something is drawn
 """
 
-import io
-
 import numpy as np
 
-OURS, RIGHT_SIDE, GREY = "#c2410c", "#1d4ed8", "#6b7280"
+from npse.style import BLUE, GREY, LABEL, ORANGE, SMALL, TITLE, figure, plain
+from npse.style import png as png_of
+
+OURS, RIGHT_SIDE = ORANGE, BLUE
 
 
 def draw(result):
@@ -31,29 +32,25 @@ def draw(result):
     if result.view is None:
         raise ValueError(f"there is nothing to draw for {result.op}, {result.judged}: only a gradient found wrong has "
                          "a picture; see report.failures")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 6.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    picture = figure(11, 6.6)
+    top, bottom = picture.subfigures(2, 1, height_ratios=(1.25, 1))
     name, view = result.argument, result.view
-    top.suptitle(f"{result.op} [{result.case}]: d{name}, {view.ours.shape}", fontsize=12, x=0.012, ha="left",
+    top.suptitle(f"{result.op} [{result.case}]: d{name}, {view.ours.shape}", fontsize=TITLE, x=0.012, ha="left",
                  weight="bold")
     if result.diagnosis:
-        figure.text(0.012, 0.005, str(result.diagnosis), fontsize=9.5, wrap=True, va="bottom", color=OURS)
+        picture.text(0.012, 0.005, str(result.diagnosis), fontsize=LABEL + 1, wrap=True, va="bottom", color=OURS)
         bottom.set_facecolor("none")
     _maps(top, name, view)
     scatter, v_curve = bottom.subplots(1, 2)
     _scatter(scatter, view)
     _v_curve(v_curve, result)
-    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
-    return figure
+    picture.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+    return picture
 
 
 def png(result):
     """The picture of `draw` as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    draw(result).savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png_of(draw(result))
 
 
 def flat(array, is_filter=False):
@@ -82,8 +79,9 @@ def _maps(figure, name, view):
                           vmax=limit, interpolation="nearest", aspect="auto")
         ax.set_facecolor("#e5e7eb")
         ax.set(title=title, xticks=[], yticks=[])
+        plain(ax, grid=False)
         ax.spines[:].set_visible(False)
-        figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+        figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02).ax.tick_params(labelsize=SMALL)
     if view.ours.ndim == 4:
         rows, tiles = ("Cin", "Cout, a filter each") if is_filter else ("images", "channels, a map each")
         axes[0].set(ylabel=rows, xlabel=tiles)
@@ -96,8 +94,8 @@ def _scatter(ax, view):
     ax.plot(span, span, color=RIGHT_SIDE, lw=1, zorder=1, label="equal")
     ax.scatter(right, ours, s=14, color=OURS, alpha=0.6, linewidths=0, zorder=2, label="an entry")
     ax.set(xlabel="numeric", ylabel="ours", title="entry by entry")
-    ax.legend(frameon=False, fontsize=8)
-    _plain(ax)
+    ax.legend(frameon=False, fontsize=SMALL)
+    plain(ax)
 
 
 def _v_curve(ax, result):
@@ -111,15 +109,10 @@ def _v_curve(ax, result):
     if result.budget:
         ax.axvline(result.budget.step, color=GREY, lw=1, ls=":")
         ax.annotate(" the step that was used", (result.budget.step, 0.02), xycoords=("data", "axes fraction"),
-                    fontsize=8, color=GREY)
+                    fontsize=SMALL, color=GREY)
     where = ", ".join(map(str, result.index))
     ax.set(xlabel="step h", ylabel="relative deviation",
            title=f"d{result.argument}[{where}]: the numeric value at many steps",
            ylim=(1e-14, max(10, float(np.nanmax(to_right[np.isfinite(to_right)], initial=1)))))
-    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.05))
-    _plain(ax)
-
-
-def _plain(ax):
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(alpha=0.2, lw=0.5)
+    ax.legend(frameon=False, fontsize=SMALL, loc="lower left", bbox_to_anchor=(0, 0.05))
+    plain(ax)

@@ -3,21 +3,24 @@
     draw(naive, tiled).savefig("matmul.png")          a row for each; matplotlib is imported here
 """
 
-import io
+from dataclasses import dataclass
 
 import numpy as np
 
-from npse.gradcheck.pictures import GREY, OURS, flat
-from npse.trace.journal import READ, WRITE
+from npse.gradcheck.pictures import flat
+from npse.style import GREY, INK, LABEL, ORANGE, PAPER, SMALL, TITLE, figure
+from npse.style import png as png_of
+from npse.trace.journal import READ, WRITE, Memory
 
 CELLS = 400                 # a panel with more of them goes without numbers
 ROW = 16                    # numbers of a list that stand side by side at most
 WIDTH, HEIGHT = 1.5, 2.4    # inches of a panel, at least and at most
+GAP = 0.15                  # inches between two panels
+PAGE = 9.5                  # inches of the picture: panels that find no room in a line go on below
 CELL = 0.18                 # inches of a cell, where there are many
 LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it.\n" \
          "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
 FILTERS = ("w", "filter")   # how the names of arrays begin that hold filters
-INK, PAPER = "#111827", "#f3f4f6"
 
 
 def draw(*traces, block=0, thread=None):
@@ -36,55 +39,71 @@ def draw(*traces, block=0, thread=None):
     matplotlib Figure
         It belongs to no window: save it, or let a notebook show it.
     """
-    from matplotlib.figure import Figure
-
     if not traces:
         raise ValueError("there is nothing to draw: no kernel was launched")
-    sizes = [[_size(picture) for picture in _pictures(trace)] for trace in traces]
-    heights = [*(1.0 + max(height for _, height in row) for row in sizes), 0.9 + 0.3 * len(traces)]
-    width = max(9, *(sum(width for width, _ in row) + 0.15 * len(row) for row in sizes))
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.09)
-    *strips, foot = np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights))
-    foot.suptitle(LEGEND, fontsize=8.5, color=GREY)
+    lines = [(trace, line, first) for trace in traces for line, first in _lines(_panels(trace))]
+    heights = [*((0.95 if first else 0.7) + max(panel.height for panel in line) for _, line, first in lines),
+               0.9 + 0.3 * len(traces)]
+    picture = figure(PAGE, sum(heights))
+    picture.get_layout_engine().set(w_pad=0.09)
+    *strips, foot = np.ravel(picture.subfigures(len(heights), 1, height_ratios=heights))
+    foot.suptitle(LEGEND, fontsize=SMALL, color=GREY)
     most = {space: max((trace.reads(memory.name, block).max(initial=0) for trace in traces for memory in trace.arrays
                         if memory.space == space), default=0) for space in ("global", "shared")}
-    for strip, trace, row in zip(strips, traces, sizes, strict=True):
+    for strip, (trace, line, first) in zip(strips, lines, strict=True):
         chosen = _middle(trace, block) if thread is None else thread
-        strip.suptitle(f"{trace.name}: {trace.grid}", fontsize=11, weight="bold", x=0.008, ha="left", color=INK)
-        widths = [width for width, _ in row]
-        rest = max(width - sum(widths), 0.01)
-        first, *others, empty = strip.subplots(1, len(row) + 1, squeeze=False, width_ratios=[*widths, rest])[0]
+        if first:
+            strip.suptitle(f"{trace.name}: {trace.grid}", fontsize=TITLE, weight="bold", x=0.008, ha="left", color=INK)
+        widths = [panel.width for panel in line]
+        *places, empty = strip.subplots(1, len(line) + 1, squeeze=False,
+                                        width_ratios=[*widths, max(PAGE - sum(widths), 0.01)])[0]
         empty.set_axis_off()
-        _threads(first, trace, block, chosen)
-        for ax, memory in zip(others, _touched(trace), strict=True):
-            _memory(ax, trace, memory, block, chosen, most[memory.space])
+        for ax, panel in zip(places, line, strict=True):
+            if panel.memory is None:
+                _threads(ax, trace, block, chosen)
+            else:
+                _memory(ax, trace, panel.memory, block, chosen, most[panel.memory.space])
     _table(foot.subplots(), traces)
-    return figure
+    return picture
 
 
 def png(*traces, block=0):
     """The picture of `draw` as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    draw(*traces, block=block).savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png_of(draw(*traces, block=block))
 
 
-def _touched(trace):
-    """The arrays worth a panel."""
-    return [memory for memory in trace.arrays if trace.reads(memory.name).any() or trace.writes(memory.name).any()]
+@dataclass
+class _Panel:
+    """An array, or None for the threads, and the inches of its picture."""
+
+    memory: Memory | None
+    width: float
+    height: float
 
 
-def _pictures(trace):
-    """What is drawn of a trace, all panels in order: the threads, then the arrays."""
-    arrays = (_picture(memory, trace.reads(memory.name)) for memory in _touched(trace))
-    return [_folded(trace.reads_by_thread()), *arrays]
+def _panels(trace):
+    """The panels of a trace, in order: the threads, then the arrays that are read or written."""
+    touched = [memory for memory in trace.arrays if trace.reads(memory.name).any() or trace.writes(memory.name).any()]
+    return [_Panel(None, *_size(_folded(trace.reads_by_thread()))),
+            *(_Panel(memory, *_size(_picture(memory, trace.reads(memory.name)))) for memory in touched)]
+
+
+def _lines(panels):
+    """The panels in lines that are no wider than the page, each with whether it is the first."""
+    lines, free = [[]], PAGE
+    for panel in panels:
+        if panel.width + GAP > free and lines[-1]:
+            lines.append([])
+            free = PAGE
+        lines[-1].append(panel)
+        free -= panel.width + GAP
+    return [(line, number == 0) for number, line in enumerate(lines)]
 
 
 def _size(picture):
     """Inches of a panel, so that its cells are squares and its captions have room."""
     rows, columns = picture.shape
-    cell = min(max(WIDTH / columns, CELL), HEIGHT / rows)
+    cell = min(max(WIDTH / columns, CELL), HEIGHT / rows, (PAGE - GAP) / columns)
     return max(columns * cell, WIDTH), rows * cell
 
 
@@ -99,8 +118,8 @@ def _threads(ax, trace, block, chosen):
     numbers = _folded(np.arange(counts.size).reshape(counts.shape))
     _tiles(ax, _colours(numbers, trace), _folded(counts), numbers == chosen)
     where = trace.place(trace.block_number(block), trace.blocks)
-    ax.set_title("threads", fontsize=10, color=INK)
-    ax.set_xlabel(f"block {where}: reads of\nglobal memory, by thread", fontsize=8, color=GREY)
+    ax.set_title("threads", fontsize=LABEL + 1, color=INK)
+    ax.set_xlabel(f"block {where}: reads of\nglobal memory, by thread", fontsize=SMALL, color=GREY)
 
 
 def _memory(ax, trace, memory, block, chosen, most):
@@ -121,8 +140,8 @@ def _memory(ax, trace, memory, block, chosen, most):
         numbers = reads
         says = f"{int(np.nansum(reads))} reads"
     _tiles(ax, colours, numbers, framed)
-    ax.set_title(name, fontsize=10, color=INK)
-    ax.set_xlabel(f"{memory.space}, {' x '.join(map(str, memory.shape))}\n{says}", fontsize=8, color=GREY)
+    ax.set_title(name, fontsize=LABEL + 1, color=INK)
+    ax.set_xlabel(f"{memory.space}, {' x '.join(map(str, memory.shape))}\n{says}", fontsize=SMALL, color=GREY)
 
 
 def _tiles(ax, colours, numbers, framed):
@@ -142,7 +161,7 @@ def _tiles(ax, colours, numbers, framed):
             ax.text(j, i, f"{numbers[i, j]:.0f}", ha="center", va="center", fontsize=6.5 if width > 10 else 7.5,
                     color="white" if dark[i, j] else INK)
     for i, j in np.argwhere(framed):
-        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=OURS, lw=1.8, zorder=3))
+        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=ORANGE, lw=1.8, zorder=3))
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
@@ -154,7 +173,7 @@ def _table(ax, traces):
                      colWidths=[0.16, 0.18, 0.1, 0.14, 0.1, 0.18, 0.14], edges="horizontal")
     table.auto_set_font_size(False)
     table.scale(1, 1.2)
-    table.set_fontsize(9)
+    table.set_fontsize(LABEL)
     for (row, _), cell in table.get_celld().items():
         cell.set_edgecolor("#d1d5db")
         cell.set_text_props(color=GREY if row == 0 else INK)

@@ -224,3 +224,13 @@ def test_a_trace_says_what_it_does_not_have():
         record.reads("z")
     with pytest.raises(ValueError, match=r"neighbours takes 2 arguments \(x, y\), but 1 are given"):
         trace(kernels.neighbours, 2, 4, ones(9))
+
+
+def test_a_picture_is_no_wider_than_a_page_and_named_as_asked(command, tmp_path):
+    from PIL import Image
+
+    assert command("squeeze")[0] == 0
+    assert command("conv2d_moments")[0] == 0
+    for name in ("trace-squeeze.png", "trace-conv2d_moments.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.width <= 1300
