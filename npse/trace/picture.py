@@ -16,7 +16,7 @@ CELLS = 400                 # a panel with more of them goes without numbers
 ROW = 16                    # numbers of a list that stand side by side at most
 WIDTH, HEIGHT = 1.5, 2.4    # inches of a panel, at least and at most
 GAP = 0.15                  # inches between two panels
-PAGE = 9.5                  # inches of the picture: panels that find no room in a line go on below
+PAGE = 10.0                 # inches of the picture: panels that find no room in a line go on below
 CELL = 0.18                 # inches of a cell, where there are many
 LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it.\n" \
          "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
