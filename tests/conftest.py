@@ -12,6 +12,8 @@ from npse import backend
 
 def pytest_configure(config):
     """Where tests run in several processes at once, each has one thread: the cores are taken."""
+    for name in ("COLUMNS", "LINES"):         # the library readline sets them in the process that starts the others
+        os.environ.pop(name, None)
     if getattr(config.option, "numprocesses", None):
         for library in ("NUMBA", "OPENBLAS", "MKL", "OMP"):
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")

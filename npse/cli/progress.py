@@ -5,22 +5,22 @@ import math
 import sys
 import time
 
+from npse.cli.console import status
+
 
 @contextlib.contextmanager
 def compiling():
     """Within the ``with`` block there is a function say(done, of) that shows how far compilation is, on stderr."""
-    from rich.console import Console
-
-    console, began, told = Console(stderr=True), time.monotonic(), -math.inf
-    with console.status("") as status:                            # shows nothing where stderr is not a terminal
+    began, told = time.monotonic(), -math.inf
+    with status() as line_on_terminal:
 
         def say(done, of):
             nonlocal told
             passed = time.monotonic() - began
             left = f", about {passed * (of - done) / done:.0f} s left" if done else ""
             line = f"compiling kernels for this machine, once: {done} of {of}{left}"
-            status.update(line)
-            if not console.is_terminal and time.monotonic() - told > Lines.every:
+            line_on_terminal.update(line)
+            if not sys.stderr.isatty() and time.monotonic() - told > Lines.every:
                 told = time.monotonic()
                 print(f"npse: {line}", file=sys.stderr, flush=True)
 

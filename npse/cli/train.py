@@ -1,7 +1,6 @@
 """``npse train``: one command, and a squeeze-and-excitation network learns."""
 
 import dataclasses
-import functools
 import signal
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from npse.cli.progress import compiling, reporter
 DEFAULTS = {"shapes": {"epochs": 10}, "cifar10": {"epochs": 30}}
 
 # The groups of options on the help page.
-Data, Network, Training, Run = (functools.partial(Option, rich_help_panel=title)
+Data, Network, Training, Run = (partial(Option, rich_help_panel=title)
                                 for title in ("Data", "Network", "Training", "Run"))
 
 
