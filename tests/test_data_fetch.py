@@ -210,7 +210,7 @@ class TestCommand:
         done = self.call("fetch", "cifar10", "--from", folder(tmp_path / "copy", batches))
         assert done.exit_code == 0
         after = self.call("list")
-        assert f"{tmp_path / 'home' / 'cifar10'}, {6 * 20 * 3073} bytes" in after.output
+        assert f"{tmp_path / 'home' / 'cifar10'}, {6 * 20 * 3073 / 1e6:.3g} MB" in after.output
 
     def test_errors_reach_the_command(self, batches, tmp_path):
         assert isinstance(self.call("fetch", "mnist").exception, ValueError)
@@ -224,8 +224,8 @@ class TestCommand:
         done = self.call("sheet", "cifar10", "--out", tmp_path / "sheet.png", "--columns", 3)
         assert done.exit_code == 0
         with Image.open(tmp_path / "sheet.png") as picture:
-            assert picture.size == (150 + 2 * 34 * 3, 2 * 34 * 10)
+            assert picture.size == (160 + 2 * 34 * 3, 2 * 34 * 10)
             dots = picture.convert("RGB")
         loaded = data.load("cifar10")
         first = loaded.images[loaded.labels == 4][1]             # row of class 4, second column
-        assert dots.getpixel((150 + 2 * (34 + 1 + 10), 2 * (4 * 34 + 1 + 20))) == tuple(first[20, 10])
+        assert dots.getpixel((160 + 2 * (34 + 1 + 10), 2 * (4 * 34 + 1 + 20))) == tuple(first[20, 10])

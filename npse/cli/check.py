@@ -62,13 +62,13 @@ def _check_editions(edition, op, seed):
     cases = cases_of(op)
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; {suggest(edition, ('all', *backend.EDITIONS))}")
-    names = backend.available() if edition == "all" else [edition]
-    if "cpu" in names:
+    editions = {name: backend.hosted(name) for name in (backend.available() if edition == "all" else [edition])}
+    if "cpu" in editions:
         from npse.bench.warmup import ops, warm_up
 
         with compiling() as report:
             warm_up(partial(ops, ("float64", "float32"), op), say=report)
-    return _judge({name: backend.hosted(name) for name in names}, cases, seed)
+    return _judge(editions, cases, seed)
 
 
 def _write_json(path, results, ok, seed):

@@ -34,7 +34,7 @@ def list_() -> None:
                    "run: npse data fetch cifar10")
     else:
         size = sum((cifar10.folder() / name).stat().st_size for name in cifar10.SHA256)
-        typer.echo(f"cifar10  {cifar10.folder()}, {size / 1e6:.0f} MB")
+        typer.echo(f"cifar10  {cifar10.folder()}, {size / 1e6:.3g} MB")
 
 
 @app.command(examples=("npse data sheet shapes", "npse data sheet cifar10 --columns 20 --out cifar10.png"))

@@ -10,14 +10,19 @@ import concurrent.futures
 import os
 import threading
 
+from numba.core.compiler_lock import global_compiler_lock
+
 _last = concurrent.futures.Future()           # what was begun last
 _last.set_result(None)
 
 
 def uninterrupted(function, *arguments):
-    """Return function(*arguments), called where no signal handler runs."""
+    """Return function(*arguments), called where no signal handler runs.
+
+    Within another compilation it is called at once: that one holds the lock of Numba that a thread would wait for.
+    """
     global _last
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or global_compiler_lock.is_locked():
         return function(*arguments)
     _settle()                                 # one after the other, however often the main thread is interrupted
     outcome = concurrent.futures.Future()

@@ -91,8 +91,8 @@ def _known_to_fit(arguments):
 def expect_array(op, name, value):
     """Raise TypeError unless an argument of an op is a plain array, whatever it holds."""
     if not is_plain(type(value)):
-        raise TypeError(f"{op}: {name} must be a NumPy array, but is a {type(value).__name__}; "
-                        f"use np.asarray({name})")
+        wanted = "a plain array" if isinstance(value, np.ndarray) else "an array"
+        raise TypeError(f"{op}: {name} must be {wanted}, but is a {type(value).__name__}; use np.asarray({name})")
 
 
 def _float_dtype(op, name, value):

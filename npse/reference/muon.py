@@ -88,5 +88,5 @@ def as_matrix(op, name, array):
     if array.ndim < 2 or not array.size:
         raise ValueError(f"{op}: {name} must be a matrix, but has shape {array.shape}")
     expect_alike(op, **{name: array})
-    K = array.shape[-1]
+    K = array.shape[array.ndim - 1]
     return array.reshape(array.size // K, K)
