@@ -99,7 +99,11 @@ FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlin
 
 
 def guard(forbidden, private, readable, tools):
-    """Refuse imports from ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, processes."""
+    """Refuse imports from ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, processes.
+
+    A library is also refused when its files are opened: when its name is that of a folder below the innermost readable
+    folder, such as site-packages.
+    """
     processes, files, by_hand = PROCESSES, FILES, tools == "NumPy alone"       # out of reach of who finds this module
 
     def hook(event, arguments):
@@ -125,10 +129,12 @@ def guard(forbidden, private, readable, tools):
             raise PermissionError(f"an exercise writes no files ({os.path.basename(path)})")
         if path.startswith(private):
             _refuse_import("npse")
-        if found := forbidden.intersection(path.split(os.sep)):
-            _refuse_import(min(found))
-        if not path.startswith(readable):
+        homes = [folder for folder in readable if path.startswith(folder)]
+        if not homes:
             raise PermissionError(f"an exercise reads no files ({os.path.basename(path)})")
+        inside = path.removeprefix(max(homes, key=len))           # folders above are named as their owner likes
+        if found := forbidden.intersection(inside.split(os.sep)):
+            _refuse_import(min(found))
 
     sys.addaudithook(hook)
 

@@ -75,7 +75,7 @@ class Sandbox:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         loaded = self._ask({"cells": list(cells), "file": str(file), "memory": MEMORY[tools], "seconds": ORPHAN,
-                            "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": [str(PACKAGE)],
+                            "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": _folders([PACKAGE]),
                             "readable": _readable(), "preload": PRELOAD[tools]})
         self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))
         problem = loaded and loaded.get("problem")
@@ -218,5 +218,10 @@ def _readable():
     """Where Python and its packages lie."""
     folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
     folders |= {path for path in sys.path if "packages" in path}
-    folders |= {os.path.realpath(path) for path in folders}
-    return ["/proc/cpuinfo", "/etc/ld.so.cache", *(os.path.join(path, "") for path in sorted(folders))]
+    return ["/proc/cpuinfo", "/etc/ld.so.cache", *_folders(folders)]
+
+
+def _folders(paths):
+    """The beginnings of all paths inside, as they are spelled and with symbolic links resolved."""
+    return sorted({os.path.join(spelled, "") for path in paths
+                   for spelled in (os.path.abspath(path), os.path.realpath(path))})
