@@ -14,7 +14,7 @@ import pytest
 import npse as package
 from npse.cli import exercise as commands
 from npse.exercises import annotated, exercises, find, gradescope
-from npse.exercises.annotated import ANSWER, solution_lines
+from npse.exercises.annotated import ANSWER, STUDENT, solution_lines
 from npse.exercises.export import export
 from npse.exercises.folder import RECORD
 from npse.exercises.inside import require
@@ -100,12 +100,30 @@ def test_without_numba_it_is_said_and_nothing_else_suffers(npse, monkeypatch):
     assert npse("exercise", "start", 3)[0] == 0
 
 
-def test_a_broken_record_is_no_obstacle(npse):
+@pytest.mark.parametrize("content", [
+    "{", "[]", '{"marks": {"scale": 3}, "hints": {}}', '{"marks": {}, "hints": {"scale": "two"}}',
+    '{"marks": {"scale": {"earned": Infinity, "points": 7, "code": ""}}, "hints": {}}'])
+def test_a_broken_record_is_no_obstacle(content, npse):
     npse("exercise", "start", 5)
-    Path(RECORD).write_text("{")
+    Path(RECORD).write_text(content)
     assert npse("exercise", "status")[0] == 0
     assert npse("exercise", "hint", 5)[1].count("hint ") == 1
     assert json.loads(Path(RECORD).read_text())["hints"] == {"scale": 1}
+
+
+@pytest.mark.parametrize(("reader", "code"), [(ANSWER, 0), (STUDENT, 1)])
+def test_where_nothing_can_be_written_the_marks_stand(reader, code, npse):
+    Path("05_scale.py").write_text(SCALE.as_file(reader))
+    Path(RECORD).mkdir()                                          # root may write into every folder
+    told = f"npse: {RECORD}: Is a directory: marks and hints are shown, but not kept in this folder\n"
+    found, out, err = npse("exercise", "check", 5)
+    assert (found, err) == (code, told)
+    assert " of 7 points" in out
+    found, out, err = npse("exercise", "hint", 5)
+    assert (found, err) == (0, told)
+    assert "hint 1 of 3" in out
+    assert npse("exercise", "status")[0] == 0
+    assert sorted(path.name for path in Path().iterdir()) == [RECORD, "05_scale.py"]
 
 
 def test_watch_checks_again_when_the_file_is_saved(npse, monkeypatch):

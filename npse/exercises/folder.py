@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from npse.exercises.annotated import ANSWER, STUDENT, exercises, find
@@ -76,7 +77,7 @@ class Folder:
         return [other for kind in KINDS if (other := path.with_suffix(kind)) != path and other.is_file()]
 
     def remember(self, mark, path):
-        """Keep a mark."""
+        """Keep a mark; one line on stderr where this folder cannot be written to."""
         record = self._record()
         record["marks"][mark.exercise.name] = {"earned": mark.earned, "points": mark.points, "code": _digest(path)}
         self._save(record)
@@ -99,12 +100,19 @@ class Folder:
     def _record(self):
         try:
             record = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            return {"marks": dict(record["marks"]), "hints": dict(record["hints"])}
-        except (OSError, ValueError, KeyError, TypeError):       # a convenience: without it one starts afresh
+            marks = {name: {"earned": int(mark["earned"]), "points": int(mark["points"]), "code": str(mark["code"])}
+                     for name, mark in record["marks"].items()}
+            return {"marks": marks, "hints": {name: int(count) for name, count in record["hints"].items()}}
+        except Exception:                                        # whatever is in it: without it one starts afresh
             return {"marks": {}, "hints": {}}
 
     def _save(self, record):
-        write_atomically(self.path / RECORD, json.dumps(record, indent=1) + "\n")
+        """Write the record. It is a convenience: marks and hints stand without it."""
+        try:
+            write_atomically(self.path / RECORD, json.dumps(record, indent=1) + "\n")
+        except OSError as error:
+            print(f"npse: {error.filename}: {error.strerror}: marks and hints are shown, but not kept in this folder",
+                  file=sys.stderr)
 
 
 def _digest(path):
