@@ -64,7 +64,7 @@ def test_there_are_four_pages():
     assert [page.stem for page in refresh.PAGES] == [
         "01_convolution", "02_squeeze", "03_excitation", "04_scale_and_block"]
     assert all(page.name in (NOTEBOOKS / "README.md").read_text("utf-8")
-               for page in NOTEBOOKS.glob("*.ipynb"))
+               for page in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
 @every_page
