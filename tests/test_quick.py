@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import npse as package
 from npse import backend, data, models, reference
@@ -101,5 +102,4 @@ def test_the_oldest_versions_are_those_that_are_tested():
     needed = map(Requirement, project["dependencies"] + project["optional-dependencies"]["test"])
     bounds = {need.name: bound.version for need in needed for bound in need.specifier if bound.operator == ">="}
     pins = [line.split("==") for line in (ROOT / ".ci" / "oldest.txt").read_text().splitlines() if "==" in line]
-    assert {name: version.removesuffix(".0").removesuffix(".0") for name, version in pins} == \
-        {name: version.removesuffix(".0").removesuffix(".0") for name, version in bounds.items()}
+    assert {name: Version(version) for name, version in pins} == {name: Version(bounds[name]) for name in bounds}
