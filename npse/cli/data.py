@@ -31,7 +31,7 @@ def list_() -> None:
     typer.echo("shapes   built in, drawn when it is used")
     if missing := cifar10.absent():
         typer.echo(f"cifar10  not in {cifar10.folder()} ({len(missing)} of {len(cifar10.SHA256)} files missing); "
-                   "run: npse data fetch cifar10")
+                   f"{cifar10.REMEDY}")
     else:
         size = sum((cifar10.folder() / name).stat().st_size for name in cifar10.SHA256)
         typer.echo(f"cifar10  {cifar10.folder()}, {size / 1e6:.3g} MB")

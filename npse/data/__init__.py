@@ -1,5 +1,7 @@
 """Data sets, and the batches that a network is trained and evaluated on. Images stay uint8 until a batch is made."""
 
+import os.path
+
 from npse.data import cifar10, shapes
 from npse.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from npse.data.dataset import Dataset, pixel_statistics
@@ -27,9 +29,17 @@ def load(name):
     FileNotFoundError
         The data set has not been fetched.
     """
-    if name not in LOADERS:
-        raise ValueError(f"unknown data set {name!r}; {suggest(name, LOADERS)}")
+    expect_known(name)
     return LOADERS[name]()
+
+
+def expect_known(name):
+    """Check the name of a data set; ValueError lists those that are known, and tells what a folder is good for."""
+    if name in LOADERS:
+        return
+    if os.path.exists(name):
+        raise ValueError(f"unknown data set {name!r}; if CIFAR-10 is there, run: npse data fetch cifar10 --from {name}")
+    raise ValueError(f"unknown data set {name!r}; {suggest(name, LOADERS)}")
 
 
 def found():
@@ -37,5 +47,5 @@ def found():
     return ["shapes", *(["cifar10"] if not cifar10.absent() else [])]
 
 
-__all__ = ["Dataset", "data_dir", "evaluation_batches", "found", "load", "pixel_statistics", "steps_per_epoch",
-           "training_batches"]
+__all__ = ["Dataset", "data_dir", "evaluation_batches", "expect_known", "found", "load", "pixel_statistics",
+           "steps_per_epoch", "training_batches"]

@@ -20,6 +20,7 @@ SHA256 = {
     "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
     "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
 }
+REMEDY = "run: npse data fetch cifar10, or, if a copy of it is in DIR: npse data fetch cifar10 --from DIR"
 RECORDS = 10_000                                                # in a batch
 RECORD = 1 + 3 * 32 * 32                                        # bytes
 MEAN = np.array([0.49139968, 0.48215842, 0.4465309], np.float32)       # of the training images, in units of 0..1
@@ -33,7 +34,7 @@ def load():
     """
     if missing := absent():
         what = "is not" if len(missing) == len(SHA256) else f"is not whole ({', '.join(missing)} missing)"
-        raise FileNotFoundError(f"CIFAR-10 {what} in {folder()}; run: npse data fetch cifar10")
+        raise FileNotFoundError(f"CIFAR-10 {what} in {folder()}; {REMEDY}")
     images = np.empty((len(SHA256) * RECORDS, 32, 32, 3), np.uint8)
     labels = np.empty(len(images), np.int64)
     for number, name in enumerate(SHA256):
@@ -50,7 +51,7 @@ def read_batch(name):
     path = folder() / name
     content = path.read_bytes()
     if wrong := fault(name, content):
-        raise ValueError(f"{path} {wrong}; run: npse data fetch cifar10")
+        raise ValueError(f"{path} {wrong}; {REMEDY}")
     return content
 
 
