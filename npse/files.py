@@ -1,5 +1,6 @@
 """Writing files so that nothing that was there is lost when something goes wrong."""
 
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -18,6 +19,12 @@ def expect_place(path, suffix=""):
         raise IsADirectoryError(f"cannot write {path}: it is a folder; name a file")
     if not path.name.lower().endswith(suffix):
         raise ValueError(f"cannot write {path}: its name must end in {suffix}")
+
+
+def free_name(path):
+    """Return a path beside ``path`` that does not exist: for name.txt, the first of name-1.txt, name-2.txt, ..."""
+    numbers = itertools.count(1)
+    return next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-{number}")).exists())
 
 
 def write_atomically(path, content):

@@ -20,7 +20,7 @@ def test_spans(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "20", "fast", "0s", "-5min", "1d"])
 def test_what_is_no_span(text):
-    with pytest.raises(ValueError, match="--budget must be a span of time such as 20min"):
+    with pytest.raises(ValueError, match="budget must be a span of time such as 20min"):
         budget.parse_span(text)
 
 

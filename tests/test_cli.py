@@ -90,6 +90,7 @@ def test_resume_refuses_other_settings_but_for_the_edition(run, npse):
     code, out, _ = npse("train", "--resume", "--out", "run", "--epochs", 1, "--edition", "reference")
     assert code == 0
     assert "edition reference (as asked), going on in run" in out
+    assert "the run is finished (1 of 1 epochs)" in out
 
 
 def broken_checkpoint(folder):

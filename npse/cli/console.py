@@ -1,6 +1,7 @@
 """What the commands write: in every encoding, and tables whose numbers stay whole in every width."""
 
 import codecs
+import contextlib
 import errno
 import os
 import sys
@@ -9,9 +10,10 @@ import unicodedata
 UNLIMITED = 1000                 # columns of a table that goes to a file or a pipe
 PLAIN = {"█": "#", "×": "x", "·": ".", "•": "*", "–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=", "≈": "~",
          "→": "->", "←": "<-", "‘": "'", "’": "'", "“": '"', "”": '"'}
-ADVICE = {errno.ENOSPC: "free some space and go on; what was saved before is as it was",
-          errno.EDQUOT: "free some space and go on; what was saved before is as it was",
-          errno.EACCES: "choose another folder, or ask for the right to write here"}
+ADVICE = {errno.ENOSPC: "free some space; what was saved before is as it was",
+          errno.EDQUOT: "free some space; what was saved before is as it was",
+          errno.EACCES: "choose another folder, or ask for the right to read and write here",
+          errno.EISDIR: "expected a file; move the folder away"}
 
 
 def fit_encoding():
@@ -53,11 +55,21 @@ def complain(error):
 
 
 def describe(error):
-    """Return an error as one line."""
+    """Return an error as one line, the notes that were added to it at the end."""
+    text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        parts = (error.filename, error.strerror, ADVICE.get(error.errno))
-        return ": ".join(str(part) for part in parts if part)
-    return " ".join(str(error).split()) or type(error).__name__
+        text = ": ".join(str(part) for part in (error.filename, error.strerror, ADVICE.get(error.errno)) if part)
+    return " ".join("; ".join([text, *getattr(error, "__notes__", ())]).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def noted(note, kind=Exception):
+    """Within the ``with`` block, add to errors of a kind what only a command knows: an option, the file to look at."""
+    try:
+        yield
+    except kind as error:
+        error.add_note(note)
+        raise
 
 
 def status(text=""):

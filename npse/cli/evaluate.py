@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from npse.cli.console import noted
+
 
 def evaluate(
     run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
@@ -21,6 +23,7 @@ def evaluate(
     network, facts = load_network(folder, weights)
     config = folder.config()
     dataset = data.load(config.data)
+    folder.expect_data(dataset)
     result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=flip)
     typer.echo(f"{config.model} on {config.data}, {weights} weights (epoch {facts['epoch']}): "
                f"test accuracy {result.accuracy:.2%}, loss {result.loss:.4f}, {len(dataset.test_images)} images"
@@ -37,5 +40,6 @@ def load_network(folder, weights):
     if weights not in ("last", "best"):
         raise ValueError(f"--weights must be last or best, but is {weights!r}")
     config, (classes, _, _) = folder.config(), folder.pixels()
-    network = models.build(config.model, classes=len(classes), **config.model_options())
+    with noted(f"see {folder.config_file}", ValueError):
+        network = models.build(config.model, classes=len(classes), **config.model_options())
     return network, folder.restore(network, weights)

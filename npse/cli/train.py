@@ -1,6 +1,9 @@
 """``npse train``: one command, and a squeeze-and-excitation network learns."""
 
+import contextlib
 import dataclasses
+import itertools
+import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -10,6 +13,7 @@ import typer
 from typer import Option
 
 from npse.cli.command import names
+from npse.cli.console import noted
 from npse.cli.progress import compiling, reporter
 
 # Where the data sets differ in what suits them; any option on the command line wins.
@@ -26,7 +30,8 @@ def train(
                               autocompletion=names("npse.data:LOADERS"))] = "shapes",
     model: Annotated[str, Network(help="se_resnet8, 14, 20, 32, 44, 56 or 110, or se_wide; plain: resnet8, ..., wide",
                                   autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
-    epochs: Annotated[int | None, Training(help="passes over the images", show_default="10; cifar10: 30")] = None,
+    epochs: Annotated[int | None, Training(help="passes over the images; with --resume, more than the run had",
+                                              show_default="10; cifar10: 30")] = None,
     budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: take the model and the epochs that make the "
                                            "most of a time such as 20min")] = None,
     batch_size: Annotated[int, Training(help="images a step")] = 128,
@@ -59,8 +64,12 @@ def train(
 
     Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped. With
     another --edition than before it goes on too, but not to the same bits.
+
+    A run, finished or not, can be given more --epochs when it is resumed: its learning rate is from there on that of
+    a run of so many epochs. After 10 of 10 epochs it has come down to zero; with 15 it goes on at 0.42 of the peak
+    and comes down to zero once more.
     """
-    from npse.training import Config, RunFolder
+    from npse.training import Config
 
     not_settings = ("out", "resume", "flip", "threads", "budget")
     given = {name: value for name, value in context.params.items()
@@ -71,7 +80,7 @@ def train(
     edition = _take_edition(config.edition, threads)
     if budget is not None:
         config = _within(budget, config, given)
-    _run(config, RunFolder(out or _next_folder(config)), edition, resume=resume, flip=flip)
+    _run(config, out, edition, resume=resume, flip=flip)
 
 
 def _within(budget, config, given):
@@ -96,19 +105,19 @@ def _pace(config):
 
 
 def _resumed(out, given):
-    """Return the config of the run in ``out``; ValueError if it contradicts the options given, but for the edition."""
+    """Return the config of the run in ``out`` with the options given; ValueError if they would make it another run."""
     from npse.training import RunFolder
 
     if out is None:
         raise ValueError("--resume needs --out: the folder of the run to go on with")
     folder = RunFolder(out)
-    config = folder.config()
-    config = dataclasses.replace(config, edition=given.get("edition", config.edition))
-    changed = [name for name, value in given.items() if getattr(config, name) != value]
-    if changed:
+    trained = folder.config()
+    config = dataclasses.replace(trained, **given)
+    if changed := config.contradicts(trained):
         raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "
-                         + ", ".join(f"{name} is {getattr(config, name)}" for name in changed)
-                         + "; leave the options out, or start a new run")
+                         + ", ".join(f"{name} is {value}" for name, value in changed.items())
+                         + "; leave the options out, or start a new run (only the edition may be another, and epochs "
+                           "may be more)")
     return config
 
 
@@ -127,26 +136,41 @@ def _take_edition(wanted, threads):
     return f"edition {name} ({reason}), {ops.get_threads()} threads"
 
 
-def _run(config, folder, edition, *, resume, flip):
+def _run(config, out, edition, *, resume, flip):
     """Check everything that can be checked, then make the folder and train."""
-    from npse.analysis import report
-    from npse.environment import record
-    from npse.training import Interrupted, evaluate, prepare, run
+    from npse.training import Interrupted, RunFolder, prepare, run
 
-    job = prepare(config)
-    network, dataset = job.network, job.dataset
+    if resume:
+        folder = RunFolder(out)
+        with noted(f"see {folder.config_file}", ValueError):
+            job = prepare(config)
+    else:
+        job = prepare(config)
+        folder = _begin(out, job, edition)
     _compile(config)
-    if not resume:
-        folder.create(config, dataset, record() | {"ran_on": edition})
+    go_on = f"go on with: npse train --resume --out {folder.path}"
     progress = reporter()
     progress.say(f"{config.model} on {config.data}, {edition}, {'going on in' if resume else 'into'} {folder.path}")
     stop = _stop_on_ctrl_c(progress)
     try:
         with progress:
             run(job, folder, progress, resume=resume, stop=stop)
+        _conclude(job, folder, flip)
     except Interrupted:
-        typer.echo(f"stopped and saved; go on with: npse train --resume --out {folder.path}")
+        typer.echo(f"stopped and saved; {go_on}")
         raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno:                                           # of the system: a full disk, a server out of reach
+            error.add_note(go_on)
+        raise
+
+
+def _conclude(job, folder, flip):
+    """State the accuracy on the test images, and draw the pictures of the run."""
+    from npse.analysis import report
+    from npse.training import evaluate
+
+    network, dataset = job.network, job.dataset
     result = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std)
     typer.echo(f"test accuracy {result.accuracy:.2%}, loss {result.loss:.3f}")
     if flip:
@@ -167,12 +191,37 @@ def _compile(config):
         warm_up(partial(training, config), say=say)
 
 
+def _begin(out, job, edition):
+    """Make the folder of a new run; if that fails, nothing of it is left."""
+    from npse.environment import record
+    from npse.training import RunFolder
+
+    environment = record() | {"ran_on": edition}
+    folder = RunFolder(out or _next_folder(job.config))
+    try:
+        with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),
+              noted("name a folder with --out", NotADirectoryError)):
+            folder.create(job.config, job.dataset, environment)
+    except BaseException:
+        if out is None:
+            with contextlib.suppress(OSError):
+                os.removedirs(folder.path)
+        raise
+    return folder
+
+
 def _next_folder(config):
-    """Return the first of runs/MODEL-DATA-1, -2, ... that does not exist."""
-    number = 1
-    while (path := Path("runs") / f"{config.model}-{config.data}-{number}").exists():
-        number += 1
-    return path
+    """Make the first of runs/MODEL-DATA-1, -2, ... that does not exist, and return it.
+
+    Whoever makes a folder has it, so that runs which start at once, in two terminals or an array of jobs, get one each.
+    """
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        path = runs / f"{config.model}-{config.data}-{number}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
 
 
 def _stop_on_ctrl_c(progress):

@@ -55,7 +55,7 @@ class Layer:
         return self.named_parameters() | self.named_buffers()
 
     def load(self, state):
-        """Take over copies of arrays by dotted name; all, or none if one is missing, unknown or of another shape.
+        """Take over copies of arrays of floats by dotted name; all, or none if one is missing, unknown or does not fit.
 
         Raises
         ------
@@ -69,6 +69,8 @@ class Layer:
         for name, array in state.items():
             if array.shape != mine[name].shape:
                 raise ValueError(f"load: {name} has shape {array.shape}, but this network needs {mine[name].shape}")
+            if array.dtype.kind != "f":
+                raise ValueError(f"load: {name} must hold floats, but holds {array.dtype}")
         self.update({name: to_edition(np.array(to_host(array), dtype=mine[name].dtype))
                      for name, array in state.items()})
 

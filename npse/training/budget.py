@@ -43,7 +43,7 @@ def parse_span(text):
     """Return the seconds of "20min", "90s", "1.5h"; ValueError for anything else."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)\s*", text)
     if not found or float(found[1]) == 0:
-        raise ValueError(f"--budget must be a span of time such as 20min, 90s or 1.5h, but is {text!r}")
+        raise ValueError(f"budget must be a span of time such as 20min, 90s or 1.5h, but is {text!r}")
     return float(found[1]) * SECONDS[found[2]]
 
 
@@ -65,9 +65,9 @@ def plan(config, span, only=None, measured=None, pace=None):
     """
     measured, pace = measured or MEASURED, pace or seconds_per_epoch
     if config.data != "cifar10":
-        raise ValueError(f"--budget knows what to expect on cifar10 only, not on {config.data}; use --epochs")
+        raise ValueError(f"budget knows what to expect on cifar10 only, not on {config.data}; choose epochs")
     if only is not None and only not in measured:
-        raise ValueError(f"--budget has no measured run of {only}; it knows {', '.join(measured)}")
+        raise ValueError(f"budget has no measured run of {only}; it knows {', '.join(measured)}")
     plans, shortest = [], float("inf")
     for model, table in measured.items():
         if only not in (None, model):

@@ -6,30 +6,75 @@ import numpy as np
 
 from npse.backend import to_host
 from npse.files import write_atomically
+from npse.training import records
+from npse.training.ledger import diverged
+
+FLOATS = ("F16", "F32", "F64")                # the types of safetensors that weights are taken from
+REMEDY = "use the run's other checkpoint or train again"
 
 
 def save(path, arrays, facts):
-    """Write named arrays, of any edition, and a JSON-able dict; the file is replaced only once the new one is whole."""
+    """Write named arrays, of any edition, and a JSON-able dict; the file is replaced only once the new one is whole.
+
+    FloatingPointError, with the file as it was, if a number is not finite: nobody could go on from there.
+    """
     from safetensors.numpy import save as encode
 
     contiguous = {name: np.ascontiguousarray(to_host(array))           # others are saved wrongly
                   for name, array in arrays.items()}
+    for name, array in contiguous.items():
+        if not np.isfinite(array).all():
+            raise diverged(f"{name} holds numbers that are not finite, so {path} is not written")
     write_atomically(path, encode(contiguous, metadata={"npse": json.dumps(facts)}))
 
 
 def load(path):
-    """Return (arrays, facts); FileNotFoundError, or ValueError if the file is truncated or from elsewhere."""
-    from safetensors import SafetensorError, safe_open
+    """Return (arrays, facts) of a file that `save` wrote.
 
-    if not path.is_file():
+    Raises
+    ------
+    FileNotFoundError, OSError
+        There is no such file, it is a folder, or may not be read.
+    ValueError
+        The file is truncated or from elsewhere; an array holds no floats, or floats that no network can have.
+    """
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such checkpoint; train first, or name the folder of another run")
+    path.open("rb").close()                   # safetensors does not say that it is a folder, or may not be read
+    types, arrays, metadata = _read(path)
+    if "npse" not in metadata:
+        raise ValueError(f"{path}: a safetensors file, but not written by npse; expected the checkpoint of a run")
+    try:
+        facts = records.parse(metadata["npse"])
+    except ValueError as error:
+        raise ValueError(f"{path}: what npse notes in it cannot be read ({error}); {REMEDY}") from error
+    for name, type_ in types.items():
+        if type_ not in FLOATS:
+            raise ValueError(f"{path}: {name} must be of type {', '.join(FLOATS)}, but is {type_}; {REMEDY}")
+        _expect_numbers(path, name, arrays[name])
+    return arrays, facts
+
+
+def _read(path):
+    """The types of all arrays, those arrays that are floats, and the metadata."""
+    from safetensors import safe_open
+
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = json.loads((file.metadata() or {}).get("npse", "null"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}              # noqa: SIM118, not a dict
-    except (SafetensorError, ValueError) as error:
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}     # noqa: SIM118, not a dict
+            arrays = {name: file.get_tensor(name) for name, type_ in types.items() if type_ in FLOATS}
+            return types, arrays, file.metadata() or {}
+    except Exception as error:                # damage makes it raise almost anything
         raise ValueError(f"{path}: not a whole safetensors file ({error}); was it truncated or is it something else? "
-                         "Use the run's other checkpoint or train again") from error
-    if facts is None:
-        raise ValueError(f"{path}: a safetensors file, but not written by npse; expected the checkpoint of a run")
-    return arrays, facts
+                         f"{REMEDY.capitalize()}") from error
+
+
+def _expect_numbers(path, name, array):
+    """ValueError unless all numbers are finite in float32, and variances not below zero."""
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    variance = name.endswith("running_var")
+    wrong = array[~np.isfinite(array) | (variance & (array < 0))]
+    if wrong.size:
+        rule = "finite numbers of at least 0" if variance else "finite numbers"
+        raise ValueError(f"{path}: {name} must hold {rule}, but holds {wrong[0]}; {REMEDY}")

@@ -4,10 +4,12 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from npse.training import records
 from npse.training.optimiser import SGD, Muon
 
 OPTIMISERS = ("muon", "sgd")
 BEFORE = {"optimiser": "sgd"}                 # how runs were made before there was a choice
+MOST = 10 ** 9                                # epochs, and images a batch: more is a mistake
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,11 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
+        for name, kind in records.kinds_of(type(self)).items():
+            self._expect(name, records.is_a(getattr(self, name), kind), f"be {records.KINDS[kind]}")
         for name in ("epochs", "batch_size"):
+            self._expect(name, getattr(self, name) <= MOST, f"be at most {MOST}")
+        for name in ("epochs", "batch_size", "reduction", "min_hidden"):
             self._expect(name, getattr(self, name) >= 1, "be at least 1")
         for name in ("momentum", "smoothing"):
             self._expect(name, 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
@@ -47,12 +53,21 @@ class Config:
         self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
         self._expect("optimiser", self.optimiser in OPTIMISERS, f"be one of {', '.join(OPTIMISERS)}")
         self._expect("filter_lr", self.optimiser == "muon" or self.filter_lr == Config.filter_lr,
-                     "be left out with --optimiser sgd, which has one rate, --lr, for all parameters")
+                     "be left out with the optimiser sgd, which has one rate, lr, for all parameters")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
 
     def _expect(self, name, holds, rule):
         if not holds:
-            raise ValueError(f"--{name.replace('_', '-')} must {rule}, but is {getattr(self, name)}")
+            raise ValueError(f"{name} must {rule}, but is {records.short(getattr(self, name))}")
+
+    def contradicts(self, trained):
+        """What a run that was trained with other settings cannot be resumed with, as {name: its value in ``trained``}.
+
+        The edition may be another, and ``epochs`` may be raised: all else decides which run it is.
+        """
+        ours, theirs = self.as_dict(), trained.as_dict()
+        return {name: value for name, value in theirs.items()
+                if not (name == "edition" or ours[name] == value or (name == "epochs" and ours[name] > value))}
 
     def model_options(self):
         """Options of `npse.models.build` that this run uses: the seed, and what is not as it is by default."""
@@ -73,5 +88,6 @@ class Config:
     @classmethod
     def from_dict(cls, settings):
         """Make a Config of the known names in ``settings``; the rest (versions, cores) is a record, not a setting."""
+        records.expect(settings, {})
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in (BEFORE | settings).items() if name in names})

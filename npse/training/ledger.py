@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.backend import on_device, to_host
+from npse.training import records
 
 READ_EVERY = 10                  # steps on a device
 
@@ -29,6 +30,26 @@ class Progress:
     def next_epoch(self):
         """Begin the next epoch."""
         self.epoch, self.step, self.loss_sum, self.correct, self.seen, self.seconds = self.epoch + 1, 0, 0.0, 0, 0, 0.0
+
+    @classmethod
+    def from_facts(cls, facts):
+        """Make the Progress that a dict holds; ValueError if it lacks an entry or has one of another kind."""
+        kinds = records.kinds_of(cls)
+        records.expect(facts, kinds)
+        return cls(**{name: facts[name] for name in kinds})
+
+    def expect_within(self, epochs, steps, batch):
+        """Check that a run of ``epochs`` of ``steps`` of ``batch`` images can stand here; ValueError otherwise."""
+        last_step = steps if self.epoch < epochs else 0
+        if not (0 <= self.epoch <= epochs and 0 <= self.step <= last_step):
+            raise ValueError(f"it stands after {self.epoch} epochs and {self.step} steps, "
+                             f"but the run has {epochs} epochs of {steps} steps")
+        if self.seen != self.step * batch:
+            raise ValueError(f"it has seen {self.seen} images in {self.step} steps of its epoch, but the run has "
+                             f"batches of {batch}, as if batch_size had been changed")
+        if not (0 <= self.correct <= self.seen and -1 <= self.best_accuracy <= 1 and np.isfinite(self.loss_sum)
+                and 0 <= self.seconds < np.inf and (self.seconds > 0) == (self.step > 0)):
+            raise ValueError(f"no run can have counted {vars(self)}")
 
 
 class Ledger:
@@ -59,15 +80,19 @@ class Ledger:
         for step, loss, logits, labels in self._unread:
             loss, correct = read(loss, logits, labels)
             if not np.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss} at epoch {progress.epoch + 1}, step {step}: training has diverged. "
-                    "Lower --lr (a third of it, say) or lengthen --warmup; the last checkpoint is as it was")
+                raise diverged(f"the loss is {loss} at epoch {progress.epoch + 1}, step {step}")
             progress.loss_sum += loss * len(labels)
             progress.correct += correct
             progress.seen += len(labels)
             progress.seconds = time.monotonic() - self._started
             self._report.stepped(progress, len(labels))
         self._unread.clear()
+
+
+def diverged(sign):
+    """Return the FloatingPointError of a run whose numbers have become too large, with the sign of it."""
+    return FloatingPointError(f"{sign}: training has diverged. Lower lr (to a third of it, say) or lengthen warmup; "
+                              "the last checkpoint is as it was")
 
 
 def read(loss, logits, labels):

@@ -15,10 +15,10 @@ import numpy as np
 from npse import backend, data, models
 from npse.backend import to_edition, to_host
 from npse.layers import Layer
-from npse.training import sanity
+from npse.training import metrics, sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
-from npse.training.ledger import Ledger, Progress
+from npse.training.ledger import Ledger, Progress, diverged
 from npse.training.optimiser import SGD
 from npse.training.recorded import RecordedStep, can_record
 from npse.training.schedule import one_cycle
@@ -47,7 +47,7 @@ class Split:
         if not validation:
             return cls(dataset.images, dataset.labels, dataset.test_images, dataset.test_labels)
         if validation >= len(dataset.images):
-            raise ValueError(f"--validation {validation} leaves no image to train on: {dataset.name} has "
+            raise ValueError(f"validation {validation} leaves no image to train on: {dataset.name} has "
                              f"{len(dataset.images)} training images")
         return cls(dataset.images[:-validation], dataset.labels[:-validation],
                    dataset.images[-validation:], dataset.labels[-validation:])
@@ -87,7 +87,8 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     folder : RunFolder, created
     report : object with methods ``say(line)``, ``began(epochs, steps, progress)``, ``stepped(progress, batch)``
         and ``epoch_done(row)``; on a device it hears of several steps at once
-    resume : bool, continue from the folder's last checkpoint if it has one
+    resume : bool, continue from the folder's last checkpoint if it has one; with more epochs in the job's config than
+        the run had, the learning rate is from there on that of a run of so many epochs, see `one_cycle`
     stop : callable; once it returns True the run is saved and `Interrupted` raised
 
     Raises
@@ -96,19 +97,17 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
         Asked to stop; or the loss is no longer a finite number, in which case the last checkpoint stands as it was.
     FileNotFoundError
         There is no checkpoint to resume from, though there must have been one.
+    ValueError
+        A file to resume from is damaged, or belongs to other settings or data; nothing in the folder is changed.
     """
     config, dataset, split, network, optimiser = job.config, job.dataset, job.split, job.network, job.optimiser
-    progress = Progress()
-    if resume:
-        if folder.last.exists():
-            progress = Progress(**folder.restore_last(network, optimiser))
-        elif (epochs := len(folder.metrics())) > 1:               # one may be on record just before it is saved
-            raise FileNotFoundError(f"{folder.last} is missing, though {epochs} epochs are on record; restore that "
-                                    "file or start a new run")
-        folder.keep_metrics_before(progress.epoch)
+    steps = data.steps_per_epoch(len(split.images), config.batch_size)
+    progress = _resumed(job, folder, steps, report) if resume else Progress()
+    if config.batch_size > len(split.images):
+        report.say(f"LOOK  batch_size {config.batch_size} is more than the {len(split.images)} training images: "
+                   "an epoch is one step, with all of them")
     job.place()
     images, held_images, mean, std = map(to_edition, (split.images, split.held_images, dataset.mean, dataset.std))
-    steps = data.steps_per_epoch(len(images), config.batch_size)
     report.began(config.epochs, steps, progress)
     recorded = RecordedStep(network, optimiser, config.smoothing, report.say) if can_record() else None
     saved = time.monotonic()
@@ -132,27 +131,53 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
             ledger.enter(loss, logits, labels)
             if stop():
                 ledger.settle()
-                folder.save_last(network, optimiser, vars(progress))
+                folder.save_last(network, optimiser, progress, config)
                 raise Interrupted
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 ledger.settle()
-                folder.save_last(network, optimiser, vars(progress))
+                folder.save_last(network, optimiser, progress, config)
                 saved = time.monotonic()
 
         ledger.settle()
         held = evaluate(network, held_images, split.held_labels, mean, std)
+        if not np.isfinite(held.loss):
+            raise diverged(f"the loss of the held-out images is {held.loss} after epoch {progress.epoch + 1}")
         row = {"epoch": progress.epoch + 1, "lr": rate(steps - 1), "train_loss": progress.loss_sum / progress.seen,
                "train_accuracy": progress.correct / progress.seen, "loss": held.loss, "accuracy": held.accuracy,
                "evaluated_on": "validation" if config.validation else "test",
                "seconds": progress.seconds, "images_per_second": progress.seen / progress.seconds}
-        folder.append_metrics(row)
+        metrics.append(folder.metrics_file, row)
         if held.accuracy > progress.best_accuracy:
             progress.best_accuracy = held.accuracy
             folder.save_best(network, {"epoch": row["epoch"], "accuracy": held.accuracy})
         progress.next_epoch()
-        folder.save_last(network, optimiser, vars(progress))
+        folder.save_last(network, optimiser, progress, config)
         saved = time.monotonic()
         report.epoch_done(row)
+
+
+def _resumed(job, folder, steps, report):
+    """Put the newest state of the folder into the job; return its progress.
+
+    All that the folder holds is read, and understood, before anything in it is changed.
+    """
+    config = job.config
+    folder.expect_data(job.dataset)
+    progress, on_record = Progress(), max((row["epoch"] for row in folder.metrics()), default=0)
+    if folder.best.exists():
+        on_record = max(on_record, folder.best_epoch())
+    if folder.last.exists():
+        batch = min(config.batch_size, len(job.split.images))
+        progress = folder.restore_last(job.network, job.optimiser, config, steps, batch)
+    elif on_record > 1:                                           # one may be on record just before it is saved
+        raise FileNotFoundError(f"{folder.last} is missing, though {on_record} epochs are on record; restore that "
+                                "file or start a new run")
+    folder.raise_epochs(config.epochs, progress)
+    if old := metrics.keep_until(folder.metrics_file, progress.epoch):
+        report.say(f"the epochs on record after epoch {progress.epoch} are trained again; they are kept in {old}")
+    if progress.epoch == config.epochs:
+        report.say(f"the run is finished ({progress.epoch} of {config.epochs} epochs); more epochs train it on")
+    return progress
 
 
 def training_step(network, optimiser, x, labels, lr, smoothing, progress):

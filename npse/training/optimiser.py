@@ -21,6 +21,14 @@ class SGD:
         """Put the velocity where the active edition keeps its arrays."""
         self.velocity = {name: to_edition(v) for name, v in self.velocity.items()}
 
+    def load(self, velocity):
+        """Take over copies of arrays of floats, one for each parameter; ValueError names one that does not fit."""
+        for name, v in self.velocity.items():
+            if velocity[name].shape != v.shape or velocity[name].dtype.kind != "f":
+                raise ValueError(f"the velocity of {name} must be floats of shape {v.shape}, "
+                                 f"but is {velocity[name].dtype} of {velocity[name].shape}")
+        self.velocity = {name: velocity[name].astype(v.dtype) for name, v in self.velocity.items()}
+
     def step(self, gradients, lr):
         """Move every parameter by one step of rate ``lr``."""
         moved = {}

@@ -3,19 +3,23 @@
     config.json         settings, versions, cores, commit       last.safetensors   newest state, to resume from
     metrics.jsonl       one line an epoch                       best.safetensors   weights of the best epoch
     curves.png  confusion.png  gates.png
+
+Whatever is read back is checked, and the error names the file. Nothing is written over before it was understood.
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
+from npse import backend, data
 from npse.files import write_atomically
-from npse.training import checkpoint
+from npse.training import checkpoint, metrics, records
 from npse.training.config import Config
+from npse.training.ledger import Progress
 
 VELOCITY = "optimiser.velocity."
+REMEDY = "restore that file or start a new run"
 
 
 class RunFolder:
@@ -34,86 +38,161 @@ class RunFolder:
     def create(self, config, dataset, environment):
         """Make the folder of a new run, with its settings and what is needed to use its weights without the data.
 
-        ValueError if the folder holds something already, or is a file.
+        FileExistsError if the folder holds something already, NotADirectoryError if it is a file; it stays as it is.
+        Of two runs that begin in one folder at once, one gets it.
         """
-        if self.path.is_file():
-            raise ValueError(f"{self.path} is a file; name a folder with --out")
-        if self.path.exists() and any(self.path.iterdir()):
-            raise ValueError(f"{self.path} exists and is not empty; add --resume to continue that run, "
-                             "or name another folder with --out")
+        if self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(f"{self.path} is a file")
+        made = not self.path.exists()
+        if not made and any(self.path.iterdir()):
+            raise FileExistsError(f"{self.path} exists and is not empty")
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.metrics_file.touch(exist_ok=False)               # who makes it has the folder
+        except FileExistsError:
+            raise FileExistsError(f"{self.path} has just been taken by another run") from None
         pixels = {"classes": dataset.classes, "mean": dataset.mean.tolist(), "std": dataset.std.tolist()}
-        write_atomically(self.config_file, json.dumps(config.as_dict() | pixels | environment, indent=2) + "\n")
+        try:
+            self._write_config(config.as_dict() | pixels | environment)
+        except BaseException:
+            self.metrics_file.unlink()
+            if made:
+                self.path.rmdir()
+            raise
 
     def config(self):
         """Return the `Config` of the run; FileNotFoundError or ValueError if this is no run folder."""
-        return self._read(Config.from_dict)
+        return self._read(_config)
 
     def pixels(self):
         """Return (classes, mean, std) of the data the run was trained on."""
-        return self._read(lambda kept: (kept["classes"], np.float32(kept["mean"]), np.float32(kept["std"])))
+        return self._read(_pixels)
 
-    def _read(self, take):
-        if not self.config_file.is_file():
-            raise FileNotFoundError(f"{self.path} is not the folder of a run: it has no config.json")
-        try:
-            return take(json.loads(self.config_file.read_text()))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"{self.config_file} cannot be read ({reason}); restore it or start a new run") from error
+    def expect_data(self, dataset):
+        """Check that a data set is the one of the run, by its classes and the statistics of its pixels."""
+        classes, mean, std = self.pixels()
+        if not (tuple(classes) == dataset.classes and np.array_equal(mean, dataset.mean)
+                and np.array_equal(std, dataset.std)):
+            raise ValueError(f"{self.config_file} has other classes, mean or std than the data set {dataset.name}; "
+                             f"{REMEDY}")
 
-    def save_last(self, network, optimiser, progress):
-        """Save all that resuming needs."""
+    def raise_epochs(self, epochs, progress):
+        """Note in config.json that the run is to have more epochs from here on; ``raised`` keeps how many it had."""
+        before = self.config().epochs
+        if epochs > before:
+            raised = [*self._read(_history), {"epochs": before, "at_epoch": progress.epoch, "at_step": progress.step}]
+            self._write_config(self._read(dict) | {"epochs": epochs, "raised": raised})
+
+    def save_last(self, network, optimiser, progress, config):
+        """Save all that resuming needs, and the settings, by which resuming notices others."""
         velocity = {VELOCITY + name: v for name, v in optimiser.velocity.items()}
-        checkpoint.save(self.last, network.state() | velocity, progress)
+        checkpoint.save(self.last, network.state() | velocity, vars(progress) | {"settings": config.as_dict()})
 
-    def restore_last(self, network, optimiser):
-        """Put the newest state into the network and the optimiser; return the progress it was saved with."""
-        arrays, progress = checkpoint.load(self.last)
+    def restore_last(self, network, optimiser, config, steps, batch):
+        """Put the newest state into the network and the optimiser; return the `Progress` it was saved with.
+
+        ValueError if it is not the state of a run with these settings, of so many steps an epoch and images a batch.
+        """
+        arrays, facts = checkpoint.load(self.last)
+        velocity = {name.removeprefix(VELOCITY): v for name, v in arrays.items() if name.startswith(VELOCITY)}
         self._load(network, arrays, self.last)
-        missing = [name for name in optimiser.velocity if VELOCITY + name not in arrays]
-        if missing:
-            raise ValueError(f"{self.last} holds weights but not the velocity of {missing[0]}: it is not the state "
-                             "that a run is resumed from; restore that file or start a new run")
-        optimiser.velocity = {name: arrays[VELOCITY + name] for name in optimiser.velocity}
+        for name in sorted(optimiser.velocity.keys() ^ velocity.keys()):
+            which = "holds weights but not" if name in optimiser.velocity else "holds, though there is no such weight,"
+            raise ValueError(f"{self.last} {which} the velocity of {name}: it is not the state that this run is "
+                             f"resumed from; {REMEDY}")
+        try:
+            progress = Progress.from_facts(facts)
+            if "settings" in facts:                               # not in those of version 0.1.0
+                _expect_settings(config, facts["settings"])
+            progress.expect_within(config.epochs, steps, batch)
+            optimiser.load(velocity)
+        except ValueError as error:
+            raise ValueError(f"{self.last} cannot be resumed from with the settings of {self.config_file}: {error}; "
+                             "put back whichever of the two was changed, or start a new run") from error
         return progress
 
     def save_best(self, network, facts):
         """Save the weights of the best epoch so far."""
         checkpoint.save(self.best, network.state(), facts)
 
+    def best_epoch(self):
+        """Return the epoch of the best weights so far; ValueError if their file is damaged."""
+        return self._load_checked(self.best)[1]["epoch"]
+
     def restore(self, network, which):
         """Put the weights of the "last" or the "best" epoch into the network; return the facts saved with them."""
         path = {"last": self.last, "best": self.best}[which]
-        arrays, facts = checkpoint.load(path)
+        arrays, facts = self._load_checked(path)
         self._load(network, arrays, path)
         return facts
 
     def metrics(self):
-        """Return one dict for each epoch on record; a line torn by a crash is left out."""
-        rows = []
-        for line in self.metrics_file.read_text().splitlines() if self.metrics_file.exists() else ():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
-        return rows
+        """Return one dict for each epoch on record, see `npse.training.metrics.read`."""
+        return metrics.read(self.metrics_file)
 
-    def append_metrics(self, row):
-        """Add the line of an epoch and see it on disk."""
-        with open(self.metrics_file, "a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def _load_checked(self, path):
+        """Arrays and facts of a checkpoint; the epoch it was saved after is among the facts."""
+        arrays, facts = checkpoint.load(path)
+        try:
+            records.expect(facts, {"epoch": int})
+        except ValueError as error:
+            raise ValueError(f"{path}: what npse notes in it cannot be used: {error}; {checkpoint.REMEDY}") from error
+        return arrays, facts
 
-    def keep_metrics_before(self, epoch):
-        """Forget lines of ``epoch`` and later: a resumed run writes them again."""
-        kept = [row for row in self.metrics() if row["epoch"] <= epoch]
-        write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in kept))
+    def _read(self, take):
+        """What ``take`` makes of the content of config.json; its ValueErrors name the file."""
+        if not self.config_file.exists():
+            raise FileNotFoundError(f"{self.path} is not the folder of a run: it has no config.json")
+        content = self.config_file.read_bytes()
+        try:
+            return take(records.parse(content))
+        except ValueError as error:
+            raise ValueError(f"{self.config_file} cannot be read ({error}); {REMEDY}") from error
 
-    @staticmethod
-    def _load(network, arrays, path):
+    def _write_config(self, content):
+        write_atomically(self.config_file, json.dumps(content, indent=2) + "\n")
+
+    def _load(self, network, arrays, path):
         try:
             network.load({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
         except ValueError as error:
             raise ValueError(f"{path} does not belong to the model in its config.json: {error}") from error
+
+
+def _expect_settings(config, settings):
+    """ValueError if a run that was trained with these settings cannot be resumed with those of ``config``."""
+    for name, value in config.contradicts(Config.from_dict(settings)).items():
+        raise ValueError(f"it was trained with {name} {value}, not {getattr(config, name)}")
+
+
+def _config(kept):
+    config = Config.from_dict(kept)
+    data.expect_known(config.data)
+    if config.edition not in ("auto", *backend.EDITIONS):
+        raise ValueError(f"unknown edition {config.edition!r}")
+    return config
+
+
+def _pixels(kept):
+    """Classes, mean and std, from the content of config.json."""
+    for name in ("classes", "mean", "std"):
+        if not isinstance(kept.get(name), list):
+            raise ValueError(f"{name} must be a list, but is {records.short(kept.get(name))}")
+    classes, mean, std = kept["classes"], kept["mean"], kept["std"]
+    if not (classes and all(isinstance(name, str) and name.isprintable() for name in classes)):
+        raise ValueError(f"classes must be names, but are {records.short(classes)}")
+    for name, numbers in (("mean", mean), ("std", std)):
+        if not (len(numbers) == 3 and all(records.is_a(x, float) and 0 <= x <= 1 for x in numbers)):
+            raise ValueError(f"{name} must be a number in 0..1 for each of three colours, "
+                             f"but is {records.short(numbers)}")
+    if not np.float32(std).all():
+        raise ValueError(f"std must be above 0, but is {std}")
+    return classes, np.float32(mean), np.float32(std)
+
+
+def _history(kept):
+    """How many epochs the run had before, from the content of config.json."""
+    raised = kept.get("raised", [])
+    if not isinstance(raised, list):
+        raise ValueError(f"raised must be a list, but is {records.short(raised)}")
+    return raised

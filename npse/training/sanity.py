@@ -30,14 +30,14 @@ class Probe:
     def findings(self):
         """Return lines on dead ReLUs and gates."""
         lines = [_line("dead ReLU channels", f"{self.dead / self.channels:.1%}", self.dead <= 0.2 * self.channels,
-                       "lower --lr or lengthen --warmup")] if self.channels else []
+                       "lower lr or lengthen warmup")] if self.channels else []
         if self.gates:
             s = np.concatenate(self.gates)
             saturated, halves = np.mean((s < 0.01) | (s > 0.99)), np.mean(np.abs(s - 0.5) < 1e-6)
             lines.append(_line("gates saturated (outside 0.01..0.99)", f"{saturated:.1%}", saturated <= 0.3,
-                               "lower --lr: the excitation is stuck where its sigmoid is flat"))
+                               "lower lr: the excitation is stuck where its sigmoid is flat"))
             lines.append(_line("gates at exactly 1/2", f"{halves:.1%}", halves <= 0.3,
-                               "the hidden units are dead: a smaller --reduction or a larger --min-hidden"))
+                               "the hidden units are dead: a smaller reduction or a larger min_hidden"))
         return lines
 
 
@@ -54,7 +54,7 @@ def update_ratio(before, after):
     ratios = [float(np.linalg.norm(to_host(after[name]) - w) / np.linalg.norm(w)) for name, w in weights.items()]
     ratio = float(np.median(ratios))
     return _line("update / weight, median", f"{ratio:.1e}", 1e-5 < ratio < 1e-1,
-                 "near 1e-3 to 1e-2 is healthy: change --lr by a factor of 3")
+                 "near 1e-3 to 1e-2 is healthy: change lr by a factor of 3")
 
 
 def _line(what, value, healthy, advice):

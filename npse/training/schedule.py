@@ -5,6 +5,8 @@ def one_cycle(step, steps, peak, warmup=0.2):
     """Rate at ``step`` of ``steps``: linear up to ``peak`` over the first ``warmup`` share, then linear down to zero.
 
     The rate would be exactly zero at step ``steps``, one after the last. Annealing to zero makes short runs good.
+    A run that is resumed with more epochs takes, from there on, the rates of a run with so many ``steps``: that of a
+    finished run jumps from zero back to the line and falls to zero at the new end.
     """
     rise = warmup * steps
     if step < rise:
