@@ -22,7 +22,8 @@ def evaluate(
     folder = training.RunFolder(run)
     network, facts = load_network(folder, weights)
     config = folder.config()
-    dataset = data.load(config.data)
+    with noted(f"see {folder.config_file}", FileNotFoundError):
+        dataset = data.load(config.data)
     folder.expect_data(dataset)
     result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=flip)
     typer.echo(f"{config.model} on {config.data}, {weights} weights (epoch {facts['epoch']}): "
@@ -40,6 +41,6 @@ def load_network(folder, weights):
     if weights not in ("last", "best"):
         raise ValueError(f"--weights must be last or best, but is {weights!r}")
     config, (classes, _, _) = folder.config(), folder.pixels()
-    with noted(f"see {folder.config_file}", ValueError):
+    with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
         network = models.build(config.model, classes=len(classes), **config.model_options())
     return network, folder.restore(network, weights)

@@ -142,7 +142,7 @@ def _run(config, out, edition, *, resume, flip):
 
     if resume:
         folder = RunFolder(out)
-        with noted(f"see {folder.config_file}", ValueError):
+        with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
             job = prepare(config)
     else:
         job = prepare(config)

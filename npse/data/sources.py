@@ -7,12 +7,11 @@
 A source is a folder with the files of one form, or a compressed tar archive of them. Every batch is verified.
 """
 
-import gzip
 import io
 import json
 import pickle
 import tarfile
-import zlib
+import warnings
 from pathlib import Path
 from types import MappingProxyType
 
@@ -65,7 +64,8 @@ def read(path):
     batches = {}
     for number, (name, source) in enumerate(zip(cifar10.SHA256, _FORMS[form], strict=False)):   # labels come last
         try:
-            batches[name] = _DECODERS[form](files, source, number)
+            with warnings.catch_warnings(action="ignore"):
+                batches[name] = _DECODERS[form](files, source, number)
         except Exception as error:                              # a damaged pickle or image raises almost anything
             raise ValueError(f"{source} in {path} cannot be read as a batch of CIFAR-10: {error}") from error
         if wrong := cifar10.fault(name, batches[name]):
@@ -76,7 +76,7 @@ def read(path):
 def _files_of_folder(path):
     """Functions that return the content of a file, by file name."""
     return {file.name: file.read_bytes for subfolder in _SUBFOLDERS if (path / subfolder).is_dir()
-            for file in (path / subfolder).iterdir() if file.name in _WANTED}
+            for file in (path / subfolder).iterdir() if file.name in _WANTED and file.is_file()}
 
 
 def _files_of_archive(path):
@@ -88,9 +88,11 @@ def _files_of_archive(path):
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and name in _WANTED:
                     if member.size > _LARGEST:
-                        raise ValueError(f"{name} in {path} has {member.size} bytes, more than any batch of CIFAR-10")
+                        raise ValueError(f"{name} has {member.size} bytes, more than any batch of CIFAR-10")
                     files[name] = io.BytesIO(archive.extractfile(member).read()).getvalue
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except Exception as error:                                  # a damaged archive raises almost anything
+        if isinstance(error, OSError) and error.filename:       # no right to read it
+            raise
         raise ValueError(f"{path} cannot be read as a compressed tar archive, it is truncated or another file: "
                          f"{error}") from error
     return files

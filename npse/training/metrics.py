@@ -78,5 +78,6 @@ def _row(line, latest):
 
 
 def _is_torn(line):
-    """Whether a line may be the beginning of one of ours; what was not written yet reads as zeros on some disks."""
-    return not line.endswith((b"\n", b"\r")) and BEGINNING.startswith(line.strip(b"\0")[:len(BEGINNING)])
+    """Whether a line can be the beginning of one of ours; what was not written yet reads as zeros on some disks."""
+    whole = line.endswith((b"\n", b"\r")) or b"}" in line
+    return not whole and BEGINNING.startswith(line.strip(b"\0")[:len(BEGINNING)])
