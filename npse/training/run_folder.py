@@ -77,11 +77,16 @@ class RunFolder:
                              f"{REMEDY}")
 
     def raise_epochs(self, epochs, progress):
-        """Note in config.json that the run is to have more epochs from here on; ``raised`` keeps how many it had."""
+        """Note in config.json that the run is to have more epochs from here on; ``raised`` keeps how many it had.
+
+        Return that number if it was raised, else None.
+        """
         before = self.config().epochs
-        if epochs > before:
-            raised = [*self._read(_history), {"epochs": before, "at_epoch": progress.epoch, "at_step": progress.step}]
-            self._write_config(self._read(dict) | {"epochs": epochs, "raised": raised})
+        if epochs <= before:
+            return None
+        raised = [*self._read(_history), {"epochs": before, "at_epoch": progress.epoch, "at_step": progress.step}]
+        self._write_config(self._read(dict) | {"epochs": epochs, "raised": raised})
+        return before
 
     def save_last(self, network, optimiser, progress, config):
         """Save all that resuming needs, and the settings, by which resuming notices others."""
