@@ -173,8 +173,8 @@ def _resumed(job, folder, steps, report):
         raise FileNotFoundError(f"{folder.last} is missing, though {on_record} epochs are on record; restore that "
                                 "file or start a new run")
     if before := folder.raise_epochs(config.epochs, progress):
-        report.say(f"epochs raised from {before} to {config.epochs}: the learning rate is from here on that of a run of "
-                   f"{config.epochs} epochs")
+        report.say(f"epochs raised from {before} to {config.epochs}: the learning rate is from here on that of a run "
+                   f"of {config.epochs} epochs")
     if old := metrics.keep_until(folder.metrics_file, progress.epoch):
         report.say(f"the epochs on record after epoch {progress.epoch} are trained again; they are kept in {old}")
     if progress.epoch == config.epochs:
