@@ -12,6 +12,7 @@ from PIL import Image
 
 from npse import backend
 from npse.cli.progress import Lines
+from npse.cli.train import _next_folder
 from npse.models import se_resnet8
 from npse.training import SGD, Config, Job, RunFolder, checkpoint
 from npse.training import run as train
@@ -275,3 +276,16 @@ def test_the_module_runs_as_a_command():
     assert done.returncode == 2
     assert "unknown model" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_runs_at_once_take_two_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [_next_folder(Config()) for _ in range(3)]
+    assert [path.name for path in folders] == [f"se_resnet8-shapes-{number}" for number in (1, 2, 3)]
+
+
+def test_a_folder_given_as_data_is_told_how_to_bring_it_in(npse, tmp_path):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    code, _, err = npse("train", "--data", tmp_path / "cifar-10-batches-py")
+    assert code == 2
+    assert f"npse data fetch cifar10 --from {tmp_path / 'cifar-10-batches-py'}" in err

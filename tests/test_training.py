@@ -386,3 +386,80 @@ def test_sanity_lines_tell_sick_from_healthy():
     w = {"w": np.ones((2, 2))}
     assert sanity.update_ratio(w, {"w": 1.001 * w["w"]}).startswith("ok")
     assert "change lr" in sanity.update_ratio(w, {"w": 3 * w["w"]})
+
+
+def stop_after(steps):
+    """A ``stop`` for `run` that is True after so many steps."""
+    taken = iter(range(steps))
+    return lambda: next(taken, None) is None
+
+
+def test_more_epochs_train_a_run_on(start):
+    start("run")
+    report = Silent()
+    folder, _ = start("run", report, resume=True, epochs=3)
+    assert [row["epoch"] for row in folder.metrics()] == [1, 2, 3]
+    kept = json.loads(folder.config_file.read_text())
+    assert (kept["epochs"], kept["raised"]) == (3, [{"epochs": 2, "at_epoch": 2, "at_step": 0}])
+    assert "epochs raised from 2 to 3" in report.lines[0]
+    assert report.rows[0]["lr"] == one_cycle(3 * report.steps - 1, 3 * report.steps, Config.lr, Config.warmup)
+
+
+def test_a_run_trained_on_ends_with_the_same_bits_when_it_is_stopped(start):
+    networks = []
+    for name, steps in (("at once", []), ("in parts", [2])):
+        start(name)
+        for count in steps:
+            with pytest.raises(Interrupted):
+                start(name, resume=True, epochs=3, stop=stop_after(count))
+        networks.append(start(name, resume=True, epochs=3)[1].state())
+    assert all(np.array_equal(networks[0][name], networks[1][name]) for name in networks[0])
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 128), ("seed", 1), ("crop", 2), ("lr", 0.1)])
+def test_settings_changed_on_disk_in_the_middle_of_an_epoch_are_seen(start, tmp_path, name, value):
+    with pytest.raises(Interrupted):
+        start("run", stop=stop_after(2))
+    folder = RunFolder(tmp_path / "run")
+    kept = json.loads(folder.config_file.read_text())
+    folder.config_file.write_text(json.dumps(kept | {name: value}))
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    with pytest.raises(ValueError, match=f"it was trained with {name} {kept[name]}, not {value}"):
+        start("run", resume=True, **{name: value})
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_of_two_runs_that_begin_in_one_folder_one_gets_it(few_shapes, tmp_path):
+    one, other = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    one.path.mkdir()
+    one.metrics_file.touch()                                      # one has begun to make it
+    with pytest.raises(FileExistsError, match="is not empty"):
+        other.create(Config(), few_shapes, {})
+    assert [path.name for path in one.path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_start_that_fails_leaves_nothing(few_shapes, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("npse.training.run_folder.write_atomically", full)
+    with pytest.raises(OSError, match="No space"):
+        RunFolder(tmp_path / "run").create(Config(), few_shapes, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_are_not_finite_are_not_saved(tmp_path):
+    path = tmp_path / "last.safetensors"
+    checkpoint.save(path, {"w": np.ones(2)}, {"epoch": 1})
+    before = path.read_bytes()
+    with pytest.raises(FloatingPointError, match="w holds numbers that are not finite"):
+        checkpoint.save(path, {"w": np.array([1, np.nan])}, {"epoch": 2})
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("dtype", [np.int32, bool])
+def test_weights_that_are_no_floats_are_refused(dtype):
+    network = models.resnet8()
+    state = network.state() | {"fc.bias": np.zeros(10, dtype)}
+    with pytest.raises((ValueError, TypeError), match=r"fc\.bias"):
+        network.load(state)
