@@ -1,12 +1,13 @@
 """Files damaged at random: npse goes on, or says in one line what is wrong with which file; nothing on disk is lost.
 
 Every trial takes good files, damages one of them as its seed says, and lets npse read it. The long version of each
-test makes a thousand trials.
+test makes 150 trials, or as many as the environment variable NPSE_TRIALS says: a thousand take half an hour.
 """
 
 import contextlib
 import dataclasses
 import json
+import os
 import random
 import warnings
 from collections import Counter
@@ -23,7 +24,7 @@ from npse.data import cifar10, sources
 from npse.data.fetch import fetch
 from npse.training import Config, Interrupted, RunFolder, prepare, run
 
-TRIALS = [40, pytest.param(1000, marks=pytest.mark.slow)]
+TRIALS = [40, pytest.param(int(os.environ.get("NPSE_TRIALS", "150")), marks=pytest.mark.slow, id="long")]
 USER_ERRORS = (ValueError, OSError, FloatingPointError)            # what the command line makes a line of
 DAMAGES = {"config.json": damaged_config, "metrics.jsonl": damaged_metrics, "last.safetensors": damaged_checkpoint,
            "best.safetensors": damaged_checkpoint}
