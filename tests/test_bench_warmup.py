@@ -35,7 +35,7 @@ def test_a_run_after_it_compiles_nothing():
 def test_from_an_empty_folder(tmp_path):
     cold = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
     warm = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
-    assert int(re.match(r"compiled (\d+) kernels in ", cold.stdout)[1]) > 100
+    assert int(re.match(r"compiled (\d+) kernels in ", cold.stdout)[1]) > 50
     assert warm.stdout.startswith("all kernels were there")
     assert python(RUN, NPSE_CACHE_DIR=str(tmp_path)).stderr == ""
 
