@@ -44,7 +44,7 @@ def test_what_is_compiled_is_counted(tmp_path):
     code = """
 import numpy as np, numba
 from npse import cpu
-from npse.cpu.compile import telling
+from npse.cpu.runtime.jit import telling
 with telling(print):
     numba.njit(lambda x: x + 1)(1)
     cpu.relu(np.ones(3, np.float32)), cpu.relu(np.ones(3))

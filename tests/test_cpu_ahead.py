@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numba")
 
 from npse import cpu
-from npse.cpu import ahead
+from npse.cpu.runtime import compile_ahead
 
 X = np.ones((64, 2, 2, 16), np.float32)
 SQUEEZE = partial(cpu.squeeze, X)
@@ -30,14 +30,14 @@ def names(needed):
 
 
 def test_what_a_call_needs_is_known_and_nothing_runs(two_threads, monkeypatch):
-    monkeypatch.setattr("npse.cpu.threads._team", None)           # no thread is asked for
-    monkeypatch.setattr("npse.cpu.buffers._fresh", lambda size: np.full(size, 7, np.uint8))
-    assert names(ahead.needed_by(SQUEEZE)) == ["image_sums", "offer", "serve"]
-    assert names(ahead.needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
+    monkeypatch.setattr("npse.cpu.runtime.parallel._team", None)           # no thread is asked for
+    monkeypatch.setattr("npse.cpu.runtime.memory_pool._fresh", lambda size: np.full(size, 7, np.uint8))
+    assert names(compile_ahead.needed_by(SQUEEZE)) == ["image_sums", "offer", "serve"]
+    assert names(compile_ahead.needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
 
 
 def test_signatures_have_names_of_their_own():
-    both = ahead.needed_by(lambda: (cpu.relu(X), cpu.relu(X.astype(np.float64)), cpu.relu(X)))
+    both = compile_ahead.needed_by(lambda: (cpu.relu(X), cpu.relu(X.astype(np.float64)), cpu.relu(X)))
     assert names(both) == ["_relu", "_relu"]
 
 
@@ -50,7 +50,7 @@ AHEAD = """
 from functools import partial
 import numpy as np
 from npse import cpu
-from npse.cpu.ahead import compile_ahead
+from npse.cpu.runtime.compile_ahead import compile_ahead
 x = np.ones((64, 2, 2, 16), np.float32)
 cpu.set_threads(2)
 print(compile_ahead(partial(cpu.squeeze, x), print))
@@ -71,13 +71,13 @@ def test_what_was_compiled_ahead_is_loaded(tmp_path):
 
 
 def test_what_a_worker_leaves_is_compiled_when_it_is_called(tmp_path):
-    code = f"from npse.cpu import ahead; ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
+    code = f"from npse.cpu import ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
     ran = python(code, tmp_path)
     assert ran.stdout.splitlines()[-2:] == ["0", "1024.0"]
     assert "compiling kernels" in ran.stderr
 
 
 def test_without_a_folder_nothing_is_compiled_ahead(monkeypatch):
-    monkeypatch.setattr(ahead, "cache_folder", lambda: None)
-    monkeypatch.setattr(ahead, "_Worker", None)
-    assert ahead.compile_ahead(SQUEEZE) == 0
+    monkeypatch.setattr(compile_ahead, "cache_folder", lambda: None)
+    monkeypatch.setattr(compile_ahead, "_Worker", None)
+    assert compile_ahead.compile_ahead(SQUEEZE) == 0

@@ -16,9 +16,9 @@ pytest.importorskip("numba")
 import numba
 
 from npse import cpu
-from npse.cpu import compile, kernel_cache
-from npse.cpu.kernel_cache import KernelCache
-from npse.cpu.uninterrupted import uninterrupted
+from npse.cpu.runtime import jit, kernel_cache
+from npse.cpu.runtime.kernel_cache import KernelCache
+from npse.cpu.runtime.uninterrupted import uninterrupted
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python is not kept")
 
@@ -131,10 +131,10 @@ def folder_for(monkeypatch, tmp_path):
 
     def folder(value):
         monkeypatch.setenv("NPSE_CACHE_DIR", str(value))
-        compile.cache_folder.cache_clear()
-        return compile.cache_folder()
+        jit.cache_folder.cache_clear()
+        return jit.cache_folder()
     yield folder
-    compile.cache_folder.cache_clear()
+    jit.cache_folder.cache_clear()
 
 
 @pytest.mark.parametrize(("value", "where"), [
@@ -165,13 +165,13 @@ def test_no_folder_and_no_interpreter_setting_is_touched_for_a_users_kernel(tmp_
 def test_the_fingerprint_follows_every_file_of_the_edition(tmp_path):
     source = tmp_path / "cpu"
     shutil.copytree(Path(cpu.__file__).parent, source, ignore=shutil.ignore_patterns("__pycache__"))
-    found = {compile.fingerprint(source)}
+    found = {jit.fingerprint(source)}
     for name in ("kernels/deep/new.py", "other/deep/new.py"):
         (source / name).parent.mkdir(parents=True)
         (source / name).write_text("x = 1")
-        found.add(compile.fingerprint(source))
+        found.add(jit.fingerprint(source))
     (source / name).write_text("x = 2")
-    found.add(compile.fingerprint(source))
+    found.add(jit.fingerprint(source))
     assert len(found) == 4
 
 
@@ -206,7 +206,7 @@ def test_an_interrupt_comes_at_once_and_the_work_is_finished():
 def test_a_fork_waits_for_what_an_interrupt_has_left_at_work():
     code = """
 import os, signal, threading, time
-from npse.cpu.uninterrupted import uninterrupted
+from npse.cpu.runtime.uninterrupted import uninterrupted
 def interrupt(*_): raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, interrupt)
 lock = threading.Lock()

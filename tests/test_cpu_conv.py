@@ -14,7 +14,9 @@ from test_cpu_machinery import python
 
 from npse import cpu
 from npse.convolution import Geometry
-from npse.cpu import conv, conv_matrix, conv_tile, conv_tile_w, tile, tile_llvm
+from npse.cpu import conv
+from npse.cpu.conv_kernels import direct, direct_dw, im2col
+from npse.cpu.simd import tile, tile_llvm
 
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
 needs_tile = pytest.mark.skipif(tile.lanes(np.float32) == 0, reason="no tile on this CPU")
@@ -109,7 +111,7 @@ def test_awkward_shapes(sizes):
 
 def test_a_map_larger_than_a_block_of_patches():
     x, w, dy, g = problem(2, 61, 53, 40, 3, 3, 7, 1, 1, np.float32)
-    assert conv_matrix.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
+    assert im2col.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
     assert_every_rung_equals_the_book(x, w, dy, g)
 
 
@@ -133,8 +135,8 @@ def test_bits_do_not_depend_on_the_number_of_threads(stride):
 def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, monkeypatch):
     given = problem(2, 23, 18, 5, 3, 3, 32, stride, padding)
     whole = [passes(rung, *given) for rung in rungs_for(given[-1])]
-    monkeypatch.setattr(conv_tile, "SCRATCH", 2**13)
-    monkeypatch.setattr(conv_tile_w, "PARTS_MEMORY", 2**17)
+    monkeypatch.setattr(direct, "SCRATCH", 2**13)
+    monkeypatch.setattr(direct_dw, "PARTS_MEMORY", 2**17)
     assert_every_rung_equals_the_book(*given)
     for rung, expected in zip(rungs_for(given[-1]), whole, strict=True):
         for ours, other in zip(passes(rung, *given)[:2], expected[:2], strict=True):
@@ -207,7 +209,10 @@ def test_without_vectors_the_matrix_product_runs(monkeypatch):
 CONVOLUTIONS = """
 import hashlib, warnings, numpy as np
 from npse import reference as book
-from npse.cpu import cache_folder, conv, conv_tile, conv_tile_w, tile
+from npse.cpu import cache_folder, conv
+from npse.cpu.conv_kernels import direct_dw
+from npse.cpu.conv_kernels import direct
+from npse.cpu.simd import tile
 assert tile.vector_registers() == (32, 16)
 random = np.random.default_rng(0)
 for k, stride in ((3, 1), (3, 2)):

@@ -17,7 +17,8 @@ pytest.importorskip("numba")
 import numba
 
 from npse import cpu
-from npse.cpu import compile, conv, threads
+from npse.cpu import conv
+from npse.cpu.runtime import jit, parallel
 
 RELU = "import numpy as np, npse.cpu as cpu; print(cpu.relu(np.linspace(-1, 1, 7)).tolist())"
 
@@ -69,18 +70,18 @@ def test_without_a_writable_folder_nothing_is_cached(environment):
 def test_the_fingerprint_follows_the_source(tmp_path):
     source = tmp_path / "cpu"
     shutil.copytree(Path(cpu.__file__).parent, source, ignore=shutil.ignore_patterns("__pycache__"))
-    assert compile.fingerprint(source) == compile.fingerprint()
-    helper = source / "arrays.py"
+    assert jit.fingerprint(source) == jit.fingerprint()
+    helper = source / "runtime" / "arrays.py"
     helper.write_text(helper.read_text() + "\n")
-    assert compile.fingerprint(source) != compile.fingerprint()
+    assert jit.fingerprint(source) != jit.fingerprint()
 
 
 def test_the_fingerprint_follows_versions_and_cpu(monkeypatch):
-    before = compile.fingerprint()
+    before = jit.fingerprint()
     monkeypatch.setattr(numba, "__version__", "0.0")
-    other_version = compile.fingerprint()
-    monkeypatch.setattr(compile, "_cpu", lambda: "another")
-    assert len({before, other_version, compile.fingerprint()}) == 3
+    other_version = jit.fingerprint()
+    monkeypatch.setattr(jit, "_cpu", lambda: "another")
+    assert len({before, other_version, jit.fingerprint()}) == 3
 
 
 def test_folders_of_other_fingerprints_go_after_a_month(tmp_path):
@@ -112,17 +113,17 @@ def test_share_covers_the_range_once():
             def task(first, last, seen=seen):
                 seen[first:last] += 1
 
-            threads.share(task, count, block)
+            parallel.share(task, count, block)
             assert (seen == 1).all()
 
 
-@compile.kernel
+@jit.kernel
 def mark(seen, first, last):
     for k in range(first, last):
         seen[k] += 1
 
 
-@compile.kernel
+@jit.kernel
 def mark_by_thread(seen, work, thread, first, last):
     for k in range(first, last):
         x = 1.0
@@ -131,7 +132,7 @@ def mark_by_thread(seen, work, thread, first, last):
         seen[thread, k] += x > 0
 
 
-@compile.kernel
+@jit.kernel
 def fail(seen, first, last):
     if last == len(seen):
         raise ValueError
@@ -150,8 +151,8 @@ def test_share_hands_a_kernel_every_number_once(any_threads):
             for number in (1, 2, 5):
                 any_threads(number)
                 seen, by_thread = np.zeros(count, int), np.zeros((number, count), int)
-                threads.share(partial(mark, seen), count, block)
-                threads.share(partial(mark_by_thread, by_thread, 1), count, block, number)
+                parallel.share(partial(mark, seen), count, block)
+                parallel.share(partial(mark_by_thread, by_thread, 1), count, block, number)
                 assert (seen == 1).all()
                 assert (by_thread.sum(axis=0) == 1).all()
 
@@ -163,7 +164,7 @@ def test_helpers_work_in_compiled_code_and_wake_when_there_is_work(any_threads):
         seen, calls, begun = np.zeros((2, 50), int), 0, time.monotonic()
         while not seen.any(axis=1).all():
             assert time.monotonic() - begun < 60, "the helper never came"
-            threads.share(partial(mark_by_thread, seen, 10**4), 50, 1, 2)
+            parallel.share(partial(mark_by_thread, seen, 10**4), 50, 1, 2)
             calls += 1
         assert (seen.sum(axis=0) == calls).all()
         time.sleep(0.1)                                           # it falls asleep
@@ -173,19 +174,19 @@ def test_no_more_threads_than_there_is_scratch_memory_for(any_threads):
     any_threads(5)                                                # as by another thread, after the memory was taken
     seen = np.zeros((3, 1000), int)
     for _ in range(50):
-        threads.share(partial(mark_by_thread, seen[:2], 10), 1000, 1, 2)
+        parallel.share(partial(mark_by_thread, seen[:2], 10), 1000, 1, 2)
     assert (seen.sum(axis=1)[:2].sum(), seen[2].any()) == (50 * 1000, False)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python has no types to tell by")
 def test_a_kernel_that_returns_something_is_refused(any_threads):
-    @compile.kernel
+    @jit.kernel
     def count_them(seen, first, last):
         return last - first
 
     any_threads(2)
     with pytest.raises(TypeError, match="count_them returns int64"):
-        threads.share(partial(count_them, np.zeros(64)), 64, 1)
+        parallel.share(partial(count_them, np.zeros(64)), 64, 1)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python raises the error itself")
@@ -193,9 +194,9 @@ def test_a_kernel_that_fails_is_heard_of(any_threads):
     for number in (2, 3):
         any_threads(number)
         with pytest.raises(MemoryError, match="fail failed on one of its threads"):
-            threads.share(partial(fail, np.zeros(64)), 64, 1)
+            parallel.share(partial(fail, np.zeros(64)), 64, 1)
         seen = np.zeros(64, int)
-        threads.share(partial(mark, seen), 64, 1)                 # and the next one runs
+        parallel.share(partial(mark, seen), 64, 1)                 # and the next one runs
         assert (seen == 1).all()
 
 
@@ -209,7 +210,7 @@ def test_an_error_in_a_task_reaches_the_caller():
         for count in (1, 3):
             cpu.set_threads(count)
             with pytest.raises(OSError, match="disk on fire"):
-                threads.share(task, 64, 1)
+                parallel.share(task, 64, 1)
     finally:
         cpu.set_threads(before)
 
@@ -250,12 +251,12 @@ def test_where_the_system_starts_no_more_threads_fewer_help(any_threads, monkeyp
     monkeypatch.setattr(threading.Thread, "start", refuse)
     any_threads(1000)
     seen, by_thread, by_python = np.zeros(5000, int), np.zeros((1000, 5000), int), np.zeros(5000, int)
-    threads.share(partial(mark, seen), 5000, 1)
-    threads.share(partial(mark_by_thread, by_thread, 1), 5000, 1, 1000)
+    parallel.share(partial(mark, seen), 5000, 1)
+    parallel.share(partial(mark_by_thread, by_thread, 1), 5000, 1, 1000)
 
     def task(first, last):
         by_python[first:last] += 1
-    threads.share(task, 5000, 1)
+    parallel.share(task, 5000, 1)
     assert len(started) == 2
     assert (seen == 1).all()
     assert (by_python == 1).all()
@@ -264,7 +265,7 @@ def test_where_the_system_starts_no_more_threads_fewer_help(any_threads, monkeyp
 
 
 def blas_threads():
-    return [library.num_threads for library in threads._blas().lib_controllers]
+    return [library.num_threads for library in parallel._blas().lib_controllers]
 
 
 def test_blas_gets_its_threads_back():
@@ -280,7 +281,7 @@ def test_small_products_stay_on_one_blas_thread(monkeypatch):
     """A second one would look out for more work afterwards, on the core that the kernels need."""
     seen = []
     monkeypatch.setattr(sys.modules["npse.reference.dense"], "expect", lambda *_, **__: seen.append(blas_threads()))
-    with threads._blas().limit(limits=2):
+    with parallel._blas().limit(limits=2):
         before = blas_threads()
         x, w = np.ones((2, 4)), np.ones((3, 4))
         cpu.dense_backward(cpu.dense(x, w), x, w)
@@ -310,11 +311,11 @@ def test_helpers_compile_nothing():
     """A process that is forked while one compiles could never compile again."""
     code = """
 import threading, numpy as np, npse.cpu as cpu
-from npse.cpu import threads
+from npse.cpu.runtime import parallel
 start, compiled = threading.Thread.start, []
 def start_and_look(thread):
     if thread.name == "npse":
-        compiled.append(len(threads.serve.signatures))
+        compiled.append(len(parallel.serve.signatures))
     start(thread)
 threading.Thread.start = start_and_look
 cpu.set_threads(3)

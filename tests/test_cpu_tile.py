@@ -7,8 +7,23 @@ pytest.importorskip("numba")
 import numba
 
 from npse import backend, models
-from npse.cpu import buffers, tile_llvm
-from npse.cpu.tile import fma, lanes, load, load_if, outer, outers, prefetch, relu, slide, store, take, total, zeros
+from npse.cpu.runtime import memory_pool
+from npse.cpu.simd import tile_llvm
+from npse.cpu.simd.tile import (
+    fma,
+    lanes,
+    load,
+    load_if,
+    outer,
+    outers,
+    prefetch,
+    relu,
+    slide,
+    store,
+    take,
+    total,
+    zeros,
+)
 from npse.training.optimiser import SGD
 from npse.training.step import step
 
@@ -142,27 +157,27 @@ def test_every_arm_has_neon(monkeypatch):
 
 def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone():
     shape = 57, 211, 3
-    array = buffers.empty(shape, np.float32)
+    array = memory_pool.empty(shape, np.float32)
     assert array.shape == shape
     assert array.dtype == np.float32
     assert array.flags.c_contiguous
     assert array.flags.writeable
     place = array.ctypes.data
-    assert place % buffers.ALIGNMENT == 0
+    assert place % memory_pool.ALIGNMENT == 0
     view = array[3:].reshape(-1)[5::2]
     del array
     view[...] = 1
-    other = buffers.empty(shape, np.float32)
+    other = memory_pool.empty(shape, np.float32)
     assert other.ctypes.data != place
     other[...] = 2
     assert (view == 1).all()
     del view
-    assert buffers.empty(shape, np.float32).ctypes.data == place
-    assert buffers.empty((3,), np.float64).ctypes.data % buffers.ALIGNMENT == 0
+    assert memory_pool.empty(shape, np.float32).ctypes.data == place
+    assert memory_pool.empty((3,), np.float64).ctypes.data % memory_pool.ALIGNMENT == 0
 
 
 def test_the_shelf_holds_little_more_than_was_in_use_at_once():
-    shelf = buffers._Shelf()
+    shelf = memory_pool._Shelf()
 
     def use(*sizes):
         blocks = [shelf.take(size) for size in sizes]
@@ -172,7 +187,7 @@ def test_the_shelf_holds_little_more_than_was_in_use_at_once():
     for sizes in ((60,), (70, 80), (250,), (30, 30), (100, 100, 50)):
         use(*sizes)
         shelf.take(0)
-        assert shelf._waiting + shelf._lent <= buffers.ROOM * 250
+        assert shelf._waiting + shelf._lent <= memory_pool.ROOM * 250
         assert shelf._waiting == sum(size * len(blocks) for size, blocks in shelf._blocks.items())
     assert sorted(size for size, blocks in shelf._blocks.items() for _ in blocks) == [30, 30, 50, 100, 100]
 
@@ -182,10 +197,10 @@ def test_a_training_step_takes_no_new_memory(monkeypatch):
     x, labels = rng.standard_normal((64, 32, 32, 3)).astype(np.float32), rng.integers(10, size=64)
     network = models.se_resnet8(input_gradient=False)
     optimiser, asked = SGD(network), []
-    fresh = buffers._fresh
-    monkeypatch.setattr(buffers, "_fresh", lambda size: asked.append(size) or fresh(size))
+    fresh = memory_pool._fresh
+    monkeypatch.setattr(memory_pool, "_fresh", lambda size: asked.append(size) or fresh(size))
     with backend.using("cpu"):
         for _ in range(3):
             before = len(asked)
             step(network, optimiser, x, labels, 0.1, 0.1)
-    assert 0 < max(asked[before:]) < buffers.SMALL <= max(asked)
+    assert 0 < max(asked[before:]) < memory_pool.SMALL <= max(asked)

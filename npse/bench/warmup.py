@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from npse import backend, cpu, data, models
-from npse.cpu.ahead import compile_ahead
+from npse.cpu.runtime.compile_ahead import compile_ahead
 from npse.gradcheck import cases_of
 from npse.training import evaluate
 from npse.training.ledger import Progress

@@ -9,9 +9,10 @@ from npse.reference import *  # noqa: F403  the whole book; the imports below re
 # isort: split
 from npse.cpu.activation import relu, relu_backward
 from npse.cpu.augment import augment, normalise
-from npse.cpu.compile import cache_folder
+from npse.cpu.batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
+from npse.cpu.bn_scale_add_relu import gated_join, gated_join_backward, gated_join_backward_s
 from npse.cpu.conv import conv2d, conv2d_backward_w, conv2d_backward_x, conv2d_backward_x_add, conv2d_moments
-from npse.cpu.excite import excite, excite_backward
+from npse.cpu.dense import dense, dense_backward
 from npse.cpu.fused import (
     add_relu,
     add_relu_backward,
@@ -22,13 +23,13 @@ from npse.cpu.fused import (
     scale_add_relu,
     scale_add_relu_backward,
 )
-from npse.cpu.join import gated_join, gated_join_backward, gated_join_backward_s
-from npse.cpu.norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
+from npse.cpu.muon import muon, orthogonalise
 from npse.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
-from npse.cpu.products import dense, dense_backward, muon, orthogonalise
 from npse.cpu.residual import add
+from npse.cpu.runtime.jit import cache_folder
+from npse.cpu.runtime.parallel import get_threads, set_threads
 from npse.cpu.se import scale, scale_backward, se, se_backward, squeeze, squeeze_backward
+from npse.cpu.se_kernels.excite import excite, excite_backward
 from npse.cpu.sgd import sgd
-from npse.cpu.threads import get_threads, set_threads
 
 global_average_pool, global_average_pool_backward = squeeze, squeeze_backward

@@ -1,10 +1,10 @@
 """Convolution, equation (1): a ladder, and the rule that picks a rung. Letters: as in the book.
 
-    loops       conv_loops.py      the formula as it reads, compiled
-    matrix      conv_matrix.py     patches @ filters, multiplied by the BLAS library
-    tile        conv_tile.py       a tile of results stays in registers while the filter runs over its taps
-    sliding     conv_tile.py       the same, with a whole row of the filter at once
-    winograd    winograd.py        3x3 filters in float32: a quarter of the products, ten times the rounding
+    loops       loops.py       the formula as it reads, compiled
+    matrix      im2col.py      patches @ filters, multiplied by the BLAS library
+    tile        direct.py      a tile of results stays in registers while the filter runs over its taps
+    sliding     direct.py      the same, with a whole row of the filter at once
+    winograd    winograd.py    3x3 filters in float32: a quarter of the products, ten times the rounding
 
 `LADDER` holds the three ops of the book on each rung, `conv2d` and its gradients take the rung that `choose` names;
 `LADDER.up_to`, or the environment variable NPSE_CONVOLUTION, keeps them from climbing above the rung it names.
@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 from npse import reference as book
 from npse.convolution import Geometry, Ladder
-from npse.cpu import conv_loops, conv_matrix, conv_tile, conv_tile_w, winograd
-from npse.cpu.arrays import replaces
-from npse.cpu.buffers import empty
-from npse.cpu.norm import moments, moments_from
+from npse.cpu.batch_norm import moments, moments_from
+from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, winograd
 from npse.cpu.residual import add
-from npse.cpu.tile import lanes
+from npse.cpu.runtime.arrays import replaces
+from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.simd.tile import lanes
 
 
 def choose(geometry, channels, dtype):
@@ -39,14 +39,14 @@ def choose(geometry, channels, dtype):
 
 def _tile(sliding):
     forward, backward_x, backward_w = (partial(function, sliding=sliding) for function in (
-        conv_tile.forward, conv_tile.backward_x, conv_tile_w.backward_w))
-    return SimpleNamespace(forward=forward, backward_x=backward_x, backward_w=backward_w, parts=conv_tile.parts)
+        direct.forward, direct.backward_x, direct_dw.backward_w))
+    return SimpleNamespace(forward=forward, backward_x=backward_x, backward_w=backward_w, parts=direct.parts)
 
 
 # Rungs with ``parts`` sum and add while a result is in cache.
 LADDER = Ladder({
-    "loops": conv_loops,
-    "matrix": conv_matrix,
+    "loops": loops,
+    "matrix": im2col,
     "tile": _tile(sliding=False),
     "sliding": _tile(sliding=True),
     "winograd": winograd,

@@ -5,14 +5,14 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu import channels
 from npse.cpu.activation import relu_backward
-from npse.cpu.arrays import RANGE, pixels, replaces
-from npse.cpu.buffers import empty_like
-from npse.cpu.channels import MASK_BY_X
-from npse.cpu.compile import kernel
-from npse.cpu.norm import gradients, normalise, statistics
-from npse.cpu.threads import share
+from npse.cpu.batch_norm import gradients, normalise, statistics
+from npse.cpu.runtime.arrays import RANGE, pixels, replaces
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.parallel import share
+from npse.cpu.simd import channel_sums
+from npse.cpu.simd.channel_sums import MASK_BY_X
 from npse.reference.arrays import expect
 
 
@@ -99,7 +99,7 @@ def scale_add_relu_backward(dy, u, s, y):
     expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), y=(y, "N H W C"), dy=(dy, "N H W C"))
     du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
     maps = pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds
-    task = channels.in_vectors(u, channels.scale_add_relu_gradients) or _scale_add_relu_backward
+    task = channel_sums.in_vectors(u, channel_sums.scale_add_relu_gradients) or _scale_add_relu_backward
     share(partial(task, *maps), len(u))
     return du, ds.astype(s.dtype), dx
 

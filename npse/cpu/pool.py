@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.arrays import replaces
-from npse.cpu.buffers import empty
-from npse.cpu.compile import kernel
-from npse.cpu.threads import share
+from npse.cpu.runtime.arrays import replaces
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.parallel import share
 from npse.reference.arrays import expect
 from npse.reference.pool import _geometry as geometry
 

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.arrays import image_sums, pixels, replaces
-from npse.cpu.buffers import empty, empty_like
-from npse.cpu.compile import kernel
-from npse.cpu.excite import excite, excite_backward
-from npse.cpu.threads import share
+from npse.cpu.runtime.arrays import image_sums, pixels, replaces
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty, empty_like
+from npse.cpu.runtime.parallel import share
+from npse.cpu.se_kernels.excite import excite, excite_backward
 from npse.reference.arrays import expect
 
 

@@ -3,10 +3,10 @@
 from functools import partial
 
 from npse import reference as book
-from npse.cpu.arrays import RANGE, replaces
-from npse.cpu.buffers import empty_like
-from npse.cpu.compile import kernel
-from npse.cpu.threads import share
+from npse.cpu.runtime.arrays import RANGE, replaces
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.parallel import share
 from npse.reference.sgd import expect_update
 
 

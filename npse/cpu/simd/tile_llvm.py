@@ -1,6 +1,6 @@
 """What a register tile is to LLVM: the vector registers of this CPU, the type, and the pieces of its instructions.
 
-A tile's parts are its vectors, row by row. `npse.cpu.tile` makes the instructions.
+A tile's parts are its vectors, row by row. `npse.cpu.simd.tile` makes the instructions.
 """
 
 import functools

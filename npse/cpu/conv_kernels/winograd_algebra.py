@@ -20,8 +20,8 @@ additions. P = 3/4, Q = 3/2 are exact in binary and keep all powers near 1: the 
 of the customary 1, 2, and the mean error half.
 """
 
-from npse.cpu.compile import kernel
-from npse.cpu.tile import fma
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.simd.tile import fma
 
 P, Q = 3 / 4, 3 / 2
 P2, P3, Q2, Q3 = P**2, P**3, Q**2, Q**3

@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu import channels
-from npse.cpu.arrays import pixels, replaces
-from npse.cpu.buffers import empty_like
-from npse.cpu.channels import MASK_BY_Y
+from npse.cpu.batch_norm import batch_norm_inference, input_gradient, sums
 from npse.cpu.fused import scale_add_relu
-from npse.cpu.norm import batch_norm_inference, input_gradient, sums
-from npse.cpu.threads import share
+from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.parallel import share
+from npse.cpu.simd import channel_sums
+from npse.cpu.simd.channel_sums import MASK_BY_Y
 from npse.reference.arrays import expect, total
 
 
@@ -19,7 +19,7 @@ from npse.reference.arrays import expect, total
 def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
     expect("gated_join", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
-    run = channels.in_vectors(x, channels.join)
+    run = channel_sums.in_vectors(x, channel_sums.join)
     if run is None:
         return scale_add_relu(batch_norm_inference(x, gamma, beta, mean, var, eps), s, r)
     y, slope = empty_like(x), (gamma / np.sqrt(var + eps)).astype(x.dtype)

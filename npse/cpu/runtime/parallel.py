@@ -3,7 +3,7 @@
 Why not Numba's own `prange`? Its pool (OpenMP) spins on and on, on the cores that the BLAS library needs by then; a
 parallel kernel takes seconds to compile where a sequential one takes tenths; a forked process hangs; and which pool one
 gets depends on the machine. Here every kernel is sequential, and each thread is handed ranges of images: kernels by
-compiled code (`npse.cpu.team`), anything else, as a matrix product, by Python. Who waits looks out for work, gives the
+compiled code (`thread_pool`), anything else, as a matrix product, by Python. Who waits looks out for work, gives the
 core away while it does, and sleeps after less than a millisecond.
 """
 
@@ -19,7 +19,7 @@ import threadpoolctl
 from numba.core.dispatcher import Dispatcher
 
 from npse import environment
-from npse.cpu.team import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, offer_numbered, serve
+from npse.cpu.runtime.thread_pool import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, offer_numbered, serve
 
 _count = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _turn = threading.RLock()                     # two Python threads that call ops take turns

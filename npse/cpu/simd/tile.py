@@ -23,8 +23,8 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin
 
-from npse.cpu import tile_llvm as llvm
-from npse.cpu.tile_llvm import Tile, lanes, vector_registers  # noqa: F401  kernels take the last two from here
+from npse.cpu.simd import tile_llvm as llvm
+from npse.cpu.simd.tile_llvm import Tile, lanes, vector_registers  # noqa: F401  kernels take the last two from here
 
 
 @intrinsic(prefer_literal=True)

@@ -1,6 +1,6 @@
 """The one decorator of the compiled kernels, `kernel`, and the folder on disk that keeps what it compiled.
 
-A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `threads.share`
+A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `parallel.share`
 hands the ranges out. It is compiled when first called with a dtype, and loaded from the folder by every later process.
 Set NUMBA_DISABLE_JIT=1 to run, step through and cover the kernels as plain Python.
 """
@@ -24,10 +24,10 @@ from numba.core import event
 from numba.core.codegen import get_host_cpu_features
 from numba.core.dispatcher import Dispatcher
 
-from npse.cpu.kernel_cache import KernelCache
-from npse.cpu.uninterrupted import uninterrupted
+from npse.cpu.runtime.kernel_cache import KernelCache
+from npse.cpu.runtime.uninterrupted import uninterrupted
 
-_SOURCE = Path(__file__).parent
+_EDITION, _SOURCE = "npse.cpu", Path(__file__).parents[1]
 _MONTH = 30 * 24 * 3600
 
 
@@ -108,7 +108,7 @@ class _Announcement(event.Listener):
 
     def on_start(self, compilation):
         function = compilation.data["dispatcher"].py_func
-        if function.__module__.startswith(__package__ + "."):
+        if function.__module__.startswith(_EDITION + "."):
             self.count += 1
             self.tell(self.count, function.__qualname__)
 

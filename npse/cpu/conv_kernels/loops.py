@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from npse.cpu.compile import kernel
-from npse.cpu.threads import share
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.parallel import share
 
 
 def forward(x, w, g):

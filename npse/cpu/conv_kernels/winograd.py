@@ -22,9 +22,8 @@ from math import gcd
 
 import numpy as np
 
-from npse.cpu.buffers import empty
-from npse.cpu.threads import get_threads, share
-from npse.cpu.winograd_maps import (
+from npse.cpu.conv_kernels.winograd_products import multiply, multiply_transposed
+from npse.cpu.conv_kernels.winograd_transforms import (
     GROUP,
     LANES,
     POINTS,
@@ -33,7 +32,8 @@ from npse.cpu.winograd_maps import (
     points_to_filters,
     turned_filters_to_points,
 )
-from npse.cpu.winograd_products import multiply, multiply_transposed
+from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.parallel import get_threads, share
 
 BLOCK = 2**18         # bytes of scratch for a block of squares: a quarter of a usual second-level cache
 FEWEST = 16           # squares of a block, were it larger for that: they share what is read of u, or written of du

@@ -18,11 +18,11 @@ import sys
 
 import numpy as np
 
-from npse.cpu.compile import cache_folder
-from npse.cpu.threads import get_threads, recording, set_threads
+from npse.cpu.runtime.jit import cache_folder
+from npse.cpu.runtime.parallel import get_threads, recording, set_threads
 
 PROCESSES = 8                    # at most: each takes a quarter of a gigabyte
-_WORKER = "from npse.cpu.ahead import serve; serve()"
+_WORKER = "from npse.cpu.runtime.compile_ahead import serve; serve()"
 
 
 def compile_ahead(work, say=lambda done, of: None, processes=None):

@@ -1,7 +1,7 @@
 """Batch normalisation: one pass for the statistics, one to normalise; two for the gradients. Letters: as in the book.
 
 The ReLU that follows in every network is a lower bound on the way out (``floor``: 0, or minus infinity for none) and a
-mask on the way back, so that the composites in fused.py and join.py are made of the same kernels.
+mask on the way back, so that the composites in fused.py and bn_scale_add_relu.py are made of the same kernels.
 """
 
 from functools import partial
@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu import channels
-from npse.cpu.arrays import pixels, replaces
-from npse.cpu.buffers import empty_like
-from npse.cpu.channels import MASK_BY_X, MASK_BY_Y, NO_MASK
-from npse.cpu.compile import kernel
-from npse.cpu.threads import share
+from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.parallel import share
+from npse.cpu.simd import channel_sums
+from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
 from npse.reference.arrays import expect
 
 
@@ -56,7 +56,7 @@ def statistics(x):
     N, H, W, C = x.shape
     R = H * W
     sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
-    task = channels.in_vectors(x, channels.statistics) or _statistics
+    task = channel_sums.in_vectors(x, channel_sums.statistics) or _statistics
     share(partial(task, pixels(x), sums, centres, squares), N)
     mean = sums.sum(axis=0) / (N * R)
     d = centres - mean
@@ -129,7 +129,7 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
     N, _, _, C = x.shape
     slope, inverse = _slopes(gamma, var, eps, x.dtype)
     dgammas, dbetas = np.zeros((N, C)), np.zeros((N, C))
-    task = channels.in_vectors(x, channels.norm_sums, mask) or partial(_sums, mask)
+    task = channel_sums.in_vectors(x, channel_sums.norm_sums, mask) or partial(_sums, mask)
     share(partial(task, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta, dgammas, dbetas), N)
     return dgammas, dbetas
 
@@ -146,7 +146,7 @@ def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, d
     b = slope * (dz / (H * W) - dbeta / (N * H * W))
     d = slope * inverse * (dgamma / (N * H * W))
     dx, g = empty_like(x), empty_like(x) if mask == MASK_BY_Y else None
-    task = channels.in_vectors(x, channels.norm_input_gradient, mask) or partial(_input_gradient, mask)
+    task = channel_sums.in_vectors(x, channel_sums.norm_input_gradient, mask) or partial(_input_gradient, mask)
     share(partial(task, pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d,
                   pixels(dx), pixels(dx if g is None else g)), N)
     return dx, g

@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 
-from npse.cpu import channels
-from npse.cpu.compile import kernel
-from npse.cpu.threads import share
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.parallel import share
+from npse.cpu.simd import channel_sums
 from npse.reference.arrays import PLAIN
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
@@ -56,7 +56,7 @@ def image_sums(x):
     not depend on the number of threads.
     """
     sums = np.zeros((x.shape[0], x.shape[3]))
-    task = channels.in_vectors(x, channels.image_sums) or _image_sums
+    task = channel_sums.in_vectors(x, channel_sums.image_sums) or _image_sums
     share(functools.partial(task, pixels(x), sums), len(x))
     return sums
 

@@ -5,9 +5,8 @@ The transforms wait for memory and the products do not, so these fetch ahead wha
 pixels of the next block and the results of this one.
 """
 
-from npse.cpu.compile import kernel
-from npse.cpu.tile import load, outer, outers, prefetch, store, take, vector_registers, zeros
-from npse.cpu.winograd_maps import (
+from npse.cpu.conv_kernels.winograd_algebra import points_to_map
+from npse.cpu.conv_kernels.winograd_transforms import (
     GROUP,
     LANES,
     POINTS,
@@ -17,7 +16,8 @@ from npse.cpu.winograd_maps import (
     squares_to_points,
     windows_to_points,
 )
-from npse.cpu.winograd_points import points_to_map
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.simd.tile import load, outer, outers, prefetch, store, take, vector_registers, zeros
 
 VECTORS = WIDTH // max(1, LANES)                                  # of a chunk
 TILE = POINTS * GROUP                                             # rows of a tile of products

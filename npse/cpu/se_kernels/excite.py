@@ -13,12 +13,12 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.arrays import replaces
-from npse.cpu.buffers import empty_like
-from npse.cpu.compile import kernel
-from npse.cpu.products import on_one_blas_thread
-from npse.cpu.threads import share
-from npse.cpu.tile import lanes, outer, store, zeros
+from npse.cpu.runtime.arrays import replaces
+from npse.cpu.runtime.blas import on_one_blas_thread
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.parallel import share
+from npse.cpu.simd.tile import lanes, outer, store, zeros
 from npse.reference.arrays import expect, total
 from npse.reference.se import _expect_gate as expect_gate
 

@@ -10,8 +10,8 @@ import functools
 
 import numpy as np
 
-from npse.cpu.compile import kernel
-from npse.cpu.tile import fma, lanes, load, relu, store, where_positive, zeros
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.simd.tile import fma, lanes, load, relu, store, where_positive, zeros
 
 CHUNK = 64
 

@@ -16,11 +16,11 @@ import functools
 
 import numpy as np
 
-from npse.cpu.buffers import empty
-from npse.cpu.compile import kernel
-from npse.cpu.conv_tile import Layout, laid_out, rows_in_scratch
-from npse.cpu.threads import get_threads, share
-from npse.cpu.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
+from npse.cpu.conv_kernels.direct import Layout, laid_out, rows_in_scratch
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.parallel import get_threads, share
+from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
 PARTS = 16            # partial sums of dw, whatever the number of threads,
 PARTS_MEMORY = 2**26  # unless they took more bytes than this together

@@ -26,8 +26,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from npse.cpu.compile import kernel
-from npse.cpu.uninterrupted import uninterrupted
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.uninterrupted import uninterrupted
 
 IDLE, OFFERED, RUNNING = range(3)
 STATE, NAPS = range(2)                         # words of a helper

@@ -7,15 +7,15 @@ last chunk would reach into the next pixel has it begin earlier. Point (i, j) of
 
 import numpy as np
 
-from npse.cpu.compile import kernel
-from npse.cpu.tile import fma, lanes, load, load_if, store, zeros
-from npse.cpu.winograd_points import (
+from npse.cpu.conv_kernels.winograd_algebra import (
     data_to_points,
     filter_to_points,
     map_to_points,
     points_to_filter,
     points_to_map,
 )
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.simd.tile import fma, lanes, load, load_if, store, zeros
 
 LANES = lanes(np.float32)
 WIDTH = 16                                     # channels of a chunk: a vector, or a few of them

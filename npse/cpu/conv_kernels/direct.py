@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npse.cpu.buffers import empty
-from npse.cpu.compile import kernel
-from npse.cpu.threads import get_threads, share
-from npse.cpu.tile import lanes, load, prefetch, slide, store, total, vector_registers, zeros
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.parallel import get_threads, share
+from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, total, vector_registers, zeros
 
 SCRATCH = 2**19       # bytes of the source that are worked on at a time: half of a usual second-level cache
 

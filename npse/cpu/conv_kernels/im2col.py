@@ -9,9 +9,9 @@ is the adjoint of `_unfold`:
 
 import numpy as np
 
-from npse.cpu.buffers import empty
-from npse.cpu.compile import kernel
-from npse.cpu.threads import blas_on_one_thread, share
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.parallel import blas_on_one_thread, share
 from npse.reference.arrays import total
 
 PATCHES = 2**19       # bytes of patches at a time: they are written and read once, inside a core's second-level cache

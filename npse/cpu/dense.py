@@ -1,0 +1,6 @@
+"""The dense layer: the book's matrix products, on one thread of the BLAS library."""
+
+from npse import reference as book
+from npse.cpu.runtime.blas import on_one_blas_thread
+
+dense, dense_backward = map(on_one_blas_thread, (book.dense, book.dense_backward))

@@ -1,0 +1,6 @@
+"""The update step of Muon: the book's matrix products, on one thread of the BLAS library."""
+
+from npse import reference as book
+from npse.cpu.runtime.blas import on_one_blas_thread
+
+orthogonalise, muon = map(on_one_blas_thread, (book.orthogonalise, book.muon))
