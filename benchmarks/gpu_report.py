@@ -204,14 +204,14 @@ def batch(options):
 
 def shrink():
     """A network and pictures for the simulator."""
-    from npse.cuda import rates
+    from npse.bench import gpu_rates
 
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
     few = argparse.Namespace(name="few", images=images[:2], labels=np.array([0, 1]), test_images=images[2:],
                              test_labels=np.array([0, 1]), classes=("a", "b"), mean=workload.MEAN, std=workload.STD)
     models.build = lambda name, classes, **settings: models.resnet(8, widths=(4, 4, 4), classes=classes)
     data.load = lambda name: few
-    workload.PIXELS, workload.READ_EVERY, rates.REPEATS, step.WARM = 8, 1, 1, 0
+    workload.PIXELS, workload.READ_EVERY, gpu_rates.REPEATS, step.WARM = 8, 1, 1, 0
 
 
 if __name__ == "__main__":

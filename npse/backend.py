@@ -53,7 +53,7 @@ def missing(name):
 def _lacks_when_tried():
     """What the cuda edition lacks though all seems to be there: its libraries, or room on the GPU."""
     try:
-        return importlib.import_module("npse.cuda.device").missing()
+        return importlib.import_module("npse.cuda.runtime.device").missing()
     except Exception as error:               # of Numba, of the bindings, of the dynamic linker: they share no base
         return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {gpu.install()}"
 

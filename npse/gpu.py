@@ -1,8 +1,8 @@
 """What the NVIDIA driver says of this computer: which GPU there is, and what stands in the way of using it.
 
 The driver is asked directly, so that the answer takes milliseconds and imports nothing: numba.cuda alone takes more
-than a second. `npse.cuda.device` has the last word, once it has tried. Nothing here raises an error, whatever the
-driver does: a computer whose driver is broken still has a cpu.
+than a second. `npse.cuda.runtime.device` has the last word, once it has tried. Nothing here raises an error, whatever
+the driver does: a computer whose driver is broken still has a cpu.
 """
 
 import ctypes

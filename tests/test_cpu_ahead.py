@@ -71,7 +71,7 @@ def test_what_was_compiled_ahead_is_loaded(tmp_path):
 
 
 def test_what_a_worker_leaves_is_compiled_when_it_is_called(tmp_path):
-    code = f"from npse.cpu import ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
+    code = f"from npse.cpu.runtime import compile_ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
     ran = python(code, tmp_path)
     assert ran.stdout.splitlines()[-2:] == ["0", "1024.0"]
     assert "compiling kernels" in ran.stderr

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
-from npse.cuda import device
-from npse.cuda.buffers import GRAIN, Shelf
+from npse.cuda.runtime import device
+from npse.cuda.runtime.memory_pool import GRAIN, Shelf
 
 
 class Memory:
@@ -90,7 +90,7 @@ def gpu():
     """The runner of a GPU on a driver that hands out addresses; enough to make arrays, not to fill them."""
     bindings = pytest.importorskip("cuda.bindings.driver")
     addresses = iter(range(4096, 2**20, 4096))
-    from npse.cuda.hardware import Gpu
+    from npse.cuda.runtime.gpu import Gpu
 
     runner = Gpu()
     runner.__dict__["_context"] = SimpleNamespace(
@@ -152,13 +152,13 @@ class TestArrays:
     def test_small_grids_are_not_warned_of_and_the_users_setting_stays(self, monkeypatch, setting):
         from numba import config, cuda
 
-        from npse.cuda import hardware
+        from npse.cuda.runtime import gpu
 
         monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", setting)
         kernel = cuda.jit(lambda x: None)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert hardware._configured(kernel, 1, 32).griddim == (1, 1, 1)
+            assert gpu._configured(kernel, 1, 32).griddim == (1, 1, 1)
         assert setting == config.CUDA_LOW_OCCUPANCY_WARNINGS
 
     def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
@@ -173,7 +173,7 @@ class TestArrays:
 @pytest.fixture
 def builder(gpu, monkeypatch):
     """The graph builder of cuda.core, as far as it is used."""
-    from npse.cuda import hardware
+    from npse.cuda.runtime import gpu
 
     class Builder:
         building, launched = False, 0
@@ -193,5 +193,5 @@ def builder(gpu, monkeypatch):
 
     builder = Builder()
     gpu.__dict__["_device"] = SimpleNamespace(create_graph_builder=lambda: builder)
-    monkeypatch.setattr(hardware, "Stream", SimpleNamespace(from_handle=lambda handle: handle))
+    monkeypatch.setattr(gpu, "Stream", SimpleNamespace(from_handle=lambda handle: handle))
     return builder

@@ -6,6 +6,7 @@ from npse import backend, gpu
 def measure(threads):
     """Measure in this process; ``threads`` of the host have nothing to do with it."""
     backend.use("cuda")
-    from npse.cuda import rates
+    from npse.bench import gpu_rates
 
-    return {"gpu": gpu.record(), "copy_memory_gbs": rates.copy_rate(), "multiply_add_gflops": rates.multiply_add_rate()}
+    return {"gpu": gpu.record(), "copy_memory_gbs": gpu_rates.copy_rate(),
+            "multiply_add_gflops": gpu_rates.multiply_add_rate()}

@@ -80,7 +80,8 @@ def prepare(model, batch_size, edition, threads):
 
 
 def _device():
-    from npse.cuda import device, rates
+    from npse.bench import gpu_rates
+    from npse.cuda.runtime import device
 
-    return SimpleNamespace(clock=rates.seconds, synchronize=device.synchronize, steps=READ_EVERY,
+    return SimpleNamespace(clock=gpu_rates.seconds, synchronize=device.synchronize, steps=READ_EVERY,
                            memory=lambda: device.memory() and device.memory() / 1e6)

@@ -4,14 +4,22 @@ An op takes device arrays or NumPy arrays, which it copies to the device, and le
 `to_device` and `to_host` move arrays. What has no kernel runs by the book, on the host.
 """
 
-from npse.cuda.book import *  # noqa: F403  the whole book; the imports below replace its ops
+from npse.cuda.runtime.fallback import *  # noqa: F403  the whole book; the imports below replace its ops
 
 # isort: split
 from npse.cuda.activation import relu, relu_backward, sigmoid, sigmoid_backward
 from npse.cuda.augment import augment, normalise
+from npse.cuda.batch_norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    moments,
+    running_statistics,
+)
+from npse.cuda.bn_scale_add_relu import gated_join, gated_join_backward, gated_join_backward_s
 from npse.cuda.conv import conv2d, conv2d_backward_w, conv2d_backward_x, conv2d_backward_x_add, conv2d_moments
 from npse.cuda.dense import dense, dense_backward
-from npse.cuda.device import empty_like, missing, record, synchronize, to_device, to_host
 from npse.cuda.fused import (
     add_relu,
     add_relu_backward,
@@ -22,20 +30,12 @@ from npse.cuda.fused import (
     scale_add_relu,
     scale_add_relu_backward,
 )
-from npse.cuda.join import gated_join, gated_join_backward, gated_join_backward_s
 from npse.cuda.loss import softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_backward
 from npse.cuda.muon import muon, orthogonalise
-from npse.cuda.norm import (
-    batch_norm,
-    batch_norm_backward,
-    batch_norm_inference,
-    batch_norm_inference_backward,
-    moments,
-    running_statistics,
-)
 from npse.cuda.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
 from npse.cuda.residual import add, add_backward
-from npse.cuda.rows import copy, rows
+from npse.cuda.runtime.copies import copy, rows
+from npse.cuda.runtime.device import empty_like, missing, record, synchronize, to_device, to_host
 from npse.cuda.se import (
     excite,
     excite_backward,

@@ -3,9 +3,9 @@
 import math
 
 from npse import reference as book
-from npse.cuda.arrays import flat, replaces
-from npse.cuda.device import device_function, empty_like, kernel, launch
-from npse.cuda.walk import my_numbers, over_numbers
+from npse.cuda.runtime.arrays import flat, replaces
+from npse.cuda.runtime.device import device_function, empty_like, kernel, launch
+from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
 from npse.reference.arrays import expect_alike
 
 

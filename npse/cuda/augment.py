@@ -8,9 +8,9 @@ import numpy as np
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.arrays import replaces
-from npse.cuda.device import device_function, empty, is_device_array, kernel, launch, to_device
-from npse.cuda.walk import over_rows, place_in_row
+from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.device import device_function, empty, is_device_array, kernel, launch, to_device
+from npse.cuda.runtime.grid_stride import over_rows, place_in_row
 from npse.reference.augment import expect_crops, expect_images
 
 

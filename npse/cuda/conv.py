@@ -1,9 +1,9 @@
 """Convolution, equation (1): a ladder, and the rule that picks a rung. Letters: as in the book.
 
-    naive       conv_naive.py       a thread computes one number, from memory
-    tile        conv_tile.py        blocks share squares of patches and filters: an implicit matrix product
-    register    conv_register.py    a thread computes a tile of numbers, from the part of a map that its block sees;
-                conv_register_w.py  the gradient of the filters
+    naive       naive.py         a thread computes one number, from memory
+    tile        tiled.py         blocks share squares of patches and filters: an implicit matrix product
+    register    register.py      a thread computes a tile of numbers, from the part of a map that its block sees;
+                register_dw.py   the gradient of the filters
 
 `LADDER` holds the three ops of the book on each rung, `conv2d` and its gradients take the rung that `choose` names;
 `LADDER.up_to`, or the environment variable NPSE_CUDA_CONVOLUTION, keeps them from climbing above the rung it names.
@@ -13,26 +13,26 @@ from types import SimpleNamespace
 
 from npse import reference as book
 from npse.convolution import Geometry, Ladder
-from npse.cuda import conv_naive, conv_register, conv_register_w, conv_tile
-from npse.cuda.arrays import replaces
-from npse.cuda.norm import moments
+from npse.cuda.batch_norm import moments
+from npse.cuda.conv_kernels import naive, register, register_dw, tiled
+from npse.cuda.runtime.arrays import replaces
 
 
 def choose(geometry):
     """Name the highest rung, up to the ladder's top, that can compute a convolution, whose window must fit a patch.
 
-    A stride is limited by the s * s phases of dx (conv_phases.py), which are an axis of the grid of blocks.
+    A stride is limited by the s * s phases of dx (phases.py), which are an axis of the grid of blocks.
     """
     g = geometry
-    fits = g.kh * g.kw <= min(conv_register.CAPACITY, conv_register_w.CAPACITY)
+    fits = g.kh * g.kw <= min(register.CAPACITY, register_dw.CAPACITY)
     return LADDER.at_most("naive" if g.stride > 255 else "register" if fits else "tile")
 
 
 LADDER = Ladder({
-    "naive": conv_naive,
-    "tile": conv_tile,
-    "register": SimpleNamespace(forward=conv_register.forward, backward_x=conv_register.backward_x,
-                                backward_w=conv_register_w.backward_w),
+    "naive": naive,
+    "tile": tiled,
+    "register": SimpleNamespace(forward=register.forward, backward_x=register.backward_x,
+                                backward_w=register_dw.backward_w),
 }, "NPSE_CUDA_CONVOLUTION", replaces)
 
 

@@ -2,9 +2,9 @@
 
 from npse import reference as book
 from npse.convolution import Geometry
-from npse.cuda import conv_register, conv_register_w
-from npse.cuda.arrays import replaces
-from npse.cuda.conv_parts import add_rows
+from npse.cuda.conv_kernels import register, register_dw
+from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.partial_sums import add_rows
 from npse.reference.arrays import expect
 
 
@@ -14,27 +14,27 @@ def dense(x, w, b=None):
     expect("dense", x=(x, "N C"), w=(w, "K C"), **bias)
     # The rows of w are what the gradient of a convolution multiplies by
     g = _geometry(*x.shape, w.shape[0])
-    dx = conv_register.backward_x(_maps(x), _filters(w), g, None if b is None else _maps(b))
+    dx = register.backward_x(_maps(x), _filters(w), g, None if b is None else _maps(b))
     return dx.reshape(x.shape[0], w.shape[0])
 
 
 @replaces(book.dense_backward)
 def dense_backward(dy, x, w):
     expect("dense_backward", x=(x, "N C"), w=(w, "K C"), dy=(dy, "N K"))
-    dw = conv_register_w.backward_w(_maps(x), _maps(dy), _geometry(*x.shape, w.shape[0]))
+    dw = register_dw.backward_w(_maps(x), _maps(dy), _geometry(*x.shape, w.shape[0]))
     return times(dy, w), dw.reshape(w.shape), add_rows(dy)
 
 
 def times(dy, w):
     """Return the matrix product dy w (N, C) of dy (N, K) and w (K, C)."""
     N, (K, C) = dy.shape[0], w.shape
-    return conv_register.forward(_maps(dy), _filters(w), _geometry(N, C, K)).reshape(N, C)
+    return register.forward(_maps(dy), _filters(w), _geometry(N, C, K)).reshape(N, C)
 
 
 def gram(x):
     """Return x^T x (C, C) of x (N, C), of rows that are images to the gradient of a weight."""
     N, C = x.shape
-    return conv_register_w.backward_w(_maps(x), _maps(x), _geometry(N, C, C)).reshape(C, C)
+    return register_dw.backward_w(_maps(x), _maps(x), _geometry(N, C, C)).reshape(C, C)
 
 
 def _geometry(N, C, K):

@@ -6,10 +6,11 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least, relu_backward
-from npse.cuda.arrays import area, flat, replaces
-from npse.cuda.device import BLOCK, empty_like, kernel, launch, scalar
-from npse.cuda.norm import gradients, normalise, statistics
-from npse.cuda.walk import my_numbers, over_maps, over_numbers, over_pixels, place, sum_rows
+from npse.cuda.batch_norm import gradients, normalise, statistics
+from npse.cuda.runtime.arrays import area, flat, replaces
+from npse.cuda.runtime.block_reduce import sum_rows
+from npse.cuda.runtime.device import BLOCK, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import my_numbers, over_maps, over_numbers, over_pixels, place
 from npse.reference.arrays import expect
 
 

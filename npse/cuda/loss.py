@@ -11,8 +11,9 @@ import numpy as np
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.arrays import replaces
-from npse.cuda.device import (
+from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.block_reduce import max_lanes, sum_lanes
+from npse.cuda.runtime.device import (
     BLOCK,
     device_function,
     empty,
@@ -24,8 +25,8 @@ from npse.cuda.device import (
     to_device,
     to_host,
 )
+from npse.cuda.runtime.grid_stride import LANES, my_list, over_lists
 from npse.cuda.se import squeeze
-from npse.cuda.walk import LANES, max_lanes, my_list, over_lists, sum_lanes
 from npse.reference.arrays import expect, expect_labels
 from npse.reference.loss import _targets as targets
 

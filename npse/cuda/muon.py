@@ -9,11 +9,12 @@ import math
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.arrays import flat, replaces
-from npse.cuda.conv_parts import add_squares
 from npse.cuda.dense import dense, gram, times
-from npse.cuda.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar
-from npse.cuda.walk import my_numbers, over_numbers, sum_rows
+from npse.cuda.runtime.arrays import flat, replaces
+from npse.cuda.runtime.block_reduce import sum_rows
+from npse.cuda.runtime.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
+from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 from npse.reference.sgd import expect_update
 

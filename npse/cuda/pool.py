@@ -8,9 +8,9 @@ first, which is the order of the book's taps (i, j).
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.arrays import replaces
-from npse.cuda.device import device_function, empty, empty_like, kernel, launch, scalar
-from npse.cuda.walk import over_rows, place_in_row
+from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.device import device_function, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import over_rows, place_in_row
 from npse.reference.arrays import expect
 from npse.reference.pool import _geometry as geometry
 

@@ -1,9 +1,9 @@
 """The residual join on the device. Letters: as in the book."""
 
 from npse import reference as book
-from npse.cuda.arrays import flat, replaces
-from npse.cuda.device import empty_like, kernel, launch
-from npse.cuda.walk import my_numbers, over_numbers
+from npse.cuda.runtime.arrays import flat, replaces
+from npse.cuda.runtime.device import empty_like, kernel, launch
+from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
 from npse.reference.arrays import expect
 
 

@@ -1,7 +1,7 @@
 """The squeeze-and-excitation block on the device: equations (2), (3) and (4).
 
 A map is read once for the squeeze and once for the scale; the excitation in between, a few thousand numbers, stands in
-excite.py. Letters: as in the book.
+se_kernels/excite.py. Letters: as in the book.
 
 The squeeze is a ladder, `SQUEEZES`; the reductions of the other files are its last rungs:
 
@@ -13,18 +13,11 @@ The squeeze is a ladder, `SQUEEZES`; the reductions of the other files are its l
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.arrays import area, flat, replaces
-from npse.cuda.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
-from npse.cuda.excite import excite, excite_backward
-from npse.cuda.walk import (
-    over_maps,
-    over_numbers,
-    over_pixels,
-    place,
-    sum_rows,
-    sum_rows_by_shuffle,
-    sum_rows_by_tree,
-)
+from npse.cuda.runtime.arrays import area, flat, replaces
+from npse.cuda.runtime.block_reduce import sum_rows, sum_rows_by_shuffle, sum_rows_by_tree
+from npse.cuda.runtime.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import over_maps, over_numbers, over_pixels, place
+from npse.cuda.se_kernels.excite import excite, excite_backward
 from npse.reference.arrays import expect
 
 

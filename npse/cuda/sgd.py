@@ -8,9 +8,9 @@ with, but reads arrays anew.
 """
 
 from npse import reference as book
-from npse.cuda.arrays import flat, replaces
-from npse.cuda.device import device_function, empty_like, is_device_array, kernel, launch, scalar
-from npse.cuda.walk import my_numbers, over_numbers
+from npse.cuda.runtime.arrays import flat, replaces
+from npse.cuda.runtime.device import device_function, empty_like, is_device_array, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
 from npse.reference.sgd import expect_update
 
 

@@ -11,7 +11,7 @@ from npse.reference.arrays import expect, total
 
 
 def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
-    """Same arguments and results as `batch_norm_backward`; letters as in norm.py."""
+    """Same arguments and results as `batch_norm_backward`; letters as in batch_norm.py."""
     expect("batch_norm_backward_staged", x=(x, "N H W C"), dy=(dy, "N H W C"),
            gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     B = x.size // x.shape[3]

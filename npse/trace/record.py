@@ -7,9 +7,9 @@ from numba import cuda
 
 import npse.cuda
 from npse import gpu
-from npse.cuda import device
 from npse.cuda.conv import LADDER
-from npse.cuda.limits import expect_grid
+from npse.cuda.runtime import device
+from npse.cuda.runtime.limits import expect_grid
 from npse.trace.examples import example
 from npse.trace.journal import Journal
 from npse.trace.report import Trace

@@ -1,7 +1,7 @@
 """The cases of the judge for the simulator, where a thread of the device costs a millisecond.
 
 Cases whose maps are too wide for it have a tiny twin here: more channels than a block of the simulator takes at once
-(`npse.cuda.walk.WIDTH`), and sizes that leave remainders. Every other case runs as it is.
+(`npse.cuda.runtime.grid_stride.WIDTH`), and sizes that leave remainders. Every other case runs as it is.
 """
 
 from npse.gradcheck import CASES

@@ -15,9 +15,8 @@ if not gpu.simulated():
     pytest.skip("runs in Numba's simulator: NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
 from npse import models
-from npse.bench import gpu as gpu_rates
-from npse.bench import ops, report, step, workload
-from npse.cuda import rates
+from npse.bench import gpu as device_rates
+from npse.bench import gpu_rates, ops, report, step, workload
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(models, "build", lambda name, **options: models.resnet(8, widths=(4, 4, 4), **options))
     monkeypatch.setattr(workload, "PIXELS", 8)
     monkeypatch.setattr(workload, "READ_EVERY", 1)
-    monkeypatch.setattr(rates, "REPEATS", 1)
+    monkeypatch.setattr(gpu_rates, "REPEATS", 1)
     monkeypatch.setattr(step, "times", functools.partial(once, step.times))
     monkeypatch.setattr(ops, "times", functools.partial(once, ops.times))
 
@@ -38,7 +37,7 @@ def once(times, task, seconds, **options):
 @pytest.mark.slow
 def test_a_bench_from_end_to_end(tiny):
     work = {"model": "se_resnet8", "batch_size": 2, "edition": "cuda", "threads": 1, "seconds": 0}
-    found = gpu_rates.measure(threads=1)
+    found = device_rates.measure(threads=1)
     whole = step.measure(**work)
     rows = ops.against(ops.measure(**work), found)
     assert whole["mode"] == "npse cuda"

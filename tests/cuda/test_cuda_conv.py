@@ -5,15 +5,17 @@ import pytest
 
 pytest.importorskip("numba.cuda")
 from npse.convolution import Geometry
-from npse.cuda.device import SIMULATED, to_device, to_host
+from npse.cuda.runtime.device import SIMULATED, to_device, to_host
 
 if not SIMULATED:
     pytest.skip("runs in the simulator: set NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
 from npse import cuda
 from npse import reference as book
-from npse.cuda import conv, conv_parts, conv_register, conv_register_w
-from npse.cuda.conv_patch import fit
+from npse.cuda import conv
+from npse.cuda.conv_kernels import register, register_dw
+from npse.cuda.conv_kernels.patches import fit
+from npse.cuda.runtime import partial_sums
 from npse.gradcheck import cases_of
 
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
@@ -130,9 +132,9 @@ def test_the_same_numbers_give_the_same_bits():
 @pytest.mark.parametrize("TM", [8, 4, 2])
 @pytest.mark.parametrize("sizes", [(1, 9, 35, 3, 3, 3, 16, 1, 1), (1, 5, 4, 5, 3, 3, 33, 2, 1)], ids=str)
 def test_tiles_of_the_hardware(sizes, TM, monkeypatch):
-    monkeypatch.setattr(conv_register, "tiles", lambda *how: [
-        tile._replace(capacity=640) for tile in conv_register.hardware_tiles(*how) if tile.TM == TM])
-    monkeypatch.setattr(conv_register_w, "tile_for", lambda *how: conv_register_w.hardware_tile(*how)._replace(
+    monkeypatch.setattr(register, "tiles", lambda *how: [
+        tile._replace(capacity=640) for tile in register.hardware_tiles(*how) if tile.TM == TM])
+    monkeypatch.setattr(register_dw, "tile_for", lambda *how: register_dw.hardware_tile(*how)._replace(
         capacity=394))
     x, w, dy, _, g = problem(*sizes, np.float32)
     assert_equals_the_book(conv, x, w, dy, g)
@@ -177,16 +179,16 @@ def test_boxes_of_the_layers_of_a_network(maps, taps, step, pixels, box, boxes):
 
 def test_tiles_keep_a_device_busy(monkeypatch):
     def TM(N, H, C):
-        return conv_register.plan(np.float32, (N, H, H), (3, 3), 1, C, C)[0].TM
-    monkeypatch.setattr(conv_register, "tiles", lambda *how: [
-        tile._replace(capacity=640) for tile in conv_register.hardware_tiles(*how)])
+        return register.plan(np.float32, (N, H, H), (3, 3), 1, C, C)[0].TM
+    monkeypatch.setattr(register, "tiles", lambda *how: [
+        tile._replace(capacity=640) for tile in register.hardware_tiles(*how)])
     assert [TM(512, H, C) for H, C in ((32, 16), (16, 32), (8, 64))] == [8, 8, 8]
     assert [TM(128, H, C) for H, C in ((32, 16), (16, 32), (8, 64))] == [8, 4, 2]
 
 
 def test_parts_are_even():
-    assert [conv_parts.parts_for(pieces, 1) for pieces in (1, 3, 5, 9)] == [1, 3, 3, 3]
-    assert conv_parts.parts_for(100, 1000) == 1
+    assert [partial_sums.parts_for(pieces, 1) for pieces in (1, 3, 5, 9)] == [1, 3, 3, 3]
+    assert partial_sums.parts_for(100, 1000) == 1
 
 
 def test_the_variable_must_name_a_rung():

@@ -37,7 +37,7 @@ def test_case_is_right(case, ahead):
 
 def test_a_recorded_step_is_the_step_and_takes_no_more_memory():
     from npse import backend, models
-    from npse.cuda import device
+    from npse.cuda.runtime import device
     from npse.training import SGD
     from npse.training.recorded import RecordedStep
     from npse.training.step import step

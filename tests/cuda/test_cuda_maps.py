@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npse import reference as book
-from npse.cuda.device import SIMULATED
+from npse.cuda.runtime.device import SIMULATED
 
 if not SIMULATED:
     pytest.skip("needs the simulator: NUMBA_ENABLE_CUDASIM=1, set before Python starts", allow_module_level=True)
@@ -15,7 +15,7 @@ from numba import cuda as numba_cuda
 from numba.cuda.simulator import kernelapi
 
 from npse import cuda
-from npse.cuda import arrays, conv_parts, device, limits, walk
+from npse.cuda.runtime import arrays, block_reduce, device, grid_stride, limits, partial_sums
 from npse.cuda.se import SQUEEZES
 
 FLOATS = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -40,12 +40,12 @@ def normal(rng, dtype, *shapes):
 
 @device.kernel
 def _visit(R, C, visits):
-    _, c, first, end, step = walk.place(R, C)
+    _, c, first, end, step = grid_stride.place(R, C)
     for k in range(first, end, step):
         visits[k] += 1 if k % C == c else 100
 
 
-@pytest.mark.parametrize("grid", [walk.over_maps, walk.over_pixels])
+@pytest.mark.parametrize("grid", [grid_stride.over_maps, grid_stride.over_pixels])
 @pytest.mark.parametrize("shape", MAPS)
 def test_each_number_of_a_map_has_one_thread_of_its_channel(grid, shape):
     visits = cuda.to_device(np.zeros(shape, np.int64))
@@ -57,15 +57,15 @@ def test_each_number_of_a_map_has_one_thread_of_its_channel(grid, shape):
                                    (3, 5, 4, 37), (70000, 1, 1, 10), (9, 1, 1, 589824)])
 def test_grids_of_hardware_cover_maps_and_keep_within_its_limits(shape, monkeypatch):
     for name, value in (("BLOCK", 256), ("WIDTHS", (64, 32, 16)), ("TABLE_WIDTH", 8), ("LANES", 32), ("ENOUGH", 1024)):
-        monkeypatch.setattr(walk, name, value)
+        monkeypatch.setattr(grid_stride, name, value)
     x, table = np.broadcast_to(0.0, shape), np.broadcast_to(0.0, (shape[0], shape[3]))
-    for blocks, threads in (walk.over_maps(x), walk.over_pixels(x), walk.over_rows(x)):
+    for blocks, threads in (grid_stride.over_maps(x), grid_stride.over_pixels(x), grid_stride.over_rows(x)):
         limits.expect_grid("a kernel", blocks, threads)
         assert blocks[1] * threads[0] >= shape[3]
-    for blocks, threads in (walk.over_table(table), walk.over_lists(table)):
+    for blocks, threads in (grid_stride.over_table(table), grid_stride.over_lists(table)):
         limits.expect_grid("a kernel", blocks, threads)
-    assert walk.over_table(table)[0] * walk.over_table(table)[1][0] >= shape[3]
-    assert walk.over_maps(x)[0][0] == walk.over_pixels(x)[0][0] == shape[0]
+    assert grid_stride.over_table(table)[0] * grid_stride.over_table(table)[1][0] >= shape[3]
+    assert grid_stride.over_maps(x)[0][0] == grid_stride.over_pixels(x)[0][0] == shape[0]
 
 
 def test_a_table_may_have_more_columns_than_the_short_axes_of_a_grid_have_blocks(monkeypatch):
@@ -81,7 +81,7 @@ def test_a_table_may_have_more_columns_than_the_short_axes_of_a_grid_have_blocks
     agree(cuda.moments(x), book.moments(x), float64)
     agree(cuda.batch_norm_backward(dy, x, gamma, mean, var), book.batch_norm_backward(dy, x, gamma, mean, var), float64)
     agree(cuda.gated_join_backward(*joined), book.gated_join_backward(*joined), float64)
-    for add, wanted in ((conv_parts.add_rows, s.sum(axis=0)), (conv_parts.add_squares, (s**2).sum(axis=0))):
+    for add, wanted in ((partial_sums.add_rows, s.sum(axis=0)), (partial_sums.add_squares, (s**2).sum(axis=0))):
         agree(add(cuda.to_device(s)), wanted, float64)
 
 
@@ -89,8 +89,8 @@ def test_a_table_may_have_more_columns_than_the_short_axes_of_a_grid_have_blocks
 def _sums_twice(values, by_tree, by_shuffle):
     shared = numba_cuda.shared.array(64, values.dtype)
     y, x = numba_cuda.threadIdx.y, numba_cuda.threadIdx.x
-    by_tree[y, x] = walk.sum_rows_by_tree(shared, values[y, x])
-    by_shuffle[y, x] = walk.sum_rows_by_shuffle(shared, values[y, x])
+    by_tree[y, x] = block_reduce.sum_rows_by_tree(shared, values[y, x])
+    by_shuffle[y, x] = block_reduce.sum_rows_by_shuffle(shared, values[y, x])
 
 
 @pytest.mark.parametrize(("width", "rows"), [

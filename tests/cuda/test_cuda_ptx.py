@@ -11,8 +11,9 @@ from numba import float32, types
 from on_device import OnDevice
 
 from npse import backend, cuda, models
-from npse.cuda import device, rates
-from npse.cuda.ptx import Build, Compiler, assemble
+from npse.bench import gpu_rates
+from npse.cuda.runtime import device
+from npse.cuda.runtime.ptx import Build, Compiler, assemble
 from npse.cuda.se import SQUEEZES
 from npse.gradcheck import CASES, cases_of
 from npse.training.optimiser import SGD, Muon
@@ -27,7 +28,7 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float3
 FLOAT64_ALLOWED = {}
 # Bytes that a thread of a kernel may keep in local memory, where registers do not suffice, each with its reason.
 LOCAL_ALLOWED = {
-    "npse.cuda.conv_register.correlate": 40,            # at sizes of training: three blocks of 128 share the registers
+    "npse.cuda.conv_kernels.register.correlate": 40,   # at sizes of training: three blocks of 128 share the registers
 }
 
 
@@ -61,8 +62,8 @@ def run_beyond_the_cases(dtype):
         there = cuda.to_device(array)
         cuda.rows(there, np.array([1, 0]))
         cuda.copy(there, cuda.empty_like(there))
-    rates.copy_rate()
-    rates.multiply_add_rate()
+    gpu_rates.copy_rate()
+    gpu_rates.multiply_add_rate()
 
 
 def run_ladder_of_convolution(dtype):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.device import device_function
+from npse.cuda.runtime.device import device_function
 
 HELD = 4                                   # numbers that a thread has on their way from memory at once
 

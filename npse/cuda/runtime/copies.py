@@ -2,8 +2,8 @@
 
 from numba import cuda
 
-from npse.cuda.arrays import flat
-from npse.cuda.device import BLOCK, blocks_for, empty, kernel, launch, to_device
+from npse.cuda.runtime.arrays import flat
+from npse.cuda.runtime.device import BLOCK, blocks_for, empty, kernel, launch, to_device
 
 
 def copy(source, target):

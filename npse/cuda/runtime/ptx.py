@@ -17,7 +17,7 @@ import numpy as np
 from numba import typeof
 from numba.cuda import compiler, dispatcher
 
-from npse.cuda import device
+from npse.cuda.runtime import device
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Compiler(device.Runner):
 
 
 class _Memory(np.ndarray):
-    """Device memory that is NumPy's: enough of it for `npse.cuda.device`."""
+    """Device memory that is NumPy's: enough of it for `npse.cuda.runtime.device`."""
 
     __cuda_ndarray__ = True
 

@@ -6,7 +6,7 @@ This is what an op is before it has a kernel, and what stays of those that need 
 import functools
 
 from npse import reference
-from npse.cuda.device import to_device, to_host
+from npse.cuda.runtime.device import to_device, to_host
 
 __all__ = reference.OPS
 

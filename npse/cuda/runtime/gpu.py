@@ -1,4 +1,4 @@
-"""The GPU behind `npse.cuda.device`: one queue for kernels and copies, memory asked of the driver once, graphs.
+"""The GPU behind device.py: one queue for kernels and copies, memory asked of the driver once, graphs.
 
 Every call here is in the sources of numba-cuda and cuda.core; the extra `cuda` holds the versions they are in.
 """
@@ -15,8 +15,8 @@ from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.cudadrv.driver import CudaAPIError
 from numba.cuda.np.numpy_support import from_dtype
 
-from npse.cuda.buffers import Shelf
-from npse.cuda.runner import Runner
+from npse.cuda.runtime.memory_pool import Shelf
+from npse.cuda.runtime.simulator import Runner
 
 
 class Gpu(Runner):

@@ -2,7 +2,7 @@
 
 Three things can stand behind these functions: a GPU; Numba's simulator, which runs a kernel thread by thread in Python
 (NUMBA_ENABLE_CUDASIM=1, set before Python starts); and, for computers without a GPU, a compiler that runs nothing
-(`npse.cuda.ptx`).
+(`npse.cuda.runtime.ptx`).
 """
 
 import functools
@@ -11,8 +11,8 @@ import numpy as np
 from numba import config, cuda
 
 from npse import gpu
-from npse.cuda import limits
-from npse.cuda.runner import Runner
+from npse.cuda.runtime import limits
+from npse.cuda.runtime.simulator import Runner
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
@@ -24,7 +24,7 @@ device_function = cuda.jit(device=True)
 def _present():
     if SIMULATED:
         return Runner()
-    from npse.cuda.hardware import Gpu  # imports what the simulator lacks
+    from npse.cuda.runtime.gpu import Gpu  # imports what the simulator lacks
 
     return Gpu()
 
@@ -93,8 +93,8 @@ def record(task):
     """Return a function that does again what ``task()`` starts on the device, in one call and without waiting.
 
     Recording runs nothing, so ``task`` must have run before, when its kernels were compiled. The kernels recorded read
-    and write the same arrays each time: numbers that are to come or to stay are copied (`npse.cuda.rows.copy`) from and
-    to arrays made before. RuntimeError if ``task`` needs the host on its way.
+    and write the same arrays each time: what is to come or to stay is copied (`copies.copy`) from and to arrays made
+    before. RuntimeError if ``task`` needs the host on its way.
     """
     return _runner.record(task)
 

@@ -6,9 +6,10 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least
-from npse.cuda.arrays import area, flat, replaces
-from npse.cuda.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.walk import column, over_maps, over_pixels, over_table, place, sum_rows
+from npse.cuda.runtime.arrays import area, flat, replaces
+from npse.cuda.runtime.block_reduce import sum_rows
+from npse.cuda.runtime.device import BLOCK, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import column, over_maps, over_pixels, over_table, place
 from npse.reference.arrays import expect
 
 

@@ -6,7 +6,7 @@ registers that of ops bound by arithmetic without tensor cores. Both are float32
 
 from numba import cuda
 
-from npse.cuda.device import BLOCK, SIMULATED, device_function, empty, kernel, launch, stopwatch
+from npse.cuda.runtime.device import BLOCK, SIMULATED, device_function, empty, kernel, launch, stopwatch
 
 COPIES = 4                                # numbers a thread copies, so that its reads are under way together
 ROUNDS = 1 if SIMULATED else 512

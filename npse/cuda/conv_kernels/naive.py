@@ -7,7 +7,7 @@ import functools
 
 from numba import cuda
 
-from npse.cuda.device import BLOCK, blocks_for, empty, kernel, launch
+from npse.cuda.runtime.device import BLOCK, blocks_for, empty, kernel, launch
 
 
 def forward(x, w, g):

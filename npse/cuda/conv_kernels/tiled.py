@@ -10,9 +10,9 @@ import functools
 
 from numba import cuda
 
-from npse.cuda.conv_parts import add_rows, parts_for
-from npse.cuda.conv_phases import seen_by_dx, seen_by_y
-from npse.cuda.device import SIMULATED, empty, kernel, launch
+from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
+from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
+from npse.cuda.runtime.partial_sums import add_rows, parts_for
 
 SIDE = 4 if SIMULATED else 16
 SQUARE = (SIDE, SIDE)

@@ -8,7 +8,7 @@ one kernel serves y and dx.
 
 import numpy as np
 
-from npse.cuda.device import device_function
+from npse.cuda.runtime.device import device_function
 
 
 @device_function

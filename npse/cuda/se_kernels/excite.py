@@ -13,9 +13,10 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least, logistic
-from npse.cuda.arrays import flat, replaces
-from npse.cuda.device import BLOCK, device_function, empty, empty_like, kernel, launch
-from npse.cuda.walk import LANES, sum_lanes, sum_rows
+from npse.cuda.runtime.arrays import flat, replaces
+from npse.cuda.runtime.block_reduce import sum_lanes, sum_rows
+from npse.cuda.runtime.device import BLOCK, device_function, empty, empty_like, kernel, launch
+from npse.cuda.runtime.grid_stride import LANES
 from npse.reference.arrays import expect
 from npse.reference.se import _expect_gate as expect_gate
 

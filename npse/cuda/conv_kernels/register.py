@@ -5,7 +5,7 @@ memory and takes 4 * TM * TN products: with 8 x 8, 16 reads for 256 products, so
 the arithmetic at most (24 of 64: a vector for each of 16 pixels is two cycles, for two groups of channels one).
 
 What would limit the first layers is filling shared memory: with 16 filters, a number of an implicit matrix of patches
-is used 16 times only. So not patches are kept there, but the part of the map that a box of pixels sees (conv_patch.py):
+is used 16 times only. So not patches are kept there, but the part of the map that a box of pixels sees (patches.py):
 a 3x3 filter uses each number 9 * 16 times, and from one tap to the next nothing is loaded but a few filters, which are
 on their way during the products of the tap before, and take turns in two places, so that one barrier a tap suffices.
 Three blocks share a multiprocessor: one computes while another loads its part of the map.
@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_patch import fit, locate, place_in, reader
-from npse.cuda.conv_phases import seen_by_dx, seen_by_y
-from npse.cuda.device import SIMULATED, empty, kernel, launch
+from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
+from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
+from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
 
 ALIGNED = None if SIMULATED else 16        # bytes: what one read of a vector asks for; the simulator knows no addresses
 CAPACITY = 40 if SIMULATED else 640        # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter

@@ -1,4 +1,4 @@
-"""What gives memory and runs kernels behind `npse.cuda.device`: here Numba's simulator, in hardware.py a GPU."""
+"""What gives memory and runs kernels behind device.py: here Numba's simulator; gpu.py does it for a GPU."""
 
 import time
 
@@ -26,7 +26,7 @@ class Runner:
         kernel[blocks, threads](*arguments)
 
     def record(self, task):
-        """Return a function that does again what ``task()`` starts; see `npse.cuda.device.record`."""
+        """Return a function that does again what ``task()`` starts; see `npse.cuda.runtime.device.record`."""
         return task
 
     def synchronize(self):

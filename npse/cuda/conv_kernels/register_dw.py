@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_parts import add_rows, parts_for
-from npse.cuda.conv_patch import fit, locate, place_in, reader
-from npse.cuda.conv_register import ALIGNED, bounded
-from npse.cuda.device import SIMULATED, empty, launch
+from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
+from npse.cuda.conv_kernels.register import ALIGNED, bounded
+from npse.cuda.runtime.device import SIMULATED, empty, launch
+from npse.cuda.runtime.partial_sums import add_rows, parts_for
 
 CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel of 16 channels lie in different banks
 

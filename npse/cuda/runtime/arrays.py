@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from npse.cuda.device import to_device, to_host
+from npse.cuda.runtime.device import to_device, to_host
 from npse.reference.arrays import is_plain
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})

@@ -5,9 +5,10 @@ The order of the additions depends on the shape alone, so the same numbers give 
 
 from numba import cuda
 
-from npse.cuda.arrays import flat
-from npse.cuda.device import BLOCK, SIMULATED, device_function, empty, kernel, launch
-from npse.cuda.walk import column, over_table, sum_rows
+from npse.cuda.runtime.arrays import flat
+from npse.cuda.runtime.block_reduce import sum_rows
+from npse.cuda.runtime.device import BLOCK, SIMULATED, device_function, empty, kernel, launch
+from npse.cuda.runtime.grid_stride import column, over_table
 
 ENOUGH = 4 if SIMULATED else 264           # blocks that keep a device busy while they compute parts: two on each of 132
 

@@ -1,0 +1,1 @@
+"""The variants of the convolution, the slowest first: naive, tiled, register."""

@@ -1,0 +1,1 @@
+"""What the kernels run on: the device or its stand-ins, memory, and how blocks and threads share out work."""
