@@ -152,13 +152,13 @@ class TestArrays:
     def test_small_grids_are_not_warned_of_and_the_users_setting_stays(self, monkeypatch, setting):
         from numba import config, cuda
 
-        from npse.cuda.runtime import gpu
+        from npse.cuda.runtime import gpu as hardware
 
         monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", setting)
         kernel = cuda.jit(lambda x: None)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert gpu._configured(kernel, 1, 32).griddim == (1, 1, 1)
+            assert hardware._configured(kernel, 1, 32).griddim == (1, 1, 1)
         assert setting == config.CUDA_LOW_OCCUPANCY_WARNINGS
 
     def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
@@ -173,7 +173,7 @@ class TestArrays:
 @pytest.fixture
 def builder(gpu, monkeypatch):
     """The graph builder of cuda.core, as far as it is used."""
-    from npse.cuda.runtime import gpu
+    from npse.cuda.runtime import gpu as hardware
 
     class Builder:
         building, launched = False, 0
@@ -193,5 +193,5 @@ def builder(gpu, monkeypatch):
 
     builder = Builder()
     gpu.__dict__["_device"] = SimpleNamespace(create_graph_builder=lambda: builder)
-    monkeypatch.setattr(gpu, "Stream", SimpleNamespace(from_handle=lambda handle: handle))
+    monkeypatch.setattr(hardware, "Stream", SimpleNamespace(from_handle=lambda handle: handle))
     return builder
