@@ -25,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu_page import page
 
-from npse import backend, data, environment, models
+from npse import backend, data, models
 from npse.bench import compare, flops, ops, step, workload
 from npse.bench import gpu as device_rates
-from npse.files import write_atomically
+from npse.support import environment
+from npse.support.files import write_atomically
 
 MODEL, BATCH = "se_resnet20", 512
 LEAST = 15.0                     # seconds below which a part is not begun

@@ -18,8 +18,8 @@ import importlib
 import importlib.util
 import inspect
 
-from npse import environment, gpu
-from npse.names import suggest
+from npse.support import environment, nvidia_driver
+from npse.support.names import suggest
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
 MOVES = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
@@ -46,7 +46,7 @@ def missing(name):
     if name == "cpu" and importlib.util.find_spec("numba") is None:
         return "the cpu edition needs numba, which is not installed; run: pip install numba"
     if name == "cuda":
-        return gpu.missing() or _lacks_when_tried()
+        return nvidia_driver.missing() or _lacks_when_tried()
     return None
 
 
@@ -55,12 +55,12 @@ def _lacks_when_tried():
     try:
         return importlib.import_module("npse.cuda.runtime.device").missing()
     except Exception as error:               # of Numba, of the bindings, of the dynamic linker: they share no base
-        return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {gpu.install()}"
+        return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {nvidia_driver.install()}"
 
 
 def available():
     """Names of the editions that can run here at full speed: all that can run, but for a GPU that is simulated."""
-    return [name for name in EDITIONS if not (name == "cuda" and gpu.simulated()) and missing(name) is None]
+    return [name for name in EDITIONS if not (name == "cuda" and nvidia_driver.simulated()) and missing(name) is None]
 
 
 def choose(name="auto"):
@@ -70,7 +70,7 @@ def choose(name="auto"):
         return name, "as asked"
     able = available()
     if "cuda" in able:
-        return "cuda", f"the fastest edition available, on {gpu.name()}"
+        return "cuda", f"the fastest edition available, on {nvidia_driver.name()}"
     idle = _why_no_gpu()
     if "cpu" in able:
         return "cpu", f"the fastest edition available{idle}"
@@ -80,9 +80,9 @@ def choose(name="auto"):
 
 def _why_no_gpu():
     """Why a GPU, or the driver of one, is not used, as the end of a sentence; empty where there is neither."""
-    if gpu.simulated() or not gpu.has_driver():
+    if nvidia_driver.simulated() or not nvidia_driver.has_driver():
         return ""
-    return f"; {gpu.name() or 'a GPU'} is not used: {gpu.without_gpu() or missing('cuda')}"
+    return f"; {nvidia_driver.name() or 'a GPU'} is not used: {nvidia_driver.without_gpu() or missing('cuda')}"
 
 
 def use(name="auto"):

@@ -27,7 +27,7 @@ def pytest_sessionstart(session):
         from functools import partial
 
         from npse.bench.warmup import ops, training, warm_up
-        from npse.environment import cores
+        from npse.support.environment import cores
         from npse.training import Config
 
         print("compiling the kernels that this machine has not compiled yet")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from npse import backend, models, reference
-from npse.bench import compare, flops, gauges, ladder, machine, ops, process, report, worker, workload
+from npse.bench import compare, flops, machine_rates, ops, process, report, timing, variants, worker, workload
 from npse.cli.bench import bench
 
 RATES = {"sgemm_gflops": 100.0, "copy_cache_gbs": 50.0, "copy_memory_gbs": 10.0, "cache_bytes": 2**20}
@@ -57,7 +57,7 @@ def test_a_quick_bench_from_end_to_end(tmp_path, monkeypatch, capsys):
 
     layers = sum(w.ndim == 4 for w in models.build("se_resnet8").named_parameters().values())
     calls = {name: sum(row["count"] for row in found["ops"] if flops.PASS_OF.get(row["op"]) == name)
-             for name in ladder.PASSES}
+             for name in variants.PASSES}
     assert calls["conv2d"] == calls["conv2d_backward_w"] == layers
     assert layers - 1 <= calls["conv2d_backward_x"] <= layers
     for row in found["ops"]:
@@ -86,7 +86,7 @@ def test_what_a_step_calls_is_counted_by_shape():
     assert stage["bytes"] == 4 * (2 * 2 * 32 * 32 * 16 + 9 * 16 * 16)
     assert all(row["flops"] for row in rows.values() if row["op"] not in (
         "running_statistics", "softmax_cross_entropy", "softmax_cross_entropy_backward"))
-    assert [row[1] for row in ladder.by_stage(rows.values())] == [[3, 3, c, c] for c in (16, 32, 64)]
+    assert [row[1] for row in variants.by_stage(rows.values())] == [[3, 3, c, c] for c in (16, 32, 64)]
 
 
 @pytest.mark.parametrize(("stride", "padding", "side"), [(1, 1, 8), (2, 1, 4), (1, 0, 6)])
@@ -143,8 +143,8 @@ def test_what_the_gpu_has_none_of_is_refused(monkeypatch):
 
 
 def test_calls_are_timed_by_the_clock_that_is_given():
-    taken = gauges.times(lambda: None, 0, clock=lambda task: 0.25)
-    assert gauges.figures(taken, parts=10) == {"ms": 25.0, "ms_min": 25.0, "timed": 3}
+    taken = timing.times(lambda: None, 0, clock=lambda task: 0.25)
+    assert timing.figures(taken, parts=10) == {"ms": 25.0, "ms_min": 25.0, "timed": 3}
 
 
 def test_ratios_are_taken_round_by_round_against_the_best_mode(monkeypatch):
@@ -194,8 +194,8 @@ def test_sgemm_is_the_best_of_all_kernels_that_run(monkeypatch):
             raise ChildProcessError("illegal instruction")
         return {"sgemm_gflops": 400 if core_type else 200, "copy_cache_gbs": 9 if core_type else 10,
                 "copy_memory_gbs": 3, "blas": "openblas"}
-    monkeypatch.setattr(machine, "ask", ask)
-    found = machine.rates(2, 0, ("Forbidden", "SkylakeX"))
+    monkeypatch.setattr(machine_rates, "ask", ask)
+    found = machine_rates.rates(2, 0, ("Forbidden", "SkylakeX"))
     assert (found["sgemm_gflops"], found["core_type"], found["copy_cache_gbs"]) == (400, "SkylakeX", 10)
     assert [row["core_type"] for row in found["tried"]] == [None, "SkylakeX"]
     assert "others were at work" in report.machine(found | {"load": 2.0}).notes[-1]
@@ -213,24 +213,24 @@ def test_a_worker_that_dies_is_told(monkeypatch):
 
 
 def test_a_worker_prints_one_line_of_json(monkeypatch, capsys):
-    monkeypatch.setattr(gauges, "echo", lambda threads: {"threads": threads}, raising=False)
-    worker.main("gauges.echo", '{"threads": 3}')
+    monkeypatch.setattr(timing, "echo", lambda threads: {"threads": threads}, raising=False)
+    worker.main("timing.echo", '{"threads": 3}')
     assert json.loads(capsys.readouterr().out) == {"result": {"threads": 3}}
 
 
 def test_the_peak_of_memory_is_the_process_own():
     here = np.ones(2**25)                                         # 268 MB
-    code = "from npse.bench.gauges import peak_memory; print(peak_memory())"
+    code = "from npse.bench.timing import peak_memory; print(peak_memory())"
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert gauges.peak_memory() > here.nbytes / 1e6
+    assert timing.peak_memory() > here.nbytes / 1e6
     assert 5 < float(there.stdout) < 200
 
 
 def test_calls_are_timed_one_by_one():
     calls = []
-    taken = gauges.times(lambda: calls.append(1), 0, least=4, warm=2)
+    taken = timing.times(lambda: calls.append(1), 0, least=4, warm=2)
     assert (len(taken), len(calls)) == (4, 6)
-    assert gauges.figures([0.001, 0.003, 0.002]) == {"ms": 2, "ms_min": 1, "timed": 3}
+    assert timing.figures([0.001, 0.003, 0.002]) == {"ms": 2, "ms_min": 1, "timed": 3}
 
 
 CONVOLUTION = [[2, 6, 7, 5], [3, 3, 5, 4], 1, 1]
@@ -238,9 +238,9 @@ WIDE = [[2, 6, 7, 16], [3, 3, 16, 16], 1, 1]                      # wide enough 
 
 
 def test_every_rung_is_timed_and_right():
-    rows = ladder.measure([WIDE], 1, 0)
-    assert len(ladder.rungs()) == len({row["rung"] for row in rows})
-    assert {row["pass"] for row in rows} == set(ladder.PASSES)
+    rows = variants.measure([WIDE], 1, 0)
+    assert len(variants.rungs()) == len({row["rung"] for row in rows})
+    assert {row["pass"] for row in rows} == set(variants.PASSES)
     for row in rows:
         assert row["error"] < 1e-5
         assert row["gflops"] == pytest.approx(2 * 2 * 6 * 7 * 16 * 144 / row["ms"] / 1e6)
@@ -249,14 +249,14 @@ def test_every_rung_is_timed_and_right():
 def test_a_rung_that_refuses_is_left_out(monkeypatch):
     def refuses(*arguments):
         raise ValueError("only 64 channels")
-    monkeypatch.setattr(ladder, "rungs", lambda: {"one": (refuses, reference.conv2d_backward_x, refuses)})
-    assert [row["pass"] for row in ladder.measure([CONVOLUTION], 1, 0)] == ["conv2d_backward_x"]
+    monkeypatch.setattr(variants, "rungs", lambda: {"one": (refuses, reference.conv2d_backward_x, refuses)})
+    assert [row["pass"] for row in variants.measure([CONVOLUTION], 1, 0)] == ["conv2d_backward_x"]
 
 
 def test_python_loops_are_multiplied_up():
     pytest.importorskip("numba")
     small, large = ([[batch, *CONVOLUTION[0][1:]], *CONVOLUTION[1:]] for batch in (1, 1000))
-    rows = process.ask("ladder.measure_python", threads=1, convolutions=[small, large],
+    rows = process.ask("variants.measure_python", threads=1, convolutions=[small, large],
                        environment={"NUMBA_DISABLE_JIT": "1"})
     assert all(row["extrapolated"] and row["gflops"] < 0.5 for row in rows)
     (forward, *_), (forward_large, *_) = rows[:3], rows[3:]
@@ -273,6 +273,6 @@ def test_tables_read_well():
     assert table.rows[1][0] == "2 other calls"
     assert all(len(cells) == len(table.columns) for cells in table.rows)
     rungs = [{"pass": op, "x": [2, 6], "w": [3, 3], "rung": "tile", "ms": 1.0, "gflops": 50.0, "error": 1e-7}
-             for op in ladder.PASSES[:2]]
+             for op in variants.PASSES[:2]]
     ladder_table = report.ladder(rungs, RATES)
     assert ladder_table.rows == [("2x6", "3x3", "tile", "1.00", "50 (50 %)", "1.00", "50 (50 %)", "-", "-", "1e-07")]

@@ -13,10 +13,10 @@ pytest.importorskip("numba")
 from test_cpu_machinery import python
 
 from npse import cpu
-from npse.convolution import Geometry
 from npse.cpu import conv
 from npse.cpu.conv_kernels import direct, direct_dw, im2col
 from npse.cpu.simd import tile, tile_llvm
+from npse.editions.convolution import Geometry
 
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
 needs_tile = pytest.mark.skipif(tile.lanes(np.float32) == 0, reason="no tile on this CPU")

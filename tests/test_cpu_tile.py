@@ -24,7 +24,7 @@ from npse.cpu.simd.tile import (
     total,
     zeros,
 )
-from npse.training.optimiser import SGD
+from npse.training.optimizer import SGD
 from npse.training.step import step
 
 pytestmark = pytest.mark.skipif(lanes(np.float32) == 0, reason="no tile on this CPU")

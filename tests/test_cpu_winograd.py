@@ -17,10 +17,10 @@ pytest.importorskip("numba")
 import numba
 
 from npse import cpu
-from npse.convolution import Geometry
 from npse.cpu import conv
 from npse.cpu.conv_kernels import winograd, winograd_algebra
 from npse.cpu.simd.tile import lanes, load, store
+from npse.editions.convolution import Geometry
 
 conv2d_winograd, conv2d_backward_x_winograd, conv2d_backward_w_winograd = conv.LADDER["winograd"]
 

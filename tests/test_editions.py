@@ -15,24 +15,20 @@ ROOT = Path(npse.__file__).parent
 
 # What each package or module under npse may import from npse; one that is not listed, all but the command line.
 # `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
-HELPERS = {"files", "environment", "backend", "gpu", "names", "style"}
+HELPERS = {"support", "backend"}
 ARROWS = {
     "reference": {"reference"},
-    "convolution": {"reference"},
-    "cpu": {"cpu", "reference", "convolution", "files", "environment"},
-    "cuda": {"cuda", "reference", "convolution", "gpu"},
-    "backend": {"gpu", "environment", "names"},
-    "gpu": set(),
-    "environment": {"gpu"},
-    "files": set(),
-    "names": set(),
-    "style": set(),
-    "gradcheck": {"gradcheck", "names", "style"},
+    "editions": {"editions", "reference"},
+    "cpu": {"cpu", "reference", "editions", "support"},
+    "cuda": {"cuda", "reference", "editions", "support"},
+    "backend": {"support"},
+    "support": {"support"},
+    "gradcheck": {"gradcheck", "support"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
-    "trace": {"trace", "cuda", "reference", "gradcheck", "gpu", "names", "style"},
+    "trace": {"trace", "cuda", "reference", "gradcheck", "support"},
     "layers": {"layers", "backend"},
-    "models": {"models", "layers", "names"},
+    "models": {"models", "layers", "support"},
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
     "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
@@ -129,7 +125,7 @@ def test_imports_run_one_way():
     ("models/a.py", "from npse.training import run"),
     ("zoo/a.py", "from npse.backend import active"),
     ("training/a.py", "from npse.analysis import plots"),
-    ("environment.py", "from npse.cli import main"),
+    ("support/environment.py", "from npse.cli import main"),
     ("exercises/a.py", "import npse.cli"),
 ])
 def test_a_forbidden_arrow_is_seen(file, source):

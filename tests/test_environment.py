@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from npse import backend, environment
+from npse import backend
+from npse.support import environment
 
 VERSION_1 = "9:name=systemd:/\n4:memory:/elsewhere\n2:cpu,cpuacct:{}\n0::/\n"
 
@@ -113,7 +114,7 @@ def test_the_blas_library_keeps_to_the_quota_for_a_while(container):
 
 def test_the_cpu_edition_starts_with_a_thread_for_each_core(tmp_path):
     pytest.importorskip("numba")
-    code = ("from npse import environment; environment.quota = lambda: 1; "
+    code = ("from npse.support import environment; environment.quota = lambda: 1; "
             "import npse.cpu; print(npse.cpu.get_threads())")
     variables = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}
     for setting, threads in ({}, "1"), ({"NUMBA_NUM_THREADS": "3"}, "3"):

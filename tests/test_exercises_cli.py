@@ -17,7 +17,7 @@ from npse.exercises import annotated, exercises, find, gradescope
 from npse.exercises.annotated import ANSWER, STUDENT, solution_lines
 from npse.exercises.export import export
 from npse.exercises.folder import RECORD
-from npse.exercises.inside import require
+from npse.exercises.notebook_asserts import require
 
 SQUEEZE, SCALE = find("squeeze"), find("scale")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import npse
-from npse.exercises import child, find, sandbox
+from npse.exercises import find, sandbox, worker
 from npse.exercises.annotated import ANSWER
 from npse.exercises.check import check
 from npse.exercises.submission import Submission
@@ -151,16 +151,16 @@ VALUES = st.recursive(ARRAYS | st.none() | st.booleans() | st.integers() | st.te
 @given(VALUES)
 def test_a_message_arrives_as_it_was_sent(message):
     pipe = io.BytesIO()
-    child.send(pipe, message)
+    worker.send(pipe, message)
     pipe.seek(0)
-    assert identical(child.receive(pipe), message)
+    assert identical(worker.receive(pipe), message)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 60), st.integers(0, 60))
 def test_what_is_no_message_raises_what_the_listener_expects(noise, head, body):
     with contextlib.suppress(Exception):
-        child.receive(io.BytesIO(struct.pack("<QQ", head, body) + noise))
+        worker.receive(io.BytesIO(struct.pack("<QQ", head, body) + noise))
 
 
 def identical(a, b):

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from npse import backend, gpu
+from npse import backend
+from npse.support import nvidia_driver
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,14 +59,14 @@ def computer(monkeypatch):
         def find_spec(name):
             return (wheels and object()) if name == "numba_cuda" else real_spec(name)
 
-        monkeypatch.setattr(gpu, "_driver", lambda: driver)
-        monkeypatch.setattr(gpu, "_initialised", lambda: driver.cuInit(0))
+        monkeypatch.setattr(nvidia_driver, "_driver", lambda: driver)
+        monkeypatch.setattr(nvidia_driver, "_initialised", lambda: driver.cuInit(0))
         monkeypatch.setattr(importlib.metadata, "version", version)
         monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-        gpu.name.cache_clear()
+        nvidia_driver.name.cache_clear()
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
     yield computer
-    gpu.name.cache_clear()
+    nvidia_driver.name.cache_clear()
 
 
 @pytest.mark.parametrize(("driver", "wheels", "words"), [
@@ -89,7 +90,7 @@ def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
 
 def test_old_wheels_run_on_a_new_driver(computer):
     computer(Driver(version=13000), "12.9.1")
-    assert gpu.missing() is None
+    assert nvidia_driver.missing() is None
 
 
 def test_auto_takes_the_gpu_and_says_so(computer, monkeypatch):
@@ -103,11 +104,11 @@ def test_auto_says_why_a_gpu_stays_idle(computer):
     name, reason = backend.choose()
     assert name in ("cpu", "reference")
     assert "NVIDIA Test GPU is not used" in reason
-    assert gpu.install("cuda") in reason
+    assert nvidia_driver.install("cuda") in reason
 
 
 def test_the_command_that_installs_an_extra_names_this_python_and_a_folder_that_has_the_extra():
-    command = gpu.install("cuda")
+    command = nvidia_driver.install("cuda")
     assert command.startswith(sys.executable)
     folder, extra = re.fullmatch(r'.* -m pip install -e "(.*)\[(\w+)\]"', command).groups()
     assert extra in tomllib.loads((Path(folder) / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -118,8 +119,8 @@ def test_trace_needs_the_extra_and_says_so(computer, npse, tmp_path):
     computer(None, wheels=None)
     code, out, err = npse("trace", "squeeze")
     assert (code, out) == (2, "")
-    assert err == f"npse: {gpu.without_numba_cuda('npse trace')}\n"
-    assert gpu.install("cuda") in err
+    assert err == f"npse: {nvidia_driver.without_numba_cuda('npse trace')}\n"
+    assert nvidia_driver.install("cuda") in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +136,7 @@ def test_nothing_is_installed_by_the_bare_name():
 def test_auto_never_takes_the_simulator(computer, monkeypatch):
     computer(None)
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    assert gpu.missing() is None
+    assert nvidia_driver.missing() is None
     assert backend.choose()[0] != "cuda"
 
 
@@ -147,7 +148,7 @@ def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch, error):
         raise error("libnvrtc.so.13:\n cannot open shared object file")
     monkeypatch.setattr(backend.importlib, "import_module", fail)
     assert backend.missing("cuda") == ("the cuda edition cannot be loaded: libnvrtc.so.13: cannot open shared object "
-                                       f"file; run: {gpu.install('cuda')}")
+                                       f"file; run: {nvidia_driver.install('cuda')}")
 
 
 @pytest.mark.parametrize(("installed", "numpy", "simulator", "words"), [
@@ -158,12 +159,13 @@ def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch, error):
 ])
 def test_a_numpy_that_numba_cuda_cannot_compile_with_is_told(computer, monkeypatch, installed, numpy, simulator, words):
     computer(Driver(), numba_cuda=installed)
-    monkeypatch.setattr(gpu, "np", SimpleNamespace(__version__=numpy, **{} if numpy > "2.5" else {"row_stack": print}))
+    functions = {} if numpy > "2.5" else {"row_stack": print}
+    monkeypatch.setattr(nvidia_driver, "np", SimpleNamespace(__version__=numpy, **functions))
     if simulator:
         monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    line = gpu.missing()
-    assert line == (words and words + gpu.install("cuda"))
-    assert gpu.without_numba_cuda("npse trace") is None           # the simulator works with any NumPy
+    line = nvidia_driver.missing()
+    assert line == (words and words + nvidia_driver.install("cuda"))
+    assert nvidia_driver.without_numba_cuda("npse trace") is None           # the simulator works with any NumPy
 
 
 def test_the_extras_hold_a_numpy_that_numba_cuda_can_compile_with():
@@ -176,17 +178,18 @@ def test_the_extras_hold_a_numpy_that_numba_cuda_can_compile_with():
 @pytest.mark.parametrize("version", ["", "unknown", None])
 def test_packages_without_a_version_are_none(computer, version):
     computer(Driver(), wheels=version)
-    assert "numba-cuda, which is not installed" in gpu.missing()
+    assert "numba-cuda, which is not installed" in nvidia_driver.missing()
 
 
 @pytest.mark.parametrize(("value", "simulated"), [("1", True), (" 2 ", True), ("0", False), ("", False), ("y", False)])
 def test_the_simulator_is_asked_for_as_numba_reads_it(monkeypatch, value, simulated):
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", value)
-    assert gpu.simulated() == simulated
+    assert nvidia_driver.simulated() == simulated
 
 
 def test_without_a_driver_nothing_heavy_is_imported():
-    code = ("import sys; from npse import backend, gpu; gpu._driver = lambda: None; print(backend.choose()[0]); "
+    code = ("import sys; from npse import backend; from npse.support import nvidia_driver; "
+            "nvidia_driver._driver = lambda: None; print(backend.choose()[0]); "
             "print([name for name in ('numba', 'cuda', 'numba_cuda') if name in sys.modules])")
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
@@ -197,4 +200,4 @@ def test_the_command_line_says_it_and_leaves(npse, computer):
     for words in (["train"], ["check"], ["bench"]):
         code, _, err = npse(*words, "--edition", "cuda")
         assert code == 2
-        assert err.strip() == f"npse: {gpu.missing()}"
+        assert err.strip() == f"npse: {nvidia_driver.missing()}"

@@ -44,10 +44,12 @@ int cuGetProcAddress(const char *name, void **found, int version, unsigned long 
 
 SCRIPT = """
 import json
-from npse import backend, gpu
+from npse import backend
+from npse.support import nvidia_driver
 edition, reason = backend.choose()
-print(json.dumps({"edition": edition, "reason": reason, "missing": backend.missing("cuda"), "name": gpu.name(),
-                  "record": gpu.record()}))
+print(json.dumps({"edition": edition, "reason": reason, "missing": backend.missing("cuda"),
+                  "name": nvidia_driver.name(),
+                  "record": nvidia_driver.record()}))
 """
 
 

@@ -20,7 +20,7 @@ from npse.layers import (
     SqueezeExcite,
     projection_shortcut,
 )
-from npse.training.optimiser import SGD
+from npse.training.optimizer import SGD
 
 
 def count(network):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from npse import backend, data, models, reference
-from npse.files import write_atomically
 from npse.layers import Dense
+from npse.support.files import write_atomically
 from npse.training import (
     SGD,
     Config,

@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from npse.style import BLUE, INK, ORANGE
+from npse.support.style import BLUE, INK, ORANGE
 
 DIRECT, SQUEEZE = BLUE, ORANGE
 

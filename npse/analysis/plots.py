@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from npse.files import write_atomically
-from npse.style import GREY, INK, LABEL, ORANGE, SMALL, figure, plain, png
+from npse.support.files import write_atomically
+from npse.support.style import GREY, INK, LABEL, ORANGE, SMALL, figure, plain, png
 
 DECADE = 5.0                     # errors that differ by this factor are drawn on a logarithmic axis
 

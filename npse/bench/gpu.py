@@ -1,6 +1,7 @@
 """The rates of the GPU, with which its ops are compared: copying in its memory, and multiply-adds in registers."""
 
-from npse import backend, gpu
+from npse import backend
+from npse.support import nvidia_driver
 
 
 def measure(threads):
@@ -8,5 +9,5 @@ def measure(threads):
     backend.use("cuda")
     from npse.bench import gpu_rates
 
-    return {"gpu": gpu.record(), "copy_memory_gbs": gpu_rates.copy_rate(),
+    return {"gpu": nvidia_driver.record(), "copy_memory_gbs": gpu_rates.copy_rate(),
             "multiply_add_gflops": gpu_rates.multiply_add_rate()}

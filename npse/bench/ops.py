@@ -4,7 +4,7 @@ import numpy as np
 
 from npse import backend
 from npse.bench.flops import flops, is_array, traffic
-from npse.bench.gauges import figures, times
+from npse.bench.timing import figures, times
 from npse.bench.workload import prepare
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from npse import reference
 from npse.bench.compare import OURS
-from npse.bench.ladder import PASSES
+from npse.bench.variants import PASSES
 
 BUSY = 0.5                       # load average above which numbers are doubtful
 SHOWN = 0.95                     # share of the step that the table of ops shows call by call

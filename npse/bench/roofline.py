@@ -4,7 +4,7 @@ import math
 
 from npse.bench.flops import PASS_OF
 from npse.bench.report import call
-from npse.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SMALL, figure, plain
+from npse.support.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SMALL, figure, plain
 
 LABELLED, DRAWN = 8, 0.98        # how many calls have a number; the share of the time of which the calls are drawn
 COLOURS = {"conv2d": ORANGE, "conv2d_backward_x": PURPLE, "conv2d_backward_w": GREEN}

@@ -1,6 +1,6 @@
 """A whole training step and an evaluation of npse."""
 
-from npse.bench.gauges import figures, times
+from npse.bench.timing import figures, times
 from npse.bench.workload import prepare
 
 WARM = 3

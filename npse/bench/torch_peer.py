@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from npse import models
-from npse.bench.gauges import figures, peak_memory, times
+from npse.bench.timing import figures, peak_memory, times
 from npse.bench.workload import CLASSES, DECAY, MOMENTUM, RATE, SMOOTHING, batch
-from npse.training.ledger import READ_EVERY
+from npse.training.metric_accumulator import READ_EVERY
 
 WARM = 3
 

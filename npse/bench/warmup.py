@@ -12,8 +12,8 @@ from npse import backend, cpu, data, models
 from npse.cpu.runtime.compile_ahead import compile_ahead
 from npse.gradcheck import cases_of
 from npse.training import evaluate
-from npse.training.ledger import Progress
 from npse.training.loop import training_step
+from npse.training.metric_accumulator import Progress
 
 EVERY_SHAPE = "se_resnet8"       # its convolutions are those of every depth
 

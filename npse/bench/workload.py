@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from npse import backend, data, models, reference
-from npse.bench.gauges import peak_memory, wall
+from npse.bench.timing import peak_memory, wall
 from npse.training import SGD
-from npse.training.ledger import READ_EVERY, Progress, read
 from npse.training.loop import training_step
+from npse.training.metric_accumulator import READ_EVERY, Progress, read
 from npse.training.recorded import RecordedStep, can_record
 
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9

@@ -11,7 +11,7 @@ from npse import __version__
 from npse.cli import bench, check, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
 from npse.cli.command import App
 from npse.cli.console import complain, fit_encoding
-from npse.environment import blas_within_quota
+from npse.support.environment import blas_within_quota
 
 app = App(help="Squeeze-and-Excitation networks from scratch: train, look, and check every gradient.")
 

@@ -25,11 +25,12 @@ def bench(
     quick: Annotated[bool, Option("--quick", help="few repeats, no other BLAS kernels: to try it out")] = False,
 ) -> None:
     """Measure this machine, or its GPU, a training step and its ops; numbers count only while nothing else runs."""
-    from npse import backend, environment, models
-    from npse.bench import compare, machine, ops, report
-    from npse.bench import ladder as ladders
+    from npse import backend, models
+    from npse.bench import compare, machine_rates, ops, report
+    from npse.bench import variants as ladders
     from npse.bench.process import ask
-    from npse.files import expect_place
+    from npse.support import environment
+    from npse.support.files import expect_place
 
     if vs not in (None, "torch"):
         raise ValueError(f"--vs knows torch only, but is {vs!r}")
@@ -51,7 +52,7 @@ def bench(
         tell = doing.update if doing.console.is_terminal else _line
         tell("measuring the rates of this machine")
         found["machine"] = (ask("gpu.measure", threads=threads) if on_gpu else
-                            machine.rates(threads, seconds(1), () if quick else machine.CORE_TYPES))
+                            machine_rates.rates(threads, seconds(1), () if quick else machine_rates.CORE_TYPES))
         _print((report.gpu if on_gpu else report.machine)(found["machine"]))
         tell("measuring a training step")
         found["step"] = ask("step.measure", **work, seconds=seconds(3))
@@ -76,7 +77,7 @@ def _line(text):
 
 
 def _write(found, json_file, picture):
-    from npse.files import write_atomically
+    from npse.support.files import write_atomically
 
     if json_file:
         write_atomically(json_file, json.dumps(found, indent=1) + "\n")

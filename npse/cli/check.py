@@ -12,7 +12,7 @@ from typer import Argument, Option
 from npse.cli.command import names
 from npse.cli.console import say, show, status
 from npse.cli.progress import compiling
-from npse.names import suggest
+from npse.support.names import suggest
 
 
 def check(
@@ -32,7 +32,7 @@ def check(
     the reference, and the manners of each op are tried; what is wrong is explained. Exit code 0 if everything is
     right, else 1.
     """
-    from npse.files import expect_place
+    from npse.support.files import expect_place
 
     expect_place(json_file)
     began = time.perf_counter()
@@ -73,7 +73,7 @@ def _check_editions(edition, op, seed):
 
 def _write_json(path, results, ok, seed):
     import npse
-    from npse.files import write_atomically
+    from npse.support.files import write_atomically
 
     report = {"npse": npse.__version__, "seed": seed, "ok": ok,
               "results": {name: [result.as_dict() for result in of_edition] for name, of_edition in results.items()}}

@@ -47,7 +47,7 @@ def sheet(
     """Draw a contact sheet: a row of training images for each class."""
     from npse import data
     from npse.data.sheet import save_contact_sheet
-    from npse.files import expect_place
+    from npse.support.files import expect_place
 
     out = out or Path(f"sheet-{name}.png")
     expect_place(out, ".png")

@@ -9,7 +9,8 @@ def info() -> None:
     """Print versions, cores, threads, BLAS, editions, folders and data found."""
     import numpy as np
 
-    from npse import backend, data, environment, gpu
+    from npse import backend, data
+    from npse.support import environment, nvidia_driver
 
     np.ones((2, 2)) @ np.ones((2, 2))                             # so that the BLAS is loaded
     rows = {name: version or "not installed" for name, version in environment.versions().items()}
@@ -27,7 +28,7 @@ def info() -> None:
         else:
             rows["threads"] = f"{cpu.get_threads()} of npse's own pool, for kernels and matrix products alike"
             rows["kernel cache"] = str(cpu.cache_folder() or "none: no folder can be written")
-    rows["GPU"] = f"{gpu.name() or 'none'}; {backend.missing('cuda') or 'the cuda edition runs on it'}"
+    rows["GPU"] = f"{nvidia_driver.name() or 'none'}; {backend.missing('cuda') or 'the cuda edition runs on it'}"
     rows["data folder"] = str(data.data_dir())
     rows["data found"] = ", ".join(data.found())
     show(("<", "<"), rows.items())

@@ -12,7 +12,7 @@ import typer
 from typer import Argument, Option
 
 from npse.cli.console import say
-from npse.names import suggest
+from npse.support.names import suggest
 
 
 def trace(
@@ -31,15 +31,15 @@ def trace(
     An op runs on maps of 8 x 8 pixels. Your own kernel gets an array of 8 x 8 float32 for each argument, or what a
     function KERNEL_example() in its file returns: (blocks, threads, *arguments). Exit code 1 if something is wrong.
     """
-    from npse import gpu
+    from npse.support import nvidia_driver
 
-    if lacking := gpu.without_numba_cuda("npse trace"):           # the simulator that Numba brings is an older one
+    if lacking := nvidia_driver.without_numba_cuda("npse trace"):   # the simulator that Numba brings is an older one
         raise ImportError(lacking)
     if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":             # read when Numba is imported: a new process needs it
         command = [sys.executable, "-m", "npse", *sys.argv[1:]]
         raise typer.Exit(subprocess.run(command, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}).returncode)
 
-    from npse.files import expect_place, write_atomically
+    from npse.support.files import expect_place, write_atomically
     from npse.trace.picture import png
 
     expect_place(out, ".png")

@@ -193,7 +193,7 @@ def _compile(config):
 
 def _begin(out, job, edition):
     """Make the folder of a new run; if that fails, nothing of it is left."""
-    from npse.environment import record
+    from npse.support.environment import record
     from npse.training import RunFolder
 
     environment = record() | {"ran_on": edition}

@@ -11,7 +11,7 @@ from typer import Option
 
 from npse.cli.command import names
 from npse.cli.console import show, status
-from npse.names import suggest
+from npse.support.names import suggest
 
 EVERY = 30.0                     # seconds between two lines of progress where nobody watches a terminal
 SPARE = ("checks of the correct book", "seeds")
@@ -36,8 +36,8 @@ def zoo(
     judge's first sentence there names the mistake. Exit code 1 if the judge misses a bug, diagnoses fewer than nine of
     ten or calls a correct op wrong.
     """
-    from npse import environment
-    from npse.files import expect_place, write_atomically
+    from npse.support import environment
+    from npse.support.files import expect_place, write_atomically
     from npse.zoo import false_alarms, report, survey
 
     bugs, cases = _chosen(op)

@@ -14,13 +14,13 @@ from functools import partial
 from types import SimpleNamespace
 
 from npse import reference as book
-from npse.convolution import Geometry, Ladder
 from npse.cpu.batch_norm import moments, moments_from
 from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, winograd
 from npse.cpu.residual import add
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.simd.tile import lanes
+from npse.editions.convolution import Geometry, Ladder
 
 
 def choose(geometry, channels, dtype):

@@ -12,10 +12,10 @@
 from types import SimpleNamespace
 
 from npse import reference as book
-from npse.convolution import Geometry, Ladder
 from npse.cuda.batch_norm import moments
 from npse.cuda.conv_kernels import naive, register, register_dw, tiled
 from npse.cuda.runtime.arrays import replaces
+from npse.editions.convolution import Geometry, Ladder
 
 
 def choose(geometry):

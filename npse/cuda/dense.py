@@ -1,10 +1,10 @@
 """The dense layer on the device: a 1x1 convolution on maps of one pixel, by its kernels. Letters: as in the book."""
 
 from npse import reference as book
-from npse.convolution import Geometry
 from npse.cuda.conv_kernels import register, register_dw
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.partial_sums import add_rows
+from npse.editions.convolution import Geometry
 from npse.reference.arrays import expect
 
 

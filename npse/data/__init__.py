@@ -6,7 +6,7 @@ from npse.data import cifar10, shapes
 from npse.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from npse.data.dataset import Dataset, pixel_statistics
 from npse.data.folder import data_dir
-from npse.names import suggest
+from npse.support.names import suggest
 
 LOADERS = {"shapes": shapes.load, "cifar10": cifar10.load}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from npse.data import cifar10, sources
 from npse.data.download import Resuming, TooSlow
 from npse.data.folder import data_dir
-from npse.names import suggest
+from npse.support.names import suggest
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from npse.files import write_atomically
-from npse.style import DPI, SMALL, png
+from npse.support.files import write_atomically
+from npse.support.style import DPI, SMALL, png
 
 _CELL = 34                        # pixels: an image and a margin of one
 _SCALE = 2                        # dots of the picture for a pixel

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from npse import reference
 from npse.exercises.sandbox import Sandbox
-from npse.names import suggest
+from npse.support.names import suggest
 
 NEEDS = {"numpy": {}, "numba": {"numba": "numba"}, "cuda": {"numba": "numba", "numba.cuda": "numba-cuda"}}
 SOURCE = Path(__file__).parent / "source"

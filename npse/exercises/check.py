@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 
 from npse.exercises.annotated import Exercise
-from npse.exercises.guard import objection
 from npse.exercises.sandbox import Sandbox
+from npse.exercises.static_check import objection
 from npse.exercises.task import Part, mark, nothing
 
 

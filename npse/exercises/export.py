@@ -9,7 +9,7 @@ from pathlib import Path
 import npse
 from npse.exercises.annotated import SOURCED, STUDENT, uncomment
 from npse.exercises.notebook import code, dump, exercise_head, markdown
-from npse.files import write_atomically
+from npse.support.files import write_atomically
 
 HIDDEN_SEED = 2718           # of the hidden tests; nbgrader and otter-grader keep it from the students
 
@@ -73,7 +73,8 @@ def _nbgrader_notebook(exercise):
             about = _nbgrader_cell(f"{exercise.name}-{number}", solution=True) if hole else {}
             cells.append(code(f"{cell.kind}-{number}", cell.text, tags=[cell.kind], **about))
     for number, (part, points) in enumerate(_parts(exercise)):
-        text = (f"from npse.exercises.inside import require\n{_require(exercise, part)}\n### BEGIN HIDDEN TESTS\n"
+        text = ("from npse.exercises.notebook_asserts import require\n"
+                f"{_require(exercise, part)}\n### BEGIN HIDDEN TESTS\n"
                 f"{_require(exercise, part, hidden=True)}\n### END HIDDEN TESTS")
         about = _nbgrader_cell(f"{exercise.name}-test-{number}", grade=True, locked=True, points=points)
         cells.append(code(f"test-{number}", text, **about))
@@ -107,7 +108,7 @@ def _otter_notebook(exercise):
             about = f"points: {points / 2}\nhidden: {str(hidden).lower()}"
             cells.append(code(f"test-{number}-{'hidden' if hidden else 'shown'}",
                               f'""" # BEGIN TEST CONFIG\n{about}\n""" # END TEST CONFIG\n'
-                              f"from npse.exercises.inside import require\n"
+                              f"from npse.exercises.notebook_asserts import require\n"
                               f"assert {_require(exercise, part, hidden)}"))
     return dump([*cells, _raw("tests-end", "# END TESTS"), _raw("question-end", "# END QUESTION")])
 

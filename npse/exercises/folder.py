@@ -8,7 +8,7 @@ from pathlib import Path
 from npse.exercises.annotated import ANSWER, STUDENT, exercises, find
 from npse.exercises.notebook import as_notebook
 from npse.exercises.submission import KINDS
-from npse.files import write_atomically
+from npse.support.files import write_atomically
 
 RECORD = ".npse-exercises.json"
 FORMATS = {"file": ".py", "notebook": ".ipynb"}

@@ -6,12 +6,12 @@ import re
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from npse.environment import cores
 from npse.exercises import similarity
 from npse.exercises.annotated import find
 from npse.exercises.check import check
 from npse.exercises.submission import KINDS, Submission, read
 from npse.exercises.task import nothing
+from npse.support.environment import cores
 
 MOST_FILES = 500             # of one student that are looked at
 _FLAT = re.compile(r"(?P<student>.+?)[-_ ](?=\d\d_)")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from npse.exercises.grade import grade
-from npse.files import write_atomically
+from npse.support.files import write_atomically
 
 
 def results(submission, names, seed=0):

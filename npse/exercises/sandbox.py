@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from npse.exercises import child
-from npse.exercises.guard import FORBIDDEN, TOOLS
+from npse.exercises import worker
+from npse.exercises.static_check import FORBIDDEN, TOOLS
 
 SECONDS = 4.0                # that the code of one task may take, all calls together
 COMPILING = 15.0             # where a compiler runs first
@@ -68,7 +68,7 @@ class Sandbox:
         self.left, self.printed, self.problem, self.tampering, self.ended = self.seconds, "", "", "", ""
         self._folder = tempfile.TemporaryDirectory(prefix="npse-exercise-")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-B", child.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-P", "-B", worker.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=_environment(tools), cwd=self._folder.name,
             start_new_session=os.name == "posix")
         self._replies = queue.Queue(maxsize=4)                   # more than one waits only where replies are forged
@@ -109,7 +109,7 @@ class Sandbox:
         watchdog = threading.Timer(left, self._kill)             # even sending waits, if nobody reads
         watchdog.start()
         try:
-            child.send(self._process.stdin, message)
+            worker.send(self._process.stdin, message)
             reply = self._replies.get(timeout=left + 1)
         except (OSError, queue.Empty) as error:
             reply = error
@@ -122,7 +122,7 @@ class Sandbox:
             self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if spent >= left else \
                 _last_words(reply, code)
             return None
-        self.printed = str(reply.get("printed", ""))[:child.SHOWN]
+        self.printed = str(reply.get("printed", ""))[:worker.SHOWN]
         if changed := reply.get("changed"):
             self.tampering = f"the code changes {_line(', '.join(map(str, changed)))}: leave NumPy as it is"
         return reply
@@ -130,7 +130,7 @@ class Sandbox:
     def _listen(self):
         try:
             while True:
-                self._replies.put(child.receive(self._process.stdout))
+                self._replies.put(worker.receive(self._process.stdout))
         except Exception as error:                               # the pipe is closed, or what came is no message
             self._replies.put(error)
 

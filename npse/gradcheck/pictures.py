@@ -5,8 +5,8 @@
 
 import numpy as np
 
-from npse.style import BLUE, GREY, LABEL, ORANGE, SMALL, TITLE, figure, plain
-from npse.style import png as png_of
+from npse.support.style import BLUE, GREY, LABEL, ORANGE, SMALL, TITLE, figure, plain
+from npse.support.style import png as png_of
 
 OURS, RIGHT_SIDE = ORANGE, BLUE
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import Diagnosis
+from npse.gradcheck.diagnosis.result import Diagnosis
 from npse.gradcheck.numeric import Budget
 
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"

@@ -5,7 +5,7 @@ import inspect
 
 from npse.models.resnet import DEPTHS, resnet
 from npse.models.wide import wide
-from npse.names import suggest
+from npse.support.names import suggest
 
 
 def _model(name, family, *chosen, **options_chosen):

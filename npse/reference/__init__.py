@@ -6,6 +6,15 @@ another edition may lack an op, but never differs in name, argument, result or c
 
 from npse.reference.activation import relu, relu_backward, sigmoid, sigmoid_backward
 from npse.reference.augment import augment, normalise
+from npse.reference.batch_norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    moments,
+    running_statistics,
+)
+from npse.reference.bn_scale_add_relu import gated_join, gated_join_backward, gated_join_backward_s
 from npse.reference.conv import conv2d, conv2d_backward_w, conv2d_backward_x
 from npse.reference.dense import dense, dense_backward
 from npse.reference.fused import (
@@ -20,7 +29,6 @@ from npse.reference.fused import (
     scale_add_relu,
     scale_add_relu_backward,
 )
-from npse.reference.join import gated_join, gated_join_backward, gated_join_backward_s
 from npse.reference.loss import (
     softmax,
     softmax_backward,
@@ -28,14 +36,6 @@ from npse.reference.loss import (
     softmax_cross_entropy_backward,
 )
 from npse.reference.muon import muon, orthogonalise
-from npse.reference.norm import (
-    batch_norm,
-    batch_norm_backward,
-    batch_norm_inference,
-    batch_norm_inference_backward,
-    moments,
-    running_statistics,
-)
 from npse.reference.pool import (
     average_pool,
     average_pool_backward,

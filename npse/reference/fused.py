@@ -7,8 +7,8 @@ edition does the same in one pass over memory, and the same gradient check judge
 
 from npse.reference.activation import relu, relu_backward
 from npse.reference.arrays import expect
+from npse.reference.batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
 from npse.reference.conv import conv2d, conv2d_backward_x
-from npse.reference.norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
 from npse.reference.residual import add, add_backward
 from npse.reference.se import scale, scale_backward, squeeze_backward
 

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 
 from npse import reference as book
-from npse.names import suggest
+from npse.support.names import suggest
 
 N, SIDE = 1, 8                           # an image
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.gradcheck.pictures import flat
-from npse.style import GREY, INK, LABEL, ORANGE, PAPER, SMALL, TITLE, figure
-from npse.style import png as png_of
+from npse.support.style import GREY, INK, LABEL, ORANGE, PAPER, SMALL, TITLE, figure
+from npse.support.style import png as png_of
 from npse.trace.journal import READ, WRITE, Memory
 
 CELLS = 400                 # a panel with more of them goes without numbers

@@ -6,10 +6,10 @@ import numpy as np
 from numba import cuda
 
 import npse.cuda
-from npse import gpu
 from npse.cuda.conv import LADDER
 from npse.cuda.runtime import device
 from npse.cuda.runtime.limits import expect_grid
+from npse.support import nvidia_driver
 from npse.trace.examples import example
 from npse.trace.journal import Journal
 from npse.trace.report import Trace
@@ -57,7 +57,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     >>> record.reads("x")
     array([1, 1, 1, 1, 1, 1, 1, 1])
     """
-    if lacking := gpu.without_numba_cuda("npse.trace"):
+    if lacking := nvidia_driver.without_numba_cuda("npse.trace"):
         raise ImportError(lacking)
     if not device.SIMULATED:
         raise RuntimeError("tracing needs the simulator: start Python with NUMBA_ENABLE_CUDASIM=1 in its environment")

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from npse.names import suggest
+from npse.support.names import suggest
 from npse.trace.findings import findings
 from npse.trace.journal import READ, WRITE
 

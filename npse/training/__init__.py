@@ -3,7 +3,7 @@
 from npse.training.config import Config
 from npse.training.evaluation import Evaluation, evaluate, predict
 from npse.training.loop import Interrupted, Job, prepare, run
-from npse.training.optimiser import SGD, Muon
+from npse.training.optimizer import SGD, Muon
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse import data
-from npse.training.ledger import Progress, read
 from npse.training.loop import prepare, training_step
+from npse.training.metric_accumulator import Progress, read
 
 # Test accuracy on CIFAR-10, plain, after so many epochs with the default settings, see docs/results.md: the mean of
 # three seeds where it is 30 epochs, else one seed.

@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from npse.backend import to_host
-from npse.files import write_atomically
+from npse.support.files import write_atomically
 from npse.training import records
-from npse.training.ledger import diverged
+from npse.training.metric_accumulator import diverged
 
 FLOATS = ("F16", "F32", "F64")                # the types of safetensors that weights are taken from
 REMEDY = "use the run's other checkpoint or train again"

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from npse.training import records
-from npse.training.optimiser import SGD, Muon
+from npse.training.optimizer import SGD, Muon
 
 OPTIMISERS = ("muon", "sgd")
 BEFORE = {"optimiser": "sgd"}                 # how runs were made before there was a choice

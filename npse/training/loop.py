@@ -18,8 +18,8 @@ from npse.layers import Layer
 from npse.training import metrics, sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
-from npse.training.ledger import Ledger, Progress, diverged
-from npse.training.optimiser import SGD
+from npse.training.metric_accumulator import Ledger, Progress, diverged
+from npse.training.optimizer import SGD
 from npse.training.recorded import RecordedStep, can_record
 from npse.training.schedule import one_cycle
 from npse.training.step import step

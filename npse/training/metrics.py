@@ -8,7 +8,7 @@ import codecs
 import json
 import os
 
-from npse.files import free_name, write_atomically
+from npse.support.files import free_name, write_atomically
 from npse.training import records
 
 KINDS = {"epoch": int, "lr": float, "train_loss": float, "train_accuracy": float, "loss": float, "accuracy": float,

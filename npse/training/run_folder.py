@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from npse import backend, data
-from npse.files import write_atomically
+from npse.support.files import write_atomically
 from npse.training import checkpoint, metrics, records
 from npse.training.config import Config
-from npse.training.ledger import Progress
+from npse.training.metric_accumulator import Progress
 
 VELOCITY = "optimiser.velocity."
 REMEDY = "restore that file or start a new run"

@@ -8,12 +8,12 @@ A chapter of the book has a chapter of bugs here; `museum` re-enacts those of re
 checkers that are compared: npse's own judge, and four that are in use elsewhere.
 """
 
-from npse.zoo import activation, conv, dense, join, loss, manners, museum, norm, pool, se
+from npse.zoo import activation, batch_norm, bn_scale_add_relu, contract, conv, dense, loss, museum, pool, se
 from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases, planted
 from npse.zoo.designs import DESIGNS
 from npse.zoo.measure import Row, false_alarms, survey
 
-CHAPTERS = (conv, pool, norm, activation, dense, se, join, loss, manners, museum)
+CHAPTERS = (conv, pool, batch_norm, activation, dense, se, bn_scale_add_relu, loss, contract, museum)
 BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)
 
 __all__ = ["BOOK", "BUGS", "DESIGNS", "NO_BUG", "Bug", "Row", "all_cases", "false_alarms", "survey"]

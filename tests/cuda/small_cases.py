@@ -5,23 +5,25 @@ Cases whose maps are too wide for it have a tiny twin here: more channels than a
 """
 
 from npse.gradcheck import CASES
-from npse.gradcheck.cases import gates, join, maps, norm, pointwise
+from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, gates, maps, pointwise
 
 TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
     maps._conv2d("tiny, 3x3", (2, 5, 3, 5), (3, 3, 5, 6), 1, 1, wrt=()),
     maps._conv2d("tiny, 3x3, stride 2", (1, 6, 4, 5), (3, 3, 5, 6), 2, 1, wrt=()),
     maps._conv2d("tiny, 1x1, stride 2", (2, 5, 3, 6), (1, 1, 6, 5), 2, wrt=()),
     gates._scale("tiny", 2, 3, 4, 6, wrt=()),
-    norm._batch_norm("tiny", (2, 3, 4, 6), wrt=()),
-    norm._batch_norm_relu("tiny", (2, 3, 4, 6), wrt=()),
-    norm._batch_norm_inference("tiny", (2, 3, 4, 6), wrt=()),
+    batch_norm._batch_norm("tiny", (2, 3, 4, 6), wrt=()),
+    batch_norm._batch_norm_relu("tiny", (2, 3, 4, 6), wrt=()),
+    batch_norm._batch_norm_inference("tiny", (2, 3, 4, 6), wrt=()),
     pointwise._scale_add_relu("tiny", 2, 3, 4, 6, wrt=()),
-    join._gated_join("tiny", (2, 3, 4, 6), 3, wrt=()),
-    *(join._moments(f"{what}, tiny", part, 2, 3, 4, 6) for part, what in enumerate(("mean", "var", "means"))),
-    *(join._conv2d_moments(f"{what}, 3x3, tiny", part, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1)
+    bn_scale_add_relu._gated_join("tiny", (2, 3, 4, 6), 3, wrt=()),
+    *(bn_scale_add_relu._moments(f"{what}, tiny", part, 2, 3, 4, 6)
+      for part, what in enumerate(("mean", "var", "means"))),
+    *(bn_scale_add_relu._conv2d_moments(f"{what}, 3x3, tiny", part, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1)
       for part, what in enumerate(("y", "mean", "var", "means"))),
-    join._conv2d_backward_x_add("3x3, tiny", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6), 1, 1),
-)} | {"gated_join [a vector of channels]": join._gated_join("two chunks of channels", (2, 3, 2, 8), 4, wrt=())}
+    bn_scale_add_relu._conv2d_backward_x_add("3x3, tiny", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6), 1, 1),
+)} | {"gated_join [a vector of channels]":
+     bn_scale_add_relu._gated_join("two chunks of channels", (2, 3, 2, 8), 4, wrt=())}
 
 SMALL_CASES = tuple(TWINS.get(str(case), case) for case in CASES)
 FIRST_CASES = tuple({case.ops: case for case in reversed(SMALL_CASES)}.values())      # one for each group of ops

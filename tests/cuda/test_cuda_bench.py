@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from npse import gpu
+from npse.support import nvidia_driver
 
-if not gpu.simulated():
+if not nvidia_driver.simulated():
     pytest.skip("runs in Numba's simulator: NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
 from npse import models

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba.cuda")
-from npse.convolution import Geometry
 from npse.cuda.runtime.device import SIMULATED, to_device, to_host
+from npse.editions.convolution import Geometry
 
 if not SIMULATED:
     pytest.skip("runs in the simulator: set NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)

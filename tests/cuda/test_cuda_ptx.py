@@ -16,7 +16,7 @@ from npse.cuda.runtime import device
 from npse.cuda.runtime.ptx import Build, Compiler, assemble
 from npse.cuda.se import SQUEEZES
 from npse.gradcheck import CASES, cases_of
-from npse.training.optimiser import SGD, Muon
+from npse.training.optimizer import SGD, Muon
 from npse.training.step import step
 
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))

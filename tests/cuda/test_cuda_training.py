@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npse import gpu
+from npse.support import nvidia_driver
 
-if not gpu.simulated():
+if not nvidia_driver.simulated():
     pytest.skip("runs in Numba's simulator: NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
 from npse import backend

@@ -17,7 +17,7 @@ from numba.core import caching
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from npse.files import write_atomically
+from npse.support.files import write_atomically
 
 DIGEST = hashlib.sha256().digest_size
 

@@ -18,8 +18,8 @@ import numpy as np
 import threadpoolctl
 from numba.core.dispatcher import Dispatcher
 
-from npse import environment
 from npse.cpu.runtime.thread_pool import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, offer_numbered, serve
+from npse.support import environment
 
 _count = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _turn = threading.RLock()                     # two Python threads that call ops take turns

@@ -10,9 +10,9 @@ import functools
 import numpy as np
 from numba import config, cuda
 
-from npse import gpu
 from npse.cuda.runtime import limits
 from npse.cuda.runtime.simulator import Runner
+from npse.support import nvidia_driver
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
@@ -124,7 +124,7 @@ def missing():
     """Say in one line what is missing to run kernels here and how to get it; None if nothing is."""
     if SIMULATED:
         return None
-    if lacking := gpu.missing():
+    if lacking := nvidia_driver.missing():
         return lacking
     try:
         cuda.current_context()
@@ -132,5 +132,5 @@ def missing():
         complete = cuda.is_available()
     except Exception as error:             # of the driver, of Numba, of the bindings: they share no base
         return (f"the cuda edition cannot run: {' '.join(str(error).split())}; nvidia-smi shows what holds it; "
-                f"for the libraries that are needed, run: {gpu.install()}")
-    return None if complete else f"Numba lacks a library of CUDA; run: {gpu.install()}"
+                f"for the libraries that are needed, run: {nvidia_driver.install()}")
+    return None if complete else f"Numba lacks a library of CUDA; run: {nvidia_driver.install()}"

@@ -69,7 +69,7 @@ import time
 
 import numpy as np
 
-from npse.exercises.guard import function_in
+from npse.exercises.static_check import function_in
 from npse.exercises.task import Task
 
 ENOUGH = 1.0      # seconds for 4 million numbers, their transport included; plain Python takes longer

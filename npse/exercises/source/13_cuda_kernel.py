@@ -67,7 +67,7 @@ print("y, second channel\n", scale(u, np.array([[1.0, 0.5]]))[0, :, :, 1])
 # %% [tests]
 import ast
 
-from npse.exercises.guard import function_in
+from npse.exercises.static_check import function_in
 from npse.exercises.task import Task
 from npse.gradcheck import cases_of
 

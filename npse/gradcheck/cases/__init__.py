@@ -5,11 +5,12 @@ a kernel as large as its map, C/r = 1, exact ties. An easy shape cannot see an i
 see two channels swapped; so every op has both.
 """
 
-from npse.gradcheck.cases import gates, join, maps, norm, pointwise, rows, values
+from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, gates, maps, pointwise, rows, values
 from npse.gradcheck.cases.case import Case
-from npse.names import suggest
+from npse.support.names import suggest
 
-CASES = (*maps.CASES, *gates.CASES, *norm.CASES, *join.CASES, *pointwise.CASES, *rows.CASES, *values.CASES)
+CASES = (*maps.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES, *pointwise.CASES, *rows.CASES,
+         *values.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 

@@ -5,8 +5,8 @@ once more with one thing done wrong, at every place where it can be. Simplest ex
 """
 
 from npse.gradcheck.diagnosis.explain import Trial, explain, explain_call, explain_values
-from npse.gradcheck.diagnosis.kinds import KINDS, Diagnosis
 from npse.gradcheck.diagnosis.manners import explain_linearity, explain_manners
+from npse.gradcheck.diagnosis.result import KINDS, Diagnosis
 from npse.gradcheck.diagnosis.trace import recognise, trace
 
 __all__ = ["KINDS", "Diagnosis", "Trial", "explain", "explain_call", "explain_linearity", "explain_manners",

@@ -7,7 +7,7 @@ from itertools import chain, combinations, permutations
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import EXACT, SINGLE, alike, explains
+from npse.gradcheck.diagnosis.result import EXACT, SINGLE, alike, explains
 from npse.gradcheck.diagnosis.sizes import which
 
 NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # along these there is no border

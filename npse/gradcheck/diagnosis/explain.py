@@ -6,7 +6,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from npse.gradcheck.diagnosis import blind
-from npse.gradcheck.diagnosis.kinds import EXACT, NUMERIC, Diagnosis, alike, sentence
+from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike, sentence
 from npse.gradcheck.diagnosis.search import Search, constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size, sizes_of
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake

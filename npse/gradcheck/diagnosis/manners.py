@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import SINGLE, Diagnosis, alike
+from npse.gradcheck.diagnosis.result import SINGLE, Diagnosis, alike
 
 REPEATED = 1e-13     # of the largest entry: what the order of additions may change from call to call
 KIND_OF = {"unchanged": "changed in place", "saved": "changed in place", "repeatable": "not repeatable",

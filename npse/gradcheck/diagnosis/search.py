@@ -4,7 +4,7 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import alike, explains
+from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import Hypothesis
 

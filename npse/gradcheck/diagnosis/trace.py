@@ -6,8 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.kinds import EXACT, alike
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
+from npse.gradcheck.diagnosis.result import EXACT, alike
 from npse.gradcheck.diagnosis.tape import RIGHT, Tape, Var
 
 # Numbers that a function may hold without showing them; the right ones are recognised by the values that come out.

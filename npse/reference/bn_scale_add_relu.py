@@ -18,7 +18,7 @@ import numpy as np
 
 from npse.reference.activation import relu, relu_backward
 from npse.reference.arrays import expect, total
-from npse.reference.norm import batch_norm_inference
+from npse.reference.batch_norm import batch_norm_inference
 from npse.reference.residual import add
 from npse.reference.se import scale
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import npse
-from npse import gpu
+from npse.support import nvidia_driver
 
 CONTROL_GROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 MOST_THREADS = 1024
@@ -143,4 +143,4 @@ def commit():
 def record():
     """Return what config.json keeps of the machine."""
     return {"versions": versions(), "platform": f"{sys.platform} {platform.machine()}", "processor": processor(),
-            "cores": cores(), "gpu": gpu.record(), "commit": commit()}
+            "cores": cores(), "gpu": nvidia_driver.record(), "commit": commit()}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NO_DEVICE = 100                  # what cuInit returns where there is a driver, but no GPU
 LACKING = -1                     # in place of the driver's code, where it has no such function
 OTHERWISE = "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or take the cpu edition"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from npse.bench.gauges import times
 from npse.bench.process import ask
+from npse.bench.timing import times
 
 SIZE = 2048                      # of the matrices
 CORE_TYPES = ("SkylakeX", "Haswell") if platform.machine().lower() in ("x86_64", "amd64") else ()
@@ -26,10 +26,10 @@ def rates(threads, seconds, core_types=CORE_TYPES):
         ``load``: processes that wanted a core in the minute before, None where the system does not tell.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    tried = [ask("machine.measure", threads=threads, seconds=seconds) | {"core_type": None}]
+    tried = [ask("machine_rates.measure", threads=threads, seconds=seconds) | {"core_type": None}]
     for core_type in core_types if "openblas" in tried[0]["blas"] else ():
         try:
-            tried.append(ask("machine.measure", threads=threads, seconds=seconds,
+            tried.append(ask("machine_rates.measure", threads=threads, seconds=seconds,
                              environment={"OPENBLAS_CORETYPE": core_type}) | {"core_type": core_type})
         except ChildProcessError:                                 # kernels that this CPU cannot run
             continue

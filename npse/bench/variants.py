@@ -4,8 +4,8 @@ import numpy as np
 
 from npse import backend, reference
 from npse.bench import flops
-from npse.bench.gauges import figures, times
 from npse.bench.process import ask
+from npse.bench.timing import figures, times
 from npse.reference.conv import output_size
 
 PASSES = tuple(dict.fromkeys(flops.PASS_OF.values()))
@@ -15,9 +15,9 @@ SAMPLE = 4                       # rows and columns of the output that Python's 
 def climb(op_rows, threads, seconds, python_loops=True):
     """Time the ladder in fresh processes on the convolutions found in rows of `npse.bench.ops.measure`."""
     convolutions = by_stage(op_rows)
-    rows = ask("ladder.measure", threads=threads, seconds=seconds, convolutions=convolutions)
+    rows = ask("variants.measure", threads=threads, seconds=seconds, convolutions=convolutions)
     if python_loops and "cpu" in backend.available():
-        rows = ask("ladder.measure_python", threads=1, convolutions=convolutions,
+        rows = ask("variants.measure_python", threads=1, convolutions=convolutions,
                    environment={"NUMBA_DISABLE_JIT": "1"}) + rows
     return rows
 
