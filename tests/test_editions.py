@@ -18,7 +18,7 @@ ROOT = Path(npse.__file__).parent
 HELPERS = {"files", "environment", "backend", "gpu", "names", "style"}
 ARROWS = {
     "reference": {"reference"},
-    "convolution": {"reference"},
+    "convolution": {"reference", "names"},
     "cpu": {"cpu", "reference", "convolution", "files", "environment"},
     "cuda": {"cuda", "reference", "convolution", "gpu"},
     "backend": {"gpu", "environment", "names"},
@@ -31,7 +31,7 @@ ARROWS = {
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
     "trace": {"trace", "cuda", "reference", "gradcheck", "gpu", "names", "style"},
-    "layers": {"layers", "backend"},
+    "layers": {"layers", "backend", "names"},
     "models": {"models", "layers", "names"},
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,

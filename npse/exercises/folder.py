@@ -9,6 +9,7 @@ from npse.exercises.annotated import ANSWER, STUDENT, exercises, find
 from npse.exercises.notebook import as_notebook
 from npse.exercises.submission import KINDS
 from npse.files import write_atomically
+from npse.names import suggest
 
 RECORD = ".npse-exercises.json"
 FORMATS = {"file": ".py", "notebook": ".ipynb"}
@@ -36,7 +37,7 @@ class Folder:
 
     def _write_new(self, exercise, stem, kind, reader):
         if kind not in FORMATS:
-            raise ValueError(f"an exercise comes as {' or '.join(FORMATS)}, not as {kind!r}")
+            raise ValueError(f"unknown kind {kind!r}; {suggest(kind, FORMATS)}")
         path = self.path / f"{stem}{FORMATS[kind]}"
         if path.exists():
             raise FileExistsError(f"{path} is there already, and may hold your work: it stays as it is; rename it, or "

@@ -182,10 +182,12 @@ def test_an_op_is_traced_on_arguments_of_ones_own():
 
 @pytest.mark.parametrize(("words", "says"), [
     (["nix"], "unknown op 'nix'; all are in npse.reference.OPS"),
+    (["squeze"], "unknown op 'squeze'; did you mean squeeze? all are in npse.reference.OPS"),
     (["naive", "--blocks", "2"], "a kernel of your own is given with its file, as in my_kernels.py:naive"),
     (["se_backward_staged"], "launches no kernel"),
     (["no.py:x"], "there is no file no.py; npse trace wants a kernel in a Python file, as in my_kernels.py:blur"),
-    ([f"{FILE}:nix"], "has no kernel 'nix'; functions with @cuda.jit are: neighbours, in_place"),
+    ([f"{FILE}:nix"], "has no kernel 'nix', a function with @cuda.jit; known are: neighbours, in_place"),
+    ([f"{FILE}:hasty_revers"], "a function with @cuda.jit; did you mean hasty_reverse? known are: "),
     ([f"{FILE}:wrong"], "wrong_example() must return (blocks, threads, *arguments), but returned [1, 2]"),
     ([FILE], "may hold several kernels: name one"),
     ([f"{FILE}:naive", "--threads", "4,x"], "--threads must be numbers separated by commas, such as 2,2, but is '4,x'"),
