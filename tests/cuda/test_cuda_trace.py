@@ -157,6 +157,51 @@ def test_tiles_save_reads_of_global_memory():
     assert len(panels["a"].patches) == 2                          # the cells of the thread that is framed
 
 
+def marked(panel):
+    """Row and column of each cell of a panel with a purple corner."""
+    corners = (patch.get_xy()[1] for patch in panel.patches if len(patch.get_xy()) == 4)      # closed triangles
+    return sorted((int(y + 0.5), int(x - 0.5)) for x, y in corners)
+
+
+def panels_of(record, block=0):
+    return {ax.get_title(): ax for ax in draw(record, block=block).axes if ax.get_title()}
+
+
+def test_a_picture_marks_the_cells_of_a_race_and_of_what_nobody_wrote():
+    panels = panels_of(trace(kernels.hasty_reverse, 1, 8, ones(8), ones(8)))
+    assert {name: marked(panel) for name, panel in panels.items()} == {
+        "threads": [], "x": [], "y": [], "shared": [(0, k) for k in range(8)]}
+    record = trace(kernels.hasty_tiled, (2, 2), (4, 4), ones(8, 8), ones(8, 8), ones(8, 8))
+    for block in range(4):                                        # each has shared memory, and a race, of its own
+        assert record.wrong_cells("left", block).all()
+        assert not record.wrong_cells("a", block).any()
+    assert "16 cells in all" in record.findings[0].message
+    panels = panels_of(trace(kernels.unwritten, 1, 8, ones(8), ones(8)))
+    assert {name: marked(panel) for name, panel in panels.items()} == {
+        "threads": [], "x": [], "y": [], "shared": [(0, 0)]}
+
+
+def test_a_picture_marks_who_goes_outside_of_which_array():
+    record = trace(kernels.beyond, 2, 8, ones(16), ones(12))
+    panels = panels_of(record, block=1)
+    assert {name: marked(panel) for name, panel in panels.items()} == {
+        "threads": [(0, 4), (0, 5), (0, 6), (0, 7)], "x": [], "y": []}
+    assert panels["y"].get_xlabel() == "global, 12\n4 writes, 4 outside"
+    assert {name: panel.spines["left"].get_visible() for name, panel in panels.items()} == {
+        "threads": False, "x": False, "y": True}
+    assert marked(panels_of(record, block=0)["threads"]) == []    # x[-1] is in the array
+    panels = panels_of(trace(kernels.through_a_function, 1, 2, ones(8), ones(8)))
+    assert panels["x"].get_xlabel() == "global, 8\n0 writes, 2 outside"       # shown though no cell of it is touched
+
+
+def test_the_legend_tells_of_marks_where_there_are_some():
+    def legend(record):
+        return draw(record).subfigs[-1].get_suptitle()
+
+    assert "Purple corners" in legend(trace(kernels.hasty_reverse, 1, 8, ones(8), ones(8)))
+    assert "Purple" not in legend(trace(kernels.reverse, 1, 8, ones(8), ones(8)))
+
+
 @pytest.mark.slow
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
     naive, tile, *_ = trace_ladder("conv2d")
