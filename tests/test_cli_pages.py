@@ -106,15 +106,15 @@ def words(out):
     return set(re.split(r"\s\s+|\n", out))
 
 
-def on_a_terminal(*given, encoding="utf-8", columns=80):
-    """Call npse on a terminal of so many columns; return all that it wrote there, escape sequences aside."""
+def on_a_terminal(*given, encoding="utf-8", columns=80, program=("-m", "npse")):
+    """Call npse (or another program) on a terminal of so many columns; return all it wrote, escape sequences aside."""
     import pty
     import termios
 
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
-    child = subprocess.Popen([sys.executable, "-m", "npse", *map(str, given)], stdin=theirs, stdout=theirs,
+    child = subprocess.Popen([sys.executable, *program, *map(str, given)], stdin=theirs, stdout=theirs,
                              stderr=theirs, close_fds=True,
                              env=environment | {"PYTHONIOENCODING": encoding, "TERM": "xterm"})
     os.close(theirs)
@@ -141,6 +141,36 @@ def test_a_terminal_of_80_columns_shows_whole_numbers_in_every_encoding(encoding
     assert numbers.search(piped)
     for line in piped.splitlines()[:-1]:
         assert set(numbers.findall(line)[:1]) <= set(numbers.findall(shown))
+
+
+RUN = """
+from npse.cli.progress import Bar
+from npse.training.ledger import Progress
+with Bar() as bar:
+    bar.say("into runs/:cat:/[bold]run")
+    progress = Progress(epoch=8)
+    bar.began(10, 390, progress)
+    for progress.step in (100, 200, 390):
+        progress.seen = 100 * progress.step
+        progress.loss_sum, progress.correct = 1.23 * progress.seen, 54 * progress.step
+        bar.stepped(progress, 100)
+        bar.bar.refresh()
+    bar.epoch_done({"epoch": 9, "train_loss": 1.23, "train_accuracy": 0.54, "loss": 1.12, "accuracy": 0.6,
+                    "evaluated_on": "validation", "images_per_second": 2345.6, "seconds": 123.4})
+"""
+
+
+@terminal
+@pytest.mark.parametrize(("columns", "figures"), [
+    (40, "loss 1.230\n"), (60, "loss 1.230  accuracy 54.0%\n"), (80, r"loss 1.230  accuracy 54.0%  \d+:\d\d left"),
+    (120, r"loss 1.230  accuracy 54.0%  \d+:\d\d left  \d+ images/s\n")])
+def test_a_run_shows_whole_words_on_a_narrow_terminal(columns, figures):
+    shown = on_a_terminal(columns=columns, program=("-c", RUN)).replace("\r", "\n")
+    fits(shown, columns)
+    assert set(shown.split()) >= {
+        "runs/:cat:/[bold]run", "epoch=9/10", "train_loss=1.2300", "train_accuracy=0.5400", "loss=1.1200",
+        "accuracy=0.6000", "evaluated_on=validation", "images_per_second=2346", "seconds=123.4"}
+    assert re.search(rf"epoch 9/10 \S+ 390/390 {figures}", re.sub(" +\n", "\n", shown))
 
 
 @terminal
