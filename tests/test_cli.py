@@ -270,6 +270,14 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, mo
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 
+def test_a_run_that_finds_no_memory_is_told_of_the_batch_size(npse, monkeypatch):
+    def full(*arguments, **options):
+        raise MemoryError("the GPU's memory is full")
+    monkeypatch.setattr("npse.training.run", full)
+    code, _, err = npse("train")
+    assert (code, err) == (2, "npse: the GPU's memory is full; a smaller --batch-size takes less memory\n")
+
+
 def test_the_module_runs_as_a_command():
     words = [sys.executable, "-m", "npse", "train", "--model", "nonsense"]
     done = subprocess.run(words, capture_output=True, text=True)

@@ -153,7 +153,7 @@ def _run(config, out, edition, *, resume, flip):
     progress.say(f"{config.model} on {config.data}, {edition}, {'going on in' if resume else 'into'} {folder.path}")
     stop = _stop_on_ctrl_c(progress)
     try:
-        with progress:
+        with progress, noted("a smaller --batch-size takes less memory", MemoryError):
             run(job, folder, progress, resume=resume, stop=stop)
         _conclude(job, folder, flip)
     except Interrupted:

@@ -51,7 +51,7 @@ def export(exercises, target, folder):
     files = {Path(folder) / name: content for name, content in TARGETS[target](exercises).items()}
     for path in files:
         if path.exists():
-            raise FileExistsError(f"{path} is there already: it stays as it is; choose another folder with --to")
+            raise FileExistsError(f"{path} is there already: it stays as it is; choose another folder")
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)

@@ -41,7 +41,7 @@ class Folder:
         path = self.path / f"{stem}{FORMATS[kind]}"
         if path.exists():
             raise FileExistsError(f"{path} is there already, and may hold your work: it stays as it is; rename it, or "
-                                  "choose another folder with --to")
+                                  "choose another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(path, as_notebook(exercise, reader) if kind == "notebook" else exercise.as_file(reader))
         return path

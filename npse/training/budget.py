@@ -1,4 +1,4 @@
-"""``--budget 20min``: the model and the epochs that make the most of a span of time on this machine.
+"""A budget such as 20min: the model and the epochs that make the most of a span of time on this machine.
 
 Each candidate is timed for a few seconds; what fits the span is known then, and what accuracy to expect is read from
 the table of measured runs.
