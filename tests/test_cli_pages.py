@@ -1,6 +1,7 @@
 """What the command line writes fits its reader: 80 columns, every encoding, a file or a terminal."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import subprocess
@@ -12,6 +13,8 @@ from typer.main import get_command
 from npse import cli
 from npse.bench import report
 from npse.cli import bench
+from npse.data import LOADERS
+from npse.training.config import EPOCHS, Config
 
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
@@ -45,6 +48,36 @@ def test_a_paragraph_of_a_help_page_is_folded_as_a_whole(npse, monkeypatch):
     lines = npse("train", "--help")[1].split("\n\n")[2].splitlines()
     assert len(lines) == 3
     assert all(len(line) > 70 for line in lines[:-1])
+
+
+def shown_defaults(page):
+    """What stands as the default of each option on a help page, by the option without its dashes."""
+    rows = re.findall(r"^  (?:-\w, )?--([\w-]+)(.*?)(?=^  -|^\w|\Z)", page, re.MULTILINE | re.DOTALL)
+    defaults = {name: re.search(r"\[default: (.*?)\]", " ".join(text.split())) for name, text in rows}
+    return {name: default and default[1] for name, default in defaults.items()}
+
+
+def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = shown_defaults(npse("train", "--help")[1])
+    settings = {field.name.replace("_", "-"): field.default for field in dataclasses.fields(Config)}
+    usual, *others = EPOCHS.items()
+    assert usual == (Config.data, Config.epochs)
+    settings["epochs"] = "; ".join([str(usual[1]), *(f"{data}: {epochs}" for data, epochs in others)])
+    assert EPOCHS.keys() == LOADERS.keys()
+    assert settings.keys() - shown.keys() == {"momentum"}
+    assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {
+        "bias": None, "budget": None, "flip": None, "resume": None, "help": None,
+        "threads": "all cores", "out": "runs/MODEL-DATA-N"}
+
+
+@pytest.mark.parametrize(("given", "epochs"), [((), 10), (("--data", "cifar10"), 30), (("--epochs", "3"), 3),
+                                               (("--data", "cifar10", "--epochs", "3"), 3)])
+def test_a_run_has_the_epochs_that_the_page_tells(npse, monkeypatch, given, epochs):
+    configs = []
+    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    assert npse("train", *given)[0] == 0
+    assert configs == [dataclasses.replace(Config(), epochs=epochs, data=given[1] if "--data" in given else "shapes")]
 
 
 @pytest.mark.parametrize("words", [words for words, command in COMMANDS.items() if command.epilog], ids=" ".join)

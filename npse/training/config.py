@@ -9,6 +9,7 @@ from npse.training import records
 from npse.training.optimiser import SGD, Muon
 
 OPTIMISERS = ("muon", "sgd")
+EPOCHS = {"shapes": 10, "cifar10": 30}        # that suit a data set, for a run whose epochs are not given
 BEFORE = {"optimiser": "sgd"}                 # how runs were made before there was a choice
 MOST = 10 ** 9                                # epochs, and images a batch: more is a mistake
 
