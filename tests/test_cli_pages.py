@@ -13,6 +13,7 @@ from typer.main import get_command
 from npse import cli
 from npse.bench import report
 from npse.cli import bench
+from npse.cli.command import SPELLINGS
 from npse.data import LOADERS
 from npse.training.config import EPOCHS, Config
 
@@ -60,7 +61,8 @@ def shown_defaults(page):
 def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = shown_defaults(npse("train", "--help")[1])
-    settings = {field.name.replace("_", "-"): field.default for field in dataclasses.fields(Config)}
+    settings = {SPELLINGS.get(field.name, field.name.replace("_", "-")): field.default
+                for field in dataclasses.fields(Config)}
     usual, *others = EPOCHS.items()
     assert usual == (Config.data, Config.epochs)
     settings["epochs"] = "; ".join([str(usual[1]), *(f"{data}: {epochs}" for data, epochs in others)])
@@ -69,6 +71,17 @@ def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch)
     assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {
         "bias": None, "budget": None, "flip": None, "resume": None, "help": None,
         "threads": "all cores", "out": "runs/MODEL-DATA-N"}
+
+
+@pytest.mark.parametrize("spelt", ["optimizer", "optimiser"])
+@pytest.mark.parametrize("option", ["--{} sgd", "--{}=sgd"])
+def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, option):
+    configs = []
+    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    assert npse("train", *option.format(spelt).split()) == (0, "", "")
+    assert configs == [Config(optimiser="sgd")]
+    assert "--optimiser" not in npse("train", "--help")[1]
+    assert "unknown data set 'optimiser'" in npse("data", "fetch", "optimiser")[2]          # a value stays as it is
 
 
 @pytest.mark.parametrize(("given", "epochs"), [((), 10), (("--data", "cifar10"), 30), (("--epochs", "3"), 3),

@@ -33,7 +33,7 @@ def train(
                                            "most of a time such as 20min")] = None,
     batch_size: Annotated[int, Training(help="images a step")] = 128,
     lr: Annotated[float, Training(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
-    optimiser: Annotated[str, Training(help="muon, for filters, with sgd for all else; or sgd alone",
+    optimiser: Annotated[str, Training("--optimizer", help="muon, for filters, with sgd for all else; or sgd alone",
                                        autocompletion=names("npse.training.config:OPTIMISERS"))] = "muon",
     filter_lr: Annotated[float, Training(help="peak of muon's: a step's length, in lengths of the filters")] = 0.015,
     warmup: Annotated[float, Training(help="share of the run on which the rate rises")] = 0.2,
