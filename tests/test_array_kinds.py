@@ -54,7 +54,7 @@ def test_byte_orders_may_stand_side_by_side():
 
 
 KINDS = {
-    "matrix": lambda value: np.matrix(value.reshape(len(value), -1)),
+    "matrix": lambda value: value.reshape(len(value), -1).view(np.matrix),
     "MaskedArray": np.ma.masked_array,
     "list": np.ndarray.tolist,
     "recarray": lambda value: value.view(np.recarray),

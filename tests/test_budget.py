@@ -51,7 +51,7 @@ def test_another_data_set_has_no_table():
 
 def test_a_model_that_was_asked_for():
     assert (plan(1000, "se_resnet8").model, plan(1000, "se_resnet8").epochs) == ("se_resnet8", 96)
-    with pytest.raises(ValueError, match="no measured run of resnet20; it knows se_resnet8, se_resnet20"):
+    with pytest.raises(ValueError, match="no measured run of resnet20; did you mean se_resnet20"):
         plan(1000, "resnet20")
 
 

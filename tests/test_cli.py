@@ -1,7 +1,9 @@
 """The command line as its user meets it: what it prints, what it leaves, and one clear line for every mistake."""
 
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -256,18 +258,29 @@ def test_a_folder_below_a_file(npse, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "says"), [(errno.ENOSPC, "No space left on device"),
+                                              (errno.EDQUOT, "Disk quota exceeded")])
+def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, monkeypatch, number, says):
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
     settings = json.loads((tmp_path / "run" / "config.json").read_text()) | {"epochs": 2}
     (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
 
     def full(path, content):
-        raise OSError(28, "No space left on device", str(path))
+        raise OSError(number, says, str(path))
     monkeypatch.setattr(checkpoint, "write_atomically", full)
     code, _, err = npse("train", "--resume", "--out", "run")
     assert code == 2
-    assert "No space left on device" in err
+    assert re.fullmatch(f"npse: run.(best|last).safetensors: {says}: free some space; what was saved before is as it "
+                        "was; go on with: npse train --resume --out run\n", err)
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_a_run_that_finds_no_memory_is_told_of_the_batch_size(npse, monkeypatch):
+    def full(*arguments, **options):
+        raise MemoryError("the GPU's memory is full")
+    monkeypatch.setattr("npse.training.run", full)
+    code, _, err = npse("train")
+    assert (code, err) == (2, "npse: the GPU's memory is full; a smaller --batch-size takes less memory\n")
 
 
 def test_the_module_runs_as_a_command():

@@ -1,6 +1,7 @@
 """What the command line writes fits its reader: 80 columns, every encoding, a file or a terminal."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import subprocess
@@ -12,6 +13,9 @@ from typer.main import get_command
 from npse import cli
 from npse.bench import report
 from npse.cli import bench
+from npse.cli.command import SPELLINGS
+from npse.data import LOADERS
+from npse.training.config import EPOCHS, Config
 
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
@@ -45,6 +49,48 @@ def test_a_paragraph_of_a_help_page_is_folded_as_a_whole(npse, monkeypatch):
     lines = npse("train", "--help")[1].split("\n\n")[2].splitlines()
     assert len(lines) == 3
     assert all(len(line) > 70 for line in lines[:-1])
+
+
+def shown_defaults(page):
+    """What stands as the default of each option on a help page, by the option without its dashes."""
+    rows = re.findall(r"^  (?:-\w, )?--([\w-]+)(.*?)(?=^  -|^\w|\Z)", page, re.MULTILINE | re.DOTALL)
+    defaults = {name: re.search(r"\[default: (.*?)\]", " ".join(text.split())) for name, text in rows}
+    return {name: default and default[1] for name, default in defaults.items()}
+
+
+def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = shown_defaults(npse("train", "--help")[1])
+    settings = {SPELLINGS.get(field.name, field.name.replace("_", "-")): field.default
+                for field in dataclasses.fields(Config)}
+    usual, *others = EPOCHS.items()
+    assert usual == (Config.data, Config.epochs)
+    settings["epochs"] = "; ".join([str(usual[1]), *(f"{data}: {epochs}" for data, epochs in others)])
+    assert EPOCHS.keys() == LOADERS.keys()
+    assert settings.keys() - shown.keys() == {"momentum"}
+    assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {
+        "bias": None, "budget": None, "flip": None, "resume": None, "help": None,
+        "threads": "all cores", "out": "runs/MODEL-DATA-N"}
+
+
+@pytest.mark.parametrize("spelt", ["optimizer", "optimiser"])
+@pytest.mark.parametrize("option", ["--{} sgd", "--{}=sgd"])
+def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, option):
+    configs = []
+    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    assert npse("train", *option.format(spelt).split()) == (0, "", "")
+    assert configs == [Config(optimiser="sgd")]
+    assert "--optimiser" not in npse("train", "--help")[1]
+    assert "unknown data set 'optimiser'" in npse("data", "fetch", "optimiser")[2]          # a value stays as it is
+
+
+@pytest.mark.parametrize(("given", "epochs"), [((), 10), (("--data", "cifar10"), 30), (("--epochs", "3"), 3),
+                                               (("--data", "cifar10", "--epochs", "3"), 3)])
+def test_a_run_has_the_epochs_that_the_page_tells(npse, monkeypatch, given, epochs):
+    configs = []
+    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    assert npse("train", *given)[0] == 0
+    assert configs == [dataclasses.replace(Config(), epochs=epochs, data=given[1] if "--data" in given else "shapes")]
 
 
 @pytest.mark.parametrize("words", [words for words, command in COMMANDS.items() if command.epilog], ids=" ".join)
@@ -106,15 +152,15 @@ def words(out):
     return set(re.split(r"\s\s+|\n", out))
 
 
-def on_a_terminal(*given, encoding="utf-8", columns=80):
-    """Call npse on a terminal of so many columns; return all that it wrote there, escape sequences aside."""
+def on_a_terminal(*given, encoding="utf-8", columns=80, program=("-m", "npse")):
+    """Call npse (or another program) on a terminal of so many columns; return all it wrote, escape sequences aside."""
     import pty
     import termios
 
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
-    child = subprocess.Popen([sys.executable, "-m", "npse", *map(str, given)], stdin=theirs, stdout=theirs,
+    child = subprocess.Popen([sys.executable, *program, *map(str, given)], stdin=theirs, stdout=theirs,
                              stderr=theirs, close_fds=True,
                              env=environment | {"PYTHONIOENCODING": encoding, "TERM": "xterm"})
     os.close(theirs)
@@ -141,6 +187,36 @@ def test_a_terminal_of_80_columns_shows_whole_numbers_in_every_encoding(encoding
     assert numbers.search(piped)
     for line in piped.splitlines()[:-1]:
         assert set(numbers.findall(line)[:1]) <= set(numbers.findall(shown))
+
+
+RUN = """
+from npse.cli.progress import Bar
+from npse.training.metric_accumulator import Progress
+with Bar() as bar:
+    bar.say("into runs/:cat:/[bold]run")
+    progress = Progress(epoch=8)
+    bar.began(10, 390, progress)
+    for progress.step in (100, 200, 390):
+        progress.seen = 100 * progress.step
+        progress.loss_sum, progress.correct = 1.23 * progress.seen, 54 * progress.step
+        bar.stepped(progress, 100)
+        bar.bar.refresh()
+    bar.epoch_done({"epoch": 9, "train_loss": 1.23, "train_accuracy": 0.54, "loss": 1.12, "accuracy": 0.6,
+                    "evaluated_on": "validation", "images_per_second": 2345.6, "seconds": 123.4})
+"""
+
+
+@terminal
+@pytest.mark.parametrize(("columns", "figures"), [
+    (40, "loss 1.230\n"), (60, "loss 1.230  accuracy 54.0%\n"), (80, r"loss 1.230  accuracy 54.0%  \d+:\d\d left"),
+    (120, r"loss 1.230  accuracy 54.0%  \d+:\d\d left  \d+ images/s\n")])
+def test_a_run_shows_whole_words_on_a_narrow_terminal(columns, figures):
+    shown = on_a_terminal(columns=columns, program=("-c", RUN)).replace("\r", "\n")
+    fits(shown, columns)
+    assert set(shown.split()) >= {
+        "runs/:cat:/[bold]run", "epoch=9/10", "train_loss=1.2300", "train_accuracy=0.5400", "loss=1.1200",
+        "accuracy=0.6000", "evaluated_on=validation", "images_per_second=2346", "seconds=123.4"}
+    assert re.search(rf"epoch 9/10 \S+ 390/390 {figures}", re.sub(" +\n", "\n", shown))
 
 
 @terminal

@@ -126,7 +126,7 @@ class TestArrays:
         def memalloc(size):
             raise CudaAPIError(2, "Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
         gpu._context.memalloc, gpu._context.get_memory_info = memalloc, lambda: (5e6, 8e9)
-        with pytest.raises(MemoryError, match=r"memory is full: 400 MB more .* 5 of 8000 MB are free; lower --batch-"):
+        with pytest.raises(MemoryError, match=r"is full: 400 MB more .* 5 of 8000 MB are free; lower batch_size"):
             gpu.empty((10**8,), self.FLOAT)
 
     def test_a_graph_has_memory_of_its_own(self, gpu, builder):

@@ -18,7 +18,7 @@ ROOT = Path(npse.__file__).parent
 HELPERS = {"support", "backend"}
 ARROWS = {
     "reference": {"reference"},
-    "editions": {"editions", "reference"},
+    "editions": {"editions", "reference", "support"},
     "cpu": {"cpu", "reference", "editions", "support"},
     "cuda": {"cuda", "reference", "editions", "support"},
     "backend": {"support"},
@@ -27,7 +27,7 @@ ARROWS = {
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference"},
     "trace": {"trace", "cuda", "reference", "gradcheck", "support"},
-    "layers": {"layers", "backend"},
+    "layers": {"layers", "backend", "support"},
     "models": {"models", "layers", "support"},
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,

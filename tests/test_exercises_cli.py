@@ -34,7 +34,7 @@ def test_start_never_overwrites(npse):
     path.write_text("my work")
     code, _, err = npse("exercise", "start", 3)
     assert code == 2
-    assert "stays as it is" in err
+    assert "stays as it is; rename it, or choose another folder; --to names the folder" in err
     assert path.read_text() == "my work"
     assert npse("exercise", "start", "squeeze", "--as", "notebook")[0] == 0
     assert npse("exercise", "start", 3, "--to", "new/folder")[0] == 0
@@ -79,7 +79,7 @@ def test_check_takes_the_file_changed_last(npse):
     (("start", 99), "there is no exercise 99; known are: convolution, "),
     (("hint", "squeze"), "there is no exercise squeze; did you mean squeeze?"),
     (("grade", "nowhere", "--out", "report"), "no folder nowhere"),
-    (("export", "--format", "moodle", "--to", "x"), "not for 'moodle'"),
+    (("export", "--format", "moodle", "--to", "x"), "unknown format 'moodle'; known are: nbgrader, otter"),
 ])
 def test_wrong_words_end_in_one_line(npse, words, expected):
     Path("stranger.py").write_text("x = 1")
@@ -147,6 +147,7 @@ def test_solution_is_shown_and_written(npse):
     assert "u.mean(axis=(1, 2))" in npse("exercise", "solution", 3)[1]
     npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")
     assert Path("03_squeeze_solution.ipynb").is_file()
+    assert "--to names the folder" in npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")[2]
     assert npse("exercise", "check", "03_squeeze_solution.ipynb")[0] == 0
     for words in (["--to", ".", "--as", "poem"], ["--as", "notebook"]):
         code, out, err = npse("exercise", "solution", 3, *words)
@@ -172,7 +173,7 @@ def test_require_speaks_inside_a_notebook():
             "squeeze_backward": lambda dz, u_shape: 15 * functions["squeeze_backward"](dz, u_shape)})
     with pytest.raises(AssertionError, match="no function squeeze"):
         require("squeeze", "squeeze: values", {})
-    with pytest.raises(ValueError, match="squeeze: values; squeeze: manners"):
+    with pytest.raises(ValueError, match=r"known are: squeeze: values, squeeze: manners"):
         require("squeeze", "squeeze: beauty", functions)
 
 

@@ -146,6 +146,9 @@ def test_the_recorder_sees_arguments_given_by_name():
 @pytest.mark.parametrize(("parameters", "gradients", "message"), [
     ({"w": np.ones(2)}, {}, "w is among the parameters"),
     ({"w": np.ones(2)}, {"w": np.ones(2), "v": np.ones(2)}, "v is among the gradients"),
+    (dict.fromkeys("zyxwv", np.ones(2)), {}, "z is among the parameters"),
+    ({}, dict.fromkeys("zyxwv", np.ones(2)), "no parameters"),
+    ({"w": np.ones(2)}, dict.fromkeys("zyxwv", np.ones(2)), "z is among the gradients"),
     ({"w": np.ones(2, np.float32)}, {"w": np.ones(2)}, "float64"),
     ({"w": np.ones(2)}, {"w": np.ones(3)}, "shape"),
     ({}, {}, "no parameters"),

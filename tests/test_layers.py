@@ -187,6 +187,19 @@ def test_weight_decay_spares_batch_norm_and_biases():
         np.testing.assert_allclose(w, 0.5 * before[name] if w.ndim > 1 else before[name], rtol=1e-6)
 
 
+def test_load_names_the_first_misfit_in_the_order_of_what_is_loaded():
+    network = models.se_resnet8()
+    strange = {f"{letter}.weight": np.zeros(3) for letter in "zyxwv"}
+    with pytest.raises(ValueError, match=r"load: z\.weight is unknown to this network"):
+        network.load(network.state() | strange)
+    with pytest.raises(ValueError, match=r"load: v\.weight is unknown to this network"):
+        network.load(dict(reversed(strange.items())) | network.state())
+    with pytest.raises(ValueError, match=rf"load: {next(iter(network.state()))} is missing from what is loaded"):
+        network.load({})
+    with pytest.raises(ValueError, match=f"load: {list(network.state())[-1]} has shape"):
+        network.load({name: np.zeros(1) for name in reversed(network.state())})
+
+
 def test_load_takes_all_or_nothing():
     network, other = models.se_resnet8(seed=0), models.se_resnet8(seed=1)
     before = network.state()

@@ -4,14 +4,16 @@ import ast
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import npse
-from npse import reference
+from npse import cli, reference
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -56,6 +58,17 @@ def test_every_command_is_run_or_left_out_for_a_reason():
     assert len(COMMANDS) == 13
     for command in COMMANDS:
         assert [matches(command, known) for known in (IN_SECONDS, IN_MINUTES, NOT_HERE)].count(True) == 1, command
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(npse [^`]*)`", TEXT.replace("\n", " ")))))
+def test_commands_in_the_text_exist_with_their_options(line):
+    """As far as they can be read without running them; words in capitals are for the reader to fill in."""
+    command, given = get_command(cli.app), shlex.split(line)[1:]
+    while given and given[0] in getattr(command, "commands", {}):
+        command = command.commands[given.pop(0)]
+    known = {name for param in command.params for name in param.opts}
+    assert {word for word in given if word.startswith("-")} <= known
+    assert not hasattr(command, "commands") or not given or given[0].startswith("-"), f"no command {given[0]}"
 
 
 def test_the_ten_lines_are_those_of_the_book():

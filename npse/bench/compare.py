@@ -29,7 +29,7 @@ def torch_modes(edition):
 def expect_torch():
     """Raise ImportError if PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
-        raise ImportError("--vs torch needs PyTorch, which is not installed; run: pip install torch==2.13.0")
+        raise ImportError("PyTorch, the peer to compare with, is not installed; run: pip install torch==2.13.0")
 
 
 def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambda line: None):

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}      # what stands for the value of an option
+SPELLINGS = {"optimiser": "optimizer"}                            # of options, accepted beside those on the pages
 UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
@@ -18,7 +19,8 @@ class App(typer.Typer):
     def __init__(self, help, **more):
         super().__init__(help=help, cls=Group, no_args_is_help=True, rich_markup_mode=None,
                          pretty_exceptions_enable=False,
-                         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, **more)
+                         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100,
+                                           "token_normalize_func": lambda name: SPELLINGS.get(name, name)}, **more)
 
     def command(self, name=None, *, examples=()):
         """Make a function a command; ``examples`` are lines to type, to stand at the end of its help page."""

@@ -7,6 +7,7 @@ import typer
 from typer import Argument, Option
 
 from npse.cli.console import noted
+from npse.support.names import suggest
 
 
 def evaluate(
@@ -39,7 +40,7 @@ def load_network(folder, weights):
     from npse import models
 
     if weights not in ("last", "best"):
-        raise ValueError(f"--weights must be last or best, but is {weights!r}")
+        raise ValueError(f"unknown weights {weights!r}; {suggest(weights, ('last', 'best'))}")
     config, (classes, _, _) = folder.config(), folder.pixels()
     with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
         network = models.build(config.model, classes=len(classes), **config.model_options())

@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from npse.cli import console
 from npse.cli.command import App
+from npse.cli.console import noted
 
 app = App(help="The course: write the book's functions yourself, and be told what is wrong with them.")
 
@@ -19,6 +20,7 @@ def _names():
     return [exercise.name for exercise in exercises()]
 
 
+OTHERWISE = "--to names the folder"
 WHERE = Annotated[Path, Option("--in", metavar="FOLDER", help="your folder of exercises")]
 WHICH = Annotated[str, Argument(metavar="EXERCISE", help="its number or name", autocompletion=_names)]
 
@@ -43,7 +45,8 @@ def start(
     from npse.exercises.folder import Folder
 
     exercise = find(which)
-    path = Folder(to).start(exercise, kind)
+    with noted(OTHERWISE, FileExistsError):
+        path = Folder(to).start(exercise, kind)
     typer.echo(f"{path}: {exercise.title}, {sum(points(exercise))} points\n"
                f"write your code into it, then run: npse exercise check {path}")
 
@@ -131,7 +134,11 @@ def solution(
     exercise = find(which)
     if to is None and kind != "file":
         raise ValueError("--as is for a solution written to a folder: add --to, or leave --as out")
-    typer.echo(exercise.as_file(ANSWER) if to is None else f"wrote {Folder(to).solve(exercise, kind)}")
+    if to is None:
+        typer.echo(exercise.as_file(ANSWER))
+        return
+    with noted(OTHERWISE, FileExistsError):
+        typer.echo(f"wrote {Folder(to).solve(exercise, kind)}")
 
 
 @app.command(examples=("npse exercise status",))
@@ -186,7 +193,9 @@ def export(
     from npse.exercises.export import export
 
     chosen = [find(which) for which in only] if only else exercises()
-    for path in export(chosen, target, to):
+    with noted(OTHERWISE, FileExistsError):
+        paths = export(chosen, target, to)
+    for path in paths:
         typer.echo(f"wrote {path}")
 
 

@@ -5,7 +5,9 @@ import math
 import sys
 import time
 
-from npse.cli.console import status
+from npse.cli.console import console, status
+
+LEAST_BAR = 4                    # columns of the bar where there is little room
 
 
 @contextlib.contextmanager
@@ -70,13 +72,13 @@ class Lines:
 
 
 class Bar:
-    """A bar with loss, accuracy, images/s and the time that is left; a line stays for each epoch."""
+    """A bar, and as many of loss, accuracy, time left and images/s as fit; a line stays for each epoch."""
 
     def __init__(self):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                            TextColumn("{task.fields[figures]}"))
+                            TextColumn("{task.fields[figures]}"), console=console())
 
     def __enter__(self):
         self.bar.start()
@@ -86,31 +88,41 @@ class Bar:
         self.bar.stop()
 
     def say(self, line):
-        """Print a line above the bar."""
-        self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """Print a line above the bar, folded between words."""
+        self.bar.console.print(line)
 
     def began(self, epochs, steps, progress):
         """Hear how long the run is and where it stands."""
-        self.epochs = epochs
+        self.epochs, self.steps = epochs, steps
         self.task = self.bar.add_task("", total=steps, completed=progress.step, figures="warming up")
         self.pace = Pace(epochs * steps - progress.epoch * steps - progress.step)
 
     def stepped(self, progress, batch):
         """Hear of one more step."""
         self.pace.tick(batch)
-        pace = ""
+        figures = [f"loss {progress.loss_sum / progress.seen:.3f}", f"accuracy {progress.correct / progress.seen:.1%}"]
         if self.pace.known:
             minutes, seconds = divmod(round(self.pace.left()), 60)
-            pace = f"  {self.pace.rate():.0f} images/s  {minutes}:{seconds:02d} left"
-        self.bar.update(self.task, description=f"epoch {progress.epoch + 1}/{self.epochs}", completed=progress.step,
-                        figures=f"loss {progress.loss_sum / progress.seen:.3f}  "
-                                f"accuracy {progress.correct / progress.seen:.1%}{pace}")
+            figures += [f"{minutes}:{seconds:02d} left", f"{self.pace.rate():.0f} images/s"]
+        epoch = f"epoch {progress.epoch + 1}/{self.epochs}"
+        room = self.bar.console.width - len(f"{epoch} {' ' * LEAST_BAR} {self.steps}/{self.steps} ")
+        self.bar.update(self.task, description=epoch, completed=progress.step, figures=fitting(figures, room))
 
     def epoch_done(self, row):
         """Hear of an epoch and its evaluation."""
         self.say(epoch_line(row, self.epochs))
         if row["epoch"] < self.epochs:
             self.bar.update(self.task, completed=0)
+
+
+def fitting(figures, room):
+    """Return the first figures in one line, as many as there is room for; one at least."""
+    line = figures[0]
+    for figure in figures[1:]:
+        if len(f"{line}  {figure}") > room:
+            break
+        line = f"{line}  {figure}"
+    return line
 
 
 def epoch_line(row, epochs):

@@ -90,9 +90,13 @@ def _own(name):
                                 "my_kernels.py:blur, or an op, as in squeeze")
     module = load(Path(file))
     kernels = [key for key, value in vars(module).items() if hasattr(value, "py_func")]
+    if not kernels:
+        raise ValueError(f"{file} has no kernel: a kernel is a function with @cuda.jit")
+    if not wanted:
+        raise ValueError(f"{file} may hold several kernels: name one, as in {file}:{kernels[0]}; "
+                         + suggest(wanted, kernels))
     if wanted not in kernels:
-        complaint = f"has no kernel {wanted!r}" if wanted else f"may hold several kernels: name one, as in {file}:blur"
-        raise ValueError(f"{file} {complaint}; functions with @cuda.jit are: {', '.join(kernels) or 'none'}")
+        raise ValueError(f"{file} has no kernel {wanted!r}, a function with @cuda.jit; {suggest(wanted, kernels)}")
     return getattr(module, wanted), getattr(module, f"{wanted}_example", None)
 
 

@@ -16,9 +16,6 @@ from npse.cli.command import names
 from npse.cli.console import noted
 from npse.cli.progress import compiling, reporter
 
-# Where the data sets differ in what suits them; any option on the command line wins.
-DEFAULTS = {"shapes": {"epochs": 10}, "cifar10": {"epochs": 30}}
-
 # The groups of options on the help page.
 Data, Network, Training, Run = (partial(Option, rich_help_panel=title)
                                 for title in ("Data", "Network", "Training", "Run"))
@@ -36,7 +33,7 @@ def train(
                                            "most of a time such as 20min")] = None,
     batch_size: Annotated[int, Training(help="images a step")] = 128,
     lr: Annotated[float, Training(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
-    optimiser: Annotated[str, Training(help="muon, for filters, with sgd for all else; or sgd alone",
+    optimiser: Annotated[str, Training("--optimizer", help="muon, for filters, with sgd for all else; or sgd alone",
                                        autocompletion=names("npse.training.config:OPTIMISERS"))] = "muon",
     filter_lr: Annotated[float, Training(help="peak of muon's: a step's length, in lengths of the filters")] = 0.015,
     warmup: Annotated[float, Training(help="share of the run on which the rate rises")] = 0.2,
@@ -69,14 +66,14 @@ def train(
     a run of so many epochs. After 10 of 10 epochs it has come down to zero; with 15 it goes on at 0.42 of the peak
     and comes down to zero once more.
     """
-    from npse.training import Config
+    from npse.training.config import EPOCHS, Config
 
     not_settings = ("out", "resume", "flip", "threads", "budget")
     given = {name: value for name, value in context.params.items()
              if name not in not_settings and context.get_parameter_source(name).name == "COMMANDLINE"}
     if budget is not None and (resume or "epochs" in given):
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
-    config = _resumed(out, given) if resume else Config(**DEFAULTS.get(data, {}) | given)
+    config = _resumed(out, given) if resume else Config(**{"epochs": EPOCHS.get(data, Config.epochs)} | given)
     edition = _take_edition(config.edition, threads)
     if budget is not None:
         config = _within(budget, config, given)
@@ -153,7 +150,7 @@ def _run(config, out, edition, *, resume, flip):
     progress.say(f"{config.model} on {config.data}, {edition}, {'going on in' if resume else 'into'} {folder.path}")
     stop = _stop_on_ctrl_c(progress)
     try:
-        with progress:
+        with progress, noted("a smaller --batch-size takes less memory", MemoryError):
             run(job, folder, progress, resume=resume, stop=stop)
         _conclude(job, folder, flip)
     except Interrupted:

@@ -38,7 +38,8 @@ def expect_known(name):
     if name in LOADERS:
         return
     if os.path.exists(name):
-        raise ValueError(f"unknown data set {name!r}; if CIFAR-10 is there, run: npse data fetch cifar10 --from {name}")
+        raise ValueError(f"data must be the name of a data set, but is the file or folder {name!r}; if CIFAR-10 is "
+                         f"there, run: npse data fetch cifar10 --from {name}")
     raise ValueError(f"unknown data set {name!r}; {suggest(name, LOADERS)}")
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from npse import reference as book
 from npse.reference.arrays import expect
 from npse.reference.conv import output_size
+from npse.support.names import suggest
 
 
 class Geometry(NamedTuple):
@@ -98,7 +99,7 @@ class Ladder(Mapping):
         self.rungs, self._replaces = rungs, replaces
         self.top = os.environ.get(variable, list(rungs)[-1])
         if self.top not in rungs:
-            raise ValueError(f"{variable} names no rung: {self.top!r}; known are: {', '.join(rungs)}")
+            raise ValueError(f"{variable} names no rung: {self.top!r}; {suggest(self.top, rungs)}")
         self._ops = {name: self.ops_of(lambda *_, rung=rung: rung) for name, rung in rungs.items()}
 
     def __getitem__(self, name):
@@ -114,7 +115,7 @@ class Ladder(Mapping):
     def up_to(self, name):
         """Within the ``with`` block convolutions run on no rung above the one of that name."""
         if name not in self.rungs:
-            raise ValueError(f"unknown rung {name!r}; known are: {', '.join(self.rungs)}")
+            raise ValueError(f"unknown rung {name!r}; {suggest(name, self.rungs)}")
         before, self.top = self.top, name
         try:
             yield

@@ -10,6 +10,7 @@ import npse
 from npse.exercises.annotated import SOURCED, STUDENT, uncomment
 from npse.exercises.notebook import code, dump, exercise_head, markdown
 from npse.support.files import write_atomically
+from npse.support.names import suggest
 
 HIDDEN_SEED = 2718           # of the hidden tests; nbgrader and otter-grader keep it from the students
 
@@ -46,11 +47,11 @@ def export(exercises, target, folder):
         A file is there already.
     """
     if target not in TARGETS:
-        raise ValueError(f"exercises can be exported for {', '.join(TARGETS)}, not for {target!r}")
+        raise ValueError(f"unknown format {target!r}; {suggest(target, TARGETS)}")
     files = {Path(folder) / name: content for name, content in TARGETS[target](exercises).items()}
     for path in files:
         if path.exists():
-            raise FileExistsError(f"{path} is there already: it stays as it is; choose another folder with --to")
+            raise FileExistsError(f"{path} is there already: it stays as it is; choose another folder")
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)

@@ -9,6 +9,7 @@ from npse.exercises.annotated import ANSWER, STUDENT, exercises, find
 from npse.exercises.notebook import as_notebook
 from npse.exercises.submission import KINDS
 from npse.support.files import write_atomically
+from npse.support.names import suggest
 
 RECORD = ".npse-exercises.json"
 FORMATS = {"file": ".py", "notebook": ".ipynb"}
@@ -36,11 +37,11 @@ class Folder:
 
     def _write_new(self, exercise, stem, kind, reader):
         if kind not in FORMATS:
-            raise ValueError(f"an exercise comes as {' or '.join(FORMATS)}, not as {kind!r}")
+            raise ValueError(f"unknown kind {kind!r}; {suggest(kind, FORMATS)}")
         path = self.path / f"{stem}{FORMATS[kind]}"
         if path.exists():
             raise FileExistsError(f"{path} is there already, and may hold your work: it stays as it is; rename it, or "
-                                  "choose another folder with --to")
+                                  "choose another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(path, as_notebook(exercise, reader) if kind == "notebook" else exercise.as_file(reader))
         return path

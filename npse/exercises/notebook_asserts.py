@@ -9,6 +9,7 @@ grade` keeps them apart, and reads the folders of these graders too.
 from npse.exercises.annotated import find
 from npse.exercises.submission import without_magics
 from npse.exercises.task import mark
+from npse.support.names import suggest
 
 
 def require(which, part, namespace, seed=0, hidden=False):
@@ -36,7 +37,7 @@ def require(which, part, namespace, seed=0, hidden=False):
     task = next((task for task in exercise.tasks() if part in task.parts), None)
     if task is None:
         names = [name for task in exercise.tasks() for name in task.parts]
-        raise ValueError(f"exercise {exercise.number} has no part {part!r}; there are: {'; '.join(names)}")
+        raise ValueError(f"exercise {exercise.number} has no part {part!r}; {suggest(part, names)}")
     assert callable(namespace.get(task.function)), f"there is no function {task.function} in the notebook"
     functions = exercise.functions()
     cells = [without_magics(source) for source in namespace.get("In", ())]

@@ -14,6 +14,7 @@ from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.diagnosis import explain_manners
 from npse.gradcheck.judge import generator, judge
 from npse.gradcheck.results import WRONG, Report, Result
+from npse.support.names import suggest
 
 
 def check_case(case, ops, seed=0, book=None):
@@ -128,7 +129,7 @@ def _differentiable(arguments, wrt):
     wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for name in wrt:
         if name not in arguments:
-            raise ValueError(f"wrt names {name}, which is not among the arguments (here: {', '.join(arguments)})")
+            raise ValueError(f"wrt names {name}, which is not among the arguments; {suggest(name, arguments)}")
         if name not in floating:
             raise ValueError(f"{name} cannot be differentiated: it {_described(arguments[name])}")
         _expect_finite(name, arguments[name])

@@ -101,7 +101,9 @@ def _result(verdict, **facts):
 def _expect_fitting(parameters, gradients):
     if not parameters:
         raise ValueError("there are no parameters to check")
-    for name in parameters.keys() ^ gradients.keys():
+    for name in (*parameters, *gradients):
+        if name in parameters and name in gradients:
+            continue
         have, lack = ("parameters", "gradients") if name in parameters else ("gradients", "parameters")
         raise ValueError(f"{name} is among the {have}, but not among the {lack}; both need the same names")
     for name, value in parameters.items():

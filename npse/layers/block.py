@@ -7,6 +7,7 @@ from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
 from npse.layers.halves import FirstHalf, SecondHalf
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
+from npse.support.names import suggest
 
 PLACEMENTS = ("standard", "pre", "post", "identity")
 
@@ -28,7 +29,7 @@ class BasicBlock(Layer):
 
     def __init__(self, cin, cout, stride, shortcut, se=None, placement="standard", *, rng):
         if placement not in PLACEMENTS:
-            raise ValueError(f"unknown placement {placement!r}; known are: {', '.join(PLACEMENTS)}")
+            raise ValueError(f"unknown placement {placement!r}; {suggest(placement, PLACEMENTS)}")
         place, excitation = placement if se else None, {"se": se}
         way = {} if shortcut is None else {"downsample": shortcut}
         self.before = Sequential(excitation) if place == "pre" else None

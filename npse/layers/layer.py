@@ -60,10 +60,13 @@ class Layer:
         Raises
         ------
         ValueError
-            Names the first array that does not fit.
+            Names the first array of ``state`` that is unknown, else the first of this layer that is missing, else the
+            first of ``state`` of another shape or no floats.
         """
         mine = self.state()
-        for name in mine.keys() ^ state.keys():
+        for name in (*state, *mine):
+            if name in mine and name in state:
+                continue
             whose = "missing from what is loaded" if name in mine else "unknown to this network"
             raise ValueError(f"load: {name} is {whose}; was it saved from another model or with other options?")
         for name, array in state.items():

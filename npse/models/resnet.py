@@ -17,6 +17,7 @@ from npse.layers import (
     identity_shortcut,
     projection_shortcut,
 )
+from npse.support.names import suggest
 
 DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 SHORTCUTS = ("projection", "identity")
@@ -48,7 +49,7 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
     if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
         raise ValueError(f"depth must be 6n + 2 for n blocks a stage (8, 14, 20, ...), but is {depth!r}")
     if shortcut not in SHORTCUTS:
-        raise ValueError(f"unknown shortcut {shortcut!r}; known are: {', '.join(SHORTCUTS)}")
+        raise ValueError(f"unknown shortcut {shortcut!r}; {suggest(shortcut, SHORTCUTS)}")
     rng = np.random.default_rng(seed)
 
     def block(cin, cout, stride):

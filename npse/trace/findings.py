@@ -6,6 +6,7 @@ order is possible on hardware, and threads of different blocks never wait for ea
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,15 +17,30 @@ BARRIER = "put cuda.syncthreads() between them"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to look at. ``kind`` is race, outside, negative, unwritten, barrier or idle; ``message`` one line."""
+    """Something to look at.
+
+    Attributes
+    ----------
+    kind : str
+        race, outside, negative, unwritten, barrier or idle.
+    message : str, one line
+    cells : frozenset of (array, block, cell)
+        The cells it is about, all by number; the block is None for global memory, which all blocks share.
+    """
 
     kind: str
     message: str
+    cells: frozenset = frozenset()
 
     @property
     def wrong(self):
         """Whether this cannot be meant: idle threads and negative indices can."""
         return self.kind not in ("negative", "idle")
+
+    @property
+    def marked(self):
+        """Whether a picture can show where this is."""
+        return self.kind in ("race", "outside", "unwritten")
 
     def __str__(self):
         return f"{self.kind}: {self.message}"
@@ -32,39 +48,46 @@ class Finding:
 
 def findings(trace):
     """All findings in a trace, the gravest first."""
-    return [Finding(kind, message) for kind, rule in RULES.items() for message in rule(trace)]
+    return [finding for rule in RULES for finding in rule(trace)]
 
 
 def _races(trace):
-    met = defaultdict(list)
-    for (array, cell), accesses in _by_cell(trace).items():
-        if pair := _conflict(accesses, trace.arrays[array].space == "shared"):
+    met = defaultdict(dict)
+    for place, accesses in _by_cell(trace).items():
+        if pair := _conflict(accesses):
             writer, other = pair
-            met[array, writer.site, other.site, other.verb, writer.block != other.block].append((cell, writer, other))
-    for (array, first, second, verb, far), examples in met.items():
-        cell, writer, other = min(examples, key=lambda example: example[0])
+            met[place[0], writer.site, other.site, other.verb, writer.block != other.block][place] = pair
+    for (array, first, second, verb, far), pairs in met.items():
+        place = min(pairs, key=lambda place: place[2])
+        cell, (writer, other) = place[2], pairs[place]
         memory, lines = trace.arrays[array], trace.journal.lines
         threads = f"thread {_who(trace, other, far)} {verb} it ({lines[second]}), thread {_who(trace, writer, far)} " \
                   f"writes it ({lines[first]})"
         cure = "no barrier reaches from block to block" if far else BARRIER
-        yield f"{memory.index(cell)}{_in_all(examples, 'cells')}: {threads}, in no order: {cure}"
+        cells = _in_all({cell for _, _, cell in pairs}, "cells")
+        yield Finding("race", f"{memory.index(cell)}{cells}: {threads}, in no order: {cure}", frozenset(pairs))
 
 
 def _by_cell(trace):
+    """The accesses to each cell, by (array, block, cell) as in `Finding.cells`."""
     cells = defaultdict(list)
     for access in trace.journal.accesses:
-        cells[access.array, access.cell].append(access)
+        cells[_place(trace, access)].append(access)
     return cells
 
 
-def _conflict(accesses, shared):
+def _place(trace, access):
+    shared = trace.arrays[access.array].space == "shared"
+    return access.array, access.block if shared else None, access.cell
+
+
+def _conflict(accesses):
     """A write, and what another thread does to the same cell in no order with it; None if all is in order."""
     for write in accesses:
         if write.verb != WRITE:
             continue
         for other in sorted(accesses, key=lambda access: access.verb != READ):
-            ordered = (other.block == write.block and other.interval != write.interval) or \
-                (shared and other.block != write.block)
+            ordered = other.block == write.block and other.interval != write.interval
             same = (other.block, other.thread) == (write.block, write.thread)
             if not ordered and not same and not (write.atomic and other.atomic):
                 return write, other
@@ -81,8 +104,9 @@ def _strays(trace, wraps):
         threads = {(stray.block, stray.thread) for stray in strays}
         where = f"{memory.name}[{', '.join(map(str, one.index))}]"
         what = "that is counted from the end" if wraps else f"outside its shape {memory.shape}"
-        yield (f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.journal.lines[site]})"
-               f"{_in_all(threads, 'threads')}")
+        yield Finding("negative" if wraps else "outside",
+                      f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.journal.lines[site]})"
+                      f"{_in_all(threads, 'threads')}")
 
 
 def _unwritten(trace):
@@ -94,8 +118,10 @@ def _unwritten(trace):
         if trace.arrays[access.array].space == "shared" and (access.array, access.block, access.cell) not in written:
             early[access.array, access.site].append(access)
     for (array, site), accesses in early.items():
-        yield (f"thread {_who(trace, accesses[0])} reads {trace.arrays[array].index(accesses[0].cell)} "
-               f"({trace.journal.lines[site]}), which no thread has written: shared memory starts with anything in it")
+        yield Finding("unwritten",
+                      f"thread {_who(trace, accesses[0])} reads {trace.arrays[array].index(accesses[0].cell)} "
+                      f"({trace.journal.lines[site]}), which no thread has written: shared memory starts with anything "
+                      "in it", frozenset(_place(trace, access) for access in accesses))
 
 
 def _barriers(trace):
@@ -103,8 +129,8 @@ def _barriers(trace):
     for (block, _), waiting in trace.journal.barriers.items():
         places = sorted({lines[site] for site in waiting.values()})
         if len(places) > 1:
-            yield (f"threads of block {trace.place(block, trace.blocks)} wait at different barriers "
-                   f"({', '.join(places)}): hardware may hang; move cuda.syncthreads() out of the condition")
+            yield Finding("barrier", f"threads of block {trace.place(block, trace.blocks)} wait at different barriers "
+                          f"({', '.join(places)}): hardware may hang; move cuda.syncthreads() out of the condition")
             return
 
 
@@ -116,17 +142,12 @@ def _idle(trace):
     if idle:
         total = size * int(np.prod(trace.blocks))
         block, thread = idle[0]
-        yield (f"{len(idle)} of {total} threads touch no memory, the first of them thread "
-               f"{trace.place(thread, trace.threads)} of block {trace.place(block, trace.blocks)}: "
-               "the grid is larger than the work")
+        yield Finding("idle", f"{len(idle)} of {total} threads touch no memory, the first of them thread "
+                      f"{trace.place(thread, trace.threads)} of block {trace.place(block, trace.blocks)}: "
+                      "the grid is larger than the work")
 
 
-RULES = {"race": _races,
-         "outside": lambda trace: _strays(trace, wraps=False),
-         "negative": lambda trace: _strays(trace, wraps=True),
-         "unwritten": _unwritten,
-         "barrier": _barriers,
-         "idle": _idle}
+RULES = (_races, partial(_strays, wraps=False), partial(_strays, wraps=True), _unwritten, _barriers, _idle)
 
 
 def _in_all(found, what):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.gradcheck.pictures import flat
-from npse.support.style import GREY, INK, LABEL, ORANGE, PAPER, SMALL, TITLE, figure
+from npse.support.style import GREY, INK, LABEL, ORANGE, PAPER, PURPLE, SMALL, TITLE, figure
 from npse.support.style import png as png_of
 from npse.trace.journal import READ, WRITE, Memory
 
@@ -20,6 +20,9 @@ PAGE = 10.0                 # inches of the picture: panels that find no room in
 CELL = 0.18                 # inches of a cell, where there are many
 LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it.\n" \
          "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
+WRONG = "Purple corners: cells that threads race for or read before they are written, and threads that go outside of " \
+        "an array.\nPurple dashes around an array: threads go outside of it."
+CORNER = 0.45               # of a cell's side, to mark it
 FILTERS = ("w", "filter")   # how the names of arrays begin that hold filters
 
 
@@ -42,12 +45,14 @@ def draw(*traces, block=0, thread=None):
     if not traces:
         raise ValueError("there is nothing to draw: no kernel was launched")
     lines = [(trace, line, first) for trace in traces for line, first in _lines(_panels(trace))]
+    marked = any(finding.marked for trace in traces for finding in trace.findings)
+    legend = f"{LEGEND}\n{WRONG}" if marked else LEGEND
     heights = [*((0.95 if first else 0.7) + max(panel.height for panel in line) for _, line, first in lines),
-               0.9 + 0.3 * len(traces)]
+               0.6 + 0.15 * len(legend.splitlines()) + 0.3 * len(traces)]
     picture = figure(PAGE, sum(heights))
     picture.get_layout_engine().set(w_pad=0.09)
     *strips, foot = np.ravel(picture.subfigures(len(heights), 1, height_ratios=heights))
-    foot.suptitle(LEGEND, fontsize=SMALL, color=GREY)
+    foot.suptitle(legend, fontsize=SMALL, color=GREY)
     most = {space: max((trace.reads(memory.name, block).max(initial=0) for trace in traces for memory in trace.arrays
                         if memory.space == space), default=0) for space in ("global", "shared")}
     for strip, (trace, line, first) in zip(strips, lines, strict=True):
@@ -83,7 +88,9 @@ class _Panel:
 
 def _panels(trace):
     """The panels of a trace, in order: the threads, then the arrays that are read or written."""
-    touched = [memory for memory in trace.arrays if trace.reads(memory.name).any() or trace.writes(memory.name).any()]
+    touched = [memory for number, memory in enumerate(trace.arrays)
+               if trace.reads(memory.name).any() or trace.writes(memory.name).any()
+               or any(stray.array == number for stray in trace.journal.strays)]
     return [_Panel(None, *_size(_folded(trace.reads_by_thread()))),
             *(_Panel(memory, *_size(_picture(memory, trace.reads(memory.name)))) for memory in touched)]
 
@@ -116,7 +123,8 @@ def _middle(trace, block):
 def _threads(ax, trace, block, chosen):
     counts = trace.reads_by_thread(block=block)
     numbers = _folded(np.arange(counts.size).reshape(counts.shape))
-    _tiles(ax, _colours(numbers, trace), _folded(counts), numbers == chosen)
+    _tiles(ax, _colours(numbers, trace), _folded(counts), numbers == chosen,
+           _folded(trace.outside_by_thread(block=block)) > 0)
     where = trace.place(trace.block_number(block), trace.blocks)
     ax.set_title("threads", fontsize=LABEL + 1, color=INK)
     ax.set_xlabel(f"block {where}: reads of\nglobal memory, by thread", fontsize=SMALL, color=GREY)
@@ -139,14 +147,17 @@ def _memory(ax, trace, memory, block, chosen, most):
         colours[np.isnan(reads)] = 0
         numbers = reads
         says = f"{int(np.nansum(reads))} reads"
-    _tiles(ax, colours, numbers, framed)
+    _tiles(ax, colours, numbers, framed, _picture(memory, trace.wrong_cells(name, block)) == 1)
+    if outside := int(trace.outside_by_thread(name, block).sum()):
+        ax.spines[:].set(visible=True, color=PURPLE, linestyle="--", linewidth=2)
+        says += f", {outside} outside"
     ax.set_title(name, fontsize=LABEL + 1, color=INK)
     ax.set_xlabel(f"{memory.space}, {' x '.join(map(str, memory.shape))}\n{says}", fontsize=SMALL, color=GREY)
 
 
-def _tiles(ax, colours, numbers, framed):
-    """Squares of the given colours with numbers in them, those of the chosen thread in a frame."""
-    from matplotlib.patches import Rectangle
+def _tiles(ax, colours, numbers, framed, wrong):
+    """Squares of the given colours with numbers in them: a frame for the chosen thread's, a corner for wrong ones."""
+    from matplotlib.patches import Polygon, Rectangle
 
     height, width = numbers.shape
     ax.imshow(colours, interpolation="nearest")
@@ -162,6 +173,10 @@ def _tiles(ax, colours, numbers, framed):
                     color="white" if dark[i, j] else INK)
     for i, j in np.argwhere(framed):
         ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=ORANGE, lw=1.8, zorder=3))
+    for i, j in np.argwhere(wrong):
+        top, right = i - 0.5, j + 0.5
+        corner = [(right - CORNER, top), (right, top), (right, top + CORNER)]
+        ax.add_patch(Polygon(corner, color=PURPLE, lw=0, zorder=4))
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 

@@ -49,6 +49,25 @@ class Trace:
         """How often each thread of a block wrote; see `reads_by_thread`."""
         return self._by_thread(WRITE, array, space, block)
 
+    def outside_by_thread(self, array=None, block=0):
+        """How often each thread of a block went outside of an array, or of any; see `reads_by_thread`."""
+        number = None if array is None else self._find(array)[0]
+        return self._per_thread(stray.thread for stray in self.journal.strays
+                                if stray.block == self.block_number(block) and not stray.wraps
+                                and number in (None, stray.array))
+
+    def wrong_cells(self, array, block):
+        """Which cells of an array a finding that is wrong is about: booleans, shaped like the array.
+
+        Of shared memory those of one block; global memory has the same cells for all.
+        """
+        number, memory = self._find(array)
+        wrong = np.zeros(memory.shape, bool)
+        for of, home, cell in (place for finding in self.findings if finding.wrong for place in finding.cells):
+            if of == number and home in (None, self.block_number(block)):
+                wrong.flat[cell] = True
+        return wrong
+
     def cells(self, array, verb, block, thread):
         """Which cells of an array a thread reads or writes: booleans, shaped like the array."""
         number, memory = self._find(array)
@@ -159,8 +178,12 @@ class Trace:
         numbers = [self._find(array)[0]] if array else [
             number for number, memory in enumerate(self.arrays) if memory.space == space]
         block = self.block_number(block)
-        threads = [access.thread for number in numbers for access in self._of(number, verb) if access.block == block]
-        counts = np.bincount(np.array(threads, int), minlength=int(np.prod(self.threads)))
+        return self._per_thread(access.thread for number in numbers for access in self._of(number, verb)
+                                if access.block == block)
+
+    def _per_thread(self, threads):
+        """How often each thread of a block is named; shaped (z, y, x) less unused axes."""
+        counts = np.bincount(np.fromiter(threads, int), minlength=int(np.prod(self.threads)))
         return counts.reshape(self.threads[:axes(self.threads)][::-1])
 
 

@@ -1,4 +1,4 @@
-"""``--budget 20min``: the model and the epochs that make the most of a span of time on this machine.
+"""A budget such as 20min: the model and the epochs that make the most of a span of time on this machine.
 
 Each candidate is timed for a few seconds; what fits the span is known then, and what accuracy to expect is read from
 the table of measured runs.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse import data
+from npse.support.names import suggest
 from npse.training.loop import prepare, training_step
 from npse.training.metric_accumulator import Progress, read
 
@@ -67,7 +68,7 @@ def plan(config, span, only=None, measured=None, pace=None):
     if config.data != "cifar10":
         raise ValueError(f"budget knows what to expect on cifar10 only, not on {config.data}; choose epochs")
     if only is not None and only not in measured:
-        raise ValueError(f"budget has no measured run of {only}; it knows {', '.join(measured)}")
+        raise ValueError(f"budget has no measured run of {only}; {suggest(only, measured)}")
     plans, shortest = [], float("inf")
     for model, table in measured.items():
         if only not in (None, model):

@@ -4,10 +4,12 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from npse.support.names import suggest
 from npse.training import records
 from npse.training.optimizer import SGD, Muon
 
 OPTIMISERS = ("muon", "sgd")
+EPOCHS = {"shapes": 10, "cifar10": 30}        # that suit a data set, for a run whose epochs are not given
 BEFORE = {"optimiser": "sgd"}                 # how runs were made before there was a choice
 MOST = 10 ** 9                                # epochs, and images a batch: more is a mistake
 
@@ -51,7 +53,8 @@ class Config:
         for name in ("lr", "filter_lr"):
             self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
         self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
-        self._expect("optimiser", self.optimiser in OPTIMISERS, f"be one of {', '.join(OPTIMISERS)}")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"unknown optimiser {self.optimiser!r}; {suggest(self.optimiser, OPTIMISERS)}")
         self._expect("filter_lr", self.optimiser == "muon" or self.filter_lr == Config.filter_lr,
                      "be left out with the optimiser sgd, which has one rate, lr, for all parameters")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")

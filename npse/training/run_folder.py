@@ -14,6 +14,7 @@ import numpy as np
 
 from npse import backend, data
 from npse.support.files import write_atomically
+from npse.support.names import suggest
 from npse.training import checkpoint, metrics, records
 from npse.training.config import Config
 from npse.training.metric_accumulator import Progress
@@ -174,7 +175,7 @@ def _config(kept):
     config = Config.from_dict(kept)
     data.expect_known(config.data)
     if config.edition not in ("auto", *backend.EDITIONS):
-        raise ValueError(f"unknown edition {config.edition!r}")
+        raise ValueError(f"unknown edition {config.edition!r}; {suggest(config.edition, ('auto', *backend.EDITIONS))}")
     return config
 
 

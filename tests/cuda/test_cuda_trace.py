@@ -157,6 +157,51 @@ def test_tiles_save_reads_of_global_memory():
     assert len(panels["a"].patches) == 2                          # the cells of the thread that is framed
 
 
+def marked(panel):
+    """Row and column of each cell of a panel with a purple corner."""
+    corners = (patch.get_xy()[1] for patch in panel.patches if len(patch.get_xy()) == 4)      # closed triangles
+    return sorted((int(y + 0.5), int(x - 0.5)) for x, y in corners)
+
+
+def panels_of(record, block=0):
+    return {ax.get_title(): ax for ax in draw(record, block=block).axes if ax.get_title()}
+
+
+def test_a_picture_marks_the_cells_of_a_race_and_of_what_nobody_wrote():
+    panels = panels_of(trace(kernels.hasty_reverse, 1, 8, ones(8), ones(8)))
+    assert {name: marked(panel) for name, panel in panels.items()} == {
+        "threads": [], "x": [], "y": [], "shared": [(0, k) for k in range(8)]}
+    record = trace(kernels.hasty_tiled, (2, 2), (4, 4), ones(8, 8), ones(8, 8), ones(8, 8))
+    for block in range(4):                                        # each has shared memory, and a race, of its own
+        assert record.wrong_cells("left", block).all()
+        assert not record.wrong_cells("a", block).any()
+    assert "16 cells in all" in record.findings[0].message
+    panels = panels_of(trace(kernels.unwritten, 1, 8, ones(8), ones(8)))
+    assert {name: marked(panel) for name, panel in panels.items()} == {
+        "threads": [], "x": [], "y": [], "shared": [(0, 0)]}
+
+
+def test_a_picture_marks_who_goes_outside_of_which_array():
+    record = trace(kernels.beyond, 2, 8, ones(16), ones(12))
+    panels = panels_of(record, block=1)
+    assert {name: marked(panel) for name, panel in panels.items()} == {
+        "threads": [(0, 4), (0, 5), (0, 6), (0, 7)], "x": [], "y": []}
+    assert panels["y"].get_xlabel() == "global, 12\n4 writes, 4 outside"
+    assert {name: panel.spines["left"].get_visible() for name, panel in panels.items()} == {
+        "threads": False, "x": False, "y": True}
+    assert marked(panels_of(record, block=0)["threads"]) == []    # x[-1] is in the array
+    panels = panels_of(trace(kernels.through_a_function, 1, 2, ones(8), ones(8)))
+    assert panels["x"].get_xlabel() == "global, 8\n0 writes, 2 outside"       # shown though no cell of it is touched
+
+
+def test_the_legend_tells_of_marks_where_there_are_some():
+    def legend(record):
+        return draw(record).subfigs[-1].get_suptitle()
+
+    assert "Purple corners" in legend(trace(kernels.hasty_reverse, 1, 8, ones(8), ones(8)))
+    assert "Purple" not in legend(trace(kernels.reverse, 1, 8, ones(8), ones(8)))
+
+
 @pytest.mark.slow
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
     naive, tile, *_ = trace_ladder("conv2d")
@@ -182,10 +227,12 @@ def test_an_op_is_traced_on_arguments_of_ones_own():
 
 @pytest.mark.parametrize(("words", "says"), [
     (["nix"], "unknown op 'nix'; all are in npse.reference.OPS"),
+    (["squeze"], "unknown op 'squeze'; did you mean squeeze? all are in npse.reference.OPS"),
     (["naive", "--blocks", "2"], "a kernel of your own is given with its file, as in my_kernels.py:naive"),
     (["se_backward_staged"], "launches no kernel"),
     (["no.py:x"], "there is no file no.py; npse trace wants a kernel in a Python file, as in my_kernels.py:blur"),
-    ([f"{FILE}:nix"], "has no kernel 'nix'; functions with @cuda.jit are: neighbours, in_place"),
+    ([f"{FILE}:nix"], "has no kernel 'nix', a function with @cuda.jit; known are: neighbours, in_place"),
+    ([f"{FILE}:hasty_revers"], "a function with @cuda.jit; did you mean hasty_reverse? known are: "),
     ([f"{FILE}:wrong"], "wrong_example() must return (blocks, threads, *arguments), but returned [1, 2]"),
     ([FILE], "may hold several kernels: name one"),
     ([f"{FILE}:naive", "--threads", "4,x"], "--threads must be numbers separated by commas, such as 2,2, but is '4,x'"),

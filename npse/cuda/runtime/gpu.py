@@ -105,7 +105,7 @@ class Gpu(Runner):
             free, total = self._context.get_memory_info()
             raise MemoryError(
                 f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of "
-                f"{total / 1e6:.0f} MB are free; lower --batch-size, or end what else runs on it") from error
+                f"{total / 1e6:.0f} MB are free; lower batch_size, or end what else runs on it") from error
 
     def _expect_no_graph(self):
         """A copy would wait for kernels that were only recorded, or be made once and never again."""
