@@ -28,7 +28,7 @@ def finished_run(few_shapes, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("finished") / "run")
     job = Job(Config(**SETTINGS), few_shapes, Split.of(few_shapes, 0), network := se_resnet8(), SGD(network))
     folder.create(job.config, few_shapes, {})
-    with backend.using("auto"):
+    with backend.using_edition("auto"):
         train(job, folder, Lines())
     return folder.path
 

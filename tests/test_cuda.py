@@ -72,12 +72,12 @@ def test_a_plain_process_collects_the_tests_for_a_gpu_alone():
 
 @pytest.mark.slow
 def test_what_was_asked_for_and_cannot_run_fails(monkeypatch):
-    from npse.cuda import missing
+    from npse.cuda import why_unavailable
 
-    if missing() is None:
+    if why_unavailable() is None:
         pytest.skip("there is a GPU here, so nothing is missing")
     one = ("-m", "gpu", "-k", "squeeze and NumPy")
     monkeypatch.delenv("NPSE_REQUIRE_CUDA", raising=False)
-    assert missing() in succeed("PLAIN", "-rs", *one)
+    assert why_unavailable() in succeed("PLAIN", "-rs", *one)
     monkeypatch.setenv("NPSE_REQUIRE_CUDA", "1")
     assert run("PLAIN", *one)[0] == pytest.ExitCode.TESTS_FAILED

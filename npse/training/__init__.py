@@ -1,4 +1,4 @@
-"""Training: settings, schedule, optimiser, loop, checkpoints, evaluation and the run folder."""
+"""Training: settings, schedule, optimizer, loop, checkpoints, evaluation and the run folder."""
 
 from npse.training.config import Config
 from npse.training.evaluation import Evaluation, evaluate, predict

@@ -104,7 +104,7 @@ def seconds_per_epoch(config, at_least=4.0):
 
     def step():
         x, y = next(batches)
-        loss, logits, _ = training_step(job.network, job.optimiser, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+        loss, logits, _ = training_step(job.network, job.optimizer, x, y, 1e-3, config.smoothing, Progress(epoch=1))
         read(loss, logits, y)                                     # on a device, wait for it
 
     def evaluate():

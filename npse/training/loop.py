@@ -55,18 +55,18 @@ class Split:
 
 @dataclass
 class Job:
-    """All that a run works on: data, network, optimiser."""
+    """All that a run works on: data, network, optimizer."""
 
     config: Config
     dataset: data.Dataset
     split: Split
     network: Layer
-    optimiser: SGD
+    optimizer: SGD
 
     def place(self):
         """Put what is trained where the active edition keeps its arrays."""
         self.network.place()
-        self.optimiser.place()
+        self.optimizer.place()
 
 
 def prepare(config):
@@ -74,7 +74,7 @@ def prepare(config):
     dataset = data.load(config.data)
     network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
     return Job(config, dataset, Split.of(dataset, config.validation), network,
-               config.optimiser_for(network))
+               config.optimizer_for(network))
 
 
 @np.errstate(over="ignore", invalid="ignore")                     # the loss tells of a run that diverges
@@ -100,7 +100,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     ValueError
         A file to resume from is damaged, or belongs to other settings or data; nothing in the folder is changed.
     """
-    config, dataset, split, network, optimiser = job.config, job.dataset, job.split, job.network, job.optimiser
+    config, dataset, split, network, optimizer = job.config, job.dataset, job.split, job.network, job.optimizer
     steps = data.steps_per_epoch(len(split.images), config.batch_size)
     progress = _resumed(job, folder, steps, report) if resume else Progress()
     if config.batch_size > len(split.images):
@@ -109,7 +109,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     job.place()
     images, held_images, mean, std = map(to_edition, (split.images, split.held_images, dataset.mean, dataset.std))
     report.began(config.epochs, steps, progress)
-    recorded = RecordedStep(network, optimiser, config.smoothing, report.say) if can_record() else None
+    recorded = RecordedStep(network, optimizer, config.smoothing, report.say) if can_record() else None
     saved = time.monotonic()
 
     while progress.epoch < config.epochs:
@@ -125,17 +125,17 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
             if recorded and (progress.epoch, progress.step) > (0, PROBED_STEP):
                 (loss, logits), lines = recorded(x, labels, lr), ()
             else:
-                loss, logits, lines = training_step(network, optimiser, x, labels, lr, config.smoothing, progress)
+                loss, logits, lines = training_step(network, optimizer, x, labels, lr, config.smoothing, progress)
             for line in lines:
                 report.say(line)
             ledger.enter(loss, logits, labels)
             if stop():
                 ledger.settle()
-                folder.save_last(network, optimiser, progress, config)
+                folder.save_last(network, optimizer, progress, config)
                 raise Interrupted
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 ledger.settle()
-                folder.save_last(network, optimiser, progress, config)
+                folder.save_last(network, optimizer, progress, config)
                 saved = time.monotonic()
 
         ledger.settle()
@@ -151,7 +151,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
             progress.best_accuracy = held.accuracy
             folder.save_best(network, {"epoch": row["epoch"], "accuracy": held.accuracy})
         progress.next_epoch()
-        folder.save_last(network, optimiser, progress, config)
+        folder.save_last(network, optimizer, progress, config)
         saved = time.monotonic()
         report.epoch_done(row)
 
@@ -168,7 +168,7 @@ def _resumed(job, folder, steps, report):
         on_record = max(on_record, folder.best_epoch())
     if folder.last.exists():
         batch = min(config.batch_size, len(job.split.images))
-        progress = folder.restore_last(job.network, job.optimiser, config, steps, batch)
+        progress = folder.restore_last(job.network, job.optimizer, config, steps, batch)
     elif on_record > 1:                                           # one may be on record just before it is saved
         raise FileNotFoundError(f"{folder.last} is missing, though {on_record} epochs are on record; restore that "
                                 "file or start a new run")
@@ -182,13 +182,13 @@ def _resumed(job, folder, steps, report):
     return progress
 
 
-def training_step(network, optimiser, x, labels, lr, smoothing, progress):
+def training_step(network, optimizer, x, labels, lr, smoothing, progress):
     """Make a `step` and, early in the first epoch, look at it; returns loss, logits and what is to be said of them."""
     first_epoch = progress.epoch == 0
     probe = sanity.Probe() if first_epoch and progress.step == PROBED_STEP else None
     before = network.named_parameters()
-    with backend.watching(probe) if probe else contextlib.nullcontext():
-        loss, logits = step(network, optimiser, x, labels, lr, smoothing)
+    with backend.observing(probe) if probe else contextlib.nullcontext():
+        loss, logits = step(network, optimizer, x, labels, lr, smoothing)
     lines = []
     if first_epoch and progress.step == 0:
         lines = [sanity.first_loss(float(to_host(loss)), logits.shape[1])]

@@ -56,7 +56,7 @@ def start(edition, dataset, folder, resume=False, stop=lambda: False):
     if not resume:
         folder.create(CONFIG, dataset, {})
     report = Silent()
-    with backend.using(edition):
+    with backend.using_edition(edition):
         run(job, folder, report, resume=resume, stop=stop)
     return report, network
 
@@ -78,7 +78,7 @@ def test_a_run_on_the_device_is_that_of_the_book(few, by_the_book, tmp_path):
     report, network = start("cuda", few, tmp_path / "run")
     assert_same(report, network, by_the_book)
     assert all(hasattr(array, "copy_to_host") for array in network.state().values())
-    with backend.using("cuda"):
+    with backend.using_edition("cuda"):
         gates = gates_by_class(network, few.test_images, few.test_labels, few.mean, few.std, 2)
     assert len(gates) == 3
     assert all(isinstance(s, np.ndarray) and s.shape == (2, 4) for s in gates.values())
@@ -97,7 +97,7 @@ def test_a_shortcut_without_weights_keeps_its_filter_where_it_is_used():
     rng = np.random.default_rng(0)
     shortcut, x, dy = identity_shortcut(2, 3, 2), rng.standard_normal((1, 4, 4, 2)), rng.standard_normal((1, 2, 2, 3))
     for edition in ("reference", "cuda", "reference"):
-        with backend.using(edition):
+        with backend.using_edition(edition):
             y, backward = shortcut(backend.to_edition(x))
             dx, _ = backward(backend.to_edition(dy))
         assert isinstance(y, np.ndarray) == (edition == "reference")
