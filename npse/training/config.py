@@ -54,7 +54,8 @@ class Config:
             self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
         self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
         if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"unknown optimiser {self.optimiser!r}; {suggest(self.optimiser, OPTIMISERS)}")
+            raise ValueError(f"optimiser must be a known name, but is {self.optimiser!r}; "
+                             + suggest(self.optimiser, OPTIMISERS))
         self._expect("filter_lr", self.optimiser == "muon" or self.filter_lr == Config.filter_lr,
                      "be left out with the optimiser sgd, which has one rate, lr, for all parameters")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
