@@ -19,7 +19,7 @@ from npse.training import (
     RunFolder,
     checkpoint,
     evaluate,
-    ledger,
+    metric_accumulator,
     one_cycle,
     predict,
     prepare,
@@ -225,23 +225,23 @@ class OnDevice:
 
 def test_on_a_device_losses_are_read_every_few_steps(monkeypatch):
     monkeypatch.setattr(OnDevice, "looks", 0)
-    progress, logits, heard = ledger.Progress(epoch=2), np.eye(4, dtype=np.float32), []
+    progress, logits, heard = metric_accumulator.Progress(epoch=2), np.eye(4, dtype=np.float32), []
     report = SimpleNamespace(stepped=lambda progress, batch: heard.append((progress.seen, batch)))
     with backend.using_edition(SimpleNamespace(to_device=OnDevice)):
-        book = ledger.Ledger(progress, report)
+        book = metric_accumulator.MetricAccumulator(progress, report)
         looks = []
         for step in range(24):
-            book.enter(OnDevice(np.float32(step)), OnDevice(logits), np.array([0, 1, 2, 0]))
+            book.add(OnDevice(np.float32(step)), OnDevice(logits), np.array([0, 1, 2, 0]))
             looks.append(OnDevice.looks)
         assert looks == [2] * 10 + [22] * 10 + [42] * 4           # after the first step, then every ten
-        book.settle()
+        book.flush()
         assert (progress.step, progress.seen, progress.correct) == (24, 96, 72)
         assert progress.loss_sum == 4 * sum(range(24))
         assert heard == [(4 * step, 4) for step in range(1, 25)]
-        book.enter(OnDevice(np.nan), OnDevice(logits), np.array([0, 1, 2, 0]))
-        book.enter(OnDevice(1.0), OnDevice(logits), np.array([0, 1, 2, 0]))
+        book.add(OnDevice(np.nan), OnDevice(logits), np.array([0, 1, 2, 0]))
+        book.add(OnDevice(1.0), OnDevice(logits), np.array([0, 1, 2, 0]))
         with pytest.raises(FloatingPointError, match="nan at epoch 3, step 25: training has diverged"):
-            book.settle()
+            book.flush()
 
 
 class Recording:

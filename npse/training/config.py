@@ -55,7 +55,8 @@ class Config:
             self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
         self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
         if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; {suggest(self.optimizer, OPTIMIZERS)}")
+            raise ValueError(f"optimizer must be a known name, but is {self.optimizer!r}; "
+                             + suggest(self.optimizer, OPTIMIZERS))
         self._expect("filter_lr", self.optimizer == "muon" or self.filter_lr == Config.filter_lr,
                      "be left out with the optimizer sgd, which has one rate, lr, for all parameters")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")

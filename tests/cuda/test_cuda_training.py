@@ -14,7 +14,7 @@ from npse import backend
 from npse.analysis.gates import gates_by_class
 from npse.layers import identity_shortcut
 from npse.models import resnet
-from npse.training import SGD, Config, Interrupted, Job, RunFolder, run
+from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
 from npse.training.loop import Split
 
 CONFIG = Config(model="se_resnet8", epochs=2, batch_size=2, lr=0.05)
@@ -51,7 +51,7 @@ def few():
 def start(edition, dataset, folder, resume=False, stop=lambda: False):
     """Train the smallest network in an edition; returns the reporter and the network."""
     network = resnet(8, classes=3, widths=(4, 4, 4), input_gradient=False)
-    job = Job(CONFIG, dataset, Split.of(dataset, 0), network, SGD(network))
+    job = TrainingJob(CONFIG, dataset, Split.from_dataset(dataset, 0), network, SGD(network))
     folder = RunFolder(folder)
     if not resume:
         folder.create(CONFIG, dataset, {})
