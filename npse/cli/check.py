@@ -65,7 +65,7 @@ def _check_editions(edition, op, seed):
     names = backend.available() if edition == "all" else [edition]
     editions = {name: backend.with_numpy_results(name) for name in names}
     if "cpu" in editions:
-        from npse.bench.warmup import ops, warm_up
+        from npse.cli.precompile import ops, warm_up
 
         with compiling() as report:
             warm_up(partial(ops, ("float64", "float32"), op), say=report)

@@ -40,11 +40,10 @@ def predict(
 def _answer(run, weights, edition, paths, pictures):
     """Print what a run says of pictures."""
     from npse import backend, training
-    from npse.cli.evaluate import load_network
 
     backend.use(edition)
     folder = training.RunFolder(run)
-    network, _ = load_network(folder, weights)
+    network, _ = folder.load_network(weights)
     classes, mean, std = folder.pixels()
     p = backend.to_host(backend.active().softmax(training.predict(network, np.stack(pictures), mean, std)))
     for path, row in zip(paths, p, strict=True):

@@ -182,7 +182,7 @@ def _compile(config):
 
     if backend.active().__name__ != backend.EDITIONS["cpu"]:
         return
-    from npse.bench.warmup import training, warm_up
+    from npse.cli.precompile import training, warm_up
 
     with compiling() as say:
         warm_up(partial(training, config), say=say)

@@ -24,7 +24,7 @@ def warmup(
     if folder is None:
         raise OSError("no folder can be written to keep compiled kernels; name one in NPSE_CACHE_DIR")
 
-    from npse.bench.warmup import EVERY_SHAPE, ops, training, warm_up
+    from npse.cli.precompile import EVERY_SHAPE, ops, training, warm_up
 
     dtypes = ("float32", "float64") if float64 else ("float32",)
     works = [partial(training, Config(model=model or EVERY_SHAPE), dtype) for dtype in dtypes]

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numba")
 
 from npse import cpu
-from npse.bench import warmup as warming
+from npse.cli import precompile
 from npse.cli.warmup import warmup
 
 WARM = "from npse.cli.warmup import warmup; warmup()"
@@ -60,7 +60,7 @@ with on_compile(print):
     (7, "compiled 7 kernels in 0.0 s, kept in kept"),
 ])
 def test_what_it_says(monkeypatch, capsys, count, line):
-    monkeypatch.setattr(warming, "warm_up", lambda *works, say: count)
+    monkeypatch.setattr(precompile, "warm_up", lambda *works, say: count)
     monkeypatch.setattr(cpu, "cache_folder", lambda: Path("kept"))
     warmup()
     assert capsys.readouterr().out.startswith(line)
