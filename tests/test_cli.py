@@ -156,11 +156,11 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
     (("train", "--resume", "--out", "nowhere"), "nowhere is not the folder of a run"),
     (("evaluate", "nowhere"), "nowhere is not the folder of a run"),
     (("predict", "nowhere", "picture.png"), "picture.png"),
-    (("check", "--json", "nowhere/report.json"), "cannot write nowhere/report.json: nowhere is no folder"),
+    (("check", "--json", "nowhere/report.json"), "cannot write nowhere/report.json: nowhere is not a folder"),
     (("check", "--json", "."), "cannot write .: it is a folder; name a file"),
-    (("bench", "--json", "nowhere/bench.json"), "cannot write nowhere/bench.json: nowhere is no folder"),
+    (("bench", "--json", "nowhere/bench.json"), "cannot write nowhere/bench.json: nowhere is not a folder"),
     (("bench", "--edition", "cpu", "--roofline", "a.pdf"), "cannot write a.pdf: its name must end in .png"),
-    (("data", "sheet", "shapes", "--out", "nowhere/a.png"), "cannot write nowhere/a.png: nowhere is no folder"),
+    (("data", "sheet", "shapes", "--out", "nowhere/a.png"), "cannot write nowhere/a.png: nowhere is not a folder"),
     (("data", "sheet", "shapes", "--out", "a.jpg"), "cannot write a.jpg: its name must end in .png"),
 ])
 def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, words, expected):
