@@ -191,7 +191,7 @@ def test_a_file_that_is_no_picture(run, npse, tmp_path, draw):
     draw(tmp_path / "notes.png")
     code, _, err = npse("predict", "run", "notes.png")
     assert code == 2
-    assert err.startswith("npse: notes.png is not a picture that npse can read (")
+    assert err.startswith("npse: notes.png is not an image that npse can read (")
     assert len(err.splitlines()) == 1
 
 
@@ -206,7 +206,7 @@ def test_one_unreadable_picture_costs_no_answer(run, npse, few_shapes, tmp_path)
     assert out.count("%") == 10
     assert [line.split()[1].rstrip(":") for line in err.splitlines()] == ["bad.png", "folder", "gone.png", "empty.png"]
     assert "(it is empty)" in err
-    assert "folder is a folder; name the pictures in it" in err
+    assert "folder is a folder; name the images in it" in err
 
 
 def test_an_unknown_option_is_a_usage_error(npse):
