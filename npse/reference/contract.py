@@ -116,9 +116,10 @@ class Contract:
     def _parameters(self):
         return self.signature.parameters
 
-    def check(self, arguments, options):
+    def check(self, arguments, options, seen=None):
         """Check the arguments of a call; return the dtypes of its floating-point arrays, a frozenset.
 
+        ``seen``, if given, turns an argument into what the checks of elements may look at.
         A call whose number of arguments is wrong is left to the function itself, which raises the TypeError.
 
         Raises
@@ -139,7 +140,7 @@ class Contract:
                 self._known.clear()
             self._known[self._key(arguments, options)] = dtypes, letters
         if self._values.function:
-            self._values(self.name, letters, self._given(arguments, options))
+            self._values(self.name, letters, self._given(arguments, options), seen)
         return dtypes
 
     def _key(self, arguments, options):
@@ -208,10 +209,11 @@ class _Hook:
         self.function = function
         self.names = tuple(inspect.signature(function).parameters)[2:] if function else ()
 
-    def __call__(self, op, letters, given):
-        if self.function:
-            return self.function(op, letters, **{name: given[name] for name in self.names})
-        return None
+    def __call__(self, op, letters, given, seen=None):
+        if not self.function:
+            return None
+        named = {name: given[name] for name in self.names}
+        return self.function(op, letters, **({name: seen(value) for name, value in named.items()} if seen else named))
 
 
 def _parsed(declared):
