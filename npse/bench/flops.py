@@ -12,7 +12,7 @@ PASSES = ("conv2d", "conv2d_backward_x", "conv2d_backward_w")
 
 
 def pass_of(op):
-    """Name the pass of a convolution that an op is, also with something added; None for an op that does not convolve."""
+    """Name the pass of a convolution that an op is, whatever it adds; None for an op that does not convolve."""
     return max((name for name in PASSES if op.startswith(name)), key=len, default=None)
 
 

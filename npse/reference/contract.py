@@ -22,7 +22,7 @@ import re
 
 import numpy as np
 
-from npse.reference.checks import KINDS, expect, expect_kind
+from npse.reference.checks import KINDS, expect, expect_array, expect_kind
 
 TABLE = {}                       # every op of the book by its name, in the order of the chapters
 DERIVED = {"Ho", "Wo"}           # letters that `sizes` computes
@@ -176,6 +176,7 @@ class Contract:
             elif kind in KINDS:
                 axes = " ".join(letters)
             arrays[name] = value, axes.strip("()")
+        _expect_one_shape(self.name, {name: given[name] for name, axes in self.arguments.items() if axes == "*"})
         known = {name: (value, axes) for name, (value, axes) in arrays.items() if not DERIVED & {*axes.split()}}
         expect(self.name, **known)
         letters = {}
@@ -232,6 +233,14 @@ def _sizes_in(op, name, value):
     if not all(isinstance(size, (int, np.integer)) for size in sizes):
         raise TypeError(f"{op}: {name} must hold integers, but is {sizes}")
     return sizes
+
+
+def _expect_one_shape(op, arrays):
+    for name, value in arrays.items():
+        expect_array(op, name, value)
+    if len({value.shape for value in arrays.values()}) > 1:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items())
+        raise ValueError(f"{op}: arrays need one shape, but have {shapes}")
 
 
 def _filled_in(axes, letters):
