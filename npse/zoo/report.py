@@ -12,7 +12,7 @@ WIDTH = 98                       # columns of a line of text
 
 def page(rows, alarms, facts):
     """Everything between the markers: facts on the run, the designs, the bugs by chapter."""
-    parts = [facts, _table(*summary(rows, alarms)), "## The bugs",
+    parts = [_text(facts), _table(*summary(rows, alarms)), "## The bugs",
              _text(f"{CAUGHT} caught, {MISSED} not, in the order of the designs above. The kind is what the judge's "
                    "first sentence says, in brackets where that is not the mistake that was planted.")]
     for chapter in dict.fromkeys(row.bug.chapter for row in rows):
@@ -69,7 +69,7 @@ def _mistake(bug):
 
 
 def _text(paragraph):
-    return textwrap.fill(" ".join(paragraph.split()), WIDTH)
+    return textwrap.fill(" ".join(paragraph.split()), WIDTH, break_on_hyphens=False)
 
 
 def _table(header, lines):
