@@ -1,4 +1,4 @@
-"""The pages in Markdown: lines are short, and every link and anchor leads to something."""
+"""The pages in Markdown: lines are short; every link, anchor and path that they name leads to something."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "notebooks" / "README.md"])
 COLUMNS = 100                    # a line ends before this column
 FENCE, FORMULA = "```", "$$"
+FILE = re.compile(r"(?<![\w./-])(?:npse|tests|benchmarks|notebooks|docs)/[\w./*-]+")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 # a table, a formula, a link or a picture with nothing else on its line
 UNLIMITED = re.compile(r"\||\$\$.*\$\$$|<?https?://\S+$|[*-]? *!?\[[^\]]*\]\([^)]*\)[.,;:]?$")
@@ -56,6 +57,12 @@ def broken(page, text):
             yield target
 
 
+def missing(text):
+    """The files and folders of this project that a page names, in text or code, and that do not exist."""
+    named = {path.rstrip(".-") for path in FILE.findall(text)}
+    return sorted(path for path in named if not any(ROOT.glob(path)))
+
+
 def name(page):
     return page.relative_to(ROOT).as_posix()
 
@@ -68,6 +75,11 @@ def test_lines_are_short(page):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_leads_to_something(page):
     assert list(broken(page, page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_path_exists(page):
+    assert missing(page.read_text(encoding="utf-8")) == []
 
 
 def test_the_decisions_are_all_in_their_list():
@@ -99,3 +111,15 @@ def test_a_broken_link_is_seen(text):
                                   "```\n[a](none.md)\n```"])
 def test_a_link_that_leads_somewhere_passes(text):
     assert not list(broken(ROOT / "README.md", text))
+
+
+@pytest.mark.parametrize("text", ["`npse/no_such_file.py`", "npse/reference/none.py, and more", "in `npse/nowhere/`.",
+                                  "```\npytest tests/test_none*.py\n```"])
+def test_a_path_that_does_not_exist_is_seen(text):
+    assert len(missing(text)) == 1
+
+
+@pytest.mark.parametrize("text", ["`npse/reference/se.py`", "a file of npse/reference.", "[a](npse/reference/)",
+                                  "tests/test_cuda*.py", "https://example.org/npse/none", "other/npse/none.py"])
+def test_a_path_that_exists_passes(text):
+    assert missing(text) == []
