@@ -165,8 +165,8 @@ def with_numpy_results(ops: str | Ops) -> Ops:
 def observing(watcher: Watcher) -> AbstractContextManager[Ops]:
     """Within the ``with`` block call ``watcher(op, arguments, result)`` after every op of the active edition.
 
-    ``op`` is the name of the op. ``arguments`` are all arguments in the order of the signature, default values and
-    arguments given by name included.
+    ``op`` is an `OpName`. ``arguments`` are all arguments in the order of the signature, default values and arguments
+    given by name included.
     """
     return using_edition(_Watched(active(), watcher))
 
@@ -186,6 +186,17 @@ class _Hosted:
         return carried if callable(op) else op
 
 
+class OpName(str):
+    """The name of an op; its attribute ``contract`` is the declaration of the op, or None if there is none."""
+
+    contract: Any
+
+    def __new__(cls, name: str, op: Op) -> "OpName":
+        self = super().__new__(cls, name)
+        self.contract = getattr(op, "contract", None)
+        return self
+
+
 class _Watched:
     """An edition that calls a watcher after each op."""
 
@@ -194,13 +205,14 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         op: Op = getattr(self._ops, name)
+        label = OpName(name, op)
 
         @functools.wraps(op)
         def reporting(*arguments: Any, **options: Any) -> Any:
             result = op(*arguments, **options)
             given = inspect.signature(op).bind(*arguments, **options)
             given.apply_defaults()
-            self._watcher(name, given.args, result)
+            self._watcher(label, given.args, result)
             return result
         return reporting if callable(op) and name not in TRANSFER_FUNCTIONS else op
 

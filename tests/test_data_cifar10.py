@@ -141,7 +141,7 @@ class TestFolder:
 
     def test_a_lost_file_is_named(self, fetched):
         (fetched / "data_batch_5.bin").unlink()
-        with pytest.raises(FileNotFoundError, match=r"not whole \(data_batch_5.bin missing\).*npse data fetch cifar10"):
+        with pytest.raises(FileNotFoundError, match=r"incomplete \(data_batch_5.bin missing\).*data fetch cifar10"):
             data.load("cifar10")
 
     def test_a_truncated_file_is_named(self, fetched):
