@@ -67,8 +67,8 @@ class Command(_Page, TyperCommand):
             raise
 
     def _with_option(self, context, message):
-        options = {param.name: max(param.opts, key=len) for param in self.params if param.param_type_name == "option"
-                   and context.get_parameter_source(param.name).name == "COMMANDLINE"}
+        options = {param.name: max(param.opts, key=len) for param in self.params
+                   if param.param_type_name == "option" and was_typed(context, param.name)}
         found = re.match(r"(?:\w+: )?(\w+)(?= )", message)
         if found and found[1] in options:
             return options[found[1]] + message[found.end():]
@@ -86,6 +86,12 @@ class Group(_Page, TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.get_command(context, name).help.partition("\n\n")[0].replace("\n", " "))
                                 for name in self.list_commands(context)])
+
+
+def was_typed(context, name):
+    """Return whether a parameter was given on the command line; otherwise it has its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _row(param, kind):

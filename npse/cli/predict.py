@@ -31,8 +31,8 @@ def predict(
             failures.append(error)
     if readable:
         _answer(run, weights, edition, *zip(*readable, strict=True))
-    for error in failures:
-        complain(error)
+    for failure in failures:
+        complain(failure)
     if failures:
         raise typer.Exit(2)
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from npse.cli.command import names
+from npse.cli.command import names, was_typed
 from npse.cli.console import noted
 from npse.cli.progress import compiling, reporter
 
@@ -70,7 +70,7 @@ def train(
 
     not_settings = ("out", "resume", "flip", "threads", "budget")
     given = {name: value for name, value in context.params.items()
-             if name not in not_settings and context.get_parameter_source(name).name == "COMMANDLINE"}
+             if name not in not_settings and was_typed(context, name)}
     if budget is not None and (resume or "epochs" in given):
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
     config = _resumed(out, given) if resume else Config(**{"epochs": EPOCHS.get(data, Config.epochs)} | given)

@@ -60,7 +60,7 @@ def zoo(
     show((f"<{titles[0]}", *titles[1:]), [[str(cell) for cell in line] for line in lines], spare=SPARE)
 
     options = "".join(f" --{name} {value}" for name, value in (("op", op), ("write", write)) if value)
-    if document is not None:
+    if write is not None:
         versions = environment.versions()
         facts = (f"`npse zoo --seeds {seeds} --alarms {alarms}{options}`, commit {environment.commit() or 'unknown'}, "
                  f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min.")

@@ -39,7 +39,7 @@ class Stray(NamedTuple):
     """A thread used an index that is not a place in the array: beyond its end, or negative and so counted from it."""
 
     array: int
-    index: tuple
+    index: tuple                 # type: ignore[assignment]  # a tuple has a method of that name
     block: int
     thread: int
     site: int

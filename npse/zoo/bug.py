@@ -13,7 +13,7 @@ from npse.zoo.cases import CASES as OWN_CASES
 BOOK = SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS},
                        se_block_backward=block.se_block_backward)
 
-_PLANTED = {}                    # by name; the chapters fill it
+_PLANTED: dict[str, "Bug"] = {}  # by name; the chapters fill it
 
 
 @dataclass(frozen=True)

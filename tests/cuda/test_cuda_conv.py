@@ -199,4 +199,4 @@ def test_the_variable_must_name_a_rung():
         run = subprocess.run([sys.executable, "-c", "from npse.cuda import conv; print(conv.LADDER.top)"], text=True,
                              capture_output=True, env={**os.environ, "NPSE_CUDA_CONVOLUTION": name}, check=False)
         assert run.stdout == outcome
-    assert "ValueError: NPSE_CUDA_CONVOLUTION names no rung: 'moon'; known are: naive, tile, register" in run.stderr
+    assert "NPSE_CUDA_CONVOLUTION must name a rung, but is 'moon'; known are: naive, tile, register" in run.stderr

@@ -54,13 +54,13 @@ def _arguments(rng, shape):
 
 
 CASES = (
-    *(_batch_norm(*case, backward_op=backward_op)
+    *(_batch_norm(label, shape, eps, backward_op=backward_op)
       for backward_op in ("batch_norm_backward", "batch_norm_backward_staged")
-      for case in (
-          ("H < W", (2, 3, 4, 3)),
-          ("N = 1, H > W", (1, 4, 2, 2)),
-          ("1x1 map", (4, 1, 1, 3)),
-          ("one number a channel: dx and dgamma vanish", (1, 1, 1, 3)),
+      for label, shape, eps in (
+          ("H < W", (2, 3, 4, 3), 1e-5),
+          ("N = 1, H > W", (1, 4, 2, 2), 1e-5),
+          ("1x1 map", (4, 1, 1, 3), 1e-5),
+          ("one number a channel: dx and dgamma vanish", (1, 1, 1, 3), 1e-5),
           ("C = 1, large eps", (2, 2, 3, 1), 0.5))),
     _batch_norm_relu("H < W", (2, 3, 4, 3)),
     _batch_norm_relu("N = 1, H > W", (1, 4, 2, 2)),
