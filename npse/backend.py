@@ -192,6 +192,7 @@ class OpName(str):
     contract: Any
 
     def __new__(cls, name: str, op: Op) -> "OpName":
+        """Return the name with the declaration of its op."""
         self = super().__new__(cls, name)
         self.contract = getattr(op, "contract", None)
         return self

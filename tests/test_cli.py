@@ -271,8 +271,8 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, mo
     monkeypatch.setattr(checkpoint, "write_atomically", full)
     code, _, err = npse("train", "--resume", "--out", "run")
     assert code == 2
-    assert re.fullmatch(f"npse: run.(best|last).safetensors: {says}: free some space; what was saved before is as it "
-                        "was; go on with: npse train --resume --out run\n", err)
+    assert re.fullmatch(f"npse: run.(best|last).safetensors: {says}: free some space; files saved before are "
+                        "unchanged; go on with: npse train --resume --out run\n", err)
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 

@@ -11,8 +11,8 @@ from npse.cli.console import noted
 
 def evaluate(
     run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
-    weights: Annotated[str, Option(help="last or best (by the accuracy watched during the run)")] = "last",
-    flip: Annotated[bool, Option("--flip", help="average over mirror images")] = False,
+    weights: Annotated[str, Option(help="last or best (by the accuracy during the run)")] = "last",
+    flip: Annotated[bool, Option("--flip", help="average the predictions over mirror images")] = False,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
     """Evaluate a run on the test set of its data."""

@@ -39,6 +39,7 @@ class Resuming:
         self.part, self.slowest, self.patience = Path(part), slowest, patience
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        """Download a file, as pooch asks for it; `Unreachable`, `TooSlow` or an exception of requests if it fails."""
         import requests
 
         with requests.Session() as session:
