@@ -13,14 +13,10 @@
 from functools import partial
 from types import SimpleNamespace
 
-from npse import reference as book
-from npse.cpu.batch_norm import moments, moments_from
 from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, winograd
-from npse.cpu.residual import add
 from npse.cpu.runtime.arrays import replaces
-from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.simd.tile import lanes
-from npse.editions.convolution import Geometry, Ladder
+from npse.editions.convolution import Ladder
 
 
 def choose(geometry, channels, dtype):
@@ -53,27 +49,8 @@ LADDER = Ladder({
 }, "NPSE_CONVOLUTION", replaces)
 
 
-def _chosen(geometry, channels, dtype):
+def chosen(geometry, channels, dtype):
     return LADDER.rungs[choose(geometry, channels, dtype)]
 
 
-conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(_chosen)
-
-
-@replaces(book.conv2d_moments)
-def conv2d_moments(x, w, stride=1, padding=0):
-    g = Geometry.of(x.shape, w.shape, stride, padding)
-    rung = _chosen(g, g.Cout, x.dtype)
-    if not hasattr(rung, "parts"):
-        y = rung.forward(x, w, g)
-        return y, *moments(y)
-    sums = empty((2, g.N, rung.parts(g), g.Cout), x.dtype)
-    y = rung.forward(x, w, g, sums)
-    return y, *moments_from(sums, y)
-
-
-@replaces(book.conv2d_backward_x_add)
-def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
-    g = Geometry.of(dx.shape, w.shape, stride, padding)
-    rung = _chosen(g, g.Cin, w.dtype)
-    return rung.backward_x(dy, w, g, dx) if hasattr(rung, "parts") else add(dx, rung.backward_x(dy, w, g))
+conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(chosen)

@@ -11,11 +11,9 @@
 
 from types import SimpleNamespace
 
-from npse import reference as book
-from npse.cuda.batch_norm import moments
 from npse.cuda.conv_kernels import naive, register, register_dw, tiled
 from npse.cuda.runtime.arrays import replaces
-from npse.editions.convolution import Geometry, Ladder
+from npse.editions.convolution import Ladder
 
 
 def choose(geometry):
@@ -36,21 +34,8 @@ LADDER = Ladder({
 }, "NPSE_CUDA_CONVOLUTION", replaces)
 
 
-def _chosen(geometry, *_):
+def chosen(geometry, *_):
     return LADDER.rungs[choose(geometry)]
 
 
-conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(_chosen)
-
-
-@replaces(book.conv2d_moments)
-def conv2d_moments(x, w, stride=1, padding=0):
-    g = Geometry.of(x.shape, w.shape, stride, padding)
-    y = _chosen(g).forward(x, w, g)
-    return y, *moments(y)
-
-
-@replaces(book.conv2d_backward_x_add)
-def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
-    g = Geometry.of(dx.shape, w.shape, stride, padding)
-    return _chosen(g).backward_x(dy, w, g, dx)
+conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(chosen)

@@ -3,8 +3,8 @@
 Why not Numba's own `prange`? Its pool (OpenMP) spins on and on, on the cores that the BLAS library needs by then; a
 parallel kernel takes seconds to compile where a sequential one takes tenths; a forked process hangs; and which pool one
 gets depends on the machine. Here every kernel is sequential, and each thread is handed ranges of images: kernels by
-compiled code (`thread_pool`), anything else, as a matrix product, by Python. Who waits looks out for work, gives the
-core away while it does, and sleeps after less than a millisecond.
+compiled code (thread_pool.py), anything else, as a matrix product, by Python. A waiting worker polls, yields the core
+between polls, and blocks after less than 1 ms without work.
 """
 
 import contextlib
@@ -18,11 +18,21 @@ import numpy as np
 import threadpoolctl
 from numba.core.dispatcher import Dispatcher
 
-from npse.cpu.runtime.thread_pool import GIVE_WAY, NAPS, ROOM, ROW, board, entry_point, offer, offer_numbered, serve
+from npse.cpu.runtime.thread_pool import (
+    JOB_WORDS,
+    ROW_WORDS,
+    SLEEPS,
+    YIELD_CORE,
+    entry_point,
+    job_queue,
+    submit,
+    submit_numbered,
+    worker_loop,
+)
 from npse.support import environment
 
 _count = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
-_turn = threading.RLock()                     # two Python threads that call ops take turns
+_pool_lock = threading.RLock()                     # two Python threads that call ops take turns
 _calls = None                                 # the kernels called, while `recording` keeps them from running
 
 
@@ -41,45 +51,58 @@ def set_threads(count):
     _count = int(count)
 
 
-def share(task, count, block=None, threads=None):
-    """Call ``task(first, last)`` for the ranges that make up 0 .. count, on all threads; return when all is done.
+def parallel_for(kernel, count, block=None, numbered=None):
+    """Call ``kernel(first, last)`` for the ranges that make up 0 .. count, on all threads; return when all is done.
+
+    Compiled code hands out the ranges: a call costs a few microseconds.
 
     Parameters
     ----------
-    task : callable
-        Writes to places that belong to its range alone. If it is a kernel, or a `functools.partial` of one, its ranges
-        are handed out by compiled code.
+    kernel : kernel, or `functools.partial` of one
+        Writes to places that belong to its range alone.
     count : int
     block : int, optional
         Length of a range. If left out, four ranges a thread.
-    threads : int, optional
-        Take no more than these, and call ``task(thread, first, last)`` with the number of the thread, from 0: for a
-        task with scratch memory for so many, of which no two calls at a time may have the same.
+    numbered : int, optional
+        For a kernel with scratch memory for so many threads: take no more threads than these, and call
+        ``kernel(thread, first, last)`` with the number of the thread, from 0. No two calls at a time have the same.
     """
-    most, numbered = _count, threads is not None      # read once: another Python thread may set it meanwhile
-    block = block or -(-count // (4 * most))
-    helpers = min(most, threads or most, -(-count // block)) - 1
-    kernel, values = (task.func, task.args) if isinstance(task, functools.partial) else (task, ())
-    compiled = isinstance(kernel, Dispatcher)
-    if compiled and _calls is not None:
-        _calls.update(_needed(kernel, values, numbered, helpers))
+    function, values = (kernel.func, kernel.args) if isinstance(kernel, functools.partial) else (kernel, ())
+    if not isinstance(function, Dispatcher):                      # with NUMBA_DISABLE_JIT=1
+        run_on_threads(kernel, count, block, numbered)
         return
-    if helpers < 1:
-        block = max(count, 1) if compiled else block
+    size = _count                             # read once: another Python thread may set it meanwhile
+    block, workers = _plan(size, count, block, numbered)
+    if _calls is not None:
+        _calls.update(_needed(function, values, numbered is not None, workers))
+    elif workers < 1:
+        kernel(*[0] * (numbered is not None), 0, count)
+    else:
+        with _pool_lock:
+            _pool(size - 1).run(function, values, count, block, workers, numbered is not None)
+
+
+def run_on_threads(task, count, block=None, numbered=None):
+    """The same as `parallel_for` for any Python function, such as one that calls the BLAS library."""
+    size = _count
+    block, workers = _plan(size, count, block, numbered)
+    if workers < 1:
         for first in range(0, count, block):
-            task(*[0] * numbered, first, min(first + block, count))
+            task(*[0] * (numbered is not None), first, min(first + block, count))
         return
-    with _turn:
-        team = _team(most - 1)
-        if compiled:
-            team.run(kernel, values, count, block, helpers, numbered)
-        else:
-            team.call(task, count, block, helpers, numbered)
+    with _pool_lock:
+        _pool(size - 1).call(task, count, block, workers, numbered is not None)
+
+
+def _plan(size, count, block, numbered):
+    """Return the length of a range, and how many workers help the thread that calls."""
+    block = block or -(-count // (4 * size))
+    return block, min(size, numbered or size, -(-count // block)) - 1
 
 
 @contextlib.contextmanager
 def recording():
-    """Within the ``with`` block `share` calls no kernel, so that results hold anything; it records what it would call.
+    """Within the ``with`` block `parallel_for` records the kernels and calls none, so that results hold anything.
 
     Yields a set of pairs, each a kernel and the types of its arguments.
     """
@@ -91,42 +114,42 @@ def recording():
         _calls = before
 
 
-def _needed(kernel, values, numbered, helpers):
-    """What a call needs compiled: the kernel and, with helpers, the functions that hand out its ranges."""
+def _needed(kernel, values, numbered, workers):
+    """What a call needs compiled: the kernel and, with workers, the functions that hand out its ranges."""
     kinds, word = tuple(map(numba.typeof, values)), numba.int64
     yield kernel, (*kinds, *[word] * (2 + numbered))
-    if helpers > 0:
-        yield (offer_numbered if numbered else offer), (*[word] * 6, numba.types.BaseTuple.from_types(kinds))
-        yield serve, (word,) * 3
+    if workers > 0:
+        yield (submit_numbered if numbered else submit), (*[word] * 6, numba.types.BaseTuple.from_types(kinds))
+        yield worker_loop, (word,) * 3
 
 
-class _Team:
-    """Threads that help the one that calls an op."""
+class WorkerPool:
+    """The worker threads, which help the thread that calls an op."""
 
     def __init__(self, size):
         if not numba.config.DISABLE_JIT:
-            serve.compile((numba.int64,) * 3)      # else a helper does, and a process forked meanwhile waits for ever
-        self._board = board(size)
-        self._place = self._board.ctypes.data
-        self._helpers = []
+            worker_loop.compile((numba.int64,) * 3)     # else a worker does; a process forked meanwhile waits for ever
+        self._queue = job_queue(size)
+        self._place = self._queue.ctypes.data
+        self._workers = []
         with contextlib.suppress(RuntimeError):    # the system starts no more threads: then fewer help
             for number in range(size):
-                self._helpers.append(_Helper(self._board, number))
+                self._workers.append(_Worker(self._queue, number))
         self._entries = {}
 
-    def run(self, kernel, values, count, block, helpers, numbered):
+    def run(self, kernel, values, count, block, workers, numbered):
         """Hand out ranges to a kernel, by compiled code."""
         key = kernel, numbered, *[(value.dtype, value.ndim, value.flags.num) if isinstance(value, np.ndarray) else
                         (tuple, *map(type, value)) if isinstance(value, tuple) else type(value) for value in values]
         entry = self._entries.get(key) or self._entries.setdefault(key, entry_point(kernel, values, numbered))
-        helpers = min(helpers, len(self._helpers))
-        for helper in self._helpers[:helpers]:
-            helper.wake()
-        hand_out = offer_numbered if numbered else offer
-        if not hand_out(self._place, helpers, GIVE_WAY, entry, count, block, *values):
+        workers = min(workers, len(self._workers))
+        for worker in self._workers[:workers]:
+            worker.wake()
+        hand_out = submit_numbered if numbered else submit
+        if not hand_out(self._place, workers, YIELD_CORE, entry, count, block, *values):
             raise MemoryError(f"{kernel.__name__} failed on one of its threads, most likely for want of memory")
 
-    def call(self, task, count, block, helpers, numbered):
+    def call(self, task, count, block, workers, numbered):
         """Hand out ranges to any callable."""
         ranges = iter(range(0, count, block))
 
@@ -134,33 +157,34 @@ class _Team:
             for first in ranges:              # shared: whoever is free takes the next range
                 task(*[thread] * numbered, first, min(first + block, count))
 
-        team = self._helpers[:helpers]
+        team = self._workers[:workers]
         try:
-            for helper in team:
-                helper.begin(work)
+            for worker in team:
+                worker.begin(work)
             work(0)
-            for helper in team:
-                helper.finish()
+            for worker in team:
+                worker.finish()
         except BaseException:                 # Ctrl-C at any point: nobody knows who is at what
-            _team.cache_clear()
+            _pool.cache_clear()
             raise
 
 
-class _Helper:
-    """A thread that does what compiled code offers; while there is nothing it sleeps, or does what Python gives it."""
+class _Worker:
+    """A thread that runs the jobs of compiled code, or what Python gives it, and sleeps while there is neither."""
 
-    def __init__(self, board, number):
-        self._board, self._number, self._naps = board, number, board[ROOM + ROW * number + NAPS:][:1]
-        self._slept = 0                       # naps that it was woken from
+    def __init__(self, job_queue, number):
+        row = JOB_WORDS + ROW_WORDS * number
+        self._queue, self._number, self._sleeps = job_queue, number, job_queue[row + SLEEPS:][:1]
+        self._seen_sleeps = 0                       # sleeps that it was woken from
         self._news = threading.Condition()
         self._called, self._work, self._busy, self._error = False, None, False, None
-        threading.Thread(target=self._live, name="npse", daemon=True).start()
+        threading.Thread(target=self._loop, name="npse", daemon=True).start()
 
     def wake(self):
-        """If it sleeps, let it come and see what is offered."""
-        naps = self._naps[0]
-        if naps != self._slept:
-            self._slept = naps
+        """If it sleeps, wake it, so that it polls again."""
+        sleeps = self._sleeps[0]
+        if sleeps != self._seen_sleeps:
+            self._seen_sleeps = sleeps
             with self._news:
                 self._called = True
                 self._news.notify_all()
@@ -181,10 +205,10 @@ class _Helper:
             if self._error:
                 raise self._error
 
-    def _live(self):
+    def _loop(self):
         while True:
             if not numba.config.DISABLE_JIT:
-                serve(self._board.ctypes.data, self._number, GIVE_WAY)
+                worker_loop(self._queue.ctypes.data, self._number, YIELD_CORE)
             with self._news:
                 self._news.wait_for(lambda: self._work or self._called)
                 work, self._work, self._called = self._work, None, False
@@ -204,8 +228,8 @@ class _Helper:
 
 @contextlib.contextmanager
 def blas_on_one_thread():
-    """Within the ``with`` block the BLAS library stays on the thread that calls it: `share` spreads the calls."""
-    with _turn:
+    """Within the ``with`` block the BLAS library stays on the thread that calls it."""
+    with _pool_lock:
         before = [(library, library.get_num_threads()) for library in _blas().lib_controllers]
         try:
             for library, _ in before:
@@ -222,14 +246,14 @@ def _blas():
 
 
 @functools.cache
-def _team(size):
-    return _Team(size)
+def _pool(size):
+    return WorkerPool(size)
 
 
 def _start_afresh():
-    global _turn
-    _turn = threading.RLock()
-    _team.cache_clear()
+    global _pool_lock
+    _pool_lock = threading.RLock()
+    _pool.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,7 +8,7 @@ from numba import cuda
 from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK, SIMULATED, device_function, empty, kernel, launch
-from npse.cuda.runtime.grid_stride import column, over_table
+from npse.cuda.runtime.grid_stride import column, grid_for_table
 
 ENOUGH = 4 if SIMULATED else 264           # blocks that keep a device busy while they compute parts: two on each of 132
 
@@ -31,7 +31,7 @@ def add_squares(rows):
 
 def _added(add, rows):
     sums = empty(rows.shape[1:], rows.dtype)
-    launch(add, *over_table(rows), flat(rows), rows.shape[0], sums)
+    launch(add, *grid_for_table(rows), flat(rows), rows.shape[0], sums)
     return sums
 
 
