@@ -117,11 +117,11 @@ def test_rows_add_up_by_tree_and_by_shuffle(width, rows, monkeypatch):
 
 
 @FLOATS
-@pytest.mark.parametrize("rung", ["alone", "tree"])
+@pytest.mark.parametrize("variant", ["alone", "tree"])
 @pytest.mark.parametrize("shape", MAPS)
-def test_every_rung_of_the_squeeze_is_the_books(rung, shape, dtype):
+def test_every_variant_of_the_squeeze_is_the_books(variant, shape, dtype):
     u, = normal(np.random.default_rng(0), dtype, shape)
-    agree(SQUEEZES[rung](cuda.to_device(u)), book.squeeze(u), dtype)
+    agree(SQUEEZES[variant](cuda.to_device(u)), book.squeeze(u), dtype)
 
 
 @FLOATS
