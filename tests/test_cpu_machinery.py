@@ -217,7 +217,7 @@ def test_an_error_in_a_task_reaches_the_caller():
 
 def test_errstate_of_the_caller_holds_on_every_thread():
     x, w = np.full((16, 8, 8, 4), 1e300), np.full((3, 3, 4, 4), 1e300)
-    matrix_product = conv.LADDER["matrix"].conv2d
+    matrix_product = conv.VARIANTS["matrix"].conv2d
     before = cpu.get_threads()
     try:
         cpu.set_threads(3)
@@ -270,7 +270,7 @@ def blas_threads():
 
 def test_blas_gets_its_threads_back():
     before = blas_threads()
-    conv.LADDER["matrix"].conv2d(np.ones((8, 9, 9, 3)), np.ones((3, 3, 3, 4)))
+    conv.VARIANTS["matrix"].conv2d(np.ones((8, 9, 9, 3)), np.ones((3, 3, 3, 4)))
     assert blas_threads() == before
     with pytest.raises(ValueError, match="dense"):
         cpu.dense(np.ones((2, 3)), np.ones((2, 4)))

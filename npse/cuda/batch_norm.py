@@ -140,7 +140,7 @@ def _map_statistics(x, R, share, means, squares):
 
 @kernel
 def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
-    shared = cuda.shared.array(BLOCK, means.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, means.dtype)
     c, first, end, step = column(N, mean.size)
     total = square = means.dtype.type(0)
     for k in range(first, end, step):
@@ -241,7 +241,7 @@ def add_images(a, b):
 
 @kernel
 def _add_images(a, b, N, sum_a, sum_b):
-    shared = cuda.shared.array(BLOCK, a.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, a.dtype)
     c, first, end, step = column(N, sum_a.size)
     total_a = total_b = a.dtype.type(0)
     for k in range(first, end, step):

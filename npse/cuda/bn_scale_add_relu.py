@@ -75,7 +75,7 @@ def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, m
 
 @kernel
 def _batch_gradients(s, dz, dgammas, dbetas, means, N, mean, var, eps, dgamma, dbeta):
-    shared = cuda.shared.array(BLOCK, s.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, s.dtype)
     c, first, end, step = column(N, mean.size)
     scaled = shifted = s.dtype.type(0)
     if c < mean.size:

@@ -14,7 +14,7 @@ from npse import reference as book
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.block_reduce import max_lanes, sum_lanes
 from npse.cuda.runtime.device import (
-    BLOCK,
+    BLOCK_THREADS,
     device_function,
     empty,
     empty_like,
@@ -38,7 +38,7 @@ def softmax(logits):
 
 @kernel
 def _softmax(logits, p):
-    shared = cuda.shared.array(BLOCK, logits.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, logits.dtype)
     N, K = logits.shape
     n = row_of_warp()
     highest, total = _highest_and_total(shared, logits, min(n, N - 1), logits.dtype.type(0))
@@ -56,7 +56,7 @@ def softmax_backward(dp, p):
 
 @kernel
 def _softmax_backward(dp, p, dlogits):
-    shared = cuda.shared.array(BLOCK, p.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, p.dtype)
     N, K = p.shape
     n = row_of_warp()
     total = p.dtype.type(0)
@@ -79,7 +79,7 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0):
 
 @kernel
 def _cross_entropy(logits, labels, aim, spread, losses):
-    shared = cuda.shared.array(BLOCK, logits.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, logits.dtype)
     N, K = logits.shape
     n = row_of_warp()
     here, zero = min(n, N - 1), logits.dtype.type(0)
@@ -110,7 +110,7 @@ def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
 
 @kernel
 def _cross_entropy_backward(share, logits, labels, aim, spread, dlogits):
-    shared = cuda.shared.array(BLOCK, logits.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, logits.dtype)
     N, K = logits.shape
     n = row_of_warp()
     here = min(n, N - 1)

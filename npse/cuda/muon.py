@@ -17,7 +17,7 @@ from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 
-COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
+COLUMN = 1, BLOCK_THREADS                              # threads of a block that sums a list, whatever its length
 
 
 @replaces(book.orthogonalize)
@@ -78,7 +78,7 @@ def _sum_by_block(shared, numbers, stride):
 @kernel
 def _over_trace(product, A, length):
     """A = product / its trace, zeros if that is zero; length[0] = the square root of the trace."""
-    shared = cuda.shared.array(BLOCK, product.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, product.dtype)
     K, zero = A.shape[0], product.dtype.type(0)
     total = _sum_by_block(shared, product, K + 1)
     for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, K * K, cuda.gridDim.x * cuda.blockDim.y):
@@ -109,7 +109,7 @@ def _divided(P, length, shorter):
 def _move(number):
     @kernel
     def move(w, direction, squares, lr, scale, wanted, new_w):
-        shared = cuda.shared.array(BLOCK, w.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, w.dtype)
         zero, total = w.dtype.type(0), _sum_by_block(shared, squares, 1)
         rate = w.dtype.type(number(lr)) * scale
         stretch = wanted / math.sqrt(total) if total > zero else wanted

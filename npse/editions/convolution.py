@@ -1,7 +1,7 @@
-"""What the convolutions of all compiled editions have in common: checks, sizes, and ladders of rungs.
+"""What the convolutions of all compiled editions have in common: checks, sizes, and the variants of an edition.
 
-A rung is one way to compute a convolution: it has forward(x, w, g), backward_x(dy, w, g) and backward_w(dy, x, g),
-functions of checked, C-contiguous arrays and a `Geometry`. A ladder holds the rungs of an edition, the slowest first.
+A variant is one algorithm for the convolution. It has forward(x, w, g), backward_x(dy, w, g) and backward_w(dy, x, g),
+functions of checked, C-contiguous arrays and a `Geometry`. `Variants` holds those of an edition, the slowest first.
 Letters: as in the book.
 """
 
@@ -58,29 +58,34 @@ class Ops(NamedTuple):
     conv2d_backward_w: Callable
 
 
-class Ladder(Mapping):
-    """The rungs of an edition, the slowest first: of each name the `Ops`; and the highest that `conv2d` may take.
+class Variants(Mapping):
+    """The variants of an edition, the slowest first: {name: `Ops`}, and the fastest one that `conv2d` may use.
 
     Parameters
     ----------
-    rungs : dict of str to rung, the slowest first
+    variants : dict of str to variant, the slowest first
     variable : str
-        Name of the environment variable that names the highest rung; the last one without it.
+        Name of the environment variable that sets `limit`. If it is not set, the last variant is the limit.
     replaces : function
-        The edition's decorator of functions that stand in for an op of the book.
+        The edition's decorator for functions that replace an op of the book.
 
     Attributes
     ----------
-    rungs : as given
-    top : str
+    variants : as given
+    limit : str, the fastest variant that may be used
+
+    Raises
+    ------
+    ValueError
+        The environment variable names no variant.
     """
 
-    def __init__(self, rungs, variable, replaces):
-        self.rungs, self._replaces = rungs, replaces
-        self.top = os.environ.get(variable, list(rungs)[-1])
-        if self.top not in rungs:
-            raise ValueError(f"{variable} names no rung: {self.top!r}; {suggest(self.top, rungs)}")
-        self._ops = {name: self.ops_of(lambda *_, rung=rung: rung) for name, rung in rungs.items()}
+    def __init__(self, variants, variable, replaces):
+        self.variants, self._replaces = variants, replaces
+        self.limit = os.environ.get(variable, list(variants)[-1])
+        if self.limit not in variants:
+            raise ValueError(f"{variable} names no variant: {self.limit!r}; {suggest(self.limit, variants)}")
+        self._ops = {name: self.ops_of(lambda *_, variant=variant: variant) for name, variant in variants.items()}
 
     def __getitem__(self, name):
         return self._ops[name]
@@ -92,22 +97,22 @@ class Ladder(Mapping):
         return len(self._ops)
 
     @contextlib.contextmanager
-    def up_to(self, name):
-        """Within the ``with`` block convolutions run on no rung above the one of that name."""
-        if name not in self.rungs:
-            raise ValueError(f"unknown rung {name!r}; {suggest(name, self.rungs)}")
-        before, self.top = self.top, name
+    def limited_to(self, name):
+        """Within the ``with`` block convolutions use this variant or a slower one. ValueError: unknown name."""
+        if name not in self.variants:
+            raise ValueError(f"unknown variant {name!r}; {suggest(name, self.variants)}")
+        before, self.limit = self.limit, name
         try:
             yield
         finally:
-            self.top = before
+            self.limit = before
 
-    def at_most(self, name):
-        """Return the lower one of two rungs: that of this name, and `top`."""
-        return min(name, self.top, key=list(self.rungs).index)
+    def lower_of(self, name):
+        """Return the name of the slower one of two variants: this one and `limit`."""
+        return min(name, self.limit, key=list(self.variants).index)
 
     def ops_of(self, choose):
-        """Make the Ops that run on the rung choose(geometry, channels of the result, dtype)."""
+        """Make the Ops that run the variant choose(geometry, channels of the result, dtype)."""
         @self._replaces(book.conv2d)
         def conv2d(x, w, stride=1, padding=0):
             g = Geometry.of(x.shape, w.shape, stride, padding)

@@ -56,7 +56,8 @@ def test_each_number_of_a_map_has_one_thread_of_its_channel(grid, shape):
 @pytest.mark.parametrize("shape", [(512, 32, 32, 16), (512, 8, 8, 64), (32, 112, 112, 64), (1, 7, 7, 2048),
                                    (3, 5, 4, 37), (70000, 1, 1, 10), (9, 1, 1, 589824)])
 def test_grids_of_hardware_cover_maps_and_keep_within_its_limits(shape, monkeypatch):
-    for name, value in (("BLOCK", 256), ("WIDTHS", (64, 32, 16)), ("TABLE_WIDTH", 8), ("LANES", 32), ("ENOUGH", 1024)):
+    for name, value in (("BLOCK_THREADS", 256), ("WIDTHS", (64, 32, 16)), ("TABLE_WIDTH", 8), ("LANES", 32),
+                        ("BLOCKS_TO_FILL_DEVICE", 1024)):
         monkeypatch.setattr(grid_stride, name, value)
     x, table = np.broadcast_to(0.0, shape), np.broadcast_to(0.0, (shape[0], shape[3]))
     for blocks, threads in (grid_stride.grid_for_maps(x), grid_stride.grid_for_pixels(x), grid_stride.grid_for_rows(x)):
@@ -116,11 +117,11 @@ def test_rows_add_up_by_tree_and_by_shuffle(width, rows, monkeypatch):
 
 
 @FLOATS
-@pytest.mark.parametrize("rung", ["alone", "tree"])
+@pytest.mark.parametrize("variant", ["alone", "tree"])
 @pytest.mark.parametrize("shape", MAPS)
-def test_every_rung_of_the_squeeze_is_the_books(rung, shape, dtype):
+def test_every_variant_of_the_squeeze_is_the_books(variant, shape, dtype):
     u, = normal(np.random.default_rng(0), dtype, shape)
-    agree(SQUEEZES[rung](cuda.to_device(u)), book.squeeze(u), dtype)
+    agree(SQUEEZES[variant](cuda.to_device(u)), book.squeeze(u), dtype)
 
 
 @FLOATS

@@ -20,18 +20,18 @@ that is long enough for them (`column`). Loops come in two forms, for what the c
 import numpy as np
 from numba import cuda
 
-from npse.cuda.runtime.device import BLOCK, SIMULATED, blocks_for, device_function
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function
 
 WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at most; fewer if blocks are wanting
 TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
 LANES = 4 if SIMULATED else 32                         # threads that work on a row together: a warp
-ENOUGH = 2 if SIMULATED else 1024                      # blocks that fill a device: 8 of 256 threads on 128 processors
+BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024      # 8 blocks of 256 threads on each of 128 processors
 
 
 def grid_for_maps(x):
     """Blocks and threads for a kernel that sums over each map of x (N, H, W, C) or (N, R, C)."""
     N, C, pixels = _sizes(x)
-    width = next((width for width in WIDTHS if N * _chunks(C, width) >= ENOUGH), WIDTHS[-1])
+    width = next((width for width in WIDTHS if N * _chunks(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
     return (N, _chunks(C, width)), _threads(C, width, pixels)
 
 
@@ -46,7 +46,7 @@ def grid_for_pixels(x):
     N, C, pixels = _sizes(x)
     threads = width, rows = _threads(C, WIDTHS[0], pixels)
     chunks = _chunks(C, width)
-    return (N, chunks, max(1, min(2 * ENOUGH // (N * chunks), pixels // rows))), threads
+    return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
 
 def grid_for_rows(x):
@@ -60,7 +60,7 @@ def grid_for_rows(x):
 
 def grid_for_elements(x):
     """Blocks and threads for a kernel that treats all numbers of x alike."""
-    return min(blocks_for(x.size), 2 * ENOUGH), BLOCK
+    return min(blocks_for(x.size), 2 * BLOCKS_TO_FILL_DEVICE), BLOCK_THREADS
 
 
 def grid_for_lists(a):
@@ -80,7 +80,7 @@ def _chunks(C, width):
 
 def _threads(C, width, pixels):
     width = min(C, width)
-    return width, min(BLOCK // width, pixels)
+    return width, min(BLOCK_THREADS // width, pixels)
 
 
 @device_function
