@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, winograd
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.simd.tile import lanes
-from npse.editions.convolution import Ladder
+from npse.editions.convolution import Variants
 
 
 def choose(geometry, channels, dtype):
@@ -50,7 +50,7 @@ VARIANTS = Variants({
 
 
 def chosen(geometry, channels, dtype):
-    return LADDER.rungs[choose(geometry, channels, dtype)]
+    return VARIANTS.variants[choose(geometry, channels, dtype)]
 
 
-conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(chosen)
+conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)

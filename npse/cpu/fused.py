@@ -111,17 +111,17 @@ def _scale_add_relu_backward(dy, u, s, y, du, dx, ds, first, last):
 @replaces(book.conv2d_moments)
 def conv2d_moments(x, w, stride=1, padding=0):
     g = Geometry.of(x.shape, w.shape, stride, padding)
-    rung = chosen(g, g.Cout, x.dtype)
-    if not hasattr(rung, "parts"):
-        y = rung.forward(x, w, g)
+    variant = chosen(g, g.Cout, x.dtype)
+    if not hasattr(variant, "parts"):
+        y = variant.forward(x, w, g)
         return y, *moments(y)
-    sums = empty((2, g.N, rung.parts(g), g.Cout), x.dtype)
-    y = rung.forward(x, w, g, sums)
+    sums = empty((2, g.N, variant.parts(g), g.Cout), x.dtype)
+    y = variant.forward(x, w, g, sums)
     return y, *moments_from(sums, y)
 
 
 @replaces(book.conv2d_backward_x_add)
 def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
     g = Geometry.of(dx.shape, w.shape, stride, padding)
-    rung = chosen(g, g.Cin, w.dtype)
-    return rung.backward_x(dy, w, g, dx) if hasattr(rung, "parts") else add(dx, rung.backward_x(dy, w, g))
+    variant = chosen(g, g.Cin, w.dtype)
+    return variant.backward_x(dy, w, g, dx) if hasattr(variant, "parts") else add(dx, variant.backward_x(dy, w, g))

@@ -17,7 +17,7 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import (
     column,
     grid_for_elements,
@@ -60,7 +60,7 @@ def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1
 
 @kernel
 def _inference_gradients(dy, x, R, gamma, mean, var, eps, dx, dgammas, dbetas):
-    shared = cuda.shared.array(BLOCK, x.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
     n, c, k, end, step = thread_map(R, gamma.size)
     inverse = dgamma = dbeta = x.dtype.type(0)
     if c < gamma.size:
@@ -119,7 +119,7 @@ def statistics(x):
 
 @kernel
 def _map_statistics(x, R, share, means, squares):
-    shared = cuda.shared.array(BLOCK, x.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
     n, c, first, end, step = thread_map(R, means.shape[1])
     total = square = own = count = origin = x.dtype.type(0)
     if c < means.shape[1]:
@@ -190,7 +190,7 @@ def gradients(dy, x, gamma, beta, mean, var, eps, relu):
 def _map_sums(relu):
     @kernel
     def map_sums(dy, x, R, gamma, beta, mean, var, eps, dgammas, dbetas):
-        shared = cuda.shared.array(BLOCK, x.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
         n, c, first, end, step = thread_map(R, gamma.size)
         zero = x.dtype.type(0)
         inverse = dgamma = dbeta = zero

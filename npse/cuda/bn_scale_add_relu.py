@@ -8,7 +8,7 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import column, grid_for_maps, grid_for_pixels, grid_for_table, thread_map
 
 
@@ -42,7 +42,7 @@ def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
 
 @kernel
 def _bn_scale_add_relu_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, dgammas, dbetas):
-    shared = cuda.shared.array(BLOCK, x.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
     n, c, first, end, step = thread_map(R, gamma.size)
     zero = x.dtype.type(0)
     dgamma = dbeta = zero

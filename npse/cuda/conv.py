@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from npse.cuda.conv_kernels import naive, register, register_dw, tiled
 from npse.cuda.runtime.arrays import replaces
-from npse.editions.convolution import Ladder
+from npse.editions.convolution import Variants
 
 
 def choose(geometry):
@@ -35,7 +35,7 @@ VARIANTS = Variants({
 
 
 def chosen(geometry, *_):
-    return LADDER.rungs[choose(geometry)]
+    return VARIANTS.variants[choose(geometry)]
 
 
-conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(chosen)
+conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)

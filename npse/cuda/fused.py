@@ -10,7 +10,7 @@ from npse.cuda.batch_norm import gradients, moments, normalize, statistics
 from npse.cuda.conv import chosen
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.device import BLOCK_THREADS, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, grid_stride, thread_map
 from npse.editions.convolution import Geometry
 
@@ -80,7 +80,7 @@ def scale_add_relu_backward(dy, u, s, y):
 
 @kernel
 def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
-    shared = cuda.shared.array(BLOCK, ds.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, ds.dtype)
     n, c, k, end, step = thread_map(R, s.shape[1])
     zero = ds.dtype.type(0)
     total = zero

@@ -15,7 +15,7 @@ from numba import cuda
 from npse import reference as book
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows, sum_rows_by_shuffle, sum_rows_by_tree
-from npse.cuda.runtime.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, thread_map
 from npse.cuda.se_kernels.excite import excite, excite_backward
 
@@ -46,7 +46,7 @@ def _mean_alone(u, share, z):
 def _squeeze_by(add_up):
     @kernel
     def mean_of_maps(u, R, share, z):
-        shared = cuda.shared.array(BLOCK, z.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
         n, c, first, end, step = thread_map(R, z.shape[1])
         total = z.dtype.type(0)
         for k in range(first, end, step):
@@ -109,7 +109,7 @@ def scale_backward(dy, u, s):
 
 @kernel
 def _scale_backward(dy, u, R, s, du, ds):
-    shared = cuda.shared.array(BLOCK, ds.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, ds.dtype)
     n, c, k, end, step = thread_map(R, s.shape[1])
     total = ds.dtype.type(0)
     if c < s.shape[1]:
@@ -142,7 +142,7 @@ def se_backward(dy, u, w1, w2, b1=None, b2=None):
 
 @kernel
 def _squeezed_and_ds(dy, u, R, share, z, ds):
-    shared = cuda.shared.array(BLOCK, z.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
     n, c, first, end, step = thread_map(R, z.shape[1])
     total = product = z.dtype.type(0)
     for k in range(first, end, step):

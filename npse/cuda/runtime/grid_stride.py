@@ -65,7 +65,7 @@ def grid_for_elements(x):
 
 def grid_for_lists(a):
     """Blocks and threads for a kernel that works on the rows of a (N, K), `LANES` threads a row: see `row_of_warp`."""
-    rows = BLOCK // LANES
+    rows = BLOCK_THREADS // LANES
     return -(-a.shape[0] // rows), (LANES, rows)
 
 
