@@ -105,7 +105,7 @@ def test_kernels_run_as_plain_python():
     assert ran.returncode == 0, ran.stdout
 
 
-def test_share_covers_the_range_once():
+def test_run_on_threads_covers_the_range_once():
     for count in (1, 2, 7, 100):
         for block in (None, 1, 3, 1000):
             seen = np.zeros(count, int)
@@ -113,7 +113,7 @@ def test_share_covers_the_range_once():
             def task(first, last, seen=seen):
                 seen[first:last] += 1
 
-            parallel.parallel_for(task, count, block)
+            parallel.run_on_threads(task, count, block)
             assert (seen == 1).all()
 
 
@@ -145,26 +145,27 @@ def any_threads():
     cpu.set_threads(before)
 
 
-def test_share_hands_a_kernel_every_number_once(any_threads):
+def test_parallel_for_hands_a_kernel_every_index_once(any_threads):
     for count in (1, 2, 7, 100, 1000):
         for block in (None, 1, 3, 999):
             for number in (1, 2, 5):
                 any_threads(number)
                 seen, by_thread = np.zeros(count, int), np.zeros((number, count), int)
                 parallel.parallel_for(partial(mark, seen), count, block)
-                parallel.parallel_for(partial(mark_by_thread, by_thread, 1), count, block, number)
+                parallel.parallel_for(partial(mark_by_thread, by_thread, 1), count, block, threads=number,
+                                      pass_thread=True)
                 assert (seen == 1).all()
                 assert (by_thread.sum(axis=0) == 1).all()
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="one thread at a time runs plain Python")
-def test_helpers_work_in_compiled_code_and_wake_when_there_is_work(any_threads):
+def test_workers_run_in_compiled_code_and_wake_when_there_is_work(any_threads):
     any_threads(2)
     for _ in range(3):
         seen, calls, begun = np.zeros((2, 50), int), 0, time.monotonic()
         while not seen.any(axis=1).all():
-            assert time.monotonic() - begun < 60, "the helper never came"
-            parallel.parallel_for(partial(mark_by_thread, seen, 10**4), 50, 1, 2)
+            assert time.monotonic() - begun < 60, "the worker never came"
+            parallel.parallel_for(partial(mark_by_thread, seen, 10**4), 50, 1, threads=2, pass_thread=True)
             calls += 1
         assert (seen.sum(axis=0) == calls).all()
         time.sleep(0.1)                                           # it falls asleep
@@ -174,7 +175,7 @@ def test_no_more_threads_than_there_is_scratch_memory_for(any_threads):
     any_threads(5)                                                # as by another thread, after the memory was taken
     seen = np.zeros((3, 1000), int)
     for _ in range(50):
-        parallel.parallel_for(partial(mark_by_thread, seen[:2], 10), 1000, 1, 2)
+        parallel.parallel_for(partial(mark_by_thread, seen[:2], 10), 1000, 1, threads=2, pass_thread=True)
     assert (seen.sum(axis=1)[:2].sum(), seen[2].any()) == (50 * 1000, False)
 
 
@@ -196,7 +197,7 @@ def test_a_kernel_that_fails_is_heard_of(any_threads):
         with pytest.raises(MemoryError, match="fail failed on one of its threads"):
             parallel.parallel_for(partial(fail, np.zeros(64)), 64, 1)
         seen = np.zeros(64, int)
-        parallel.parallel_for(partial(mark, seen), 64, 1)                 # and the next one runs
+        parallel.parallel_for(partial(mark, seen), 64, 1)          # and the next one runs
         assert (seen == 1).all()
 
 
@@ -210,7 +211,7 @@ def test_an_error_in_a_task_reaches_the_caller():
         for count in (1, 3):
             cpu.set_threads(count)
             with pytest.raises(OSError, match="disk on fire"):
-                parallel.parallel_for(task, 64, 1)
+                parallel.run_on_threads(task, 64, 1)
     finally:
         cpu.set_threads(before)
 
@@ -252,11 +253,11 @@ def test_where_the_system_starts_no_more_threads_fewer_help(any_threads, monkeyp
     any_threads(1000)
     seen, by_thread, by_python = np.zeros(5000, int), np.zeros((1000, 5000), int), np.zeros(5000, int)
     parallel.parallel_for(partial(mark, seen), 5000, 1)
-    parallel.parallel_for(partial(mark_by_thread, by_thread, 1), 5000, 1, 1000)
+    parallel.parallel_for(partial(mark_by_thread, by_thread, 1), 5000, 1, threads=1000, pass_thread=True)
 
     def task(first, last):
         by_python[first:last] += 1
-    parallel.parallel_for(task, 5000, 1)
+    parallel.run_on_threads(task, 5000, 1)
     assert len(started) == 2
     assert (seen == 1).all()
     assert (by_python == 1).all()
@@ -311,7 +312,7 @@ def test_two_python_threads_may_call_ops_at_once():
     assert blas_threads() == blas
 
 
-def test_helpers_compile_nothing():
+def test_workers_compile_nothing():
     """A process that is forked while one compiles could never compile again."""
     code = """
 import threading, numpy as np, npse.cpu as cpu

@@ -12,7 +12,16 @@ from npse import reference as book
 from npse.cuda.dense import dense, gram, times
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, is_device_array, kernel, launch, scalar
+from npse.cuda.runtime.device import (
+    BLOCK_THREADS,
+    device_function,
+    empty,
+    empty_like,
+    is_device_array,
+    kernel,
+    launch,
+    scalar,
+)
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix

@@ -91,7 +91,7 @@ def _correlate(source, target, w, source_step, target_step, top, left, plus, sum
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
     sizes = kh, kw, source_step, top, left, band, bands
     task = functools.partial(run, source, filters, target, plus, sums, sizes, tuple(layout), scratch, corner)
-    parallel_for(task, N * bands, numbered=threads)
+    parallel_for(task, N * bands, threads=threads, pass_thread=True)
 
 
 def _tile_shape(channels, columns, taps, multiple, dtype):

@@ -60,7 +60,7 @@ def backward_w(dy, x, g, sliding):
     scratches = (empty((threads, count if layout.copied else 0), x.dtype)
                  for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
     task = functools.partial(_kernel(rows, vectors), dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), *scratches)
-    parallel_for(task, len(parts), 1, threads)
+    parallel_for(task, len(parts), 1, threads=threads, pass_thread=True)
     dw = np.zeros(length, x.dtype)
     parallel_for(functools.partial(_sum_parts, parts, dw), length, RANGE)
     dw = dw.reshape(shape).transpose((1, 4, 2, 3, 0, 5) if sliding else (1, 2, 3, 0, 4, 5))

@@ -103,7 +103,7 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
     v, m = (empty((threads, *shape), x.dtype)
             for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
     parallel_for(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,
-          height * max(1, N * down // height // 32), threads)
+                 height * max(1, N * down // height // 32), threads=threads, pass_thread=True)
     return y
 
 
@@ -122,7 +122,8 @@ def backward_w(dy, x, g):
     dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, wide, WIDTH, WIDTH), x.dtype)
 
     z, v = (empty((threads, groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (wide, deepest))
-    parallel_for(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1, threads)
+    parallel_for(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1,
+                 threads=threads, pass_thread=True)
     parallel_for(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))
     return dw
 

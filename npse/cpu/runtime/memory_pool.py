@@ -1,12 +1,12 @@
-"""The memory pool: aligned memory for results, reused; `empty` in place of NumPy's.
+"""The memory pool: aligned memory for results, used again. `empty` replaces NumPy's.
 
-A training step makes the same large arrays over and over. Memory fresh from the system costs a page fault for every
-4 KiB that is first written: more time than a fast op takes to fill it. Here the memory of an array returns to the pool
-when the last view of it is gone, and the next array of that size gets it.
+A training step makes the same large arrays again and again. Memory fresh from the system costs a page fault for every
+4 KiB first written, more time than a fast op takes to fill it. Here the memory of an array returns to the pool when the
+last view of the array is gone, and the next array of that size takes it.
 
-The pool never holds more than 1.5 times the peak in use; the size that was not asked for longest is evicted first.
-Without the half, of which no training step was seen to need all, some sizes would be evicted in every step only to be
-asked for again in the next.
+Blocks in use and free blocks together never exceed 1.5 times the peak in use: beyond it, free blocks of the size that
+was requested least recently are evicted first. At 1.0 some sizes would be evicted and allocated again in every training
+step; no training step measured needed all of 1.5.
 """
 
 import collections
@@ -16,9 +16,9 @@ import threading
 
 import numpy as np
 
-LIMIT = 1.5                      # times the peak in use: the most that blocks in use and free ones take together
+PEAK_RATIO = 1.5                 # most bytes in use and free together, as a multiple of the peak in use
 ALIGNMENT = 64                   # bytes: a cache line, and the widest vector register
-SMALL = 2**15                    # bytes below which NumPy's own allocation is as good
+SMALL = 2**15                    # bytes: below it NumPy's allocation is as fast
 
 
 def empty(shape, dtype):
@@ -45,12 +45,13 @@ class MemoryPool:
     """Free blocks of bytes, by size."""
 
     def __init__(self):
-        self.returned = collections.deque()   # blocks return at any moment: append needs no lock
+        self.returned = collections.deque()   # blocks return at any moment, even inside `acquire`: append needs no lock
         self._lock = threading.Lock()
-        self._blocks = {}                     # size: blocks; the size asked for last stands last
-        self._in_use = self._free = self._peak = 0          # bytes
+        self._blocks = {}                     # size: free blocks; the size requested last stands last
+        self._in_use = self._free = self._peak = 0                # bytes; the peak of those in use
 
     def acquire(self, size):
+        """Return a block of ``size`` bytes, a free one if there is one."""
         with self._lock:
             self._reclaim()
             blocks = self._blocks[size] = self._blocks.pop(size, [])
@@ -63,6 +64,7 @@ class MemoryPool:
         return _fresh(size)
 
     def _reclaim(self):
+        """Make returned blocks free."""
         while self.returned:
             block = self.returned.popleft()
             self._blocks.setdefault(len(block), []).append(block)
@@ -70,14 +72,16 @@ class MemoryPool:
             self._free += len(block)
 
     def _evict(self):
+        """Release free blocks, least recently requested sizes first, while the pool exceeds its limit."""
         for size in list(self._blocks):
-            while self._blocks[size] and self._in_use + self._free > LIMIT * self._peak:
+            while self._blocks[size] and self._in_use + self._free > PEAK_RATIO * self._peak:
                 self._blocks[size].pop()
                 self._free -= size
             if not self._blocks[size]:
                 del self._blocks[size]
 
     def unlock(self):
+        """Replace the lock, which another thread may have held when this process was forked."""
         self._lock = threading.Lock()
 
 
@@ -85,7 +89,7 @@ _pool = MemoryPool()
 
 
 class _PooledBlock:
-    """The owner of the memory of an array and of all its views; it is deleted with the last of them."""
+    """The base of an array of `empty` and of all its views: when the last of them is gone, its block returns."""
 
     def __init__(self, block):
         self.__array_interface__ = block.__array_interface__
@@ -96,4 +100,4 @@ class _PooledBlock:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.unlock)  # another thread of the parent may have held the lock
+    os.register_at_fork(after_in_child=_pool.unlock)

@@ -7,7 +7,7 @@ from numba import cuda
 
 from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import SIMULATED, device_function, empty, kernel, launch
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, empty, kernel, launch
 from npse.cuda.runtime.grid_stride import column, grid_for_table
 
 BLOCKS_TO_FILL_DEVICE = 4 if SIMULATED else 264     # while they compute parts: two on each of 132 processors
