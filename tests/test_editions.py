@@ -141,3 +141,26 @@ def test_a_forbidden_arrow_is_seen(file, source):
 ])
 def test_an_allowed_arrow_passes(file, source):
     assert not list(violations(ROOT / file, source))
+
+
+def chapters(package):
+    return {file.stem for file in (ROOT / package).glob("*.py")}
+
+
+def test_the_editions_have_the_chapters_of_the_book_and_nothing_else():
+    book = chapters("reference") - {"contract", "checks", "numerics"}
+    assert chapters("cpu") == book - {"loss", "staged"}                   # the book's own functions serve
+    assert chapters("cuda") == book - {"staged"}
+    folders = {edition: {path.name for path in (ROOT / edition).iterdir() if (path / "__init__.py").exists()}
+               for edition in ("reference", "cpu", "cuda")}
+    assert folders == {"reference": set(), "cpu": {"runtime", "simd", "conv_kernels", "se_kernels"},
+                       "cuda": {"runtime", "conv_kernels", "se_kernels"}}
+
+
+@pytest.mark.skipif("cpu" not in backend.available(), reason="Numba is missing")
+def test_an_op_stands_in_the_chapter_of_the_same_name():
+    cpu = backend.edition("cpu")
+    for name in reference.OPS:
+        if hasattr(getattr(cpu, name), "replaced"):
+            chapter = "pool" if name.startswith("global_") else getattr(reference, name).__module__.split(".")[-1]
+            assert getattr(sys.modules[f"npse.cpu.{chapter}"], name) is getattr(cpu, name), name

@@ -16,7 +16,7 @@ def bench(
     batch_size: Annotated[int, Option(min=1, help="images in a step")] = 128,
     threads: Annotated[int | None, Option(min=1, help="of every library", show_default="all cores")] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
-    ladder: Annotated[bool, Option("--ladder", help="time each rung of the convolution, Python loops first")] = False,
+    ladder: Annotated[bool, Option("--ladder", help="time each variant of the convolution, loops first")] = False,
     vs: Annotated[str | None, Option(help="torch: also time the step in PyTorch, in each of its modes")] = None,
     rounds: Annotated[int, Option(min=1, help="with --vs: fresh processes for each library and mode")] = 5,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE",
@@ -26,8 +26,7 @@ def bench(
 ) -> None:
     """Measure this machine or its GPU, a training step and its ops. Results are valid only if nothing else runs."""
     from npse import backend, models
-    from npse.bench import compare, machine_rates, ops, report
-    from npse.bench import variants as ladders
+    from npse.bench import compare, gpu, machine_rates, ops, report, step, variants
     from npse.bench.process import ask
     from npse.support import environment
     from npse.support.files import expect_place
@@ -51,19 +50,19 @@ def bench(
     with status() as doing:
         tell = doing.update if doing.console.is_terminal else _line
         tell("measuring the rates of this machine")
-        found["machine"] = (ask("gpu.measure", threads=threads) if on_gpu else
+        found["machine"] = (ask(gpu.measure, threads=threads) if on_gpu else
                             machine_rates.rates(threads, seconds(1), () if quick else machine_rates.CORE_TYPES))
         _print((report.gpu if on_gpu else report.machine)(found["machine"]))
         tell("measuring a training step")
-        found["step"] = ask("step.measure", **work, seconds=seconds(3))
+        found["step"] = ask(step.measure, **work, seconds=seconds(3))
         _print(report.step(found["step"], model, batch_size, threads))
         tell("measuring the ops of a step")
-        found["ops"] = ops.against(ask("ops.measure", **work, seconds=seconds(0.2)), found["machine"])
+        found["ops"] = ops.against(ask(ops.measure, **work, seconds=seconds(0.2)), found["machine"])
         _print(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
         if ladder:
-            tell("measuring the ladder")
-            found["ladder"] = ladders.climb(found["ops"], threads, seconds(0.3))
-            _print(report.ladder(found["ladder"], found["machine"]))
+            tell("measuring the variants of the convolution")
+            found["ladder"] = variants.measure_variants(found["ops"], threads, seconds(0.3))
+            _print(report.variants(found["ladder"], found["machine"]))
         if vs:
             rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=tell)
             versus = compare.summary(rows)

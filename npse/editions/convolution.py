@@ -1,7 +1,7 @@
-"""What the convolutions of the compiled editions share: the sizes of a call, and the ladder of variants.
+"""What the convolutions of the compiled editions share: the sizes of a call, and the variants of an edition.
 
-A rung is one way to compute a convolution. It has forward(x, w, g), backward_x(dy, w, g) and backward_w(dy, x, g),
-functions of checked, C-contiguous arrays and a `Geometry`. A ladder holds the rungs of an edition, the slowest first.
+A variant is one algorithm for the convolution. It has forward(x, w, g), backward_x(dy, w, g) and backward_w(dy, x, g),
+functions of checked, C-contiguous arrays and a `Geometry`. `Variants` holds those of an edition, the slowest first.
 Letters: as in the book.
 """
 
@@ -63,36 +63,37 @@ class Ops(NamedTuple):
     conv2d_backward_w: Op
 
 
-class Ladder(Mapping[str, Ops]):
-    """The rungs of an edition: a mapping from their names to their `Ops`, the slowest first.
+class Variants(Mapping[str, Ops]):
+    """The variants of an edition: a mapping from their names to their `Ops`, the slowest first.
 
     Parameters
     ----------
-    rungs : dict of str to rung
+    variants : dict of str to variant
         The slowest first.
     variable : str
-        The environment variable that names the highest rung `conv2d` may use; the default is the last rung.
+        The environment variable that sets `limit`. If it is not set, the last variant is the limit.
     replaces : function
         The decorator of the edition for functions that replace an op of the book.
 
     Attributes
     ----------
-    rungs : dict of str to rung
-    top : str
-        The highest rung that `conv2d` may use.
+    variants : dict of str to variant
+    limit : str
+        The fastest variant that `conv2d` may use.
 
     Raises
     ------
     ValueError
-        The environment variable does not name a rung.
+        The environment variable does not name a variant.
     """
 
-    def __init__(self, rungs: Mapping[str, Any], variable: str, replaces: Callable[[Op], Callable[[Op], Op]]) -> None:
-        self.rungs, self._replaces = rungs, replaces
-        self.top = os.environ.get(variable, list(rungs)[-1])
-        if self.top not in rungs:
-            raise ValueError(f"{variable} must name a rung, but is {self.top!r}; {suggest(self.top, rungs)}")
-        self._ops = {name: self.ops_of(lambda *_, rung=rung: rung) for name, rung in rungs.items()}
+    def __init__(self, variants: Mapping[str, Any], variable: str,
+                 replaces: Callable[[Op], Callable[[Op], Op]]) -> None:
+        self.variants, self._replaces = variants, replaces
+        self.limit = os.environ.get(variable, list(variants)[-1])
+        if self.limit not in variants:
+            raise ValueError(f"{variable} must name a variant, but is {self.limit!r}; {suggest(self.limit, variants)}")
+        self._ops = {name: self.ops_of(lambda *_, variant=variant: variant) for name, variant in variants.items()}
 
     def __getitem__(self, name: str) -> Ops:
         return self._ops[name]
@@ -104,22 +105,22 @@ class Ladder(Mapping[str, Ops]):
         return len(self._ops)
 
     @contextlib.contextmanager
-    def up_to(self, name: str) -> Iterator[None]:
-        """Within the ``with`` block convolutions use no rung above this one; ValueError if the name is unknown."""
-        if name not in self.rungs:
-            raise ValueError(f"unknown rung {name!r}; {suggest(name, self.rungs)}")
-        before, self.top = self.top, name
+    def limited_to(self, name: str) -> Iterator[None]:
+        """Within the ``with`` block convolutions use this variant or a slower one; ValueError if it is unknown."""
+        if name not in self.variants:
+            raise ValueError(f"unknown variant {name!r}; {suggest(name, self.variants)}")
+        before, self.limit = self.limit, name
         try:
             yield
         finally:
-            self.top = before
+            self.limit = before
 
-    def at_most(self, name: str) -> str:
-        """Return the lower of two rungs: this one and `top`."""
-        return min(name, self.top, key=list(self.rungs).index)
+    def lower_of(self, name: str) -> str:
+        """Return the name of the slower one of two variants: this one and `limit`."""
+        return min(name, self.limit, key=list(self.variants).index)
 
     def ops_of(self, choose: Callable[..., Any]) -> Ops:
-        """Return the `Ops` that run on the rung ``choose(geometry, channels of the result, dtype)``."""
+        """Return the `Ops` that run the variant ``choose(geometry, channels of the result, dtype)``."""
         @self._replaces(book.conv2d)
         def conv2d(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x.shape, w.shape, stride, padding)

@@ -4,7 +4,7 @@
     print(record)                                      counts, and a line for everything suspicious
     draw(record)                                       threads and the cells they touch, as a figure
     trace_op("squeeze")                                every kernel that an op of the cuda edition launches
-    draw(*trace_ladder("conv2d"))                      ... on each rung of its ladder
+    draw(*trace_ladder("conv2d"))                      ... in each of its variants
 
 Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to that itself.
 """

@@ -6,7 +6,7 @@ import numpy as np
 from numba import cuda
 
 import npse.cuda
-from npse.cuda.conv import LADDER
+from npse.cuda.conv import VARIANTS
 from npse.cuda.runtime import device
 from npse.cuda.runtime.limits import expect_grid
 from npse.support import nvidia_driver
@@ -106,17 +106,17 @@ def trace_op(op, *arguments, **options):
 
 
 def trace_ladder(op):
-    """Record an op of the cuda edition on each rung of its ladder, the naive one first; see `trace_op`.
+    """Record an op of the cuda edition in each of its variants, the naive one first; see `trace_op`.
 
-    An op without a ladder has one rung.
+    Most ops have one variant.
     """
     arguments = example(op)
-    rungs = {rung: getattr(ops, op) for rung, ops in LADDER.items() if hasattr(ops, op)}
+    variants = {name: getattr(ops, op) for name, ops in VARIANTS.items() if hasattr(ops, op)}
     traces = []
-    for rung, rung_op in rungs.items():
-        found = trace_op(rung_op, **arguments)
+    for name, variant in variants.items():
+        found = trace_op(variant, **arguments)
         for one in found:
-            one.name = f"{op}, {rung}" + (f": {one.name}" if len(found) > 1 else "")
+            one.name = f"{op}, {name}" + (f": {one.name}" if len(found) > 1 else "")
         traces += found
     return traces or trace_op(op)
 
