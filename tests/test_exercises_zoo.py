@@ -1,4 +1,4 @@
-"""Every bug of the zoo that fits an exercise loses exactly its part of the mark: the wrong tensors, or the manners."""
+"""Every bug of the zoo that fits an exercise loses exactly its part of the mark: the wrong tensors, or the contract."""
 
 import copy
 import inspect
@@ -68,10 +68,10 @@ def test_a_bug_of_the_zoo_loses_exactly_its_part(exercise, bug):
         lost = {part.name.rpartition(": ")[2].removeprefix("gradient of ") for part in parts if not part.ok}
         if "values" not in task.points and "dtype" not in bug.kinds:      # rounding spreads over all tensors
             wrong = wrong_tensors(task, bug, functions)
-            if "not repeatable" in bug.kinds:         # a tensor is wrong if the bad call falls there; see manners below
+            if "not repeatable" in bug.kinds:         # a tensor is wrong if the bad call falls there
                 wrong &= lost
-            assert lost - {"manners"} == wrong, bug.mistake
+            assert lost - {"contract"} == wrong, bug.mistake
         all_lost |= lost
     assert all_lost, bug.mistake
     if "not repeatable" in bug.kinds:
-        assert "manners" in all_lost, bug.mistake
+        assert "contract" in all_lost, bug.mistake

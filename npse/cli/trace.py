@@ -26,7 +26,7 @@ def trace(
     out: Annotated[Path | None, Option(metavar="FILE", help="write the picture to this file",
                                        show_default="trace-NAME.png")] = None,
 ) -> None:
-    """Run kernels in the simulator, count every read and write of every thread, and warn about races and strays.
+    """Run kernels in the simulator, count every read and write, and warn about races and out-of-bounds accesses.
 
     An op runs on maps of 8 x 8 pixels. Your own kernel gets an array of 8 x 8 float32 for each argument, or what a
     function KERNEL_example() in its file returns: (blocks, threads, *arguments). Exit code 1 if something is wrong.

@@ -18,7 +18,7 @@ import traceback
 import numpy as np
 
 LARGEST = 1 << 27            # bytes of one message
-SHOWN = 2000                 # characters of what the code prints that are kept
+MAX_PRINTED = 2000           # characters of what the code prints that are kept
 DTYPE = re.compile(r"^[<>|=]?[biufc][0-9]{1,2}$")
 
 
@@ -158,7 +158,7 @@ class Tail(io.TextIOBase):
         self.text = ""
 
     def write(self, text):
-        self.text += text[:max(SHOWN - len(self.text), 0)]
+        self.text += text[:max(MAX_PRINTED - len(self.text), 0)]
         return len(text)
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from npse.gradcheck.cases.case import Case, cast
-from npse.gradcheck.diagnosis import explain_manners
+from npse.gradcheck.diagnosis import explain_contract
 from npse.gradcheck.judge import generator, judge
 from npse.gradcheck.results import WRONG, Report, Result
 from npse.support.names import suggest
@@ -46,7 +46,7 @@ def check_case(case, ops, seed=0, book=None):
 def raised(op, label, error):
     """The result of an op that raises."""
     complaint = f"raises {type(error).__name__}: {error}"
-    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_manners("runs", f"{op} {complaint}"))
+    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", f"{op} {complaint}"))
 
 
 def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, float32=True):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SAME = 1e-12         # relative deviation that a different order of additions may cause in float64
-SAME_FLOAT32 = 1e-5
+SUM_ORDER_FLOAT64 = 1e-12    # relative deviation that a different order of additions may cause
+SUM_ORDER_FLOAT32 = 1e-5
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def nonlinear(backward, dy, other):
     for together, one, two in zip(backward(dy * 2 - other * 3), backward(dy), backward(other), strict=True):
         with np.errstate(invalid="ignore"):                       # inf - inf is not a number, and that is no zero
             expected = 2 * one - 3 * two
-        if not deviation(together, expected, max(map(_largest, (one, two, dy)))) <= SAME:
+        if not deviation(together, expected, max(map(_largest, (one, two, dy)))) <= SUM_ORDER_FLOAT64:
             return "is not linear in dy: every term of a gradient has the upstream gradient as a factor, once"
     return ""
 
@@ -197,7 +197,8 @@ def _without_twins(ours, theirs):
 
 
 def _same(call):
-    return SAME if all(a.dtype == np.float64 for a in call.before.values() if _is_float(a)) else SAME_FLOAT32
+    in_float64 = all(a.dtype == np.float64 for a in call.before.values() if _is_float(a))
+    return SUM_ORDER_FLOAT64 if in_float64 else SUM_ORDER_FLOAT32
 
 
 def _largest(a):

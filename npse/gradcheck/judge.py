@@ -203,7 +203,7 @@ def _contract(case, ops, drawn, rng, book):
         culprits_first = sorted(recording.calls, key=lambda call: not call.changed)
         call, complaint = next(((call, f"{call.name} {found}") for call in culprits_first if (found := rule(call))),
                                (None, ""))
-        yield _verdict(case, name, call and diagnosis.explain_manners(name, complaint, call.repeat), complaint)
+        yield _verdict(case, name, call and diagnosis.explain_contract(name, complaint, call.repeat), complaint)
     if book is not None and book is not ops:
         found = [(call, *contract.disagreement(book, call)) for call in recording.calls]
         call, complaint = next(((call, f"{call.name} {what}") for call, what, _ in found if what), (None, ""))
@@ -225,7 +225,7 @@ def _why_not_the_book(case, ops, drawn, rng, call, book):
     try:
         theirs = call.repeat(getattr(book, call.name))
     except (ValueError, TypeError) as error:
-        return diagnosis.explain_manners("book", f"{call.name} is called with what the book refuses: {error}")
+        return diagnosis.explain_contract("book", f"{call.name} is called with what the book refuses: {error}")
     return diagnosis.explain_call(call.name, call.results, theirs)
 
 
@@ -242,7 +242,7 @@ def _float32(case, ops, arguments, rng):
                           message="a ReLU or maximum is so near its kink that float32 and float64 choose differently")
         else:
             complaint = f"deviates from float64 by {facts['error']:.1e} of the largest entry"
-            yield _result(case, "float32", WRONG, **facts, message=complaint, diagnosis=diagnosis.explain_manners(
+            yield _result(case, "float32", WRONG, **facts, message=complaint, diagnosis=diagnosis.explain_contract(
                 "float32", f"d{name} in float32 {complaint}", argument=name))
 
 

@@ -1,10 +1,10 @@
-"""What the threads of a CUDA kernel do to memory: every read and write counted, in Numba's simulator.
+"""Memory accesses of the threads of a CUDA kernel, recorded in Numba's simulator.
 
     record = trace(kernel, blocks, threads, x, y)      any kernel, with NumPy arrays for its arguments
-    print(record)                                      counts, and a line for everything suspicious
-    draw(record)                                       threads and the cells they touch, as a figure
+    print(record)                                      counts, and one line for each finding
+    draw(record)                                       a figure of threads and the cells they access
     trace_op("squeeze")                                every kernel that an op of the cuda edition launches
-    draw(*trace_ladder("conv2d"))                      ... on each rung of its ladder
+    draw(*trace_ladder("conv2d"))                      ... for each of its algorithms
 
 Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to that itself.
 """

@@ -1,6 +1,6 @@
 """The checker designs that are compared: npse's judge, and what is in use elsewhere, each in its essentials.
 
-A design looks at one case of the book with one bug in it, and returns its first `Complaint`, or None. All of them see
+A design looks at one case of the book with one bug in it, and returns its first `Finding`, or None. All of them see
 the same shapes and the same numbers. Steps, tolerances and the order of work are those of the projects named; all work
 in float64, which not all of them do.
 """
@@ -17,7 +17,7 @@ from npse.zoo.bug import BOOK
 
 
 @dataclass(frozen=True)
-class Complaint:
+class Finding:
     """What a design found wrong: one line, and the kind of diagnosis if there is one."""
 
     text: str
@@ -38,7 +38,7 @@ def _first(results):
     wrong = next((result for result in results if result.verdict == "wrong"), None)
     if wrong is None:
         return None
-    return Complaint(wrong.diagnosis.text, wrong.diagnosis.kind) if wrong.diagnosis else Complaint(str(wrong))
+    return Finding(wrong.diagnosis.text, wrong.diagnosis.kind) if wrong.diagnosis else Finding(str(wrong))
 
 
 @functools.lru_cache(4096)
@@ -81,9 +81,9 @@ class Design:
                 analytic, numeric = (run() for run in reversed(passes))
             for name, ours, (look, theirs) in zip(case.wrt, analytic, numeric, strict=True):
                 if not self.close(look(np.asarray(ours)), theirs):
-                    return Complaint(f"gradient of {name}")
+                    return Finding(f"gradient of {name}")
         except Exception as error:
-            return Complaint(f"raises {type(error).__name__}: {error}")
+            return Finding(f"raises {type(error).__name__}: {error}")
         return None
 
     def _numeric(self, case, ops, arguments, dy, rng):

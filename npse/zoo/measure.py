@@ -15,7 +15,7 @@ from npse.gradcheck import check_case
 from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases
 from npse.zoo.designs import DESIGNS
 
-SHARE = 0.95
+CAUGHT_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def survey(bugs, seeds, designs=tuple(DESIGNS)):
         sentence = next((complaint.text for complaint in complaints if complaint.kind == kind), "")
         right = sum(kinds[fitting] for fitting in bug.kinds)
         yield Row(bug, {name: shape for name, (shape, _) in found.items()}, kind, sentence,
-                  bool(complaints) and right >= SHARE * seeds)
+                  bool(complaints) and right >= CAUGHT_SHARE * seeds)
 
 
 def _first_shape(name, bug, seeds):
@@ -63,7 +63,7 @@ def _first_shape(name, bug, seeds):
                 complaints.append(complaint)
             else:
                 chances -= 1
-            if chances < ceil(SHARE * seeds):
+            if chances < ceil(CAUGHT_SHARE * seeds):
                 break
         else:
             return str(case), complaints

@@ -11,7 +11,7 @@ from npse.gradcheck.diagnosis.search import Search, constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size, sizes_of
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
 
-RIGHT = 1e-12        # of the largest entry: between two right results in float64
+VALUES_TOLERANCE = 1e-12     # of the largest entry: between two right results in float64
 
 
 @dataclass
@@ -119,7 +119,7 @@ def explain_values(trial, name):
     ours, argument = trial.gradient(name), trial.arguments[name]
     if ours.shape != argument.shape:
         return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {argument.shape}.")
-    if not trial.search or alike(ours, trial.right(name), RIGHT):
+    if not trial.search or alike(ours, trial.right(name), VALUES_TOLERANCE):
         return None
     return trial.by_numbers(name)
 

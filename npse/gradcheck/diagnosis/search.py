@@ -8,7 +8,7 @@ from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import Hypothesis
 
-PAIRS = 2500         # two mistakes at once: as many combinations as a second or two can try
+MAX_PAIRS = 2500         # two mistakes at once: as many combinations as a second or two can try
 
 
 class Search:
@@ -52,7 +52,7 @@ class Search:
         """Two mistakes at once."""
         k = self.wrt.index(name)
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
-        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), PAIRS)
+        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), MAX_PAIRS)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
         return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
 

@@ -46,7 +46,7 @@ class Hypothesis:
         return not self.parts.keys().isdisjoint(other.parts) or not self.values.keys().isdisjoint(other.values)
 
 
-RIGHT = Hypothesis("", "")
+NO_MISTAKE = Hypothesis("", "")
 
 
 @dataclass(eq=False)
@@ -130,7 +130,7 @@ class Tape:
         """Every (step, i) that reads a variable."""
         return [(step, i) for step in self.steps for i, read in enumerate(step.inputs) if read is var]
 
-    def gradients(self, output, dy, wrt, hypothesis=RIGHT):
+    def gradients(self, output, dy, wrt, hypothesis=NO_MISTAKE):
         """Gradients of sum(dy * output) with respect to the variables ``wrt``, by somebody who makes that mistake."""
         values = self._values(hypothesis.values)
         flowing = {output: dy}

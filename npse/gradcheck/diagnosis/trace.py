@@ -8,7 +8,7 @@ import numpy as np
 
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
 from npse.gradcheck.diagnosis.result import EXACT, alike
-from npse.gradcheck.diagnosis.tape import RIGHT, Tape, Var
+from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Tape, Var
 
 # Numbers that a function may hold without showing them; the right ones are recognised by the values that come out.
 HIDDEN = {
@@ -40,7 +40,7 @@ class Trace:
     output: Var
     leaves: dict
 
-    def gradients(self, dy, wrt, hypothesis=RIGHT):
+    def gradients(self, dy, wrt, hypothesis=NO_MISTAKE):
         """Gradients in the order of ``wrt``, by somebody who makes the mistake of a hypothesis."""
         return self.tape.gradients(self.output, dy, [self.leaves[name] for name in wrt], hypothesis)
 

@@ -10,7 +10,7 @@ KIND_OF = {"unchanged": "changed in place", "saved": "changed in place", "repeat
            "linear": "not linear", "twice": "accumulated", "runs": "raises", "book": "forward"}
 
 
-def explain_manners(judged, message, call=None, argument=""):
+def explain_contract(judged, message, call=None, argument=""):
     """A diagnosis for a broken rule.
 
     Parameters
@@ -40,7 +40,7 @@ def explain_linearity(backward, dy, other, wrt, message):
         if first.any() and np.array_equal(first, second):
             return Diagnosis("upstream ignored", name, f"d{name} does not depend on the upstream gradient dy. "
                              "Every term of a gradient has dy as a factor, once.")
-    found = explain_manners("linear", f"the gradient {message}", lambda: backward(dy))
+    found = explain_contract("linear", f"the gradient {message}", lambda: backward(dy))
     exactly = [2 * first - 3 * second for first, second in zip(one, two, strict=True)]
     if found.kind == "not linear" and not any(map(np.any, nothing)) and all(map(_nearly, together, exactly)):
         return Diagnosis("dtype", "", "the gradient is linear in dy to the digits of float32 and no better, as if it "
