@@ -13,13 +13,13 @@ with `to_host`.
 """
 
 import contextlib
-import functools
 import importlib
 import importlib.util
 import inspect
 
 from npse.support import environment, nvidia_driver
 from npse.support.names import suggest
+from npse.support.wrapped import Wrapped
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
 TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
@@ -141,7 +141,9 @@ def rows(array, chosen):
 def with_numpy_results(ops):
     """Return an edition (by name, or the object) whose results are NumPy arrays, brought to the host if need be."""
     ops = edition(ops) if isinstance(ops, str) else ops
-    return _Hosted(ops) if hasattr(ops, "to_host") else ops
+    if not hasattr(ops, "to_host"):
+        return ops
+    return Wrapped(ops, lambda name, op, arguments, options: to_host(op(*arguments, **options)))
 
 
 def observing(watcher):
@@ -149,41 +151,14 @@ def observing(watcher):
 
     ``arguments`` are all of them in the order of the signature, however the caller gave them.
     """
-    return using_edition(_Watched(active(), watcher))
-
-
-class _Hosted:
-    """An edition whose every result comes to the host."""
-
-    def __init__(self, ops):
-        self._ops = ops
-
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def carried(*arguments, **options):
-            return to_host(op(*arguments, **options))
-        return carried if callable(op) else op
-
-
-class _Watched:
-    """An edition whose every op reports to a watcher."""
-
-    def __init__(self, ops, watcher):
-        self._ops, self._watcher = ops, watcher
-
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def reporting(*arguments, **options):
-            result = op(*arguments, **options)
+    def reporting(name, op, arguments, options):
+        result = op(*arguments, **options)
+        if name not in TRANSFER_FUNCTIONS:
             given = inspect.signature(op).bind(*arguments, **options)
             given.apply_defaults()
-            self._watcher(name, given.args, result)
-            return result
-        return reporting if callable(op) and name not in TRANSFER_FUNCTIONS else op
+            watcher(name, given.args, result)
+        return result
+    return using_edition(Wrapped(active(), reporting))
 
 
 using, watching, hosted, missing = using_edition, observing, with_numpy_results, why_unavailable    # names of 0.1

@@ -82,13 +82,13 @@ def _record(name, blocks, threads):
 
 def _own(name):
     """The kernel that FILE.py:kernel names, and the function that makes its grid and arguments, if there is one."""
-    from npse.gradcheck.userfile import load
+    from npse.support.python_file import run_python_file
 
     file, _, wanted = name.rpartition(":") if ":" in name and not name.endswith(".py") else (name, "", "")
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no file {file}; npse trace wants a kernel in a Python file, as in "
                                 "my_kernels.py:blur, or an op, as in squeeze")
-    module = load(Path(file))
+    module = run_python_file(Path(file))
     kernels = [key for key, value in vars(module).items() if hasattr(value, "py_func")]
     if not kernels:
         raise ValueError(f"{file} has no kernel: a kernel is a function with @cuda.jit")

@@ -15,6 +15,7 @@ from npse.gradcheck import cases_of
 from npse.gradcheck.check import check_case
 from npse.gradcheck.contract import RULES, deviation
 from npse.gradcheck.judge import generator
+from npse.support.wrapped import Overlay
 
 VALUES_TOLERANCE = 1e-9      # relative deviation of a right forward pass, in float64
 CONTRACT = (*RULES, "linear", "float32")      # properties that count as the part "contract"
@@ -79,18 +80,6 @@ class Part:
         return self.earned == self.points
 
 
-class Book:
-    """The ops of npse, and before them the functions of a solution; ``own`` replaces some of them."""
-
-    def __init__(self, functions, **own):
-        self._functions, self._own = functions, own
-
-    def __getattr__(self, name):
-        if name in self._own:
-            return self._own[name]
-        return self._functions[name] if name in self._functions else getattr(reference, name)
-
-
 def zero_marks(task, message):
     """The mark of a task whose function cannot be called: no points, and why."""
     return [Part(name, 0, points, message) for name, points in task.parts.items()]
@@ -117,7 +106,8 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
     -------
     list of Part
     """
-    book, ops = Book(functions), Book(functions, **{task.function: function})
+    book = Overlay(reference, **functions)
+    ops = Overlay(book, **{task.function: function})
     found = {name: [] for name in (*task.points, *task.extra, "contract")}
     for case in task.chosen(hidden):
         if "values" in task.points:

@@ -4,11 +4,12 @@ Each op that a case calls is recorded, with its arguments, and then called again
 arrays that a backward pass receives from its forward pass are watched as closely as the arguments of the case.
 """
 
-import functools
 import inspect
 from dataclasses import dataclass
 
 import numpy as np
+
+from npse.support.wrapped import Wrapped
 
 SUM_ORDER_FLOAT64 = 1e-12    # relative deviation that a different order of additions may cause
 SUM_ORDER_FLOAT32 = 1e-5
@@ -37,48 +38,40 @@ class Call:
         return _arrays((op or self.op)(*fresh.values(), **options))
 
 
-class Recording:
-    """An edition whose every call is kept, in order, in ``.calls``."""
+class Recording(Wrapped):
+    """An edition that keeps every call, in order, in ``.calls``."""
 
     def __init__(self, ops):
-        self._ops, self.calls = ops, []
+        super().__init__(ops, self._record)
+        self.calls = []
 
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def recorded(*arguments, **options):
-            given = {**dict(enumerate(arguments)), **options}
-            before = {key: _copy(value) for key, value in given.items()}
-            result = op(*arguments, **options)
-            changed = tuple(_title(op, key) for key, value in given.items()
-                            if isinstance(value, np.ndarray) and not _identical(value, before[key]))
-            copies = tuple(map(np.copy, _arrays(result)))
-            held = [(_title(op, key), value, value.copy()) for key, value in given.items()
-                    if isinstance(value, np.ndarray)]
-            held += [("its result", *pair) for pair in zip(_arrays(result), copies, strict=True)]
-            self.calls.append(Call(name, op, before, copies, changed, tuple(held)))
-            return result
-        return recorded
+    def _record(self, name, op, arguments, options):
+        given = {**dict(enumerate(arguments)), **options}
+        before = {key: _copy(value) for key, value in given.items()}
+        result = op(*arguments, **options)
+        changed = tuple(_title(op, key) for key, value in given.items()
+                        if isinstance(value, np.ndarray) and not _identical(value, before[key]))
+        copies = tuple(map(np.copy, _arrays(result)))
+        held = [(_title(op, key), value, value.copy()) for key, value in given.items() if isinstance(value, np.ndarray)]
+        held += [("its result", *pair) for pair in zip(_arrays(result), copies, strict=True)]
+        self.calls.append(Call(name, op, before, copies, changed, tuple(held)))
+        return result
 
 
-class Guarded:
-    """An edition whose every op works on copies of its arguments; what an op changes is told in ``.changes``."""
+class Guarded(Wrapped):
+    """An edition whose ops work on copies of their arguments; ``.changes`` tells what the first of them changes."""
 
     def __init__(self, ops):
-        self._ops, self.changes = ops, ""
+        super().__init__(ops, self._on_copies)
+        self.changes = ""
 
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def on_copies(*arguments, **options):
-            recording = Recording(self._ops)
-            result = getattr(recording, name)(*map(_copy, arguments), **{k: _copy(v) for k, v in options.items()})
-            call = recording.calls[0]
-            self.changes = self.changes or (f"{name} {unchanged(call)}" if call.changed else "")
-            return result
-        return on_copies
+    def _on_copies(self, name, op, arguments, options):
+        recording = Recording(self._ops)
+        result = getattr(recording, name)(*map(_copy, arguments), **{k: _copy(v) for k, v in options.items()})
+        call, = recording.calls
+        if call.changed and not self.changes:
+            self.changes = f"{name} {unchanged(call)}"
+        return result
 
 
 def deviation(ours, theirs, backdrop=0.0):

@@ -9,9 +9,7 @@
     def swish_kinks(x): ...                   if there are kinks: what enters each ReLU
 """
 
-import importlib.util
 import inspect
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,8 @@ import numpy as np
 from npse.gradcheck.cases import CASES, KNOWN_OPS
 from npse.gradcheck.check import check_case, check_gradient, raised
 from npse.gradcheck.judge import generator
+from npse.support.python_file import run_python_file
+from npse.support.wrapped import Overlay
 
 
 def check_file(path, book, seed=0):
@@ -37,11 +37,11 @@ def check_file(path, book, seed=0):
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, a file that is no Python or raises when it is read, nothing to check in it, or a pair without
-        arguments.
+        No such file, a file that is not Python or raises an exception, nothing to check in it, or a pair of functions
+        without arguments.
     """
     path = Path(path)
-    module = load(path)
+    module = run_python_file(path)
     functions = {name: value for name, value in vars(module).items()
                  if inspect.isfunction(value) and not name.startswith("_")}
     pairs = [name for name in functions if f"{name}_backward" in functions]
@@ -58,41 +58,11 @@ def check_file(path, book, seed=0):
     results = []
     for name in own:
         results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed)
-    edition = _Overlay(book, {name: functions[name] for name in ops})
+    edition = Overlay(book, **{name: functions[name] for name in ops})
     for case in CASES:
         if set(case.ops) & set(ops):
             results += check_case(case, edition, seed, book)
     return results
-
-
-def load(path):
-    """Run a Python file and return it as a module; FileNotFoundError or ValueError say what is wrong with it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; npse check wants a Python file, such as my_ops.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or path.suffix != ".py":
-        raise ValueError(f"{path} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))              # so that it finds the files beside it
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        raise ValueError(f"{path} raises {type(error).__name__} when it is read: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-class _Overlay:
-    """The book, with some ops replaced."""
-
-    def __init__(self, book, replaced):
-        self._book, self._replaced = book, replaced
-
-    def __getattr__(self, name):
-        return self._replaced.get(name) or getattr(self._book, name)
 
 
 def _check_pair(path, name, functions, arguments, seed):

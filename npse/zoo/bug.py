@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 from npse import reference
 from npse.gradcheck import CASES
+from npse.support.wrapped import Overlay
 from npse.zoo import block
 from npse.zoo.cases import CASES as OWN_CASES
 
 # The book as the zoo sees it: every op, and the backward pass of a whole block.
-BOOK = SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS},
-                       se_block_backward=block.se_block_backward)
+BOOK = Overlay(reference, se_block_backward=block.se_block_backward)
 
 _PLANTED = {}                    # by name; the chapters fill it
 
@@ -54,7 +53,7 @@ class Bug:
 
     def edition(self):
         """The book with this bug in it."""
-        return SimpleNamespace(**vars(BOOK) | self.plant())
+        return Overlay(BOOK, **self.plant())
 
 
 NO_BUG = Bug("nothing", "", "The book as it is.", (), "", dict)
