@@ -9,7 +9,7 @@ import pytest
 from npse import reference
 from npse.exercises import exercises
 from npse.exercises.task import mark
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import draw_arguments
 from npse.support.wrapped import Overlay
 
 zoo = pytest.importorskip("npse.zoo")
@@ -37,7 +37,7 @@ def wrong_tensors(task, bug, functions):
     """Names of the gradients that differ from the solution's in any case; all of them if it cannot be called."""
     found, solution = set(), Overlay(reference, **functions)
     for case in task.cases:
-        arguments = case.arguments(generator(0, str(case)))
+        arguments = draw_arguments(case, 0)
         dy = np.random.default_rng(1).standard_normal(np.shape(case.forward(solution, **arguments)))
 
         def gradients(ops, case=case, arguments=arguments, dy=dy):

@@ -14,7 +14,7 @@ from npse import reference
 from npse.gradcheck import cases_of
 from npse.gradcheck.check import check_case
 from npse.gradcheck.contract import RULES, deviation
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import draw_arguments
 from npse.support.wrapped import Overlay
 
 VALUES_TOLERANCE = 1e-9      # relative deviation of a right forward pass, in float64
@@ -144,7 +144,7 @@ def _obeys(rule, function, cells):
 
 def _values(case, ops, book, seed):
     """What is wrong with a forward pass, as (message, kind); None if it gives what the solution gives."""
-    arguments = case.arguments(generator(seed, str(case)))
+    arguments = draw_arguments(case, seed)
     expected = np.asarray(case.forward(book, **_copies(arguments)))
     try:
         ours = np.asarray(case.forward(ops, **_copies(arguments)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.diagnosis import explain_contract
-from npse.gradcheck.judge import generator, judge
+from npse.gradcheck.judge import judge
 from npse.gradcheck.results import WRONG, Report, Result
 from npse.support.names import suggest
 
@@ -36,7 +36,7 @@ def check_case(case, ops, seed=0, book=None):
     """
     results = []
     try:
-        for result in judge(case, ops, generator(seed, str(case)), book):
+        for result in judge(case, ops, seed, book):
             results.append(result)
     except Exception as error:
         results.append(raised(case.op, case.label, error))
@@ -96,7 +96,7 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
                   forward=lambda ops, **a: ops.forward(**a), wrt=wrt, kinks=kinks,
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
-    return Report(tuple(judge(case, ops, generator(seed, str(case)), float32=float32)))
+    return Report(tuple(judge(case, ops, seed, float32=float32)))
 
 
 def _as_arrays(arguments):

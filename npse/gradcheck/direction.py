@@ -8,7 +8,7 @@ formula does not.
 
 import numpy as np
 
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import generator
 from npse.gradcheck.kinks import count_changes
 from npse.gradcheck.numeric import FLOOR, RESOLUTION, SAFETY, TOLERANCE, typical_size
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Report, Result

@@ -1,10 +1,13 @@
 """What the judge says: one `Result` for each thing judged, gathered in a `Report`."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
+from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.result import Diagnosis
 from npse.gradcheck.numeric import Budget
 
@@ -82,8 +85,13 @@ class Result:
     complex_step: float | None = None
     view: View | None = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def on(cls, case: Case, judged: str, verdict: str, argument: str = "", **facts: object) -> Result:
+        """A result on a case; ``facts`` are further attributes."""
+        return cls(case.op, case.label, judged, verdict, argument, **facts)
+
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return self.verdict == RIGHT
 
     def as_dict(self):

@@ -16,7 +16,7 @@ import numpy as np
 
 from npse.gradcheck.cases import CASES, KNOWN_OPS
 from npse.gradcheck.check import check_case, check_gradient, raised
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import generator
 from npse.support.python_file import run_python_file
 from npse.support.wrapped import Overlay
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.gradcheck import check_case
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import generator
 from npse.zoo.bug import BOOK
 
 

@@ -17,9 +17,8 @@ class Search:
     Parameters
     ----------
     trace : Trace
-    dy : array
-    wrt : tuple of str
-    gradients : tuple of arrays, all that was found, in the order of ``wrt``
+    measured : Measurement
+        Upstream gradient and the gradients that were found.
     sizes : dict, see `npse.gradcheck.diagnosis.sizes.sizes_of`
 
     Attributes
@@ -27,21 +26,21 @@ class Search:
     right : list of arrays, what the gradients should be
     """
 
-    def __init__(self, trace, dy, wrt, gradients, sizes):
-        self.trace, self.dy, self.wrt, self.gradients, self.sizes = trace, dy, wrt, gradients, sizes
+    def __init__(self, trace, measured, sizes):
+        self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
         self._results = [(hypothesis, self._gradients_of(hypothesis)) for hypothesis in mistakes(trace)]
 
     def single(self, name):
         """Hypotheses that explain a gradient, best first: those that explain the other gradients too."""
-        k = self.wrt.index(name)
+        k = self.measured.case.wrt.index(name)
         return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
 
     def scaled(self, name):
         """One mistake and a constant factor."""
-        k = self.wrt.index(name)
+        k = self.measured.case.wrt.index(name)
         for hypothesis, found in self._different(k):
-            factor = constant_factor(self.gradients[k], found[k])
+            factor = constant_factor(self.measured.gradients[k], found[k])
             if factor and abs(factor - 1) > CLOSE:
                 is_sign = abs(factor + 1) < CLOSE
                 words = "has the wrong sign" if is_sign else f"is times {named(factor, self.sizes)}"
@@ -50,7 +49,7 @@ class Search:
 
     def pairs(self, name):
         """Two mistakes at once."""
-        k = self.wrt.index(name)
+        k = self.measured.case.wrt.index(name)
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
         both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), MAX_PAIRS)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
@@ -58,12 +57,12 @@ class Search:
 
     def paths(self, name):
         """Every path into some variable, each with a factor of its own; best first, as in `single`."""
-        k = self.wrt.index(name)
+        k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
 
     def _wrong_factors(self, k):
-        ours = self.gradients[k]
+        ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
@@ -82,8 +81,7 @@ class Search:
     def _about_paths(self, var, wrong):
         ways = {(step, i): _way(step, i) for step, i in wrong}
         (step, i), factor = next(iter(wrong.items()))
-        kind = step.missing if abs(factor) < CLOSE else "path twice" if abs(factor - 2) < CLOSE else \
-            "sign" if abs(factor + 1) < CLOSE else "averaged" if is_size(factor, self.sizes) else "factor"
+        kind = _kind_of_factor(factor, step.missing, self.sizes)
         whole = len(self.trace.tape.uses(var)) == 1
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
                             + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
@@ -92,20 +90,28 @@ class Search:
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
 
     def _explains(self, k, found):
-        return explains(self.gradients[k], found, self.right[k])
+        return explains(self.measured.gradients[k], found, self.right[k])
 
     def _different(self, k):
         return [(hypothesis, found) for hypothesis, found in self._results if not alike(found[k], self.right[k])]
 
     def _gradients_of(self, *hypothesis):
         with np.errstate(all="ignore"):
-            return self.trace.gradients(self.dy, self.wrt, *hypothesis)
+            return self.trace.gradients(self.measured.dy, self.measured.case.wrt, *hypothesis)
 
     def _ranked(self, results):
         def merit(result):
             hypothesis, found = result
-            return hypothesis.size, -sum(alike(a, b) for a, b in zip(self.gradients, found, strict=True))
+            return hypothesis.size, -sum(alike(a, b) for a, b in zip(self.measured.gradients, found, strict=True))
         return [hypothesis for hypothesis, _ in sorted(results, key=merit)]
+
+
+def _kind_of_factor(factor, missing, sizes):
+    """The kind of mistake if a path has a wrong factor; ``missing`` is the kind if the path is missing."""
+    for value, kind in ((0, missing), (2, "path twice"), (-1, "sign")):
+        if abs(factor - value) < CLOSE:
+            return kind
+    return "averaged" if is_size(factor, sizes) else "factor"
 
 
 def mistakes(trace):
