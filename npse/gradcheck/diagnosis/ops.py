@@ -18,7 +18,7 @@ from npse.gradcheck.diagnosis.primitives import (
     wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Hypothesis, Tape
-from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows, slide
+from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
 
 AXES = {"w": {4: "kh kw Cin Cout", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"}, "b2": {1: "C"},
         "b": {1: "K"}, "k": {1: "K"}, "logits": {2: "N K"}}
@@ -64,13 +64,6 @@ class TapeOps:
 
     def se(self, u, w1, w2, b1=None, b2=None):
         return self.scale(u, self.excite(self.squeeze(u), w1, w2, b1, b2))
-
-    def eca(self, u, k):
-        """Not in the book, but in an exercise: efficient channel attention, arXiv 1910.03151."""
-        a = slide(self.squeeze(u), k, "a", ways=(
-            ("through the excitation", "the sum over t of k[t]*da[n, c - t + (K-1)/2]"),
-            ("as the filter", "the sum over n, c of z[n, c + t - (K-1)/2]*da[n, c]")))
-        return self.scale(u, sigmoid(a, "s"))
 
     def moments(self, x):
         mean, _, var = self._statistics(x)
@@ -252,6 +245,11 @@ class TapeOps:
         scaled = multiply(gamma, xhat, "gamma*xhat", ways=(
             ("as the scale", "the sum over N, H, W of dy*xhat"), ("as what is scaled", "dy*gamma")))
         return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
+
+
+def register(name, forward):
+    """Let the diagnosis follow an op that is not in the book: ``forward(ops, *arguments) -> Var``, as in `TapeOps`."""
+    setattr(TapeOps, name, forward)
 
 
 _NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
