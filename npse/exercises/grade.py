@@ -93,13 +93,18 @@ def collect(folder, students=None):
         else:
             paths = [entry] if entry.suffix in KINDS else []
         for path in paths:
-            flat = _FLAT.match(path.name)
-            student = entry.name if entry.is_dir() else flat["student"] if flat else path.stem
+            student = entry.name if entry.is_dir() else _student_in(path)
             inside = path.relative_to(folder)
             linked = path.resolve() != folder.resolve() / inside or not path.is_file()
             if reason := "a link or no file" if linked else _put(found.setdefault(student, {}), path):
                 left_out.append([str(inside), reason])
     return found, left_out
+
+
+def _student_in(path):
+    """The student whom a file's name starts with, as in ``name_03_squeeze.py``."""
+    flat = _FLAT.match(path.name)
+    return flat["student"] if flat else path.stem
 
 
 def _put(files, path):

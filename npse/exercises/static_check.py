@@ -55,8 +55,11 @@ def function_in(cells, name):
 
 
 def _imported(node, forbidden):
-    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
-        [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+    names = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        names = [node.module or ""]
     return next((name for name in names if name.split(".")[0] in forbidden or name in forbidden), "")
 
 

@@ -51,7 +51,9 @@ def _plain(value, blob):
         array = np.asarray(value)
         if not DTYPE.match(array.dtype.str):
             raise TypeError(f"an array of dtype {array.dtype} is no result; use floating-point numbers")
-        layout = "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "gaps"
+        layout = "F" if array.flags.f_contiguous else "gaps"
+        if array.flags.c_contiguous:
+            layout = "C"
         offset = sum(map(len, blob))
         blob.append(array.tobytes())
         return {"array": [array.dtype.str, list(array.shape), offset, layout, array.flags.writeable]}

@@ -200,8 +200,10 @@ def _largest(a):
 
 def _title(op, key):
     """The name of an argument, for messages; its place if the op does not name it."""
+    if isinstance(key, str):
+        return key
     names = list(inspect.signature(op).parameters)
-    return key if isinstance(key, str) else names[key] if key < len(names) else f"argument {key}"
+    return names[key] if key < len(names) else f"argument {key}"
 
 
 def _arrays(result):

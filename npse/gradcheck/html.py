@@ -22,12 +22,13 @@ def report_as_html(report):
 
 def _row(result):
     why = result.diagnosis.text if result.diagnosis else result.message
-    is_gradient = result.judged == "gradient"
+    second = "not possible" if result.judged == "gradient" else ""
+    if result.complex_step is not None:
+        second = f"{result.complex_step:.1e}"
     cells = (f"{result.op} [{result.case}]", f"{result.judged} {result.argument}",
              f"<b style='color:{COLOURS[result.verdict]}'>{result.verdict}</b>",
              f"{result.error:.1e}" if result.argument else "",
-             f"{result.complex_step:.1e}" if result.complex_step is not None else "not possible" if is_gradient else "",
-             str(result.budget or ""), why)
+             second, str(result.budget or ""), why)
     return "<tr>" + "".join(f"<td style='text-align:left'>{cell if i == 2 else escape(cell)}</td>"
                             for i, cell in enumerate(cells)) + "</tr>"
 

@@ -79,14 +79,16 @@ def local(name, ours, right, letters, stride, tolerance):
             where = " and ".join(f"{_edge(bounds[a], ours.shape[a])} along {letters[a]}" for a in axes)
             last = all(bounds[a][0] > 0 for a in axes)
             kind = "stride" if stride > 1 and last else "borders"
-            yield (kind, f"d{name} is right but for the border: {np.count_nonzero(wrong)} entries at {where} are wrong",
-                   "Look at the padding, the loop's bounds" + (", and what the stride leaves over." if stride > 1
-                                                               else "."))
+            also = ", and the rows and columns that the stride leaves over" if stride > 1 else ""
+            yield (kind, f"d{name} is right except at the border: {np.count_nonzero(wrong)} entries at {where} are "
+                   "wrong", f"Look at the padding and the loop's bounds{also}.")
             return
 
 
 def _edge(bounds, size):
-    return "the last place" if bounds[0] == size - 1 else "the first place" if bounds[1] == 0 else "both ends"
+    if bounds[0] == size - 1:
+        return "the last place"
+    return "the first place" if bounds[1] == 0 else "both ends"
 
 
 def _factor(name, ours, right, sizes, same):
@@ -94,12 +96,12 @@ def _factor(name, ours, right, sizes, same):
     square = np.square(right[known]).sum()
     factor = (ours * right)[known].sum() / square if square else 0
     if factor and same(factor * right):
-        times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
+        times, size, cure = (factor, "large", "Divide") if abs(factor) > 1 else (1 / factor, "small", "Multiply")
         name_of = which(abs(times), sizes)
-        yield ("factor", f"every entry of d{name} is {abs(times):.6g} times too {size}"
-               + (f", and {name_of} is {abs(times):.6g}" if name_of else "")
-               + (", besides the wrong sign" if factor < 0 else ""),
-               f"{'Divide' if size == 'large' else 'Multiply'} by {name_of}." if name_of else "")
+        text = f"every entry of d{name} is {abs(times):.6g} times too {size}"
+        text += f", and {name_of} is {abs(times):.6g}" if name_of else ""
+        text += ", besides the wrong sign" if factor < 0 else ""
+        yield "factor", text, f"{cure} by {name_of}." if name_of else ""
 
 
 def _rearranged(name, right, letters, same):

@@ -56,16 +56,17 @@ def recognise(arguments, y, name=""):
     for op in sorted(known, key=lambda op: op != name):
         names = list(inspect.signature(getattr(TapeOps, op)).parameters)[1:]
         hidden = HIDDEN.get(op, {})
-        orders = [list(arguments)] if set(arguments) <= set(names) else [
-            [*names[:len(arguments)]]] if len(arguments) <= len(names) else []
-        for order in orders:
-            renamed = dict(zip(order, arguments.values(), strict=True))
-            free = {key: values for key, values in hidden.items() if key not in renamed}
-            for chosen in product(*free.values()):
-                found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
-                if found and alike(y, found.output.value):
-                    return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=False))
-                                   if len(found.leaves) == len(arguments) else found.leaves)
+        if len(arguments) > len(names):
+            continue
+        order = list(arguments) if set(arguments) <= set(names) else names
+        renamed = dict(zip(order, arguments.values(), strict=False))
+        free = {key: values for key, values in hidden.items() if key not in renamed}
+        for chosen in product(*free.values()):
+            found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
+            if found and alike(y, found.output.value):
+                if len(found.leaves) < len(arguments):           # some arguments are not floating arrays
+                    return found
+                return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=True)))
     return None
 
 
