@@ -227,7 +227,7 @@ def test_what_means_plain_numbers_is_taken(x):
     ({"x": 3, "b": None}, ValueError, "nothing to differentiate"),
     ({"x": np.arange(3)}, ValueError, r"x cannot be differentiated: it holds numbers of dtype int64.*astype\(float\)"),
     ({"x": [1, 2]}, ValueError, "x cannot be differentiated: it holds numbers of dtype int64"),
-    ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "x is a list that makes no array"),
+    ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "x is a list that cannot become an array"),
     ({"x": np.array([1j])}, ValueError, "dtype complex128, not floating-point numbers$"),
     ({"x": np.ma.masked_array([1.0, 2.0])}, TypeError, "x must be a plain array, but is a MaskedArray"),
     ({"x": np.ones((1, 1)).view(np.matrix)}, TypeError, "x must be a plain array, but is a matrix"),

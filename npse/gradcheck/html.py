@@ -1,4 +1,4 @@
-"""A report as HTML, for notebooks: verdicts, errors against both references, diagnoses, pictures."""
+"""A report as HTML, for notebooks: verdicts, errors against both numeric gradients, diagnoses, pictures."""
 
 import base64
 from html import escape
@@ -10,7 +10,7 @@ MOST_PICTURES = 4
 
 
 def report_as_html(report):
-    """HTML of a report, complete in itself: pictures are inside."""
+    """A report as HTML, with its pictures inside."""
     failed = len(report.failures)
     verdict = "everything is right" if report.ok else f"{failed} of {len(report.results)} checks failed"
     drawn = [result for result in report.failures if result.view is not None][:MOST_PICTURES]

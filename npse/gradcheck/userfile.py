@@ -1,12 +1,12 @@
-"""A file of somebody's own: its functions take the place of the book's, or are checked with arguments of their own.
+"""Check the functions in a Python file of the user.
 
-    def scale(u, s): ...                      an op of the book: checked on all shapes of the book
-    def scale_backward(dy, u, s): ...         what the file lacks, the book gives
+    def scale(u, s): ...                      an op of the book: checked on all its cases
+    def scale_backward(dy, u, s): ...         ops that the file does not define come from the book
 
-    def swish(x): ...                         anything else: forward, backward,
+    def swish(x): ...                         any other function: forward, backward,
     def swish_backward(dy, x): ...
-    def swish_arguments(rng): ...             a dict of arrays to check it with, or a function that draws one
-    def swish_kinks(x): ...                   if there are kinks: what enters each ReLU
+    def swish_arguments(rng): ...             a dict of arguments, or a function that draws one
+    def swish_kinks(x): ...                   if there are kinks: the input of each ReLU
 """
 
 import inspect
@@ -17,17 +17,19 @@ import numpy as np
 from npse.gradcheck.cases import CASES, KNOWN_OPS
 from npse.gradcheck.check import check_case, check_gradient, raised
 from npse.gradcheck.draw import generator
+from npse.gradcheck.results import Result
 from npse.support.python_file import run_python_file
 from npse.support.wrapped import Overlay
 
 
-def check_file(path, book, seed=0):
+def check_file(path: str | Path, book: object, seed: int = 0) -> list[Result]:
     """Check every op and every pair of functions in a Python file.
 
     Parameters
     ----------
     path : str or Path
-    book : an edition; it gives what the file lacks, and is what ops of its names must agree with
+    book : an edition
+        Ops that the file does not define come from it; those that it defines must agree with it.
     seed : int
 
     Returns
@@ -50,10 +52,10 @@ def check_file(path, book, seed=0):
            and functions[name] is not getattr(book, name, None)]
     without = [name for name in pairs if name not in own and name not in ops]
     if without:
-        raise ValueError(f"{path}: {without[0]} is no op of the book, so nothing tells its arguments; add "
+        raise ValueError(f"{path}: {without[0]} is not an op of the book, so its arguments are unknown; add "
                          f"def {without[0]}_arguments(rng): return {{...}}, a dict of arrays by name")
     if not own and not ops:
-        raise ValueError(f"{path}: nothing to check; wanted are functions name and name_backward, "
+        raise ValueError(f"{path}: nothing to check; expected functions name and name_backward, "
                          f"found are: {', '.join(functions) or 'none'}")
     results = []
     for name in own:

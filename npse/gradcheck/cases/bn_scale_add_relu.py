@@ -1,4 +1,4 @@
-"""Cases for the composites that join ops across a block: convolution with moments, and the end of an SE block."""
+"""Cases for fused ops: convolution with moments, and the end of an SE block."""
 
 import numpy as np
 

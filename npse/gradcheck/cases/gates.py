@@ -8,7 +8,7 @@ BOTH, NONE, ZERO = "biases", "no biases", "biases left out are zero"
 
 
 def _weights(rng, C, M, biases):
-    weights = {"w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M}      # so that no gate saturates
+    weights = {"w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M}      # small, so that no gate saturates
     if biases == BOTH:
         weights |= {"b1": signed(rng, M) / 2, "b2": signed(rng, C) / 2}
     if biases == ZERO:
@@ -21,7 +21,7 @@ def _hidden(z, w1, b1=0.0):
 
 
 def _without(biases, b1, b2):
-    """The biases to hand to a backward pass: where they are zero it must do without them."""
+    """The biases for a backward pass: None instead of zeros, so that it is checked without biases."""
     return (None, None) if biases == ZERO else (b1, b2)
 
 

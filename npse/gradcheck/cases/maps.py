@@ -1,4 +1,4 @@
-"""Cases for the ops that slide over a map or gather it: convolution, pooling, the squeeze."""
+"""Cases for convolution, pooling and the squeeze."""
 
 import numpy as np
 
@@ -75,7 +75,7 @@ CASES = (
     conv2d_case("1x1 map, padding 1", (2, 1, 1, 3), (3, 3, 3, 2), 1, 1),
     conv2d_case("N = 1, Cin = 1, 5x5, padding 2", (1, 6, 5, 1), (5, 5, 1, 2), 1, 2),
     conv2d_case("Cout = 1", (2, 4, 3, 3), (3, 3, 3, 1), 1, 1),
-    # Too large for an entry at a time; here editions are compared, where tiles of channels and pixels have remainders.
+    # Too large for numeric gradients; they compare editions, where tiles of channels and pixels have remainders.
     conv2d_case("wide, 3x3", (3, 13, 11, 19), (3, 3, 19, 35), 1, 1, wrt=()),
     conv2d_case("wide, 3x3, stride 2", (2, 16, 18, 32), (3, 3, 32, 48), 2, 1, wrt=()),
     conv2d_case("wide, 1x1, stride 2", (2, 15, 9, 33), (1, 1, 33, 17), 2, wrt=()),

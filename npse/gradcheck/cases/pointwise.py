@@ -1,4 +1,4 @@
-"""Cases for what acts on each number alone: the non-linearities and the residual joins."""
+"""Cases for elementwise ops: the non-linearities and the residual additions."""
 
 from npse.gradcheck.cases.case import Case, distinct, signed
 

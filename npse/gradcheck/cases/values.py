@@ -1,4 +1,4 @@
-"""Cases for the ops without a gradient of their own: their values are compared between editions."""
+"""Cases for ops without a gradient: their values are compared between editions."""
 
 import numpy as np
 
