@@ -460,7 +460,7 @@ def raises(dy, y):
     ("sgd", "forward", lambda w, dw, v, lr, **o: reference.sgd(w, dw, v, 2 * lr, **o), "sgd differs"),
     ("average_pool_backward", "dtype", lambda dy, *a: reference.average_pool_backward(
         dy.astype(np.float32), *a).astype(dy.dtype), "digits of float32"),
-    ("sigmoid_backward", "not repeatable", Loses(4), "another one when called again"),
+    ("sigmoid_backward", "not repeatable", Loses(4), "differs when called again"),
     ("batch_norm_relu", "changed in place", centres, "since batch_norm_relu changes x"),
 ])
 def test_manners_and_conventions_are_named(op, kind, planted, words):

@@ -114,7 +114,7 @@ def unchanged(call):
 def repeatable(call):
     """The same arguments give the same result, bit for bit."""
     same = all(map(_identical, call.repeat(), call.results))
-    return None if same else "gives another result when called again with the same arguments"
+    return None if same else "gives a different result when called again with the same arguments"
 
 
 def same_dtype(call):
@@ -132,7 +132,7 @@ def any_layout(call):
         except ValueError as error:
             return f"fails for {description} arrays: {error}"
         if not worst <= _same(call):
-            return f"gives another result for {description} arrays (relative difference {worst:.1e})"
+            return f"gives a different result for {description} arrays (relative difference {worst:.1e})"
     return None
 
 

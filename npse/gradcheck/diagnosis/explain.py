@@ -128,9 +128,9 @@ def _behaviour(failed, name, ours, numeric):
         return None
     if not alike(first, ours) or not alike(second, first) or not alike(third, second):
         if first.shape == third.shape and np.any(third - second) and alike(third - second, second - first):
-            return ("accumulated", f"d{name} grows with every call: what an earlier call left is added to it",
+            return ("accumulated", f"d{name} grows with every call: the results of earlier calls are added to it",
                     "Start from zeros and return a new array.")
-        return "not repeatable", f"d{name} is another one at every call with the same arguments", ""
+        return "not repeatable", f"d{name} differs from call to call with the same arguments", ""
     if alike(double, last) and last.any():
         return ("upstream ignored", f"d{name} does not depend on the upstream gradient dy",
                 "Every term of a gradient has dy as a factor, once.")
@@ -138,7 +138,7 @@ def _behaviour(failed, name, ours, numeric):
         return None
     power = np.log2(np.abs(double).sum() / np.abs(last).sum())
     if abs(power - round(power)) < 1e-6 and alike(double, 2**round(power) * last):
-        return "not linear", f"d{name} has dy as a factor {round(power)} times", "Once is right."
+        return "not linear", f"d{name} has dy as a factor {round(power)} times", "Use it once."
     if alike(double - last, numeric, NUMERIC):
         return ("not linear", f"d{name} has a term that is not a multiple of dy, and is right without it",
                 "Every term has dy as a factor, once.")
@@ -191,7 +191,7 @@ def explain_call(op, ours, theirs):
         if not alike(a_is, b_is, 1e-12 if a_is.dtype == np.float64 else NUMERIC):
             letters = [f"axis {i}" for i in range(a_is.ndim)]
             found = [*blind.whole("", a_is, b_is), *blind.exact("", a_is, b_is, letters, {}, {}, NUMERIC)]
-            kind, text, advice = found[0] if found else ("unexplained", "d is another one", "")
+            kind, text, advice = found[0] if found else ("unexplained", "d differs", "")
             if "backward" not in op:
                 kind = "forward"
             text = text.replace("d ", f"{result} ", 1)

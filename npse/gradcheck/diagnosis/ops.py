@@ -1,6 +1,6 @@
-"""The ops of the book on a tape: an edition of their forward passes, each as its elementary steps.
+"""The forward passes of the book's ops on a tape, each as elementary steps.
 
-It is a derivation of its own, and no gradient is written here: a test holds the tape's gradients against the book's.
+No gradient is written here: it follows from the steps. A test compares it with the book's.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def letters(name, ndim):
 
 
 class TapeOps:
-    """An edition whose ops take variables of one tape and write their steps on it."""
+    """An edition whose ops take variables of one tape and record their steps on it."""
 
     def __init__(self):
         self.tape = Tape()
@@ -170,7 +170,7 @@ class TapeOps:
         return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (_softmax(x) - q) / N], "loss", faults=faults)
 
     def _deviation_in_one_place(self, centred, var, inverse, xhat, eps, count):
-        """Backward passes divide by the deviation in two places, in xhat and outside: one of them may be wrong."""
+        """Backward passes use 1/sqrt(var + eps) twice, in xhat and outside of it: one of them may be wrong."""
         root, of_xhat = self.tape.maker(inverse), self.tape.maker(xhat)
         faults, others = of_xhat.faults, wrong_deviations(eps, count)
 
@@ -191,7 +191,7 @@ class TapeOps:
         of_xhat.faults = more_faults
 
     def _rename(self, var, name):
-        """Call a variable by another name, also before its axes were moved; an argument keeps its own."""
+        """Rename a variable, also before its axes were moved; an argument keeps its name."""
         old, maker = var.name, self.tape.maker(var)
         while maker and var.name == old:
             var.name, var = name, maker.inputs[0]
@@ -214,7 +214,7 @@ class TapeOps:
                                              ("as the bias", f"the sum of d{name} over N")))
 
     def _statistics(self, x):
-        """Mean, x less its mean, variance; the statistics keep their axes, of size 1."""
+        """Mean, x minus mean, variance; the statistics keep their axes, with size 1."""
         mean = average(x, (0, 1, 2), "mean", missing="constant statistics",
                        ways=(("through the mean of the batch", "dmean/B, B = N*H*W"),))
         centred = subtract(x, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
@@ -223,7 +223,7 @@ class TapeOps:
         return mean, centred, average(squares, (0, 1, 2), "var")
 
     def _constants(self, mean):
-        """The mistake of all: neither the mean nor the variance of the batch is seen to depend on x."""
+        """The most common mistake: mean and variance of the batch are treated as constants."""
         def faults(step):
             nothing = {(of, 0): lambda *read, part=of.parts[0]: 0 * part(*read)
                        for of in (self.tape.maker(mean), step)}
@@ -256,7 +256,7 @@ _NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
 
 
 def _coupled(dc, xhat):
-    """What the mean and the variance of a batch would take off a gradient."""
+    """A gradient through the mean and the variance of a batch."""
     over = (0, 1, 2)
     return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
 

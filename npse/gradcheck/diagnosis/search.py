@@ -1,4 +1,4 @@
-"""The search over a tape: which mistake, or which two, gives the gradient that was found?"""
+"""Search on a tape for the mistake, or the two mistakes, that give the gradient that was found."""
 
 from itertools import combinations, islice
 
@@ -8,11 +8,11 @@ from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import Hypothesis
 
-MAX_PAIRS = 2500         # two mistakes at once: as many combinations as a second or two can try
+MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
 
 
 class Search:
-    """What can be said about the wrong gradients of a traced op.
+    """The mistakes on a tape that explain wrong gradients.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Search:
         self._results = [(hypothesis, self._gradients_of(hypothesis)) for hypothesis in mistakes(trace)]
 
     def single(self, name):
-        """Hypotheses that explain a gradient, best first: those that explain the other gradients too."""
+        """Hypotheses that explain a gradient; first those that explain the other gradients too."""
         k = self.measured.case.wrt.index(name)
         return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
 
@@ -56,7 +56,7 @@ class Search:
         return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
 
     def paths(self, name):
-        """Every path into some variable, each with a factor of its own; best first, as in `single`."""
+        """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
         k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
@@ -68,7 +68,7 @@ class Search:
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
             columns = {use: column for use, column in columns.items() if np.abs(column).max() > 1e-12}
-            if not columns or ours.size <= len(columns):          # as many unknowns as numbers always fit
+            if not columns or ours.size <= len(columns):          # as many unknowns as entries always fit
                 continue
             matrix = np.stack([column.ravel() for column in columns.values()], 1)
             factors, *_ = np.linalg.lstsq(matrix, (ours - rest).ravel(), rcond=1e-9)
@@ -115,7 +115,7 @@ def _kind_of_factor(factor, missing, sizes):
 
 
 def mistakes(trace):
-    """Every single mistake that can be made on a tape, the most likely ones first."""
+    """Every single mistake on a tape, the most likely first."""
     tape = trace.tape
     once = []
     for var in tape.variables():
@@ -150,7 +150,7 @@ def _wrong_paths(trace, var, uses):
 
 
 def _way(step, i):
-    """How the output depends on the i-th input of a step, and what comes back that way."""
+    """How the output depends on the i-th input of a step, and the gradient that returns this way."""
     return step.ways[i] if step.ways else (f"through {step.output.name}", f"what {step.output.name} hands back")
 
 
@@ -160,13 +160,13 @@ def _scaled_part(use, factor, kind, text, advice=""):
 
 
 def _only(uses, kept):
-    """Nothing comes back by these uses of a variable, but for those that are kept."""
+    """No gradient returns through these uses of a variable, except those in ``kept``."""
     return Hypothesis("", "", {(step, i): lambda *read, part=step.parts[i]: 0 * part(*read)
                                for step, i in uses if (step, i) not in kept})
 
 
 def constant_factor(ours, other):
-    """The factor between two arrays, if it is one and the same for all entries; else None."""
+    """The factor between two arrays if it is the same for all entries; else None."""
     square = np.square(other).sum()
     if ours.shape != other.shape or not np.isfinite(square) or not square:
         return None
