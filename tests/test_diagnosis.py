@@ -396,7 +396,7 @@ def test_mistakes_as_people_write_them_are_named(op, kind, mistake):
     assert all(why.argument and f"d{why.argument}" in why.text for why in found)
 
 
-# Manners, and what only the book can tell
+# The contract, and what only the book can tell
 
 def mutates(dy, y):
     dy *= y > 0
@@ -463,7 +463,7 @@ def raises(dy, y):
     ("sigmoid_backward", "not repeatable", Loses(4), "differs when called again"),
     ("batch_norm_relu", "changed in place", centres, "since batch_norm_relu changes x"),
 ])
-def test_manners_and_conventions_are_named(op, kind, planted, words):
+def test_contract_and_conventions_are_named(op, kind, planted, words):
     found = diagnoses(op, planted, judged=None)
     assert kind in {why.kind for why in found}, found
     assert any(words in why.text for why in found if why.kind == kind), found

@@ -28,9 +28,9 @@ def check(
 ) -> None:
     """Prove the gradients: every entry of every argument of every op, on shapes that expose bugs.
 
-    Each analytic gradient is compared with central differences in float64, float32 with float64, other editions with
-    the reference, and the manners of each op are tried; what is wrong is explained. Exit code 0 if everything is
-    right, else 1.
+    Each analytic gradient is compared with central differences in float64, float32 with float64, and other editions
+    with the reference. The contract of each op is checked too. What is wrong is explained. Exit code 0 if everything
+    is right, else 1.
     """
     from npse.support.files import expect_place
 
