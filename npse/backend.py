@@ -149,16 +149,25 @@ def with_numpy_results(ops):
 def observing(watcher):
     """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition.
 
-    ``arguments`` are all of them in the order of the signature, however the caller gave them.
+    ``op`` is an `OpName`. ``arguments`` are all of them in the order of the signature, however the caller gave them.
     """
     def reporting(name, op, arguments, options):
         result = op(*arguments, **options)
         if name not in TRANSFER_FUNCTIONS:
             given = inspect.signature(op).bind(*arguments, **options)
             given.apply_defaults()
-            watcher(name, given.args, result)
+            watcher(OpName(name, op), given.args, result)
         return result
     return using_edition(Wrapped(active(), reporting))
+
+
+class OpName(str):
+    """The name of an op; the attribute ``contract`` is its declaration, None for a function that has none."""
+
+    def __new__(cls, name, op):
+        self = super().__new__(cls, name)
+        self.contract = getattr(op, "contract", None)
+        return self
 
 
 using, watching, hosted, missing = using_edition, observing, with_numpy_results, why_unavailable    # names of 0.1

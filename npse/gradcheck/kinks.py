@@ -4,9 +4,9 @@ Which side of zero a ReLU is on, and which element is the maximum, is a *choice*
 x and x + h, the function is smooth in between. If one differs, the central difference is meaningless and left out.
 """
 
-import numpy as np
+from typing import Any
 
-RELUS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "bn_scale_add_relu")
+import numpy as np
 
 
 def choices(arrays):
@@ -67,19 +67,8 @@ class KinkRecorder:
         """Forget everything recorded so far."""
         self.choices = []
 
-    def __call__(self, op: str, arguments: tuple, result: object) -> None:
-        if op in RELUS:
-            y = result[0] if isinstance(result, tuple) else result
-            self.choices.append(y > 0)
-        elif op == "excite":
-            self.choices.append(_hidden(*arguments) > 0)
-        elif op == "se":
-            u, *weights = arguments
-            self.choices.append(_hidden(u.mean(axis=(1, 2)), *weights) > 0)
-        elif op == "max_pool":
-            x, size, stride = arguments
-            self.choices.append(_windows(x, size, stride or size).argmax(axis=-1))
-
-
-def _hidden(z, w1, w2, b1=None, b2=None):
-    return z @ w1.T if b1 is None else z @ w1.T + b1
+    def __call__(self, op: Any, arguments: tuple, result: object) -> None:
+        """Record a call; ``op`` tells by its declaration, `op.contract`, where it has kinks."""
+        chosen = op.contract and op.contract.choices(arguments, result)
+        if chosen is not None:
+            self.choices.append(chosen)
