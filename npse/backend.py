@@ -15,17 +15,17 @@ above the ops puts an array where the active edition keeps its own with `to_edit
 """
 
 import contextlib
-import functools
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
 from npse.support import environment, nvidia_driver
 from npse.support.names import suggest
+from npse.support.wrapped import Wrapped
 from npse.types import Array, Op, Ops, Watcher
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
@@ -159,7 +159,9 @@ def rows(array: Array, chosen: Array) -> Array:
 def with_numpy_results(ops: str | Ops) -> Ops:
     """Return an edition, given by name or as an object, whose results are NumPy arrays, copied to the host."""
     ops = edition(ops) if isinstance(ops, str) else ops
-    return _Hosted(ops) if hasattr(ops, "to_host") else ops
+    if not hasattr(ops, "to_host"):
+        return ops
+    return Wrapped(ops, lambda name, op, arguments, options: to_host(op(*arguments, **options)))
 
 
 def observing(watcher: Watcher) -> AbstractContextManager[Ops]:
@@ -168,22 +170,14 @@ def observing(watcher: Watcher) -> AbstractContextManager[Ops]:
     ``op`` is an `OpName`. ``arguments`` are all arguments in the order of the signature, default values and arguments
     given by name included.
     """
-    return using_edition(_Watched(active(), watcher))
-
-
-class _Hosted:
-    """An edition whose results are all copied to the host."""
-
-    def __init__(self, ops: Ops) -> None:
-        self._ops = ops
-
-    def __getattr__(self, name: str) -> Any:
-        op: Op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def carried(*arguments: Any, **options: Any) -> Any:
-            return to_host(op(*arguments, **options))
-        return carried if callable(op) else op
+    def reporting(name: str, op: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        result = op(*arguments, **options)
+        if name not in TRANSFER_FUNCTIONS:
+            given = inspect.signature(op).bind(*arguments, **options)
+            given.apply_defaults()
+            watcher(OpName(name, op), given.args, result)
+        return result
+    return using_edition(Wrapped(active(), reporting))
 
 
 class OpName(str):
@@ -196,26 +190,6 @@ class OpName(str):
         self = super().__new__(cls, name)
         self.contract = getattr(op, "contract", None)
         return self
-
-
-class _Watched:
-    """An edition that calls a watcher after each op."""
-
-    def __init__(self, ops: Ops, watcher: Watcher) -> None:
-        self._ops, self._watcher = ops, watcher
-
-    def __getattr__(self, name: str) -> Any:
-        op: Op = getattr(self._ops, name)
-        label = OpName(name, op)
-
-        @functools.wraps(op)
-        def reporting(*arguments: Any, **options: Any) -> Any:
-            result = op(*arguments, **options)
-            given = inspect.signature(op).bind(*arguments, **options)
-            given.apply_defaults()
-            self._watcher(label, given.args, result)
-            return result
-        return reporting if callable(op) and name not in TRANSFER_FUNCTIONS else op
 
 
 using, watching, hosted, missing = using_edition, observing, with_numpy_results, why_unavailable    # names of 0.1

@@ -26,7 +26,7 @@ ARROWS = {
     "support": {"support"},
     "gradcheck": {"gradcheck", "support"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
-    "zoo": {"zoo", "gradcheck", "reference"},
+    "zoo": {"zoo", "gradcheck", "reference", "support"},
     "trace": {"trace", "cuda", "reference", "gradcheck", "support"},
     "layers": {"layers", "backend", "support"},
     "models": {"models", "layers", "support"},

@@ -26,7 +26,7 @@ def trace(
     out: Annotated[Path | None, Option(metavar="FILE", help="write the picture to this file",
                                        show_default="trace-NAME.png")] = None,
 ) -> None:
-    """Run kernels in the simulator, count each read and write of each thread, and report races and bad indices.
+    """Run kernels in the simulator, count every read and write, and warn about races and out-of-bounds accesses.
 
     An op runs on maps of 8 x 8 pixels. Your own kernel gets an array of 8 x 8 float32 values for each argument. A
     function KERNEL_example() in its file can return others: (blocks, threads, *arguments). Exit code 1 if something is
@@ -66,7 +66,7 @@ def _record(name, blocks, threads):
                              f"name a kernel of your own with its file, as in my_kernels.py:{name}")
         if blocks or threads:
             raise ValueError(f"{name} is an op, which chooses its grid itself; leave --blocks and --threads out")
-        if traces := trace.trace_ladder(name):
+        if traces := trace.trace_variants(name):
             return traces
         raise ValueError(f"{name} launches no kernel: it runs in the reference edition, on the host")
     kernel, example = _own(name)
@@ -83,13 +83,13 @@ def _record(name, blocks, threads):
 
 def _own(name):
     """Return the kernel that FILE.py:kernel names, and the function that makes its grid and arguments, or None."""
-    from npse.gradcheck.userfile import load
+    from npse.support.python_file import run_python_file
 
     file, _, wanted = name.rpartition(":") if ":" in name and not name.endswith(".py") else (name, "", "")
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no file {file}; expected a kernel in a Python file, as in "
                                 "my_kernels.py:blur, or an op, as in squeeze")
-    module = load(Path(file))
+    module = run_python_file(Path(file))
     kernels = [key for key, value in vars(module).items() if hasattr(value, "py_func")]
     if not kernels:
         raise ValueError(f"{file} has no kernel: a kernel is a function with @cuda.jit")

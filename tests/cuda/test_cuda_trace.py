@@ -9,7 +9,7 @@ import trace_kernels as kernels
 
 from npse import cli
 from npse import reference as book
-from npse.trace import draw, trace, trace_ladder, trace_op
+from npse.trace import draw, trace, trace_op, trace_variants
 
 FILE = Path(kernels.__file__)
 
@@ -204,7 +204,7 @@ def test_the_legend_tells_of_marks_where_there_are_some():
 
 @pytest.mark.slow
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
-    naive, tile, *_ = trace_ladder("conv2d")
+    naive, tile, *_ = trace_variants("conv2d")
     assert naive.name == "conv2d, naive"
     assert naive.reads("x").sum() >= 3.5 * tile.reads("x").sum()
     assert naive.reads("w").sum() >= 3 * tile.reads("w").sum()
@@ -215,7 +215,7 @@ def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
 @pytest.mark.slow
 @pytest.mark.parametrize("op", book.OPS)
 def test_no_kernel_of_the_edition_does_anything_suspicious(op):
-    for record in trace_ladder(op):
+    for record in trace_variants(op):
         assert not [str(finding) for finding in record.findings if finding.wrong], record
 
 
