@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if lacking := backend.missing("cuda"):
+    if lacking := backend.why_unavailable("cuda"):
         print(f"gpu_report: {lacking}", file=sys.stderr)
         return 2
     if options.tiny:
@@ -149,7 +149,7 @@ def judge(options, tell):
     """Every gradient of every op on the device: finite differences in float64, float32 against float64, the book."""
     from npse.gradcheck import CASES, check_case
 
-    edition, book, results = backend.hosted(backend.edition("cuda")), backend.edition("reference"), []
+    edition, book, results = backend.with_numpy_results(backend.edition("cuda")), backend.edition("reference"), []
     for number, case in enumerate(CASES[:2] if options.tiny else CASES, start=1):
         results += check_case(case, edition, 0, book)
         errors = [result.error for result in results if result.judged == "gradient"]

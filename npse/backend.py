@@ -4,8 +4,8 @@ An edition is a module that offers the ops of the book (`npse.reference.OPS`) un
 on first use. Layers ask `active()` once per call, so that a backward pass runs on the edition of its forward pass.
 
     npse.use("cpu")                      from here on
-    with backend.using("reference"):     for a while
-    with backend.watching(log):          the same edition, with every op's result shown to log
+    with backend.using_edition("reference"):     for a while
+    with backend.observing(log):          the same edition, with every op's result shown to log
 
 An edition whose arrays are not NumPy's offers more functions than ops: to_device, to_host, rows, copy, empty_like,
 record. Whoever stands above the ops keeps arrays where the edition wants them with `to_edition`, and looks at numbers
@@ -22,7 +22,7 @@ from npse.support import environment, nvidia_driver
 from npse.support.names import suggest
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
-MOVES = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
+TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
 
 _active = None
 
@@ -34,33 +34,34 @@ def edition(name):
     """
     if name not in EDITIONS:
         raise ValueError(f"unknown edition {name!r}; {suggest(name, ('auto', *EDITIONS))}")
-    if lacking := missing(name):
+    if lacking := why_unavailable(name):
         raise ImportError(lacking)
     if name == "cpu":
         environment.threads()                 # Numba, once imported, says less of a variable that is wrong
     return importlib.import_module(EDITIONS[name])
 
 
-def missing(name):
+def why_unavailable(name):
     """Say in one line what an edition lacks to run here and how to get it; None if it can run."""
     if name == "cpu" and importlib.util.find_spec("numba") is None:
         return "the cpu edition needs numba, which is not installed; run: pip install numba"
     if name == "cuda":
-        return nvidia_driver.missing() or _lacks_when_tried()
+        return nvidia_driver.why_unavailable() or _lacks_when_tried()
     return None
 
 
 def _lacks_when_tried():
     """What the cuda edition lacks though all seems to be there: its libraries, or room on the GPU."""
     try:
-        return importlib.import_module("npse.cuda.runtime.device").missing()
+        return importlib.import_module("npse.cuda.runtime.device").why_unavailable()
     except Exception as error:               # of Numba, of the bindings, of the dynamic linker: they share no base
         return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {nvidia_driver.install()}"
 
 
 def available():
     """Names of the editions that can run here at full speed: all that can run, but for a GPU that is simulated."""
-    return [name for name in EDITIONS if not (name == "cuda" and nvidia_driver.simulated()) and missing(name) is None]
+    return [name for name in EDITIONS
+            if not (name == "cuda" and nvidia_driver.simulated()) and why_unavailable(name) is None]
 
 
 def choose(name="auto"):
@@ -82,7 +83,7 @@ def _why_no_gpu():
     """Why a GPU, or the driver of one, is not used, as the end of a sentence; empty where there is neither."""
     if nvidia_driver.simulated() or not nvidia_driver.has_driver():
         return ""
-    return f"; {nvidia_driver.name() or 'a GPU'} is not used: {nvidia_driver.without_gpu() or missing('cuda')}"
+    return f"; {nvidia_driver.name() or 'a GPU'} is not used: {nvidia_driver.without_gpu() or why_unavailable('cuda')}"
 
 
 def use(name="auto"):
@@ -101,7 +102,7 @@ def active():
 
 
 @contextlib.contextmanager
-def using(ops):
+def using_edition(ops):
     """Within the ``with`` block, take ops from an edition, given by name or as the object that offers them."""
     global _active
     before = active()
@@ -137,18 +138,18 @@ def rows(array, chosen):
     return active().rows(array, chosen) if hasattr(array, "copy_to_host") else array[chosen]
 
 
-def hosted(ops):
+def with_numpy_results(ops):
     """Return an edition (by name, or the object) whose results are NumPy arrays, brought to the host if need be."""
     ops = edition(ops) if isinstance(ops, str) else ops
     return _Hosted(ops) if hasattr(ops, "to_host") else ops
 
 
-def watching(watcher):
+def observing(watcher):
     """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition.
 
     ``arguments`` are all of them in the order of the signature, however the caller gave them.
     """
-    return using(_Watched(active(), watcher))
+    return using_edition(_Watched(active(), watcher))
 
 
 class _Hosted:
@@ -182,4 +183,7 @@ class _Watched:
             given.apply_defaults()
             self._watcher(name, given.args, result)
             return result
-        return reporting if callable(op) and name not in MOVES else op
+        return reporting if callable(op) and name not in TRANSFER_FUNCTIONS else op
+
+
+using, watching, hosted, missing = using_edition, observing, with_numpy_results, why_unavailable    # names of 0.1

@@ -37,7 +37,7 @@ def pytest_sessionstart(session):
 @pytest.fixture(autouse=True)
 def _reference_edition_first():
     """Every test starts from the edition a fresh process has."""
-    with backend.using("reference"):
+    with backend.using_edition("reference"):
         yield
 
 

@@ -32,14 +32,14 @@ def test_unknown_editions_are_named():
 
 def test_using_ends_with_its_block():
     before = backend.active()
-    with pytest.raises(KeyError), backend.using("auto"):
+    with pytest.raises(KeyError), backend.using_edition("auto"):
         raise KeyError
     assert backend.active() is before
 
 
 def test_a_watcher_sees_every_argument_in_order():
     seen = []
-    with backend.watching(lambda op, arguments, result: seen.append((op, arguments))) as ops:
+    with backend.observing(lambda op, arguments, result: seen.append((op, arguments))) as ops:
         ops.conv2d(np.ones((1, 3, 3, 1)), padding=1, w=np.ones((3, 3, 1, 1)))
     ((op, (x, w, stride, padding)),) = seen
     assert (op, x.shape, w.shape, stride, padding) == ("conv2d", (1, 3, 3, 1), (3, 3, 1, 1), 1, 1)

@@ -74,7 +74,7 @@ def test_a_quick_bench_from_end_to_end(tmp_path, monkeypatch, capsys):
 
 
 def test_what_a_step_calls_is_counted_by_shape():
-    with backend.using("reference"):
+    with backend.using_edition("reference"):
         work = workload.prepare("se_resnet8", 2, "reference", 1)
         calls = ops.watch(work)
     rows = {(row["op"], str(row["arguments"])): row for row in calls.rows.values()}
@@ -99,9 +99,9 @@ def test_the_three_passes_of_a_convolution_cost_the_same(stride, padding, side):
     assert flops.flops("conv2d_backward_x", dx, x) == flops.flops("conv2d_backward_w", dw, w) == 2 * y.size * 27
 
 
-def test_a_matrix_and_its_transpose_cost_the_same_to_orthogonalise():
+def test_a_matrix_and_its_transpose_cost_the_same_to_orthogonalize():
     u = np.ones((3, 8))
-    assert flops.flops("orthogonalise", (u,), u) == flops.flops("orthogonalise", (u.T,), u.T) == 4 * 24 * 3 + 18 * 27
+    assert flops.flops("orthogonalize", (u,), u) == flops.flops("orthogonalize", (u.T,), u.T) == 4 * 24 * 3 + 18 * 27
 
 
 def test_every_array_is_counted_once():

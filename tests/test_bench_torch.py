@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 @pytest.mark.parametrize(("model", "channels_last"), [("se_resnet8", True), ("resnet8", False), ("se_wide", True)])
 def test_the_same_logits_and_losses(model, channels_last):
     peer = torch_peer.Peer(model, 4, channels_last, compiled=False)
-    with backend.using("reference"):
+    with backend.using_edition("reference"):
         work = workload.prepare(model, 4, "reference", 1)
         ours, theirs = work.evaluate(), peer.evaluate().numpy()
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * np.abs(theirs).max())

@@ -44,8 +44,8 @@ def test_what_is_compiled_is_counted(tmp_path):
     code = """
 import numpy as np, numba
 from npse import cpu
-from npse.cpu.runtime.jit import telling
-with telling(print):
+from npse.cpu.runtime.jit import on_compile
+with on_compile(print):
     numba.njit(lambda x: x + 1)(1)
     cpu.relu(np.ones(3, np.float32)), cpu.relu(np.ones(3))
     cpu.relu(np.broadcast_to(1.0, 3)), cpu.relu(np.frombuffer(bytes(24)))       # laid out otherwise, or read-only"""

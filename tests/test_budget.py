@@ -59,6 +59,6 @@ def test_the_pace_of_a_real_run(monkeypatch, few_shapes):
     from npse import backend, data
 
     monkeypatch.setattr(data, "load", lambda name: few_shapes)
-    with backend.using("auto"):
+    with backend.using_edition("auto"):
         seconds = budget.seconds_per_epoch(Config(batch_size=32), at_least=0.2)
     assert 0.01 < seconds < 60

@@ -16,7 +16,7 @@ from npse import backend
 from npse.cli.progress import Lines
 from npse.cli.train import _next_folder
 from npse.models import se_resnet8
-from npse.training import SGD, Config, Job, RunFolder, checkpoint
+from npse.training import SGD, Config, RunFolder, TrainingJob, checkpoint
 from npse.training import run as train
 from npse.training.loop import Split
 
@@ -26,9 +26,10 @@ SETTINGS = {"epochs": 1, "batch_size": 64}
 @pytest.fixture(scope="module")
 def finished_run(few_shapes, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("finished") / "run")
-    job = Job(Config(**SETTINGS), few_shapes, Split.of(few_shapes, 0), network := se_resnet8(), SGD(network))
+    job = TrainingJob(Config(**SETTINGS), few_shapes, Split.from_dataset(few_shapes, 0), network := se_resnet8(),
+                      SGD(network))
     folder.create(job.config, few_shapes, {})
-    with backend.using("auto"):
+    with backend.using_edition("auto"):
         train(job, folder, Lines())
     return folder.path
 

@@ -79,7 +79,9 @@ def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, o
     configs = []
     monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
     assert npse("train", *option.format(spelt).split()) == (0, "", "")
-    assert configs == [Config(optimiser="sgd")]
+    assert configs == [Config(optimizer="sgd")]
+    assert npse("train", f"--{spelt}", "mun")[2].startswith(
+        "npse: --optimizer must be a known name, but is 'mun'; did you mean muon?")
     assert "--optimiser" not in npse("train", "--help")[1]
     assert "unknown data set 'optimiser'" in npse("data", "fetch", "optimiser")[2]          # a value stays as it is
 

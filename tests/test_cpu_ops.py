@@ -82,11 +82,11 @@ ARGUMENTS = {
     "conv2d_moments": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),
     "conv2d_backward_x_add": lambda d: (
         d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d(3, 2, d.C, 5), d.map(), 2, 1),
-    "gated_join": lambda d: (
+    "bn_scale_add_relu": lambda d: (
         d.map(), d.channel(), d.channel(), d.channel(), d.positive(), d.gates(), d.map()),
-    "gated_join_backward_s": lambda d: (
+    "bn_scale_add_relu_backward_s": lambda d: (
         d.map(), d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
-    "gated_join_backward": lambda d: (
+    "bn_scale_add_relu_backward": lambda d: (
         d.map(), d.map(), d.map(), d.gates(), d.gates(), d.gates(), d.gates(), d.gates(),
         d.channel(), d.channel(), d.positive()),
     "relu": lambda d: (d.map(),),
@@ -103,10 +103,10 @@ ARGUMENTS = {
     "max_pool_backward": lambda d: (d.pooled(pool_size(d), 1), np.round(d.map()), pool_size(d), 1),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
     "muon": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 0.3),
-    "orthogonalise": lambda d: (d.map(),),
+    "orthogonalize": lambda d: (d.map(),),
     "augment": lambda d: (d.images(), d.corner(), d.corner(), d.random.random(d.N) < 0.5,
                           d.channel(), d.positive(), d.padding()),
-    "normalise": lambda d: (d.images(), d.channel(), d.positive()),
+    "normalize": lambda d: (d.images(), d.channel(), d.positive()),
 }
 
 
@@ -203,7 +203,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(op):
 
 
 @pytest.mark.parametrize("dtype", ["f2", "g", ">f8"])
-@pytest.mark.parametrize("op", ["conv2d", "scale", "batch_norm_backward", "sgd", "normalise"])
+@pytest.mark.parametrize("op", ["conv2d", "scale", "batch_norm_backward", "sgd", "normalize"])
 def test_other_floating_point_types_go_to_the_book(op, dtype):
     arguments = [value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
                  for value in ARGUMENTS[op](Draw((3, 4, 5, 2)))]

@@ -196,11 +196,11 @@ def test_a_training_step_takes_no_new_memory(monkeypatch):
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((64, 32, 32, 3)).astype(np.float32), rng.integers(10, size=64)
     network = models.se_resnet8(input_gradient=False)
-    optimiser, asked = SGD(network), []
+    optimizer, asked = SGD(network), []
     fresh = memory_pool._fresh
     monkeypatch.setattr(memory_pool, "_fresh", lambda size: asked.append(size) or fresh(size))
-    with backend.using("cpu"):
+    with backend.using_edition("cpu"):
         for _ in range(3):
             before = len(asked)
-            step(network, optimiser, x, labels, 0.1, 0.1)
+            step(network, optimizer, x, labels, 0.1, 0.1)
     assert 0 < max(asked[before:]) < memory_pool.SMALL <= max(asked)

@@ -79,12 +79,12 @@ def test_a_file_that_names_no_kind_is_refused(text, tmp_path):
 
 @pytest.mark.slow
 def test_what_was_asked_for_and_cannot_run_fails(monkeypatch):
-    from npse.cuda import missing
+    from npse.cuda import why_unavailable
 
-    if missing() is None:
+    if why_unavailable() is None:
         pytest.skip("there is a GPU here, so nothing is missing")
     one = ("-m", "gpu", "-k", "squeeze and NumPy", "tests/cuda")
     monkeypatch.delenv("NPSE_REQUIRE_CUDA", raising=False)
-    assert missing() in succeed("gpu", "-rs", *one)
+    assert why_unavailable() in succeed("gpu", "-rs", *one)
     monkeypatch.setenv("NPSE_REQUIRE_CUDA", "1")
     assert run("gpu", *one)[0] == pytest.ExitCode.TESTS_FAILED

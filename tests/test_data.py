@@ -154,7 +154,7 @@ class TestBatches:
     def test_crops_move_no_further_than_they_may(self):
         for crop in (0, 2):
             recorder = Recorder()
-            with backend.using(recorder):
+            with backend.using_edition(recorder):
                 list(data.training_batches(self.images, self.numbers, self.mean, self.std, 32, 3, 5, crop=crop))
             for _, top, left, _, _, _, padding in recorder.calls:
                 assert padding == crop
@@ -164,7 +164,7 @@ class TestBatches:
         for x, numbers in self.epoch():
             assert x.dtype == np.float32
             assert x.shape == (32, 32, 32, 3)
-            middle = reference.normalise(self.images[numbers], self.mean, self.std)[:, 12:20, 12:20]
+            middle = reference.normalize(self.images[numbers], self.mean, self.std)[:, 12:20, 12:20]
             for picture, part in zip(x, middle, strict=True):    # the middle survives every crop, perhaps mirrored
                 windows = sliding_window_view(picture, (8, 8), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
                 assert any((windows == p).all(axis=(2, 3, 4)).any() for p in (part, part[:, ::-1]))
@@ -181,7 +181,7 @@ class TestBatches:
         sides = []
         for epoch in (4, 5, 6):
             recorder = Recorder()
-            with backend.using(recorder):
+            with backend.using_edition(recorder):
                 numbers = np.concatenate([numbers for _, numbers in self.epoch(batch_size=13, epoch=epoch)])
             sides.append(np.concatenate([call[3] for call in recorder.calls])[np.argsort(numbers)])
         assert np.array_equal(sides[0], ~sides[1])
@@ -195,7 +195,7 @@ class TestBatches:
 
     def test_crops_and_flips_take_all_their_values(self):
         recorder = Recorder()
-        with backend.using(recorder):
+        with backend.using_edition(recorder):
             self.epoch()
         _, top, left, flip, *_ = (np.concatenate(values) if values[0].ndim == 1 else None
                                   for values in zip(*(call[:4] for call in recorder.calls), strict=True))
@@ -232,4 +232,4 @@ class TestBatches:
     def test_evaluation_shows_all_images_in_order(self):
         parts = list(data.evaluation_batches(self.images, self.mean, self.std, 50))
         assert [len(part) for part in parts] == [50, 50, 30]
-        assert np.array_equal(np.concatenate(parts), reference.normalise(self.images, self.mean, self.std))
+        assert np.array_equal(np.concatenate(parts), reference.normalize(self.images, self.mean, self.std))

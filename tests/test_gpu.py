@@ -79,7 +79,7 @@ def computer(monkeypatch):
 ])
 def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
     computer(driver, wheels)
-    line = backend.missing("cuda")
+    line = backend.why_unavailable("cuda")
     assert "\n" not in line
     assert all(word in line for word in words), line
     with pytest.raises(ImportError) as refused:
@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
 
 def test_old_wheels_run_on_a_new_driver(computer):
     computer(Driver(version=13000), "12.9.1")
-    assert nvidia_driver.missing() is None
+    assert nvidia_driver.why_unavailable() is None
 
 
 def test_auto_takes_the_gpu_and_says_so(computer, monkeypatch):
@@ -136,7 +136,7 @@ def test_nothing_is_installed_by_the_bare_name():
 def test_auto_never_takes_the_simulator(computer, monkeypatch):
     computer(None)
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    assert nvidia_driver.missing() is None
+    assert nvidia_driver.why_unavailable() is None
     assert backend.choose()[0] != "cuda"
 
 
@@ -147,8 +147,8 @@ def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch, error):
     def fail(name):
         raise error("libnvrtc.so.13:\n cannot open shared object file")
     monkeypatch.setattr(backend.importlib, "import_module", fail)
-    assert backend.missing("cuda") == ("the cuda edition cannot be loaded: libnvrtc.so.13: cannot open shared object "
-                                       f"file; run: {nvidia_driver.install('cuda')}")
+    assert backend.why_unavailable("cuda") == ("the cuda edition cannot be loaded: libnvrtc.so.13: cannot open "
+                                               f"shared object file; run: {nvidia_driver.install('cuda')}")
 
 
 @pytest.mark.parametrize(("installed", "numpy", "simulator", "words"), [
@@ -163,7 +163,7 @@ def test_a_numpy_that_numba_cuda_cannot_compile_with_is_told(computer, monkeypat
     monkeypatch.setattr(nvidia_driver, "np", SimpleNamespace(__version__=numpy, **functions))
     if simulator:
         monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
-    line = nvidia_driver.missing()
+    line = nvidia_driver.why_unavailable()
     assert line == (words and words + nvidia_driver.install("cuda"))
     assert nvidia_driver.without_numba_cuda("npse trace") is None           # the simulator works with any NumPy
 
@@ -178,7 +178,7 @@ def test_the_extras_hold_a_numpy_that_numba_cuda_can_compile_with():
 @pytest.mark.parametrize("version", ["", "unknown", None])
 def test_packages_without_a_version_are_none(computer, version):
     computer(Driver(), wheels=version)
-    assert "numba-cuda, which is not installed" in nvidia_driver.missing()
+    assert "numba-cuda, which is not installed" in nvidia_driver.why_unavailable()
 
 
 @pytest.mark.parametrize(("value", "simulated"), [("1", True), (" 2 ", True), ("0", False), ("", False), ("y", False)])
@@ -200,4 +200,4 @@ def test_the_command_line_says_it_and_leaves(npse, computer):
     for words in (["train"], ["check"], ["bench"]):
         code, _, err = npse(*words, "--edition", "cuda")
         assert code == 2
-        assert err.strip() == f"npse: {nvidia_driver.missing()}"
+        assert err.strip() == f"npse: {nvidia_driver.why_unavailable()}"

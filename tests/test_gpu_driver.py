@@ -47,7 +47,7 @@ import json
 from npse import backend
 from npse.support import nvidia_driver
 edition, reason = backend.choose()
-print(json.dumps({"edition": edition, "reason": reason, "missing": backend.missing("cuda"),
+print(json.dumps({"edition": edition, "reason": reason, "missing": backend.why_unavailable("cuda"),
                   "name": nvidia_driver.name(),
                   "record": nvidia_driver.record()}))
 """

@@ -47,7 +47,7 @@ def report(seed=0, edition="reference", **planted):
     """Check the network, with gradients changed by the functions in ``planted``."""
     x, parameters = draw(seed)
     recorder = KinkRecorder()
-    with backend.using(backend.hosted(edition)), backend.watching(recorder):
+    with backend.using_edition(backend.with_numpy_results(edition)), backend.observing(recorder):
         gradients = network(x, parameters)[1]()
         gradients |= {name: change(gradients[name]) for name, change in planted.items()}
         return check_direction(lambda p: network(x, p)[0], parameters, gradients, recorder, seed)
@@ -91,7 +91,7 @@ def relu_report(w, gradient=None):
         y = backend.active().relu(p["w"])
         return (y + y**2).sum()
 
-    with backend.watching(recorder):
+    with backend.observing(recorder):
         return check_direction(loss, {"w": w}, {"w": gradient}, recorder)
 
 
@@ -118,7 +118,7 @@ def test_the_recorder_sees_every_op_with_a_kink():
     rng, recorder = np.random.default_rng(0), KinkRecorder()
     u, s = distinct(rng, 2, 4, 4, 3), rng.uniform(0.1, 0.9, (2, 3))
     w1, w2, b = signed(rng, 2, 3), signed(rng, 3, 2), signed(rng, 2)
-    with backend.watching(recorder) as ops:
+    with backend.observing(recorder) as ops:
         seen = [ops.relu(u) > 0, ops.batch_norm_relu(u, s[0], s[1])[0] > 0, ops.add_relu(u, -2 * u) > 0,
                 ops.scale_add_relu(u, s, -u / 2) > 0]
         ops.excite(s, w1, w2, b)
@@ -138,7 +138,7 @@ def test_the_recorder_sees_every_op_with_a_kink():
 def test_the_recorder_sees_arguments_given_by_name():
     x = np.random.default_rng(0).standard_normal((1, 5, 5, 2))
     recorder = KinkRecorder()
-    with backend.watching(recorder) as ops:
+    with backend.observing(recorder) as ops:
         y = ops.max_pool(x, 2, stride=1)
     assert [choice.shape for choice in recorder.choices] == [y.shape]
 

@@ -63,7 +63,7 @@ def test_models_by_name():
 @pytest.mark.parametrize("size", [(8, 8), (9, 8)])
 @pytest.mark.parametrize("model", ["se_resnet8", "se_wide"])
 def test_shapes_through_the_network(edition, size, model):
-    with backend.using(backend.hosted(edition)):
+    with backend.using_edition(backend.with_numpy_results(edition)):
         logits, backward = models.build(model)(np.zeros((2, *size, 3), np.float32))
         dx, gradients = backward(np.ones_like(logits))
     assert logits.shape == (2, 10)
@@ -158,7 +158,8 @@ def test_infer_takes_many_images_a_few_at_a_time():
 def test_backward_runs_on_the_edition_of_its_forward(edition):
     seen = []
     layer, x = Conv2d(2, 3, 3, rng=np.random.default_rng(0)), np.ones((1, 4, 4, 2), np.float32)
-    with backend.using(backend.hosted(edition)), backend.watching(lambda op, arguments, result: seen.append(op)):
+    with (backend.using_edition(backend.with_numpy_results(edition)),
+          backend.observing(lambda op, arguments, result: seen.append(op))):
         y, backward = layer(x)
     backward(np.ones_like(y))
     assert seen == ["conv2d", "conv2d_backward_w", "conv2d_backward_x"]
@@ -169,12 +170,12 @@ def test_a_network_learns_32_images_by_heart(edition):
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((32, 12, 12, 3)).astype(np.float32), rng.integers(10, size=32)
     network = models.se_resnet8(widths=(8, 16, 32))
-    optimiser = SGD(network, weight_decay=0.0)
-    with backend.using(backend.hosted(edition)) as ops:
+    optimizer = SGD(network, weight_decay=0.0)
+    with backend.using_edition(backend.with_numpy_results(edition)) as ops:
         for _ in range(60):
             logits, backward = network(x)
             _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels))
-            optimiser.step(gradients, lr=0.05)
+            optimizer.step(gradients, lr=0.05)
         logits, _ = network(x)
     assert (logits.argmax(axis=1) == labels).all()
 
@@ -244,7 +245,7 @@ def test_gates_of_one_make_a_plain_block():
     """A plain block is the block with gates, all of them one: same ops, so times of the two compare the gates alone."""
     def seen(network):
         ops = []
-        with backend.watching(lambda op, arguments, result: ops.append(op)):
+        with backend.observing(lambda op, arguments, result: ops.append(op)):
             logits, backward = network(np.ones((2, 8, 8, 3), np.float32))
             backward(np.ones_like(logits))
         return [op for op in ops if not op.startswith("excite") and op != "batch_norm_inference"]

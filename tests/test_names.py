@@ -47,7 +47,7 @@ MISTYPED = {
     "edition": (lambda _: backend.use("referense"), "reference"),
     "edition of a config file": (lambda _: run_folder._config({"edition": "cpuu"}), "cpu"),
     "edition to check": (lambda _: check._check_editions("al", None, 0), "all"),
-    "optimiser": (lambda _: training.Config(optimiser="mun"), "muon"),
+    "optimizer": (lambda _: training.Config(optimizer="mun"), "muon"),
     "model of a budget": (lambda _: budget.plan(training.Config(data="cifar10"), 60, "se_resent20"), "se_resnet20"),
     "data set": (lambda _: data.load("cifar_10"), "cifar10"),
     "data set to fetch": (lambda _: fetch("cifar-10"), "cifar10"),

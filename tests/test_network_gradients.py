@@ -26,7 +26,7 @@ def network_report(name, options, edition, plant=None):
         return backend.active().softmax_cross_entropy(logits, labels, 0.1)
 
     recorder = KinkRecorder()
-    with backend.using(backend.hosted(edition)) as ops, backend.watching(recorder):
+    with backend.using_edition(backend.with_numpy_results(edition)) as ops, backend.observing(recorder):
         logits, backward = network(x)
         _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, 0.1))
         if plant:

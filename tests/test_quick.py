@@ -53,19 +53,20 @@ def test_the_numba_edition_against_the_book(op):
     case = cases_of(op)[0]
     arguments = case.arguments(np.random.default_rng(0), np.float32)
     books = case.forward(reference, **arguments)
-    np.testing.assert_allclose(case.forward(backend.hosted("cpu"), **arguments), books, rtol=1e-4, atol=1e-5)
+    found = case.forward(backend.with_numpy_results("cpu"), **arguments)
+    np.testing.assert_allclose(found, books, rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_learns():
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((16, 8, 8, 3)).astype(np.float32), rng.integers(10, size=16)
     network, losses = models.se_resnet8(widths=(4, 8, 16)), []
-    optimiser, ops = SGD(network, weight_decay=0.0), reference
+    optimizer, ops = SGD(network, weight_decay=0.0), reference
     for _ in range(5):
         logits, backward = network(x)
         losses.append(ops.softmax_cross_entropy(logits, labels))
         _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels))
-        optimiser.step(gradients, lr=0.05)
+        optimizer.step(gradients, lr=0.05)
     assert losses[-1] < 0.8 * losses[0]
 
 

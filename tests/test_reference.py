@@ -76,13 +76,13 @@ def test_long_float32_sums_stay_accurate():
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 4, 8), (7, 7), (2, 6), (1, 1, 5, 1)])
-def test_orthogonalise_is_a_polynomial_of_the_singular_values(shape):
+def test_orthogonalize_is_a_polynomial_of_the_singular_values(shape):
     u = np.random.default_rng(0).standard_normal(shape)
     left, values, right = np.linalg.svd(u.reshape(-1, shape[-1]), full_matrices=False)
     s = values / np.linalg.norm(values)
     for _ in range(3):
         s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    np.testing.assert_allclose(ops.orthogonalise(u).reshape(-1, shape[-1]), left * s @ right, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(ops.orthogonalize(u).reshape(-1, shape[-1]), left * s @ right, rtol=0, atol=1e-13)
     assert s[values > 0.05 * np.linalg.norm(values)].min() > 0.6
     assert s.max() < 1.25
 
@@ -101,7 +101,7 @@ def test_muon_moves_by_a_length_that_is_known_and_keeps_that_of_the_filters():
     again, faster = ops.muon(moved, dw, speed, 0.5, 0.9, 0.02)
     np.testing.assert_allclose(faster, 1.9 * dw)
     np.testing.assert_allclose(4 * moved / np.linalg.norm(moved) - again, step, rtol=0, atol=1e-12)   # along dw alone
-    for still in (*ops.muon(v, v, v, 0.1), ops.orthogonalise(v)):
+    for still in (*ops.muon(v, v, v, 0.1), ops.orthogonalize(v)):
         np.testing.assert_array_equal(still, v)
 
 
@@ -154,14 +154,14 @@ REFUSED = {
     "variance of one number": (ValueError, "at least 2",
                                lambda: ops.running_statistics(ONE(1), ONE(1), 1, ONE(1), ONE(1))),
     "window larger than the map": (ValueError, "fit", lambda: ops.max_pool(ONE((1, 2, 2, 1)), 3)),
-    "float images": (TypeError, "uint8", lambda: ops.normalise(ONE((1, 4, 4, 3)), ONE(3), ONE(3))),
+    "float images": (TypeError, "uint8", lambda: ops.normalize(ONE((1, 4, 4, 3)), ONE(3), ONE(3))),
     "crop outside the padding": (ValueError, "0..8", lambda: ops.augment(
         np.zeros((1, 5, 5, 3), np.uint8), np.array([9]), np.array([0]), np.array([False]), ONE(3), ONE(3))),
     "padding larger than the mirror": (ValueError, "0..3 for images of 4 x 4", lambda: ops.augment(
         np.zeros((1, 4, 4, 3), np.uint8), np.array([0]), np.array([0]), np.array([False]), ONE(3), ONE(3))),
     "velocity of another shape": (ValueError, "one shape", lambda: ops.sgd(ONE(3), ONE(3), ONE(4), 0.1)),
     "muon's of another shape": (ValueError, "one shape", lambda: ops.muon(ONE((3, 2)), ONE((3, 2)), ONE((2, 3)), 0.1)),
-    "a vector to orthogonalise": (ValueError, "matrix", lambda: ops.orthogonalise(ONE(3))),
+    "a vector to orthogonalize": (ValueError, "matrix", lambda: ops.orthogonalize(ONE(3))),
 }
 
 

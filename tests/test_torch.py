@@ -21,7 +21,7 @@ SIZES = st.integers(1, 6)
 @pytest.fixture(params=["reference", *(pytest.param(name, marks=pytest.mark.slow)
                                        for name in backend.available() if name != "reference")], scope="module")
 def ops(request):
-    return backend.hosted(request.param)
+    return backend.with_numpy_results(request.param)
 
 
 def agree(ours, theirs):
@@ -178,11 +178,11 @@ def test_sgd_follows_pytorch_for_ten_steps(ops, nesterov):
     rng = np.random.default_rng(0)
     w = rng.standard_normal((3, 4))
     theirs, v = oracle.tensor(w), np.zeros_like(w)
-    optimiser = torch.optim.SGD([theirs], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov)
+    optimizer = torch.optim.SGD([theirs], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=nesterov)
     for _ in range(10):
         dw = rng.standard_normal(w.shape)
         theirs.grad = torch.tensor(dw)
-        optimiser.step()
+        optimizer.step()
         w, v = ops.sgd(w, dw, v, 0.1, 0.9, 0.01, nesterov)
         agree(w, theirs)
 
@@ -199,7 +199,7 @@ def test_se_resnet20(ops, N, H, W, reduction, widths, bias, seed, placement, pla
     network.update({name: w + 0.1 * rng.standard_normal(w.shape) for name, w in network.named_parameters().items()})
     x, labels = rng.standard_normal((N, H, W, 3)), rng.integers(10, size=N)
 
-    with backend.using(ops):
+    with backend.using_edition(ops):
         logits, backward = network(x)
         loss = ops.softmax_cross_entropy(logits, labels, smoothing)
         dx, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, smoothing))

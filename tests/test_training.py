@@ -19,7 +19,7 @@ from npse.training import (
     RunFolder,
     checkpoint,
     evaluate,
-    ledger,
+    metric_accumulator,
     one_cycle,
     predict,
     prepare,
@@ -61,7 +61,7 @@ def start(monkeypatch, few_shapes, tmp_path):
         folder = RunFolder(tmp_path / name)
         if not resume:
             folder.create(job.config, few_shapes, {})
-        with backend.using(job.config.edition):
+        with backend.using_edition(job.config.edition):
             run(job, folder, report or Silent(), resume=resume, stop=stop)
         return folder, job.network
     return start
@@ -87,8 +87,8 @@ def test_one_cycle_rises_then_falls_to_zero():
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.inf}, {"lr": math.nan},
                                    {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1},
-                                   {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimiser": "adam"},
-                                   {"filter_lr": 0.03, "optimiser": "sgd"}])
+                                   {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimizer": "adam"},
+                                   {"filter_lr": 0.03, "optimizer": "sgd"}])
 def test_settings_that_cannot_be_are_refused(wrong):
     name, *_ = wrong
     with pytest.raises(ValueError, match=f"{name} must"):
@@ -108,7 +108,7 @@ def test_muon_moves_the_filters_that_see_features(name):
 
     network = models.build(name)
     parameters = network.named_parameters()
-    with backend.using(Watched()):
+    with backend.using_edition(Watched()):
         Muon(network).step(dict.fromkeys(parameters), 0.1)
     filters = [key for key, w in parameters.items() if w.ndim == 4 and w.shape[0] == 3 and key != "conv1.weight"]
     assert filters
@@ -125,14 +125,14 @@ def test_muon_of_a_network_without_filters_is_sgd():
         np.testing.assert_array_equal(w, layers[1].named_parameters()[name])
 
 
-def test_the_optimiser_of_a_run_and_of_one_from_before_there_was_a_choice():
+def test_the_optimizer_of_a_run_and_of_one_from_before_there_was_a_choice():
     network = models.build("se_resnet8")
-    muon, sgd = Config(lr=0.2, filter_lr=0.05), Config(optimiser="sgd", weight_decay=0.1)
-    assert type(muon.optimiser_for(network)) is Muon
-    assert muon.optimiser_for(network).scale == pytest.approx(0.25)
-    assert type(sgd.optimiser_for(network)) is SGD
-    assert sgd.optimiser_for(network).weight_decay == 0.1
-    assert Config.from_dict({"lr": 0.3}).optimiser == "sgd"
+    muon, sgd = Config(lr=0.2, filter_lr=0.05), Config(optimizer="sgd", weight_decay=0.1)
+    assert type(muon.optimizer_for(network)) is Muon
+    assert muon.optimizer_for(network).scale == pytest.approx(0.25)
+    assert type(sgd.optimizer_for(network)) is SGD
+    assert sgd.optimizer_for(network).weight_decay == 0.1
+    assert Config.from_dict({"lr": 0.3}).optimizer == "sgd"
     assert Config.from_dict(muon.as_dict()) == muon
 
 
@@ -225,23 +225,23 @@ class OnDevice:
 
 def test_on_a_device_losses_are_read_every_few_steps(monkeypatch):
     monkeypatch.setattr(OnDevice, "looks", 0)
-    progress, logits, heard = ledger.Progress(epoch=2), np.eye(4, dtype=np.float32), []
+    progress, logits, heard = metric_accumulator.Progress(epoch=2), np.eye(4, dtype=np.float32), []
     report = SimpleNamespace(stepped=lambda progress, batch: heard.append((progress.seen, batch)))
-    with backend.using(SimpleNamespace(to_device=OnDevice)):
-        book = ledger.Ledger(progress, report)
+    with backend.using_edition(SimpleNamespace(to_device=OnDevice)):
+        book = metric_accumulator.MetricAccumulator(progress, report)
         looks = []
         for step in range(24):
-            book.enter(OnDevice(np.float32(step)), OnDevice(logits), np.array([0, 1, 2, 0]))
+            book.add(OnDevice(np.float32(step)), OnDevice(logits), np.array([0, 1, 2, 0]))
             looks.append(OnDevice.looks)
         assert looks == [2] * 10 + [22] * 10 + [42] * 4           # after the first step, then every ten
-        book.settle()
+        book.flush()
         assert (progress.step, progress.seen, progress.correct) == (24, 96, 72)
         assert progress.loss_sum == 4 * sum(range(24))
         assert heard == [(4 * step, 4) for step in range(1, 25)]
-        book.enter(OnDevice(np.nan), OnDevice(logits), np.array([0, 1, 2, 0]))
-        book.enter(OnDevice(1.0), OnDevice(logits), np.array([0, 1, 2, 0]))
+        book.add(OnDevice(np.nan), OnDevice(logits), np.array([0, 1, 2, 0]))
+        book.add(OnDevice(1.0), OnDevice(logits), np.array([0, 1, 2, 0]))
         with pytest.raises(FloatingPointError, match="nan at epoch 3, step 25: training has diverged"):
-            book.settle()
+            book.flush()
 
 
 class Recording:
@@ -271,13 +271,13 @@ class Recording:
 @pytest.mark.parametrize("kind", [SGD, Muon])
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_recorded_step_is_the_step(few_shapes, fails, kind):
-    batches = [(reference.normalise(few_shapes.images[k:k + 4], few_shapes.mean, few_shapes.std),
+    batches = [(reference.normalize(few_shapes.images[k:k + 4], few_shapes.mean, few_shapes.std),
                 few_shapes.labels[k:k + 4], 0.1 / (k + 1)) for k in range(0, 16, 4)]
     networks = [models.resnet(8, widths=(4, 4, 4)) for _ in range(2)]
-    plain, optimiser = networks[0], kind(networks[0])
-    wanted = [step(plain, optimiser, x, labels, lr, 0.1) for x, labels, lr in batches]
+    plain, optimizer = networks[0], kind(networks[0])
+    wanted = [step(plain, optimizer, x, labels, lr, 0.1) for x, labels, lr in batches]
     said, edition = [], Recording(fails)
-    with backend.using(edition):
+    with backend.using_edition(edition):
         again = kind(networks[1])
         places = [networks[1].state(), dict(again.velocity)]
         recorded = RecordedStep(networks[1], again, 0.1, said.append)
@@ -287,14 +287,14 @@ def test_a_recorded_step_is_the_step(few_shapes, fails, kind):
     for (loss, logits), (other_loss, other_logits) in zip(wanted, found, strict=True):
         assert loss == other_loss
         np.testing.assert_array_equal(logits, other_logits)
-    for ours, theirs, before in zip((networks[1].state(), again.velocity), (plain.state(), optimiser.velocity), places,
+    for ours, theirs, before in zip((networks[1].state(), again.velocity), (plain.state(), optimizer.velocity), places,
                                     strict=True):
         assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
         assert all(ours[name] is before[name] for name in before)
 
 
 def test_recording_must_be_asked_for(monkeypatch):
-    with backend.using(Recording()):
+    with backend.using_edition(Recording()):
         assert not can_record()
         monkeypatch.setenv("NPSE_GRAPH", "1")
         assert can_record()
@@ -382,7 +382,7 @@ def test_a_batch_larger_than_the_data_set_is_warned_of(start):
 
 def test_sanity_lines_tell_sick_from_healthy():
     assert sanity.first_loss(2.4, 10).startswith("ok")
-    assert "normalised" in sanity.first_loss(9.0, 10)
+    assert "normalized" in sanity.first_loss(9.0, 10)
     sick = sanity.Probe()
     sick("relu", (), np.zeros((2, 3, 3, 4), np.float32))
     sick("excite", (), np.full((2, 4), 0.5, np.float32))

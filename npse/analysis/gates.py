@@ -29,7 +29,7 @@ def gates_by_class(network, images, labels, mean, std, classes):
         if op == "excite":
             calls.append(to_host(result))
 
-    with backend.watching(watch):
+    with backend.observing(watch):
         predict(network, images, mean, std)
     names = _excitations(network)
     gates = {name: np.concatenate(calls[k::len(names)]) for k, name in enumerate(names)}      # (N, channels)

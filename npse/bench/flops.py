@@ -11,9 +11,9 @@ PER_NUMBER = {
     "max_pool": 1, "max_pool_backward": 2,
     "squeeze": 1, "squeeze_backward": 1, "global_average_pool": 1, "global_average_pool_backward": 1,
     "batch_norm": 7, "batch_norm_relu": 8, "batch_norm_inference": 3, "batch_norm_inference_relu": 4,
-    "moments": 4, "gated_join": 6, "gated_join_backward_s": 6, "gated_join_backward": 8,
+    "moments": 4, "bn_scale_add_relu": 6, "bn_scale_add_relu_backward_s": 6, "bn_scale_add_relu_backward": 8,
     "batch_norm_backward": 10, "batch_norm_relu_backward": 11,
-    "sgd": 7, "augment": 3, "normalise": 3,
+    "sgd": 7, "augment": 3, "normalize": 3,
 }
 
 
@@ -28,7 +28,7 @@ PASS_OF = {"conv2d": "conv2d", "conv2d_moments": "conv2d",
            "conv2d_backward_w": "conv2d_backward_w"}
 
 
-def _orthogonalise(u):
+def _orthogonalize(u):
     """Operations of the Gram matrix, of nine products of its size, and of the result."""
     K = min(u.size // u.shape[-1], u.shape[-1])
     return 4 * u.size * K + 18 * K**3
@@ -44,8 +44,8 @@ PRODUCTS = {
     "dense": lambda x, w, *_, y: 2 * len(x) * w.size,
     "dense_backward": lambda dy, x, w, *_, y: 4 * len(x) * w.size,
     "excite": lambda z, w1, w2, *_, y: 2 * len(z) * (w1.size + w2.size),
-    "orthogonalise": lambda u, *_, y: _orthogonalise(u),
-    "muon": lambda w, *_, y: _orthogonalise(w) + 9 * w.size,
+    "orthogonalize": lambda u, *_, y: _orthogonalize(u),
+    "muon": lambda w, *_, y: _orthogonalize(w) + 9 * w.size,
     "excite_backward": lambda ds, z, s, w1, w2, *_, y: 2 * len(z) * (3 * w1.size + 2 * w2.size),
 }
 

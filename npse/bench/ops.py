@@ -18,7 +18,7 @@ class Calls:
         self.rows, self.arguments = {}, {}
 
     def __call__(self, op, arguments, result):
-        """Look at one call; see `npse.backend.watching`."""
+        """Look at one call; see `npse.backend.observing`."""
         key = op, str(shapes(arguments))
         if key not in self.rows:
             self.arguments[key] = arguments
@@ -39,7 +39,7 @@ def watch(work):
     """Return the `Calls` of one training step, the making of its batch not included."""
     calls = Calls()
     work.step()                                                   # kernels are compiled, memory is touched
-    with backend.watching(calls):
+    with backend.observing(calls):
         work.step()
     return calls
 

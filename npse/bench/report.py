@@ -54,7 +54,7 @@ def step(result, model, batch_size, threads):
     share = result["batch"]["ms"] / result["train"]["ms"]
     return Table(f"{model}, batch {batch_size}, {threads} threads, {result['mode']}",
                  ("<", "ms median", "ms min", "images/s"), rows,
-                 [f"Making a batch (crop, flip, normalise) is {share:.1%} of a step; peak memory while training "
+                 [f"Making a batch (crop, flip, normalize) is {share:.1%} of a step; peak memory while training "
                   f"{_megabytes(result['peak_mb'])}."])
 
 

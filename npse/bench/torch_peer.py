@@ -133,7 +133,7 @@ class Peer:
         self.run = torch.compile(self.network) if compiled else self.network
         decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
         # fused: the quickest of PyTorch's three ways to update
-        self.optimiser = torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": others}], RATE,
+        self.optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": others}], RATE,
                                          MOMENTUM, nesterov=True, fused=True)
 
     def train(self):
@@ -143,11 +143,11 @@ class Peer:
 
     def _step(self):
         self.network.train()
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         logits = self.run(self.x)
         loss = F.cross_entropy(logits, self.labels, label_smoothing=SMOOTHING)
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.detach(), (logits.argmax(1) == self.labels).sum()     # npse's step counts them too
 
     def evaluate(self):

@@ -41,10 +41,10 @@ def training(config, dtype="float32"):
     count, rng = max(config.batch_size, 256), np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, 10, count)
     mean, std = np.full(3, 0.5, dtype), np.full(3, 0.25, dtype)
-    with backend.using("cpu"):
+    with backend.using_edition("cpu"):
         network = models.build(config.model, classes=10, input_gradient=False, **config.model_options()).astype(dtype)
         x, chosen = next(data.training_batches(images, labels, mean, std, config.batch_size, seed=0, epoch=0))
-        training_step(network, config.optimiser_for(network), x, chosen, config.lr, config.smoothing,
+        training_step(network, config.optimizer_for(network), x, chosen, config.lr, config.smoothing,
                       Progress(epoch=1))
         evaluate(network, images, labels, mean, std)
 

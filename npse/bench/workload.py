@@ -26,7 +26,7 @@ def pictures(count):
 def batch(size):
     """The same as a batch ready for the network: float32 images and labels."""
     images, labels = pictures(size)
-    return reference.normalise(images, MEAN, STD), labels
+    return reference.normalize(images, MEAN, STD), labels
 
 
 def prepare(model, batch_size, edition, threads):
@@ -38,7 +38,7 @@ def prepare(model, batch_size, edition, threads):
         ``network``, ``edition`` (name); ``step`` (one training step; returns loss and logits, not yet looked at);
         functions that end when their results are there: ``train`` (as many steps as ``steps`` says; returns the last
         loss), ``plain`` (the same, never recorded; None where nothing is), ``evaluate`` (logits of one batch at
-        inference), ``make_batch`` (crop, flip, normalise); ``clock``, for single ops; ``memory``, which returns the
+        inference), ``make_batch`` (crop, flip, normalize); ``clock``, for single ops; ``memory``, which returns the
         most in use, in MB.
     """
     name, _ = backend.choose(edition)
@@ -46,8 +46,8 @@ def prepare(model, batch_size, edition, threads):
     if name == "cpu":
         ops.set_threads(threads)
     network = models.build(model, classes=CLASSES, input_gradient=False).place()    # as in training, and in PyTorch
-    optimiser = SGD(network, MOMENTUM, DECAY)
-    optimiser.place()
+    optimizer = SGD(network, MOMENTUM, DECAY)
+    optimizer.place()
     images, numbers = pictures(batch_size)
     x, labels = batch(batch_size)
     images, x, mean, std = map(backend.to_edition, (images, x, MEAN, STD))
@@ -56,7 +56,7 @@ def prepare(model, batch_size, edition, threads):
 
     def step():
         # any epoch but the first, in which a step looks at itself now and then
-        return training_step(network.train(), optimiser, x, labels, RATE, SMOOTHING, Progress(epoch=1))[:2]
+        return training_step(network.train(), optimizer, x, labels, RATE, SMOOTHING, Progress(epoch=1))[:2]
 
     def several(step):
         results = [step() for _ in range(device.steps)]
@@ -72,7 +72,7 @@ def prepare(model, batch_size, edition, threads):
 
     plain = train = functools.partial(several, step)
     if can_record():
-        recorded = RecordedStep(network, optimiser, SMOOTHING, functools.partial(print, file=sys.stderr))
+        recorded = RecordedStep(network, optimizer, SMOOTHING, functools.partial(print, file=sys.stderr))
         train = functools.partial(several, lambda: recorded(x, labels, RATE))
     return SimpleNamespace(network=network, edition=name, step=step, train=train, plain=plain if can_record() else None,
                            evaluate=evaluate, make_batch=make_batch, steps=device.steps, clock=device.clock,

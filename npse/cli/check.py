@@ -62,7 +62,8 @@ def _check_editions(edition, op, seed):
     cases = cases_of(op)
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; {suggest(edition, ('all', *backend.EDITIONS))}")
-    editions = {name: backend.hosted(name) for name in (backend.available() if edition == "all" else [edition])}
+    names = backend.available() if edition == "all" else [edition]
+    editions = {name: backend.with_numpy_results(name) for name in names}
     if "cpu" in editions:
         from npse.bench.warmup import ops, warm_up
 

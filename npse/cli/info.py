@@ -28,7 +28,8 @@ def info() -> None:
         else:
             rows["threads"] = f"{cpu.get_threads()} of npse's own pool, for kernels and matrix products alike"
             rows["kernel cache"] = str(cpu.cache_folder() or "none: no folder can be written")
-    rows["GPU"] = f"{nvidia_driver.name() or 'none'}; {backend.missing('cuda') or 'the cuda edition runs on it'}"
+    unavailable = backend.why_unavailable("cuda")
+    rows["GPU"] = f"{nvidia_driver.name() or 'none'}; {unavailable or 'the cuda edition runs on it'}"
     rows["data folder"] = str(data.data_dir())
     rows["data found"] = ", ".join(data.found())
     show(("<", "<"), rows.items())

@@ -8,9 +8,9 @@ from npse.reference import *  # noqa: F403  the whole book; the imports below re
 
 # isort: split
 from npse.cpu.activation import relu, relu_backward
-from npse.cpu.augment import augment, normalise
+from npse.cpu.augment import augment, normalize
 from npse.cpu.batch_norm import batch_norm, batch_norm_backward, batch_norm_inference, moments
-from npse.cpu.bn_scale_add_relu import gated_join, gated_join_backward, gated_join_backward_s
+from npse.cpu.bn_scale_add_relu import bn_scale_add_relu, bn_scale_add_relu_backward, bn_scale_add_relu_backward_s
 from npse.cpu.conv import conv2d, conv2d_backward_w, conv2d_backward_x, conv2d_backward_x_add, conv2d_moments
 from npse.cpu.dense import dense, dense_backward
 from npse.cpu.fused import (
@@ -23,7 +23,7 @@ from npse.cpu.fused import (
     scale_add_relu,
     scale_add_relu_backward,
 )
-from npse.cpu.muon import muon, orthogonalise
+from npse.cpu.muon import muon, orthogonalize
 from npse.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
 from npse.cpu.residual import add
 from npse.cpu.runtime.jit import cache_folder

@@ -1,4 +1,4 @@
-"""From stored bytes to a training batch in one pass: a pixel has 256 values, so normalising it is looking it up."""
+"""From stored bytes to a training batch in one pass: a pixel has 256 values, so normalizing it is looking it up."""
 
 from functools import partial
 
@@ -12,9 +12,9 @@ from npse.cpu.runtime.parallel import share
 from npse.reference.augment import expect_crops, expect_images
 
 
-@replaces(book.normalise)
-def normalise(images, mean, std):
-    expect_images("normalise", images, mean, std)
+@replaces(book.normalize)
+def normalize(images, mean, std):
+    expect_images("normalize", images, mean, std)
     zeros = np.zeros(len(images), np.int64)
     return _windows(images, zeros, zeros, zeros, mean, std, padding=0)
 
@@ -28,7 +28,7 @@ def augment(images, top, left, flip, mean, std, padding=4):
 
 def _windows(images, top, left, flip, mean, std, padding):
     values = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(len(mean), axis=3)
-    table = book.normalise(values, mean, std).reshape(256, len(mean))
+    table = book.normalize(values, mean, std).reshape(256, len(mean))
     x = empty(images.shape, table.dtype)
     top, left = (corner.astype(np.int64, casting="same_kind") for corner in (top, left))
     share(partial(_look_up, images, table, top, left, flip.astype(np.bool_), padding, x), len(images))

@@ -1,4 +1,4 @@
-"""Batch normalisation: one pass for the statistics, one to normalise; two for the gradients. Letters: as in the book.
+"""Batch normalization: one pass for the statistics, one to normalize; two for the gradients. Letters: as in the book.
 
 The ReLU that follows in every network is a lower bound on the way out (``floor``: 0, or minus infinity for none) and a
 mask on the way back, so that the composites in fused.py and bn_scale_add_relu.py are made of the same kernels.
@@ -22,14 +22,14 @@ from npse.reference.arrays import expect
 def batch_norm(x, gamma, beta, eps=1e-5):
     expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
-    return normalise(x, gamma, beta, mean, var, eps, -np.inf), mean, var
+    return normalize(x, gamma, beta, mean, var, eps, -np.inf), mean, var
 
 
 @replaces(book.batch_norm_inference)
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
     expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
            running_mean=(running_mean, "C"), running_var=(running_var, "C"))
-    return normalise(x, gamma, beta, running_mean, running_var, eps, -np.inf)
+    return normalize(x, gamma, beta, running_mean, running_var, eps, -np.inf)
 
 
 @replaces(book.batch_norm_backward)
@@ -94,16 +94,16 @@ def _statistics(x, sums, centres, squares, first, last):
                 squares[n, c] += (x[n, r, c] - centres[n, c]) ** 2
 
 
-def normalise(x, gamma, beta, mean, var, eps, floor):
+def normalize(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
     slope, _ = _slopes(gamma, var, eps, x.dtype)
-    share(partial(_normalise, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
+    share(partial(_normalize, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
     return y
 
 
 @kernel
-def _normalise(x, mean, slope, beta, floor, y, first, last):
+def _normalize(x, mean, slope, beta, floor, y, first, last):
     for n in range(first, last):
         for r in range(x.shape[1]):
             for c in range(x.shape[2]):

@@ -1,4 +1,4 @@
-"""The end of an SE block, `gated_join` and its gradients, on the kernels of batch norm. Letters: as in the book."""
+"""The end of an SE block in one op and its gradients, on the kernels of batch norm. Letters: as in the book."""
 
 from functools import partial
 
@@ -15,9 +15,9 @@ from npse.cpu.simd.channel_sums import MASK_BY_Y
 from npse.reference.arrays import expect, total
 
 
-@replaces(book.gated_join)
-def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
-    expect("gated_join", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
+@replaces(book.bn_scale_add_relu)
+def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
+    expect("bn_scale_add_relu", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     run = channel_sums.in_vectors(x, channel_sums.join)
     if run is None:
@@ -27,19 +27,19 @@ def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
     return y
 
 
-@replaces(book.gated_join_backward_s)
-def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    expect("gated_join_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
+@replaces(book.bn_scale_add_relu_backward_s)
+def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+    expect("bn_scale_add_relu_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     dgammas, dbetas = sums(MASK_BY_Y, dy, x, y, gamma, beta, mean, var, eps)
     ds = gamma * dgammas + beta * dbetas
     return ds.astype(x.dtype), dgammas.astype(x.dtype), dbetas.astype(x.dtype)
 
 
-@replaces(book.gated_join_backward)
-def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    expect("gated_join_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"), dz=(dz, "N C"),
-           dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
+@replaces(book.bn_scale_add_relu_backward)
+def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    expect("bn_scale_add_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"),
+           dz=(dz, "N C"), dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
            gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     dgamma = total(s * dgammas + dz * (means - mean) / np.sqrt(var + eps), 0)
     dbeta = total(s * dbetas + dz, 0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.activation import relu_backward
-from npse.cpu.batch_norm import gradients, normalise, statistics
+from npse.cpu.batch_norm import gradients, normalize, statistics
 from npse.cpu.runtime.arrays import RANGE, pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
@@ -20,7 +20,7 @@ from npse.reference.arrays import expect
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
     expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
-    return normalise(x, gamma, beta, mean, var, eps, 0), mean, var
+    return normalize(x, gamma, beta, mean, var, eps, 0), mean, var
 
 
 @replaces(book.batch_norm_relu_backward)
@@ -34,7 +34,7 @@ def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
 def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
     expect("batch_norm_inference_relu", x=(x, "N H W C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
-    return normalise(x, gamma, beta, mean, var, eps, 0)
+    return normalize(x, gamma, beta, mean, var, eps, 0)
 
 
 @replaces(book.add_relu)

@@ -3,4 +3,4 @@
 from npse import reference as book
 from npse.cpu.runtime.blas import on_one_blas_thread
 
-orthogonalise, muon = map(on_one_blas_thread, (book.orthogonalise, book.muon))
+orthogonalize, muon = map(on_one_blas_thread, (book.orthogonalize, book.muon))

@@ -8,7 +8,7 @@ from npse.cuda.runtime.fallback import *  # noqa: F403  the whole book; the impo
 
 # isort: split
 from npse.cuda.activation import relu, relu_backward, sigmoid, sigmoid_backward
-from npse.cuda.augment import augment, normalise
+from npse.cuda.augment import augment, normalize
 from npse.cuda.batch_norm import (
     batch_norm,
     batch_norm_backward,
@@ -17,7 +17,7 @@ from npse.cuda.batch_norm import (
     moments,
     running_statistics,
 )
-from npse.cuda.bn_scale_add_relu import gated_join, gated_join_backward, gated_join_backward_s
+from npse.cuda.bn_scale_add_relu import bn_scale_add_relu, bn_scale_add_relu_backward, bn_scale_add_relu_backward_s
 from npse.cuda.conv import conv2d, conv2d_backward_w, conv2d_backward_x, conv2d_backward_x_add, conv2d_moments
 from npse.cuda.dense import dense, dense_backward
 from npse.cuda.fused import (
@@ -31,11 +31,11 @@ from npse.cuda.fused import (
     scale_add_relu_backward,
 )
 from npse.cuda.loss import softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_backward
-from npse.cuda.muon import muon, orthogonalise
+from npse.cuda.muon import muon, orthogonalize
 from npse.cuda.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
 from npse.cuda.residual import add, add_backward
 from npse.cuda.runtime.copies import copy, rows
-from npse.cuda.runtime.device import empty_like, missing, record, synchronize, to_device, to_host
+from npse.cuda.runtime.device import empty_like, record, synchronize, to_device, to_host, why_unavailable
 from npse.cuda.se import (
     excite,
     excite_backward,

@@ -14,16 +14,16 @@ from npse.cuda.runtime.grid_stride import over_rows, place_in_row
 from npse.reference.augment import expect_crops, expect_images
 
 
-@replaces(book.normalise)
-def normalise(images, mean, std):
-    expect_images("normalise", images, mean, std)
+@replaces(book.normalize)
+def normalize(images, mean, std):
+    expect_images("normalize", images, mean, std)
     x = empty(images.shape, mean.dtype)
-    launch(_normalise, *over_rows(x), to_device(images), mean, std, x)
+    launch(_normalize, *over_rows(x), to_device(images), mean, std, x)
     return x
 
 
 @kernel
-def _normalise(images, mean, std, x):
+def _normalize(images, mean, std, x):
     n, i, first, c = place_in_row(x.shape[3])
     if c < x.shape[3]:
         full, centre, deviation = x.dtype.type(255), mean[c], std[c]

@@ -1,4 +1,4 @@
-"""Batch normalisation on the device: sums over each map, sums of those over the batch, then a pass over the pixels.
+"""Batch normalization on the device: sums over each map, sums of those over the batch, then a pass over the pixels.
 
     forward    x read, statistics of each map written | merged | x read, y written
     backward   dy, x read, sums of each map written   | merged | dy, x read, dx written
@@ -26,7 +26,7 @@ from npse.reference.arrays import expect
 def batch_norm(x, gamma, beta, eps=1e-5):
     expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
-    return normalise(x, gamma, beta, mean, var, eps, -np.inf), mean, var
+    return normalize(x, gamma, beta, mean, var, eps, -np.inf), mean, var
 
 
 @replaces(book.batch_norm_backward)
@@ -46,7 +46,7 @@ def moments(x):
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
     expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
            running_mean=(running_mean, "C"), running_var=(running_var, "C"))
-    return normalise(x, gamma, beta, running_mean, running_var, eps, -np.inf)
+    return normalize(x, gamma, beta, running_mean, running_var, eps, -np.inf)
 
 
 @replaces(book.batch_norm_inference_backward)
@@ -160,16 +160,16 @@ def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
         var[c] = square * share_of_pixels
 
 
-def normalise(x, gamma, beta, mean, var, eps, floor):
+def normalize(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
-    launch(_normalise, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
+    launch(_normalize, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
            flat(y))
     return y
 
 
 @kernel
-def _normalise(x, R, gamma, beta, mean, var, eps, floor, y):
+def _normalize(x, R, gamma, beta, mean, var, eps, floor, y):
     _, c, k, end, step = place(R, gamma.size)
     if c < gamma.size:
         centre, shift = mean[c], beta[c]

@@ -1,4 +1,4 @@
-"""The end of an SE block on the device: `gated_join` in one pass, its gradients in two. Letters: as in the book."""
+"""The end of an SE block on the device: one pass forwards, two for the gradients. Letters: as in the book."""
 
 import math
 
@@ -13,17 +13,18 @@ from npse.cuda.runtime.grid_stride import column, over_maps, over_pixels, over_t
 from npse.reference.arrays import expect
 
 
-@replaces(book.gated_join)
-def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
-    expect("gated_join", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
+@replaces(book.bn_scale_add_relu)
+def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
+    expect("bn_scale_add_relu", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     y = empty_like(x)
-    launch(_gated_join, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), s, flat(r), flat(y))
+    launch(_bn_scale_add_relu, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), s, flat(r),
+           flat(y))
     return y
 
 
 @kernel
-def _gated_join(x, R, gamma, beta, mean, var, eps, s, r, y):
+def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
     n, c, k, end, step = place(R, s.shape[1])
     zero = x.dtype.type(0)
     if c < s.shape[1]:
@@ -34,18 +35,18 @@ def _gated_join(x, R, gamma, beta, mean, var, eps, s, r, y):
             k += step
 
 
-@replaces(book.gated_join_backward_s)
-def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    expect("gated_join_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
+@replaces(book.bn_scale_add_relu_backward_s)
+def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+    expect("bn_scale_add_relu_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     sums = tuple(empty((x.shape[0], x.shape[3]), x.dtype) for _ in range(3))
-    launch(_gated_join_backward_s, *over_maps(x), flat(dy), flat(x), flat(y), area(x), gamma, beta, mean, var,
+    launch(_bn_scale_add_relu_backward_s, *over_maps(x), flat(dy), flat(x), flat(y), area(x), gamma, beta, mean, var,
            scalar(eps, x), *sums)
     return sums
 
 
 @kernel
-def _gated_join_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, dgammas, dbetas):
+def _bn_scale_add_relu_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, dgammas, dbetas):
     shared = cuda.shared.array(BLOCK, x.dtype)
     n, c, first, end, step = place(R, gamma.size)
     zero = x.dtype.type(0)
@@ -66,10 +67,10 @@ def _gated_join_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, dgammas
         dbetas[n, c] = dbeta
 
 
-@replaces(book.gated_join_backward)
-def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    expect("gated_join_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"), dz=(dz, "N C"),
-           dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
+@replaces(book.bn_scale_add_relu_backward)
+def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+    expect("bn_scale_add_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"),
+           dz=(dz, "N C"), dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
            gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     B, R = x.size // x.shape[3], area(x)
     eps, dgamma, dbeta, dx, dr = scalar(eps, x), empty_like(gamma), empty_like(gamma), empty_like(x), empty_like(x)

@@ -6,7 +6,7 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least, relu_backward
-from npse.cuda.batch_norm import gradients, normalise, statistics
+from npse.cuda.batch_norm import gradients, normalize, statistics
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK, empty_like, kernel, launch, scalar
@@ -18,7 +18,7 @@ from npse.reference.arrays import expect
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
     expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
-    return normalise(x, gamma, beta, mean, var, eps, 0), mean, var
+    return normalize(x, gamma, beta, mean, var, eps, 0), mean, var
 
 
 @replaces(book.batch_norm_relu_backward)
@@ -32,7 +32,7 @@ def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
 def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
     expect("batch_norm_inference_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
            mean=(mean, "C"), var=(var, "C"))
-    return normalise(x, gamma, beta, mean, var, eps, 0)
+    return normalize(x, gamma, beta, mean, var, eps, 0)
 
 
 @replaces(book.add_relu)

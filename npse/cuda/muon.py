@@ -21,9 +21,9 @@ from npse.reference.sgd import expect_update
 COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
 
 
-@replaces(book.orthogonalise)
-def orthogonalise(u):
-    matrix = as_matrix("orthogonalise", "u", u)
+@replaces(book.orthogonalize)
+def orthogonalize(u):
+    matrix = as_matrix("orthogonalize", "u", u)
     wide = matrix.shape[0] < matrix.shape[1]
     product = dense(matrix, matrix) if wide else gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
@@ -44,7 +44,7 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     matrix = as_matrix("muon", "w", w)
     new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
     launch(_advance, *over_numbers(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
-    direction = orthogonalise(u)
+    direction = orthogonalize(u)
     squares = add_squares(matrix)
     move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
     launch(move, over_numbers(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),

@@ -15,7 +15,7 @@ def steps_per_epoch(count, batch_size):
 
 
 def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0, crop=4):
-    """Yield the batches of one epoch, shuffled, cropped at random, flipped in every other epoch and normalised.
+    """Yield the batches of one epoch, shuffled, cropped at random, flipped in every other epoch and normalized.
 
     A coin decides for each image whether it is flipped in the even epochs or in the odd ones, so two epochs show
     both of its sides; coins tossed anew would show one side twice in half of the cases (K. Jordan, arXiv 2404.00498).
@@ -50,10 +50,10 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
 
 
 def evaluation_batches(images, mean, std, batch_size):
-    """Yield all images in order, normalised, as float arrays (batch, H, W, C) of which the last may be smaller."""
+    """Yield all images in order, normalized, as float arrays (batch, H, W, C) of which the last may be smaller."""
     _expect_some(len(images), batch_size)
     for start in range(0, len(images), batch_size):
-        yield backend.active().normalise(images[start:start + batch_size], mean, std)
+        yield backend.active().normalize(images[start:start + batch_size], mean, std)
 
 
 def _expect_some(count, batch_size):

@@ -6,7 +6,7 @@ x + h the function is smooth in between; where one differs, the difference quoti
 
 import numpy as np
 
-RELUS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "gated_join")
+RELUS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "bn_scale_add_relu")
 
 
 def choices(arrays):
@@ -48,10 +48,10 @@ def _windows(x, size, stride):
 
 
 class KinkRecorder:
-    """Records the choices of every op of a whole network; a watcher for `npse.backend.watching`.
+    """Records the choices of every op of a whole network; a watcher for `npse.backend.observing`.
 
         recorder = KinkRecorder()
-        with backend.watching(recorder):
+        with backend.observing(recorder):
             report = check_direction(loss, parameters, gradients, recorder=recorder)
 
     Attributes

@@ -62,7 +62,7 @@ class Conv2d(Layer):
 
 
 class BatchNorm(Layer):
-    """Batch normalisation over (N, H, W): with the batch's statistics in training, the running ones at inference."""
+    """Batch normalization over (N, H, W): with the batch's statistics in training, the running ones at inference."""
 
     eps, momentum = 1e-5, 0.1
 

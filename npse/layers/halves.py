@@ -1,7 +1,7 @@
 """The two halves of a residual block, each a few layers in fewer ops than they have alone.
 
 A convolution that a batch norm follows sums its output while it is in cache, so no pass over memory is spent on
-statistics; and the end of a block, with gates or without, is one op, `gated_join`.
+statistics; and the end of a block, with gates or without, is one op, `bn_scale_add_relu`.
 """
 
 from npse.layers.layer import Layer, active, constant, prefixed
@@ -52,13 +52,13 @@ class SecondHalf(Layer):
         else:
             mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
         s, excite_backward = self._gates(ops, means, gamma, beta, mean, var, eps)
-        y = ops.gated_join(c, gamma, beta, mean, var, s, r, eps)
+        y = ops.bn_scale_add_relu(c, gamma, beta, mean, var, s, r, eps)
 
         def through_statistics(dy):
-            ds, dgammas, dbetas = ops.gated_join_backward_s(dy, c, y, gamma, beta, mean, var, eps)
+            ds, dgammas, dbetas = ops.bn_scale_add_relu_backward_s(dy, c, y, gamma, beta, mean, var, eps)
             dz, se_gradients = excite_backward(ds)
             sums = dgammas, dbetas, means
-            return *ops.gated_join_backward(dy, c, y, s, dz, *sums, gamma, mean, var, eps), se_gradients
+            return *ops.bn_scale_add_relu_backward(dy, c, y, s, dz, *sums, gamma, mean, var, eps), se_gradients
 
         def past_constants(dy):
             u = ops.batch_norm_inference(c, gamma, beta, mean, var, eps)

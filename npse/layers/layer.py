@@ -25,7 +25,7 @@ class Layer:
     parameters : dict of str to array, what is learned
     buffers : dict of str to array, what is remembered but not learned (running statistics)
     parts : dict of str to Layer, the sub-layers; their arrays appear under dotted names, as in ``conv1.weight``
-    training : bool, whether batch norm normalises with its batch or with its running statistics
+    training : bool, whether batch norm normalizes with its batch or with its running statistics
     """
 
     def __init__(self, parameters=None, buffers=None, parts=None):

@@ -5,7 +5,7 @@ another edition may lack an op, but never differs in name, argument, result or c
 """
 
 from npse.reference.activation import relu, relu_backward, sigmoid, sigmoid_backward
-from npse.reference.augment import augment, normalise
+from npse.reference.augment import augment, normalize
 from npse.reference.batch_norm import (
     batch_norm,
     batch_norm_backward,
@@ -14,7 +14,7 @@ from npse.reference.batch_norm import (
     moments,
     running_statistics,
 )
-from npse.reference.bn_scale_add_relu import gated_join, gated_join_backward, gated_join_backward_s
+from npse.reference.bn_scale_add_relu import bn_scale_add_relu, bn_scale_add_relu_backward, bn_scale_add_relu_backward_s
 from npse.reference.conv import conv2d, conv2d_backward_w, conv2d_backward_x
 from npse.reference.dense import dense, dense_backward
 from npse.reference.fused import (
@@ -35,7 +35,7 @@ from npse.reference.loss import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from npse.reference.muon import muon, orthogonalise
+from npse.reference.muon import muon, orthogonalize
 from npse.reference.pool import (
     average_pool,
     average_pool_backward,
@@ -71,9 +71,9 @@ OPS = (
     "batch_norm_relu", "batch_norm_relu_backward", "add_relu", "add_relu_backward",
     "scale_add_relu", "scale_add_relu_backward", "add_squeeze_backward",
     "batch_norm_inference_relu", "conv2d_moments", "conv2d_backward_x_add",
-    "gated_join", "gated_join_backward_s", "gated_join_backward",
+    "bn_scale_add_relu", "bn_scale_add_relu_backward_s", "bn_scale_add_relu_backward",
     "softmax", "softmax_backward", "softmax_cross_entropy", "softmax_cross_entropy_backward",
-    "sgd", "muon", "orthogonalise", "augment", "normalise",
+    "sgd", "muon", "orthogonalize", "augment", "normalize",
     "batch_norm_backward_staged", "se_backward_staged",
 )
 

@@ -1,4 +1,4 @@
-"""From stored images to a training batch: crop, flip, normalise.
+"""From stored images to a training batch: crop, flip, normalize.
 
     images  (N, H, W, C) uint8     mean, std  (C,) of the pixels, in units of 0..1
     x       (N, H, W, C)           (pixel / 255 - mean) / std, in the dtype of mean
@@ -11,14 +11,14 @@ import numpy as np
 from npse.reference.arrays import expect, expect_array
 
 
-def normalise(images, mean, std):
+def normalize(images, mean, std):
     """x[n, i, j, c] = (images[n, i, j, c] / 255 - mean[c]) / std[c]."""
-    expect_images("normalise", images, mean, std)
+    expect_images("normalize", images, mean, std)
     return (images.astype(mean.dtype) / 255 - mean) / std
 
 
 def augment(images, top, left, flip, mean, std, padding=4):
-    """Cut an H x W window out of each image continued by its mirror image, flip it where asked, and normalise.
+    """Cut an H x W window out of each image continued by its mirror image, flip it where asked, and normalize.
 
     A border of the image's own pixels, mirrored at its edge (..., 2, 1, 0, 1, 2, ...), makes a crop look like the
     images to come; a black one would be seen in training alone.
@@ -42,7 +42,7 @@ def augment(images, top, left, flip, mean, std, padding=4):
     n = np.arange(N)[:, None, None]
     rows = top[:, None] + np.arange(H)                                        # (N, H)
     columns = left[:, None] + np.where(flip[:, None], np.arange(W)[::-1], np.arange(W))   # (N, W)
-    return normalise(padded[n, rows[:, :, None], columns[:, None, :]], mean, std)
+    return normalize(padded[n, rows[:, :, None], columns[:, None, :]], mean, std)
 
 
 def expect_images(op, images, mean, std):

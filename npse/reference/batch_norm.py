@@ -1,11 +1,11 @@
-"""Batch normalisation (arXiv 1502.03167): each channel is brought to mean 0 and variance 1 over the batch.
+"""Batch normalization (arXiv 1502.03167): each channel is brought to mean 0 and variance 1 over the batch.
 
     x      (N, H, W, C)  input                    gamma, beta  (C,)  learned scale and shift
-    mean   (C,)          batch mean               xhat         x, normalised: (x - mean) / sqrt(var + eps)
+    mean   (C,)          batch mean               xhat         x, normalized: (x - mean) / sqrt(var + eps)
     var    (C,)          batch variance, biased   B = N*H*W    numbers a channel
     y      (N, H, W, C)  gamma * xhat + beta
 
-The batch is normalised with the biased variance (divided by B); the running variance, which stands in for it at
+The batch is normalized with the biased variance (divided by B); the running variance, which stands in for it at
 inference, is unbiased (divided by B - 1).
 """
 
@@ -15,7 +15,7 @@ from npse.reference.arrays import average, expect, total
 
 
 def batch_norm(x, gamma, beta, eps=1e-5):
-    """Normalise with the statistics of this batch: the training mode.
+    """Normalize with the statistics of this batch: the training mode.
 
     y[n, i, j, c] = gamma[c] * (x[n, i, j, c] - mean[c]) / sqrt(var[c] + eps) + beta[c]
 
@@ -79,7 +79,7 @@ def moments(x):
 
 
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
-    """Normalise with the running statistics: y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."""
+    """Normalize with the running statistics: y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."""
     expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
            running_mean=(running_mean, "C"), running_var=(running_var, "C"))
     return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta

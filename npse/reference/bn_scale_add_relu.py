@@ -23,7 +23,7 @@ from npse.reference.residual import add
 from npse.reference.se import scale
 
 
-def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
+def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     """y = relu(s * batch_norm(x) + r) -> y (N, H, W, C).
 
     Parameters
@@ -36,7 +36,7 @@ def gated_join(x, gamma, beta, mean, var, s, r, eps=1e-5):
     return relu(add(scale(batch_norm_inference(x, gamma, beta, mean, var, eps), s), r))
 
 
-def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     """Gradient of the gates, and the sums over each map that it is made of.
 
     dgammas[n, c] = sum over i, j of  g * xhat          what dgamma and dbeta would be for one image without gates
@@ -47,7 +47,7 @@ def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     -------
     ds, dgammas, dbetas : arrays (N, C)
     """
-    expect("gated_join_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
+    expect("bn_scale_add_relu_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
            gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     g = relu_backward(dy, y)
     dgammas = total(g * (x - mean) / np.sqrt(var + eps), (1, 2))
@@ -55,7 +55,7 @@ def gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     return gamma * dgammas + beta * dbetas, dgammas, dbetas
 
 
-def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """All other gradients of the block's end, through the statistics too.
 
     du     = s * g + dz / R                             both paths into u: the gated one, and the squeeze
@@ -68,7 +68,7 @@ def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, va
     ----------
     dy, x, y : arrays (N, H, W, C), y being the output
     s, dz, means : arrays (N, C)
-    dgammas, dbetas : arrays (N, C), from `gated_join_backward_s`
+    dgammas, dbetas : arrays (N, C), from `bn_scale_add_relu_backward_s`
     gamma, mean, var : arrays (C,)
     eps : float
 
@@ -76,8 +76,8 @@ def gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, va
     -------
     dx (N, H, W, C), dgamma (C,), dbeta (C,), dr (N, H, W, C)
     """
-    expect("gated_join_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"), dz=(dz, "N C"),
-           dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
+    expect("bn_scale_add_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"),
+           dz=(dz, "N C"), dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
            gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     N, H, W, _ = x.shape
     B, deviation = N * H * W, np.sqrt(var + eps)

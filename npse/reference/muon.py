@@ -19,7 +19,7 @@ from npse.reference.sgd import expect_update
 ITERATIONS, COEFFICIENTS = 3, (3.4445, -4.7750, 2.0315)    # of K. Jordan, fitted to few iterations
 
 
-def orthogonalise(u):
+def orthogonalize(u):
     """Return U p(S) V^T for u = U S V^T, where p takes the singular values, small ones excepted, to 0.7 .. 1.2.
 
     p is the polynomial 3.4445 s - 4.7750 s^3 + 2.0315 s^5, three times, of s = S / |u|. No singular value is computed:
@@ -38,7 +38,7 @@ def orthogonalise(u):
     -------
     array like u; zeros where u is
     """
-    matrix = as_matrix("orthogonalise", "u", u)
+    matrix = as_matrix("orthogonalize", "u", u)
     wide = matrix.shape[0] < matrix.shape[1]
     gram = matrix @ matrix.T if wide else matrix.T @ matrix
     square = gram.trace()                                               # |u|^2, the sum over all squared entries
@@ -59,7 +59,7 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
 
     v = momentum * v + dw
     u = dw + momentum * v                                               Nesterov's look ahead
-    w = sqrt(min(R, K)) * w / |w| - lr * scale * orthogonalise(u)
+    w = sqrt(min(R, K)) * w / |w| - lr * scale * orthogonalize(u)
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     momentum, rate = float(momentum), w.dtype.type(lr) * w.dtype.type(scale)      # others would widen float32
     v = momentum * v + dw
     length = float(np.linalg.norm(w)) or 1.0
-    return (math.sqrt(min(R, K)) / length) * w - rate * orthogonalise(dw + momentum * v), v
+    return (math.sqrt(min(R, K)) / length) * w - rate * orthogonalize(dw + momentum * v), v
 
 
 def _polynomial(A):

@@ -28,7 +28,7 @@ def simulated():
     return value.isdigit() and int(value) != 0             # as Numba reads it
 
 
-def missing():
+def why_unavailable():
     """Say in one line what the cuda edition lacks here and how to get it; None if all seems to be there."""
     if lacking := without_numba_cuda("the cuda edition"):
         return lacking

@@ -1,11 +1,23 @@
-"""Training: settings, schedule, optimiser, loop, checkpoints, evaluation and the run folder."""
+"""Training: settings, schedule, optimizer, loop, checkpoints, evaluation and the run folder."""
 
 from npse.training.config import Config
 from npse.training.evaluation import Evaluation, evaluate, predict
-from npse.training.loop import Interrupted, Job, prepare, run
+from npse.training.loop import Interrupted, TrainingJob, prepare, run
 from npse.training.optimizer import SGD, Muon
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
 
-__all__ = ["SGD", "Config", "Evaluation", "Interrupted", "Job", "Muon", "RunFolder", "evaluate", "one_cycle", "predict",
-           "prepare", "run"]
+__all__ = [
+           "SGD",
+           "Config",
+           "Evaluation",
+           "Interrupted",
+           "Muon",
+           "RunFolder",
+           "TrainingJob",
+           "evaluate",
+           "one_cycle",
+           "predict",
+           "prepare",
+           "run",
+]

@@ -100,11 +100,11 @@ def seconds_per_epoch(config, at_least=4.0):
     steps = data.steps_per_epoch(len(images), config.batch_size)
     batches = data.training_batches(images, labels, job.dataset.mean, job.dataset.std, config.batch_size,
                                     config.seed, epoch=0)
-    some = job.split.held_images[:1000]
+    some = job.split.eval_images[:1000]
 
     def step():
         x, y = next(batches)
-        loss, logits, _ = training_step(job.network, job.optimiser, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+        loss, logits, _ = training_step(job.network, job.optimizer, x, y, 1e-3, config.smoothing, Progress(epoch=1))
         read(loss, logits, y)                                     # on a device, wait for it
 
     def evaluate():
@@ -118,4 +118,4 @@ def seconds_per_epoch(config, at_least=4.0):
     one_step = (time.monotonic() - began) / count
     began = time.monotonic()
     evaluate()
-    return steps * one_step + (time.monotonic() - began) * len(job.split.held_images) / len(some)
+    return steps * one_step + (time.monotonic() - began) * len(job.split.eval_images) / len(some)

@@ -8,9 +8,10 @@ from npse.support.names import suggest
 from npse.training import records
 from npse.training.optimizer import SGD, Muon
 
-OPTIMISERS = ("muon", "sgd")
+OPTIMIZERS = ("muon", "sgd")
 EPOCHS = {"shapes": 10, "cifar10": 30}        # that suit a data set, for a run whose epochs are not given
-BEFORE = {"optimiser": "sgd"}                 # how runs were made before there was a choice
+LEGACY_DEFAULTS = {"optimizer": "sgd"}        # how runs were made before there was a choice
+OLD_NAMES = {"optimiser": "optimizer"}        # of settings, as runs of version 0.1 have them on disk
 MOST = 10 ** 9                                # epochs, and images a batch: more is a mistake
 
 
@@ -24,7 +25,7 @@ class Config:
     batch_size: int = 128
     lr: float = 0.4                 # peak of the one-cycle schedule
     warmup: float = 0.2             # share of all steps on which the rate rises
-    optimiser: str = "muon"
+    optimizer: str = "muon"
     filter_lr: float = 0.015        # peak for what muon moves: the length of a step, in lengths of the filters
     momentum: float = 0.9
     weight_decay: float = 5e-4      # on weights of convolutions and dense layers only, but for what muon moves
@@ -53,10 +54,11 @@ class Config:
         for name in ("lr", "filter_lr"):
             self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
         self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"unknown optimiser {self.optimiser!r}; {suggest(self.optimiser, OPTIMISERS)}")
-        self._expect("filter_lr", self.optimiser == "muon" or self.filter_lr == Config.filter_lr,
-                     "be left out with the optimiser sgd, which has one rate, lr, for all parameters")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be a known name, but is {self.optimizer!r}; "
+                             + suggest(self.optimizer, OPTIMIZERS))
+        self._expect("filter_lr", self.optimizer == "muon" or self.filter_lr == Config.filter_lr,
+                     "be left out with the optimizer sgd, which has one rate, lr, for all parameters")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
 
     def _expect(self, name, holds, rule):
@@ -78,9 +80,9 @@ class Config:
         return {"seed": self.seed} | {name: getattr(self, name) for name in names
                                       if getattr(self, name) != getattr(Config, name)}
 
-    def optimiser_for(self, network):
-        """Make the optimiser of this run."""
-        if self.optimiser == "sgd":
+    def optimizer_for(self, network):
+        """Make the optimizer of this run."""
+        if self.optimizer == "sgd":
             return SGD(network, self.momentum, self.weight_decay)
         return Muon(network, self.momentum, self.weight_decay, self.filter_lr / self.lr)
 
@@ -92,5 +94,6 @@ class Config:
     def from_dict(cls, settings):
         """Make a Config of the known names in ``settings``; the rest (versions, cores) is a record, not a setting."""
         records.expect(settings, {})
+        renamed = {OLD_NAMES.get(name, name): value for name, value in settings.items()}
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in (BEFORE | settings).items() if name in names})
+        return cls(**{name: value for name, value in (LEGACY_DEFAULTS | renamed).items() if name in names})

@@ -18,14 +18,14 @@ from npse.layers import Layer
 from npse.training import metrics, sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
-from npse.training.metric_accumulator import Ledger, Progress, diverged
+from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.optimizer import SGD
 from npse.training.recorded import RecordedStep, can_record
 from npse.training.schedule import one_cycle
 from npse.training.step import step
 
 CHECKPOINT_SECONDS = 60.0
-PROBED_STEP = 30
+SANITY_STEP = 30
 
 
 class Interrupted(Exception):
@@ -38,11 +38,11 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
-    held_images: np.ndarray
-    held_labels: np.ndarray
+    eval_images: np.ndarray
+    eval_labels: np.ndarray
 
     @classmethod
-    def of(cls, dataset, validation):
+    def from_dataset(cls, dataset, validation):
         """Hold out the last ``validation`` training images; with 0, evaluate on the test set."""
         if not validation:
             return cls(dataset.images, dataset.labels, dataset.test_images, dataset.test_labels)
@@ -54,27 +54,27 @@ class Split:
 
 
 @dataclass
-class Job:
-    """All that a run works on: data, network, optimiser."""
+class TrainingJob:
+    """All that a run works on: data, network, optimizer."""
 
     config: Config
     dataset: data.Dataset
     split: Split
     network: Layer
-    optimiser: SGD
+    optimizer: SGD
 
     def place(self):
         """Put what is trained where the active edition keeps its arrays."""
         self.network.place()
-        self.optimiser.place()
+        self.optimizer.place()
 
 
 def prepare(config):
     """Load the data and build the network of a run; raises whatever is wrong with its settings, and writes nothing."""
     dataset = data.load(config.data)
     network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
-    return Job(config, dataset, Split.of(dataset, config.validation), network,
-               config.optimiser_for(network))
+    return TrainingJob(config, dataset, Split.from_dataset(dataset, config.validation), network,
+               config.optimizer_for(network))
 
 
 @np.errstate(over="ignore", invalid="ignore")                     # the loss tells of a run that diverges
@@ -83,7 +83,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
 
     Parameters
     ----------
-    job : Job, from `prepare`
+    job : TrainingJob, from `prepare`
     folder : RunFolder, created
     report : object with methods ``say(line)``, ``began(epochs, steps, progress)``, ``stepped(progress, batch)``
         and ``epoch_done(row)``; on a device it hears of several steps at once
@@ -100,46 +100,46 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     ValueError
         A file to resume from is damaged, or belongs to other settings or data; nothing in the folder is changed.
     """
-    config, dataset, split, network, optimiser = job.config, job.dataset, job.split, job.network, job.optimiser
+    config, dataset, split, network, optimizer = job.config, job.dataset, job.split, job.network, job.optimizer
     steps = data.steps_per_epoch(len(split.images), config.batch_size)
     progress = _resumed(job, folder, steps, report) if resume else Progress()
     if config.batch_size > len(split.images):
         report.say(f"LOOK  batch_size {config.batch_size} is more than the {len(split.images)} training images: "
                    "an epoch is one step, with all of them")
     job.place()
-    images, held_images, mean, std = map(to_edition, (split.images, split.held_images, dataset.mean, dataset.std))
+    images, eval_images, mean, std = map(to_edition, (split.images, split.eval_images, dataset.mean, dataset.std))
     report.began(config.epochs, steps, progress)
-    recorded = RecordedStep(network, optimiser, config.smoothing, report.say) if can_record() else None
+    recorded = RecordedStep(network, optimizer, config.smoothing, report.say) if can_record() else None
     saved = time.monotonic()
 
     while progress.epoch < config.epochs:
         batches = data.training_batches(images, split.labels, mean, std, config.batch_size, config.seed,
                                         progress.epoch, progress.step, config.crop)
-        ledger = Ledger(progress, report)
+        metrics_of_epoch = MetricAccumulator(progress, report)
 
         def rate(step, epoch=progress.epoch):
             return one_cycle(epoch * steps + step, config.epochs * steps, config.lr, config.warmup)
 
         for x, labels in batches:
             lr = rate(progress.step)
-            if recorded and (progress.epoch, progress.step) > (0, PROBED_STEP):
+            if recorded and (progress.epoch, progress.step) > (0, SANITY_STEP):
                 (loss, logits), lines = recorded(x, labels, lr), ()
             else:
-                loss, logits, lines = training_step(network, optimiser, x, labels, lr, config.smoothing, progress)
+                loss, logits, lines = training_step(network, optimizer, x, labels, lr, config.smoothing, progress)
             for line in lines:
                 report.say(line)
-            ledger.enter(loss, logits, labels)
+            metrics_of_epoch.add(loss, logits, labels)
             if stop():
-                ledger.settle()
-                folder.save_last(network, optimiser, progress, config)
+                metrics_of_epoch.flush()
+                folder.save_last(network, optimizer, progress, config)
                 raise Interrupted
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                ledger.settle()
-                folder.save_last(network, optimiser, progress, config)
+                metrics_of_epoch.flush()
+                folder.save_last(network, optimizer, progress, config)
                 saved = time.monotonic()
 
-        ledger.settle()
-        held = evaluate(network, held_images, split.held_labels, mean, std)
+        metrics_of_epoch.flush()
+        held = evaluate(network, eval_images, split.eval_labels, mean, std)
         if not np.isfinite(held.loss):
             raise diverged(f"the loss of the held-out images is {held.loss} after epoch {progress.epoch + 1}")
         row = {"epoch": progress.epoch + 1, "lr": rate(steps - 1), "train_loss": progress.loss_sum / progress.seen,
@@ -151,7 +151,7 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
             progress.best_accuracy = held.accuracy
             folder.save_best(network, {"epoch": row["epoch"], "accuracy": held.accuracy})
         progress.next_epoch()
-        folder.save_last(network, optimiser, progress, config)
+        folder.save_last(network, optimizer, progress, config)
         saved = time.monotonic()
         report.epoch_done(row)
 
@@ -168,7 +168,7 @@ def _resumed(job, folder, steps, report):
         on_record = max(on_record, folder.best_epoch())
     if folder.last.exists():
         batch = min(config.batch_size, len(job.split.images))
-        progress = folder.restore_last(job.network, job.optimiser, config, steps, batch)
+        progress = folder.restore_last(job.network, job.optimizer, config, steps, batch)
     elif on_record > 1:                                           # one may be on record just before it is saved
         raise FileNotFoundError(f"{folder.last} is missing, though {on_record} epochs are on record; restore that "
                                 "file or start a new run")
@@ -182,13 +182,13 @@ def _resumed(job, folder, steps, report):
     return progress
 
 
-def training_step(network, optimiser, x, labels, lr, smoothing, progress):
+def training_step(network, optimizer, x, labels, lr, smoothing, progress):
     """Make a `step` and, early in the first epoch, look at it; returns loss, logits and what is to be said of them."""
     first_epoch = progress.epoch == 0
-    probe = sanity.Probe() if first_epoch and progress.step == PROBED_STEP else None
+    probe = sanity.Probe() if first_epoch and progress.step == SANITY_STEP else None
     before = network.named_parameters()
-    with backend.watching(probe) if probe else contextlib.nullcontext():
-        loss, logits = step(network, optimiser, x, labels, lr, smoothing)
+    with backend.observing(probe) if probe else contextlib.nullcontext():
+        loss, logits = step(network, optimizer, x, labels, lr, smoothing)
     lines = []
     if first_epoch and progress.step == 0:
         lines = [sanity.first_loss(float(to_host(loss)), logits.shape[1])]

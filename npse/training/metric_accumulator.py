@@ -52,8 +52,8 @@ class Progress:
             raise ValueError(f"no run can have counted {vars(self)}")
 
 
-class Ledger:
-    """Takes down the steps of an epoch; after `settle` the progress is up to date and the reporter has heard of it.
+class MetricAccumulator:
+    """Takes down the steps of an epoch; after `flush` the progress is up to date and the reporter has heard of it.
 
     Parameters
     ----------
@@ -64,17 +64,17 @@ class Ledger:
     def __init__(self, progress, report):
         self._progress, self._report = progress, report
         self._started = time.monotonic() - progress.seconds
-        self._entered, self._unread = 0, []
+        self._added, self._unread = 0, []
 
-    def enter(self, loss, logits, labels):
+    def add(self, loss, logits, labels):
         """Take down one step; FloatingPointError, now or in a later call, if its loss is no finite number."""
         self._progress.step += 1
         self._unread.append((self._progress.step, loss, logits, labels))
-        self._entered += 1
-        if not on_device() or self._entered % READ_EVERY == 1:
-            self.settle()
+        self._added += 1
+        if not on_device() or self._added % READ_EVERY == 1:
+            self.flush()
 
-    def settle(self):
+    def flush(self):
         """Read the steps that were not read yet."""
         progress = self._progress
         for step, loss, logits, labels in self._unread:

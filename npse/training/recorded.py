@@ -27,12 +27,12 @@ class RecordedStep:
 
     Parameters
     ----------
-    network, optimiser, smoothing : as in `step`
+    network, optimizer, smoothing : as in `step`
     say : function, hears in a line why the step could not be recorded
     """
 
-    def __init__(self, network, optimiser, smoothing, say=lambda line: None):
-        self._network, self._optimiser, self._smoothing, self._say = network, optimiser, smoothing, say
+    def __init__(self, network, optimizer, smoothing, say=lambda line: None):
+        self._network, self._optimizer, self._smoothing, self._say = network, optimizer, smoothing, say
         self._start = None
 
     def __call__(self, x, labels, lr):
@@ -59,16 +59,16 @@ class RecordedStep:
     def _run(self):
         """One step; parameters, statistics and velocity are then where they were before, its results where the first
         run left them."""
-        network, optimiser, ops = self._network, self._optimiser, active()
-        state, velocity = network.state(), dict(optimiser.velocity)
+        network, optimizer, ops = self._network, self._optimizer, active()
+        state, velocity = network.state(), dict(optimizer.velocity)
         try:
-            results = step(network, optimiser, *self._given, self._smoothing)
-            for places, new in ((state, network.state()), (velocity, optimiser.velocity)):
+            results = step(network, optimizer, *self._given, self._smoothing)
+            for places, new in ((state, network.state()), (velocity, optimizer.velocity)):
                 for name, place in places.items():
                     ops.copy(new[name], place)
         finally:
             network.update(state)
-            optimiser.velocity = velocity
+            optimizer.velocity = velocity
         self._results = self._results or results
         for new, place in zip(results, self._results, strict=True):
             if new is not place:

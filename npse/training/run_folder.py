@@ -89,21 +89,21 @@ class RunFolder:
         self._write_config(self._read(dict) | {"epochs": epochs, "raised": raised})
         return before
 
-    def save_last(self, network, optimiser, progress, config):
+    def save_last(self, network, optimizer, progress, config):
         """Save all that resuming needs, and the settings, by which resuming notices others."""
-        velocity = {VELOCITY + name: v for name, v in optimiser.velocity.items()}
+        velocity = {VELOCITY + name: v for name, v in optimizer.velocity.items()}
         checkpoint.save(self.last, network.state() | velocity, vars(progress) | {"settings": config.as_dict()})
 
-    def restore_last(self, network, optimiser, config, steps, batch):
-        """Put the newest state into the network and the optimiser; return the `Progress` it was saved with.
+    def restore_last(self, network, optimizer, config, steps, batch):
+        """Put the newest state into the network and the optimizer; return the `Progress` it was saved with.
 
         ValueError if it is not the state of a run with these settings, of so many steps an epoch and images a batch.
         """
         arrays, facts = checkpoint.load(self.last)
         velocity = {name.removeprefix(VELOCITY): v for name, v in arrays.items() if name.startswith(VELOCITY)}
         self._load(network, arrays, self.last)
-        for name in sorted(optimiser.velocity.keys() ^ velocity.keys()):
-            which = "holds weights but not" if name in optimiser.velocity else "holds, though there is no such weight,"
+        for name in sorted(optimizer.velocity.keys() ^ velocity.keys()):
+            which = "holds weights but not" if name in optimizer.velocity else "holds, though there is no such weight,"
             raise ValueError(f"{self.last} {which} the velocity of {name}: it is not the state that this run is "
                              f"resumed from; {REMEDY}")
         try:
@@ -111,7 +111,7 @@ class RunFolder:
             if "settings" in facts:                               # not in those of version 0.1.0
                 _expect_settings(config, facts["settings"])
             progress.expect_within(config.epochs, steps, batch)
-            optimiser.load(velocity)
+            optimizer.load(velocity)
         except ValueError as error:
             raise ValueError(f"{self.last} cannot be resumed from with the settings of {self.config_file}: {error}; "
                              "put back whichever of the two was changed, or start a new run") from error

@@ -9,7 +9,7 @@ import numpy as np
 
 from npse.backend import to_host
 
-RELU_OPS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "gated_join")
+RELU_OPS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "bn_scale_add_relu")
 
 
 class Probe:
@@ -19,7 +19,7 @@ class Probe:
         self.dead, self.channels, self.gates = 0, 0, []
 
     def __call__(self, op, arguments, result):
-        """Look at one op's result; see `npse.backend.watching`."""
+        """Look at one op's result; see `npse.backend.observing`."""
         if op in RELU_OPS:
             y = to_host(result[0] if isinstance(result, tuple) else result)
             alive = y.reshape(-1, y.shape[-1]).any(axis=0)
@@ -45,7 +45,7 @@ def first_loss(loss, classes):
     """Line on the loss before any training: near ln(classes) if the network knows nothing yet."""
     chance = math.log(classes)
     return _line("first loss", f"{loss:.2f}, chance is ln {classes} = {chance:.2f}", abs(loss - chance) < 1.0,
-                 "too high: are images normalised, labels right? too low: are labels leaking into the input?")
+                 "too high: are images normalized, labels right? too low: are labels leaking into the input?")
 
 
 def update_ratio(before, after):

@@ -3,13 +3,13 @@
 from npse.backend import active
 
 
-def step(network, optimiser, x, labels, lr, smoothing):
+def step(network, optimizer, x, labels, lr, smoothing):
     """Move the parameters by one step; returns the loss and the logits as the edition keeps them, not yet looked at.
 
     Parameters
     ----------
     network : Layer, in training mode
-    optimiser : SGD
+    optimizer : SGD
     x : array (N, H, W, C)
     labels : integer array (N,)
     lr, smoothing : float
@@ -18,5 +18,5 @@ def step(network, optimiser, x, labels, lr, smoothing):
     logits, backward = network(x)
     loss = ops.softmax_cross_entropy(logits, labels, smoothing)
     _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, smoothing))
-    optimiser.step(gradients, lr)
+    optimizer.step(gradients, lr)
     return loss, logits

@@ -1,4 +1,4 @@
-"""Batch normalisation: what depends on the batch, and which variance."""
+"""Batch normalization: what depends on the batch, and which variance."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def backward_takes_the_unbiased_variance(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("batch_norm", "variance", "forward")
 def forward_takes_the_unbiased_variance(x, gamma, beta, eps=1e-5):
-    """The batch is normalised with the unbiased variance, which is meant for the running average alone."""
+    """The batch is normalized with the unbiased variance, which is meant for the running average alone."""
     B = x.size // x.shape[3]
     _, mean, var = book.batch_norm(x, gamma, beta, eps)
     unbiased = var * (B / max(B - 1, 1))
@@ -86,7 +86,7 @@ def takes_the_sums_of_the_first_image(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("batch_norm_backward", "wrong value")
 def multiplies_dgamma_by_x(dy, x, gamma, mean, var, eps=1e-5):
-    """dgamma is the sum of dy * x: x has not been normalised."""
+    """dgamma is the sum of dy * x: x has not been normalized."""
     dx, _, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx, (dy * x).sum(axis=OVER), dbeta
 
@@ -144,7 +144,7 @@ def norm_relu_masks_at_the_end(dy, x, gamma, beta, mean, var, eps=1e-5):
 
 @bug("batch_norm_relu_backward", "mask misplaced")
 def norm_relu_masks_by_the_input(dy, x, gamma, beta, mean, var, eps=1e-5):
-    """The mask asks whether x is positive, not whether the normalised y is."""
+    """The mask asks whether x is positive, not whether the normalized y is."""
     return book.batch_norm_backward(dy * (x > 0), x, gamma, mean, var, eps)
 
 

@@ -96,56 +96,57 @@ def join_averages_ds(dy, u, s, y):
     return du, ds / (u.shape[1] * u.shape[2]), dx
 
 
-@bug("gated_join_backward_s", "path missing")
+@bug("bn_scale_add_relu_backward_s", "path missing")
 def gates_forget_beta(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     """ds = gamma * dgammas: the constant part of u, which is beta, is forgotten."""
-    _, dgammas, dbetas = book.gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps)
+    _, dgammas, dbetas = book.bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps)
     return gamma * dgammas, dgammas, dbetas
 
 
-@bug("gated_join_backward_s", "mask missing")
+@bug("bn_scale_add_relu_backward_s", "mask missing")
 def gates_without_mask(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     """The sums over each map are taken of dy, not of dy where y > 0."""
-    return book.gated_join_backward_s(dy, x, y * y + 1, gamma, beta, mean, var, eps)
+    return book.bn_scale_add_relu_backward_s(dy, x, y * y + 1, gamma, beta, mean, var, eps)
 
 
-@bug("gated_join_backward", "path missing")
+@bug("bn_scale_add_relu_backward", "path missing")
 def join_forgets_the_squeeze(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """dz is not added: u reaches the output through the squeeze too."""
-    return book.gated_join_backward(dy, x, y, s, 0 * dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    return book.bn_scale_add_relu_backward(dy, x, y, s, 0 * dz, dgammas, dbetas, means, gamma, mean, var, eps)
 
 
-@bug("gated_join_backward", "averaged", "factor")
+@bug("bn_scale_add_relu_backward", "averaged", "factor")
 def join_forgets_the_area(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """dz is added to every pixel without the division by H*W."""
     dz = dz * (x.shape[1] * x.shape[2])
-    return book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    return book.bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
 
 
-@bug("gated_join_backward", "path missing")
+@bug("bn_scale_add_relu_backward", "path missing")
 def join_forgets_the_gates_in_dgamma(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """dgamma and dbeta sum the gradient without the gates' weight."""
     one = s - s + 1
-    _, dgamma, dbeta, _ = book.gated_join_backward(
+    _, dgamma, dbeta, _ = book.bn_scale_add_relu_backward(
         dy, x, y, one, dz, dgammas, dbetas, means, gamma, mean, var, eps)
-    dx, _, _, dr = book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    dx, _, _, dr = book.bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
     return dx, dgamma, dbeta, dr
 
 
-@bug("gated_join_backward", "constant statistics")
+@bug("bn_scale_add_relu_backward", "constant statistics")
 def join_takes_the_statistics_for_constants(
         dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """dx is the gradient of a batch norm in inference."""
-    _, dgamma, dbeta, dr = book.gated_join_backward(
+    _, dgamma, dbeta, dr = book.bn_scale_add_relu_backward(
         dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
     du = book.add_squeeze_backward(book.scale(dr, s), dz)
     return du * gamma / np.sqrt(var + eps), dgamma, dbeta, dr
 
 
-@bug("gated_join_backward", "mask missing")
+@bug("bn_scale_add_relu_backward", "mask missing")
 def join_does_not_mask_the_shortcut(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """The shortcut receives dy as it came, also where the ReLU was shut."""
-    return *book.gated_join_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)[:3], dy.copy()
+    gradients = book.bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
+    return *gradients[:3], dy.copy()
 
 
 @bugs_of("path missing")
@@ -189,6 +190,6 @@ def block_scales_in_place():
 
 
 @bugs_of("constant statistics")
-def block_normalises_as_in_inference():
+def block_normalizes_as_in_inference():
     """The batch norm inside the block goes back in inference mode while it went forward in training mode."""
     return block_with(batch_norm_backward=book.batch_norm_inference_backward)

@@ -210,7 +210,7 @@ def has_no_backward(dy, x, gamma, mean, var, eps=1e-5):
 
 
 @bugs_of("forward", source="oreilly-japan/deep-learning-from-scratch, common/layers.py")
-def normalises_every_pixel_alone():
+def normalizes_every_pixel_alone():
     """The maps are flattened to rows before the batch norm: every pixel has statistics of its own, over the batch."""
     def split(x):
         return x.reshape(len(x), 1, 1, -1)

@@ -16,14 +16,14 @@ TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
     batch_norm._batch_norm_relu("tiny", (2, 3, 4, 6), wrt=()),
     batch_norm._batch_norm_inference("tiny", (2, 3, 4, 6), wrt=()),
     pointwise._scale_add_relu("tiny", 2, 3, 4, 6, wrt=()),
-    bn_scale_add_relu._gated_join("tiny", (2, 3, 4, 6), 3, wrt=()),
+    bn_scale_add_relu._bn_scale_add_relu("tiny", (2, 3, 4, 6), 3, wrt=()),
     *(bn_scale_add_relu._moments(f"{what}, tiny", part, 2, 3, 4, 6)
       for part, what in enumerate(("mean", "var", "means"))),
     *(bn_scale_add_relu._conv2d_moments(f"{what}, 3x3, tiny", part, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1)
       for part, what in enumerate(("y", "mean", "var", "means"))),
     bn_scale_add_relu._conv2d_backward_x_add("3x3, tiny", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6), 1, 1),
-)} | {"gated_join [a vector of channels]":
-     bn_scale_add_relu._gated_join("two chunks of channels", (2, 3, 2, 8), 4, wrt=())}
+)} | {"bn_scale_add_relu [a vector of channels]":
+     bn_scale_add_relu._bn_scale_add_relu("two chunks of channels", (2, 3, 2, 8), 4, wrt=())}
 
 SMALL_CASES = tuple(TWINS.get(str(case), case) for case in CASES)
 FIRST_CASES = tuple({case.ops: case for case in reversed(SMALL_CASES)}.values())      # one for each group of ops

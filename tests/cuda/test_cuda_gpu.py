@@ -19,10 +19,10 @@ def _gpu():
     """Skip where nothing can run, and say why; fail there if NPSE_REQUIRE_CUDA=1 asks for these tests."""
     refuse = pytest.fail if os.environ.get("NPSE_REQUIRE_CUDA") == "1" else pytest.skip
     try:
-        from npse.cuda import missing
+        from npse.cuda import why_unavailable
     except ImportError as error:
         refuse(f"the cuda edition cannot be imported: {error}")
-    if reason := missing():
+    if reason := why_unavailable():
         refuse(reason)
 
 
@@ -45,13 +45,13 @@ def test_a_recorded_step_is_the_step_and_takes_no_more_memory():
     rng = np.random.default_rng(0)
     batches = [(rng.standard_normal((8, 16, 16, 3), np.float32), rng.integers(0, 10, 8), 0.1 / k) for k in range(1, 9)]
     said, losses, states = [], [], []
-    with backend.using("cuda"):
+    with backend.using_edition("cuda"):
         for recorded in (False, True):
             network = models.resnet(8, input_gradient=False).place()
-            optimiser = SGD(network)
-            optimiser.place()
-            make = RecordedStep(network, optimiser, 0.1, said.append) if recorded else (
-                lambda *batch, network=network, optimiser=optimiser: step(network, optimiser, *batch, 0.1))
+            optimizer = SGD(network)
+            optimizer.place()
+            make = RecordedStep(network, optimizer, 0.1, said.append) if recorded else (
+                lambda *batch, network=network, optimizer=optimizer: step(network, optimizer, *batch, 0.1))
             made = [make(backend.to_edition(x), labels, lr) for x, labels, lr in batches[:4]]
             held = device.memory()
             made += [make(backend.to_edition(x), labels, lr) for x, labels, lr in batches[4:]]

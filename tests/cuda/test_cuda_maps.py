@@ -75,7 +75,7 @@ def test_a_table_may_have_more_columns_than_the_short_axes_of_a_grid_have_blocks
     joined = dy, x, y, s, dz, dgammas, dbetas, x.mean(axis=(1, 2)), gamma, mean, var
     agree(cuda.moments(x), book.moments(x), float64)
     agree(cuda.batch_norm_backward(dy, x, gamma, mean, var), book.batch_norm_backward(dy, x, gamma, mean, var), float64)
-    agree(cuda.gated_join_backward(*joined), book.gated_join_backward(*joined), float64)
+    agree(cuda.bn_scale_add_relu_backward(*joined), book.bn_scale_add_relu_backward(*joined), float64)
     for add, wanted in ((partial_sums.add_rows, s.sum(axis=0)), (partial_sums.add_squares, (s**2).sum(axis=0))):
         agree(add(cuda.to_device(s)), wanted, float64)
 
@@ -151,9 +151,9 @@ def test_batch_norm_and_join_on_awkward_maps(shape, dtype):
                            ("batch_norm_backward", dy, x, gamma, mean, var),
                            ("batch_norm_relu_backward", dy, x, gamma, beta, mean, var),
                            ("batch_norm_inference_backward", dy, x, gamma, mean, var),
-                           ("gated_join", x, gamma, beta, mean, var, s, r),
-                           ("gated_join_backward_s", dy, x, y, gamma, beta, mean, var),
-                           ("gated_join_backward", dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var),
+                           ("bn_scale_add_relu", x, gamma, beta, mean, var, s, r),
+                           ("bn_scale_add_relu_backward_s", dy, x, y, gamma, beta, mean, var),
+                           ("bn_scale_add_relu_backward", dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var),
                            ("scale_add_relu_backward", dy, x, s, y)):
         agree(getattr(cuda, op)(*map(cuda.to_device, arguments)), getattr(book, op)(*arguments), dtype)
 
@@ -245,7 +245,7 @@ def test_the_learning_rate_may_lie_on_the_device(dtype):
 @FLOATS
 def test_muon_on_zeros(dtype):
     zeros = np.zeros((3, 2), dtype)
-    for result in (*cuda.muon(zeros, zeros, zeros, 0.1), cuda.orthogonalise(zeros)):
+    for result in (*cuda.muon(zeros, zeros, zeros, 0.1), cuda.orthogonalize(zeros)):
         np.testing.assert_array_equal(cuda.to_host(result), zeros)
 
 
@@ -255,8 +255,8 @@ def test_sgd_says_what_the_book_says():
         cuda.sgd(w, w, v, 0.1)
     with pytest.raises(ValueError, match=r"muon: w, dw and v need one shape, but have \(2, 3\), \(2, 3\) and \(3,\)"):
         cuda.muon(w, w, v, 0.1)
-    with pytest.raises(ValueError, match=r"orthogonalise: u must be a matrix, but has shape \(3,\)"):
-        cuda.orthogonalise(v)
+    with pytest.raises(ValueError, match=r"orthogonalize: u must be a matrix, but has shape \(3,\)"):
+        cuda.orthogonalize(v)
     with pytest.raises(ValueError, match="batch norm needs at least 2 numbers a channel"):
         cuda.running_statistics(v, v, 1, v, v)
 
@@ -279,10 +279,11 @@ LAUNCHES = {
     "sigmoid": 1, "sigmoid_backward": 1, "average_pool": 1, "average_pool_backward": 1, "max_pool": 1,
     "max_pool_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
-    "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "gated_join": 1, "gated_join_backward_s": 1,
-    "gated_join_backward": 2, "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
-    "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalise": 17,
-    "augment": 1, "normalise": 1,
+    "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
+    "bn_scale_add_relu_backward_s": 1, "bn_scale_add_relu_backward": 2,
+    "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
+    "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalize": 17,
+    "augment": 1, "normalize": 1,
 }
 
 

@@ -78,12 +78,12 @@ def run_ladder_of_convolution(dtype):
 
 def run_training_step():
     """The step that is trained with, and measured on hardware: its maps have the largest tiles of registers."""
-    with backend.using(cuda):
+    with backend.using_edition(cuda):
         network = models.build("se_resnet20", input_gradient=False).place()
-        optimiser = SGD(network)
-        optimiser.place()
+        optimizer = SGD(network)
+        optimizer.place()
         x, labels = cuda.to_device(np.zeros((512, 32, 32, 3), np.float32)), np.zeros(512, int)
-        step(network, optimiser, x, labels, 0.1, 0.1)
+        step(network, optimizer, x, labels, 0.1, 0.1)
         network.eval().infer(x)
 
 
@@ -168,7 +168,7 @@ def shapes():
     shapes = Shapes(QUICK)
     shapes.launched = set()
     before = device.use(shapes)
-    with backend.using(cuda):
+    with backend.using_edition(cuda):
         yield shapes
     device.use(before)
 
@@ -176,19 +176,19 @@ def shapes():
 @pytest.mark.parametrize("name", [name if name in ("se_resnet8", "se_wide") else
                                   pytest.param(name, marks=pytest.mark.slow) for name in models.MODELS])
 def test_every_model_keeps_within_the_limits_of_a_gpu(shapes, name):
-    """At the usual batches, both optimisers, training and inference; augmentation and the loss included."""
+    """At the usual batches, both optimizers, training and inference; augmentation and the loss included."""
     for batch_size in (1, 128, 512):
-        for optimise in (SGD, Muon):
+        for optimize in (SGD, Muon):
             network = models.build(name, input_gradient=False).place()
-            optimiser = optimise(network)
-            optimiser.place()
+            optimizer = optimize(network)
+            optimizer.place()
             images = cuda.to_device(np.zeros((batch_size, 32, 32, 3), np.uint8))
             labels, corners = cuda.to_device(np.zeros(batch_size, np.int32)), np.zeros(batch_size, int)
             mean = std = cuda.to_device(np.ones(3, np.float32))
             x = cuda.augment(images, corners, corners, corners > 0, mean, std)
-            step(network, optimiser, x, labels, 0.1, 0.1)
-            network.eval().infer(cuda.normalise(images, mean, std))
-    assert {"augment", "normalise", "cross_entropy", "sums"} <= {name.lstrip("_") for name, *_ in shapes.launched}
+            step(network, optimizer, x, labels, 0.1, 0.1)
+            network.eval().infer(cuda.normalize(images, mean, std))
+    assert {"augment", "normalize", "cross_entropy", "sums"} <= {name.lstrip("_") for name, *_ in shapes.launched}
 
 
 def test_a_launch_that_no_gpu_would_take_is_refused(shapes):

@@ -9,7 +9,7 @@ from npse import backend
 from npse.analysis.gates import gates_by_class
 from npse.layers import identity_shortcut
 from npse.models import resnet
-from npse.training import SGD, Config, Interrupted, Job, RunFolder, run
+from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
 from npse.training.loop import Split
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]
@@ -47,12 +47,12 @@ def few():
 def start(edition, dataset, folder, resume=False, stop=lambda: False):
     """Train the smallest network in an edition; returns the reporter and the network."""
     network = resnet(8, classes=3, widths=(4, 4, 4), input_gradient=False)
-    job = Job(CONFIG, dataset, Split.of(dataset, 0), network, SGD(network))
+    job = TrainingJob(CONFIG, dataset, Split.from_dataset(dataset, 0), network, SGD(network))
     folder = RunFolder(folder)
     if not resume:
         folder.create(CONFIG, dataset, {})
     report = Silent()
-    with backend.using(edition):
+    with backend.using_edition(edition):
         run(job, folder, report, resume=resume, stop=stop)
     return report, network
 
@@ -74,7 +74,7 @@ def test_a_run_on_the_device_is_that_of_the_book(few, by_the_book, tmp_path):
     report, network = start("cuda", few, tmp_path / "run")
     assert_same(report, network, by_the_book)
     assert all(hasattr(array, "copy_to_host") for array in network.state().values())
-    with backend.using("cuda"):
+    with backend.using_edition("cuda"):
         gates = gates_by_class(network, few.test_images, few.test_labels, few.mean, few.std, 2)
     assert len(gates) == 3
     assert all(isinstance(s, np.ndarray) and s.shape == (2, 4) for s in gates.values())
@@ -93,7 +93,7 @@ def test_a_shortcut_without_weights_keeps_its_filter_where_it_is_used():
     rng = np.random.default_rng(0)
     shortcut, x, dy = identity_shortcut(2, 3, 2), rng.standard_normal((1, 4, 4, 2)), rng.standard_normal((1, 2, 2, 3))
     for edition in ("reference", "cuda", "reference"):
-        with backend.using(edition):
+        with backend.using_edition(edition):
             y, backward = shortcut(backend.to_edition(x))
             dx, _ = backward(backend.to_edition(dy))
         assert isinstance(y, np.ndarray) == (edition == "reference")

@@ -89,7 +89,7 @@ def _remove_old(parent):
 
 
 @contextlib.contextmanager
-def telling(tell):
+def on_compile(tell):
     """Within the ``with`` block ``tell(count, name)`` hears of every kernel being compiled, instead of the user."""
     before, _announcement.tell = _announcement.tell, tell
     _announcement.count = 0

@@ -120,11 +120,11 @@ def stopwatch(task):
 
 
 @functools.cache
-def missing():
+def why_unavailable():
     """Say in one line what is missing to run kernels here and how to get it; None if nothing is."""
     if SIMULATED:
         return None
-    if lacking := nvidia_driver.missing():
+    if lacking := nvidia_driver.why_unavailable():
         return lacking
     try:
         cuda.current_context()

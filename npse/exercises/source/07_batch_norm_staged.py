@@ -31,7 +31,7 @@ import numpy as np
 
 
 def batch_norm(x, gamma, beta, eps=1e-5):
-    """Normalise with the statistics of this batch -> y (N, H, W, C), mean (C,), var (C,)."""
+    """Normalize with the statistics of this batch -> y (N, H, W, C), mean (C,), var (C,)."""
     # BEGIN SOLUTION
     mean = x.mean(axis=(0, 1, 2))
     var = ((x - mean) ** 2).mean(axis=(0, 1, 2))

@@ -1,4 +1,4 @@
-"""Cases for batch normalisation, in training and in inference, alone and with the ReLU that follows it."""
+"""Cases for batch normalization, in training and in inference, alone and with the ReLU that follows it."""
 
 import numpy as np
 

@@ -5,7 +5,7 @@ import numpy as np
 from npse.gradcheck.cases.case import Case, distinct, signed
 
 
-def _gated_join(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), eps=1e-5):
+def _bn_scale_add_relu(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), eps=1e-5):
     """The whole end of a block as a network runs it, so that dx is checked through statistics, squeeze and gates."""
     N, _, _, C = shape
 
@@ -20,14 +20,14 @@ def _gated_join(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), ep
 
     def forward(ops, x, gamma, beta, w1, w2, r):
         mean, var, _, _, s = inner(ops, x, gamma, beta, w1, w2)
-        return ops.gated_join(x, gamma, beta, mean, var, s, r, eps)
+        return ops.bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps)
 
     def backward(ops, dy, x, gamma, beta, w1, w2, r):
         mean, var, means, z, s = inner(ops, x, gamma, beta, w1, w2)
-        y = ops.gated_join(x, gamma, beta, mean, var, s, r, eps)
-        ds, dgammas, dbetas = ops.gated_join_backward_s(dy, x, y, gamma, beta, mean, var, eps)
+        y = ops.bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps)
+        ds, dgammas, dbetas = ops.bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps)
         dz, dw1, dw2, _, _ = ops.excite_backward(ds, z, s, w1, w2)
-        dx, dgamma, dbeta, dr = ops.gated_join_backward(
+        dx, dgamma, dbeta, dr = ops.bn_scale_add_relu_backward(
             dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
         return dx, dgamma, dbeta, dw1, dw2, dr
 
@@ -37,8 +37,8 @@ def _gated_join(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), ep
         s = 1 / (1 + np.exp(-np.maximum(hidden, 0) @ w2.T))
         return [hidden, s[:, None, None] * u + r]
 
-    return Case(("gated_join", "gated_join_backward_s", "gated_join_backward"), label, make, forward,
-                backward, wrt, kinks if wrt else None)
+    ops = "bn_scale_add_relu", "bn_scale_add_relu_backward_s", "bn_scale_add_relu_backward"
+    return Case(ops, label, make, forward, backward, wrt, kinks if wrt else None)
 
 
 def _moments(label, part, *shape):
@@ -70,12 +70,12 @@ def _conv2d_backward_x_add(label, x_shape, w_shape, dy_shape, *strided):
 
 
 CASES = (
-    _gated_join("H < W", (2, 3, 4, 3), 2),
-    _gated_join("N = 1, H > W", (1, 4, 2, 2), 2),
-    _gated_join("1x1 map", (4, 1, 1, 3), 2),
-    _gated_join("C = 1, large eps", (3, 2, 3, 1), 2, eps=0.5),
-    _gated_join("wide", (4, 9, 7, 37), 5, wrt=()),
-    _gated_join("a vector of channels", (3, 5, 4, 32), 4, wrt=()),
+    _bn_scale_add_relu("H < W", (2, 3, 4, 3), 2),
+    _bn_scale_add_relu("N = 1, H > W", (1, 4, 2, 2), 2),
+    _bn_scale_add_relu("1x1 map", (4, 1, 1, 3), 2),
+    _bn_scale_add_relu("C = 1, large eps", (3, 2, 3, 1), 2, eps=0.5),
+    _bn_scale_add_relu("wide", (4, 9, 7, 37), 5, wrt=()),
+    _bn_scale_add_relu("a vector of channels", (3, 5, 4, 32), 4, wrt=()),
     *(_moments(f"{what}, {label}", part, *shape)
       for part, what in enumerate(("mean", "var", "means"))
       for label, shape in (("H < W", (2, 3, 4, 3)), ("one number a channel", (1, 1, 1, 3)), ("wide", (4, 9, 7, 32)))),

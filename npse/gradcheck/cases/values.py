@@ -19,9 +19,9 @@ def _muon(label, *shape, **options):
         forward=lambda ops, w, dw, v: ops.muon(w, dw, v, 0.1, **options))
 
 
-def _orthogonalise(label, *shape):
-    return Case(("orthogonalise",), label, make=lambda rng: {"u": signed(rng, *shape)},
-                forward=lambda ops, u: ops.orthogonalise(u))
+def _orthogonalize(label, *shape):
+    return Case(("orthogonalize",), label, make=lambda rng: {"u": signed(rng, *shape)},
+                forward=lambda ops, u: ops.orthogonalize(u))
 
 
 def _running_statistics(label, C, count, *momentum):
@@ -38,9 +38,9 @@ def _images(rng, N, H, W, C):
             "mean": rng.uniform(0.3, 0.6, C), "std": rng.uniform(0.1, 0.3, C)}
 
 
-def _normalise(label, *shape):
-    return Case(("normalise",), label, make=lambda rng: _images(rng, *shape),
-                forward=lambda ops, images, mean, std: ops.normalise(images, mean, std))
+def _normalize(label, *shape):
+    return Case(("normalize",), label, make=lambda rng: _images(rng, *shape),
+                forward=lambda ops, images, mean, std: ops.normalize(images, mean, std))
 
 
 def _augment(label, *shape, padding=4):
@@ -69,11 +69,11 @@ CASES = (
     _muon("filters", 2, 3, 2, 3),
     _muon("fewer rows than columns", 2, 5, momentum=0.5, scale=0.3),
     _muon("one column", 4, 1, momentum=0.0),
-    _orthogonalise("R > K", 2, 4, 3),
-    _orthogonalise("R < K", 2, 6),
+    _orthogonalize("R > K", 2, 4, 3),
+    _orthogonalize("R < K", 2, 6),
     _running_statistics("momentum left out", 3, 24),
     _running_statistics("count 2, momentum 0.3", 2, 2, 0.3),
-    _normalise("H < W", 2, 3, 5, 3),
+    _normalize("H < W", 2, 3, 5, 3),
     _add_squeeze_backward("H < W", 2, 3, 4, 5),
     _add_squeeze_backward("1x1 maps, N = 1", 1, 1, 1, 3),
     _augment("padding 4", 6, 8, 9, 3),

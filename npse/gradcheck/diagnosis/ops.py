@@ -7,7 +7,7 @@ import numpy as np
 
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
 from npse.gradcheck.diagnosis.primitives import (
-    NORMALISE,
+    NORMALIZE,
     add,
     average,
     dense,
@@ -79,17 +79,17 @@ class TapeOps:
     def batch_norm(self, x, gamma, beta, eps=1e-5):
         mean, centred, var = self._statistics(x)
         _, B = centred.sizes((0, 1, 2))
-        return self._normalised(centred, var, gamma, beta, eps, B), mean, var
+        return self._normalized(centred, var, gamma, beta, eps, B), mean, var
 
     def batch_norm_inference(self, x, gamma, beta, running_mean, running_var, eps=1e-5):
-        centred = subtract(x, running_mean, "centred", ways=(_NORMALISED, ("as the mean", "-sum of dcentred")))
+        centred = subtract(x, running_mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
         if not self.tape.maker(running_mean):
             step, xhat = self.tape.maker(centred), centred.value / np.sqrt(running_var.value + eps)
             step.faults = _and_then(step.faults, Hypothesis(
                 "constant statistics", "dx couples the batch as in training, though the running statistics are "
                 "constants", {(step, 0): lambda dc, *read: _coupled(dc, xhat)},
                 advice="dx = dy*gamma/sqrt(running_var + eps), and no more."))
-        return self._normalised(centred, running_var, gamma, beta, eps, None)
+        return self._normalized(centred, running_var, gamma, beta, eps, None)
 
     def relu(self, x):
         return relu(x, "y")
@@ -122,7 +122,7 @@ class TapeOps:
     def scale_add_relu(self, u, s, x):
         return self._joined(u, s, x)
 
-    def gated_join(self, x, gamma, beta, mean, var, s, r, eps=1e-5):
+    def bn_scale_add_relu(self, x, gamma, beta, mean, var, s, r, eps=1e-5):
         u = self.batch_norm_inference(x, gamma, beta, mean, var, eps)
         u.name = "u"
         return self._joined(u, s, r)
@@ -191,10 +191,10 @@ class TapeOps:
                 ratio = wrong / inverse.value
                 yield Hypothesis("variance", f"xhat is computed with 1/sqrt(var + eps) {text}",
                                  {(root, 0): lambda dy, y, v, ratio=ratio: -dy * y**3 / 2 * ratio**2},
-                                 {xhat: centred.value * wrong}, advice=NORMALISE)
+                                 {xhat: centred.value * wrong}, advice=NORMALIZE)
                 yield Hypothesis("variance", f"gamma/sqrt(var + eps), the factor of dx, is taken {text}",
                                  {(use, i): lambda *read, part=use.parts[i], ratio=ratio: part(*read) * ratio
-                                  for use, i in self.tape.uses(centred)}, advice=NORMALISE)
+                                  for use, i in self.tape.uses(centred)}, advice=NORMALIZE)
         of_xhat.faults = more_faults
 
     def _rename(self, var, name):
@@ -224,7 +224,7 @@ class TapeOps:
         """Mean, x less its mean, variance; the statistics keep their axes, of size 1."""
         mean = average(x, (0, 1, 2), "mean", missing="constant statistics",
                        ways=(("through the mean of the batch", "dmean/B, B = N*H*W"),))
-        centred = subtract(x, mean, "centred", ways=(_NORMALISED, ("as the mean", "-sum of dcentred")))
+        centred = subtract(x, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
         squares = square(centred, "squares", missing="constant statistics", faults=self._constants(mean),
                          ways=(("through the variance of the batch", "2*(x - mean)*dvar/B, B = N*H*W"),))
         return mean, centred, average(squares, (0, 1, 2), "var")
@@ -243,7 +243,7 @@ class TapeOps:
         return average(x, (1, 2), "means", ways=(("through the squeeze", "the gradient of its mean over the map "
                                                   "divided by H*W, Eq. 2"),))[:, 0, 0]
 
-    def _normalised(self, centred, var, gamma, beta, eps, count):
+    def _normalized(self, centred, var, gamma, beta, eps, count):
         inverse = inverse_deviation(var, eps, count, "1/sqrt(var + eps)")
         xhat = multiply(centred, inverse, "xhat", ways=(
             ("in the numerator of xhat", "dxhat/sqrt(var + eps)"),
@@ -254,7 +254,7 @@ class TapeOps:
         return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
 
 
-_NORMALISED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
+_NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
 
 
 def _coupled(dc, xhat):

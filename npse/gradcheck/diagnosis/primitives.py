@@ -10,7 +10,7 @@ import numpy as np
 
 from npse.gradcheck.diagnosis.tape import Hypothesis, Var
 
-NORMALISE = "Normalise by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
+NORMALIZE = "Normalize by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
 
 
 def total(x, axes):
@@ -194,7 +194,7 @@ def inverse_deviation(var, eps, count, name, **words):
     def faults(step):
         for text, other in wrong_deviations(eps, count).items():
             yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: other(var.value)},
-                             advice=NORMALISE)
+                             advice=NORMALIZE)
         yield Hypothesis("factor", "dvar lacks the factor 1/2 of the root",
                          {(step, 0): lambda dy, y, v: -dy * y**3})
         yield Hypothesis("sign", "dvar has the wrong sign", {(step, 0): lambda dy, y, v: dy * y**3 / 2})
