@@ -147,7 +147,7 @@ def with_numpy_results(ops):
 def observing(watcher):
     """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition.
 
-    ``arguments`` are all of them in the order of the signature, however the caller gave them.
+    ``op`` is an `OpName`. ``arguments`` are all of them in the order of the signature, however the caller gave them.
     """
     return using_edition(_Watched(active(), watcher))
 
@@ -167,6 +167,15 @@ class _Hosted:
         return carried if callable(op) else op
 
 
+class OpName(str):
+    """The name of an op; the attribute ``contract`` is its declaration, None for a function that has none."""
+
+    def __new__(cls, name, op):
+        self = super().__new__(cls, name)
+        self.contract = getattr(op, "contract", None)
+        return self
+
+
 class _Watched:
     """An edition whose every op reports to a watcher."""
 
@@ -175,13 +184,14 @@ class _Watched:
 
     def __getattr__(self, name):
         op = getattr(self._ops, name)
+        label = OpName(name, op)
 
         @functools.wraps(op)
         def reporting(*arguments, **options):
             result = op(*arguments, **options)
             given = inspect.signature(op).bind(*arguments, **options)
             given.apply_defaults()
-            self._watcher(name, given.args, result)
+            self._watcher(label, given.args, result)
             return result
         return reporting if callable(op) and name not in TRANSFER_FUNCTIONS else op
 

@@ -56,7 +56,7 @@ def test_a_quick_bench_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert all(found["step"][task]["ms"] > 0 for task in ("train", "eval", "batch"))
 
     layers = sum(w.ndim == 4 for w in models.build("se_resnet8").named_parameters().values())
-    calls = {name: sum(row["count"] for row in found["ops"] if flops.PASS_OF.get(row["op"]) == name)
+    calls = {name: sum(row["count"] for row in found["ops"] if flops.pass_of(row["op"]) == name)
              for name in variants.PASSES}
     assert calls["conv2d"] == calls["conv2d_backward_w"] == layers
     assert layers - 1 <= calls["conv2d_backward_x"] <= layers

@@ -126,7 +126,7 @@ def test_trace_needs_the_extra_and_says_so(computer, npse, tmp_path):
 
 def test_nothing_is_installed_by_the_bare_name():
     """npse is on no package index: what came from one would be a stranger's."""
-    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"),
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"),
              *(ROOT / "notebooks").glob("[!.]*"), *(ROOT / "npse").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     bare = re.compile(r"pip install [^\n]*[ '\"]npse[\s\['\"=`]")
     texts = [path for path in files if path.suffix in (".md", ".py", ".ipynb") and path.is_file()]

@@ -4,11 +4,11 @@ import numpy as np
 
 from npse import backend, reference
 from npse.bench import flops
+from npse.bench.flops import PASSES
 from npse.bench.process import ask
 from npse.bench.timing import figures, times
-from npse.reference.conv import output_size
+from npse.reference.conv import output_size, products
 
-PASSES = tuple(dict.fromkeys(flops.PASS_OF.values()))
 SAMPLE = 4                       # rows and columns of the output that Python's loops are timed on
 
 
@@ -26,7 +26,7 @@ def by_stage(op_rows):
     """For each map size, the convolution of stride 1 called most often: [x shape, w shape, stride, padding]."""
     found = {}
     for row in sorted(op_rows, key=lambda row: row["count"]):
-        if flops.PASS_OF.get(row["op"]) == "conv2d" and row["arguments"][2] == 1:
+        if flops.pass_of(row["op"]) == "conv2d" and row["arguments"][2] == 1:
             found[tuple(row["arguments"][0][1:3])] = row["arguments"]
     return [found[size] for size in sorted(found, reverse=True)]
 
@@ -98,11 +98,11 @@ def _calls(x_shape, w_shape, stride, padding, rng):
 
 
 def _output_shape(x_shape, w_shape, stride, padding):
-    return x_shape[0], *output_size("conv2d", x_shape, w_shape, stride, padding), w_shape[3]
+    return x_shape[0], *output_size(x_shape, w_shape, stride, padding), w_shape[3]
 
 
 def _flops(convolution):
-    return flops.convolution(_output_shape(*convolution), convolution[1])
+    return products(_output_shape(*convolution), convolution[1])
 
 
 def _row(op, convolution, rung, found):

@@ -7,12 +7,10 @@ from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
-from npse.reference.arrays import expect_alike
 
 
 @replaces(book.relu)
 def relu(x):
-    expect_alike("relu", x=x)
     y = empty_like(x)
     share(partial(_relu, x.reshape(-1), y.reshape(-1)), x.size, RANGE)
     return y
@@ -27,7 +25,6 @@ def _relu(x, y, first, last):
 
 @replaces(book.relu_backward)
 def relu_backward(dy, y):
-    expect_alike("relu_backward", dy=dy, y=y)
     dx = empty_like(dy)
     share(partial(_relu_backward, dy.reshape(-1), y.reshape(-1), dx.reshape(-1)), dy.size, RANGE)
     return dx

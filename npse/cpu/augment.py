@@ -9,20 +9,16 @@ from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import share
-from npse.reference.augment import expect_crops, expect_images
 
 
 @replaces(book.normalize)
 def normalize(images, mean, std):
-    expect_images("normalize", images, mean, std)
     zeros = np.zeros(len(images), np.int64)
     return _windows(images, zeros, zeros, zeros, mean, std, padding=0)
 
 
 @replaces(book.augment)
 def augment(images, top, left, flip, mean, std, padding=4):
-    expect_images("augment", images, mean, std)
-    expect_crops("augment", images, top, left, flip, padding)
     return _windows(images, top, left, flip, mean, std, padding)
 
 

@@ -15,33 +15,26 @@ from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
-from npse.reference.arrays import expect
 
 
 @replaces(book.batch_norm)
 def batch_norm(x, gamma, beta, eps=1e-5):
-    expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
     return normalize(x, gamma, beta, mean, var, eps, -np.inf), mean, var
 
 
 @replaces(book.batch_norm_inference)
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
-    expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
-           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
     return normalize(x, gamma, beta, running_mean, running_var, eps, -np.inf)
 
 
 @replaces(book.batch_norm_backward)
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
-    expect("batch_norm_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     return gradients(NO_MASK, dy, x, gamma, gamma, mean, var, eps)    # without a mask no beta is looked at
 
 
 @replaces(book.moments)
 def moments(x):
-    expect("moments", x=(x, "N H W C"))
     return statistics(x)
 
 

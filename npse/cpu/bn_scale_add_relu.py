@@ -12,13 +12,11 @@ from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_Y
-from npse.reference.arrays import expect, total
+from npse.reference.numerics import total
 
 
 @replaces(book.bn_scale_add_relu)
 def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
-    expect("bn_scale_add_relu", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     run = channel_sums.in_vectors(x, channel_sums.join)
     if run is None:
         return scale_add_relu(batch_norm_inference(x, gamma, beta, mean, var, eps), s, r)
@@ -29,8 +27,6 @@ def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
 
 @replaces(book.bn_scale_add_relu_backward_s)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    expect("bn_scale_add_relu_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     dgammas, dbetas = sums(MASK_BY_Y, dy, x, y, gamma, beta, mean, var, eps)
     ds = gamma * dgammas + beta * dbetas
     return ds.astype(x.dtype), dgammas.astype(x.dtype), dbetas.astype(x.dtype)
@@ -38,9 +34,6 @@ def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
 
 @replaces(book.bn_scale_add_relu_backward)
 def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    expect("bn_scale_add_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"),
-           dz=(dz, "N C"), dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     dgamma = total(s * dgammas + dz * (means - mean) / np.sqrt(var + eps), 0)
     dbeta = total(s * dbetas + dz, 0)
     dx, dr = input_gradient(MASK_BY_Y, dy, x, y, gamma, gamma, mean, var, eps, s, dz, dgamma, dbeta)

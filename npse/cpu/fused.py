@@ -13,33 +13,26 @@ from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X
-from npse.reference.arrays import expect
 
 
 @replaces(book.batch_norm_relu)
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
-    expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
     return normalize(x, gamma, beta, mean, var, eps, 0), mean, var
 
 
 @replaces(book.batch_norm_relu_backward)
 def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
-    expect("batch_norm_relu_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     return gradients(MASK_BY_X, dy, x, gamma, beta, mean, var, eps)
 
 
 @replaces(book.batch_norm_inference_relu)
 def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
-    expect("batch_norm_inference_relu", x=(x, "N H W C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     return normalize(x, gamma, beta, mean, var, eps, 0)
 
 
 @replaces(book.add_relu)
 def add_relu(f, x):
-    expect("add_relu", f=(f, "N H W C"), x=(x, "N H W C"))
     y = empty_like(f)
     share(partial(_add_relu, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
     return y
@@ -55,13 +48,11 @@ def _add_relu(f, x, y, first, last):
 
 @replaces(book.add_relu_backward)
 def add_relu_backward(dy, y):
-    expect("add_relu_backward", dy=(dy, "N H W C"), y=(y, "N H W C"))
     return book.add_backward(relu_backward(dy, y))
 
 
 @replaces(book.add_squeeze_backward)
 def add_squeeze_backward(du, dz):
-    expect("add_squeeze_backward", du=(du, "N H W C"), dz=(dz, "N C"))
     _, H, W, _ = du.shape
     both = empty_like(du)
     share(partial(_add_to_map, pixels(du), dz / (H * W), pixels(both)), len(du))
@@ -78,7 +69,6 @@ def _add_to_map(du, share_of_dz, both, first, last):
 
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
-    expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))
     y = empty_like(u)
     share(partial(_scale_add_relu, pixels(u), s, pixels(x), pixels(y)), len(u))
     return y
@@ -96,7 +86,6 @@ def _scale_add_relu(u, s, x, y, first, last):
 
 @replaces(book.scale_add_relu_backward)
 def scale_add_relu_backward(dy, u, s, y):
-    expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), y=(y, "N H W C"), dy=(dy, "N H W C"))
     du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
     maps = pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds
     task = channel_sums.in_vectors(u, channel_sums.scale_add_relu_gradients) or _scale_add_relu_backward

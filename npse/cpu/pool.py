@@ -9,14 +9,16 @@ from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import share
-from npse.reference.arrays import expect
-from npse.reference.pool import _geometry as geometry
+from npse.cpu.se import squeeze, squeeze_backward
+from npse.reference.conv import output_size
+
+global_average_pool, global_average_pool_backward = squeeze, squeeze_backward
 
 
 @replaces(book.average_pool)
 def average_pool(x, size, stride=None):
-    expect("average_pool", x=(x, "N H W C"))
-    Ho, Wo, stride = geometry("average_pool", x.shape, size, stride)
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = np.zeros((len(x), Ho, Wo, x.shape[3]), x.dtype)
     share(partial(_average_pool, x, y, size, stride, x.dtype.type(size**2)), len(x))
     return y
@@ -35,9 +37,7 @@ def _average_pool(x, y, size, stride, count, first, last):
 
 @replaces(book.average_pool_backward)
 def average_pool_backward(dy, x_shape, size, stride=None):
-    x_shape = tuple(x_shape)
-    Ho, Wo, stride = geometry("average_pool_backward", x_shape, size, stride)
-    expect("average_pool_backward", dy=(dy, f"{x_shape[0]} {Ho} {Wo} {x_shape[3]}"))
+    stride = size if stride is None else stride
     dx = np.zeros(x_shape, dy.dtype)
     share(partial(_average_pool_backward, dy, dx, size, stride, dy.dtype.type(size**2)), len(dx))
     return dx
@@ -56,8 +56,8 @@ def _average_pool_backward(dy, dx, size, stride, count, first, last):
 
 @replaces(book.max_pool)
 def max_pool(x, size, stride=None):
-    expect("max_pool", x=(x, "N H W C"))
-    Ho, Wo, stride = geometry("max_pool", x.shape, size, stride)
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = empty((len(x), Ho, Wo, x.shape[3]), x.dtype)
     share(partial(_max_pool, x, y, size, stride), len(x))
     return y
@@ -80,9 +80,7 @@ def _max_pool(x, y, size, stride, first, last):
 
 @replaces(book.max_pool_backward)
 def max_pool_backward(dy, x, size, stride=None):
-    expect("max_pool_backward", x=(x, "N H W C"))
-    Ho, Wo, stride = geometry("max_pool_backward", x.shape, size, stride)
-    expect("max_pool_backward", x=(x, "N H W C"), dy=(dy, f"N {Ho} {Wo} C"))
+    stride = size if stride is None else stride
     dx = empty(x.shape, x.dtype)
     share(partial(_max_pool_backward, dy, x, dx, size, stride), len(x))
     return dx

@@ -7,12 +7,10 @@ from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
-from npse.reference.arrays import expect
 
 
 @replaces(book.add)
 def add(f, x):
-    expect("add", f=(f, "N H W C"), x=(x, "N H W C"))
     y = empty_like(f)
     share(partial(_add, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
     return y

@@ -7,12 +7,10 @@ from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
-from npse.reference.sgd import expect_update
 
 
 @replaces(book.sgd)
 def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
-    expect_update("sgd", w, dw, v)
     new_w, new_v = empty_like(w), empty_like(v)
     arrays = (array.reshape(-1) for array in (w, dw, v, new_w, new_v))
     rates = map(w.dtype.type, (lr, momentum, weight_decay))

@@ -6,12 +6,10 @@ from npse import reference as book
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.device import device_function, empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
-from npse.reference.arrays import expect_alike
 
 
 @replaces(book.relu)
 def relu(x):
-    expect_alike("relu", x=x)
     y = empty_like(x)
     launch(_relu, *over_numbers(x), flat(x), flat(y))
     return y
@@ -34,7 +32,6 @@ def at_least(value, floor):
 
 @replaces(book.relu_backward)
 def relu_backward(dy, y):
-    expect_alike("relu_backward", dy=dy, y=y)
     dx = empty_like(dy)
     launch(_relu_backward, *over_numbers(dy), flat(dy), flat(y), flat(dx))
     return dx
@@ -51,7 +48,6 @@ def _relu_backward(dy, y, dx):
 
 @replaces(book.sigmoid)
 def sigmoid(x):
-    expect_alike("sigmoid", x=x)
     y = empty_like(x)
     launch(_sigmoid, *over_numbers(x), flat(x), flat(y))
     return y
@@ -75,7 +71,6 @@ def logistic(value, one):
 
 @replaces(book.sigmoid_backward)
 def sigmoid_backward(dy, y):
-    expect_alike("sigmoid_backward", dy=dy, y=y)
     dx = empty_like(dy)
     launch(_sigmoid_backward, *over_numbers(dy), flat(dy), flat(y), flat(dx))
     return dx

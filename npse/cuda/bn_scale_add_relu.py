@@ -10,13 +10,10 @@ from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import column, over_maps, over_pixels, over_table, place
-from npse.reference.arrays import expect
 
 
 @replaces(book.bn_scale_add_relu)
 def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
-    expect("bn_scale_add_relu", x=(x, "N H W C"), r=(r, "N H W C"), s=(s, "N C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     y = empty_like(x)
     launch(_bn_scale_add_relu, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), s, flat(r),
            flat(y))
@@ -37,8 +34,6 @@ def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
 
 @replaces(book.bn_scale_add_relu_backward_s)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    expect("bn_scale_add_relu_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     sums = tuple(empty((x.shape[0], x.shape[3]), x.dtype) for _ in range(3))
     launch(_bn_scale_add_relu_backward_s, *over_maps(x), flat(dy), flat(x), flat(y), area(x), gamma, beta, mean, var,
            scalar(eps, x), *sums)
@@ -69,9 +64,6 @@ def _bn_scale_add_relu_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, 
 
 @replaces(book.bn_scale_add_relu_backward)
 def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    expect("bn_scale_add_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"),
-           dz=(dz, "N C"), dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     B, R = x.size // x.shape[3], area(x)
     eps, dgamma, dbeta, dx, dr = scalar(eps, x), empty_like(gamma), empty_like(gamma), empty_like(x), empty_like(x)
     tables = map(flat, (s, dz, dgammas, dbetas, means))

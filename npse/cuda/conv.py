@@ -45,12 +45,12 @@ conv2d, conv2d_backward_x, conv2d_backward_w = LADDER.ops_of(_chosen)
 
 @replaces(book.conv2d_moments)
 def conv2d_moments(x, w, stride=1, padding=0):
-    g = Geometry.of("conv2d_moments", stride, padding, x=x, w=w)
+    g = Geometry.of(x.shape, w.shape, stride, padding)
     y = _chosen(g).forward(x, w, g)
     return y, *moments(y)
 
 
 @replaces(book.conv2d_backward_x_add)
 def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
-    g = Geometry.of("conv2d_backward_x_add", stride, padding, dx=dx, w=w, dy=dy)
+    g = Geometry.of(dx.shape, w.shape, stride, padding)
     return _chosen(g).backward_x(dy, w, g, dx)

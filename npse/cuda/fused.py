@@ -11,33 +11,26 @@ from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import my_numbers, over_maps, over_numbers, over_pixels, place
-from npse.reference.arrays import expect
 
 
 @replaces(book.batch_norm_relu)
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
-    expect("batch_norm_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean, var, _ = statistics(x)
     return normalize(x, gamma, beta, mean, var, eps, 0), mean, var
 
 
 @replaces(book.batch_norm_relu_backward)
 def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
-    expect("batch_norm_relu_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     return gradients(dy, x, gamma, beta, mean, var, eps, relu=True)
 
 
 @replaces(book.batch_norm_inference_relu)
 def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
-    expect("batch_norm_inference_relu", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
-           mean=(mean, "C"), var=(var, "C"))
     return normalize(x, gamma, beta, mean, var, eps, 0)
 
 
 @replaces(book.add_relu)
 def add_relu(f, x):
-    expect("add_relu", f=(f, "N H W C"), x=(x, "N H W C"))
     y = empty_like(x)
     launch(_add_relu, *over_numbers(x), flat(f), flat(x), flat(y))
     return y
@@ -54,14 +47,12 @@ def _add_relu(f, x, y):
 
 @replaces(book.add_relu_backward)
 def add_relu_backward(dy, y):
-    expect("add_relu_backward", dy=(dy, "N H W C"), y=(y, "N H W C"))
     df = relu_backward(dy, y)
     return df, df
 
 
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
-    expect("scale_add_relu", u=(u, "N H W C"), s=(s, "N C"), x=(x, "N H W C"))
     y = empty_like(u)
     launch(_scale_add_relu, *over_pixels(u), flat(u), area(u), s, flat(x), flat(y))
     return y
@@ -80,7 +71,6 @@ def _scale_add_relu(u, R, s, x, y):
 
 @replaces(book.scale_add_relu_backward)
 def scale_add_relu_backward(dy, u, s, y):
-    expect("scale_add_relu_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"), y=(y, "N H W C"))
     du, ds, dx = empty_like(u), empty_like(s), empty_like(u)
     launch(_scale_add_relu_backward, *over_maps(u), flat(dy), flat(u), area(u), s, flat(y), flat(du), ds, flat(dx))
     return du, ds, dx
@@ -108,7 +98,6 @@ def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
 
 @replaces(book.add_squeeze_backward)
 def add_squeeze_backward(du, dz):
-    expect("add_squeeze_backward", du=(du, "N H W C"), dz=(dz, "N C"))
     both = empty_like(du)
     launch(_add_squeeze_backward, *over_pixels(du), flat(du), area(du), dz, scalar(1 / area(du), du), flat(both))
     return both

@@ -16,14 +16,13 @@ from npse.cuda.runtime.device import BLOCK, device_function, empty, empty_like, 
 from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
 from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
-from npse.reference.sgd import expect_update
 
 COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
 
 
 @replaces(book.orthogonalize)
 def orthogonalize(u):
-    matrix = as_matrix("orthogonalize", "u", u)
+    matrix = as_matrix(u)
     wide = matrix.shape[0] < matrix.shape[1]
     product = dense(matrix, matrix) if wide else gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
@@ -40,8 +39,7 @@ def orthogonalize(u):
 
 @replaces(book.muon)
 def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
-    expect_update("muon", w, dw, v)
-    matrix = as_matrix("muon", "w", w)
+    matrix = as_matrix(w)
     new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
     launch(_advance, *over_numbers(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
     direction = orthogonalize(u)

@@ -11,14 +11,16 @@ from npse import reference as book
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.device import device_function, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import over_rows, place_in_row
-from npse.reference.arrays import expect
-from npse.reference.pool import _geometry as geometry
+from npse.cuda.se import squeeze, squeeze_backward
+from npse.reference.conv import output_size
+
+global_average_pool, global_average_pool_backward = squeeze, squeeze_backward
 
 
 @replaces(book.average_pool)
 def average_pool(x, size, stride=None):
-    expect("average_pool", x=(x, "N H W C"))
-    Ho, Wo, stride = geometry("average_pool", x.shape, size, stride)
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = empty((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
     launch(_average_pool, *over_rows(y), x, int(size), int(stride), scalar(size**2, x), y)
     return y
@@ -38,9 +40,7 @@ def _average_pool(x, size, stride, count, y):
 
 @replaces(book.average_pool_backward)
 def average_pool_backward(dy, x_shape, size, stride=None):
-    x_shape = tuple(x_shape)
-    Ho, Wo, stride = geometry("average_pool_backward", x_shape, size, stride)
-    expect("average_pool_backward", dy=(dy, f"{x_shape[0]} {Ho} {Wo} {x_shape[3]}"))
+    stride = size if stride is None else stride
     dx = empty(x_shape, dy.dtype)
     launch(_average_pool_backward, *over_rows(dx), dy, int(size), int(stride), scalar(size**2, dy), dx)
     return dx
@@ -62,8 +62,8 @@ def _average_pool_backward(dy, size, stride, count, dx):
 
 @replaces(book.max_pool)
 def max_pool(x, size, stride=None):
-    expect("max_pool", x=(x, "N H W C"))
-    Ho, Wo, stride = geometry("max_pool", x.shape, size, stride)
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = empty((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
     launch(_max_pool, *over_rows(y), x, int(size), int(stride), y)
     return y
@@ -79,9 +79,7 @@ def _max_pool(x, size, stride, y):
 
 @replaces(book.max_pool_backward)
 def max_pool_backward(dy, x, size, stride=None):
-    expect("max_pool_backward", x=(x, "N H W C"))
-    Ho, Wo, stride = geometry("max_pool_backward", x.shape, size, stride)
-    expect("max_pool_backward", x=(x, "N H W C"), dy=(dy, f"N {Ho} {Wo} C"))
+    stride = size if stride is None else stride
     dx = empty_like(x)
     launch(_max_pool_backward, *over_rows(dx), dy, x, int(size), int(stride), dx)
     return dx

@@ -4,12 +4,10 @@ from npse import reference as book
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.device import empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
-from npse.reference.arrays import expect
 
 
 @replaces(book.add)
 def add(f, x):
-    expect("add", f=(f, "N H W C"), x=(x, "N H W C"))
     y = empty_like(x)
     launch(_add, *over_numbers(x), flat(f), flat(x), flat(y))
     return y
@@ -25,5 +23,4 @@ def _add(f, x, y):
 
 @replaces(book.add_backward)
 def add_backward(dy):
-    expect("add_backward", dy=(dy, "N H W C"))
     return dy, dy

@@ -18,12 +18,10 @@ from npse.cuda.runtime.block_reduce import sum_rows, sum_rows_by_shuffle, sum_ro
 from npse.cuda.runtime.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import over_maps, over_numbers, over_pixels, place
 from npse.cuda.se_kernels.excite import excite, excite_backward
-from npse.reference.arrays import expect
 
 
 @replaces(book.squeeze)
 def squeeze(u):
-    expect("squeeze", u=(u, "N H W C"))
     return SQUEEZES["tree" if SIMULATED else "shuffle"](u)
 
 
@@ -70,8 +68,6 @@ SQUEEZES = {"alone": _squeeze_alone, "tree": _squeeze_by(sum_rows_by_tree), "shu
 
 @replaces(book.squeeze_backward)
 def squeeze_backward(dz, u_shape):
-    u_shape = tuple(u_shape)
-    expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
     du = empty(u_shape, dz.dtype)
     launch(_squeeze_backward, *over_pixels(du), dz, area(du), scalar(1 / area(du), du), flat(du))
     return du
@@ -89,7 +85,6 @@ def _squeeze_backward(dz, R, share, du):
 
 @replaces(book.scale)
 def scale(u, s):
-    expect("scale", u=(u, "N H W C"), s=(s, "N C"))
     y = empty_like(u)
     launch(_scale, *over_pixels(u), flat(u), area(u), s, flat(y))
     return y
@@ -107,7 +102,6 @@ def _scale(u, R, s, y):
 
 @replaces(book.scale_backward)
 def scale_backward(dy, u, s):
-    expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
     du, ds = empty_like(u), empty_like(s)
     launch(_scale_backward, *over_maps(u), flat(dy), flat(u), area(u), s, flat(du), ds)
     return du, ds
@@ -137,7 +131,6 @@ def se(u, w1, w2, b1=None, b2=None):
 
 @replaces(book.se_backward)
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
-    expect("se_backward", u=(u, "N H W C"), dy=(dy, "N H W C"))
     R, share, shape = area(u), scalar(1 / area(u), u), (u.shape[0], u.shape[3])
     z, ds, du = empty(shape, u.dtype), empty(shape, u.dtype), empty_like(u)
     launch(_squeezed_and_ds, *over_maps(u), flat(dy), flat(u), R, share, z, ds)        # ds does not wait for the gates

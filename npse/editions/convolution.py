@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from npse import reference as book
-from npse.reference.arrays import expect
 from npse.reference.conv import output_size
 from npse.support.names import suggest
 
@@ -32,29 +31,10 @@ class Geometry(NamedTuple):
     Wo: int
 
     @classmethod
-    def of(cls, op, stride, padding, **arguments):
-        """Check the arguments of an op, by their names, and work out the size of its maps.
-
-        Parameters
-        ----------
-        op : str
-        stride, padding : int
-        **arguments : the array or shape of a map (N, H, W, Cin), then that of filters (kh, kw, Cin, Cout), then dy if
-            the op has one
-
-        Raises
-        ------
-        TypeError, ValueError
-            See `expect`; ValueError too if stride, padding or the filter's size do not fit the map.
-        """
-        (x_name, x), (w_name, w), *rest = arguments.items()
-        axes = {x_name: (x, "N H W Cin"), w_name: (w, "kh kw Cin Cout")}
-        expect(op, **axes)
-        x_shape, w_shape = (value if isinstance(value, tuple) else value.shape for value in (x, w))
-        Ho, Wo = output_size(op, x_shape, w_shape, stride, padding)
-        if rest:
-            expect(op, **axes, **{name: (dy, f"N {Ho} {Wo} Cout") for name, dy in rest})
+    def of(cls, x_shape, w_shape, stride, padding):
+        """Work out the sizes of a call whose arguments have been checked."""
         kh, kw, _, Cout = w_shape
+        Ho, Wo = output_size(x_shape, w_shape, stride, padding)
         return cls(*x_shape, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
 
     @property
@@ -130,17 +110,17 @@ class Ladder(Mapping):
         """Make the Ops that run on the rung choose(geometry, channels of the result, dtype)."""
         @self._replaces(book.conv2d)
         def conv2d(x, w, stride=1, padding=0):
-            g = Geometry.of("conv2d", stride, padding, x=x, w=w)
+            g = Geometry.of(x.shape, w.shape, stride, padding)
             return choose(g, g.Cout, x.dtype).forward(x, w, g)
 
         @self._replaces(book.conv2d_backward_x)
         def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
-            g = Geometry.of("conv2d_backward_x", stride, padding, x_shape=tuple(x_shape), w=w, dy=dy)
+            g = Geometry.of(x_shape, w.shape, stride, padding)
             return choose(g, g.Cin, w.dtype).backward_x(dy, w, g)
 
         @self._replaces(book.conv2d_backward_w)
         def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
-            g = Geometry.of("conv2d_backward_w", stride, padding, x=x, w_shape=tuple(w_shape), dy=dy)
+            g = Geometry.of(x.shape, w_shape, stride, padding)
             return choose(g, g.Cout, x.dtype).backward_w(dy, x, g)
 
         return Ops(conv2d, conv2d_backward_x, conv2d_backward_w)

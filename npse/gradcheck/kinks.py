@@ -6,8 +6,6 @@ x + h the function is smooth in between; where one differs, the difference quoti
 
 import numpy as np
 
-RELUS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "bn_scale_add_relu")
-
 
 def choices(arrays):
     """Turn what decides into what was decided: a floating array counts by its sign (> 0), any other by its values.
@@ -68,18 +66,7 @@ class KinkRecorder:
         self.choices = []
 
     def __call__(self, op, arguments, result):
-        if op in RELUS:
-            y = result[0] if isinstance(result, tuple) else result
-            self.choices.append(y > 0)
-        elif op == "excite":
-            self.choices.append(_hidden(*arguments) > 0)
-        elif op == "se":
-            u, *weights = arguments
-            self.choices.append(_hidden(u.mean(axis=(1, 2)), *weights) > 0)
-        elif op == "max_pool":
-            x, size, stride = arguments
-            self.choices.append(_windows(x, size, stride or size).argmax(axis=-1))
-
-
-def _hidden(z, w1, w2, b1=None, b2=None):
-    return z @ w1.T if b1 is None else z @ w1.T + b1
+        """Record a call; ``op`` tells by its declaration, `op.contract`, where it has kinks."""
+        chosen = op.contract and op.contract.choices(arguments, result)
+        if chosen is not None:
+            self.choices.append(chosen)

@@ -11,9 +11,11 @@ inference, is unbiased (divided by B - 1).
 
 import numpy as np
 
-from npse.reference.arrays import average, expect, total
+from npse.reference.contract import op
+from npse.reference.numerics import average, total
 
 
+@op("x: N H W C, gamma: C, beta: C -> y: N H W C, mean: C, var: C", flops=7)
 def batch_norm(x, gamma, beta, eps=1e-5):
     """Normalize with the statistics of this batch: the training mode.
 
@@ -30,12 +32,12 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     y (N, H, W, C), mean (C,), var (C,)
         The statistics are returned since the gradient and the running averages need them; var is biased.
     """
-    expect("batch_norm", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"))
     mean = average(x, (0, 1, 2))
     var = average((x - mean) ** 2, (0, 1, 2))
     return gamma * (x - mean) / np.sqrt(var + eps) + beta, mean, var
 
 
+@op("x: N H W C, dy: N H W C, gamma: C, mean: C, var: C -> dx: N H W C, dgamma: C, dbeta: C", flops=10)
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     """Gradients of `batch_norm`, through the mean and the variance too.
 
@@ -55,8 +57,6 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     -------
     dx (N, H, W, C), dgamma (C,), dbeta (C,)
     """
-    expect("batch_norm_backward", x=(x, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     B = x.size // x.shape[3]
     xhat = (x - mean) / np.sqrt(var + eps)
     dbeta = total(dy, (0, 1, 2))
@@ -65,6 +65,7 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     return dx, dgamma, dbeta
 
 
+@op("x: N H W C -> mean: C, var: C, means: N C", backward=None, flops=4)
 def moments(x):
     """Mean and variance of each channel over the batch, and its mean over each map.
 
@@ -73,27 +74,34 @@ def moments(x):
     mean (C,), var (C,), means (N, C)
         As `batch_norm` uses them, and the squeeze of x; ``means`` average to ``mean``.
     """
-    expect("moments", x=(x, "N H W C"))
     mean = average(x, (0, 1, 2))
     return mean, average((x - mean) ** 2, (0, 1, 2)), average(x, (1, 2))
 
 
+@op("x: N H W C, gamma: C, beta: C, running_mean: C, running_var: C -> y: N H W C",
+    fixed=("running_mean", "running_var"), flops=3)
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
     """Normalize with the running statistics: y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."""
-    expect("batch_norm_inference", x=(x, "N H W C"), gamma=(gamma, "C"), beta=(beta, "C"),
-           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
     return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
 
 
+@op("x: N H W C, dy: N H W C, gamma: C, running_mean: C, running_var: C -> dx: N H W C, dgamma: C, dbeta: C")
 def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1e-5):
     """Gradients of `batch_norm_inference` -> dx, dgamma, dbeta; the statistics are constants, so nothing couples."""
-    expect("batch_norm_inference_backward", x=(x, "N H W C"), dy=(dy, "N H W C"), gamma=(gamma, "C"),
-           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
     xhat = (x - running_mean) / np.sqrt(running_var + eps)
     dx = dy * gamma / np.sqrt(running_var + eps)
     return dx, total(dy * xhat, (0, 1, 2)), total(dy, (0, 1, 2))
 
 
+def expect_enough(op, letters, count):
+    """Raise ValueError for a batch of one element a channel, which has no variance."""
+    if count < 2:
+        raise ValueError(f"{op}: batch norm needs at least 2 elements a channel (N*H*W) in training, "
+                         f"but got {count}; use a larger batch or inference mode")
+
+
+@op("mean: C, var: C, running_mean: C, running_var: C -> new_mean: C, new_var: C", backward=None,
+    values=expect_enough)
 def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1):
     """Move the running averages towards this batch; return both, the old arrays unchanged.
 
@@ -106,11 +114,6 @@ def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1
     running_mean, running_var : arrays (C,)
     momentum : float
     """
-    expect("running_statistics", mean=(mean, "C"), var=(var, "C"),
-           running_mean=(running_mean, "C"), running_var=(running_var, "C"))
-    if count < 2:
-        raise ValueError("running_statistics: batch norm needs at least 2 numbers a channel (N*H*W) in training, "
-                         f"but got {count}; use a larger batch or inference mode")
     unbiased = var * (count / (count - 1))
     return ((1 - momentum) * running_mean + momentum * mean,
             (1 - momentum) * running_var + momentum * unbiased)

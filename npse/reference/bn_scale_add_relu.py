@@ -17,12 +17,15 @@ sums g = dy * 1[y > 0] over each map; all other sums follow from those two, and 
 import numpy as np
 
 from npse.reference.activation import relu, relu_backward
-from npse.reference.arrays import expect, total
 from npse.reference.batch_norm import batch_norm_inference
+from npse.reference.contract import op
+from npse.reference.numerics import total
 from npse.reference.residual import add
 from npse.reference.se import scale
 
 
+@op("x: N H W C, r: N H W C, s: N C, gamma: C, beta: C, mean: C, var: C -> y: N H W C",
+    backward=("bn_scale_add_relu_backward_s", "bn_scale_add_relu_backward"), kink="relu", flops=6)
 def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     """y = relu(s * batch_norm(x) + r) -> y (N, H, W, C).
 
@@ -36,6 +39,8 @@ def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     return relu(add(scale(batch_norm_inference(x, gamma, beta, mean, var, eps), s), r))
 
 
+@op("x: N H W C, y: N H W C, dy: N H W C, gamma: C, beta: C, mean: C, var: C -> ds: N C, dgammas: N C, dbetas: N C",
+    flops=6)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     """Gradient of the gates, and the sums over each map that it is made of.
 
@@ -47,14 +52,14 @@ def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     -------
     ds, dgammas, dbetas : arrays (N, C)
     """
-    expect("bn_scale_add_relu_backward_s", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), beta=(beta, "C"), mean=(mean, "C"), var=(var, "C"))
     g = relu_backward(dy, y)
     dgammas = total(g * (x - mean) / np.sqrt(var + eps), (1, 2))
     dbetas = total(g, (1, 2))
     return gamma * dgammas + beta * dbetas, dgammas, dbetas
 
 
+@op("x: N H W C, y: N H W C, dy: N H W C, s: N C, dz: N C, dgammas: N C, dbetas: N C, means: N C, gamma: C, mean: C, "
+    "var: C -> dx: N H W C, dgamma: C, dbeta: C, dr: N H W C", flops=8)
 def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     """All other gradients of the block's end, through the statistics too.
 
@@ -76,9 +81,6 @@ def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, m
     -------
     dx (N, H, W, C), dgamma (C,), dbeta (C,), dr (N, H, W, C)
     """
-    expect("bn_scale_add_relu_backward", x=(x, "N H W C"), y=(y, "N H W C"), dy=(dy, "N H W C"), s=(s, "N C"),
-           dz=(dz, "N C"), dgammas=(dgammas, "N C"), dbetas=(dbetas, "N C"), means=(means, "N C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     N, H, W, _ = x.shape
     B, deviation = N * H * W, np.sqrt(var + eps)
     dgamma = total(s * dgammas + dz * (means - mean) / deviation, 0)

@@ -10,22 +10,36 @@ A convolution is a sum of kh*kw matrix products: for each tap (i, j) of the filt
 x, seen as rows of Cin numbers, times the matrix w[i, j] of shape (Cin, Cout).
 """
 
+import math
+
 import numpy as np
 
-from npse.reference.arrays import expect
+from npse.reference.contract import op
 
 
-def output_size(op, x_shape, w_shape, stride, padding):
-    """Return (Ho, Wo), or raise ValueError if stride, padding or the filter's size do not fit the map."""
+def output_size(x_shape, w_shape, stride, padding):
+    """Ho = (H + 2p - kh) // s + 1, and Wo likewise: how many places the filter finds along each axis."""
     _, H, W, _ = x_shape
     kh, kw = w_shape[:2]
+    return (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+
+
+def sizes_of_result(op, letters, stride, padding):
+    """Check stride, padding and the filter's size; return Ho and Wo. A hook of `npse.reference.contract.op`."""
+    H, W, kh, kw = (letters[letter] for letter in ("H", "W", "kh", "kw"))
     for name, value, least in (("stride", stride, 1), ("padding", padding, 0)):
         if not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(f"{op}: {name} must be an integer of at least {least}, but is {value!r}")
     if H + 2 * padding < kh or W + 2 * padding < kw:
         raise ValueError(f"{op}: a {kh}x{kw} filter does not fit a {H}x{W} map with padding {padding}; "
                          f"use a padding of at least {max(kh - H, kw - W, 0) + 1 >> 1}")
-    return (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+    Ho, Wo = output_size((1, H, W, 1), (kh, kw), stride, padding)
+    return {"Ho": Ho, "Wo": Wo}
+
+
+def products(y_shape, w_shape):
+    """Operations of any pass of a convolution; those on the zeros around the map count, as everywhere in this field."""
+    return 2 * math.prod(y_shape) * math.prod(w_shape[:3])
 
 
 def pad(x, p):
@@ -38,6 +52,8 @@ def window(x, i, j, Ho, Wo, stride):
     return x[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride, :]
 
 
+@op("x: N H W Cin, w: kh kw Cin Cout -> y: N Ho Wo Cout", backward=("conv2d_backward_x", "conv2d_backward_w"),
+    sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape))
 def conv2d(x, w, stride=1, padding=0):
     """Convolve a batch of maps with a bank of filters.
 
@@ -60,8 +76,7 @@ def conv2d(x, w, stride=1, padding=0):
 
     Source: arXiv 1709.01507, equation (1).
     """
-    expect("conv2d", x=(x, "N H W Cin"), w=(w, "kh kw Cin Cout"))
-    Ho, Wo = output_size("conv2d", x.shape, w.shape, stride, padding)
+    Ho, Wo = output_size(x.shape, w.shape, stride, padding)
     xp = pad(x, padding)
     y = np.zeros((x.shape[0], Ho, Wo, w.shape[3]), x.dtype)
     for i, j in np.ndindex(w.shape[:2]):
@@ -69,6 +84,8 @@ def conv2d(x, w, stride=1, padding=0):
     return y
 
 
+@op("x_shape: (N H W Cin), w: kh kw Cin Cout, dy: N Ho Wo Cout -> dx: N H W Cin",
+    sizes=sizes_of_result, flops=lambda dy, w, *_, y: products(dy.shape, w.shape))
 def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
     """Gradient of `conv2d` with respect to x.
 
@@ -88,10 +105,7 @@ def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
     -------
     dx : array (N, H, W, Cin)
     """
-    x_shape = tuple(x_shape)
-    expect("conv2d_backward_x", x_shape=(x_shape, "N H W Cin"), w=(w, "kh kw Cin Cout"))
-    Ho, Wo = output_size("conv2d_backward_x", x_shape, w.shape, stride, padding)
-    expect("conv2d_backward_x", w=(w, "kh kw Cin Cout"), dy=(dy, f"{x_shape[0]} {Ho} {Wo} Cout"))
+    Ho, Wo = output_size(x_shape, w.shape, stride, padding)
     N, H, W, Cin = x_shape
     dxp = np.zeros((N, H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
     for i, j in np.ndindex(w.shape[:2]):
@@ -99,6 +113,8 @@ def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
     return np.ascontiguousarray(dxp[:, padding:padding + H, padding:padding + W])
 
 
+@op("x: N H W Cin, w_shape: (kh kw Cin Cout), dy: N Ho Wo Cout -> dw: kh kw Cin Cout",
+    sizes=sizes_of_result, flops=lambda dy, x, w_shape, *_, y: products(dy.shape, w_shape))
 def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
     """Gradient of `conv2d` with respect to w.
 
@@ -115,10 +131,7 @@ def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
     -------
     dw : array (kh, kw, Cin, Cout)
     """
-    w_shape = tuple(w_shape)
-    expect("conv2d_backward_w", x=(x, "N H W Cin"), w_shape=(w_shape, "kh kw Cin Cout"))
-    Ho, Wo = output_size("conv2d_backward_w", x.shape, w_shape, stride, padding)
-    expect("conv2d_backward_w", x=(x, "N H W Cin"), dy=(dy, f"N {Ho} {Wo} {w_shape[3]}"))
+    Ho, Wo = output_size(x.shape, w_shape, stride, padding)
     xp = pad(x, padding)
     dw = np.empty(w_shape, x.dtype)
     for i, j in np.ndindex(w_shape[:2]):

@@ -4,17 +4,18 @@
     y  (N, K)   output rows       b  (K,)     bias, may be left out
 """
 
-from npse.reference.arrays import expect, total
+from npse.reference.contract import op
+from npse.reference.numerics import total
 
 
+@op("x: N C, w: K C, b?: K -> y: N K", flops=lambda x, w, *_, y: 2 * len(x) * w.size)
 def dense(x, w, b=None):
     """y[n, k] = sum over c of  x[n, c] * w[k, c]  + b[k];  (N, C), (K, C), (K,) -> (N, K)."""
-    bias = {} if b is None else {"b": (b, "K")}
-    expect("dense", x=(x, "N C"), w=(w, "K C"), **bias)
     y = x @ w.T
     return y if b is None else y + b
 
 
+@op("x: N C, w: K C, dy: N K -> dx: N C, dw: K C, db: K", flops=lambda dy, x, w, *_, y: 4 * len(x) * w.size)
 def dense_backward(dy, x, w):
     """Gradients of `dense`: (N, K), (N, C), (K, C) -> dx (N, C), dw (K, C), db (K,).
 
@@ -22,7 +23,6 @@ def dense_backward(dy, x, w):
     dw[k, c] = sum over n of dy[n, k] * x[n, c]
     db[k]    = sum over n of dy[n, k]
     """
-    expect("dense_backward", x=(x, "N C"), w=(w, "K C"), dy=(dy, "N K"))
     dx = dy @ w
     dw = dy.T @ x
     db = total(dy, 0)

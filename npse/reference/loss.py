@@ -8,20 +8,34 @@ The logarithm of p is taken as logits - logsumexp(logits), shifted by the row's 
 
 import numpy as np
 
-from npse.reference.arrays import average, expect, expect_labels, total
+from npse.reference.contract import op
+from npse.reference.numerics import average, total
 
 
+def expect_targets(op, letters, labels, smoothing):
+    """Raise ValueError for a label outside 0..K-1, or a smoothing outside 0 <= a < 1."""
+    classes = letters["K"]
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise ValueError(f"{op}: labels must lie in 0..{classes - 1}, but label {labels[wrong[0]]} stands "
+                         f"at position {wrong[0]} ({wrong.size} of {labels.size} are out of range)")
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"{op}: smoothing must lie in 0 <= a < 1, but is {smoothing}")
+
+
+@op("logits: N K -> p: N K")
 def softmax(logits):
     """p[n, k] = exp(logits[n, k]) / sum over m of exp(logits[n, m]);  (N, K) -> (N, K)."""
-    return np.exp(_log_softmax("softmax", logits))
+    return np.exp(_log_softmax(logits))
 
 
+@op("p: N K, dp: N K -> dlogits: N K")
 def softmax_backward(dp, p):
     """dlogits[n, k] = p[n, k] * (dp[n, k] - sum over m of dp[n, m] * p[n, m])."""
-    expect("softmax_backward", p=(p, "N K"), dp=(dp, "N K"))
     return p * (dp - total(dp * p, 1)[:, None])
 
 
+@op("logits: N K, labels: N int -> loss:", values=expect_targets)
 def softmax_cross_entropy(logits, labels, smoothing=0.0):
     """loss = -1/N * sum over n, k of  q[n, k] * log p[n, k];  (N, K), (N,) -> scalar of the logits' dtype.
 
@@ -30,31 +44,26 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0):
     ValueError
         A label outside 0..K-1, or a smoothing outside 0 <= a < 1.
     """
-    logp = _log_softmax("softmax_cross_entropy", logits)
-    q = _targets("softmax_cross_entropy", logits, labels, smoothing)
+    logp = _log_softmax(logits)
+    q = _targets(logits, labels, smoothing)
     return average(-total(q * logp, 1), 0)
 
 
+@op("logits: N K, labels: N int -> dlogits: N K", values=expect_targets)
 def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
     """dlogits = dloss * (p - q) / N;  scalar, (N, K), (N,) -> (N, K). To train, dloss is 1."""
     p = softmax(logits)
-    q = _targets("softmax_cross_entropy_backward", logits, labels, smoothing)
+    q = _targets(logits, labels, smoothing)
     return (dloss * (p - q) / len(logits)).astype(logits.dtype, copy=False)
 
 
-def _log_softmax(op, logits):
-    expect(op, logits=(logits, "N K"))
+def _log_softmax(logits):
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(total(np.exp(shifted), 1))[:, None]
 
 
-def _targets(op, logits, labels, smoothing):
+def _targets(logits, labels, smoothing):
     N, K = logits.shape
-    expect_labels(op, labels, K)
-    if labels.shape != (N,):
-        raise ValueError(f"{op}: labels need shape ({N},), one for each row of logits, but have {labels.shape}")
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"{op}: smoothing must lie in 0 <= a < 1, but is {smoothing}")
     q = np.full((N, K), smoothing / K, logits.dtype)
     q[np.arange(N), labels] += 1 - smoothing
     return q

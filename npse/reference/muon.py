@@ -13,12 +13,24 @@ import math
 
 import numpy as np
 
-from npse.reference.arrays import expect_alike, expect_array
-from npse.reference.sgd import expect_update
+from npse.reference.contract import op
 
 ITERATIONS, COEFFICIENTS = 3, (3.4445, -4.7750, 2.0315)    # of K. Jordan, fitted to few iterations
 
 
+def expect_matrix(op, letters):
+    """Raise ValueError unless the arrays have two axes or more. A hook of `npse.reference.contract.op`."""
+    if len(letters) < 2:
+        raise ValueError(f"{op}: needs a matrix, an array of at least 2 axes, but got one of {len(letters)}")
+
+
+def _operations(u):
+    """Operations of the Gram matrix, of nine products of its size, and of the result."""
+    K = min(u.size // u.shape[-1], u.shape[-1])
+    return 4 * u.size * K + 18 * K**3
+
+
+@op("u: * -> o: *", backward=None, sizes=expect_matrix, flops=lambda u, *_, y: _operations(u))
 def orthogonalize(u):
     """Return U p(S) V^T for u = U S V^T, where p takes the singular values, small ones excepted, to 0.7 .. 1.2.
 
@@ -38,7 +50,7 @@ def orthogonalize(u):
     -------
     array like u; zeros where u is
     """
-    matrix = as_matrix("orthogonalize", "u", u)
+    matrix = as_matrix(u)
     wide = matrix.shape[0] < matrix.shape[1]
     gram = matrix @ matrix.T if wide else matrix.T @ matrix
     square = gram.trace()                                               # |u|^2, the sum over all squared entries
@@ -54,6 +66,8 @@ def orthogonalize(u):
     return (P @ matrix if wide else matrix @ P).reshape(u.shape)
 
 
+@op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, sizes=expect_matrix,
+    flops=lambda w, *_, y: _operations(w) + 9 * w.size)
 def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     """One step; return the new w and the new v, the old arrays unchanged.
 
@@ -69,8 +83,7 @@ def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     scale : float
         lr * scale is the length of the step, in lengths of w.
     """
-    expect_update("muon", w, dw, v)
-    R, K = as_matrix("muon", "w", w).shape
+    R, K = as_matrix(w).shape
     momentum, rate = float(momentum), w.dtype.type(lr) * w.dtype.type(scale)      # others would widen float32
     v = momentum * v + dw
     length = float(np.linalg.norm(w)) or 1.0
@@ -82,11 +95,7 @@ def _polynomial(A):
     return a * np.eye(len(A), dtype=A.dtype) + b * A + c * (A @ A)
 
 
-def as_matrix(op, name, array):
-    """Return an argument of R * K numbers as a matrix R x K; raise TypeError or ValueError if it is none."""
-    expect_array(op, name, array)
-    if array.ndim < 2 or not array.size:
-        raise ValueError(f"{op}: {name} must be a matrix, but has shape {array.shape}")
-    expect_alike(op, **{name: array})
+def as_matrix(array):
+    """View an array of R * K elements, K along its last axis, as a matrix (R, K)."""
     K = array.shape[array.ndim - 1]
     return array.reshape(array.size // K, K)

@@ -6,48 +6,64 @@
 
 import numpy as np
 
-from npse.reference.arrays import expect
-from npse.reference.conv import output_size, window
+from npse.reference.contract import enter, op
+from npse.reference.conv import output_size, sizes_of_result, window
 from npse.reference.se import squeeze, squeeze_backward
 
 # One function, two names: what the paper calls squeeze, the end of every ResNet calls global average pooling.
-global_average_pool = squeeze
-global_average_pool_backward = squeeze_backward
+global_average_pool = enter("global_average_pool", squeeze)
+global_average_pool_backward = enter("global_average_pool_backward", squeeze_backward)
 
 
+def _sizes(op, letters, size, stride):
+    """Check size and stride; return Ho and Wo."""
+    if not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f"{op}: size must be an integer of at least 1, but is {size!r}")
+    return sizes_of_result(op, letters | {"kh": size, "kw": size}, size if stride is None else stride, 0)
+
+
+def _winners(x, size, stride=None):
+    """The tap i*size + j of the first maximum of each window: (N, Ho, Wo, C)."""
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
+    return _windows(x, size, Ho, Wo, stride).argmax(axis=0)
+
+
+@op("x: N H W C -> y: N Ho Wo C", sizes=_sizes)
 def average_pool(x, size, stride=None):
     """y[n, a, b, c] = 1/k^2 * sum over i, j < k of  x[n, s*a + i, s*b + j, c]."""
-    expect("average_pool", x=(x, "N H W C"))
-    Ho, Wo, stride = _geometry("average_pool", x.shape, size, stride)
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = np.zeros((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
     for i, j in np.ndindex(size, size):
         y += window(x, i, j, Ho, Wo, stride)
     return y / size**2
 
 
+@op("x_shape: (N H W C), dy: N Ho Wo C -> dx: N H W C", sizes=_sizes)
 def average_pool_backward(dy, x_shape, size, stride=None):
     """dx[n, s*a + i, s*b + j, c] += dy[n, a, b, c] / k^2  for every a, b, i, j."""
-    x_shape = tuple(x_shape)
-    Ho, Wo, stride = _geometry("average_pool_backward", x_shape, size, stride)
-    expect("average_pool_backward", dy=(dy, f"{x_shape[0]} {Ho} {Wo} {x_shape[3]}"))
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x_shape, (size, size), stride, 0)
     dx = np.zeros(x_shape, dy.dtype)
     for i, j in np.ndindex(size, size):
         window(dx, i, j, Ho, Wo, stride)[...] += dy / size**2
     return dx
 
 
+@op("x: N H W C -> y: N Ho Wo C", sizes=_sizes, kink=_winners, flops=1)
 def max_pool(x, size, stride=None):
     """y[n, a, b, c] = max over i, j < k of  x[n, s*a + i, s*b + j, c]."""
-    expect("max_pool", x=(x, "N H W C"))
-    Ho, Wo, stride = _geometry("max_pool", x.shape, size, stride)
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     return _windows(x, size, Ho, Wo, stride).max(axis=0)
 
 
+@op("x: N H W C, dy: N Ho Wo C -> dx: N H W C", sizes=_sizes, flops=2)
 def max_pool_backward(dy, x, size, stride=None):
     """dx[n, s*a + i, s*b + j, c] += dy[n, a, b, c] where (i, j) is the first winner of window (a, b); else 0."""
-    expect("max_pool_backward", x=(x, "N H W C"))
-    Ho, Wo, stride = _geometry("max_pool_backward", x.shape, size, stride)
-    expect("max_pool_backward", x=(x, "N H W C"), dy=(dy, f"N {Ho} {Wo} C"))
+    stride = size if stride is None else stride
+    Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     winner = _windows(x, size, Ho, Wo, stride).argmax(axis=0)     # tap i*k + j of the first maximum
     dx = np.zeros_like(x)
     for i, j in np.ndindex(size, size):
@@ -57,10 +73,3 @@ def max_pool_backward(dy, x, size, stride=None):
 
 def _windows(x, size, Ho, Wo, stride):
     return np.stack([window(x, i, j, Ho, Wo, stride) for i, j in np.ndindex(size, size)])   # (k*k, N, Ho, Wo, C)
-
-
-def _geometry(op, x_shape, size, stride):
-    if not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f"{op}: size must be an integer of at least 1, but is {size!r}")
-    stride = size if stride is None else stride
-    return *output_size(op, x_shape, (size, size), stride, 0), stride

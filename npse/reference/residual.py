@@ -3,16 +3,16 @@
     f  (N, H, W, C)  residual branch      x  (N, H, W, C)  shortcut      y  their sum
 """
 
-from npse.reference.arrays import expect
+from npse.reference.contract import op
 
 
+@op("f: N H W C, x: N H W C -> y: N H W C", flops=1)
 def add(f, x):
     """y = f + x;  two arrays of one shape -> the same shape."""
-    expect("add", f=(f, "N H W C"), x=(x, "N H W C"))
     return f + x
 
 
+@op("dy: N H W C -> df: N H W C, dx: N H W C")
 def add_backward(dy):
     """df = dx = dy: a sum passes its gradient on to both. No op changes its arguments, so both may share it."""
-    expect("add_backward", dy=(dy, "N H W C"))
     return dy, dy

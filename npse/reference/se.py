@@ -16,31 +16,34 @@ every pixel of u. Its gradient is the sum of both; leaving out the second is the
 import numpy as np
 
 from npse.reference.activation import relu, relu_backward, sigmoid, sigmoid_backward
-from npse.reference.arrays import average, expect, total
+from npse.reference.contract import op
 from npse.reference.dense import dense, dense_backward
+from npse.reference.numerics import average, total
 
 
+@op("u: N H W C -> z: N C", flops=1)
 def squeeze(u):
     """z[n, c] = 1/(H*W) * sum over i, j of  u[n, i, j, c];  (N, H, W, C) -> (N, C). Equation (2)."""
-    expect("squeeze", u=(u, "N H W C"))
     return average(u, (1, 2))
 
 
+@op("u_shape: (N H W C), dz: N C -> du: N H W C", flops=1)
 def squeeze_backward(dz, u_shape):
     """du[n, i, j, c] = dz[n, c] / (H*W): every pixel had the same share;  (N, C) -> (N, H, W, C)."""
-    u_shape = tuple(u_shape)
-    expect("squeeze_backward", u_shape=(u_shape, "N H W C"), dz=(dz, "N C"))
     _, H, W, _ = u_shape
     return np.broadcast_to(dz[:, None, None, :] / (H * W), u_shape).copy()
 
 
+@op("z: N C, w1: M C, w2: C M, b1?: M, b2?: C -> s: N C", kink=lambda z, w1, w2, b1=None, *_: dense(z, w1, b1) > 0,
+    flops=lambda z, w1, w2, *_, y: 2 * len(z) * (w1.size + w2.size))
 def excite(z, w1, w2, b1=None, b2=None):
     """s = sigma(W2 delta(W1 z + b1) + b2);  (N, C), (M, C), (C, M), (M,), (C,) -> (N, C). Equation (3)."""
-    _expect_gate("excite", z, w1, w2, b1, b2)
     h = relu(dense(z, w1, b1))                                    # (N, M)
     return sigmoid(dense(h, w2, b2))                              # (N, C)
 
 
+@op("z: N C, w1: M C, w2: C M, b1?: M, s: N C, ds: N C -> dz: N C, dw1: M C, dw2: C M, db1: M, db2: C",
+    flops=lambda ds, z, s, w1, w2, *_, y: 2 * len(z) * (3 * w1.size + 2 * w2.size))
 def excite_backward(ds, z, s, w1, w2, b1=None):
     """Gradients of `excite`, from the gates backwards.
 
@@ -61,8 +64,6 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
     dz (N, C), dw1 (M, C), dw2 (C, M), db1 (M,), db2 (C,)
         A bias that was left out is a bias of zero, and its gradient is returned all the same.
     """
-    _expect_gate("excite_backward", z, w1, w2, b1)
-    expect("excite_backward", z=(z, "N C"), s=(s, "N C"), ds=(ds, "N C"))
     h = relu(dense(z, w1, b1))
     da2 = sigmoid_backward(ds, s)
     dh, dw2, db2 = dense_backward(da2, h, w2)
@@ -71,29 +72,33 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
     return dz, dw1, dw2, db1, db2
 
 
+@op("u: N H W C, s: N C -> y: N H W C", flops=1)
 def scale(u, s):
     """y[n, i, j, c] = s[n, c] * u[n, i, j, c];  (N, H, W, C), (N, C) -> (N, H, W, C). Equation (4)."""
-    expect("scale", u=(u, "N H W C"), s=(s, "N C"))
     return u * s[:, None, None, :]
 
 
+@op("u: N H W C, s: N C, dy: N H W C -> du: N H W C, ds: N C", flops=3)
 def scale_backward(dy, u, s):
     """Gradients of `scale`: (N, H, W, C), (N, H, W, C), (N, C) -> du (N, H, W, C), ds (N, C).
 
     du[n, i, j, c] = dy[n, i, j, c] * s[n, c]
     ds[n, c]       = sum over i, j of  dy[n, i, j, c] * u[n, i, j, c]       (a sum, not a mean)
     """
-    expect("scale_backward", u=(u, "N H W C"), s=(s, "N C"), dy=(dy, "N H W C"))
     du = dy * s[:, None, None, :]
     ds = total(dy * u, (1, 2))
     return du, ds
 
 
+@op("u: N H W C, w1: M C, w2: C M, b1?: M, b2?: C -> y: N H W C",
+    kink=lambda u, w1, w2, b1=None, *_: dense(squeeze(u), w1, b1) > 0)
 def se(u, w1, w2, b1=None, b2=None):
     """The whole block: y = scale(u, excite(squeeze(u)));  (N, H, W, C) -> (N, H, W, C). Equations (2) to (4)."""
     return scale(u, excite(squeeze(u), w1, w2, b1, b2))
 
 
+@op("u: N H W C, dy: N H W C, w1: M C, w2: C M, b1?: M, b2?: C "
+    "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
     """Gradients of the whole block, in closed form, with both paths into u.
 
@@ -116,8 +121,3 @@ def se_backward(dy, u, w1, w2, b1=None, b2=None):
     _, H, W, _ = u.shape
     du = direct + dz[:, None, None, :] / (H * W)
     return du, dw1, dw2, db1, db2
-
-
-def _expect_gate(op, z, w1, w2, b1=None, b2=None):
-    biases = {name: (b, axes) for name, b, axes in (("b1", b1, "M"), ("b2", b2, "C")) if b is not None}
-    expect(op, z=(z, "N C"), w1=(w1, "M C"), w2=(w2, "C M"), **biases)

@@ -3,9 +3,10 @@
     w  parameter, any shape     dw  its gradient     v  velocity, like w; zero at the start
 """
 
-from npse.reference.arrays import expect_alike, expect_array
+from npse.reference.contract import op
 
 
+@op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, flops=7)
 def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     """One step; return the new w and the new v, the old arrays unchanged.
 
@@ -21,17 +22,7 @@ def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     lr, momentum, weight_decay : float
     nesterov : bool
     """
-    expect_update("sgd", w, dw, v)
     lr, momentum, weight_decay = float(lr), float(momentum), float(weight_decay)   # NumPy scalars would widen float32
     g = dw + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v
-
-
-def expect_update(op, w, dw, v):
-    """Raise TypeError or ValueError unless w, dw and v are plain arrays of one shape and one dtype."""
-    for name, array in (("w", w), ("dw", dw), ("v", v)):
-        expect_array(op, name, array)
-    if not w.shape == dw.shape == v.shape:
-        raise ValueError(f"{op}: w, dw and v need one shape, but have {w.shape}, {dw.shape} and {v.shape}")
-    expect_alike(op, w=w, dw=dw, v=v)

@@ -7,13 +7,13 @@ that is the point. The closed forms are `batch_norm_backward` and `se_backward`;
 
 import numpy as np
 
-from npse.reference.arrays import expect, total
+from npse.reference.contract import op
+from npse.reference.numerics import total
 
 
+@op("x: N H W C, dy: N H W C, gamma: C, mean: C, var: C -> dx: N H W C, dgamma: C, dbeta: C")
 def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
     """Same arguments and results as `batch_norm_backward`; letters as in batch_norm.py."""
-    expect("batch_norm_backward_staged", x=(x, "N H W C"), dy=(dy, "N H W C"),
-           gamma=(gamma, "C"), mean=(mean, "C"), var=(var, "C"))
     B = x.size // x.shape[3]
     over = (0, 1, 2)
 
@@ -37,9 +37,10 @@ def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
     return dx, dgamma, dbeta
 
 
+@op("u: N H W C, dy: N H W C, w1: M C, w2: C M, b1?: M, b2?: C "
+    "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
 def se_backward_staged(dy, u, w1, w2, b1=None, b2=None):
     """Same arguments and results as `se_backward`; letters as in se.py."""
-    expect("se_backward_staged", u=(u, "N H W C"), dy=(dy, "N H W C"), w1=(w1, "M C"), w2=(w2, "C M"))
     _, H, W, _ = u.shape
 
     # forward

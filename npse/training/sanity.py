@@ -9,8 +9,6 @@ import numpy as np
 
 from npse.backend import to_host
 
-RELU_OPS = ("relu", "batch_norm_relu", "batch_norm_inference_relu", "add_relu", "scale_add_relu", "bn_scale_add_relu")
-
 
 class Probe:
     """Collects, as a watcher of ops, which ReLU channels are dead and where the gates stand."""
@@ -20,7 +18,7 @@ class Probe:
 
     def __call__(self, op, arguments, result):
         """Look at one op's result; see `npse.backend.observing`."""
-        if op in RELU_OPS:
+        if op.contract and op.contract.kink == "relu":
             y = to_host(result[0] if isinstance(result, tuple) else result)
             alive = y.reshape(-1, y.shape[-1]).any(axis=0)
             self.dead, self.channels = self.dead + int((~alive).sum()), self.channels + alive.size

@@ -1,21 +1,23 @@
 """What the zoo found, as Markdown: a table of the designs, and a table of the bugs for each chapter."""
 
+import textwrap
 from importlib import import_module
 
 from npse.zoo.designs import DESIGNS
 
 BEGIN, END = "<!-- npse zoo: begin -->", "<!-- npse zoo: end -->"
 CAUGHT, MISSED = "●", "·"
+WIDTH = 98                       # columns of a line of text
 
 
 def page(rows, alarms, facts):
     """Everything between the markers: facts on the run, the designs, the bugs by chapter."""
-    parts = [facts, _table(*summary(rows, alarms)), "## The bugs",
-             f"{CAUGHT} caught, {MISSED} not, in the order of the designs above. The kind is what the judge's first "
-             "sentence says, in brackets where that is not the mistake that was planted."]
+    parts = [_text(facts), _table(*summary(rows, alarms)), "## The bugs",
+             _text(f"{CAUGHT} caught, {MISSED} not, in the order of the designs above. The kind is what the judge's "
+                   "first sentence says, in brackets where that is not the mistake that was planted.")]
     for chapter in dict.fromkeys(row.bug.chapter for row in rows):
         header = import_module(f"npse.zoo.{chapter}").__doc__.split("\n\n")[0]
-        parts += [f"### {chapter}", " ".join(header.split()),
+        parts += [f"### {chapter}", _text(header),
                   _table(*bugs([row for row in rows if row.bug.chapter == chapter]))]
     return "\n\n".join(parts)
 
@@ -64,6 +66,10 @@ def _mistake(bug):
     if thread:                                                    # the same address serves issues and pull requests
         return f"{mistake} [{bug.source}](https://github.com/{repository}/issues/{thread})"
     return f"{mistake} ({bug.source})" if bug.source else mistake
+
+
+def _text(paragraph):
+    return textwrap.fill(" ".join(paragraph.split()), WIDTH, break_on_hyphens=False)
 
 
 def _table(header, lines):

@@ -12,7 +12,7 @@ import numpy as np
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import blas_on_one_thread, share
-from npse.reference.arrays import total
+from npse.reference.numerics import total
 
 PATCHES = 2**19       # bytes of patches at a time: they are written and read once, inside a core's second-level cache
 PARTS = 16            # partial sums of dw, whatever the number of threads

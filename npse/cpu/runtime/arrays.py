@@ -1,4 +1,4 @@
-"""What every chapter of this edition leans on: which arrays a kernel takes, and the sum over a map."""
+"""Helpers that all chapters of this edition use: which arrays a kernel takes, and the sum over a map."""
 
 import functools
 
@@ -7,40 +7,24 @@ import numpy as np
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.parallel import share
 from npse.cpu.simd import channel_sums
-from npse.reference.arrays import PLAIN
+from npse.editions.dispatch import Dispatcher
+from npse.reference.checks import PLAIN
 
-COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-RANGE = 2**16                    # numbers a range of an elementwise op; its kernel slices, so that indices start at 0
-
-
-def replaces(op):
-    """Decorate the compiled version of an op of the book: it gets C-contiguous arrays of float32 or float64.
-
-    A kernel checks no bounds and is compiled for each kind of array it meets, so there is only one: arrays of another
-    memory layout, and those that may not be written to, are copied. Arrays of another floating-point type (half, long
-    double, complex, foreign byte order) go to the book. Shapes are checked by the op, with `expect`.
-    """
-    def decorate(fast):
-        @functools.wraps(fast)
-        def chosen(*arguments, **options):
-            if any(map(_is_foreign, arguments)) or any(map(_is_foreign, options.values())):
-                return op(*arguments, **options)
-            return fast(*map(_plain, arguments), **{name: _plain(value) for name, value in options.items()})
-
-        chosen.__doc__ = op.__doc__
-        return chosen
-    return decorate
-
-
-def _is_foreign(value):
-    dtype = getattr(value, "dtype", None)
-    return dtype is not None and dtype.kind in "fc" and dtype not in COMPILED
+RANGE = 2**16                    # elements a range of an elementwise op; its kernel slices, so that indices start at 0
 
 
 def _plain(value):
-    if type(value) not in PLAIN:              # no array, or one that the op refuses
+    """Return an array C-contiguous and writable, anything else as it is.
+
+    A kernel checks no bounds and is compiled for each kind of array it meets, so there is only one kind: arrays of
+    another memory layout, and those that may not be written to, are copied.
+    """
+    if type(value) not in PLAIN:
         return value
     return np.array(value, order="C", copy=None if value.flags.writeable else True)
+
+
+replaces = Dispatcher(place=_plain).replaces
 
 
 def pixels(maps):

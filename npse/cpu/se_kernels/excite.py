@@ -19,13 +19,11 @@ from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import share
 from npse.cpu.simd.tile import lanes, outer, store, zeros
-from npse.reference.arrays import expect, total
-from npse.reference.se import _expect_gate as expect_gate
+from npse.reference.numerics import total
 
 
 @replaces(book.excite)
 def excite(z, w1, w2, b1=None, b2=None):
-    expect_gate("excite", z, w1, w2, b1, b2)
     lane = lanes(z.dtype)
     if not lane:
         return on_one_blas_thread(book.excite)(z, w1, w2, b1, b2)
@@ -54,8 +52,6 @@ def _excite(lane, z, w1, w2, b1, b2, s, first, last):
 
 @replaces(book.excite_backward)
 def excite_backward(ds, z, s, w1, w2, b1=None):
-    expect_gate("excite_backward", z, w1, w2, b1)
-    expect("excite_backward", z=(z, "N C"), s=(s, "N C"), ds=(ds, "N C"))
     lane = lanes(z.dtype)
     if not lane:
         return on_one_blas_thread(book.excite_backward)(ds, z, s, w1, w2, b1)

@@ -1,33 +1,10 @@
-"""What every chapter of this edition leans on: which arrays an op takes, and what becomes of the others."""
-
-import functools
+"""Helpers that all chapters of this edition use: which arrays an op takes, and what becomes of the others."""
 
 import numpy as np
 
-from npse.cuda.runtime.device import to_device, to_host
-from npse.reference.arrays import is_plain
-
-COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-
-
-def replaces(op):
-    """Decorate the device version of an op of the book: its floating-point arrays are C-contiguous device arrays.
-
-    NumPy arrays are copied to the device, so an op takes either; results stay on the device (`to_host` brings them
-    back). Arrays of another floating-point type than float32 and float64 go to the book, on the host. Shapes are
-    checked by the op, with `expect`; arrays that hold no floating-point numbers (labels, images) are its own business.
-    """
-    def decorate(fast):
-        @functools.wraps(fast)
-        def chosen(*arguments, **options):
-            values = [*arguments, *options.values()]
-            if any(_is_floating(value) and value.dtype not in COMPILED for value in values):
-                return op(*map(to_host, arguments), **{name: to_host(value) for name, value in options.items()})
-            return fast(*map(_placed, arguments), **{name: _placed(value) for name, value in options.items()})
-
-        chosen.__doc__ = op.__doc__
-        return chosen
-    return decorate
+from npse.cuda.runtime.device import is_device_array, to_device, to_host
+from npse.editions.dispatch import COMPILED, Dispatcher
+from npse.reference.checks import is_plain
 
 
 def area(maps):
@@ -40,11 +17,18 @@ def flat(array):
     return array.reshape(array.size)
 
 
-def _is_floating(value):
-    return getattr(getattr(value, "dtype", None), "kind", "") in ("f", "c")
-
-
 def _placed(value):
-    if _is_floating(value) and value.dtype in COMPILED and is_plain(type(value)):
-        return to_device(value)
-    return value
+    """Return an array of float32 or float64 on the device, C-contiguous, anything else as it is.
+
+    Arrays that hold no floating-point elements (labels, images) are placed by the op.
+    """
+    return to_device(value) if getattr(value, "dtype", None) in COMPILED and is_plain(type(value)) else value
+
+
+def _seen(value):
+    """What the checks of elements may look at: zeros in place of an array on the device, which takes time to arrive."""
+    return np.zeros(value.shape, value.dtype) if is_device_array(value) else value
+
+
+# Results stay on the device: `to_host` brings them back.
+replaces = Dispatcher(place=_placed, fetch=to_host, seen=_seen).replaces

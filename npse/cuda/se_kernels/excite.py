@@ -17,15 +17,12 @@ from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.block_reduce import sum_lanes, sum_rows
 from npse.cuda.runtime.device import BLOCK, device_function, empty, empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import LANES
-from npse.reference.arrays import expect
-from npse.reference.se import _expect_gate as expect_gate
 
 SQUARE = LANES, BLOCK // LANES            # threads of a block
 
 
 @replaces(book.excite)
 def excite(z, w1, w2, b1=None, b2=None):
-    expect_gate("excite", z, w1, w2, b1, b2)
     h, s = empty((z.shape[0], w1.shape[0]), z.dtype), empty_like(z)
     launch(_excite(b1 is not None, b2 is not None), z.shape[0], SQUARE, z, w1, w2, _or_any(b1, z), _or_any(b2, z), h, s)
     return s
@@ -53,8 +50,6 @@ def _excite(has_b1, has_b2):
 
 @replaces(book.excite_backward)
 def excite_backward(ds, z, s, w1, w2, b1=None):
-    expect_gate("excite_backward", z, w1, w2, b1)
-    expect("excite_backward", z=(z, "N C"), s=(s, "N C"), ds=(ds, "N C"))
     N, (M, C) = z.shape[0], w1.shape
     h, da1, da2, dz = empty((N, M), z.dtype), empty((N, M), z.dtype), empty_like(z), empty_like(z)
     launch(_excite_backward(b1 is not None), N, SQUARE, ds, z, s, w1, w2, _or_any(b1, z), h, da1, da2, dz)

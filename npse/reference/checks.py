@@ -1,10 +1,13 @@
-"""What every chapter leans on: the shape check that opens an op, and the sum that stays accurate."""
-
-import functools
+"""Checks of arrays, each with an error that says what was expected, what came, and what to do."""
 
 import numpy as np
 
 PLAIN = (np.ndarray, np.memmap)  # other subclasses give *, sum or == another meaning, as np.matrix and masked arrays do
+KINDS = {                        # of arrays without floating-point elements: dtypes, what is expected, what to do
+    "uint8": ("B", "be an array of uint8", "scale and round it first"),
+    "int": (np.typecodes["AllInteger"], "hold integers", "use {}.astype(int)"),
+    "bool": (np.typecodes["AllInteger"] + "?", "hold booleans", "use {}.astype(bool)"),
+}
 
 
 def is_plain(kind):
@@ -37,8 +40,6 @@ def expect(op, **arguments):
     Traceback (most recent call last):
     ValueError: scale: s (N, C) has shape (2, 5), but C = 3 in u (N, H, W, C) of shape (2, 4, 4, 3)
     """
-    if _fit(arguments.values()):
-        return
     seen, dtypes = {}, {}
     for name, (value, axes) in arguments.items():
         if not isinstance(value, tuple):
@@ -62,32 +63,6 @@ def expect(op, **arguments):
         raise TypeError(f"{op}: arguments differ in dtype ({mixture}); convert them to one, e.g. x.astype(np.float32)")
 
 
-def _fit(arguments):
-    """Whether nothing is wrong: a step of training asks a few hundred times, and the next one the same again."""
-    try:
-        return _known_to_fit(tuple([(value, None, None, axes) if isinstance(value, tuple) else
-                                    (value.shape, value.dtype, type(value), axes) for value, axes in arguments]))
-    except (AttributeError, TypeError):                                # no array, or no sizes
-        return False
-
-
-@functools.lru_cache(4096)
-def _known_to_fit(arguments):
-    seen, dtypes = {}, set()
-    for shape, dtype, kind, axes in arguments:
-        names = axes.split()
-        if len(shape) != len(names) or 0 in shape:
-            return False
-        for axis, size in zip(names, shape, strict=True):
-            if size != (int(axis) if axis.isdecimal() else seen.setdefault(axis, size)):
-                return False
-        if dtype is not None:
-            if not is_plain(kind):
-                return False
-            dtypes.add(dtype.newbyteorder("="))
-    return len(dtypes) <= 1 and all(dtype.kind in "fc" for dtype in dtypes)
-
-
 def expect_array(op, name, value):
     """Raise TypeError unless an argument of an op is a plain array, whatever it holds."""
     if not is_plain(type(value)):
@@ -104,28 +79,9 @@ def _float_dtype(op, name, value):
     return dtype.newbyteorder("=")
 
 
-def expect_alike(op, **arrays):
-    """Check that arrays of any shape have one shape and one dtype; raise TypeError or ValueError otherwise."""
-    axes = " ".join(f"d{axis}" for axis in range(getattr(next(iter(arrays.values())), "ndim", 0)))
-    expect(op, **{name: (array, axes) for name, array in arrays.items()})
-
-
-def expect_labels(op, labels, classes):
-    """Check that ``labels`` are integers in 0 .. classes - 1; raise TypeError or ValueError otherwise."""
-    expect_array(op, "labels", labels)
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"{op}: labels must be integers, but have dtype {labels.dtype}; use labels.astype(int)")
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if wrong.size:
-        raise ValueError(f"{op}: labels must lie in 0..{classes - 1}, but label {labels[wrong[0]]} stands "
-                         f"at position {wrong[0]} ({wrong.size} of {labels.size} are out of range)")
-
-
-def total(x, axis):
-    """Sum over ``axis`` in float64 or wider, returned in x's dtype: a float32 running sum over N*H*W loses digits."""
-    return x.sum(axis=axis, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)
-
-
-def average(x, axis):
-    """Mean over ``axis`` with the accuracy of `total`."""
-    return x.mean(axis=axis, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)
+def expect_kind(op, name, value, kind):
+    """Raise TypeError unless an argument is a plain array of a ``kind`` of `KINDS`."""
+    expect_array(op, name, value)
+    codes, rule, remedy = KINDS[kind]
+    if value.dtype.char not in codes:
+        raise TypeError(f"{op}: {name} must {rule}, but has dtype {value.dtype}; {remedy.format(name)}")
