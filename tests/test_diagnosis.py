@@ -14,6 +14,7 @@ from npse.gradcheck.diagnosis import recognise, trace
 from npse.gradcheck.diagnosis.search import mistakes
 from npse.reference.conv import window
 
+pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 WITH_GRADIENTS = [case for case in CASES if case.wrt]
 OPS = tuple(dict.fromkeys(op for case in WITH_GRADIENTS for op in case.ops if "backward" in op))
 
