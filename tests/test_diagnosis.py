@@ -15,6 +15,7 @@ from npse.gradcheck.diagnosis.ops import TapeOps, register
 from npse.gradcheck.diagnosis.search import mistakes
 from npse.reference.conv import window
 
+pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 WITH_GRADIENTS = [case for case in CASES if case.wrt]
 OPS = tuple(dict.fromkeys(op for case in WITH_GRADIENTS for op in case.ops if "backward" in op))
 

@@ -9,6 +9,7 @@ from npse import backend, reference
 from npse.gradcheck import CASES, KNOWN_OPS, cases_of, check_case, diagnosis, rows
 from npse.reference.conv import pad, window
 
+pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 DIFFERENTIABLE = [op for op in dict.fromkeys(case.op for case in CASES) if any(case.wrt for case in cases_of(op))]
 
 

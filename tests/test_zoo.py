@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
 
 
 @pytest.fixture(scope="module")
-def rows():
+def rows(numeric_gradients_once):
     return {row.bug.name: row for row in survey(BUGS, 1, ("judge",))}
 
 

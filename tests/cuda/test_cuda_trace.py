@@ -11,6 +11,7 @@ from npse import cli
 from npse import reference as book
 from npse.trace import draw, trace, trace_op, trace_variants
 
+pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 FILE = Path(kernels.__file__)
 
 
@@ -202,7 +203,6 @@ def test_the_legend_tells_of_marks_where_there_are_some():
     assert "Purple" not in legend(trace(kernels.reverse, 1, 8, ones(8), ones(8)))
 
 
-@pytest.mark.slow
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
     naive, tile, *_ = trace_variants("conv2d")
     assert naive.name == "conv2d, naive"
@@ -212,7 +212,6 @@ def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
     assert draw(naive, tile).axes
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("op", book.OPS)
 def test_no_kernel_of_the_edition_does_anything_suspicious(op):
     for record in trace_variants(op):
