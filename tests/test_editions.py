@@ -35,7 +35,7 @@ ARROWS = {
     "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
     "bench": {"bench", "training", "models", "data", "gradcheck", "reference", "cpu", "cuda"} | HELPERS,
     "cli": {"cli", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",
-            "reference", "__version__"} | HELPERS,
+            "reference", "cpu", "__version__"} | HELPERS,
     "__main__": {"cli"},
     "__init__": {"backend"},
 }
