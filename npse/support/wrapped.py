@@ -5,6 +5,7 @@ An edition is any object that has the ops as attributes, such as a module.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 
 class Wrapped:
@@ -18,16 +19,16 @@ class Wrapped:
         calls ``op(*arguments, **options)``. What is not callable in ``ops`` is returned as it is.
     """
 
-    def __init__(self, ops: object, around: Callable):
+    def __init__(self, ops: object, around: Callable) -> None:
         self._ops, self._around = ops, around
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         op = getattr(self._ops, name)
         if not callable(op):
             return op
 
         @functools.wraps(op)
-        def wrapped(*arguments, **options):
+        def wrapped(*arguments: Any, **options: Any) -> Any:
             return self._around(name, op, arguments, options)
         return wrapped
 
@@ -35,9 +36,9 @@ class Wrapped:
 class Overlay:
     """An edition that has the functions ``own``, and takes every other op from ``ops``."""
 
-    def __init__(self, ops: object, /, **own: Callable):
+    def __init__(self, ops: object, /, **own: Callable) -> None:
         vars(self).update(own)
         self._ops = ops
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._ops, name)
