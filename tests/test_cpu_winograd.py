@@ -160,8 +160,8 @@ def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
     for other in found[1:]:
         for mine, theirs in zip(found[0], other, strict=True):
             assert mine.tobytes() == theirs.tobytes()
-    monkeypatch.setattr(winograd, "BLOCK", 1)
-    monkeypatch.setattr(winograd, "FEWEST", 1)
+    monkeypatch.setattr(winograd, "SCRATCH_BYTES", 1)
+    monkeypatch.setattr(winograd, "MIN_SQUARES", 1)
     for mine, theirs in zip(found[0][:-1], results()[:-1], strict=True):            # of dw, blocks are partial sums
         assert mine.tobytes() == theirs.tobytes()
 
