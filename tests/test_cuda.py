@@ -12,10 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cuda_processes import FILES, KINDS, VARIABLES, kind_of
 
-HERE = Path(__file__).parent
-PROCESSES = pytest.mark.parametrize("setting", ["NUMBA_ENABLE_CUDASIM", "NPSE_COMPILE_CUDA"],
-                                    ids=["simulator", "compiler"])
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -25,49 +24,57 @@ def _numba_cuda():
         refuse('numba-cuda is not installed; run: pip install -e ".[cuda]"')
 
 
-def run(setting, *words):
-    """Run pytest on tests/cuda in a process with one of the two settings; return how it ended and what it said."""
+def run(kind, *words):
+    """Run pytest on tests/cuda in a process of that kind; return how it ended and what it said."""
     environment = {name: value for name, value in os.environ.items()
-                   if name not in ("NUMBA_ENABLE_CUDASIM", "NPSE_COMPILE_CUDA") and not name.startswith("PYTEST_")}
-    environment |= {setting: "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), *filter(None, sys.path)])}
-    command = [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=short", *words, HERE / "cuda"]
-    ran = subprocess.run(command, cwd=HERE.parent, env=environment, capture_output=True, text=True)
+                   if name not in VARIABLES.values() and not name.startswith("PYTEST_")}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    if kind in VARIABLES:
+        environment[VARIABLES[kind]] = "1"
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=short", *words]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     return ran.returncode, ran.stdout + ran.stderr
 
 
-def succeed(setting, *words):
+def succeed(kind, *words):
     """What such a run says; if a test of it fails, so does this one, and shows it."""
-    code, output = run(setting, *words)
+    code, output = run(kind, *words)
     if code:
         pytest.fail(output, pytrace=False)
     return output
 
 
-@PROCESSES
-def test_one_case_of_each_op(setting):
-    succeed(setting, "-k", "test_cuda_cases or test_cuda_ptx")
+@pytest.mark.parametrize("kind", VARIABLES)
+def test_one_case_of_each_op(kind):
+    succeed(kind, "-m", f"{kind} and not slow", "tests/cuda")
 
 
 @pytest.mark.slow
-def test_every_case_in_the_simulator():
-    elsewhere = "test_cuda_conv or test_cuda_trace or test_cuda_maps or test_cuda_training or test_cuda_bench"
-    succeed("NUMBA_ENABLE_CUDASIM", "-m", "slow or not slow", "-k", f"not ({elsewhere})")
+@pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) in VARIABLES], ids=lambda file: file.stem)
+def test_all_of(file):
+    kind = kind_of(file)
+    succeed(kind, "-m", kind, file)
 
 
 @pytest.mark.slow
-@PROCESSES
-def test_the_processes_have_tests_of_their_own(setting):
-    output = succeed(setting, "--collect-only", "-m", "slow or not slow")
-    files = set(re.findall(r"^tests/cuda/test_cuda_(\w+)\.py::", output, re.MULTILINE))
-    assert "gpu" not in files
-    assert files == {"ptx"} if setting == "NPSE_COMPILE_CUDA" else files >= {"cases"} and "ptx" not in files
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_collects_the_files_of_its_kind(kind):
+    output = succeed(kind, "--collect-only", "-m", kind, "tests/cuda")
+    collected = set(re.findall(r"^tests/cuda/(\w+)\.py::", output, re.MULTILINE))
+    assert collected == {file.stem for file in FILES if kind_of(file) == kind}
 
 
 @pytest.mark.slow
-def test_a_plain_process_collects_the_tests_for_a_gpu_alone():
-    output = succeed("PLAIN", "--collect-only", "-m", "gpu or not gpu")
-    assert set(re.findall(r"^tests/cuda/(\w+)\.py::", output, re.MULTILINE)) == {"test_cuda_gpu"}
-    assert run("PLAIN")[0] == pytest.ExitCode.NO_TESTS_COLLECTED
+def test_without_a_word_a_plain_process_runs_none_of_them():
+    assert run("gpu", "tests/cuda")[0] == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.parametrize("text", ["", "pytestmark = pytest.mark.slow\n", "def test():\n    pytest.mark.gpu\n"])
+def test_a_file_that_names_no_kind_is_refused(text, tmp_path):
+    file = tmp_path / "test_lost.py"
+    file.write_text(text)
+    with pytest.raises(pytest.UsageError, match=r"test_lost\.py must say once which process it needs: pytestmark = "):
+        kind_of(file)
 
 
 @pytest.mark.slow
@@ -76,8 +83,8 @@ def test_what_was_asked_for_and_cannot_run_fails(monkeypatch):
 
     if why_unavailable() is None:
         pytest.skip("there is a GPU here, so nothing is missing")
-    one = ("-m", "gpu", "-k", "squeeze and NumPy")
+    one = ("-m", "gpu", "-k", "squeeze and NumPy", "tests/cuda")
     monkeypatch.delenv("NPSE_REQUIRE_CUDA", raising=False)
-    assert why_unavailable() in succeed("PLAIN", "-rs", *one)
+    assert why_unavailable() in succeed("gpu", "-rs", *one)
     monkeypatch.setenv("NPSE_REQUIRE_CUDA", "1")
-    assert run("PLAIN", *one)[0] == pytest.ExitCode.TESTS_FAILED
+    assert run("gpu", *one)[0] == pytest.ExitCode.TESTS_FAILED

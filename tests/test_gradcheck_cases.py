@@ -9,6 +9,7 @@ from npse import backend, reference
 from npse.gradcheck import CASES, KNOWN_OPS, cases_of, check_case, diagnosis, rows
 from npse.reference.conv import pad, window
 
+pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 DIFFERENTIABLE = [op for op in dict.fromkeys(case.op for case in CASES) if any(case.wrt for case in cases_of(op))]
 
 
@@ -303,7 +304,7 @@ def test_mistakes_are_caught_as_wrong_gradients(op, mistake):
         assert "gradient" in judged(failures(op, edition(**{op: mistake}), seed))
 
 
-# Bad manners
+# The contract
 
 def mutates_upstream(dy, y):
     dy *= y > 0
@@ -379,7 +380,7 @@ def raises(dy, y):
     ("relu_backward", lambda dy, y: (dy * (y > 0) * (1 + 1e-3 * (dy.dtype == np.float32))).astype(dy.dtype),
      "float32", "deviates from float64"),
 ])
-def test_bad_manners_are_named(op, planted, rule, words):
+def test_a_broken_contract_is_named(op, planted, rule, words):
     found = failures(op, edition(**{op: planted}))
     assert rule in judged(found)
     assert any(words in str(result) for result in found if result.judged == rule), "\n".join(map(str, found))

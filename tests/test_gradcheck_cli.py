@@ -8,6 +8,8 @@ from npse import backend, reference
 from npse.cli.check import check
 from npse.gradcheck import CASES
 
+pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
+
 
 def run(*words):
     """Call the command; return exit code and output. What is no verdict is raised."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from npse import reference as ops
+from npse.gradcheck import CASES, contract
 
 
 def test_every_op_is_listed_and_documented():
@@ -19,44 +20,17 @@ def test_squeeze_is_global_average_pooling():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
 def test_dtype_in_is_dtype_out(dtype):
-    rng = np.random.default_rng(0)
-
-    def draw(*shape):
-        return rng.standard_normal(shape).astype(dtype)
-
-    u, w, s = draw(2, 5, 4, 6), draw(3, 3, 6, 2), draw(2, 6)
-    w1, w2, b1, b2 = draw(3, 6), draw(6, 3), draw(3), draw(6)
-    gamma, beta = draw(6), draw(6)
-    y, mean, var = ops.batch_norm(u, gamma, beta)
-    dy, labels = draw(2, 5, 4, 6), np.array([0, 5])
-    results = [
-        ops.conv2d(u, w, 2, 1), ops.conv2d_backward_x(draw(2, 3, 2, 2), w, u.shape, 2, 1),
-        ops.conv2d_backward_w(draw(2, 3, 2, 2), u, w.shape, 2, 1),
-        ops.squeeze(u), ops.squeeze_backward(s, u.shape), ops.excite(s, w1, w2, b1, b2),
-        *ops.excite_backward(s, s, s, w1, w2, b1), ops.scale(u, s), *ops.scale_backward(dy, u, s),
-        ops.se(u, w1, w2), *ops.se_backward(dy, u, w1, w2), *ops.se_backward_staged(dy, u, w1, w2),
-        y, mean, var, *ops.batch_norm_backward(dy, u, gamma, mean, var),
-        *ops.batch_norm_backward_staged(dy, u, gamma, mean, var),
-        ops.batch_norm_inference(u, gamma, beta, mean, var),
-        *ops.batch_norm_inference_backward(dy, u, gamma, mean, var),
-        *ops.running_statistics(mean, var, 40, mean, var), ops.relu(u), ops.relu_backward(dy, u), ops.sigmoid(u),
-        ops.sigmoid_backward(dy, u), ops.dense(s, w1, b1), *ops.dense_backward(draw(2, 3), s, w1),
-        ops.average_pool(u, 2), ops.average_pool_backward(draw(2, 2, 2, 6), u.shape, 2),
-        ops.max_pool(u, 2), ops.max_pool_backward(draw(2, 2, 2, 6), u, 2), ops.add(u, dy), *ops.add_backward(dy),
-        ops.add_relu(u, dy), *ops.add_relu_backward(dy, u), ops.scale_add_relu(u, s, dy),
-        *ops.scale_add_relu_backward(dy, u, s, u), ops.batch_norm_relu(u, gamma, beta)[0],
-        *ops.batch_norm_relu_backward(dy, u, gamma, beta, mean, var), ops.softmax(s), ops.softmax_backward(s, s),
-        ops.softmax_cross_entropy(s, labels, 0.1), ops.softmax_cross_entropy_backward(1.0, s, labels, 0.1),
-        *ops.sgd(w1, w1, w1, 0.1, 0.9, 0.01), *ops.muon(w, w, w, 0.1), ops.orthogonalize(w),
-        *ops.moments(u), *ops.conv2d_moments(u, w, 2, 1),
-        ops.conv2d_backward_x_add(draw(2, 3, 2, 2), w, u, 2, 1),
-        ops.batch_norm_inference_relu(u, gamma, beta, mean, var),
-        ops.bn_scale_add_relu(u, gamma, beta, mean, var, s, dy),
-        *ops.bn_scale_add_relu_backward_s(dy, u, y, gamma, beta, mean, var),
-        *ops.bn_scale_add_relu_backward(dy, u, y, s, s, s, s, s, gamma, mean, var),
-        ops.normalize(np.zeros((1, 4, 4, 6), np.uint8), gamma, beta),
-    ]
-    assert [result.dtype for result in results] == [np.dtype(dtype)] * len(results)
+    rng, met = np.random.default_rng(0), set()
+    for case in CASES:
+        recording = contract.Recording(ops)
+        arguments = case.arguments(rng, dtype)
+        y = case.forward(recording, **arguments)
+        if case.backward:
+            case.backward(recording, np.ones_like(y), **arguments)
+        for call in recording.calls:
+            assert [result.dtype for result in call.results] == [dtype] * len(call.results), f"{call.name} in {case}"
+        met |= {call.name for call in recording.calls}
+    assert not set(ops.OPS) - met, "the cases call none of these ops"
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5, 6), (1, 1, 7, 3), (3, 2, 2, 1)])

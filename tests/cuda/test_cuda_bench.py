@@ -9,14 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from npse.support import nvidia_driver
-
-if not nvidia_driver.simulated():
-    pytest.skip("runs in Numba's simulator: NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
-
 from npse import models
 from npse.bench import gpu as device_rates
 from npse.bench import gpu_rates, ops, report, step, workload
+
+pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -34,7 +31,6 @@ def once(times, task, seconds, **options):
     return times(task, seconds, **options | {"least": 1, "warm": 0})
 
 
-@pytest.mark.slow
 def test_a_bench_from_end_to_end(tiny):
     work = {"model": "se_resnet8", "batch_size": 2, "edition": "cuda", "threads": 1, "seconds": 0}
     found = device_rates.measure(threads=1)
@@ -54,7 +50,6 @@ def test_a_bench_from_end_to_end(tiny):
     assert "unknown" in text                                      # the simulator counts no memory
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("NPSE_ALL_TESTS") != "1",
                     reason="the simulator takes minutes for a step of SE-ResNet-20; NPSE_ALL_TESTS=1 runs it")
 def test_the_report_on_a_gpu_writes_its_page(tmp_path):

@@ -13,6 +13,7 @@ from npse import reference as book
 from npse.cuda.runtime import fallback
 from npse.gradcheck import CASES, KNOWN_OPS, contract
 
+pytestmark = pytest.mark.simulator
 BY_THE_BOOK = {"batch_norm_backward_staged", "se_backward_staged"}     # derivations step by step: for reading
 
 

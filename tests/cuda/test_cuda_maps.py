@@ -4,20 +4,15 @@ import threading
 
 import numpy as np
 import pytest
-
-from npse import reference as book
-from npse.cuda.runtime.device import SIMULATED
-
-if not SIMULATED:
-    pytest.skip("needs the simulator: NUMBA_ENABLE_CUDASIM=1, set before Python starts", allow_module_level=True)
-
 from numba import cuda as numba_cuda
 from numba.cuda.simulator import kernelapi
 
 from npse import cuda
+from npse import reference as book
 from npse.cuda.runtime import arrays, block_reduce, device, grid_stride, limits, partial_sums
 from npse.cuda.se import SQUEEZES
 
+pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 FLOATS = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 MAPS = [(1, 1, 1, 1), (2, 1, 1, 5), (1, 3, 2, 4), (3, 2, 3, 1), (2, 3, 5, 9), (1, 9, 1, 6)]
 

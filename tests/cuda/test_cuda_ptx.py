@@ -19,6 +19,7 @@ from npse.gradcheck import CASES, cases_of
 from npse.training.optimizer import SGD, Muon
 from npse.training.step import step
 
+pytestmark = pytest.mark.ptx
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 THREADS, REGISTERS, SHARED = 1024, 65536, 48 * 1024     # of a block, at most, on all of these
 

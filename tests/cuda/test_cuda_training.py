@@ -5,11 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npse.support import nvidia_driver
-
-if not nvidia_driver.simulated():
-    pytest.skip("runs in Numba's simulator: NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
-
 from npse import backend
 from npse.analysis.gates import gates_by_class
 from npse.layers import identity_shortcut
@@ -17,6 +12,7 @@ from npse.models import resnet
 from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
 from npse.training.loop import Split
 
+pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 CONFIG = Config(model="se_resnet8", epochs=2, batch_size=2, lr=0.05)
 KEYS = ("train_loss", "train_accuracy", "loss", "accuracy")
 
