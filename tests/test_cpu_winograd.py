@@ -235,7 +235,7 @@ def test_fits_where_it_pays():
     assert not fits((1, 8, 8, 64), filters, 1, 1, np.float32)
     assert not fits((128, 5, 5, 64), filters, 1, 1, np.float32)
     assert fits((128, 7, 7, 64), filters, 1, 1, np.float32)
-    taken = Geometry.of(image.shape, filters.shape, 1, 1)
+    taken = Geometry.of(image, filters, 1, 1)
     assert conv.choose(taken, 64, np.float32) == "winograd"
     with conv.VARIANTS.limited_to("sliding"):
         assert conv.choose(taken, 64, np.float32) == "sliding"
