@@ -26,7 +26,7 @@ def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     """Random x, w, dy and the geometry."""
     random = np.random.default_rng(0)
     x, w = (random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, Cin), (kh, kw, Cin, Cout)))
-    g = Geometry.of("conv2d", stride, padding, x=x, w=w)
+    g = Geometry.of(x.shape, w.shape, stride, padding)
     return x, w, random.standard_normal(g.y_shape).astype(dtype), g
 
 
