@@ -8,7 +8,7 @@ import pytest
 
 import npse as package
 from npse import backend, data, models, training
-from npse.cli import check, evaluate, trace, zoo
+from npse.cli import check, trace, zoo
 from npse.data.fetch import fetch
 from npse.editions.convolution import Variants
 from npse.exercises import find
@@ -60,7 +60,7 @@ MISTYPED = {
     "part of an exercise": (lambda _: require("squeeze", "squeeze: valus", {}), "squeeze: values"),
     "kind of exercise": (lambda folder: Folder(folder).start(find(1), "notebok"), "notebook"),
     "format of a course": (lambda folder: export([find(1)], "nbgradr", folder), "nbgrader"),
-    "weights": (lambda folder: evaluate.load_network(folder, "bset"), "best"),
+    "weights": (lambda folder: training.RunFolder(folder).load_network("bset"), "best"),
     "kernel": (lambda folder: trace._own(f"{a_file_of_kernels(folder)}:sharpn"), "sharpen"),
 }
 

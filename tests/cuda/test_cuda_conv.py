@@ -200,4 +200,4 @@ def test_the_variable_must_name_a_variant():
         run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
                              env={**os.environ, "NPSE_CUDA_CONVOLUTION": name}, check=False)
         assert run.stdout == outcome
-    assert "ValueError: NPSE_CUDA_CONVOLUTION names no variant: 'moon'; known are: naive, tile, register" in run.stderr
+    assert "NPSE_CUDA_CONVOLUTION must name a variant, but is 'moon'; known are: naive, tile, register" in run.stderr
