@@ -11,6 +11,7 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import device_function
+from npse.support.arithmetic import ceil_div
 
 HELD = 4                                   # numbers that a thread has on their way from memory at once
 
@@ -51,8 +52,8 @@ def fit(maps, taps, step, pixels, capacity):
         h = _even(H, tallest)
         rows = patch_side(h, taps[0], step)
         n = _even(N, min(N, pixels // (h * w), capacity // (rows * columns)))
-        box = Box(n, h, w, -(-H // h), -(-W // w))
-        boxes = -(-N // n) * box.down * box.across
+        box = Box(n, h, w, ceil_div(H, h), ceil_div(W, w))
+        boxes = ceil_div(N, n) * box.down * box.across
         best = min(best or ((boxes, n * rows * columns), box), ((boxes, n * rows * columns), box))
     return best and (best[1], best[0][0])
 
@@ -69,7 +70,7 @@ def _windows(side, taps, step):
 
 def _even(size, most):
     """The smallest pieces that cover a size with as few as pieces of ``most`` do."""
-    return -(-size // -(-size // most))
+    return ceil_div(size, ceil_div(size, most))
 
 
 @device_function

@@ -26,6 +26,7 @@ from numba import cuda
 from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
 from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
+from npse.support.arithmetic import ceil_div
 
 ALIGNED = None if SIMULATED else 16        # bytes: what one read of a vector asks for; the simulator knows no addresses
 CAPACITY = 40 if SIMULATED else 640        # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter
@@ -52,9 +53,16 @@ class Tile(NamedTuple):
         return self.across * self.TN
 
 
+def threads_across(K):
+    """Number of threads, of 8 channels each, side by side in a block that computes K channels: 2, 4 or 8."""
+    if K <= 16:
+        return 2
+    return 4 if K <= 32 else 8
+
+
 def hardware_tiles(dtype, C, K):
     """The tiles to choose from for C channels seen and K computed, the largest first: as wide as K, up to 64."""
-    across = 2 if K <= 16 else 4 if K <= 32 else 8
+    across = threads_across(K)
     double = np.dtype(dtype).itemsize > 4
     depth = 4 if double or C <= 4 else 8
     return tuple(Tile(128, TM, 8, across, depth, CAPACITY) for TM in ((4, 2) if double else (8, 4, 2)))
@@ -76,7 +84,7 @@ def plan(dtype, maps, taps, step, C, K):
     """
     def time(choice):
         tile, _, boxes = choice
-        return max(2, -(-boxes * -(-K // tile.channels) // MULTIPROCESSORS)) * (tile.TM + 2)
+        return max(2, ceil_div(boxes * ceil_div(K, tile.channels), MULTIPROCESSORS)) * (tile.TM + 2)
 
     return min(((tile, *fit(maps, taps, step, tile.pixels, tile.capacity)) for tile in tiles(dtype, C, K)), key=time)
 
@@ -84,7 +92,7 @@ def plan(dtype, maps, taps, step, C, K):
 def forward(x, w, g):
     y = empty(g.y_shape, x.dtype)
     tile, box, boxes = plan(x.dtype, (g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, g.Cin, g.Cout)
-    grid = boxes, -(-g.Cout // tile.channels), 1
+    grid = boxes, ceil_div(g.Cout, tile.channels), 1
     launch(correlate(tile, False, False), grid, tile.threads, _rows(x), _rows(w), _rows(y), _rows(y), g, box)
     return y
 
@@ -92,9 +100,9 @@ def forward(x, w, g):
 def backward_x(dy, w, g, added=None):
     """dx, to which ``added`` is added: an array of its shape, or of one pixel, which is added to each."""
     dx, s = empty(g.x_shape, dy.dtype), g.stride
-    phases = g.N, -(-g.H // s), -(-g.W // s)
-    tile, box, boxes = plan(dy.dtype, phases, (-(-g.kh // s), -(-g.kw // s)), 1, g.Cout, g.Cin)
-    grid = boxes, -(-g.Cin // tile.channels), s * s
+    phases = g.N, ceil_div(g.H, s), ceil_div(g.W, s)
+    tile, box, boxes = plan(dy.dtype, phases, (ceil_div(g.kh, s), ceil_div(g.kw, s)), 1, g.Cout, g.Cin)
+    grid = boxes, ceil_div(g.Cin, tile.channels), s * s
     launch(correlate(tile, True, added is not None), grid, tile.threads,
            _rows(dy), _rows(w), _rows(dx if added is None else added), _rows(dx), g, box)
     return dx
@@ -116,7 +124,7 @@ def correlate(tile, backward, adds):
     """Make the kernel of y or, backwards, of dx (to which it adds ``added``): then x is dy, and the filters turn."""
     THREADS, TM, TN, ACROSS, DEPTH, CAPACITY = tile
     PIXELS, CHANNELS, DOWN = tile.pixels, tile.channels, THREADS // ACROSS
-    QUADS, GROUPS, LOADS = DEPTH // 4, CHANNELS // 4, -(-DEPTH * CHANNELS // THREADS)
+    QUADS, GROUPS, LOADS = DEPTH // 4, CHANNELS // 4, ceil_div(DEPTH * CHANNELS, THREADS)
     C_STEP, K_STEP = (0, THREADS // DEPTH) if backward else (THREADS // CHANNELS, 0)     # to a thread's next filter
     read = reader(THREADS, DEPTH, CAPACITY, 1)
     patch_shape, filters_shape, products, vectors = (QUADS * CAPACITY, 4), (2 * DEPTH, GROUPS, 4), (TM, TN), (TM, 4)

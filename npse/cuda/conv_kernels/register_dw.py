@@ -17,9 +17,10 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
-from npse.cuda.conv_kernels.register import ALIGNED, bounded
+from npse.cuda.conv_kernels.register import ALIGNED, bounded, threads_across
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
+from npse.support.arithmetic import ceil_div
 
 CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel of 16 channels lie in different banks
 
@@ -43,9 +44,12 @@ class Tile(NamedTuple):
 
 def hardware_tile(dtype, C, K):
     """The tile for filters from C to K channels; 160 threads are 9 taps of 16 channels by 64, 2 x 32 or 4 x 16."""
-    across, double = 2 if K <= 16 else 4 if K <= 32 else 8, np.dtype(dtype).itemsize > 4
-    depth, pixels = 4 if C <= 4 else 8 if double else 16, (2048 if double else 4096) // (8 * across)
-    return Tile(160, 1 if double else 2, 8, across, depth, CAPACITY, pixels)
+    across = threads_across(K)
+    double = np.dtype(dtype).itemsize > 4
+    rows, depth, elements = (1, 8, 2048) if double else (2, 16, 4096)
+    if C <= 4:
+        depth = 4
+    return Tile(160, rows, 8, across, depth, CAPACITY, elements // (8 * across))
 
 
 def simulator_tile(dtype, C, K):
@@ -60,9 +64,9 @@ def backward_w(dy, x, g):
     tile = tile_for(x.dtype, g.Cin, g.Cout)
     box, boxes = fit((g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, tile.pixels, tile.capacity)
     vectors = g.kh * g.kw * (tile.depth // 4)
-    bands = -(-vectors // (tile.threads // tile.across * tile.ROWS))     # of taps, where a block cannot take all
-    lanes = -(-vectors // (bands * tile.ROWS))
-    chunks, columns = -(-g.Cin // tile.depth), -(-g.Cout // tile.channels)
+    bands = ceil_div(vectors, tile.threads // tile.across * tile.ROWS)     # of taps, where a block cannot take all
+    lanes = ceil_div(vectors, bands * tile.ROWS)
+    chunks, columns = ceil_div(g.Cin, tile.depth), ceil_div(g.Cout, tile.channels)
     parts = parts_for(boxes, bands * chunks * columns)
     dw = empty((parts, g.kh * g.kw, g.Cin, g.Cout), x.dtype)
     launch(_products(tile), (parts, bands * chunks, columns), tile.threads,

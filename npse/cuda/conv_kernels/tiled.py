@@ -13,6 +13,7 @@ from numba import cuda
 from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
+from npse.support.arithmetic import ceil_div
 
 SIDE = 4 if SIMULATED else 16
 SQUARE = (SIDE, SIDE)
@@ -27,13 +28,13 @@ def forward(x, w, g):
 
 def backward_x(dy, w, g, added=None):
     dx, s = empty(g.x_shape, dy.dtype), g.stride
-    grid = *_squares(g.N * -(-g.H // s) * -(-g.W // s), g.Cin), s * s
+    grid = *_squares(g.N * ceil_div(g.H, s) * ceil_div(g.W, s), g.Cin), s * s
     launch(_correlate(True, added is not None), grid, SQUARE, dy, w, dx if added is None else added, dx, g)
     return dx
 
 
 def _squares(*sizes):
-    return tuple(-(-size // SIDE) for size in sizes)
+    return tuple(ceil_div(size, SIDE) for size in sizes)
 
 
 @functools.cache

@@ -21,6 +21,7 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function
+from npse.support.arithmetic import ceil_div
 
 WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at most; fewer if blocks are wanting
 TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
@@ -31,21 +32,21 @@ BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024      # 8 blocks of 256 threads 
 def grid_for_maps(x):
     """Blocks and threads for a kernel that sums over each map of x (N, H, W, C) or (N, R, C)."""
     N, C, pixels = _sizes(x)
-    width = next((width for width in WIDTHS if N * _chunks(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
-    return (N, _chunks(C, width)), _threads(C, width, pixels)
+    width = next((width for width in WIDTHS if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
+    return (N, ceil_div(C, width)), _threads(C, width, pixels)
 
 
 def grid_for_table(a):
     """Blocks and threads for a kernel that sums over the rows of a (R, C): see `column`."""
     R, C = a.shape
-    return _chunks(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
+    return ceil_div(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
 
 
 def grid_for_pixels(x):
     """Blocks and threads for a kernel that works pixel by pixel: maps are cut into pieces until blocks abound."""
     N, C, pixels = _sizes(x)
     threads = width, rows = _threads(C, WIDTHS[0], pixels)
-    chunks = _chunks(C, width)
+    chunks = ceil_div(C, width)
     return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
 
@@ -55,7 +56,7 @@ def grid_for_rows(x):
     A block takes one row of the map, so that a pixel's row and column need no division: see `thread_map_in_row`.
     """
     N, H, W, C = x.shape
-    return (N, _chunks(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
+    return (N, ceil_div(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
 
 
 def grid_for_elements(x):
@@ -66,16 +67,12 @@ def grid_for_elements(x):
 def grid_for_lists(a):
     """Blocks and threads for a kernel that works on the rows of a (N, K), `LANES` threads a row: see `row_of_warp`."""
     rows = BLOCK_THREADS // LANES
-    return -(-a.shape[0] // rows), (LANES, rows)
+    return ceil_div(a.shape[0], rows), (LANES, rows)
 
 
 def _sizes(x):
     N, C = x.shape[0], x.shape[x.ndim - 1]             # the simulator's shapes refuse an index of -1
     return N, C, x.size // (N * C)
-
-
-def _chunks(C, width):
-    return -(-C // width)
 
 
 def _threads(C, width, pixels):
