@@ -1,13 +1,13 @@
-"""The gradient of the filters on the third rung: register tiles over taps, sums over pixels.
+"""Convolution, variant 3, gradient of the filters: register tiles over taps, sums over pixels.
 
     dw[tap, c, k] = sum over pixels of  x[pixel + tap, c] * dy[pixel, k]
 
 A thread computes ROWS vectors (a tap and four channels of x each) by TN channels of dy: with 2 x 8, a pixel costs two
-vectors of x and two of dy for 64 products, which are 64 of 92 instructions in the machine code of that loop. As on the
-way forward, x lies in shared memory as the patch that a box of pixels sees, so that all taps use what was loaded once.
-Few filters are few threads (3x3 from 16 to 16 channels: 36 of 160), so groups of threads take turns with the pixels of
-a box, and blocks with the boxes; the sums of the groups are added in shared memory, those of the blocks by a second
-kernel. Two blocks of 160 threads, of up to 168 registers each, share a multiprocessor.
+vectors of x and two of dy for 64 products, which are 64 of 92 instructions in the machine code of that loop. As in
+the forward pass, shared memory holds the patch of x that a box of pixels sees, so all taps use each element loaded.
+Few filters need few threads (3x3 from 16 to 16 channels: 36 of 160). Therefore groups of threads divide the pixels of a
+box among them, and blocks divide the boxes. The sums of the groups are added in shared memory, those of the blocks by
+a second kernel. Two blocks of 160 threads, of up to 168 registers each, share a multiprocessor.
 """
 
 import functools
@@ -83,6 +83,7 @@ def _products(tile):
 
     @bounded(THREADS, 2)
     def products_of_taps(dy, x, dw, g, box, boxes, lanes):
+        """dy (N * Ho * Wo, Cout), x (N * H * W, Cin) -> dw (parts, kh * kw, Cin, Cout)."""
         patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
         gradient = cuda.shared.array(dy_shape, x.dtype, ALIGNED)
         source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
@@ -93,7 +94,7 @@ def _products(tile):
         offset = cuda.local.array(ROWS, np.int32)            # of a thread's vectors from there
         t = cuda.threadIdx.x
         tx, lane, group = t % ACROSS, np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
-        groups = np.int32(THREADS // ACROSS // lanes)        # threads left over are of none: they only help to load
+        groups = np.int32(THREADS // ACROSS // lanes)        # the remaining threads only help to load
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
         first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # vector of this block

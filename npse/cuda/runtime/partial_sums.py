@@ -1,6 +1,6 @@
 """Sums over rows: a gradient that many blocks computed in parts, and the gradient of a bias.
 
-The order of the additions depends on the shape alone, so the same numbers give the same bits; atomics would not.
+The shape alone decides the order of the additions, so the same input gives the same bits. Atomics would not.
 """
 
 from numba import cuda
