@@ -29,7 +29,7 @@ AWKWARD = {                                            # N H W Cin, kh kw Cout, 
 def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     """Random x, w, dy, dx and the geometry."""
     random = np.random.default_rng(0)
-    g = Geometry.of("conv2d", stride, padding, x=(N, H, W, Cin), w=(kh, kw, Cin, Cout))
+    g = Geometry.of((N, H, W, Cin), (kh, kw, Cin, Cout), stride, padding)
     x, w, dy, dx = (random.standard_normal(shape).astype(dtype)
                     for shape in (g.x_shape, g.w_shape, g.y_shape, g.x_shape))
     return x, w, dy, dx, g
