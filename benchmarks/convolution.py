@@ -1,4 +1,4 @@
-"""The three passes of a convolution on each rung of npse's ladder, beside this machine's matrix product and PyTorch.
+"""The three passes of a convolution in each variant of npse, beside this machine's matrix product and PyTorch.
 
     python benchmarks/convolution.py [--loops] [--torch] [--threads 2] [--rounds 3]
 
@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes for each engine")
-    parser.add_argument("--loops", action="store_true", help="also the first rung, compiled loops")
+    parser.add_argument("--loops", action="store_true", help="also the first variant, compiled loops")
     parser.add_argument("--torch", action="store_true", help="also PyTorch")
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--product", action="store_true", help=argparse.SUPPRESS)
@@ -85,13 +85,13 @@ def product():
     return partial(np.matmul, a, b, out=c)
 
 
-def npse_passes(rung, threads, size, c_in, c_out, k, stride, padding):
+def npse_passes(variant, threads, size, c_in, c_out, k, stride, padding):
     from npse import cpu
     from npse.cpu import conv
 
     cpu.set_threads(threads)
-    ops = conv.LADDER[rung]
-    if rung == "sliding" and stride > 1:
+    ops = conv.VARIANTS[variant]
+    if variant == "sliding" and stride > 1:
         return None, None, None
     x, w = normal(BATCH, size, size, c_in), normal(k, k, c_in, c_out)
     dy = normal(*ops.conv2d(x, w, stride, padding).shape)
@@ -112,7 +112,7 @@ def torch_passes(layout, threads, size, c_in, c_out, k, stride, padding):
     return forward, lambda: backward([True, False, False]), lambda: backward([False, True, False])
 
 
-ENGINES = {rung: partial(npse_passes, rung) for rung in ("loops", "matrix", "tile", "sliding")} | {
+ENGINES = {variant: partial(npse_passes, variant) for variant in ("loops", "matrix", "tile", "sliding")} | {
     "torch nchw": partial(torch_passes, "contiguous_format"),
     "torch nhwc": partial(torch_passes, "channels_last"),
 }

@@ -42,7 +42,7 @@ def targets(found):
     yield ("ops bound by memory (calls that move more than 16 MB), of the copy rate", "70 %",
            span(row for row in rows if row["bound"] == "memory" and row["bytes"] > LARGE))
     yield ("3x3 convolutions, of the multiply-add rate", "50 %",
-           span(row for row in rows if row["op"] in flops.PASS_OF and [3, 3] in
+           span(row for row in rows if flops.pass_of(row["op"]) and [3, 3] in
                 [shape[:2] for shape in row["arguments"] if isinstance(shape, list)]))
     yield (f"CIFAR-10, {found['model']}, test accuracy", "92 %",
            f"{run['accuracy']:.2%} on {run['data']} after {run['epoch']} of {run['epochs']} epochs, "

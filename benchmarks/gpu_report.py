@@ -204,7 +204,7 @@ def batch(options):
 
 
 def shrink():
-    """A network and pictures for the simulator."""
+    """A small network and small images for the simulator."""
     from npse.bench import gpu_rates
 
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)

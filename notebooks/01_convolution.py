@@ -27,10 +27,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npse.analysis.figures import Source, draw_grid, example_filters, example_picture
 from npse.gradcheck import check_gradient
 from npse.reference import conv2d, conv2d_backward_w, conv2d_backward_x
 from npse.reference.conv import pad, window
+from npse.support.notebook_figures import Source, draw_grid, example_filters, example_picture
 
 # %% [markdown]
 # ## The formula

@@ -25,9 +25,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npse.analysis.figures import Source, draw_grid, example_filters, example_picture
 from npse.gradcheck import check_gradient
 from npse.reference import conv2d, relu, squeeze, squeeze_backward
+from npse.support.notebook_figures import Source, draw_grid, example_filters, example_picture
 
 # %% [markdown]
 # ## The formula

@@ -24,7 +24,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npse.analysis.figures import Source, draw_grid
 from npse.gradcheck import check_gradient
 from npse.reference import (
     dense,
@@ -37,6 +36,7 @@ from npse.reference import (
     sigmoid_backward,
     softmax,
 )
+from npse.support.notebook_figures import Source, draw_grid
 
 # %% [markdown]
 # ## The formula

@@ -25,7 +25,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npse.analysis.figures import DIRECT, SQUEEZE, Source, draw_block, draw_grid
 from npse.gradcheck import check_gradient
 from npse.reference import (
     conv2d,
@@ -40,6 +39,7 @@ from npse.reference import (
     se_backward_staged,
     squeeze,
 )
+from npse.support.notebook_figures import DIRECT, SQUEEZE, Source, draw_block, draw_grid
 
 # %% [markdown]
 # ## The formula

@@ -1,48 +1,61 @@
 """Which edition of the ops runs.
 
-An edition is a module that offers the ops of the book (`npse.reference.OPS`) under the same names; it is imported
-on first use. Layers ask `active()` once per call, so that a backward pass runs on the edition of its forward pass.
+An edition is a module that offers the ops of the book (`npse.reference.OPS`) under the same names. It is imported when
+it is first used. A layer asks `active()` once per call, so a backward pass runs on the edition of its forward pass.
 
-    npse.use("cpu")                      from here on
-    with backend.using_edition("reference"):     for a while
-    with backend.observing(log):          the same edition, with every op's result shown to log
+    npse.use("cpu")                              from here on
+    with backend.using_edition("reference"):     within the block
+    with backend.observing(watcher):             the same edition; watcher is called after every op
 
-An edition whose arrays are not NumPy's offers more functions than ops: to_device, to_host, rows, copy, empty_like,
-record. Whoever stands above the ops keeps arrays where the edition wants them with `to_edition`, and looks at numbers
-with `to_host`.
+`use` and `using_edition` choose the edition of the calling thread, so threads with different editions do not disturb
+each other. A thread that has chosen none takes the edition of the latest `use` in any thread.
+
+An edition on a device offers more functions than the ops: to_device, to_host, rows, copy, empty_like, record. Code
+above the ops puts an array where the active edition keeps its own with `to_edition`, and reads values with `to_host`.
 """
 
 import contextlib
-import functools
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Any
 
 from npse.support import environment, nvidia_driver
 from npse.support.names import suggest
+from npse.support.wrapped import Wrapped
+from npse.types import Array, Op, Ops, Watcher
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
 TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
 
-_active = None
+_of_thread: ContextVar[Ops | None] = ContextVar("edition of this thread", default=None)
+_of_others: Ops | None = None    # the edition of threads that have chosen none
 
 
-def edition(name):
+def edition(name: str) -> Ops:
     """Return the edition of that name, a module of ops.
 
-    ValueError for an unknown one, or if NUMBA_NUM_THREADS is no number of threads; ImportError if it cannot run.
+    Raises
+    ------
+    ValueError
+        The name is unknown, or the environment variable NUMBA_NUM_THREADS is not a number of threads.
+    ImportError
+        The edition cannot run here; the message says what it lacks.
     """
     if name not in EDITIONS:
         raise ValueError(f"unknown edition {name!r}; {suggest(name, ('auto', *EDITIONS))}")
     if lacking := why_unavailable(name):
         raise ImportError(lacking)
     if name == "cpu":
-        environment.threads()                 # Numba, once imported, says less of a variable that is wrong
+        environment.threads()                 # checked before Numba is imported: our message is clearer
     return importlib.import_module(EDITIONS[name])
 
 
-def why_unavailable(name):
-    """Say in one line what an edition lacks to run here and how to get it; None if it can run."""
+def why_unavailable(name: str) -> str | None:
+    """Return one line: what an edition lacks to run here, and how to get it. None if it can run."""
     if name == "cpu" and importlib.util.find_spec("numba") is None:
         return "the cpu edition needs numba, which is not installed; run: pip install numba"
     if name == "cuda":
@@ -50,22 +63,25 @@ def why_unavailable(name):
     return None
 
 
-def _lacks_when_tried():
-    """What the cuda edition lacks though all seems to be there: its libraries, or room on the GPU."""
+def _lacks_when_tried() -> str | None:
+    """Load the CUDA libraries and return one line: what the cuda edition lacks, such as memory on the GPU."""
     try:
         return importlib.import_module("npse.cuda.runtime.device").why_unavailable()
-    except Exception as error:               # of Numba, of the bindings, of the dynamic linker: they share no base
+    except Exception as error:               # Numba, the bindings and the dynamic linker raise unrelated classes
         return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {nvidia_driver.install()}"
 
 
-def available():
-    """Names of the editions that can run here at full speed: all that can run, but for a GPU that is simulated."""
+def available() -> list[str]:
+    """Return the names of the editions that can run here; the cuda edition counts on a GPU, not in the simulator."""
     return [name for name in EDITIONS
             if not (name == "cuda" and nvidia_driver.simulated()) and why_unavailable(name) is None]
 
 
-def choose(name="auto"):
-    """Return (name, reason): the edition that ``name`` stands for here; "auto" takes the fastest that can run."""
+def choose(name: str = "auto") -> tuple[str, str]:
+    """Return the name of an edition and the reason for it; "auto" means the fastest edition that can run here.
+
+    Errors as for `edition`.
+    """
     if name != "auto":
         edition(name)
         return name, "as asked"
@@ -79,121 +95,101 @@ def choose(name="auto"):
                          f"pip install numba{idle}")
 
 
-def _why_no_gpu():
-    """Why a GPU, or the driver of one, is not used, as the end of a sentence; empty where there is neither."""
+def _why_no_gpu() -> str:
+    """Return the end of a sentence: why a GPU is not used. Empty if there is neither a GPU nor a driver."""
     if nvidia_driver.simulated() or not nvidia_driver.has_driver():
         return ""
     return f"; {nvidia_driver.name() or 'a GPU'} is not used: {nvidia_driver.without_gpu() or why_unavailable('cuda')}"
 
 
-def use(name="auto"):
-    """Make an edition the active one and return it. Until the first call it is the reference."""
-    global _active
-    _active = edition(choose(name)[0])
-    return _active
+def use(name: str = "auto") -> Ops:
+    """Make an edition the active one and return it. Before the first call the reference is active.
+
+    It holds in this thread (in a `using_edition` block until the end of the block), and in every thread that has not
+    chosen an edition itself, whenever that thread was started. Errors as for `edition`.
+    """
+    global _of_others
+    _of_others = edition(choose(name)[0])
+    _of_thread.set(_of_others)
+    return _of_others
 
 
-def active():
-    """Return the edition that ops are taken from."""
-    global _active
-    if _active is None:
-        _active = edition("reference")
-    return _active
+def active() -> Ops:
+    """Return the active edition: layers take their ops from it."""
+    return _of_thread.get() or _of_others or edition("reference")
 
 
 @contextlib.contextmanager
-def using_edition(ops):
-    """Within the ``with`` block, take ops from an edition, given by name or as the object that offers them."""
-    global _active
-    before = active()
-    _active = edition(choose(ops)[0]) if isinstance(ops, str) else ops
+def using_edition(ops: str | Ops) -> Iterator[Ops]:
+    """Within the ``with`` block take ops, in this thread alone, from an edition: a name, or an object with the ops."""
+    chosen = edition(choose(ops)[0]) if isinstance(ops, str) else ops
+    before = _of_thread.get()
+    _of_thread.set(chosen)
     try:
-        yield _active
+        yield chosen
     finally:
-        _active = before
+        _of_thread.set(before)                # a token's reset fails where the block ends in another context
 
 
-def on_device():
-    """Whether the active edition keeps its arrays on a device: ops return before they have run, a look waits."""
+def on_device() -> bool:
+    """Return whether the active edition keeps its arrays on a device; then ops run asynchronously, reading waits."""
     return hasattr(active(), "to_device")
 
 
-def to_edition(array):
+def to_edition(array: Array) -> Array:
     """Return an array where the active edition keeps its own: on the device, or as a NumPy array."""
     return active().to_device(array) if on_device() else to_host(array)
 
 
-def to_host(value):
-    """Return an array of any edition as a NumPy array, one without axes as a scalar, a tuple of them as a tuple.
+def to_host(value: Any) -> Any:
+    """Return an array of any edition as a NumPy array, an array without axes as a scalar, a tuple item by item.
 
-    Anything else is returned as it is. Waits until the device has computed it.
+    Other values are returned unchanged. Waits until the device has computed the array.
     """
     if isinstance(value, tuple):
         return tuple(map(to_host, value))
     return value.copy_to_host()[()] if hasattr(value, "copy_to_host") else value
 
 
-def rows(array, chosen):
-    """Return ``array[chosen]``, chosen being integers (n,), where the array lies."""
+def rows(array: Array, chosen: Array) -> Array:
+    """Return ``array[chosen]`` in the memory that holds ``array``, for indices ``chosen``: integers (n,)."""
     return active().rows(array, chosen) if hasattr(array, "copy_to_host") else array[chosen]
 
 
-def with_numpy_results(ops):
-    """Return an edition (by name, or the object) whose results are NumPy arrays, brought to the host if need be."""
+def with_numpy_results(ops: str | Ops) -> Ops:
+    """Return an edition, given by name or as an object, whose results are NumPy arrays, copied to the host."""
     ops = edition(ops) if isinstance(ops, str) else ops
-    return _Hosted(ops) if hasattr(ops, "to_host") else ops
+    if not hasattr(ops, "to_host"):
+        return ops
+    return Wrapped(ops, lambda name, op, arguments, options: to_host(op(*arguments, **options)))
 
 
-def observing(watcher):
-    """Within the ``with`` block, call ``watcher(op, arguments, result)`` after every op of the active edition.
+def observing(watcher: Watcher) -> AbstractContextManager[Ops]:
+    """Within the ``with`` block call ``watcher(op, arguments, result)`` after every op of the active edition.
 
-    ``op`` is an `OpName`. ``arguments`` are all of them in the order of the signature, however the caller gave them.
+    ``op`` is an `OpName`. ``arguments`` are all arguments in the order of the signature, default values and arguments
+    given by name included.
     """
-    return using_edition(_Watched(active(), watcher))
-
-
-class _Hosted:
-    """An edition whose every result comes to the host."""
-
-    def __init__(self, ops):
-        self._ops = ops
-
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def carried(*arguments, **options):
-            return to_host(op(*arguments, **options))
-        return carried if callable(op) else op
+    def reporting(name: str, op: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        result = op(*arguments, **options)
+        if name not in TRANSFER_FUNCTIONS:
+            given = inspect.signature(op).bind(*arguments, **options)
+            given.apply_defaults()
+            watcher(OpName(name, op), given.args, result)
+        return result
+    return using_edition(Wrapped(active(), reporting))
 
 
 class OpName(str):
-    """The name of an op; the attribute ``contract`` is its declaration, None for a function that has none."""
+    """The name of an op; its attribute ``contract`` is the declaration of the op, or None if there is none."""
 
-    def __new__(cls, name, op):
+    contract: Any
+
+    def __new__(cls, name: str, op: Op) -> "OpName":
+        """Return the name with the declaration of its op."""
         self = super().__new__(cls, name)
         self.contract = getattr(op, "contract", None)
         return self
-
-
-class _Watched:
-    """An edition whose every op reports to a watcher."""
-
-    def __init__(self, ops, watcher):
-        self._ops, self._watcher = ops, watcher
-
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-        label = OpName(name, op)
-
-        @functools.wraps(op)
-        def reporting(*arguments, **options):
-            result = op(*arguments, **options)
-            given = inspect.signature(op).bind(*arguments, **options)
-            given.apply_defaults()
-            self._watcher(label, given.args, result)
-            return result
-        return reporting if callable(op) and name not in TRANSFER_FUNCTIONS else op
 
 
 using, watching, hosted, missing = using_edition, observing, with_numpy_results, why_unavailable    # names of 0.1

@@ -29,7 +29,7 @@ def pytest_sessionstart(session):
     if getattr(option, "numprocesses", None) and not chosen and importlib.util.find_spec("numba"):
         from functools import partial
 
-        from npse.bench.warmup import ops, training, warm_up
+        from npse.cli.precompile import ops, training, warm_up
         from npse.support.environment import cores
         from npse.training import Config
 

@@ -1,11 +1,16 @@
 """Choosing an edition, and doing without one."""
 
+import contextvars
 import importlib.util
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 
-from npse import backend
+from npse import backend, reference
 
 
 @pytest.fixture
@@ -43,3 +48,61 @@ def test_a_watcher_sees_every_argument_in_order():
         ops.conv2d(np.ones((1, 3, 3, 1)), padding=1, w=np.ones((3, 3, 1, 1)))
     ((op, (x, w, stride, padding)),) = seen
     assert (op, x.shape, w.shape, stride, padding) == ("conv2d", (1, 3, 3, 1), (3, 3, 1, 1), 1, 1)
+
+
+@pytest.fixture
+def fresh_process(monkeypatch):
+    """Nothing has been chosen, neither by this thread nor for others."""
+    monkeypatch.setattr(backend, "_of_others", None)
+    with backend.using_edition(None):
+        yield
+
+
+def in_a_new_thread(function):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_use_holds_in_threads_started_before_and_after():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(backend.active).result() is reference
+        ops = backend.use("auto")
+        assert pool.submit(backend.active).result() is ops
+    assert in_a_new_thread(backend.active) is ops
+    assert backend.active() is ops
+
+
+@pytest.mark.usefixtures("fresh_process")
+@pytest.mark.parametrize("choose", [lambda name: nullcontext(backend.use(name)), backend.using_edition])
+def test_threads_with_different_editions_do_not_disturb_each_other(monkeypatch, choose):
+    monkeypatch.setattr(backend, "edition", lambda name: f"the ops of {name}")
+    monkeypatch.setattr(backend, "choose", lambda name: (name, "as asked"))
+    both_have_chosen = threading.Barrier(2)
+
+    def work(name):
+        with choose(name):
+            both_have_chosen.wait()
+            return backend.active()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, ["cpu", "cuda"])) == ["the ops of cpu", "the ops of cuda"]
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_a_block_holds_in_its_thread_alone():
+    mine = object()
+    with backend.using_edition(mine):
+        assert in_a_new_thread(backend.active) is reference
+        assert in_a_new_thread(partial(contextvars.copy_context().run, backend.active)) is mine
+    assert backend.active() is reference
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_use_within_a_block_ends_with_the_block():
+    with backend.using_edition(object()):
+        assert backend.use("reference") is backend.active() is reference
+    with backend.using_edition(mine := object()):
+        with backend.using_edition("reference"):
+            backend.use("auto")
+        assert backend.active() is mine

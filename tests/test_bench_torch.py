@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
 from npse import backend  # noqa: E402
-from npse.bench import process, torch_peer, workload  # noqa: E402
+from npse.bench import compare, process, torch_peer, workload  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -26,7 +26,7 @@ def test_the_same_logits_and_losses(model, channels_last):
 @pytest.mark.parametrize(("channels_last", "compiled"),
                          [(True, False), pytest.param(True, True, marks=pytest.mark.slow)])
 def test_a_mode_in_its_own_process(channels_last, compiled):
-    row = process.ask("torch_peer.measure", threads=1, model="se_resnet8", batch_size=2, seconds=0,
+    row = process.ask(compare.torch_step, threads=1, model="se_resnet8", batch_size=2, seconds=0,
                       channels_last=channels_last, compiled=compiled)
     assert min(row["train"]["ms"], row["eval"]["ms"]) > 0
     assert row["threads"] == 1

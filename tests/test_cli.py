@@ -156,11 +156,11 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
     (("train", "--resume", "--out", "nowhere"), "nowhere is not the folder of a run"),
     (("evaluate", "nowhere"), "nowhere is not the folder of a run"),
     (("predict", "nowhere", "picture.png"), "picture.png"),
-    (("check", "--json", "nowhere/report.json"), "cannot write nowhere/report.json: nowhere is no folder"),
+    (("check", "--json", "nowhere/report.json"), "cannot write nowhere/report.json: nowhere is not a folder"),
     (("check", "--json", "."), "cannot write .: it is a folder; name a file"),
-    (("bench", "--json", "nowhere/bench.json"), "cannot write nowhere/bench.json: nowhere is no folder"),
+    (("bench", "--json", "nowhere/bench.json"), "cannot write nowhere/bench.json: nowhere is not a folder"),
     (("bench", "--edition", "cpu", "--roofline", "a.pdf"), "cannot write a.pdf: its name must end in .png"),
-    (("data", "sheet", "shapes", "--out", "nowhere/a.png"), "cannot write nowhere/a.png: nowhere is no folder"),
+    (("data", "sheet", "shapes", "--out", "nowhere/a.png"), "cannot write nowhere/a.png: nowhere is not a folder"),
     (("data", "sheet", "shapes", "--out", "a.jpg"), "cannot write a.jpg: its name must end in .png"),
 ])
 def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, words, expected):
@@ -191,7 +191,7 @@ def test_a_file_that_is_no_picture(run, npse, tmp_path, draw):
     draw(tmp_path / "notes.png")
     code, _, err = npse("predict", "run", "notes.png")
     assert code == 2
-    assert err.startswith("npse: notes.png is not a picture that npse can read (")
+    assert err.startswith("npse: notes.png is not an image that npse can read (")
     assert len(err.splitlines()) == 1
 
 
@@ -206,7 +206,7 @@ def test_one_unreadable_picture_costs_no_answer(run, npse, few_shapes, tmp_path)
     assert out.count("%") == 10
     assert [line.split()[1].rstrip(":") for line in err.splitlines()] == ["bad.png", "folder", "gone.png", "empty.png"]
     assert "(it is empty)" in err
-    assert "folder is a folder; name the pictures in it" in err
+    assert "folder is a folder; name the images in it" in err
 
 
 def test_an_unknown_option_is_a_usage_error(npse):
@@ -271,8 +271,8 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, mo
     monkeypatch.setattr(checkpoint, "write_atomically", full)
     code, _, err = npse("train", "--resume", "--out", "run")
     assert code == 2
-    assert re.fullmatch(f"npse: run.(best|last).safetensors: {says}: free some space; what was saved before is as it "
-                        "was; go on with: npse train --resume --out run\n", err)
+    assert re.fullmatch(f"npse: run.(best|last).safetensors: {says}: free some space; files saved before are "
+                        "unchanged; go on with: npse train --resume --out run\n", err)
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 

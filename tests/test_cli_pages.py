@@ -117,11 +117,11 @@ def bench_machine():
     return report.machine({"tried": tried, "cache_bytes": 2**25, "load": 3.0, "threads": 2})
 
 
-def bench_ladder():
-    rows = [{"x": [128, 32, 32, 16], "w": [3, 3, 16, 16], "rung": rung, "pass": name, "ms": 12345.6, "gflops": 1234.5,
-             "error": 1e-6, "extrapolated": rung == "Python loops"}
-            for rung in ("Python loops", "winograd") for name in ("conv2d", "conv2d_backward_x", "conv2d_backward_w")]
-    return report.ladder(rows, {"sgemm_gflops": 2000.0})
+def bench_variants():
+    rows = [{"x": [128, 32, 32, 16], "w": [3, 3, 16, 16], "rung": name, "pass": op, "ms": 12345.6, "gflops": 1234.5,
+             "error": 1e-6, "extrapolated": name == "Python loops"}
+            for name in ("Python loops", "winograd") for op in ("conv2d", "conv2d_backward_x", "conv2d_backward_w")]
+    return report.variants(rows, {"sgemm_gflops": 2000.0})
 
 
 def bench_versus():
@@ -133,7 +133,7 @@ def bench_versus():
     return report.versus({"modes": modes, **ratios}, {"torch compile": "no compiler"}, 128, 5)
 
 
-@pytest.mark.parametrize("table", [bench_ops, bench_machine, bench_ladder, bench_versus])
+@pytest.mark.parametrize("table", [bench_ops, bench_machine, bench_variants, bench_versus])
 def test_the_tables_of_bench_fit_and_keep_their_numbers(capsys, monkeypatch, table):
     monkeypatch.setenv("COLUMNS", "80")
     bench._print(table())

@@ -30,9 +30,9 @@ def names(needed):
 
 
 def test_what_a_call_needs_is_known_and_nothing_runs(two_threads, monkeypatch):
-    monkeypatch.setattr("npse.cpu.runtime.parallel._team", None)           # no thread is asked for
+    monkeypatch.setattr("npse.cpu.runtime.parallel._pool", None)           # no thread is asked for
     monkeypatch.setattr("npse.cpu.runtime.memory_pool._fresh", lambda size: np.full(size, 7, np.uint8))
-    assert names(compile_ahead.needed_by(SQUEEZE)) == ["image_sums", "offer", "serve"]
+    assert names(compile_ahead.needed_by(SQUEEZE)) == ["image_sums", "submit", "worker_loop"]
     assert names(compile_ahead.needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
 
 

@@ -1,4 +1,4 @@
-"""Every rung of the convolution against the book, on shapes that fit no tile; the rule that chooses; AVX2."""
+"""Every variant of the convolution against the book, on shapes that fit no tile; the rule that chooses; AVX2."""
 
 import platform
 
@@ -30,37 +30,37 @@ def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     return x, w, random.standard_normal(g.y_shape).astype(dtype), g
 
 
-def passes(rung, x, w, dy, g):
+def passes(variant, x, w, dy, g):
     step = g.stride, g.padding
-    return (rung.conv2d(x, w, *step), rung.conv2d_backward_x(dy, w, g.x_shape, *step),
-            rung.conv2d_backward_w(dy, x, g.w_shape, *step))
+    return (variant.conv2d(x, w, *step), variant.conv2d_backward_x(dy, w, g.x_shape, *step),
+            variant.conv2d_backward_w(dy, x, g.w_shape, *step))
 
 
-def rungs_for(g):
+def variants_for(g):
     names = ["loops", "matrix"]
     if tile.lanes(np.float32):
         names += ["tile", "sliding"] if g.stride == 1 else ["tile"]
-    return [conv.LADDER[name] for name in names]
+    return [conv.VARIANTS[name] for name in names]
 
 
-def assert_every_rung_equals_the_book(x, w, dy, g):
+def assert_every_variant_equals_the_book(x, w, dy, g):
     exact = [array.astype(np.float64) for array in (x, w, dy)]
     expected = passes(book, *exact, g)
-    for rung in rungs_for(g):
-        for ours, books in zip(passes(rung, x, w, dy, g), expected, strict=True):
+    for variant in variants_for(g):
+        for ours, books in zip(passes(variant, x, w, dy, g), expected, strict=True):
             assert ours.dtype == x.dtype
             np.testing.assert_allclose(ours, books, rtol=0, atol=EQUAL_TO[x.dtype.type] * max(abs(books).max(), 1e-30))
 
 
 @needs_tile
-@pytest.mark.parametrize(("rung", "dtype", "shape", "stride", "padding"), [
+@pytest.mark.parametrize(("variant", "dtype", "shape", "stride", "padding"), [
     ("matrix", np.float32, (3, 9, 31, 5, 3, 3, 16), 1, 1), ("tile", np.float64, (3, 9, 31, 5, 3, 3, 16), 1, 1),
     ("tile", np.float32, (2, 9, 40, 17, 3, 3, 32), 2, 1), ("tile", np.float32, (3, 7, 5, 16, 1, 1, 70), 2, 0),
     ("sliding", np.float32, (2, 20, 33, 16, 3, 3, 37), 1, 2), ("sliding", np.float64, (1, 3, 2, 3, 5, 4, 8), 1, 3)])
-def test_what_is_summed_and_added_in_registers_is_what_two_passes_give(rung, shape, stride, padding, dtype):
+def test_what_is_summed_and_added_in_registers_is_what_two_passes_give(variant, shape, stride, padding, dtype):
     x, w, dy, g = problem(*shape, stride, padding, dtype)
     exact = EQUAL_TO[dtype]
-    with conv.LADDER.up_to(rung):
+    with conv.VARIANTS.limited_to(variant):
         y, mean, var, means = cpu.conv2d_moments(x, w, stride, padding)
         np.testing.assert_array_equal(y, cpu.conv2d(x, w, stride, padding))
         y = y.astype(np.float64)
@@ -77,18 +77,18 @@ SIZES = {"N": st.integers(1, 4), "H": st.integers(1, 9), "W": st.integers(1, 9),
 
 @settings(deadline=None, max_examples=40)
 @given(**SIZES, stride=st.integers(1, 2))
-def test_each_rung_equals_the_book(N, H, W, kh, stride, padding):
+def test_each_variant_equals_the_book(N, H, W, kh, stride, padding):
     padding = max(padding, -(-(kh - H) // 2), -(-(3 - W) // 2))
-    assert_every_rung_equals_the_book(*problem(N, H, W, 3, kh, 3, 3, stride, padding))
+    assert_every_variant_equals_the_book(*problem(N, H, W, 3, kh, 3, 3, stride, padding))
 
 
 @pytest.mark.slow                                      # another kernel for each of these sizes: a minute of compiling
 @settings(deadline=None, max_examples=200)
 @given(**SIZES, Cin=st.sampled_from([1, 3]), Cout=st.sampled_from([1, 3]), kw=st.sampled_from([1, 3]),
        stride=st.integers(1, 3))
-def test_each_rung_equals_the_book_for_every_kernel(N, H, W, Cin, Cout, kh, kw, stride, padding):
+def test_each_variant_equals_the_book_for_every_kernel(N, H, W, Cin, Cout, kh, kw, stride, padding):
     padding = max(padding, -(-(kh - H) // 2), -(-(kw - W) // 2))
-    assert_every_rung_equals_the_book(*problem(N, H, W, Cin, kh, kw, Cout, stride, padding))
+    assert_every_variant_equals_the_book(*problem(N, H, W, Cin, kh, kw, Cout, stride, padding))
 
 
 @pytest.mark.parametrize("sizes", [                    # N H W Cin, kh kw Cout, stride padding
@@ -106,13 +106,13 @@ def test_each_rung_equals_the_book_for_every_kernel(N, H, W, Cin, Cout, kh, kw, 
     (2, 7, 9, 16, 3, 2, 16, 2, 4),                     # more padding than taps reach
 ])
 def test_awkward_shapes(sizes):
-    assert_every_rung_equals_the_book(*problem(*sizes, np.float32))
+    assert_every_variant_equals_the_book(*problem(*sizes, np.float32))
 
 
 def test_a_map_larger_than_a_block_of_patches():
     x, w, dy, g = problem(2, 61, 53, 40, 3, 3, 7, 1, 1, np.float32)
     assert im2col.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
-    assert_every_rung_equals_the_book(x, w, dy, g)
+    assert_every_variant_equals_the_book(x, w, dy, g)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -120,12 +120,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(stride):
     given = problem(37, 9, 10, 5, 3, 3, 24, stride, 1, np.float32)
     before = cpu.get_threads()
     try:
-        for rung in rungs_for(given[-1]):
+        for variant in variants_for(given[-1]):
             cpu.set_threads(1)
-            expected = [array.tobytes() for array in passes(rung, *given)]
+            expected = [array.tobytes() for array in passes(variant, *given)]
             for threads in (2, 5):
                 cpu.set_threads(threads)
-                assert [array.tobytes() for array in passes(rung, *given)] == expected
+                assert [array.tobytes() for array in passes(variant, *given)] == expected
     finally:
         cpu.set_threads(before)
 
@@ -134,12 +134,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(stride):
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 2)])
 def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, monkeypatch):
     given = problem(2, 23, 18, 5, 3, 3, 32, stride, padding)
-    whole = [passes(rung, *given) for rung in rungs_for(given[-1])]
+    whole = [passes(variant, *given) for variant in variants_for(given[-1])]
     monkeypatch.setattr(direct, "SCRATCH", 2**13)
     monkeypatch.setattr(direct_dw, "PARTS_MEMORY", 2**17)
-    assert_every_rung_equals_the_book(*given)
-    for rung, expected in zip(rungs_for(given[-1]), whole, strict=True):
-        for ours, other in zip(passes(rung, *given)[:2], expected[:2], strict=True):
+    assert_every_variant_equals_the_book(*given)
+    for variant, expected in zip(variants_for(given[-1]), whole, strict=True):
+        for ours, other in zip(passes(variant, *given)[:2], expected[:2], strict=True):
             assert ours.tobytes() == other.tobytes()
 
 
@@ -148,14 +148,14 @@ def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, mo
 def test_nothing_outside_of_an_image_is_read(sizes):
     """Neighbours of x and dy in memory are NaN: one that is read and kept would show."""
     x, w, dy, g = problem(*sizes, np.float32)
-    expected = [passes(rung, x, w, dy, g) for rung in rungs_for(g)]
+    expected = [passes(variant, x, w, dy, g) for variant in variants_for(g)]
     fenced = []
     for array in (x, w, dy):
         memory = np.full((3, *array.shape), np.nan, array.dtype)
         memory[1] = array
         fenced.append(memory[1])
-    for rung, results in zip(rungs_for(g), expected, strict=True):
-        for ours, other in zip(passes(rung, *fenced, g), results, strict=True):
+    for variant, results in zip(variants_for(g), expected, strict=True):
+        for ours, other in zip(passes(variant, *fenced, g), results, strict=True):
             assert ours.tobytes() == other.tobytes()
 
 
@@ -166,8 +166,8 @@ def test_the_stride_multiplies_by_no_inserted_zeros(k, stride, padding):
     dy[0, 1, 2] = np.nan
     expected = np.isnan(book.conv2d_backward_x(dy, w, g.x_shape, stride, padding))
     assert expected.any()
-    for rung in rungs_for(g):
-        np.testing.assert_array_equal(np.isnan(rung.conv2d_backward_x(dy, w, g.x_shape, stride, padding)), expected)
+    for variant in variants_for(g):
+        np.testing.assert_array_equal(np.isnan(variant.conv2d_backward_x(dy, w, g.x_shape, stride, padding)), expected)
 
 
 def chosen(channels, kw=3, stride=1, dtype=np.float32):
@@ -176,27 +176,27 @@ def chosen(channels, kw=3, stride=1, dtype=np.float32):
 
 
 @needs_tile
-def test_the_highest_rung_that_pays_is_taken():
+def test_the_highest_variant_that_pays_is_taken():
     wide = tile.lanes(np.float32)
     assert chosen(wide) == "sliding"
     assert chosen(wide, kw=1) == chosen(wide, stride=2) == chosen(wide, kw=9) == "tile"
     assert chosen(wide // 2 - 1) == "matrix"
-    with conv.LADDER.up_to("tile"):
+    with conv.VARIANTS.limited_to("tile"):
         assert chosen(wide) == "tile"
-        with conv.LADDER.up_to("loops"):
+        with conv.VARIANTS.limited_to("loops"):
             assert chosen(wide) == "loops"
     assert chosen(wide) == "sliding"
     known = "known are: loops, matrix, tile, sliding, winograd"
-    with pytest.raises(ValueError, match=known), conv.LADDER.up_to("the moon"):
+    with pytest.raises(ValueError, match=known), conv.VARIANTS.limited_to("the moon"):
         pass
 
 
 @needs_tile
-def test_the_sliding_rung_refuses_strides():
+def test_the_sliding_variant_refuses_strides():
     x, w, dy, _ = problem(1, 8, 8, 16, 3, 3, 16, 2, 1)
-    rung = conv.LADDER["sliding"]
-    for run in (lambda: rung.conv2d(x, w, 2, 1), lambda: rung.conv2d_backward_x(dy, w, x.shape, 2, 1),
-                lambda: rung.conv2d_backward_w(dy, x, w.shape, 2, 1)):
+    variant = conv.VARIANTS["sliding"]
+    for run in (lambda: variant.conv2d(x, w, 2, 1), lambda: variant.conv2d_backward_x(dy, w, x.shape, 2, 1),
+                lambda: variant.conv2d_backward_w(dy, x, w.shape, 2, 1)):
         with pytest.raises(ValueError, match="for stride 1, but the stride is 2"):
             run()
 

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("numba")
 import numba
 
-from npse import cpu
+from npse import cpu, reference
 from npse.cpu import conv
 from npse.cpu.runtime import jit, parallel
 
@@ -105,7 +105,7 @@ def test_kernels_run_as_plain_python():
     assert ran.returncode == 0, ran.stdout
 
 
-def test_share_covers_the_range_once():
+def test_run_on_threads_covers_the_range_once():
     for count in (1, 2, 7, 100):
         for block in (None, 1, 3, 1000):
             seen = np.zeros(count, int)
@@ -113,7 +113,7 @@ def test_share_covers_the_range_once():
             def task(first, last, seen=seen):
                 seen[first:last] += 1
 
-            parallel.share(task, count, block)
+            parallel.run_on_threads(task, count, block)
             assert (seen == 1).all()
 
 
@@ -145,26 +145,27 @@ def any_threads():
     cpu.set_threads(before)
 
 
-def test_share_hands_a_kernel_every_number_once(any_threads):
+def test_parallel_for_hands_a_kernel_every_index_once(any_threads):
     for count in (1, 2, 7, 100, 1000):
         for block in (None, 1, 3, 999):
             for number in (1, 2, 5):
                 any_threads(number)
                 seen, by_thread = np.zeros(count, int), np.zeros((number, count), int)
-                parallel.share(partial(mark, seen), count, block)
-                parallel.share(partial(mark_by_thread, by_thread, 1), count, block, number)
+                parallel.parallel_for(partial(mark, seen), count, block)
+                parallel.parallel_for(partial(mark_by_thread, by_thread, 1), count, block, threads=number,
+                                      pass_thread=True)
                 assert (seen == 1).all()
                 assert (by_thread.sum(axis=0) == 1).all()
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="one thread at a time runs plain Python")
-def test_helpers_work_in_compiled_code_and_wake_when_there_is_work(any_threads):
+def test_workers_run_in_compiled_code_and_wake_when_there_is_work(any_threads):
     any_threads(2)
     for _ in range(3):
         seen, calls, begun = np.zeros((2, 50), int), 0, time.monotonic()
         while not seen.any(axis=1).all():
-            assert time.monotonic() - begun < 60, "the helper never came"
-            parallel.share(partial(mark_by_thread, seen, 10**4), 50, 1, 2)
+            assert time.monotonic() - begun < 60, "the worker never came"
+            parallel.parallel_for(partial(mark_by_thread, seen, 10**4), 50, 1, threads=2, pass_thread=True)
             calls += 1
         assert (seen.sum(axis=0) == calls).all()
         time.sleep(0.1)                                           # it falls asleep
@@ -174,7 +175,7 @@ def test_no_more_threads_than_there_is_scratch_memory_for(any_threads):
     any_threads(5)                                                # as by another thread, after the memory was taken
     seen = np.zeros((3, 1000), int)
     for _ in range(50):
-        parallel.share(partial(mark_by_thread, seen[:2], 10), 1000, 1, 2)
+        parallel.parallel_for(partial(mark_by_thread, seen[:2], 10), 1000, 1, threads=2, pass_thread=True)
     assert (seen.sum(axis=1)[:2].sum(), seen[2].any()) == (50 * 1000, False)
 
 
@@ -186,7 +187,7 @@ def test_a_kernel_that_returns_something_is_refused(any_threads):
 
     any_threads(2)
     with pytest.raises(TypeError, match="count_them returns int64"):
-        parallel.share(partial(count_them, np.zeros(64)), 64, 1)
+        parallel.parallel_for(partial(count_them, np.zeros(64)), 64, 1)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python raises the error itself")
@@ -194,9 +195,9 @@ def test_a_kernel_that_fails_is_heard_of(any_threads):
     for number in (2, 3):
         any_threads(number)
         with pytest.raises(MemoryError, match="fail failed on one of its threads"):
-            parallel.share(partial(fail, np.zeros(64)), 64, 1)
+            parallel.parallel_for(partial(fail, np.zeros(64)), 64, 1)
         seen = np.zeros(64, int)
-        parallel.share(partial(mark, seen), 64, 1)                 # and the next one runs
+        parallel.parallel_for(partial(mark, seen), 64, 1)          # and the next one runs
         assert (seen == 1).all()
 
 
@@ -210,14 +211,14 @@ def test_an_error_in_a_task_reaches_the_caller():
         for count in (1, 3):
             cpu.set_threads(count)
             with pytest.raises(OSError, match="disk on fire"):
-                parallel.share(task, 64, 1)
+                parallel.run_on_threads(task, 64, 1)
     finally:
         cpu.set_threads(before)
 
 
 def test_errstate_of_the_caller_holds_on_every_thread():
     x, w = np.full((16, 8, 8, 4), 1e300), np.full((3, 3, 4, 4), 1e300)
-    matrix_product = conv.LADDER["matrix"].conv2d
+    matrix_product = conv.VARIANTS["matrix"].conv2d
     before = cpu.get_threads()
     try:
         cpu.set_threads(3)
@@ -251,12 +252,12 @@ def test_where_the_system_starts_no_more_threads_fewer_help(any_threads, monkeyp
     monkeypatch.setattr(threading.Thread, "start", refuse)
     any_threads(1000)
     seen, by_thread, by_python = np.zeros(5000, int), np.zeros((1000, 5000), int), np.zeros(5000, int)
-    parallel.share(partial(mark, seen), 5000, 1)
-    parallel.share(partial(mark_by_thread, by_thread, 1), 5000, 1, 1000)
+    parallel.parallel_for(partial(mark, seen), 5000, 1)
+    parallel.parallel_for(partial(mark_by_thread, by_thread, 1), 5000, 1, threads=1000, pass_thread=True)
 
     def task(first, last):
         by_python[first:last] += 1
-    parallel.share(task, 5000, 1)
+    parallel.run_on_threads(task, 5000, 1)
     assert len(started) == 2
     assert (seen == 1).all()
     assert (by_python == 1).all()
@@ -270,7 +271,7 @@ def blas_threads():
 
 def test_blas_gets_its_threads_back():
     before = blas_threads()
-    conv.LADDER["matrix"].conv2d(np.ones((8, 9, 9, 3)), np.ones((3, 3, 3, 4)))
+    conv.VARIANTS["matrix"].conv2d(np.ones((8, 9, 9, 3)), np.ones((3, 3, 3, 4)))
     assert blas_threads() == before
     with pytest.raises(ValueError, match="dense"):
         cpu.dense(np.ones((2, 3)), np.ones((2, 4)))
@@ -280,12 +281,16 @@ def test_blas_gets_its_threads_back():
 def test_small_products_stay_on_one_blas_thread(monkeypatch):
     """A second one would look out for more work afterwards, on the core that the kernels need."""
     seen = []
-    monkeypatch.setattr(sys.modules["npse.reference.dense"], "expect", lambda *_, **__: seen.append(blas_threads()))
+    for op in (reference.dense, reference.dense_backward):       # each is checked before, then by the book's function
+        def check(*arguments, check=op.contract.check):
+            seen.append(blas_threads())
+            return check(*arguments)
+        monkeypatch.setattr(op.contract, "check", check)
     with parallel._blas().limit(limits=2):
         before = blas_threads()
         x, w = np.ones((2, 4)), np.ones((3, 4))
         cpu.dense_backward(cpu.dense(x, w), x, w)
-        assert seen == [[1] * len(before)] * 2
+        assert seen == [before, [1] * len(before)] * 2
         assert blas_threads() == before
 
 
@@ -307,7 +312,7 @@ def test_two_python_threads_may_call_ops_at_once():
     assert blas_threads() == blas
 
 
-def test_helpers_compile_nothing():
+def test_workers_compile_nothing():
     """A process that is forked while one compiles could never compile again."""
     code = """
 import threading, numpy as np, npse.cpu as cpu
@@ -315,7 +320,7 @@ from npse.cpu.runtime import parallel
 start, compiled = threading.Thread.start, []
 def start_and_look(thread):
     if thread.name == "npse":
-        compiled.append(len(parallel.serve.signatures))
+        compiled.append(len(parallel.worker_loop.signatures))
     start(thread)
 threading.Thread.start = start_and_look
 cpu.set_threads(3)

@@ -176,20 +176,20 @@ def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone():
     assert memory_pool.empty((3,), np.float64).ctypes.data % memory_pool.ALIGNMENT == 0
 
 
-def test_the_shelf_holds_little_more_than_was_in_use_at_once():
-    shelf = memory_pool._Shelf()
+def test_the_pool_holds_little_more_than_was_in_use_at_once():
+    pool = memory_pool.MemoryPool()
 
     def use(*sizes):
-        blocks = [shelf.take(size) for size in sizes]
-        shelf.returned.extend(blocks)
+        blocks = [pool.acquire(size) for size in sizes]
+        pool.returned.extend(blocks)
 
     use(100, 100, 50)
     for sizes in ((60,), (70, 80), (250,), (30, 30), (100, 100, 50)):
         use(*sizes)
-        shelf.take(0)
-        assert shelf._waiting + shelf._lent <= memory_pool.ROOM * 250
-        assert shelf._waiting == sum(size * len(blocks) for size, blocks in shelf._blocks.items())
-    assert sorted(size for size, blocks in shelf._blocks.items() for _ in blocks) == [30, 30, 50, 100, 100]
+        pool.acquire(0)
+        assert pool._free + pool._in_use <= memory_pool.PEAK_RATIO * 250
+        assert pool._free == sum(size * len(blocks) for size, blocks in pool._blocks.items())
+    assert sorted(size for size, blocks in pool._blocks.items() for _ in blocks) == [30, 30, 50, 100, 100]
 
 
 def test_a_training_step_takes_no_new_memory(monkeypatch):

@@ -22,7 +22,7 @@ from npse.cpu.conv_kernels import winograd, winograd_algebra
 from npse.cpu.simd.tile import lanes, load, store
 from npse.editions.convolution import Geometry
 
-conv2d_winograd, conv2d_backward_x_winograd, conv2d_backward_w_winograd = conv.LADDER["winograd"]
+conv2d_winograd, conv2d_backward_x_winograd, conv2d_backward_w_winograd = conv.VARIANTS["winograd"]
 
 needs_tiles = pytest.mark.skipif(not lanes(np.float32), reason="no register tile on this CPU, or NUMBA_DISABLE_JIT")
 FEWEST = 16                                      # channels
@@ -237,7 +237,7 @@ def test_fits_where_it_pays():
     assert fits((128, 7, 7, 64), filters, 1, 1, np.float32)
     taken = Geometry.of("conv2d", 1, 1, x=image, w=filters)
     assert conv.choose(taken, 64, np.float32) == "winograd"
-    with conv.LADDER.up_to("sliding"):
+    with conv.VARIANTS.limited_to("sliding"):
         assert conv.choose(taken, 64, np.float32) == "sliding"
 
 

@@ -19,7 +19,6 @@ from safetensors.numpy import load, save
 
 from npse import data
 from npse.cli.console import describe, noted
-from npse.cli.evaluate import load_network
 from npse.data import cifar10, sources
 from npse.data.fetch import fetch
 from npse.training import Config, Interrupted, RunFolder, prepare, run
@@ -103,7 +102,7 @@ def look(path):
     """Read a run as ``npse evaluate`` and ``npse predict`` do, but for the images."""
     folder = RunFolder(path)
     for weights in ("last", "best"):
-        load_network(folder, weights)
+        folder.load_network(weights)
     with noted(f"see {folder.config_file}", FileNotFoundError):
         dataset = data.load(folder.config().data)
     folder.expect_data(dataset)

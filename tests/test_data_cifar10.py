@@ -54,7 +54,7 @@ class TestErrors:
             sources.read(tmp_path / "nowhere")
 
     def test_another_folder(self, tmp_path):
-        with pytest.raises(ValueError, match=r"holds no CIFAR-10: expected data_batch_1 .. data_batch_5 and"):
+        with pytest.raises(ValueError, match=r"does not contain CIFAR-10: expected data_batch_1 .. data_batch_5 and"):
             sources.read(tmp_path)
 
     @pytest.mark.parametrize("form", FORMS)
@@ -74,18 +74,18 @@ class TestErrors:
             sources.read(folder(tmp_path / "copy", files))
 
     @pytest.mark.parametrize("form", ["python", "binary"])
-    def test_an_altered_byte_is_noticed(self, small_cifar10, tmp_path, form):
+    def test_a_changed_byte_is_noticed(self, small_cifar10, tmp_path, form):
         files = FORMS[form](small_cifar10)
         name = next(name for name in files if name.startswith("test_batch"))
         middle = len(files[name]) // 2
         files[name] = files[name][:middle] + bytes([files[name][middle] ^ 1]) + files[name][middle + 1:]
-        with pytest.raises(ValueError, match=f"{name} in .* has been altered: .*sha256"):
+        with pytest.raises(ValueError, match=f"{name} in .* has been changed: .*sha256"):
             sources.read(folder(tmp_path / "copy", files))
 
-    def test_altered_labels_are_noticed(self, small_cifar10, tmp_path):
+    def test_changed_labels_are_noticed(self, small_cifar10, tmp_path):
         files = sheet_files(small_cifar10)
         files["train_lables.json"] = files["train_lables.json"].replace(b"1", b"2", 1)
-        with pytest.raises(ValueError, match=r"data_batch_1.png in .* has been altered"):
+        with pytest.raises(ValueError, match=r"data_batch_1.png in .* has been changed"):
             sources.read(folder(tmp_path / "copy", files))
 
     def test_a_truncated_archive(self, small_cifar10, tmp_path):
@@ -141,19 +141,19 @@ class TestFolder:
 
     def test_a_lost_file_is_named(self, fetched):
         (fetched / "data_batch_5.bin").unlink()
-        with pytest.raises(FileNotFoundError, match=r"not whole \(data_batch_5.bin missing\).*npse data fetch cifar10"):
+        with pytest.raises(FileNotFoundError, match=r"incomplete \(data_batch_5.bin missing\).*data fetch cifar10"):
             data.load("cifar10")
 
     def test_a_truncated_file_is_named(self, fetched):
         file = fetched / "data_batch_2.bin"
         file.write_bytes(file.read_bytes()[:-1])
-        with pytest.raises(ValueError, match=r"data_batch_2.bin holds 61459 bytes of records, not 61460: it is trunc"):
+        with pytest.raises(ValueError, match=r"data_batch_2.bin has 61459 bytes of records, expected 61460: it is tr"):
             data.load("cifar10")
 
-    def test_an_altered_file_is_named(self, fetched):
+    def test_a_changed_file_is_named(self, fetched):
         file = fetched / "test_batch.bin"
         file.write_bytes(b"\7" + file.read_bytes()[1:])
-        with pytest.raises(ValueError, match=r"test_batch.bin has been altered: .*run: npse data fetch cifar10"):
+        with pytest.raises(ValueError, match=r"test_batch.bin has been changed: .*run: npse data fetch cifar10"):
             data.load("cifar10")
 
     def test_fetch_repairs_and_keeps_other_files(self, fetched, small_cifar10, tmp_path):

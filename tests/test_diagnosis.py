@@ -11,6 +11,7 @@ from npse.exercises import find
 from npse.gradcheck import CASES, KINDS, cases_of, check_case, check_gradient
 from npse.gradcheck.cases.case import distinct, signed
 from npse.gradcheck.diagnosis import recognise, trace
+from npse.gradcheck.diagnosis.ops import TapeOps, register
 from npse.gradcheck.diagnosis.search import mistakes
 from npse.reference.conv import window
 
@@ -48,6 +49,17 @@ def test_the_tape_is_a_derivation_of_its_own_and_agrees_with_the_book_and_an_exe
     np.testing.assert_allclose(found.output.value, y, rtol=1e-12, atol=1e-12)
     for ours, book in zip(found.gradients(dy, case.wrt), case.backward(ops, dy[()], **arguments), strict=True):
         np.testing.assert_allclose(ours, book, rtol=1e-11, atol=1e-11)
+
+
+def test_an_op_that_is_not_in_the_book_can_be_registered(monkeypatch):
+    def eca_twice(ops, u, k):
+        return ops.eca(ops.eca(u, k), k)
+    u, k = distinct(np.random.default_rng(0), 2, 2, 2, 3), np.array([0.5, 1.0, -0.5])
+    eca = find("eca").functions()["eca"]
+    assert recognise({"u": u, "k": k}, eca(eca(u, k), k)) is None
+    monkeypatch.setattr(TapeOps, "eca_twice", None, raising=False)       # taken away again afterwards
+    register("eca_twice", eca_twice)
+    assert recognise({"u": u, "k": k}, eca(eca(u, k), k)).op == "eca_twice"
 
 
 def test_a_function_is_recognised_by_what_it_gives():
@@ -385,7 +397,7 @@ def test_mistakes_as_people_write_them_are_named(op, kind, mistake):
     assert all(why.argument and f"d{why.argument}" in why.text for why in found)
 
 
-# Manners, and what only the book can tell
+# The contract, and what only the book can tell
 
 def mutates(dy, y):
     dy *= y > 0
@@ -449,10 +461,10 @@ def raises(dy, y):
     ("sgd", "forward", lambda w, dw, v, lr, **o: reference.sgd(w, dw, v, 2 * lr, **o), "sgd differs"),
     ("average_pool_backward", "dtype", lambda dy, *a: reference.average_pool_backward(
         dy.astype(np.float32), *a).astype(dy.dtype), "digits of float32"),
-    ("sigmoid_backward", "not repeatable", Loses(4), "another one when called again"),
+    ("sigmoid_backward", "not repeatable", Loses(4), "differs when called again"),
     ("batch_norm_relu", "changed in place", centres, "since batch_norm_relu changes x"),
 ])
-def test_manners_and_conventions_are_named(op, kind, planted, words):
+def test_contract_and_conventions_are_named(op, kind, planted, words):
     found = diagnoses(op, planted, judged=None)
     assert kind in {why.kind for why in found}, found
     assert any(words in why.text for why in found if why.kind == kind), found

@@ -17,15 +17,17 @@ ROOT = Path(npse.__file__).parent
 # `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
 HELPERS = {"support", "backend"}
 ARROWS = {
+    "types": set(),
     "reference": {"reference"},
     "editions": {"editions", "reference", "support"},
     "cpu": {"cpu", "reference", "editions", "support"},
     "cuda": {"cuda", "reference", "editions", "support"},
     "backend": {"support"},
     "support": {"support"},
+    "types": set(),
     "gradcheck": {"gradcheck", "support"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
-    "zoo": {"zoo", "gradcheck", "reference"},
+    "zoo": {"zoo", "gradcheck", "reference", "support"},
     "trace": {"trace", "cuda", "reference", "gradcheck", "support"},
     "layers": {"layers", "backend", "support"},
     "models": {"models", "layers", "support"},
@@ -38,6 +40,7 @@ ARROWS = {
     "__main__": {"cli"},
     "__init__": {"backend"},
 }
+EVERYBODY_IMPORTS = {"types"}
 
 
 @pytest.mark.parametrize("name", backend.available())
@@ -103,7 +106,7 @@ def imports(file, tree):
 def violations(file, source):
     package = package_of(file)
     for line, imported in imports(file, ast.parse(source)):
-        if imported not in ARROWS[package]:
+        if imported not in ARROWS[package] | EVERYBODY_IMPORTS:
             yield f"{file.relative_to(ROOT)}:{line}: {package} imports {imported}"
 
 
@@ -162,3 +165,26 @@ def test_a_forbidden_arrow_is_seen(file, source):
 ])
 def test_an_allowed_arrow_passes(file, source):
     assert not list(violations(ROOT / file, source))
+
+
+def chapters(package):
+    return {file.stem for file in (ROOT / package).glob("*.py")}
+
+
+def test_the_editions_have_the_chapters_of_the_book_and_nothing_else():
+    book = chapters("reference") - {"contract", "checks", "numerics"}
+    assert chapters("cpu") == book - {"loss", "staged"}                   # the book's own functions serve
+    assert chapters("cuda") == book - {"staged"}
+    folders = {edition: {path.name for path in (ROOT / edition).iterdir() if (path / "__init__.py").exists()}
+               for edition in ("reference", "cpu", "cuda")}
+    assert folders == {"reference": set(), "cpu": {"runtime", "simd", "conv_kernels", "se_kernels"},
+                       "cuda": {"runtime", "conv_kernels", "se_kernels"}}
+
+
+@pytest.mark.skipif("cpu" not in backend.available(), reason="Numba is missing")
+def test_an_op_stands_in_the_chapter_of_the_same_name():
+    cpu = backend.edition("cpu")
+    for name in reference.OPS:
+        if hasattr(getattr(cpu, name), "replaced"):
+            chapter = "pool" if name.startswith("global_") else getattr(reference, name).__module__.split(".")[-1]
+            assert getattr(sys.modules[f"npse.cpu.{chapter}"], name) is getattr(cpu, name), name

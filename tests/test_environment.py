@@ -78,7 +78,7 @@ def test_threads_are_those_asked_for_else_the_cores(container, monkeypatch):
 def test_nonsense_in_the_variable_is_one_line_and_info_still_works(monkeypatch, npse, value):
     pytest.importorskip("numba")
     line = (f"the environment variable NUMBA_NUM_THREADS must be an integer from 1 to 1024, but is {value!r}; "
-            "unset it to have a thread for each core")
+            "unset it to use one thread for each core")
     monkeypatch.setenv("NUMBA_NUM_THREADS", value)
     with pytest.raises(ValueError, match="NUMBA_NUM_THREADS") as refused:
         backend.edition("cpu")

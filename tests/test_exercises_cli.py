@@ -34,7 +34,7 @@ def test_start_never_overwrites(npse):
     path.write_text("my work")
     code, _, err = npse("exercise", "start", 3)
     assert code == 2
-    assert "stays as it is; rename it, or choose another folder; --to names the folder" in err
+    assert "stays as it is; rename it, or choose another folder; --to sets the folder" in err
     assert path.read_text() == "my work"
     assert npse("exercise", "start", "squeeze", "--as", "notebook")[0] == 0
     assert npse("exercise", "start", 3, "--to", "new/folder")[0] == 0
@@ -147,7 +147,7 @@ def test_solution_is_shown_and_written(npse):
     assert "u.mean(axis=(1, 2))" in npse("exercise", "solution", 3)[1]
     npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")
     assert Path("03_squeeze_solution.ipynb").is_file()
-    assert "--to names the folder" in npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")[2]
+    assert "--to sets the folder" in npse("exercise", "solution", 3, "--to", ".", "--as", "notebook")[2]
     assert npse("exercise", "check", "03_squeeze_solution.ipynb")[0] == 0
     for words in (["--to", ".", "--as", "poem"], ["--as", "notebook"]):
         code, out, err = npse("exercise", "solution", 3, *words)
@@ -168,12 +168,13 @@ def test_grade_writes_the_report(npse):
 def test_require_speaks_inside_a_notebook():
     functions = SQUEEZE.functions()
     assert require("squeeze", "squeeze_backward: gradient of u", functions, hidden=True) == 3
+    assert require("squeeze", "squeeze: manners", functions) == 1          # the name of 0.1
     with pytest.raises(AssertionError, match="15 times too large"):
         require("squeeze", "squeeze_backward: gradient of u", functions | {
             "squeeze_backward": lambda dz, u_shape: 15 * functions["squeeze_backward"](dz, u_shape)})
     with pytest.raises(AssertionError, match="no function squeeze"):
         require("squeeze", "squeeze: values", {})
-    with pytest.raises(ValueError, match=r"known are: squeeze: values, squeeze: manners"):
+    with pytest.raises(ValueError, match=r"known are: squeeze: values, squeeze: contract"):
         require("squeeze", "squeeze: beauty", functions)
 
 

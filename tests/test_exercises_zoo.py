@@ -1,4 +1,4 @@
-"""Every bug of the zoo that fits an exercise loses exactly its part of the mark: the wrong tensors, or the manners."""
+"""Every bug of the zoo that fits an exercise loses exactly its part of the mark: the wrong tensors, or the contract."""
 
 import copy
 import inspect
@@ -8,8 +8,9 @@ import pytest
 
 from npse import reference
 from npse.exercises import exercises
-from npse.exercises.task import Book, mark
-from npse.gradcheck.judge import generator
+from npse.exercises.task import mark
+from npse.gradcheck.draw import draw_arguments
+from npse.support.wrapped import Overlay
 
 zoo = pytest.importorskip("npse.zoo")
 
@@ -34,15 +35,15 @@ def arguments_of(function):
 
 def wrong_tensors(task, bug, functions):
     """Names of the gradients that differ from the solution's in any case; all of them if it cannot be called."""
-    found = set()
+    found, solution = set(), Overlay(reference, **functions)
     for case in task.cases:
-        arguments = case.arguments(generator(0, str(case)))
-        dy = np.random.default_rng(1).standard_normal(np.shape(case.forward(Book(functions), **arguments)))
+        arguments = draw_arguments(case, 0)
+        dy = np.random.default_rng(1).standard_normal(np.shape(case.forward(solution, **arguments)))
 
         def gradients(ops, case=case, arguments=arguments, dy=dy):
             return case.backward(ops, np.array(dy), **copy.deepcopy(arguments))
 
-        right, buggy = gradients(Book(functions)), Book(functions, **bug.plant())
+        right, buggy = gradients(solution), Overlay(solution, **bug.plant())
         for _ in range(3):                                       # some bugs have a memory
             try:
                 ours = gradients(buggy)
@@ -68,10 +69,10 @@ def test_a_bug_of_the_zoo_loses_exactly_its_part(exercise, bug):
         lost = {part.name.rpartition(": ")[2].removeprefix("gradient of ") for part in parts if not part.ok}
         if "values" not in task.points and "dtype" not in bug.kinds:      # rounding spreads over all tensors
             wrong = wrong_tensors(task, bug, functions)
-            if "not repeatable" in bug.kinds:         # a tensor is wrong if the bad call falls there; see manners below
+            if "not repeatable" in bug.kinds:         # a tensor is wrong if the bad call falls there
                 wrong &= lost
-            assert lost - {"manners"} == wrong, bug.mistake
+            assert lost - {"contract"} == wrong, bug.mistake
         all_lost |= lost
     assert all_lost, bug.mistake
     if "not repeatable" in bug.kinds:
-        assert "manners" in all_lost, bug.mistake
+        assert "contract" in all_lost, bug.mistake

@@ -72,14 +72,14 @@ def computer_with(tmp_path):
 
 CASES = {
     "an empty library": ("int nothing;", "the driver is damaged: it lacks functions that every driver has"),
-    "no GPU": (INIT % 100 + VERSION % 13000, "the driver finds none; look at nvidia-smi and CUDA_VISIBLE_DEVICES"),
+    "no GPU": (INIT % 100 + VERSION % 13000, "the driver finds none; check nvidia-smi and CUDA_VISIBLE_DEVICES"),
     "not initialised": (INIT % 3 + WORDS % '"initialization error"', "cannot start: initialization error (error 3)"),
     "compiled for a newer one": (INIT % 35 + WORDS % '"CUDA driver is insufficient"', "is insufficient (error 35)"),
     "no words": (INIT % 804, "cannot start: unknown (error 804)"),
     "words that are none": (INIT % 999 + WORDS % 0, "cannot start: unknown (error 999)"),
     "words that are no text": (INIT % 803 + WORDS % r'"two\nlines, \xff"', "start: two lines, \ufffd (error 803)"),
-    "CUDA 11.4": (WELL.replace("13000", "11040"), "too old: it knows CUDA 11.4, the installed numba-cuda is for CUDA"),
-    "no version": (INIT % 0 + DEVICE % 0, "the NVIDIA driver does not tell which CUDA it knows; install it anew"),
+    "CUDA 11.4": (WELL.replace("13000", "11040"), "too old: it supports CUDA 11.4, the installed numba-cuda needs"),
+    "no version": (INIT % 0 + DEVICE % 0, "the NVIDIA driver does not report which CUDA version it supports; reinst"),
     "no device": (INIT % 0 + VERSION % 13000 + DEVICE % 100, "the driver finds none"),
     "an invalid device": (INIT % 0 + VERSION % 13000 + DEVICE % 101, "the driver cannot start: unknown (error 101)"),
     "no function for devices": (INIT % 0 + VERSION % 13000, "the driver is damaged"),

@@ -1,12 +1,15 @@
 """The judge's instruments: numeric gradients, kinks, and the check of any pair of functions."""
 
 import doctest
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from npse.gradcheck import check, check_gradient, max_margin, numeric_gradient, relative_error, step_sizes
+from npse import reference
+from npse.gradcheck import cases_of, check, check_gradient, max_margin, numeric_gradient, relative_error, step_sizes
 from npse.gradcheck.cases.case import distinct
+from npse.gradcheck.judge import judge
 from npse.gradcheck.numeric import budget
 
 
@@ -224,7 +227,7 @@ def test_what_means_plain_numbers_is_taken(x):
     ({"x": 3, "b": None}, ValueError, "nothing to differentiate"),
     ({"x": np.arange(3)}, ValueError, r"x cannot be differentiated: it holds numbers of dtype int64.*astype\(float\)"),
     ({"x": [1, 2]}, ValueError, "x cannot be differentiated: it holds numbers of dtype int64"),
-    ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "x is a list that makes no array"),
+    ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "x is a list that cannot become an array"),
     ({"x": np.array([1j])}, ValueError, "dtype complex128, not floating-point numbers$"),
     ({"x": np.ma.masked_array([1.0, 2.0])}, TypeError, "x must be a plain array, but is a MaskedArray"),
     ({"x": np.ones((1, 1)).view(np.matrix)}, TypeError, "x must be a plain array, but is a matrix"),
@@ -386,3 +389,14 @@ def test_read_only_arrays_must_do():
     found = check_gradient(lambda x: 2 * x, opens, x).failures
     assert [result.judged for result in found] == ["layout"]
     assert "read-only" in str(found[0])
+
+
+def test_each_property_draws_numbers_of_its_own():
+    case = next(case for case in cases_of("scale") if case.wrt)
+
+    def errors(**options):
+        return {(result.judged, result.argument): result.error for result in judge(case, reference, 0, **options)}
+
+    everything, less = errors(book=SimpleNamespace(**vars(reference))), errors(float32=False)
+    assert less.keys() < everything.keys()
+    assert all(everything[key] == error for key, error in less.items())

@@ -304,7 +304,7 @@ def test_mistakes_are_caught_as_wrong_gradients(op, mistake):
         assert "gradient" in judged(failures(op, edition(**{op: mistake}), seed))
 
 
-# Bad manners
+# The contract
 
 def mutates_upstream(dy, y):
     dy *= y > 0
@@ -380,7 +380,7 @@ def raises(dy, y):
     ("relu_backward", lambda dy, y: (dy * (y > 0) * (1 + 1e-3 * (dy.dtype == np.float32))).astype(dy.dtype),
      "float32", "deviates from float64"),
 ])
-def test_bad_manners_are_named(op, planted, rule, words):
+def test_a_broken_contract_is_named(op, planted, rule, words):
     found = failures(op, edition(**{op: planted}))
     assert rule in judged(found)
     assert any(words in str(result) for result in found if result.judged == rule), "\n".join(map(str, found))

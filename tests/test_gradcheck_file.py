@@ -82,7 +82,7 @@ def test_files_beside_it_are_found_and_what_raises_is_a_result(tmp_path):
     (None, "mine.py", "there is no file"),
     ("x", "mine.txt", "must end in .py"),
     ("def f(:\n", "mine.py", "line 1: invalid syntax"),
-    ("1 / 0\n", "mine.py", "raises ZeroDivisionError when it is read"),
+    ("1 / 0\n", "mine.py", "raises ZeroDivisionError when it is run"),
     ("x = 1\n", "mine.py", "nothing to check; .* found are: none"),
     ("def g(x): pass\n", "mine.py", "nothing to check; .* found are: g"),
     ("def g(x): pass\ndef g_backward(dy, x): pass\n", "mine.py", "def g_arguments"),

@@ -8,9 +8,9 @@ import pytest
 
 import npse as package
 from npse import backend, data, models, training
-from npse.cli import check, evaluate, trace, zoo
+from npse.cli import check, trace, zoo
 from npse.data.fetch import fetch
-from npse.editions.convolution import Ladder
+from npse.editions.convolution import Variants
 from npse.exercises import find
 from npse.exercises.export import export
 from npse.exercises.folder import Folder
@@ -22,14 +22,14 @@ from npse.training import budget, run_folder
 FILES = sorted(Path(package.__file__).parent.rglob("*.py"))
 
 
-def ladder(variable="NPSE_NONE"):
-    return Ladder({"loops": None, "winograd": None}, variable, lambda op: lambda function: function)
+def variants(variable="NPSE_NONE"):
+    return Variants({"loops": None, "winograd": None}, variable, lambda op: lambda function: function)
 
 
-def top_of_a_ladder():
+def limit_of_variants():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NPSE_SOME", "winogard")
-        ladder("NPSE_SOME")
+        variants("NPSE_SOME")
 
 
 def a_file_of_kernels(folder):
@@ -51,8 +51,8 @@ MISTYPED = {
     "model of a budget": (lambda _: budget.plan(training.Config(data="cifar10"), 60, "se_resent20"), "se_resnet20"),
     "data set": (lambda _: data.load("cifar_10"), "cifar10"),
     "data set to fetch": (lambda _: fetch("cifar-10"), "cifar10"),
-    "rung": (lambda _: ladder().up_to("lops").__enter__(), "loops"),
-    "rung of a variable": (lambda _: top_of_a_ladder(), "winograd"),
+    "variant": (lambda _: variants().limited_to("lops").__enter__(), "loops"),
+    "variant of a variable": (lambda _: limit_of_variants(), "winograd"),
     "op": (lambda _: cases_of("conv2"), "conv2d"),
     "op of the zoo": (lambda _: zoo._chosen("conv2d_backward"), "conv2d_backward_x"),
     "argument": (lambda _: check_gradient(np.sum, np.sum, {"weights": np.ones(3)}, wrt="weight"), "weights"),
@@ -60,7 +60,7 @@ MISTYPED = {
     "part of an exercise": (lambda _: require("squeeze", "squeeze: valus", {}), "squeeze: values"),
     "kind of exercise": (lambda folder: Folder(folder).start(find(1), "notebok"), "notebook"),
     "format of a course": (lambda folder: export([find(1)], "nbgradr", folder), "nbgrader"),
-    "weights": (lambda folder: evaluate.load_network(folder, "bset"), "best"),
+    "weights": (lambda folder: training.RunFolder(folder).load_network("bset"), "best"),
     "kernel": (lambda folder: trace._own(f"{a_file_of_kernels(folder)}:sharpn"), "sharpen"),
 }
 

@@ -1,1 +1,1 @@
-"""Looking at what a network has learned: gate statistics and the pictures of a run."""
+"""What a network has learned: statistics of the gates, and the pictures of a run."""

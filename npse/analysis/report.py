@@ -1,18 +1,37 @@
-"""The pictures of a finished (or interrupted) run, into its folder."""
+"""Draw the pictures of a finished or interrupted run into its folder."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from npse.analysis import gates as gate_statistics
 from npse.analysis import plots
+from npse.data import Dataset
+from npse.layers.layer import Layer
+from npse.training import Evaluation, RunFolder
 
 
-def draw(folder, network, dataset, result):
-    """Write curves.png, confusion.png and, for a network with excitation, gates.png; return their paths.
+def draw(folder: RunFolder, network: Layer, dataset: Dataset, result: Evaluation) -> list[Path]:
+    """Write curves.png, confusion.png and, for a network with excitation, gates.png.
 
-    ``result`` is the network's Evaluation on the test images.
+    Parameters
+    ----------
+    folder : RunFolder
+    network : Layer
+    dataset : Dataset
+    result : Evaluation
+        Of the network on the test images.
+
+    Returns
+    -------
+    list of Path
+        The files that were written. OSError if one cannot be written.
     """
-    config, rows, written = folder.config(), folder.metrics(), []
+    config, rows = folder.config(), folder.metrics()
+    written: list[Path] = []
     title = f"{config.model} on {config.data}, seed {config.seed}"
 
-    def put(name, figure):
+    def put(name: str, figure: Figure) -> None:
         plots.save(figure, folder.path / name)
         written.append(folder.path / name)
 

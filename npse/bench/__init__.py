@@ -1,9 +1,9 @@
 """What `npse bench` measures. Every measurement runs in a process of its own: see process.py and worker.py.
 
-    machine.py     the rates of this machine: matrix product and copy     support/nvidia_driver.py   those of the GPU
-    step.py        a whole training step and evaluation
-    ops.py         every op call of a step, timed alone         flops.py   how much arithmetic a call is
-    ladder.py      every rung of the convolution
-    torch_peer.py  the same step in PyTorch                     compare.py  round robin, ratios
-    report.py, roofline.py   tables and picture of what was measured
+    machine_rates.py   rates of this machine: matrix product, copy   gpu.py, gpu_rates.py   those of the GPU
+    step.py            a whole training step and evaluation          workload.py            what is timed
+    ops.py             each op call of a step, timed alone           flops.py               arithmetic of a call
+    variants.py        each variant of the convolution               timing.py              clock and memory
+    torch_peer.py      the same step in PyTorch                      compare.py             interleaved runs, ratios
+    report.py, roofline.py   tables and picture of the measurements  warmup.py              compiles all kernels
 """

@@ -4,6 +4,7 @@ import importlib.util
 import statistics
 from collections import defaultdict
 
+from npse.bench import step
 from npse.bench.process import ask
 
 # How people run PyTorch: as it comes, in the layout that its kernels prefer, and compiled.
@@ -32,6 +33,13 @@ def expect_torch():
         raise ImportError("PyTorch, the peer to compare with, is not installed; run: pip install torch==2.13.0")
 
 
+def torch_step(**options):
+    """Call `torch_peer.measure` and return its result. Run it in a fresh process: it imports PyTorch."""
+    from npse.bench import torch_peer
+
+    return torch_peer.measure(**options)
+
+
 def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambda line: None):
     """Time the same training step and evaluation in npse and in each of `torch_modes`.
 
@@ -58,8 +66,8 @@ def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambd
             if mode in failures:
                 continue
             try:
-                row = (ask("step.measure", edition=edition, **work) if mode == OURS
-                       else ask("torch_peer.measure", **modes[mode], **work))
+                row = (ask(step.measure, edition=edition, **work) if mode == OURS
+                       else ask(torch_step, **modes[mode], **work))
             except ChildProcessError as error:
                 if mode == OURS:
                     raise

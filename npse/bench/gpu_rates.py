@@ -6,7 +6,7 @@ registers that of ops bound by arithmetic without tensor cores. Both are float32
 
 from numba import cuda
 
-from npse.cuda.runtime.device import BLOCK, SIMULATED, device_function, empty, kernel, launch, stopwatch
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, empty, kernel, launch, stopwatch
 
 COPIES = 4                                # numbers a thread copies, so that its reads are under way together
 ROUNDS = 1 if SIMULATED else 512
@@ -19,14 +19,14 @@ REPEATS = 20
 def copy_rate():
     """Return the GB/s, bytes read plus bytes written, of the quickest of a few copies of 256 MiB."""
     x, y = _field(), _field()
-    return 2e-9 * x.nbytes / _least(lambda: launch(_copy, _blocks(x), BLOCK, x, y))
+    return 2e-9 * x.nbytes / _least(lambda: launch(_copy, _blocks(x), BLOCK_THREADS, x, y))
 
 
 def multiply_add_rate():
     """Return the GFLOP/s, two operations for each multiply-add, of the quickest of a few runs."""
-    y = empty((ADDERS * BLOCK,), "float32")
+    y = empty((ADDERS * BLOCK_THREADS,), "float32")
     operations = 2 * y.size * ADDS * ROUNDS
-    return 1e-9 * operations / _least(lambda: launch(_multiply_add, ADDERS, BLOCK, y))
+    return 1e-9 * operations / _least(lambda: launch(_multiply_add, ADDERS, BLOCK_THREADS, y))
 
 
 def seconds(task):
@@ -36,7 +36,7 @@ def seconds(task):
     it takes to start a kernel is not counted: of a task of many kernels, some of it may be.
     """
     field = _field()
-    launch(_zero, _blocks(field), BLOCK, field)
+    launch(_zero, _blocks(field), BLOCK_THREADS, field)
     return 1e-3 * stopwatch(task)
 
 
@@ -49,7 +49,7 @@ def _field():
 
 
 def _blocks(x):
-    return x.size // (COPIES * BLOCK)
+    return x.size // (COPIES * BLOCK_THREADS)
 
 
 @kernel

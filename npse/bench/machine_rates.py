@@ -26,10 +26,10 @@ def rates(threads, seconds, core_types=CORE_TYPES):
         ``load``: processes that wanted a core in the minute before, None where the system does not tell.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    tried = [ask("machine_rates.measure", threads=threads, seconds=seconds) | {"core_type": None}]
+    tried = [ask(measure, threads=threads, seconds=seconds) | {"core_type": None}]
     for core_type in core_types if "openblas" in tried[0]["blas"] else ():
         try:
-            tried.append(ask("machine_rates.measure", threads=threads, seconds=seconds,
+            tried.append(ask(measure, threads=threads, seconds=seconds,
                              environment={"OPENBLAS_CORETYPE": core_type}) | {"core_type": core_type})
         except ChildProcessError:                                 # kernels that this CPU cannot run
             continue

@@ -1,4 +1,4 @@
-"""Fresh processes to measure in: what one measurement leaves behind (threads, caches, memory) cannot touch the next."""
+"""Fresh processes for measurements: threads, caches and memory of one measurement do not affect the next."""
 
 import json
 import os
@@ -8,20 +8,21 @@ import sys
 POOLS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
 
 
-def ask(job, *, threads, environment=None, **options):
-    """Run a job of `npse.bench.worker` in a fresh process and return its result.
+def ask(function, *, threads, environment=None, **options):
+    """Call a function of `npse.bench` in a fresh process (`npse.bench.worker`) and return its result.
 
     Parameters
     ----------
-    job : str, "module.function" of `npse.bench`; it gets ``threads`` and ``options``
-    threads : int, also the limit of every library's own pool
-    environment : dict of str to str, variables set beside those of this process
+    function : function of a module of `npse.bench`; it is called with ``threads`` and ``options``, as JSON keeps them
+    threads : int, also the limit of the thread pool of every library
+    environment : dict of str to str, variables that are set in addition to those of this process
 
     Raises
     ------
     ChildProcessError
-        The job raised something, or its process died; NPSE_TRACEBACK=1 shows its own words.
+        The function raised an exception, or its process died; NPSE_TRACEBACK=1 shows what it printed.
     """
+    job = f"{function.__module__.removeprefix('npse.bench.')}.{function.__name__}"
     variables = {**os.environ, **dict.fromkeys(POOLS, str(threads)), **(environment or {})}
     command = [sys.executable, "-m", "npse.bench.worker", job, json.dumps({"threads": threads, **options})]
     ran = subprocess.run(command, env=variables, text=True, stdout=subprocess.PIPE,
@@ -30,7 +31,7 @@ def ask(job, *, threads, environment=None, **options):
         answer = json.loads(ran.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         raise ChildProcessError(f"the process of {job} ended with code {ran.returncode} and without a result; "
-                                "NPSE_TRACEBACK=1 shows what it said") from None
+                                "set NPSE_TRACEBACK=1 to see what it printed") from None
     if "error" in answer:
         raise ChildProcessError(answer["error"])
     return answer["result"]

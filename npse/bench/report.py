@@ -97,8 +97,8 @@ def call(op, arguments):
     return " ".join(_shape(value) if isinstance(value, list) else f"{name[0]}{value}" for name, value in shown.items())
 
 
-def ladder(rows, rates):
-    """Convolution by stage and rung, the three passes side by side."""
+def variants(rows, rates):
+    """Table of the convolution by stage and variant, the three passes side by side."""
     found = {}
     for row in rows:
         found.setdefault((_shape(row["x"]), _shape(row["w"]), row["rung"]), {})[row["pass"]] = row
@@ -107,17 +107,18 @@ def ladder(rows, rates):
     for key in sorted(found, key=lambda key: stages.index(key[:2])):
         by_pass = [found[key].get(op) for op in PASSES]
         errors = [row["error"] for row in by_pass if row and row["error"] is not None]
-        shown.append((*key, *(cell for row in by_pass for cell in _rung(row, rates["sgemm_gflops"])),
+        shown.append((*key, *(cell for row in by_pass for cell in _variant(row, rates["sgemm_gflops"])),
                       f"{max(errors):.0e}" if errors else "-"))
-    notes = ["Per cent: of sgemm. Difference: the largest from the book, relative to the book's largest number."]
+    notes = ["Percentages are of sgemm. Difference: the largest from the book, relative to its largest value."]
     if any(row.get("extrapolated") for row in rows):
         notes.append("Python loops: one thread, a few pixels timed and multiplied up.")
-    return Table("The convolution, rung by rung",
-                 ("<x", "<w", "<rung", "forward ms", "GFLOP/s", "dx ms", "GFLOP/s", "dw ms", "GFLOP/s", "difference"),
+    return Table("The convolution in each variant",
+                 ("<x", "<w", "<variant", "forward ms", "GFLOP/s", "dx ms", "GFLOP/s", "dw ms", "GFLOP/s",
+                  "difference"),
                  shown, notes, spare=("difference", "GFLOP/s"))
 
 
-def _rung(row, sgemm):
+def _variant(row, sgemm):
     if row is None:
         return "-", "-"
     return (f"~{row['ms']:.0f}" if row.get("extrapolated") else f"{row['ms']:.2f}",

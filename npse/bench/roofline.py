@@ -2,7 +2,7 @@
 
 import math
 
-from npse.bench.flops import PASS_OF
+from npse.bench.flops import pass_of
 from npse.bench.report import call
 from npse.support.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SMALL, figure, plain
 
@@ -30,7 +30,7 @@ def roofline(rows, rates, title):
     axes.set(xlim=span, ylim=(slowest / 2, 2 * max(fastest, rates["sgemm_gflops"])))
     _roofs(axes, rates, span)
     for name, colour in {**COLOURS, OTHERS: BLUE}.items():
-        points = [row for row in rows if PASS_OF.get(row["op"], OTHERS) == name]
+        points = [row for row in rows if (pass_of(row["op"]) or OTHERS) == name]
         style = {"color": colour, "alpha": 0.55, "edgecolors": INK, "linewidths": 0.5}
         axes.scatter([row["intensity"] for row in points], [row["gflops"] for row in points],
                      s=[_area(row) for row in points], zorder=2, **style)
@@ -78,7 +78,7 @@ def _name_the_costly(picture, axes, rows):
 
     for number, row in enumerate(rows, start=1):
         away = 6 + math.sqrt(_area(row)) / 2                      # points
-        offset = [away * side for side in SIDES.get(PASS_OF.get(row["op"]), (0, 1))]
+        offset = [away * side for side in SIDES.get(pass_of(row["op"]), (0, 1))]
         axes.annotate(str(number), (row["intensity"], row["gflops"]), offset, textcoords="offset points", ha="center",
                       va="center", fontsize=SMALL, color=INK, weight="bold", zorder=4,
                       path_effects=[withStroke(linewidth=2, foreground="white")])

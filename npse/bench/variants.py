@@ -1,4 +1,4 @@
-"""The convolution of each stage by every rung there is: Python loops, the book, and the rungs of the cpu edition."""
+"""The convolution of each stage in every variant: Python loops, the book, and the variants of the cpu edition."""
 
 import numpy as np
 
@@ -9,15 +9,20 @@ from npse.bench.process import ask
 from npse.bench.timing import figures, times
 from npse.reference.conv import output_size, products
 
-SAMPLE = 4                       # rows and columns of the output that Python's loops are timed on
+SAMPLE = 4                       # rows and columns of the output on which the Python loops are timed
 
 
-def climb(op_rows, threads, seconds, python_loops=True):
-    """Time the ladder in fresh processes on the convolutions found in rows of `npse.bench.ops.measure`."""
+def measure_variants(op_rows, threads, seconds, python_loops=True):
+    """Time all variants, in fresh processes, on the convolutions found in the rows of `npse.bench.ops.measure`.
+
+    Returns
+    -------
+    list of dict, as of `measure`; those of Python loops come first
+    """
     convolutions = by_stage(op_rows)
-    rows = ask("variants.measure", threads=threads, seconds=seconds, convolutions=convolutions)
+    rows = ask(measure, threads=threads, seconds=seconds, convolutions=convolutions)
     if python_loops and "cpu" in backend.available():
-        rows = ask("variants.measure_python", threads=1, convolutions=convolutions,
+        rows = ask(measure_python, threads=1, convolutions=convolutions,
                    environment={"NUMBA_DISABLE_JIT": "1"}) + rows
     return rows
 
@@ -31,27 +36,28 @@ def by_stage(op_rows):
     return [found[size] for size in sorted(found, reverse=True)]
 
 
-def rungs():
-    """Return {name: (forward, dx, dw)}: the book, then the ladder of the cpu edition, the slowest first.
+def variants():
+    """Return {name: (forward, dx, dw)}: the book, then the variants of the cpu edition, the slowest first.
 
-    A rung that cannot take a shape raises ValueError.
+    A variant raises ValueError for a shape that it does not support.
     """
     book = {"NumPy, the book": tuple(getattr(reference, op) for op in PASSES)}
     if "cpu" not in backend.available():
         return book
-    from npse.cpu.conv import LADDER
+    from npse.cpu.conv import VARIANTS
 
-    return book | dict(LADDER)
+    return book | dict(VARIANTS)
 
 
 def measure(convolutions, threads, seconds):
-    """Time every rung on every convolution and pass.
+    """Time every variant on every convolution and pass.
 
     Returns
     -------
     list of dict
         ``pass``, ``x``, ``w`` (shapes), ``stride``, ``rung``, ``ms``, ``ms_min``, ``gflops`` and ``error``, the largest
-        difference from the book relative to its largest number. A rung that refuses a shape is left out.
+        difference from the book relative to the book's largest absolute value. A variant that does not support a shape
+        is left out.
     """
     if "cpu" in backend.available():
         backend.edition("cpu").set_threads(threads)
@@ -59,7 +65,7 @@ def measure(convolutions, threads, seconds):
     for k, convolution in enumerate(convolutions):
         for op, arguments in _calls(*convolution, rng=np.random.default_rng(k)).items():
             expected = getattr(reference, op)(*arguments)
-            for name, functions in rungs().items():
+            for name, functions in variants().items():
                 function = functions[PASSES.index(op)]
                 try:
                     error = np.abs(function(*arguments) - expected).max() / np.abs(expected).max()
@@ -71,16 +77,19 @@ def measure(convolutions, threads, seconds):
 
 
 def measure_python(convolutions, threads):
-    """The cpu edition's loops where NUMBA_DISABLE_JIT makes it plain Python: a few pixels, times the rest."""
-    from npse.cpu.conv import LADDER
+    """Time the loops of the cpu edition as plain Python, which NUMBA_DISABLE_JIT=1 makes of them.
+
+    A few output pixels are timed; the time is multiplied up to all of them. Returns rows as `measure` does.
+    """
+    from npse.cpu.conv import VARIANTS
 
     backend.edition("cpu").set_threads(threads)
     rows = []
     for convolution in convolutions:
         (_, _, _, cin), w_shape, stride, _ = convolution
-        shape = [1, *(stride * (SAMPLE - 1) + size for size in w_shape[:2]), cin]       # no padding: every tap counts
+        shape = [1, *(stride * (SAMPLE - 1) + size for size in w_shape[:2]), cin]       # without padding
         sample = _calls(shape, w_shape, stride, 0, rng=np.random.default_rng(0))
-        for function, (op, arguments) in zip(LADDER["loops"], sample.items(), strict=True):
+        for function, (op, arguments) in zip(VARIANTS["loops"], sample.items(), strict=True):
             taken = min(times(lambda f=function, a=arguments: f(*a), 0, warm=0))
             ms = 1e3 * taken * _flops(convolution) / _flops([shape, w_shape, stride, 0])
             rows.append(_row(op, convolution, "Python loops", {"ms": ms, "ms_min": ms, "timed": 3})
@@ -105,7 +114,7 @@ def _flops(convolution):
     return products(_output_shape(*convolution), convolution[1])
 
 
-def _row(op, convolution, rung, found):
+def _row(op, convolution, variant, found):
     x, w, stride, _ = convolution
-    return {"pass": op, "x": x, "w": w, "stride": stride, "rung": rung, **found,
+    return {"pass": op, "x": x, "w": w, "stride": stride, "rung": variant, **found,
             "gflops": 1e-6 * _flops(convolution) / found["ms"]}

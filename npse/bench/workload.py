@@ -17,7 +17,7 @@ CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
 MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
 
 
-def pictures(count):
+def random_images(count):
     """Random images (count, 32, 32, 3) in uint8 and labels (count,); a count gives the same ones everywhere."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, PIXELS, PIXELS, 3), np.uint8), rng.integers(0, CLASSES, count)
@@ -25,7 +25,7 @@ def pictures(count):
 
 def batch(size):
     """The same as a batch ready for the network: float32 images and labels."""
-    images, labels = pictures(size)
+    images, labels = random_images(size)
     return reference.normalize(images, MEAN, STD), labels
 
 
@@ -48,7 +48,7 @@ def prepare(model, batch_size, edition, threads):
     network = models.build(model, classes=CLASSES, input_gradient=False).place()    # as in training, and in PyTorch
     optimizer = SGD(network, MOMENTUM, DECAY)
     optimizer.place()
-    images, numbers = pictures(batch_size)
+    images, numbers = random_images(batch_size)
     x, labels = batch(batch_size)
     images, x, mean, std = map(backend.to_edition, (images, x, MEAN, STD))
     device = _device() if backend.on_device() else SimpleNamespace(

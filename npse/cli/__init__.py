@@ -1,4 +1,4 @@
-"""The ``npse`` command. One command a module; errors are one line and exit code 2."""
+"""The ``npse`` command. Each command has a module. An error is one line, and the exit code is 2."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ def npse(
     version: Annotated[bool, Option("--version", "-V", help="Show the version and exit.", is_eager=True,
                                     callback=_say_version)] = False,
 ) -> None:
-    """Hold the commands, and the options that belong to none of them."""
+    """Take the options that belong to no single command."""
 
 
 for command, examples in {
@@ -46,17 +46,17 @@ for command, examples in {
 app.add_typer(data.app, name="data")
 app.add_typer(exercise.app, name="exercise")
 
-# What wrong input raises. Anything else is a defect of npse and keeps its traceback.
+# The errors of wrong input. Any other error is a defect of npse and keeps its traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, FloatingPointError, MemoryError)
 
 
 def main():
-    """Entry point of ``npse``."""
+    """Run the command line."""
     fit_encoding()
     try:
         with blas_within_quota():
             app()
-    except BrokenPipeError:                                       # the reader of our output has left: npse ... | head
+    except BrokenPipeError:                                       # the reader of the output has ended: npse ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except USER_ERRORS as error:

@@ -1,4 +1,4 @@
-"""``npse bench``: how fast npse is here, op by op, against this machine's own rates and against PyTorch."""
+"""``npse bench``: how fast npse is on this machine, op by op, compared with its peak rates and with PyTorch."""
 
 import json
 from pathlib import Path
@@ -13,36 +13,35 @@ from npse.cli.console import say, show, status
 
 def bench(
     model: Annotated[str, Option(help="as in npse train", autocompletion=names("npse.models:MODELS"))] = "se_resnet20",
-    batch_size: Annotated[int, Option(min=1, help="images a step")] = 128,
-    threads: Annotated[int | None, Option(min=1, help="for every library alike", show_default="all cores")] = None,
+    batch_size: Annotated[int, Option(min=1, help="images in a step")] = 128,
+    threads: Annotated[int | None, Option(min=1, help="of every library", show_default="all cores")] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
-    ladder: Annotated[bool, Option("--ladder", help="the convolution by every rung, Python loops first")] = False,
-    vs: Annotated[str | None, Option(help="torch: the same step in PyTorch, in each of its modes")] = None,
-    rounds: Annotated[int, Option(min=1, help="of --vs: fresh processes of each contestant")] = 5,
+    ladder: Annotated[bool, Option("--ladder", help="time each variant of the convolution, loops first")] = False,
+    vs: Annotated[str | None, Option(help="torch: also time the step in PyTorch, in each of its modes")] = None,
+    rounds: Annotated[int, Option(min=1, help="with --vs: fresh processes for each library and mode")] = 5,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE",
-                                             help="write all that was measured to this file")] = None,
-    roofline: Annotated[Path | None, Option(metavar="FILE", help="draw the ops of the step into this PNG file")] = None,
-    quick: Annotated[bool, Option("--quick", help="few repeats, no other BLAS kernels: to try it out")] = False,
+                                             help="write all results to this file")] = None,
+    roofline: Annotated[Path | None, Option(metavar="FILE", help="draw a roofline of the ops to this PNG file")] = None,
+    quick: Annotated[bool, Option("--quick", help="few repeats, one BLAS kernel: a quick trial")] = False,
 ) -> None:
-    """Measure this machine, or its GPU, a training step and its ops; numbers count only while nothing else runs."""
+    """Measure this machine or its GPU, a training step and its ops. Results are valid only if nothing else runs."""
     from npse import backend, models
-    from npse.bench import compare, machine_rates, ops, report
-    from npse.bench import variants as ladders
+    from npse.bench import compare, gpu, machine_rates, ops, report, step, variants
     from npse.bench.process import ask
     from npse.support import environment
     from npse.support.files import expect_place
 
     if vs not in (None, "torch"):
-        raise ValueError(f"--vs knows torch only, but is {vs!r}")
+        raise ValueError(f"--vs must be torch, but is {vs!r}")
     if vs:
         compare.expect_torch()
     name = backend.choose(edition)[0]
     on_gpu = name == "cuda"
     if on_gpu and (ladder or roofline):
-        raise ValueError("--ladder and --roofline are about the processor: leave them out, or add --edition cpu")
+        raise ValueError("--ladder and --roofline are about the processor; leave them out, or add --edition cpu")
     expect_place(json_file)
     expect_place(roofline, ".png")
-    models.build(model)                                           # says at once if there is none of that name
+    models.build(model)                                           # an unknown name is refused at once
     threads = threads or environment.cores()
     seconds = (lambda usual: 0.0) if quick else float
     work = {"model": model, "batch_size": batch_size, "threads": threads, "edition": name}
@@ -51,19 +50,19 @@ def bench(
     with status() as doing:
         tell = doing.update if doing.console.is_terminal else _line
         tell("measuring the rates of this machine")
-        found["machine"] = (ask("gpu.measure", threads=threads) if on_gpu else
+        found["machine"] = (ask(gpu.measure, threads=threads) if on_gpu else
                             machine_rates.rates(threads, seconds(1), () if quick else machine_rates.CORE_TYPES))
         _print((report.gpu if on_gpu else report.machine)(found["machine"]))
         tell("measuring a training step")
-        found["step"] = ask("step.measure", **work, seconds=seconds(3))
+        found["step"] = ask(step.measure, **work, seconds=seconds(3))
         _print(report.step(found["step"], model, batch_size, threads))
         tell("measuring the ops of a step")
-        found["ops"] = ops.against(ask("ops.measure", **work, seconds=seconds(0.2)), found["machine"])
+        found["ops"] = ops.against(ask(ops.measure, **work, seconds=seconds(0.2)), found["machine"])
         _print(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
         if ladder:
-            tell("measuring the ladder")
-            found["ladder"] = ladders.climb(found["ops"], threads, seconds(0.3))
-            _print(report.ladder(found["ladder"], found["machine"]))
+            tell("measuring the variants of the convolution")
+            found["ladder"] = variants.measure_variants(found["ops"], threads, seconds(0.3))
+            _print(report.variants(found["ladder"], found["machine"]))
         if vs:
             rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=tell)
             versus = compare.summary(rows)

@@ -1,4 +1,4 @@
-"""``npse check``: every gradient of every edition against finite differences, and a verdict."""
+"""``npse check``: compare every gradient of every edition with finite differences, and give a verdict."""
 
 import json
 import time
@@ -20,17 +20,17 @@ def check(
                                           "name_backward, and name_arguments(rng) that returns a dict of arrays",
                                           show_default="the editions of npse")] = None,
     edition: Annotated[str, Option(help="all, or one: reference, cpu, cuda")] = "all",
-    op: Annotated[str | None, Option(help="one op only, such as conv2d or se_backward", show_default="all",
+    op: Annotated[str | None, Option(help="check one op only, such as conv2d or se_backward", show_default="all",
                                      autocompletion=names("npse.gradcheck.cases:KNOWN_OPS"))] = None,
-    seed: Annotated[int, Option(min=0, help="of all random numbers")] = 0,
-    verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every single check")] = False,
+    seed: Annotated[int, Option(min=0, help="of all random values")] = 0,
+    verbose: Annotated[bool, Option("--verbose", "-v", help="print a line for each check")] = False,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE", help="write every result to this file")] = None,
 ) -> None:
-    """Prove the gradients: every entry of every argument of every op, on shapes that expose bugs.
+    """Check the gradients: every entry of every argument of every op, on shapes that expose bugs.
 
-    Each analytic gradient is compared with central differences in float64, float32 with float64, other editions with
-    the reference, and the manners of each op are tried; what is wrong is explained. Exit code 0 if everything is
-    right, else 1.
+    Each gradient is compared with central differences in float64, results in float32 with those in float64, and other
+    editions with the reference. Each op must also keep its contract, such as leaving its arguments unchanged. Mistakes
+    are explained. Exit code 0 if everything is right, else 1.
     """
     from npse.support.files import expect_place
 
@@ -46,7 +46,7 @@ def check(
 
 
 def _check_file(file, edition, op, seed):
-    """Return the results of a user's file, by the file's name."""
+    """Return the results for a file of the user, by the name of the file."""
     from npse import backend
     from npse.gradcheck import check_file
 
@@ -65,7 +65,7 @@ def _check_editions(edition, op, seed):
     names = backend.available() if edition == "all" else [edition]
     editions = {name: backend.with_numpy_results(name) for name in names}
     if "cpu" in editions:
-        from npse.bench.warmup import ops, warm_up
+        from npse.cli.precompile import ops, warm_up
 
         with compiling() as report:
             warm_up(partial(ops, ("float64", "float32"), op), say=report)
@@ -82,7 +82,7 @@ def _write_json(path, results, ok, seed):
 
 
 def _judge(editions, cases, seed):
-    """Return the results of each edition, by its name; say meanwhile what is being checked if someone is watching."""
+    """Return the results of each edition, by its name; on a terminal show what is being checked."""
     from npse import backend
     from npse.gradcheck import check_case
 
@@ -106,7 +106,7 @@ def _show(results, seconds, verbose):
 
 
 def _table(results):
-    """Titles and rows: a row for each argument of each op in each edition."""
+    """Return titles and rows: a row for each argument of each op in each edition."""
     from rich.text import Text
 
     from npse.gradcheck import rows
@@ -119,7 +119,7 @@ def _table(results):
 
 
 def _kinks(row):
-    """How many of how many entries were left out because a step crossed a kink."""
+    """Return how many entries were left out because a step crossed a kink."""
     if row.crossed:
         return f"{row.crossed} of {row.entries}"
     return "none" if row.entries else "-"

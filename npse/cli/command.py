@@ -1,4 +1,4 @@
-"""How the commands of npse are made: help pages that fit 80 columns, and errors that name the option typed."""
+"""The classes of all commands: help pages that fit 80 columns, and errors that name the option that was given."""
 
 import pkgutil
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}      # what stands for the value of an option
-SPELLINGS = {"optimiser": "optimizer"}                            # of options, accepted beside those on the pages
+METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}      # placeholders for the value of an option
+SPELLINGS = {"optimiser": "optimizer"}                            # other spellings of options, accepted too
 UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
 class App(typer.Typer):
-    """A Typer whose pages are plain text, so that they can be read in every terminal."""
+    """A Typer whose help pages are plain text, which every terminal can show."""
 
     def __init__(self, help, **more):
         super().__init__(help=help, cls=Group, no_args_is_help=True, rich_markup_mode=None,
@@ -23,12 +23,12 @@ class App(typer.Typer):
                                            "token_normalize_func": lambda name: SPELLINGS.get(name, name)}, **more)
 
     def command(self, name=None, *, examples=()):
-        """Make a function a command; ``examples`` are lines to type, to stand at the end of its help page."""
+        """Make a function a command; ``examples`` are command lines for the end of its help page."""
         return super().command(name, cls=Command, epilog="\n".join(examples))
 
 
 class _Page:
-    """A help page: the options in their groups, then examples."""
+    """A help page: the options in their groups, then examples. Overrides methods of click."""
 
     def get_help(self, context):
         return super().get_help(context).replace(UNBROKEN, " ")
@@ -56,9 +56,10 @@ class _Page:
 
 
 class Command(_Page, TyperCommand):
-    """A command. In a message that begins with the name of a parameter, the option that was typed stands instead."""
+    """A command. If an error message begins with the name of a parameter, the name of its option replaces it."""
 
     def invoke(self, context):
+        """Run the command."""
         try:
             return super().invoke(context)
         except (ValueError, TypeError) as error:
@@ -67,8 +68,8 @@ class Command(_Page, TyperCommand):
             raise
 
     def _with_option(self, context, message):
-        options = {param.name: max(param.opts, key=len) for param in self.params if param.param_type_name == "option"
-                   and context.get_parameter_source(param.name).name == "COMMANDLINE"}
+        options = {param.name: max(param.opts, key=len) for param in self.params
+                   if param.param_type_name == "option" and was_typed(context, param.name)}
         found = re.match(r"(?:\w+: )?(\w+)(?= )", message)
         if found and found[1] in options:
             return options[found[1]] + message[found.end():]
@@ -76,20 +77,28 @@ class Command(_Page, TyperCommand):
 
 
 class Group(_Page, TyperGroup):
-    """A command that holds others."""
+    """A command that has subcommands."""
 
     def collect_usage_pieces(self, context):
+        """Return the words after the name of the command in the usage line."""
         return [*super().collect_usage_pieces(context), "COMMAND [ARGS]..."]
 
     def format_options(self, context, formatter):
+        """Write the options, then the subcommands."""
         super().format_options(context, formatter)
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.get_command(context, name).help.partition("\n\n")[0].replace("\n", " "))
                                 for name in self.list_commands(context)])
 
 
+def was_typed(context, name):
+    """Return whether a parameter was given on the command line; otherwise it has its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _row(param, kind):
-    """A line of the help page: how an argument or option is written, and what it means."""
+    """Return a row of the help page: the name of an argument or option, and its meaning."""
     names = ", ".join(sorted(param.opts, key=len))
     if param.param_type_name == "argument":
         names = param.metavar
@@ -99,7 +108,7 @@ def _row(param, kind):
 
 
 def _fact(param):
-    """What stands in brackets after the meaning of an option: its default, or that it must be given."""
+    """Return the text in brackets after the meaning of an option: its default, or that it is required."""
     if param.param_type_name == "option" and param.required:
         return "[required]"
     if isinstance(param.show_default, str):
@@ -114,5 +123,5 @@ def _metavar(kind):
 
 
 def names(where):
-    """Return a completion for the shell: the names in a collection, such as ``npse.models:MODELS``."""
+    """Return a function that completes names for the shell, from a collection such as ``npse.models:MODELS``."""
     return lambda: [str(name) for name in pkgutil.resolve_name(where)]

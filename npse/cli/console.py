@@ -1,4 +1,4 @@
-"""What the commands write: in every encoding, and tables whose numbers stay whole in every width."""
+"""Output of the commands: in every encoding, and tables whose numbers are never broken."""
 
 import codecs
 import contextlib
@@ -7,25 +7,25 @@ import os
 import sys
 import unicodedata
 
-UNLIMITED = 1000                 # columns of a table that goes to a file or a pipe
+UNLIMITED = 1000                 # columns of a table in a file or a pipe
 PLAIN = {"█": "#", "×": "x", "·": ".", "•": "*", "–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=", "≈": "~",
          "→": "->", "←": "<-", "‘": "'", "’": "'", "“": '"', "”": '"'}
-ADVICE = {errno.ENOSPC: "free some space; what was saved before is as it was",
-          errno.EDQUOT: "free some space; what was saved before is as it was",
-          errno.EACCES: "choose another folder, or ask for the right to read and write here",
+ADVICE = {errno.ENOSPC: "free some space; files saved before are unchanged",
+          errno.EDQUOT: "free some space; files saved before are unchanged",
+          errno.EACCES: "choose another folder, or get permission to read and write here",
           errno.EISDIR: "expected a file; move the folder away"}
 
 
 def fit_encoding():
-    """From here on, write what the encoding of the terminal lacks with plain characters instead of failing."""
+    """From here on, replace characters that the encoding of the terminal lacks, instead of failing."""
     codecs.register_error("npse.plain", _plainly)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):                        # a test or a notebook may have put something else
+        if hasattr(stream, "reconfigure"):                        # tests and notebooks may replace the stream
             stream.reconfigure(errors="npse.plain")
 
 
 def _plainly(error):
-    """Replace characters that cannot be encoded: by plain ones that look alike, or by a question mark."""
+    """Replace characters that cannot be encoded: by similar plain ones, or by a question mark."""
     return "".join(map(_plain, error.object[error.start:error.end])), error.end
 
 
@@ -35,7 +35,7 @@ def _plain(character):
 
 
 def console(stderr=False):
-    """Return a rich Console that prints text as it is; its width is the terminal's, or COLUMNS, or unlimited."""
+    """Return a rich Console that prints text unchanged; its width is that of the terminal, COLUMNS, or unlimited."""
     from rich.console import Console
 
     live = (sys.stderr if stderr else sys.stdout).isatty()
@@ -44,18 +44,18 @@ def console(stderr=False):
 
 
 def say(text):
-    """Print text: folded between words where the width is known, as it is elsewhere."""
+    """Print text: folded between words if the width is limited, else unchanged."""
     to = console()
     to.print(text, soft_wrap=to.width == UNLIMITED)
 
 
 def complain(error):
-    """Say on standard error, in one line, what went wrong."""
+    """Print an error to standard error, in one line."""
     print(f"npse: {describe(error)}", file=sys.stderr)
 
 
 def describe(error):
-    """Return an error as one line, the notes that were added to it at the end."""
+    """Return an error as one line, with its notes at the end."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename, error.strerror, ADVICE.get(error.errno)) if part)
@@ -64,7 +64,7 @@ def describe(error):
 
 @contextlib.contextmanager
 def noted(note, kind=Exception):
-    """Within the ``with`` block, add to errors of a kind what only a command knows: an option, the file to look at."""
+    """Within the ``with`` block add a note to errors of a kind: an option or a file that only the command knows."""
     try:
         yield
     except kind as error:
@@ -73,25 +73,25 @@ def noted(note, kind=Exception):
 
 
 def status(text=""):
-    """Return a rich Status on standard error: a line that can be changed, silent where that is no terminal."""
+    """Return a rich Status on standard error: a line that changes; it prints nothing if that is not a terminal."""
     to = console(stderr=True)
     return to.status(text, spinner="line" if to.options.ascii_only else "dots")
 
 
 def show(columns, rows, title="", notes=(), spare=()):
-    """Print a table, and notes under it.
+    """Print a table, and notes below it.
 
     Parameters
     ----------
     columns : sequence of str
-        Titles, in one line each. ``<`` before a title: a column of text, flushed left and folded between words where
-        there is little room. The others hold numbers, flushed right and never folded.
+        Titles of one line. ``<`` before a title marks a column of text: it is aligned left and folded between words
+        if there is little room. Other columns hold numbers: they are aligned right and never folded.
     rows : iterable of sequences
-        Cells: str, or rich Text where they have a colour.
+        Cells: str, or rich Text for a coloured one.
     title : str
     notes : sequence of str
     spare : sequence of str
-        Titles of the columns to leave out where there is no room for all, the first of them first.
+        Titles of the columns to leave out if there is no room for all, in this order.
     """
     from rich.table import Table
 
@@ -113,7 +113,7 @@ def show(columns, rows, title="", notes=(), spare=()):
 
 
 def _print(grid, to):
-    """Print a table; in a file or a pipe no line ends with spaces."""
+    """Print a table; in a file or a pipe, without spaces at the ends of lines."""
     if to.is_terminal:
         to.print(grid)
         return
@@ -123,7 +123,7 @@ def _print(grid, to):
 
 
 def _fitting(columns, rows, spare, width):
-    """The numbers of the columns to show: all, or less those to spare, as few of them as must go."""
+    """Return the indices of the columns to show: all, or all but the first of the spare ones."""
     titles = [column.lstrip("<") for column in columns]
     needs = [_least(column, [str(row[k]) for row in rows]) for k, column in enumerate(columns)]
     kept = list(range(len(columns)))
@@ -135,7 +135,7 @@ def _fitting(columns, rows, spare, width):
 
 
 def _least(column, cells):
-    """Characters that a column needs: of its title, and of its longest number or word."""
+    """Return the least width of a column: that of its title, and of its longest number or word."""
     if not column.startswith("<"):
         return max(map(len, (column, *cells)))
     return max(len(word) for text in (column.lstrip("<"), *cells) for word in (*text.split(), ""))

@@ -17,7 +17,7 @@ def fetch(
     source: Annotated[Path | None, Option("--from", help="a folder or tar.gz with the batches, instead of a download",
                                           show_default=False)] = None,
 ) -> None:
-    """Bring a data set into the data folder (NPSE_DATA_DIR), verified. A download that breaks off can be continued."""
+    """Fetch a data set into the data folder (NPSE_DATA_DIR) and verify it. A broken download can be continued."""
     from npse.data.fetch import fetch
 
     fetch(name, source, typer.echo)
@@ -25,7 +25,7 @@ def fetch(
 
 @app.command("list", examples=("npse data list",))
 def list_() -> None:
-    """Say which data sets there are, where, and how large."""
+    """List the data sets with their folders and sizes."""
     from npse.data import cifar10
 
     typer.echo("shapes   built in, drawn when it is used")

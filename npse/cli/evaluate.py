@@ -7,13 +7,12 @@ import typer
 from typer import Argument, Option
 
 from npse.cli.console import noted
-from npse.support.names import suggest
 
 
 def evaluate(
     run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
-    weights: Annotated[str, Option(help="last or best (by the accuracy watched during the run)")] = "last",
-    flip: Annotated[bool, Option("--flip", help="average over mirror images")] = False,
+    weights: Annotated[str, Option(help="last or best (by the accuracy during the run)")] = "last",
+    flip: Annotated[bool, Option("--flip", help="average the predictions over mirror images")] = False,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
     """Evaluate a run on the test set of its data."""
@@ -21,7 +20,7 @@ def evaluate(
 
     backend.use(edition)
     folder = training.RunFolder(run)
-    network, facts = load_network(folder, weights)
+    network, facts = folder.load_network(weights)
     config = folder.config()
     with noted(f"see {folder.config_file}", FileNotFoundError):
         dataset = data.load(config.data)
@@ -33,15 +32,3 @@ def evaluate(
     for name, row in zip(dataset.classes, result.confusion, strict=True):
         right = row[dataset.classes.index(name)] / max(row.sum(), 1)
         typer.echo(f"  {name:<18} {right:7.2%}")
-
-
-def load_network(folder, weights):
-    """Return the network of a run folder with its "last" or "best" weights, and the facts saved with them."""
-    from npse import models
-
-    if weights not in ("last", "best"):
-        raise ValueError(f"unknown weights {weights!r}; {suggest(weights, ('last', 'best'))}")
-    config, (classes, _, _) = folder.config(), folder.pixels()
-    with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
-        network = models.build(config.model, classes=len(classes), **config.model_options())
-    return network, folder.restore(network, weights)

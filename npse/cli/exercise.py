@@ -1,4 +1,4 @@
-"""``npse exercise``: the course. Start, check, hints; and grading for a teacher."""
+"""``npse exercise``: the course. Start, check and hints for students; grading and export for teachers."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from npse.cli import console
 from npse.cli.command import App
 from npse.cli.console import noted
 
-app = App(help="The course: write the book's functions yourself, and be told what is wrong with them.")
+app = App(help="The course: write functions of the book yourself, and learn what is wrong with them.")
 
 
 def _names():
@@ -20,7 +20,7 @@ def _names():
     return [exercise.name for exercise in exercises()]
 
 
-OTHERWISE = "--to names the folder"
+OTHERWISE = "--to sets the folder"
 WHERE = Annotated[Path, Option("--in", metavar="FOLDER", help="your folder of exercises")]
 WHICH = Annotated[str, Argument(metavar="EXERCISE", help="its number or name", autocompletion=_names)]
 
@@ -38,9 +38,9 @@ def list_() -> None:
 def start(
     which: WHICH,
     kind: Annotated[str, Option("--as", metavar="KIND", help="file or notebook")] = "file",
-    to: Annotated[Path, Option(metavar="FOLDER", help="where to put it")] = Path("."),
+    to: Annotated[Path, Option(metavar="FOLDER", help="folder to write into")] = Path("."),
 ) -> None:
-    """Put an exercise into your folder; never over a file that is there."""
+    """Write an exercise into your folder. An existing file is never overwritten."""
     from npse.exercises import find
     from npse.exercises.folder import Folder
 
@@ -58,7 +58,7 @@ def check(
                                          show_default="the one changed last")] = None,
     where: WHERE = Path("."),
     watch: Annotated[bool, Option("--watch", help="check again whenever the file is saved, until Ctrl-C")] = False,
-    seed: Annotated[int, Option(min=0, help="of the numbers it is tried on")] = 0,
+    seed: Annotated[int, Option(min=0, help="of the values it is tried on")] = 0,
 ) -> None:
     """Mark your work, part by part, and say what is wrong. Exit code 0 if all is right, else 1."""
     from npse.exercises.folder import Folder
@@ -107,9 +107,9 @@ def _check_when_saved(folder, path, seed):
 def hint(
     which: WHICH,
     where: WHERE = Path("."),
-    every: Annotated[bool, Option("--all", help="all three at once")] = False,
+    every: Annotated[bool, Option("--all", help="show all three")] = False,
 ) -> None:
-    """Show the next of three hints, from a nudge to nearly all."""
+    """Show the next of three hints; the last one says nearly everything."""
     from npse.exercises import find
     from npse.exercises.folder import Folder
 
@@ -143,7 +143,7 @@ def solution(
 
 @app.command(examples=("npse exercise status",))
 def status(where: WHERE = Path(".")) -> None:
-    """Say how far each exercise is."""
+    """Show the state of each exercise."""
     from npse.exercises.folder import Folder
 
     console.show(("", "<", "<"), [(str(exercise.number), exercise.title, state + _seen(hints))
@@ -156,17 +156,17 @@ def _seen(hints):
 
 @app.command(examples=("npse exercise grade submissions --out report --seed 4711",))
 def grade(
-    submissions: Annotated[Path, Argument(metavar="FOLDER", help="it holds a folder for each student")],
+    submissions: Annotated[Path, Argument(metavar="FOLDER", help="contains a folder for each student")],
     out: Annotated[Path, Option(metavar="FOLDER", help="folder for the report")],
-    only: Annotated[list[str] | None, Option("--exercise", metavar="EXERCISE", help="number or name; again for more",
-                                             show_default="all handed in")] = None,
-    seed: Annotated[int, Option(min=0, help="with a student's name it fixes the numbers tried")] = 0,
-    workers: Annotated[int | None, Option(min=1, help="processes", show_default="one a core")] = None,
+    only: Annotated[list[str] | None, Option("--exercise", metavar="EXERCISE", help="number or name; repeatable",
+                                             show_default="all submitted")] = None,
+    seed: Annotated[int, Option(min=0, help="with a student's name it fixes the values tried")] = 0,
+    workers: Annotated[int | None, Option(min=1, help="processes", show_default="one for each core")] = None,
 ) -> None:
-    """Mark a class: hidden shapes, other numbers for each student; CSV, JSON and pages into --out.
+    """Mark a class, on hidden shapes and on other values for each student; write CSV, JSON and pages to --out.
 
-    Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. Use --seed with a number
-    that the class does not know.
+    Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. Use a --seed that the
+    class does not know.
     """
     from npse.exercises import report
     from npse.exercises.grade import grade
@@ -185,7 +185,7 @@ def grade(
 def export(
     to: Annotated[Path, Option(metavar="FOLDER", help="folder to write into")],
     target: Annotated[str, Option("--format", metavar="KIND", help="nbgrader, otter or gradescope")],
-    only: Annotated[list[str] | None, Option("--exercise", metavar="EXERCISE", help="number or name; again for more",
+    only: Annotated[list[str] | None, Option("--exercise", metavar="EXERCISE", help="number or name; repeatable",
                                              show_default="all")] = None,
 ) -> None:
     """Write the exercises as the source of a course in nbgrader, otter-grader or Gradescope."""
@@ -200,5 +200,5 @@ def export(
 
 
 def points(exercise):
-    """The points of all parts of an exercise."""
+    """Return the points of all parts of an exercise."""
     return [points for task in exercise.tasks() for points in task.parts.values()]

@@ -1,4 +1,4 @@
-"""``npse info``: what npse finds on this machine; the first thing to put into a report of a problem."""
+"""``npse info``: what npse finds on this machine; put it into each report of a problem."""
 
 import importlib.util
 
@@ -6,13 +6,13 @@ from npse.cli.console import show
 
 
 def info() -> None:
-    """Print versions, cores, threads, BLAS, editions, folders and data found."""
+    """Print versions, cores, threads, BLAS, editions, folders and data sets."""
     import numpy as np
 
     from npse import backend, data
     from npse.support import environment, nvidia_driver
 
-    np.ones((2, 2)) @ np.ones((2, 2))                             # so that the BLAS is loaded
+    np.ones((2, 2)) @ np.ones((2, 2))                             # loads the BLAS library
     rows = {name: version or "not installed" for name, version in environment.versions().items()}
     rows["commit"] = environment.commit() or "not a checkout"
     rows["processor"] = f"{environment.processor()}, {environment.cores()} cores usable"

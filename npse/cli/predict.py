@@ -1,4 +1,4 @@
-"""``npse predict RUN image...``: what a trained network sees in pictures of any size."""
+"""``npse predict RUN image...``: the classes that a trained network finds in images of any size."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +15,13 @@ BAR = 30
 def predict(
     run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
     images: Annotated[list[Path], Argument(metavar="IMAGE...",
-                                           help="pictures, of any size and format that Pillow reads")],
+                                           help="image files of any size and any format that Pillow reads")],
     weights: Annotated[str, Option(help="last or best")] = "last",
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
-    """Print the five likeliest classes of each picture.
+    """Print the five likeliest classes of each image.
 
-    A picture that cannot be read is named at the end, after what there is to say of the others. Exit code 2 then.
+    Images that cannot be read are named at the end, after the results of the others. The exit code is 2 then.
     """
     readable, failures = [], []
     for path in images:
@@ -31,20 +31,19 @@ def predict(
             failures.append(error)
     if readable:
         _answer(run, weights, edition, *zip(*readable, strict=True))
-    for error in failures:
-        complain(error)
+    for failure in failures:
+        complain(failure)
     if failures:
         raise typer.Exit(2)
 
 
 def _answer(run, weights, edition, paths, pictures):
-    """Print what a run says of pictures."""
+    """Print the classes of images by the network of a run."""
     from npse import backend, training
-    from npse.cli.evaluate import load_network
 
     backend.use(edition)
     folder = training.RunFolder(run)
-    network, _ = load_network(folder, weights)
+    network, _ = folder.load_network(weights)
     classes, mean, std = folder.pixels()
     p = backend.to_host(backend.active().softmax(training.predict(network, np.stack(pictures), mean, std)))
     for path, row in zip(paths, p, strict=True):
@@ -54,7 +53,7 @@ def _answer(run, weights, edition, paths, pictures):
 
 
 def read_picture(path, size=32):
-    """Read a picture as uint8 (size, size, 3): the largest square from its middle, resampled."""
+    """Read an image as uint8 (size, size, 3): its largest central square, resampled."""
     from PIL import Image, ImageOps
 
     from npse.data import picture

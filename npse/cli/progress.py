@@ -1,4 +1,4 @@
-"""How a run shows itself: a progress bar on a terminal, plain lines that a program can read elsewhere."""
+"""The progress of a run: a bar on a terminal, else plain lines that a program can read."""
 
 import contextlib
 import math
@@ -7,12 +7,12 @@ import time
 
 from npse.cli.console import console, status
 
-LEAST_BAR = 4                    # columns of the bar where there is little room
+LEAST_BAR = 4                    # columns of the bar if there is little room
 
 
 @contextlib.contextmanager
 def compiling():
-    """Within the ``with`` block there is a function say(done, of) that shows how far compilation is, on stderr."""
+    """Within the ``with`` block provide a function say(done, of) that shows the progress of compilation on stderr."""
     began, told = time.monotonic(), -math.inf
     with status() as line_on_terminal:
 
@@ -35,7 +35,7 @@ def reporter():
 
 
 class Lines:
-    """One line every ten seconds and one after each epoch, ``key=value`` throughout."""
+    """Prints a line of ``key=value`` pairs every ten seconds and after each epoch."""
 
     every = 10.0
 
@@ -50,13 +50,13 @@ class Lines:
         print(line, flush=True)
 
     def began(self, epochs, steps, progress):
-        """Hear how long the run is and where it stands."""
+        """Take the length of the run and its progress, before the first step."""
         self.epochs, self.steps = epochs, steps
         self.pace = Pace(epochs * steps - progress.epoch * steps - progress.step)
         self.shown = 0.0
 
     def stepped(self, progress, batch):
-        """Hear of one more step."""
+        """Report a step, after it, with the number of its images."""
         self.pace.tick(batch)
         if (progress.step == 1 and self.shown == 0.0) or time.monotonic() - self.shown > self.every:
             self.shown = time.monotonic()
@@ -67,12 +67,12 @@ class Lines:
                      f"accuracy={progress.correct / progress.seen:.4f}{pace}")
 
     def epoch_done(self, row):
-        """Hear of an epoch and its evaluation."""
+        """Report an epoch, after its evaluation, with its row of metrics.jsonl."""
         self.say(epoch_line(row, self.epochs))
 
 
 class Bar:
-    """A bar, and as many of loss, accuracy, time left and images/s as fit; a line stays for each epoch."""
+    """Shows a bar with as many of loss, accuracy, time left and images/s as fit, and a line for each finished epoch."""
 
     def __init__(self):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -92,13 +92,13 @@ class Bar:
         self.bar.console.print(line)
 
     def began(self, epochs, steps, progress):
-        """Hear how long the run is and where it stands."""
+        """Take the length of the run and its progress, before the first step."""
         self.epochs, self.steps = epochs, steps
         self.task = self.bar.add_task("", total=steps, completed=progress.step, figures="warming up")
         self.pace = Pace(epochs * steps - progress.epoch * steps - progress.step)
 
     def stepped(self, progress, batch):
-        """Hear of one more step."""
+        """Report a step, after it, with the number of its images."""
         self.pace.tick(batch)
         figures = [f"loss {progress.loss_sum / progress.seen:.3f}", f"accuracy {progress.correct / progress.seen:.1%}"]
         if self.pace.known:
@@ -109,14 +109,14 @@ class Bar:
         self.bar.update(self.task, description=epoch, completed=progress.step, figures=fitting(figures, room))
 
     def epoch_done(self, row):
-        """Hear of an epoch and its evaluation."""
+        """Report an epoch, after its evaluation, with its row of metrics.jsonl."""
         self.say(epoch_line(row, self.epochs))
         if row["epoch"] < self.epochs:
             self.bar.update(self.task, completed=0)
 
 
 def fitting(figures, room):
-    """Return the first figures in one line, as many as there is room for; one at least."""
+    """Return the first figures in one line, as many as fit into ``room`` columns; at least one."""
     line = figures[0]
     for figure in figures[1:]:
         if len(f"{line}  {figure}") > room:
@@ -126,7 +126,7 @@ def fitting(figures, room):
 
 
 def epoch_line(row, epochs):
-    """Return the line that stays for an epoch."""
+    """Return the line about a finished epoch."""
     return (f"epoch={row['epoch']}/{epochs} train_loss={row['train_loss']:.4f} "
             f"train_accuracy={row['train_accuracy']:.4f} loss={row['loss']:.4f} accuracy={row['accuracy']:.4f} "
             f"evaluated_on={row['evaluated_on']} images_per_second={row['images_per_second']:.0f} "
@@ -134,7 +134,7 @@ def epoch_line(row, epochs):
 
 
 class Pace:
-    """Images a second and seconds left, from the steps after the first, which compiles; evaluation time is included."""
+    """Images per second and seconds left, from the steps after the first, which compiles; evaluation is included."""
 
     def __init__(self, steps):
         self.remaining, self.steps, self.images, self.start = steps, 0, 0, None
@@ -149,13 +149,13 @@ class Pace:
 
     @property
     def known(self):
-        """Whether there was a step to measure yet."""
+        """Whether a step has been measured yet."""
         return self.steps > 0
 
     def rate(self):
-        """Images a second."""
+        """Return the images per second."""
         return self.images / (time.monotonic() - self.start)
 
     def left(self):
-        """Seconds until the last step, at the pace so far."""
+        """Return the seconds until the last step, at the rate so far."""
         return self.remaining * (time.monotonic() - self.start) / self.steps

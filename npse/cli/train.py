@@ -1,4 +1,4 @@
-"""``npse train``: one command, and a squeeze-and-excitation network learns."""
+"""``npse train``: train a squeeze-and-excitation network."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from npse.cli.command import names
+from npse.cli.command import names, was_typed
 from npse.cli.console import noted
 from npse.cli.progress import compiling, reporter
 
@@ -29,17 +29,17 @@ def train(
                                   autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
     epochs: Annotated[int | None, Training(help="passes over the images; with --resume, more than the run had",
                                               show_default="10; cifar10: 30")] = None,
-    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: take the model and the epochs that make the "
-                                           "most of a time such as 20min")] = None,
-    batch_size: Annotated[int, Training(help="images a step")] = 128,
+    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: choose the model and the epochs that make "
+                                           "the most of a time such as 20min")] = None,
+    batch_size: Annotated[int, Training(help="images in a step")] = 128,
     lr: Annotated[float, Training(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
-    optimizer: Annotated[str, Training(help="muon, for filters, with sgd for all else; or sgd alone",
+    optimizer: Annotated[str, Training(help="muon: for filters, with sgd for the rest; or sgd: for all",
                                        autocompletion=names("npse.training.config:OPTIMIZERS"))] = "muon",
-    filter_lr: Annotated[float, Training(help="peak of muon's: a step's length, in lengths of the filters")] = 0.015,
-    warmup: Annotated[float, Training(help="share of the run on which the rate rises")] = 0.2,
+    filter_lr: Annotated[float, Training(help="peak rate of muon: length of a step relative to the filters")] = 0.015,
+    warmup: Annotated[float, Training(help="share of the run in which the rate rises")] = 0.2,
     weight_decay: Annotated[float, Training(help="on convolution and dense weights")] = 5e-4,
     smoothing: Annotated[float, Training(help="label smoothing")] = 0.1,
-    crop: Annotated[int, Data(help="pixels by which a training image is moved at most")] = 4,
+    crop: Annotated[int, Data(help="largest shift of a training image, in pixels")] = 4,
     reduction: Annotated[int, Network(help="r of the excitation")] = 4,
     min_hidden: Annotated[int, Network(help="fewest hidden units of an excitation")] = 4,
     bias: Annotated[bool, Network("--bias", help="biases in the excitation")] = False,
@@ -47,30 +47,30 @@ def train(
                                       autocompletion=names("npse.layers.block:PLACEMENTS"))] = "standard",
     shortcut: Annotated[str, Network(help="projection or identity (zero-padded)",
                                      autocompletion=names("npse.models.resnet:SHORTCUTS"))] = "projection",
-    validation: Annotated[int, Data(help="hold out this many training images, evaluate on them")] = 0,
-    flip: Annotated[bool, Run("--flip", help="also state the final accuracy averaged over mirror images")] = False,
+    validation: Annotated[int, Data(help="training images held out for evaluation during the run")] = 0,
+    flip: Annotated[bool, Run("--flip", help="also print the final accuracy averaged over mirror images")] = False,
     edition: Annotated[str, Run(help="auto, reference (the book, slow), cpu, or cuda (an NVIDIA GPU)",
                                 autocompletion=names("npse.backend:EDITIONS"))] = "auto",
     threads: Annotated[int | None, Run(help="of the cpu edition; results do not depend on it",
                                        show_default="all cores")] = None,
     seed: Annotated[int, Run(help="of weights, order and augmentation")] = 0,
     out: Annotated[Path | None, Run(metavar="FOLDER", help="of the run", show_default="runs/MODEL-DATA-N")] = None,
-    resume: Annotated[bool, Run("--resume", help="go on with the run in --out, with its settings")] = False,
+    resume: Annotated[bool, Run("--resume", help="continue the run in --out, with its settings")] = False,
 ) -> None:
     """Train a network and leave a folder with metrics, checkpoints and pictures.
 
-    Ctrl-C saves the run; --resume goes on, and ends with the same weights, bit for bit, as a run never stopped. With
-    another --edition than before it goes on too, but not to the same bits.
+    Ctrl-C saves the run. --resume continues it and ends with the same weights, bit for bit, as an uninterrupted run.
+    It can also continue with another --edition, but then the bits differ.
 
-    A run, finished or not, can be given more --epochs when it is resumed: its learning rate is from there on that of
-    a run of so many epochs. After 10 of 10 epochs it has come down to zero; with 15 it goes on at 0.42 of the peak
-    and comes down to zero once more.
+    A resumed run, finished or not, can get more --epochs: from there on its learning rate is that of a run of so many
+    epochs. After 10 of 10 epochs the rate is zero; with 15 it continues at 0.42 of the peak and falls to zero once
+    more.
     """
     from npse.training.config import EPOCHS, Config
 
     not_settings = ("out", "resume", "flip", "threads", "budget")
     given = {name: value for name, value in context.params.items()
-             if name not in not_settings and context.get_parameter_source(name).name == "COMMANDLINE"}
+             if name not in not_settings and was_typed(context, name)}
     if budget is not None and (resume or "epochs" in given):
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
     config = _resumed(out, given) if resume else Config(**{"epochs": EPOCHS.get(data, Config.epochs)} | given)
@@ -81,12 +81,12 @@ def train(
 
 
 def _within(budget, config, given):
-    """Return the config with the model (unless it was given) and the epochs that make the most of the budget."""
+    """Return the config with the epochs, and unless it was given the model, that make the most of the budget."""
     from npse.training import budget as budgets
 
     span = budgets.parse_span(budget)
     if config.data != "cifar10":
-        raise ValueError(f"--budget knows what to expect on cifar10 only, not on {config.data}: "
+        raise ValueError(f"--budget has expectations for cifar10 only, not for {config.data}: "
                          "add --data cifar10, or choose --epochs yourself")
     plan = budgets.plan(config, span, only=given.get("model"), pace=_pace)
     typer.echo(str(plan))
@@ -94,7 +94,7 @@ def _within(budget, config, given):
 
 
 def _pace(config):
-    """Seconds an epoch of a run, and a line that says what takes so long."""
+    """Return the seconds per epoch of a run; print a line first, as the measurement takes a while."""
     from npse.training import budget as budgets
 
     typer.echo(f"measuring {config.model} on this machine")
@@ -106,14 +106,14 @@ def _resumed(out, given):
     from npse.training import RunFolder
 
     if out is None:
-        raise ValueError("--resume needs --out: the folder of the run to go on with")
+        raise ValueError("--resume needs --out: the folder of the run to continue")
     folder = RunFolder(out)
     trained = folder.config()
     config = dataclasses.replace(trained, **given)
     if changed := config.contradicts(trained):
-        raise ValueError(f"--resume goes on with the settings of {folder.config_file}, where "
+        raise ValueError(f"--resume continues with the settings of {folder.config_file}, where "
                          + ", ".join(f"{name} is {value}" for name, value in changed.items())
-                         + "; leave the options out, or start a new run (only the edition may be another, and epochs "
+                         + "; leave the options out, or start a new run (only the edition may differ, and epochs "
                            "may be more)")
     return config
 
@@ -126,7 +126,7 @@ def _take_edition(wanted, threads):
     ops = backend.use(name)
     if name != "cpu":
         if threads is not None:
-            raise ValueError(f"--threads is for the cpu edition, but this run takes {name}; leave it out")
+            raise ValueError(f"--threads is for the cpu edition, but this run uses {name}; leave it out")
         return f"edition {name} ({reason})"
     if threads is not None:
         ops.set_threads(threads)
@@ -163,7 +163,7 @@ def _run(config, out, edition, *, resume, flip):
 
 
 def _conclude(job, folder, flip):
-    """State the accuracy on the test images, and draw the pictures of the run."""
+    """Print the accuracy on the test images, and draw the pictures of the run."""
     from npse.analysis import report
     from npse.training import evaluate
 
@@ -177,19 +177,19 @@ def _conclude(job, folder, flip):
 
 
 def _compile(config):
-    """Compile what the run will call, where its edition compiles and this machine has not done so before."""
+    """Compile the kernels of the run that this machine has not compiled yet; for the cpu edition only."""
     from npse import backend
 
     if backend.active().__name__ != backend.EDITIONS["cpu"]:
         return
-    from npse.bench.warmup import training, warm_up
+    from npse.cli.precompile import training, warm_up
 
     with compiling() as say:
         warm_up(partial(training, config), say=say)
 
 
 def _begin(out, job, edition):
-    """Make the folder of a new run; if that fails, nothing of it is left."""
+    """Make the folder of a new run; if that fails, it is removed."""
     from npse.support.environment import record
     from npse.training import RunFolder
 
@@ -210,7 +210,7 @@ def _begin(out, job, edition):
 def _next_folder(config):
     """Make the first of runs/MODEL-DATA-1, -2, ... that does not exist, and return it.
 
-    Whoever makes a folder has it, so that runs which start at once, in two terminals or an array of jobs, get one each.
+    A run owns the folder that it made, so runs that start at once, in two terminals or as jobs, get different folders.
     """
     runs = Path("runs")
     runs.mkdir(exist_ok=True)
@@ -222,14 +222,14 @@ def _next_folder(config):
 
 
 def _stop_on_ctrl_c(progress):
-    """Let the first Ctrl-C (or a polite kill) end the step under way and save; a second one ends at once."""
+    """Make the first Ctrl-C (or SIGTERM) finish the current step and save; the second one stops at once."""
     asked = []
 
     def ask(number, frame):
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        progress.say("stopping after this step; once more to stop without saving")
+        progress.say("stopping after this step; press Ctrl-C again to stop without saving")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)

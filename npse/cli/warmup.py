@@ -1,4 +1,4 @@
-"""``npse warmup``: compile now what would be compiled while the first run waits."""
+"""``npse warmup``: compile kernels now, so that the first run does not wait for it."""
 
 import time
 from functools import partial
@@ -12,19 +12,19 @@ from npse.cli.progress import compiling
 
 
 def warmup(
-    model: Annotated[str | None, Option(help="only what training and evaluating it takes", show_default="all",
+    model: Annotated[str | None, Option(help="only the kernels for this model", show_default="all",
                                          autocompletion=names("npse.models:MODELS"))] = None,
-    float64: Annotated[bool, Option("--float64", help="also for float64, as gradient checks use")] = False,
+    float64: Annotated[bool, Option("--float64", help="also for float64, which gradient checks use")] = False,
 ) -> None:
     """Compile the kernels of the cpu edition into the cache folder, once per machine and version of npse."""
     from npse import backend
     from npse.training import Config
 
-    folder = backend.edition("cpu").cache_folder()                # first of all: it says so if there is no Numba
+    folder = backend.edition("cpu").cache_folder()                # raises an error if Numba is missing
     if folder is None:
-        raise OSError("no folder can be written to keep compiled kernels; name one in NPSE_CACHE_DIR")
+        raise OSError("no folder for compiled kernels can be written; name one in NPSE_CACHE_DIR")
 
-    from npse.bench.warmup import EVERY_SHAPE, ops, training, warm_up
+    from npse.cli.precompile import EVERY_SHAPE, ops, training, warm_up
 
     dtypes = ("float32", "float64") if float64 else ("float32",)
     works = [partial(training, Config(model=model or EVERY_SHAPE), dtype) for dtype in dtypes]
@@ -35,4 +35,4 @@ def warmup(
         count = warm_up(*works, say=say)
     seconds = time.monotonic() - began
     typer.echo(f"compiled {count} kernel{'s' * (count != 1)} in {seconds:.1f} s, kept in {folder}" if count else
-               f"all kernels were there, in {folder}")
+               f"all kernels were compiled already, in {folder}")

@@ -1,4 +1,4 @@
-"""``npse zoo``: how good the judge is, and others of its kind, at bugs that were planted on purpose."""
+"""``npse zoo``: how well the judge, and other designs of checkers, find bugs that were planted on purpose."""
 
 import json
 import time
@@ -13,28 +13,28 @@ from npse.cli.command import names
 from npse.cli.console import show, status
 from npse.support.names import suggest
 
-EVERY = 30.0                     # seconds between two lines of progress where nobody watches a terminal
+EVERY = 30.0                     # seconds between two lines of progress if there is no terminal
 SPARE = ("checks of the correct book", "seeds")
 EXPLAINED = 0.9                  # share of the bugs that the judge must diagnose
 
 
 def zoo(
-    seeds: Annotated[int, Option(min=1, help="each bug meets on each shape")] = 20,
-    alarms: Annotated[int | None, Option(min=0, help="seeds of the judge on the correct book; the other designs get "
-                                         "no more than --seeds", show_default="as --seeds")] = None,
+    seeds: Annotated[int, Option(min=1, help="for each bug on each shape")] = 20,
+    alarms: Annotated[int | None, Option(min=0, help="seeds of the judge on the correct book; other designs use at "
+                                         "most --seeds", show_default="as --seeds")] = None,
     op: Annotated[str | None, Option(help="bugs of one op only, such as conv2d_backward_x", show_default="all",
                                      autocompletion=names("npse.gradcheck.cases:KNOWN_OPS"))] = None,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE",
                                              help="write all results to this file")] = None,
     write: Annotated[Path | None, Option(metavar="FILE",
-                                         help="put the tables between the markers of this Markdown file")] = None,
-    verbose: Annotated[bool, Option("--verbose", "-v", help="a line for every bug")] = False,
+                                         help="write the tables between the markers of this Markdown file")] = None,
+    verbose: Annotated[bool, Option("--verbose", "-v", help="print a line for each bug")] = False,
 ) -> None:
-    """Run every planted bug under every design of checker, and every design on the correct book.
+    """Run each design of checker on each planted bug, and on the correct book.
 
-    A bug counts as caught if a design complains in 95 % of the seeds on at least one shape, and as diagnosed if the
-    judge's first sentence there names the mistake. Exit code 1 if the judge misses a bug, diagnoses fewer than nine of
-    ten or calls a correct op wrong.
+    A bug counts as caught if a design reports it in 95 % of the seeds on at least one shape. It counts as diagnosed if
+    the first sentence of the judge there names the mistake. Exit code 1 if the judge misses a bug, diagnoses fewer
+    than nine of ten bugs, or calls a correct op wrong.
     """
     from npse.support import environment
     from npse.support.files import expect_place, write_atomically
@@ -60,7 +60,7 @@ def zoo(
     show((f"<{titles[0]}", *titles[1:]), [[str(cell) for cell in line] for line in lines], spare=SPARE)
 
     options = "".join(f" --{name} {value}" for name, value in (("op", op), ("write", write)) if value)
-    if document is not None:
+    if write is not None:
         versions = environment.versions()
         facts = (f"`npse zoo --seeds {seeds} --alarms {alarms}{options}`, commit {environment.commit() or 'unknown'}, "
                  f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min.")
@@ -76,7 +76,7 @@ def zoo(
 
 
 def _chosen(op):
-    """The bugs of an op and the cases that judge it; all of both without a name."""
+    """Return the bugs of an op and the cases that judge it; without a name all bugs and cases."""
     from npse.zoo import BUGS, all_cases
 
     bugs = [bug for bug in BUGS if op is None or op in bug.ops]
@@ -87,7 +87,7 @@ def _chosen(op):
 
 
 def _document(path):
-    """The text of the file to write into, looked at before the long work begins; None if there is none to write."""
+    """Return the text of the file to write into, checked before the long work begins; None without a file."""
     from npse.zoo import report
 
     if path is None:
@@ -101,7 +101,7 @@ def _document(path):
 
 
 def _line(row):
-    """One line on one bug: what the judge says, and what it should."""
+    """Return a line about a bug: what the judge says, and what it should say."""
     if not row.caught["judge"]:
         return f"{row.bug.chapter} {row.bug.name}: not caught"
     verdict = "diagnosed" if row.diagnosed else f"not diagnosed, wanted {' or '.join(row.bug.kinds) or 'no known kind'}"
@@ -109,7 +109,7 @@ def _line(row):
 
 
 class _Progress:
-    """What is being done: a line that changes on a terminal, else one to standard error now and then."""
+    """Shows what is being done: a changing line on a terminal, else a line on standard error every 30 seconds."""
 
     def __enter__(self):
         self.status = status()

@@ -6,13 +6,13 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 
 
 @replaces(book.relu)
 def relu(x):
     y = empty_like(x)
-    share(partial(_relu, x.reshape(-1), y.reshape(-1)), x.size, RANGE)
+    parallel_for(partial(_relu, x.reshape(-1), y.reshape(-1)), x.size, RANGE)
     return y
 
 
@@ -26,7 +26,7 @@ def _relu(x, y, first, last):
 @replaces(book.relu_backward)
 def relu_backward(dy, y):
     dx = empty_like(dy)
-    share(partial(_relu_backward, dy.reshape(-1), y.reshape(-1), dx.reshape(-1)), dy.size, RANGE)
+    parallel_for(partial(_relu_backward, dy.reshape(-1), y.reshape(-1), dx.reshape(-1)), dy.size, RANGE)
     return dx
 
 

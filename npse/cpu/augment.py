@@ -8,7 +8,7 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 
 
 @replaces(book.normalize)
@@ -27,7 +27,7 @@ def _windows(images, top, left, flip, mean, std, padding):
     table = book.normalize(values, mean, std).reshape(256, len(mean))
     x = empty(images.shape, table.dtype)
     top, left = (corner.astype(np.int64, casting="same_kind") for corner in (top, left))
-    share(partial(_look_up, images, table, top, left, flip.astype(np.bool_), padding, x), len(images))
+    parallel_for(partial(_look_up, images, table, top, left, flip.astype(np.bool_), padding, x), len(images))
     return x
 
 

@@ -12,7 +12,7 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
 
@@ -50,7 +50,7 @@ def statistics(x):
     R = H * W
     sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
     task = channel_sums.in_vectors(x, channel_sums.statistics) or _statistics
-    share(partial(task, pixels(x), sums, centres, squares), N)
+    parallel_for(partial(task, pixels(x), sums, centres, squares), N)
     mean = sums.sum(axis=0) / (N * R)
     d = centres - mean
     squares += 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
@@ -91,7 +91,7 @@ def normalize(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
     slope, _ = _slopes(gamma, var, eps, x.dtype)
-    share(partial(_normalize, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
+    parallel_for(partial(_normalize, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
     return y
 
 
@@ -123,7 +123,7 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
     slope, inverse = _slopes(gamma, var, eps, x.dtype)
     dgammas, dbetas = np.zeros((N, C)), np.zeros((N, C))
     task = channel_sums.in_vectors(x, channel_sums.norm_sums, mask) or partial(_sums, mask)
-    share(partial(task, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta, dgammas, dbetas), N)
+    parallel_for(partial(task, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta, dgammas, dbetas), N)
     return dgammas, dbetas
 
 
@@ -140,7 +140,7 @@ def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, d
     d = slope * inverse * (dgamma / (N * H * W))
     dx, g = empty_like(x), empty_like(x) if mask == MASK_BY_Y else None
     task = channel_sums.in_vectors(x, channel_sums.norm_input_gradient, mask) or partial(_input_gradient, mask)
-    share(partial(task, pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d,
+    parallel_for(partial(task, pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d,
                   pixels(dx), pixels(dx if g is None else g)), N)
     return dx, g
 

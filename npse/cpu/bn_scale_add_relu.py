@@ -9,7 +9,7 @@ from npse.cpu.batch_norm import batch_norm_inference, input_gradient, sums
 from npse.cpu.fused import scale_add_relu
 from npse.cpu.runtime.arrays import pixels, replaces
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_Y
 from npse.reference.numerics import total
@@ -21,7 +21,7 @@ def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     if run is None:
         return scale_add_relu(batch_norm_inference(x, gamma, beta, mean, var, eps), s, r)
     y, slope = empty_like(x), (gamma / np.sqrt(var + eps)).astype(x.dtype)
-    share(partial(run, pixels(x), mean, slope * s, beta * s, pixels(r), pixels(y)), len(x))
+    parallel_for(partial(run, pixels(x), mean, slope * s, beta * s, pixels(r), pixels(y)), len(x))
     return y
 
 

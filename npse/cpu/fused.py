@@ -6,13 +6,16 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.activation import relu_backward
-from npse.cpu.batch_norm import gradients, normalize, statistics
+from npse.cpu.batch_norm import gradients, moments, moments_from, normalize, statistics
+from npse.cpu.conv import chosen
+from npse.cpu.residual import add
 from npse.cpu.runtime.arrays import RANGE, pixels, replaces
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.memory_pool import empty, empty_like
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X
+from npse.editions.convolution import Geometry
 
 
 @replaces(book.batch_norm_relu)
@@ -34,7 +37,7 @@ def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
 @replaces(book.add_relu)
 def add_relu(f, x):
     y = empty_like(f)
-    share(partial(_add_relu, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
+    parallel_for(partial(_add_relu, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
     return y
 
 
@@ -55,7 +58,7 @@ def add_relu_backward(dy, y):
 def add_squeeze_backward(du, dz):
     _, H, W, _ = du.shape
     both = empty_like(du)
-    share(partial(_add_to_map, pixels(du), dz / (H * W), pixels(both)), len(du))
+    parallel_for(partial(_add_to_map, pixels(du), dz / (H * W), pixels(both)), len(du))
     return both
 
 
@@ -70,7 +73,7 @@ def _add_to_map(du, share_of_dz, both, first, last):
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
     y = empty_like(u)
-    share(partial(_scale_add_relu, pixels(u), s, pixels(x), pixels(y)), len(u))
+    parallel_for(partial(_scale_add_relu, pixels(u), s, pixels(x), pixels(y)), len(u))
     return y
 
 
@@ -89,7 +92,7 @@ def scale_add_relu_backward(dy, u, s, y):
     du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
     maps = pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds
     task = channel_sums.in_vectors(u, channel_sums.scale_add_relu_gradients) or _scale_add_relu_backward
-    share(partial(task, *maps), len(u))
+    parallel_for(partial(task, *maps), len(u))
     return du, ds.astype(s.dtype), dx
 
 
@@ -103,3 +106,22 @@ def _scale_add_relu_backward(dy, u, s, y, du, dx, ds, first, last):
             for c in range(u.shape[2]):       # a loop of its own: the compiler vectorises none that has more arrays
                 du[n, r, c] = dx[n, r, c] * s[n, c]
                 ds[n, c] += dx[n, r, c] * u[n, r, c]
+
+
+@replaces(book.conv2d_moments)
+def conv2d_moments(x, w, stride=1, padding=0):
+    g = Geometry.of(x.shape, w.shape, stride, padding)
+    variant = chosen(g, g.Cout, x.dtype)
+    if not hasattr(variant, "parts"):
+        y = variant.forward(x, w, g)
+        return y, *moments(y)
+    sums = empty((2, g.N, variant.parts(g), g.Cout), x.dtype)
+    y = variant.forward(x, w, g, sums)
+    return y, *moments_from(sums, y)
+
+
+@replaces(book.conv2d_backward_x_add)
+def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
+    g = Geometry.of(dx.shape, w.shape, stride, padding)
+    variant = chosen(g, g.Cin, w.dtype)
+    return variant.backward_x(dy, w, g, dx) if hasattr(variant, "parts") else add(dx, variant.backward_x(dy, w, g))

@@ -8,7 +8,7 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.se import squeeze, squeeze_backward
 from npse.reference.conv import output_size
 
@@ -20,7 +20,7 @@ def average_pool(x, size, stride=None):
     stride = size if stride is None else stride
     Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = np.zeros((len(x), Ho, Wo, x.shape[3]), x.dtype)
-    share(partial(_average_pool, x, y, size, stride, x.dtype.type(size**2)), len(x))
+    parallel_for(partial(_average_pool, x, y, size, stride, x.dtype.type(size**2)), len(x))
     return y
 
 
@@ -39,7 +39,7 @@ def _average_pool(x, y, size, stride, count, first, last):
 def average_pool_backward(dy, x_shape, size, stride=None):
     stride = size if stride is None else stride
     dx = np.zeros(x_shape, dy.dtype)
-    share(partial(_average_pool_backward, dy, dx, size, stride, dy.dtype.type(size**2)), len(dx))
+    parallel_for(partial(_average_pool_backward, dy, dx, size, stride, dy.dtype.type(size**2)), len(dx))
     return dx
 
 
@@ -59,7 +59,7 @@ def max_pool(x, size, stride=None):
     stride = size if stride is None else stride
     Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = empty((len(x), Ho, Wo, x.shape[3]), x.dtype)
-    share(partial(_max_pool, x, y, size, stride), len(x))
+    parallel_for(partial(_max_pool, x, y, size, stride), len(x))
     return y
 
 
@@ -82,7 +82,7 @@ def _max_pool(x, y, size, stride, first, last):
 def max_pool_backward(dy, x, size, stride=None):
     stride = size if stride is None else stride
     dx = empty(x.shape, x.dtype)
-    share(partial(_max_pool_backward, dy, x, dx, size, stride), len(x))
+    parallel_for(partial(_max_pool_backward, dy, x, dx, size, stride), len(x))
     return dx
 
 

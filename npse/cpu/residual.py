@@ -6,13 +6,13 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 
 
 @replaces(book.add)
 def add(f, x):
     y = empty_like(f)
-    share(partial(_add, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
+    parallel_for(partial(_add, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
     return y
 
 

@@ -8,7 +8,7 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import image_sums, pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.se_kernels.excite import excite, excite_backward
 
 
@@ -22,7 +22,7 @@ def squeeze(u):
 def squeeze_backward(dz, u_shape):
     _, H, W, _ = u_shape
     du = empty(u_shape, dz.dtype)
-    share(partial(_spread, dz / (H * W), pixels(du)), len(du))
+    parallel_for(partial(_spread, dz / (H * W), pixels(du)), len(du))
     return du
 
 
@@ -37,7 +37,7 @@ def _spread(share_of_dz, du, first, last):
 @replaces(book.scale)
 def scale(u, s):
     y = empty_like(u)
-    share(partial(_scale, pixels(u), s, pixels(y)), len(u))
+    parallel_for(partial(_scale, pixels(u), s, pixels(y)), len(u))
     return y
 
 
@@ -52,7 +52,7 @@ def _scale(u, s, y, first, last):
 @replaces(book.scale_backward)
 def scale_backward(dy, u, s):
     du, ds = empty_like(u), np.zeros(s.shape)
-    share(partial(_scale_backward, pixels(dy), pixels(u), s, pixels(du), ds), len(u))
+    parallel_for(partial(_scale_backward, pixels(dy), pixels(u), s, pixels(du), ds), len(u))
     return du, ds.astype(s.dtype)
 
 

@@ -6,7 +6,7 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 
 
 @replaces(book.sgd)
@@ -14,7 +14,7 @@ def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     new_w, new_v = empty_like(w), empty_like(v)
     arrays = (array.reshape(-1) for array in (w, dw, v, new_w, new_v))
     rates = map(w.dtype.type, (lr, momentum, weight_decay))
-    share(partial(_sgd, *arrays, *rates, bool(nesterov)), w.size, RANGE)
+    parallel_for(partial(_sgd, *arrays, *rates, bool(nesterov)), w.size, RANGE)
     return new_w, new_v
 
 

@@ -5,20 +5,20 @@ import math
 from npse import reference as book
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.device import device_function, empty_like, kernel, launch
-from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
+from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 
 
 @replaces(book.relu)
 def relu(x):
     y = empty_like(x)
-    launch(_relu, *over_numbers(x), flat(x), flat(y))
+    launch(_relu, *grid_for_elements(x), flat(x), flat(y))
     return y
 
 
 @kernel
 def _relu(x, y):
     zero = x.dtype.type(0)
-    k, end, step = my_numbers(x.size)
+    k, end, step = grid_stride(x.size)
     while k < end:
         y[k] = at_least(x[k], zero)
         k += step
@@ -33,14 +33,14 @@ def at_least(value, floor):
 @replaces(book.relu_backward)
 def relu_backward(dy, y):
     dx = empty_like(dy)
-    launch(_relu_backward, *over_numbers(dy), flat(dy), flat(y), flat(dx))
+    launch(_relu_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
     return dx
 
 
 @kernel
 def _relu_backward(dy, y, dx):
     zero = dy.dtype.type(0)
-    k, end, step = my_numbers(dy.size)
+    k, end, step = grid_stride(dy.size)
     while k < end:
         dx[k] = dy[k] if y[k] > zero else zero
         k += step
@@ -49,14 +49,14 @@ def _relu_backward(dy, y, dx):
 @replaces(book.sigmoid)
 def sigmoid(x):
     y = empty_like(x)
-    launch(_sigmoid, *over_numbers(x), flat(x), flat(y))
+    launch(_sigmoid, *grid_for_elements(x), flat(x), flat(y))
     return y
 
 
 @kernel
 def _sigmoid(x, y):
     one = x.dtype.type(1)
-    k, end, step = my_numbers(x.size)
+    k, end, step = grid_stride(x.size)
     while k < end:
         y[k] = logistic(x[k], one)
         k += step
@@ -72,14 +72,14 @@ def logistic(value, one):
 @replaces(book.sigmoid_backward)
 def sigmoid_backward(dy, y):
     dx = empty_like(dy)
-    launch(_sigmoid_backward, *over_numbers(dy), flat(dy), flat(y), flat(dx))
+    launch(_sigmoid_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
     return dx
 
 
 @kernel
 def _sigmoid_backward(dy, y, dx):
     one = dy.dtype.type(1)
-    k, end, step = my_numbers(dy.size)
+    k, end, step = grid_stride(dy.size)
     while k < end:
         dx[k] = dy[k] * y[k] * (one - y[k])
         k += step

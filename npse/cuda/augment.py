@@ -10,19 +10,19 @@ from numba import cuda
 from npse import reference as book
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.device import device_function, empty, is_device_array, kernel, launch, to_device
-from npse.cuda.runtime.grid_stride import over_rows, place_in_row
+from npse.cuda.runtime.grid_stride import grid_for_rows, thread_map_in_row
 
 
 @replaces(book.normalize)
 def normalize(images, mean, std):
     x = empty(images.shape, mean.dtype)
-    launch(_normalize, *over_rows(x), to_device(images), mean, std, x)
+    launch(_normalize, *grid_for_rows(x), to_device(images), mean, std, x)
     return x
 
 
 @kernel
 def _normalize(images, mean, std, x):
-    n, i, first, c = place_in_row(x.shape[3])
+    n, i, first, c = thread_map_in_row(x.shape[3])
     if c < x.shape[3]:
         full, centre, deviation = x.dtype.type(255), mean[c], std[c]
         for j in range(first, x.shape[2], cuda.blockDim.y):
@@ -32,14 +32,15 @@ def _normalize(images, mean, std, x):
 @replaces(book.augment)
 def augment(images, top, left, flip, mean, std, padding=4):
     x = empty(images.shape, mean.dtype)
-    launch(_augment, *over_rows(x), to_device(images), *map(_integers, (top, left, flip)), mean, std, int(padding), x)
+    launch(_augment, *grid_for_rows(x), to_device(images), *map(_integers, (top, left, flip)), mean, std,
+           int(padding), x)
     return x
 
 
 @kernel
 def _augment(images, top, left, flip, mean, std, padding, x):
     H, W, C = x.shape[1], x.shape[2], x.shape[3]
-    n, i, first, c = place_in_row(C)
+    n, i, first, c = thread_map_in_row(C)
     if c < C:
         full, centre, deviation = x.dtype.type(255), mean[c], std[c]
         h = _mirrored(_between(top[n], 2 * padding) + i - padding, H)

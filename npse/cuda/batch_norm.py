@@ -17,8 +17,16 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import column, my_numbers, over_maps, over_numbers, over_pixels, over_table, place
+from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import (
+    column,
+    grid_for_elements,
+    grid_for_maps,
+    grid_for_pixels,
+    grid_for_table,
+    grid_stride,
+    thread_map,
+)
 
 
 @replaces(book.batch_norm)
@@ -45,15 +53,15 @@ def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
 @replaces(book.batch_norm_inference_backward)
 def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1e-5):
     dx, dgammas, dbetas = empty_like(x), *_two_tables(x)
-    launch(_inference_gradients, *over_maps(x), flat(dy), flat(x), area(x), gamma, running_mean, running_var,
+    launch(_inference_gradients, *grid_for_maps(x), flat(dy), flat(x), area(x), gamma, running_mean, running_var,
            scalar(eps, x), flat(dx), dgammas, dbetas)
     return dx, *add_images(dgammas, dbetas)
 
 
 @kernel
 def _inference_gradients(dy, x, R, gamma, mean, var, eps, dx, dgammas, dbetas):
-    shared = cuda.shared.array(BLOCK, x.dtype)
-    n, c, k, end, step = place(R, gamma.size)
+    shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
+    n, c, k, end, step = thread_map(R, gamma.size)
     inverse = dgamma = dbeta = x.dtype.type(0)
     if c < gamma.size:
         centre, inverse = mean[c], x.dtype.type(1) / math.sqrt(var[c] + eps)
@@ -74,14 +82,14 @@ def _inference_gradients(dy, x, R, gamma, mean, var, eps, dx, dgammas, dbetas):
 @replaces(book.running_statistics)
 def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1):
     new_mean, new_var = empty_like(running_mean), empty_like(running_var)
-    launch(_running_statistics, *over_numbers(mean), mean, var, running_mean, running_var,
+    launch(_running_statistics, *grid_for_elements(mean), mean, var, running_mean, running_var,
            scalar(momentum, mean), scalar(1 - momentum, mean), scalar(count / (count - 1), mean), new_mean, new_var)
     return new_mean, new_var
 
 
 @kernel
 def _running_statistics(mean, var, running_mean, running_var, momentum, rest, unbiased, new_mean, new_var):
-    k, end, step = my_numbers(mean.size)
+    k, end, step = grid_stride(mean.size)
     while k < end:
         new_mean[k] = rest * running_mean[k] + momentum * mean[k]
         new_var[k] = rest * running_var[k] + momentum * (var[k] * unbiased)
@@ -102,17 +110,17 @@ def statistics(x):
     """
     N, R, C = x.shape[0], area(x), x.shape[3]
     means, squares = _two_tables(x)
-    launch(_map_statistics, *over_maps(x), flat(x), R, scalar(1 / R, x), means, squares)
+    launch(_map_statistics, *grid_for_maps(x), flat(x), R, scalar(1 / R, x), means, squares)
     mean, var = empty((C,), x.dtype), empty((C,), x.dtype)
-    launch(_batch_statistics, *over_table(means), flat(means), flat(squares), N, scalar(R, x), scalar(1 / N, x),
+    launch(_batch_statistics, *grid_for_table(means), flat(means), flat(squares), N, scalar(R, x), scalar(1 / N, x),
            scalar(1 / (N * R), x), mean, var)
     return mean, var, means
 
 
 @kernel
 def _map_statistics(x, R, share, means, squares):
-    shared = cuda.shared.array(BLOCK, x.dtype)
-    n, c, first, end, step = place(R, means.shape[1])
+    shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
+    n, c, first, end, step = thread_map(R, means.shape[1])
     total = square = own = count = origin = x.dtype.type(0)
     if c < means.shape[1]:
         origin, pivot = x[n * R * means.shape[1] + c], x[first]
@@ -132,7 +140,7 @@ def _map_statistics(x, R, share, means, squares):
 
 @kernel
 def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
-    shared = cuda.shared.array(BLOCK, means.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, means.dtype)
     c, first, end, step = column(N, mean.size)
     total = square = means.dtype.type(0)
     for k in range(first, end, step):
@@ -150,14 +158,14 @@ def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
 def normalize(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
-    launch(_normalize, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
+    launch(_normalize, *grid_for_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
            flat(y))
     return y
 
 
 @kernel
 def _normalize(x, R, gamma, beta, mean, var, eps, floor, y):
-    _, c, k, end, step = place(R, gamma.size)
+    _, c, k, end, step = thread_map(R, gamma.size)
     if c < gamma.size:
         centre, shift = mean[c], beta[c]
         slope = gamma[c] / math.sqrt(var[c] + eps)
@@ -170,10 +178,10 @@ def gradients(dy, x, gamma, beta, mean, var, eps, relu):
     """dx, dgamma, dbeta of batch norm; with ``relu``, of batch norm and the ReLU after it."""
     dgammas, dbetas = _two_tables(x)
     of_forward = area(x), gamma, beta, mean, var, scalar(eps, x)
-    launch(_map_sums(relu), *over_maps(x), flat(dy), flat(x), *of_forward, dgammas, dbetas)
+    launch(_map_sums(relu), *grid_for_maps(x), flat(dy), flat(x), *of_forward, dgammas, dbetas)
     dgamma, dbeta = add_images(dgammas, dbetas)
     dx = empty_like(x)
-    launch(_input_gradient(relu), *over_pixels(x), flat(dy), flat(x), *of_forward, dgamma, dbeta,
+    launch(_input_gradient(relu), *grid_for_pixels(x), flat(dy), flat(x), *of_forward, dgamma, dbeta,
            scalar(x.shape[3] / x.size, x), flat(dx))
     return dx, dgamma, dbeta
 
@@ -182,8 +190,8 @@ def gradients(dy, x, gamma, beta, mean, var, eps, relu):
 def _map_sums(relu):
     @kernel
     def map_sums(dy, x, R, gamma, beta, mean, var, eps, dgammas, dbetas):
-        shared = cuda.shared.array(BLOCK, x.dtype)
-        n, c, first, end, step = place(R, gamma.size)
+        shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
+        n, c, first, end, step = thread_map(R, gamma.size)
         zero = x.dtype.type(0)
         inverse = dgamma = dbeta = zero
         if c < gamma.size:
@@ -208,7 +216,7 @@ def _map_sums(relu):
 def _input_gradient(relu):
     @kernel
     def input_gradient(dy, x, R, gamma, beta, mean, var, eps, dgamma, dbeta, share, dx):
-        _, c, k, end, step = place(R, gamma.size)
+        _, c, k, end, step = thread_map(R, gamma.size)
         zero = x.dtype.type(0)
         if c < gamma.size:
             centre, shift = mean[c], beta[c]
@@ -227,13 +235,13 @@ def _input_gradient(relu):
 def add_images(a, b):
     """Sums of two tables (N, C) over the images: two arrays (C,)."""
     sums = empty(a.shape[1:], a.dtype), empty(a.shape[1:], a.dtype)
-    launch(_add_images, *over_table(a), flat(a), flat(b), len(a), *sums)
+    launch(_add_images, *grid_for_table(a), flat(a), flat(b), len(a), *sums)
     return sums
 
 
 @kernel
 def _add_images(a, b, N, sum_a, sum_b):
-    shared = cuda.shared.array(BLOCK, a.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, a.dtype)
     c, first, end, step = column(N, sum_a.size)
     total_a = total_b = a.dtype.type(0)
     for k in range(first, end, step):

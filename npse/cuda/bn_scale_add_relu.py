@@ -8,21 +8,21 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, empty, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import column, over_maps, over_pixels, over_table, place
+from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import column, grid_for_maps, grid_for_pixels, grid_for_table, thread_map
 
 
 @replaces(book.bn_scale_add_relu)
 def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     y = empty_like(x)
-    launch(_bn_scale_add_relu, *over_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), s, flat(r),
-           flat(y))
+    launch(_bn_scale_add_relu, *grid_for_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), s,
+           flat(r), flat(y))
     return y
 
 
 @kernel
 def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
-    n, c, k, end, step = place(R, s.shape[1])
+    n, c, k, end, step = thread_map(R, s.shape[1])
     zero = x.dtype.type(0)
     if c < s.shape[1]:
         centre, gate = mean[c], s[n, c]
@@ -35,15 +35,15 @@ def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
 @replaces(book.bn_scale_add_relu_backward_s)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     sums = tuple(empty((x.shape[0], x.shape[3]), x.dtype) for _ in range(3))
-    launch(_bn_scale_add_relu_backward_s, *over_maps(x), flat(dy), flat(x), flat(y), area(x), gamma, beta, mean, var,
-           scalar(eps, x), *sums)
+    launch(_bn_scale_add_relu_backward_s, *grid_for_maps(x), flat(dy), flat(x), flat(y), area(x), gamma, beta, mean,
+           var, scalar(eps, x), *sums)
     return sums
 
 
 @kernel
 def _bn_scale_add_relu_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, dgammas, dbetas):
-    shared = cuda.shared.array(BLOCK, x.dtype)
-    n, c, first, end, step = place(R, gamma.size)
+    shared = cuda.shared.array(BLOCK_THREADS, x.dtype)
+    n, c, first, end, step = thread_map(R, gamma.size)
     zero = x.dtype.type(0)
     dgamma = dbeta = zero
     if c < gamma.size:
@@ -67,15 +67,15 @@ def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, m
     B, R = x.size // x.shape[3], area(x)
     eps, dgamma, dbeta, dx, dr = scalar(eps, x), empty_like(gamma), empty_like(gamma), empty_like(x), empty_like(x)
     tables = map(flat, (s, dz, dgammas, dbetas, means))
-    launch(_batch_gradients, *over_table(s), *tables, len(s), mean, var, eps, dgamma, dbeta)
-    launch(_input_gradients, *over_pixels(x), flat(dy), flat(x), flat(y), R, s, dz, gamma, mean, var, eps,
+    launch(_batch_gradients, *grid_for_table(s), *tables, len(s), mean, var, eps, dgamma, dbeta)
+    launch(_input_gradients, *grid_for_pixels(x), flat(dy), flat(x), flat(y), R, s, dz, gamma, mean, var, eps,
            dgamma, dbeta, scalar(1 / R, x), scalar(1 / B, x), flat(dx), flat(dr))
     return dx, dgamma, dbeta, dr
 
 
 @kernel
 def _batch_gradients(s, dz, dgammas, dbetas, means, N, mean, var, eps, dgamma, dbeta):
-    shared = cuda.shared.array(BLOCK, s.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, s.dtype)
     c, first, end, step = column(N, mean.size)
     scaled = shifted = s.dtype.type(0)
     if c < mean.size:
@@ -92,7 +92,7 @@ def _batch_gradients(s, dz, dgammas, dbetas, means, N, mean, var, eps, dgamma, d
 
 @kernel
 def _input_gradients(dy, x, y, R, s, dz, gamma, mean, var, eps, dgamma, dbeta, share, share_of_batch, dx, dr):
-    n, c, k, end, step = place(R, gamma.size)
+    n, c, k, end, step = thread_map(R, gamma.size)
     zero = x.dtype.type(0)
     if c < gamma.size:
         centre, inverse = mean[c], x.dtype.type(1) / math.sqrt(var[c] + eps)

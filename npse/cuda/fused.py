@@ -1,16 +1,18 @@
 """The composites on the device, each in as few passes over memory as batch norm or the scale alone. Letters: as in the
-book. The composites with a convolution stand with the convolution.
+book.
 """
 
 from numba import cuda
 
 from npse import reference as book
 from npse.cuda.activation import at_least, relu_backward
-from npse.cuda.batch_norm import gradients, normalize, statistics
+from npse.cuda.batch_norm import gradients, moments, normalize, statistics
+from npse.cuda.conv import chosen
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import my_numbers, over_maps, over_numbers, over_pixels, place
+from npse.cuda.runtime.device import BLOCK_THREADS, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, grid_stride, thread_map
+from npse.editions.convolution import Geometry
 
 
 @replaces(book.batch_norm_relu)
@@ -32,14 +34,14 @@ def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
 @replaces(book.add_relu)
 def add_relu(f, x):
     y = empty_like(x)
-    launch(_add_relu, *over_numbers(x), flat(f), flat(x), flat(y))
+    launch(_add_relu, *grid_for_elements(x), flat(f), flat(x), flat(y))
     return y
 
 
 @kernel
 def _add_relu(f, x, y):
     zero = x.dtype.type(0)
-    k, end, step = my_numbers(y.size)
+    k, end, step = grid_stride(y.size)
     while k < end:
         y[k] = at_least(f[k] + x[k], zero)
         k += step
@@ -54,13 +56,13 @@ def add_relu_backward(dy, y):
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
     y = empty_like(u)
-    launch(_scale_add_relu, *over_pixels(u), flat(u), area(u), s, flat(x), flat(y))
+    launch(_scale_add_relu, *grid_for_pixels(u), flat(u), area(u), s, flat(x), flat(y))
     return y
 
 
 @kernel
 def _scale_add_relu(u, R, s, x, y):
-    n, c, k, end, step = place(R, s.shape[1])
+    n, c, k, end, step = thread_map(R, s.shape[1])
     zero = u.dtype.type(0)
     if c < s.shape[1]:
         gate = s[n, c]
@@ -72,14 +74,14 @@ def _scale_add_relu(u, R, s, x, y):
 @replaces(book.scale_add_relu_backward)
 def scale_add_relu_backward(dy, u, s, y):
     du, ds, dx = empty_like(u), empty_like(s), empty_like(u)
-    launch(_scale_add_relu_backward, *over_maps(u), flat(dy), flat(u), area(u), s, flat(y), flat(du), ds, flat(dx))
+    launch(_scale_add_relu_backward, *grid_for_maps(u), flat(dy), flat(u), area(u), s, flat(y), flat(du), ds, flat(dx))
     return du, ds, dx
 
 
 @kernel
 def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
-    shared = cuda.shared.array(BLOCK, ds.dtype)
-    n, c, k, end, step = place(R, s.shape[1])
+    shared = cuda.shared.array(BLOCK_THREADS, ds.dtype)
+    n, c, k, end, step = thread_map(R, s.shape[1])
     zero = ds.dtype.type(0)
     total = zero
     if c < s.shape[1]:
@@ -99,15 +101,28 @@ def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
 @replaces(book.add_squeeze_backward)
 def add_squeeze_backward(du, dz):
     both = empty_like(du)
-    launch(_add_squeeze_backward, *over_pixels(du), flat(du), area(du), dz, scalar(1 / area(du), du), flat(both))
+    launch(_add_squeeze_backward, *grid_for_pixels(du), flat(du), area(du), dz, scalar(1 / area(du), du), flat(both))
     return both
 
 
 @kernel
 def _add_squeeze_backward(du, R, dz, share, both):
-    n, c, k, end, step = place(R, dz.shape[1])
+    n, c, k, end, step = thread_map(R, dz.shape[1])
     if c < dz.shape[1]:
         part = dz[n, c] * share
         while k < end:
             both[k] = du[k] + part
             k += step
+
+
+@replaces(book.conv2d_moments)
+def conv2d_moments(x, w, stride=1, padding=0):
+    g = Geometry.of(x.shape, w.shape, stride, padding)
+    y = chosen(g).forward(x, w, g)
+    return y, *moments(y)
+
+
+@replaces(book.conv2d_backward_x_add)
+def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
+    g = Geometry.of(dx.shape, w.shape, stride, padding)
+    return chosen(g).backward_x(dy, w, g, dx)

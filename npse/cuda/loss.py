@@ -14,7 +14,7 @@ from npse import reference as book
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.block_reduce import max_lanes, sum_lanes
 from npse.cuda.runtime.device import (
-    BLOCK,
+    BLOCK_THREADS,
     device_function,
     empty,
     empty_like,
@@ -25,22 +25,22 @@ from npse.cuda.runtime.device import (
     to_device,
     to_host,
 )
-from npse.cuda.runtime.grid_stride import LANES, my_list, over_lists
+from npse.cuda.runtime.grid_stride import LANES, grid_for_lists, row_of_warp
 from npse.cuda.se import squeeze
 
 
 @replaces(book.softmax)
 def softmax(logits):
     p = empty_like(logits)
-    launch(_softmax, *over_lists(logits), logits, p)
+    launch(_softmax, *grid_for_lists(logits), logits, p)
     return p
 
 
 @kernel
 def _softmax(logits, p):
-    shared = cuda.shared.array(BLOCK, logits.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, logits.dtype)
     N, K = logits.shape
-    n = my_list()
+    n = row_of_warp()
     highest, total = _highest_and_total(shared, logits, min(n, N - 1), logits.dtype.type(0))
     if n < N:
         for k in range(cuda.threadIdx.x, K, LANES):
@@ -50,15 +50,15 @@ def _softmax(logits, p):
 @replaces(book.softmax_backward)
 def softmax_backward(dp, p):
     dlogits = empty_like(p)
-    launch(_softmax_backward, *over_lists(p), dp, p, dlogits)
+    launch(_softmax_backward, *grid_for_lists(p), dp, p, dlogits)
     return dlogits
 
 
 @kernel
 def _softmax_backward(dp, p, dlogits):
-    shared = cuda.shared.array(BLOCK, p.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, p.dtype)
     N, K = p.shape
-    n = my_list()
+    n = row_of_warp()
     total = p.dtype.type(0)
     if n < N:
         for k in range(cuda.threadIdx.x, K, LANES):
@@ -73,15 +73,15 @@ def _softmax_backward(dp, p, dlogits):
 def softmax_cross_entropy(logits, labels, smoothing=0.0):
     labels, aim, spread = _aims(logits, labels, smoothing)
     losses = empty(labels.shape, logits.dtype)
-    launch(_cross_entropy, *over_lists(logits), logits, labels, aim, spread, losses)
+    launch(_cross_entropy, *grid_for_lists(logits), logits, labels, aim, spread, losses)
     return squeeze(losses.reshape(1, losses.size, 1, 1)).reshape(())
 
 
 @kernel
 def _cross_entropy(logits, labels, aim, spread, losses):
-    shared = cuda.shared.array(BLOCK, logits.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, logits.dtype)
     N, K = logits.shape
-    n = my_list()
+    n = row_of_warp()
     here, zero = min(n, N - 1), logits.dtype.type(0)
     label = np.int64(labels[here])
     highest, total = _highest_and_total(shared, logits, here, zero)
@@ -103,16 +103,16 @@ def _cross_entropy(logits, labels, aim, spread, losses):
 def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
     labels, aim, spread = _aims(logits, labels, smoothing)
     dlogits = empty_like(logits)
-    launch(_cross_entropy_backward, *over_lists(logits), scalar(to_host(dloss) / logits.shape[0], logits),
+    launch(_cross_entropy_backward, *grid_for_lists(logits), scalar(to_host(dloss) / logits.shape[0], logits),
            logits, labels, aim, spread, dlogits)
     return dlogits
 
 
 @kernel
 def _cross_entropy_backward(share, logits, labels, aim, spread, dlogits):
-    shared = cuda.shared.array(BLOCK, logits.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, logits.dtype)
     N, K = logits.shape
-    n = my_list()
+    n = row_of_warp()
     here = min(n, N - 1)
     label = np.int64(labels[here])
     highest, total = _highest_and_total(shared, logits, here, logits.dtype.type(0))

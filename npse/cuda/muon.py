@@ -12,12 +12,21 @@ from npse import reference as book
 from npse.cuda.dense import dense, gram, times
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, device_function, empty, empty_like, is_device_array, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
+from npse.cuda.runtime.device import (
+    BLOCK_THREADS,
+    device_function,
+    empty,
+    empty_like,
+    is_device_array,
+    kernel,
+    launch,
+    scalar,
+)
+from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 
-COLUMN = 1, BLOCK                                      # threads of a block that sums a list, whatever its length
+COLUMN = 1, BLOCK_THREADS                              # threads of a block that sums a list, whatever its length
 
 
 @replaces(book.orthogonalize)
@@ -26,14 +35,14 @@ def orthogonalize(u):
     wide = matrix.shape[0] < matrix.shape[1]
     product = dense(matrix, matrix) if wide else gram(matrix)
     A, length = empty_like(product), empty((1,), u.dtype)
-    launch(_over_trace, over_numbers(A)[0], COLUMN, flat(product), A, length)
+    launch(_over_trace, grid_for_elements(A)[0], COLUMN, flat(product), A, length)
     P = M = _polynomial(A)
     for _ in range(ITERATIONS - 1):
         A = dense(dense(M, A), M)
         M = _polynomial(A)
         P = dense(P, M)
     shorter = empty_like(P)
-    launch(_divided, *over_numbers(P), flat(P), length, flat(shorter))
+    launch(_divided, *grid_for_elements(P), flat(P), length, flat(shorter))
     return (times(shorter, matrix) if wide else dense(matrix, shorter)).reshape(u.shape)
 
 
@@ -41,24 +50,24 @@ def orthogonalize(u):
 def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
     matrix = as_matrix(w)
     new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
-    launch(_advance, *over_numbers(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
+    launch(_advance, *grid_for_elements(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
     direction = orthogonalize(u)
     squares = add_squares(matrix)
     move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
-    launch(move, over_numbers(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
+    launch(move, grid_for_elements(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
            scalar(math.sqrt(min(matrix.shape)), w), flat(new_w))
     return new_w, new_v
 
 
 def _polynomial(A):
     M = empty_like(A)
-    launch(_sum_of_powers, *over_numbers(A), A, dense(A, A), *(scalar(c, A) for c in COEFFICIENTS), M)
+    launch(_sum_of_powers, *grid_for_elements(A), A, dense(A, A), *(scalar(c, A) for c in COEFFICIENTS), M)
     return M
 
 
 @kernel
 def _advance(dw, v, momentum, new_v, u):
-    k, end, step = my_numbers(dw.size)
+    k, end, step = grid_stride(dw.size)
     while k < end:
         speed = momentum * v[k] + dw[k]
         new_v[k] = speed
@@ -78,7 +87,7 @@ def _sum_by_block(shared, numbers, stride):
 @kernel
 def _over_trace(product, A, length):
     """A = product / its trace, zeros if that is zero; length[0] = the square root of the trace."""
-    shared = cuda.shared.array(BLOCK, product.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, product.dtype)
     K, zero = A.shape[0], product.dtype.type(0)
     total = _sum_by_block(shared, product, K + 1)
     for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, K * K, cuda.gridDim.x * cuda.blockDim.y):
@@ -99,7 +108,7 @@ def _sum_of_powers(A, A2, a, b, c, M):
 
 @kernel
 def _divided(P, length, shorter):
-    k, end, step = my_numbers(P.size)
+    k, end, step = grid_stride(P.size)
     zero = P.dtype.type(0)
     while k < end:
         shorter[k] = P[k] / length[0] if length[0] > zero else zero
@@ -109,7 +118,7 @@ def _divided(P, length, shorter):
 def _move(number):
     @kernel
     def move(w, direction, squares, lr, scale, wanted, new_w):
-        shared = cuda.shared.array(BLOCK, w.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, w.dtype)
         zero, total = w.dtype.type(0), _sum_by_block(shared, squares, 1)
         rate = w.dtype.type(number(lr)) * scale
         stretch = wanted / math.sqrt(total) if total > zero else wanted

@@ -10,7 +10,7 @@ from numba import cuda
 from npse import reference as book
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.device import device_function, empty, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import over_rows, place_in_row
+from npse.cuda.runtime.grid_stride import grid_for_rows, thread_map_in_row
 from npse.cuda.se import squeeze, squeeze_backward
 from npse.reference.conv import output_size
 
@@ -22,13 +22,13 @@ def average_pool(x, size, stride=None):
     stride = size if stride is None else stride
     Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = empty((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
-    launch(_average_pool, *over_rows(y), x, int(size), int(stride), scalar(size**2, x), y)
+    launch(_average_pool, *grid_for_rows(y), x, int(size), int(stride), scalar(size**2, x), y)
     return y
 
 
 @kernel
 def _average_pool(x, size, stride, count, y):
-    n, a, first, c = place_in_row(y.shape[3])
+    n, a, first, c = thread_map_in_row(y.shape[3])
     if c < y.shape[3]:
         for b in range(first, y.shape[2], cuda.blockDim.y):
             total = y.dtype.type(0)
@@ -42,13 +42,13 @@ def _average_pool(x, size, stride, count, y):
 def average_pool_backward(dy, x_shape, size, stride=None):
     stride = size if stride is None else stride
     dx = empty(x_shape, dy.dtype)
-    launch(_average_pool_backward, *over_rows(dx), dy, int(size), int(stride), scalar(size**2, dy), dx)
+    launch(_average_pool_backward, *grid_for_rows(dx), dy, int(size), int(stride), scalar(size**2, dy), dx)
     return dx
 
 
 @kernel
 def _average_pool_backward(dy, size, stride, count, dx):
-    n, h, first, c = place_in_row(dx.shape[3])
+    n, h, first, c = thread_map_in_row(dx.shape[3])
     if c < dx.shape[3]:
         top, bottom = _windows(h, size, stride, dy.shape[1])
         for v in range(first, dx.shape[2], cuda.blockDim.y):
@@ -65,13 +65,13 @@ def max_pool(x, size, stride=None):
     stride = size if stride is None else stride
     Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     y = empty((x.shape[0], Ho, Wo, x.shape[3]), x.dtype)
-    launch(_max_pool, *over_rows(y), x, int(size), int(stride), y)
+    launch(_max_pool, *grid_for_rows(y), x, int(size), int(stride), y)
     return y
 
 
 @kernel
 def _max_pool(x, size, stride, y):
-    n, a, first, c = place_in_row(y.shape[3])
+    n, a, first, c = thread_map_in_row(y.shape[3])
     if c < y.shape[3]:
         for b in range(first, y.shape[2], cuda.blockDim.y):
             _, y[n, a, b, c] = _winner(x, n, stride * a, stride * b, c, size)
@@ -81,13 +81,13 @@ def _max_pool(x, size, stride, y):
 def max_pool_backward(dy, x, size, stride=None):
     stride = size if stride is None else stride
     dx = empty_like(x)
-    launch(_max_pool_backward, *over_rows(dx), dy, x, int(size), int(stride), dx)
+    launch(_max_pool_backward, *grid_for_rows(dx), dy, x, int(size), int(stride), dx)
     return dx
 
 
 @kernel
 def _max_pool_backward(dy, x, size, stride, dx):
-    n, h, first, c = place_in_row(dx.shape[3])
+    n, h, first, c = thread_map_in_row(dx.shape[3])
     if c < dx.shape[3]:
         top, bottom = _windows(h, size, stride, dy.shape[1])
         for v in range(first, dx.shape[2], cuda.blockDim.y):

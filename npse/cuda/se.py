@@ -15,8 +15,8 @@ from numba import cuda
 from npse import reference as book
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows, sum_rows_by_shuffle, sum_rows_by_tree
-from npse.cuda.runtime.device import BLOCK, SIMULATED, empty, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import over_maps, over_numbers, over_pixels, place
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, thread_map
 from npse.cuda.se_kernels.excite import excite, excite_backward
 
 
@@ -28,7 +28,7 @@ def squeeze(u):
 def _squeeze_alone(u):
     N, H, W, C = u.shape
     z = empty((N, C), u.dtype)
-    launch(_mean_alone, *over_numbers(z), u.reshape(N, H * W, C), scalar(1 / (H * W), u), z)
+    launch(_mean_alone, *grid_for_elements(z), u.reshape(N, H * W, C), scalar(1 / (H * W), u), z)
     return z
 
 
@@ -46,8 +46,8 @@ def _mean_alone(u, share, z):
 def _squeeze_by(add_up):
     @kernel
     def mean_of_maps(u, R, share, z):
-        shared = cuda.shared.array(BLOCK, z.dtype)
-        n, c, first, end, step = place(R, z.shape[1])
+        shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
+        n, c, first, end, step = thread_map(R, z.shape[1])
         total = z.dtype.type(0)
         for k in range(first, end, step):
             total += u[k]
@@ -58,7 +58,7 @@ def _squeeze_by(add_up):
     def squeeze(u):
         N, H, W, C = u.shape
         z = empty((N, C), u.dtype)
-        launch(mean_of_maps, *over_maps(u), flat(u), H * W, scalar(1 / (H * W), u), z)
+        launch(mean_of_maps, *grid_for_maps(u), flat(u), H * W, scalar(1 / (H * W), u), z)
         return z
     return squeeze
 
@@ -69,13 +69,13 @@ SQUEEZES = {"alone": _squeeze_alone, "tree": _squeeze_by(sum_rows_by_tree), "shu
 @replaces(book.squeeze_backward)
 def squeeze_backward(dz, u_shape):
     du = empty(u_shape, dz.dtype)
-    launch(_squeeze_backward, *over_pixels(du), dz, area(du), scalar(1 / area(du), du), flat(du))
+    launch(_squeeze_backward, *grid_for_pixels(du), dz, area(du), scalar(1 / area(du), du), flat(du))
     return du
 
 
 @kernel
 def _squeeze_backward(dz, R, share, du):
-    n, c, k, end, step = place(R, dz.shape[1])
+    n, c, k, end, step = thread_map(R, dz.shape[1])
     if c < dz.shape[1]:
         part = dz[n, c] * share
         while k < end:
@@ -86,13 +86,13 @@ def _squeeze_backward(dz, R, share, du):
 @replaces(book.scale)
 def scale(u, s):
     y = empty_like(u)
-    launch(_scale, *over_pixels(u), flat(u), area(u), s, flat(y))
+    launch(_scale, *grid_for_pixels(u), flat(u), area(u), s, flat(y))
     return y
 
 
 @kernel
 def _scale(u, R, s, y):
-    n, c, k, end, step = place(R, s.shape[1])
+    n, c, k, end, step = thread_map(R, s.shape[1])
     if c < s.shape[1]:
         gate = s[n, c]
         while k < end:
@@ -103,14 +103,14 @@ def _scale(u, R, s, y):
 @replaces(book.scale_backward)
 def scale_backward(dy, u, s):
     du, ds = empty_like(u), empty_like(s)
-    launch(_scale_backward, *over_maps(u), flat(dy), flat(u), area(u), s, flat(du), ds)
+    launch(_scale_backward, *grid_for_maps(u), flat(dy), flat(u), area(u), s, flat(du), ds)
     return du, ds
 
 
 @kernel
 def _scale_backward(dy, u, R, s, du, ds):
-    shared = cuda.shared.array(BLOCK, ds.dtype)
-    n, c, k, end, step = place(R, s.shape[1])
+    shared = cuda.shared.array(BLOCK_THREADS, ds.dtype)
+    n, c, k, end, step = thread_map(R, s.shape[1])
     total = ds.dtype.type(0)
     if c < s.shape[1]:
         gate = s[n, c]
@@ -133,17 +133,17 @@ def se(u, w1, w2, b1=None, b2=None):
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
     R, share, shape = area(u), scalar(1 / area(u), u), (u.shape[0], u.shape[3])
     z, ds, du = empty(shape, u.dtype), empty(shape, u.dtype), empty_like(u)
-    launch(_squeezed_and_ds, *over_maps(u), flat(dy), flat(u), R, share, z, ds)        # ds does not wait for the gates
+    launch(_squeezed_and_ds, *grid_for_maps(u), flat(dy), flat(u), R, share, z, ds)    # ds does not wait for the gates
     s = excite(z, w1, w2, b1, b2)
     dz, *dw = excite_backward(ds, z, s, w1, w2, b1)
-    launch(_both_paths, *over_pixels(u), flat(dy), R, s, dz, share, flat(du))
+    launch(_both_paths, *grid_for_pixels(u), flat(dy), R, s, dz, share, flat(du))
     return du, *dw
 
 
 @kernel
 def _squeezed_and_ds(dy, u, R, share, z, ds):
-    shared = cuda.shared.array(BLOCK, z.dtype)
-    n, c, first, end, step = place(R, z.shape[1])
+    shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
+    n, c, first, end, step = thread_map(R, z.shape[1])
     total = product = z.dtype.type(0)
     for k in range(first, end, step):
         total += u[k]
@@ -157,7 +157,7 @@ def _squeezed_and_ds(dy, u, R, share, z, ds):
 
 @kernel
 def _both_paths(dy, R, s, dz, share, du):
-    n, c, k, end, step = place(R, s.shape[1])
+    n, c, k, end, step = thread_map(R, s.shape[1])
     if c < s.shape[1]:
         gate, part = s[n, c], dz[n, c] * share
         while k < end:

@@ -10,14 +10,14 @@ with, but reads arrays anew.
 from npse import reference as book
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.device import device_function, empty_like, is_device_array, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import my_numbers, over_numbers
+from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 
 
 @replaces(book.sgd)
 def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     new_w, new_v = empty_like(w), empty_like(v)
     update, lr = (_sgd_lr_array, lr) if is_device_array(lr) else (_sgd_lr_number, scalar(lr, w))
-    launch(update, *over_numbers(w), flat(w), flat(dw), flat(v), lr, scalar(momentum, w), scalar(weight_decay, w),
+    launch(update, *grid_for_elements(w), flat(w), flat(dw), flat(v), lr, scalar(momentum, w), scalar(weight_decay, w),
            int(nesterov), flat(new_w), flat(new_v))
     return new_w, new_v
 
@@ -26,7 +26,7 @@ def _sgd(number):
     @kernel
     def sgd(w, dw, v, lr, momentum, weight_decay, nesterov, new_w, new_v):
         rate = w.dtype.type(number(lr))
-        k, end, step = my_numbers(w.size)
+        k, end, step = grid_stride(w.size)
         while k < end:
             weight = w[k]
             g = dw[k] + weight_decay * weight

@@ -1,6 +1,7 @@
-"""Data sets, and the batches that a network is trained and evaluated on. Images stay uint8 until a batch is made."""
+"""Data sets, and the batches for training and evaluation. Images stay uint8 until a batch is made."""
 
 import os.path
+from collections.abc import Callable
 
 from npse.data import cifar10, shapes
 from npse.data.batches import evaluation_batches, steps_per_epoch, training_batches
@@ -8,15 +9,16 @@ from npse.data.dataset import Dataset, pixel_statistics
 from npse.data.folder import data_dir
 from npse.support.names import suggest
 
-LOADERS = {"shapes": shapes.load, "cifar10": cifar10.load}
+LOADERS: dict[str, Callable[[], Dataset]] = {"shapes": shapes.load, "cifar10": cifar10.load}
 
 
-def load(name):
+def load(name: str) -> Dataset:
     """Load a data set by name.
 
     Parameters
     ----------
-    name : str, "shapes" (built in) or "cifar10" (see ``npse data fetch cifar10``)
+    name : str
+        "shapes" (built in) or "cifar10" (see ``npse data fetch cifar10``).
 
     Returns
     -------
@@ -25,7 +27,7 @@ def load(name):
     Raises
     ------
     ValueError
-        An unknown name, or files that are not what they should be.
+        The name is unknown, or a file is not the official one.
     FileNotFoundError
         The data set has not been fetched.
     """
@@ -33,8 +35,14 @@ def load(name):
     return LOADERS[name]()
 
 
-def expect_known(name):
-    """Check the name of a data set; ValueError lists those that are known, and tells what a folder is good for."""
+def expect_known(name: str) -> None:
+    """Check the name of a data set.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown; the message lists the known names. If it is a path, the message says how to import it.
+    """
     if name in LOADERS:
         return
     if os.path.exists(name):
@@ -43,8 +51,8 @@ def expect_known(name):
     raise ValueError(f"unknown data set {name!r}; {suggest(name, LOADERS)}")
 
 
-def found():
-    """Names of the data sets that can be loaded without fetching anything."""
+def found() -> list[str]:
+    """Return the names of the data sets that can be loaded without a download."""
     return ["shapes", *(["cifar10"] if not cifar10.absent() else [])]
 
 

@@ -1,39 +1,57 @@
-"""Batches that can be made again: the random choices of a step depend on (seed, epoch, step) and on nothing else.
+"""Reproducible batches: the random choices of a step depend on (seed, epoch, step) alone.
 
-So a run resumed at any step sees the very batches it would have seen, and no generator's state is saved.
+So a run that is resumed at any step gets the same batches as an uninterrupted run, and no generator state is saved.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from npse import backend
+from npse.types import Array
 
 
-def steps_per_epoch(count, batch_size):
-    """Number of batches in an epoch over ``count`` images: a last, incomplete one is dropped, unless it is the only."""
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Return the number of batches in an epoch over ``count`` images.
+
+    An incomplete last batch is dropped, unless it is the only one. ValueError if either number is below 1.
+    """
     _expect_some(count, batch_size)
     return max(1, count // batch_size)
 
 
-def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0, crop=4):
-    """Yield the batches of one epoch, shuffled, cropped at random, flipped in every other epoch and normalized.
+def training_batches(images: Array, labels: Array, mean: Array, std: Array, batch_size: int, seed: int, epoch: int,
+                     start: int = 0, crop: int = 4) -> Iterator[tuple[Array, Array]]:
+    """Yield the batches of one epoch: shuffled, cropped at random, flipped in every other epoch and normalized.
 
-    A coin decides for each image whether it is flipped in the even epochs or in the odd ones, so two epochs show
-    both of its sides; coins tossed anew would show one side twice in half of the cases (K. Jordan, arXiv 2404.00498).
+    A random bit decides for each image whether it is flipped in the even or in the odd epochs. So each pair of epochs
+    shows both versions; an independent choice in each epoch would show the same version twice in half of the cases
+    (K. Jordan, arXiv 2404.00498).
 
     Parameters
     ----------
-    images : uint8 array (N, H, W, C); if it lies on the device, no batch waits for a copy
+    images : uint8 array (N, H, W, C)
+        If it is on the device, batches need no copy.
     labels : integer array (N,)
-    mean, std : float arrays (C,), of the pixels in units of 0..1; their dtype becomes that of the batches
-    batch_size : int; with fewer images than that, a batch is all of them
+    mean, std : float arrays (C,)
+        Of the pixels, in units of 0..1. Their dtype is the dtype of the batches.
+    batch_size : int
+        If there are fewer images, a batch holds all of them.
     seed, epoch : int, at least 0
-    start : int, first step to yield; the batches are those of an epoch begun at 0
-    crop : int, at least 0: pixels by which an image is moved at most, in each direction
+    start : int
+        The first step to yield. Its batch is the same whatever ``start`` is.
+    crop : int, at least 0
+        The largest shift of an image, in pixels, in each direction.
 
     Yields
     ------
     x : float array (batch, H, W, C)
     labels : integer array (batch,)
+
+    Raises
+    ------
+    ValueError
+        The numbers of images and labels differ, there is no image, or the batch size is below 1.
     """
     if len(labels) != len(images):
         raise ValueError(f"every image needs one label, but there are {len(images)} images and {len(labels)} labels")
@@ -49,19 +67,22 @@ def training_batches(images, labels, mean, std, batch_size, seed, epoch, start=0
                labels[chosen])
 
 
-def evaluation_batches(images, mean, std, batch_size):
-    """Yield all images in order, normalized, as float arrays (batch, H, W, C) of which the last may be smaller."""
+def evaluation_batches(images: Array, mean: Array, std: Array, batch_size: int) -> Iterator[Array]:
+    """Yield all images in order, normalized, as float arrays (batch, H, W, C); the last batch may be smaller.
+
+    Parameters and errors as for `training_batches`.
+    """
     _expect_some(len(images), batch_size)
     for start in range(0, len(images), batch_size):
         yield backend.active().normalize(images[start:start + batch_size], mean, std)
 
 
-def _expect_some(count, batch_size):
+def _expect_some(count: int, batch_size: int) -> None:
     if count < 1 or batch_size < 1:
         raise ValueError(f"batches need at least one image and a size of at least one, but there are {count} images "
                          f"and the batch size is {batch_size}")
 
 
-def _generator(seed, *position):
-    """Generator for (epoch,) or (epoch, step), counted from 1: NumPy takes missing words of a seed for zeros."""
+def _generator(seed: int, *position: int) -> np.random.Generator:
+    """Return the generator of (epoch,) or (epoch, step), counted from 1, since NumPy pads a seed with zeros."""
     return np.random.default_rng([seed, *(index + 1 for index in position)])

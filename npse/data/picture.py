@@ -1,14 +1,21 @@
-"""Pictures from files, as a viewer shows them: upright, in colour, eight bits, transparent places white."""
+"""Read image files as a viewer shows them: upright, RGB, eight bits, transparent pixels white."""
 
 import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from npse.types import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIXTEEN_BITS = ("PNG", "PPM")    # formats whose mode "I" holds 0..65535
 
 
-def read(path):
-    """Read a picture file.
+def read(path: Path) -> "Image":
+    """Read an image file.
 
     Parameters
     ----------
@@ -17,35 +24,40 @@ def read(path):
     Returns
     -------
     PIL.Image.Image
-        RGB, of the first frame or page.
+        RGB, eight bits; the first frame or page of the file.
 
     Raises
     ------
     OSError
-        There is no such file, it is a folder, or may not be read.
+        The file does not exist, is a folder, or may not be read.
     ValueError
-        It is no picture, a damaged one, or one of numbers of which nothing says which is white.
+        The file is not an image, or is damaged, or its range of values is unknown.
     """
     from PIL import Image
 
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name the pictures in it")
+        raise IsADirectoryError(f"{path} is a folder; name the images in it")
     try:
-        # Opened here: from a path, Pillow maps plain TIFF files into memory and reads those on their side wrongly.
+        # Opened here, because Pillow, given a path, maps TIFF files into memory and misreads rotated ones.
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file, Image.open(file) as picture:
             return to_rgb(picture)
-    except Exception as error:                                    # decoders raise all kinds: SyntaxError, zlib.error
-        if isinstance(error, OSError) and error.strerror:         # no such file, no right to read it
+    except Exception as error:                                    # decoders raise many classes: SyntaxError, zlib.error
+        if isinstance(error, OSError) and error.strerror:         # no such file, no permission
             raise
-        raise ValueError(f"{path} is not a picture that npse can read ({_reason(path, error)}); "
-                         "expected PNG, JPEG or the like") from error
+        raise ValueError(f"{path} is not an image that npse can read ({_reason(path, error)}); "
+                         "expected PNG, JPEG or similar") from error
 
 
-def to_rgb(picture):
+def to_rgb(picture: "Image") -> "Image":
     """Return any Pillow image as RGB, as a viewer shows it.
 
-    It is turned as its EXIF data say; transparent places are laid on white; grey of 16 bits is scaled to 8, and so are
-    floats from 0 to 1 and integers of 32 bits that use 16. ValueError for other numbers: nothing says what is white.
+    The image is rotated as its EXIF data say. Transparent pixels are blended with white. These values are scaled to
+    eight bits: grey values of 16 bits, floats in 0..1, and 32-bit integers of which 16 bits are used.
+
+    Raises
+    ------
+    ValueError
+        The image has other values, so it is unknown which value is white.
     """
     from PIL import Image
 
@@ -58,17 +70,18 @@ def to_rgb(picture):
     return picture.convert("RGB")
 
 
-def _upright(picture):
+def _upright(picture: "Image") -> "Image":
+    """Return the image rotated as its EXIF data say."""
     from PIL import ImageOps
 
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:                                             # damaged EXIF data: what they say is not known
+    except Exception:                                             # damaged EXIF data: leave the image as it is
         return picture
 
 
-def _eight_bits(picture):
-    """The numbers of a picture of more than eight bits, from 0 to 255."""
+def _eight_bits(picture: "Image") -> Array:
+    """Return the values of an image of more than eight bits, scaled to 0..255, uint8 (H, W)."""
     values = np.asarray(_upright(picture))
     low, high = values.min(), values.max()
     if picture.mode == "F":
@@ -77,13 +90,14 @@ def _eight_bits(picture):
         white = 65535
         known = picture.mode != "I" or picture.format in SIXTEEN_BITS or (low >= 0 and 255 < high <= white)
     if not known:
-        raise ValueError(f"its numbers reach from {low:g} to {high:g}, and nothing says which of them is white")
+        raise ValueError(f"its values range from {low:g} to {high:g}, and it does not state which value is white")
     return np.round(values * (255 / white)).astype(np.uint8)
 
 
-def _reason(path, error):
+def _reason(path: Path, error: Exception) -> str:
+    """Return why a file cannot be read as an image."""
     from PIL import UnidentifiedImageError
 
     if path.stat().st_size == 0:
         return "it is empty"
-    return "its format is not known" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
+    return "its format is unknown" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())

@@ -1,24 +1,34 @@
-"""A contact sheet: samples of a data set, a row for each class, as PNG."""
+"""A contact sheet: sample images of a data set, one row for each class, as PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npse.data.dataset import Dataset
 from npse.support.files import write_atomically
 from npse.support.style import DPI, SMALL, png
+from npse.types import Array
 
-_CELL = 34                        # pixels: an image and a margin of one
-_SCALE = 2                        # dots of the picture for a pixel
-_NAMES = 160                      # dots, for the names of the classes
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CELL = 34                        # pixels: an image and a margin of 1 on each side
+_SCALE = 2                        # dots for each pixel
+_NAMES = 160                      # dots of the column with the names of the classes
 
 
-def contact_sheet(images, labels, classes, columns=12):
-    """Draw samples of each class.
+def contact_sheet(images: Array, labels: Array, classes: Sequence[str], columns: int = 12) -> "Figure":
+    """Draw the first images of each class.
 
     Parameters
     ----------
     images : uint8 array (N, 32, 32, 3)
     labels : integer array (N,)
     classes : sequence of str
-    columns : int, samples a class: its first ones
+    columns : int
+        Images of each class.
 
     Returns
     -------
@@ -42,6 +52,6 @@ def contact_sheet(images, labels, classes, columns=12):
     return figure
 
 
-def save_contact_sheet(dataset, path, columns=12):
-    """Write the contact sheet of a data set's training images to a PNG file."""
+def save_contact_sheet(dataset: Dataset, path: str | Path, columns: int = 12) -> None:
+    """Write the contact sheet of the training images of a data set to a PNG file; OSError if it cannot be written."""
     write_atomically(path, png(contact_sheet(dataset.images, dataset.labels, dataset.classes, columns)))

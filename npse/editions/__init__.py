@@ -1,1 +1,1 @@
-"""What the compiled editions share: how an op is dispatched, and the geometry and variants of the convolution."""
+"""What the compiled editions share: the dispatch of ops, and the geometry and the variants of the convolution."""

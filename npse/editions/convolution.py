@@ -1,22 +1,23 @@
-"""What the convolutions of all compiled editions have in common: checks, sizes, and ladders of rungs.
+"""What the convolutions of the compiled editions share: the sizes of a call, and the variants of an edition.
 
-A rung is one way to compute a convolution: it has forward(x, w, g), backward_x(dy, w, g) and backward_w(dy, x, g),
-functions of checked, C-contiguous arrays and a `Geometry`. A ladder holds the rungs of an edition, the slowest first.
+A variant is one algorithm for the convolution. It has forward(x, w, g), backward_x(dy, w, g) and backward_w(dy, x, g),
+functions of checked, C-contiguous arrays and a `Geometry`. `Variants` holds those of an edition, the slowest first.
 Letters: as in the book.
 """
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from npse import reference as book
 from npse.reference.conv import output_size
 from npse.support.names import suggest
+from npse.types import Array, Op, Shape
 
 
 class Geometry(NamedTuple):
-    """N H W Cin, kh kw Cout, stride, padding, Ho Wo as in the book: integers, which kernels take as one argument."""
+    """The sizes of a call, integers with the letters of the book; kernels take them as one argument."""
 
     N: int
     H: int
@@ -31,95 +32,107 @@ class Geometry(NamedTuple):
     Wo: int
 
     @classmethod
-    def of(cls, x_shape, w_shape, stride, padding):
-        """Work out the sizes of a call whose arguments have been checked."""
+    def of(cls, x_shape: Shape, w_shape: Shape, stride: int, padding: int) -> "Geometry":
+        """Return the sizes of a call with arguments that have been checked."""
+        N, H, W, Cin = x_shape
         kh, kw, _, Cout = w_shape
         Ho, Wo = output_size(x_shape, w_shape, stride, padding)
-        return cls(*x_shape, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
+        return cls(N, H, W, Cin, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
 
     @property
-    def x_shape(self):
+    def x_shape(self) -> Shape:
+        """The shape (N, H, W, Cin) of x."""
         return self.N, self.H, self.W, self.Cin
 
     @property
-    def w_shape(self):
+    def w_shape(self) -> Shape:
+        """The shape (kh, kw, Cin, Cout) of w."""
         return self.kh, self.kw, self.Cin, self.Cout
 
     @property
-    def y_shape(self):
+    def y_shape(self) -> Shape:
+        """The shape (N, Ho, Wo, Cout) of y."""
         return self.N, self.Ho, self.Wo, self.Cout
 
 
 class Ops(NamedTuple):
     """The three ops of convolution, each with the signature, the checks and the docstring of the book."""
 
-    conv2d: Callable
-    conv2d_backward_x: Callable
-    conv2d_backward_w: Callable
+    conv2d: Op
+    conv2d_backward_x: Op
+    conv2d_backward_w: Op
 
 
-class Ladder(Mapping):
-    """The rungs of an edition, the slowest first: of each name the `Ops`; and the highest that `conv2d` may take.
+class Variants(Mapping[str, Ops]):
+    """The variants of an edition: a mapping from their names to their `Ops`, the slowest first.
 
     Parameters
     ----------
-    rungs : dict of str to rung, the slowest first
+    variants : dict of str to variant
+        The slowest first.
     variable : str
-        Name of the environment variable that names the highest rung; the last one without it.
+        The environment variable that sets `limit`. If it is not set, the last variant is the limit.
     replaces : function
-        The edition's decorator of functions that stand in for an op of the book.
+        The decorator of the edition for functions that replace an op of the book.
 
     Attributes
     ----------
-    rungs : as given
-    top : str
+    variants : dict of str to variant
+    limit : str
+        The fastest variant that `conv2d` may use.
+
+    Raises
+    ------
+    ValueError
+        The environment variable does not name a variant.
     """
 
-    def __init__(self, rungs, variable, replaces):
-        self.rungs, self._replaces = rungs, replaces
-        self.top = os.environ.get(variable, list(rungs)[-1])
-        if self.top not in rungs:
-            raise ValueError(f"{variable} names no rung: {self.top!r}; {suggest(self.top, rungs)}")
-        self._ops = {name: self.ops_of(lambda *_, rung=rung: rung) for name, rung in rungs.items()}
+    def __init__(self, variants: Mapping[str, Any], variable: str,
+                 replaces: Callable[[Op], Callable[[Op], Op]]) -> None:
+        self.variants, self._replaces = variants, replaces
+        self.limit = os.environ.get(variable, list(variants)[-1])
+        if self.limit not in variants:
+            raise ValueError(f"{variable} must name a variant, but is {self.limit!r}; {suggest(self.limit, variants)}")
+        self._ops = {name: self.ops_of(lambda *_, variant=variant: variant) for name, variant in variants.items()}
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Ops:
         return self._ops[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._ops)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._ops)
 
     @contextlib.contextmanager
-    def up_to(self, name):
-        """Within the ``with`` block convolutions run on no rung above the one of that name."""
-        if name not in self.rungs:
-            raise ValueError(f"unknown rung {name!r}; {suggest(name, self.rungs)}")
-        before, self.top = self.top, name
+    def limited_to(self, name: str) -> Iterator[None]:
+        """Within the ``with`` block convolutions use this variant or a slower one; ValueError if it is unknown."""
+        if name not in self.variants:
+            raise ValueError(f"unknown variant {name!r}; {suggest(name, self.variants)}")
+        before, self.limit = self.limit, name
         try:
             yield
         finally:
-            self.top = before
+            self.limit = before
 
-    def at_most(self, name):
-        """Return the lower one of two rungs: that of this name, and `top`."""
-        return min(name, self.top, key=list(self.rungs).index)
+    def lower_of(self, name: str) -> str:
+        """Return the name of the slower one of two variants: this one and `limit`."""
+        return min(name, self.limit, key=list(self.variants).index)
 
-    def ops_of(self, choose):
-        """Make the Ops that run on the rung choose(geometry, channels of the result, dtype)."""
+    def ops_of(self, choose: Callable[..., Any]) -> Ops:
+        """Return the `Ops` that run the variant ``choose(geometry, channels of the result, dtype)``."""
         @self._replaces(book.conv2d)
-        def conv2d(x, w, stride=1, padding=0):
+        def conv2d(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x.shape, w.shape, stride, padding)
             return choose(g, g.Cout, x.dtype).forward(x, w, g)
 
         @self._replaces(book.conv2d_backward_x)
-        def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
+        def conv2d_backward_x(dy: Array, w: Array, x_shape: Shape, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x_shape, w.shape, stride, padding)
             return choose(g, g.Cin, w.dtype).backward_x(dy, w, g)
 
         @self._replaces(book.conv2d_backward_w)
-        def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
+        def conv2d_backward_w(dy: Array, x: Array, w_shape: Shape, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x.shape, w_shape, stride, padding)
             return choose(g, g.Cout, x.dtype).backward_w(dy, x, g)
 

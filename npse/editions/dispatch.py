@@ -1,4 +1,4 @@
-"""How a compiled edition stands in for the book: a call is checked by the op's declaration, and its arrays placed.
+"""How a compiled edition replaces ops of the book: it checks a call by the declaration of the op and places its arrays.
 
     replaces = Dispatcher(place=contiguous).replaces          # one for each edition
 
@@ -9,8 +9,12 @@
 import functools
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
+
+from npse.types import Op
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 
@@ -21,42 +25,54 @@ class Dispatcher:
     Parameters
     ----------
     place : function of an argument
-        Returns an array as the kernels take it (contiguous, or on the device), anything else as it is.
+        Returns an array in the form that kernels take (contiguous, or on the device), and other values unchanged.
     fetch : function of an argument
-        Returns an array as the book takes it, anything else as it is.
+        Returns an array in the form that the book takes, and other values unchanged.
     seen : function of an argument
-        Returns what the checks of elements may look at without waiting for a device.
+        Returns what the checks of elements may read without waiting for a device.
     """
 
-    def __init__(self, place, fetch=lambda value: value, seen=lambda value: value):
+    def __init__(self, place: Callable[[Any], Any], fetch: Callable[[Any], Any] = lambda value: value,
+                 seen: Callable[[Any], Any] = lambda value: value) -> None:
         self._place, self._fetch, self._seen = place, fetch, seen
 
-    def replaces(self, op):
-        """Decorate the compiled version of an op of the book; it has the signature and the docstring of the book's.
+    def replaces(self, op: Op) -> Callable[[Op], Op]:
+        """Decorate the compiled version of an op of the book; it gets the docstring of that op and has its signature.
 
-        Arrays of float32 and float64 reach it, checked and placed. Those of another floating-point type (half, long
-        double, complex, foreign byte order) go to the book.
+        It is called with checked and placed arrays of float32 and float64. A call with arrays of another
+        floating-point type (half, long double, complex, foreign byte order) goes to the book.
         """
-        contract, place, fetch, seen = op.contract, self._place, self._fetch, self._seen
+        declared: Any = op
+        contract, place, fetch, seen = declared.contract, self._place, self._fetch, self._seen
 
-        def decorate(fast):
+        def decorate(fast: Op) -> Op:
+            fast.__annotations__ = op.__annotations__         # types are stated in the book, help() shows them here too
+
             @functools.wraps(fast)
-            def chosen(*arguments, **options):
+            def chosen(*arguments: Any, **options: Any) -> Any:
                 if contract.check(arguments, options, seen) <= COMPILED:
                     return fast(*map(place, arguments), **{name: place(value) for name, value in options.items()})
                 return op(*map(fetch, arguments), **{name: fetch(value) for name, value in options.items()})
 
-            chosen.__doc__, chosen.contract, chosen.replaced = op.__doc__, contract, op
-            return chosen
+            replacement: Any = chosen
+            replacement.__doc__, replacement.contract, replacement.replaced = op.__doc__, contract, op
+            return replacement
         return decorate
 
 
-def compiled_ops(package, path):
-    """Import the chapters of an edition, every module of a package but not its folders; return their ops by name.
+def compiled_ops(package: str, path: Iterable[str]) -> dict[str, Op]:
+    """Import the chapters of an edition, which are the modules of a package but not its folders; return their ops.
 
     Parameters
     ----------
-    package, path : str and list of str, the ``__name__`` and the ``__path__`` of the package
+    package : str
+        The ``__name__`` of the package.
+    path : iterable of str
+        The ``__path__`` of the package.
+
+    Returns
+    -------
+    dict of str to op
     """
     chapters = [importlib.import_module(f"{package}.{module.name}")
                 for module in pkgutil.iter_modules(path) if not module.ispkg]

@@ -8,7 +8,7 @@ A source is a Python file in cells that begin with ``# %%``:
     # %% [hint]              three of them, from a nudge to nearly all
     # %% [tests]             TASKS: what is judged, and for how many points
     # %% [mistake] title     replaces a function of the solution; the self-test of the kit marks it, and it must lose
-    # loses: part; part      these parts (and the manners of a function nothing else of which is right)
+    # loses: part; part      these parts (and the contract of a function that has no other part right)
     # kind: averaged         with this kind of diagnosis, - for none
 
 Code between BEGIN BUG and END BUG is for the student alone: in "find the bug" it stands where the hole would be.

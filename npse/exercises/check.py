@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from npse.exercises.annotated import Exercise
 from npse.exercises.sandbox import Sandbox
-from npse.exercises.static_check import objection
-from npse.exercises.task import Part, mark, nothing
+from npse.exercises.static_check import static_check
+from npse.exercises.task import Part, mark, zero_marks
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def check(submission, seed=0, hidden=False):
     submission.exercise.expect_tools()
     began, exercise = time.monotonic(), submission.exercise
     tasks, parts, printed = exercise.tasks(), [], ""
-    note = submission.problem or objection(submission.cells, submission.file, exercise.tools)
+    note = submission.problem or static_check(submission.cells, submission.file, exercise.tools)
     if not note:
         parts, note, printed = _judge(tasks, submission, seed, hidden)
     if note:
-        parts = [part for task in tasks for part in nothing(task, "not judged")]
+        parts = [part for task in tasks for part in zero_marks(task, "not judged")]
     elif submission.outdated:
         note = "the file was made from another version of this exercise; compare with a fresh one (npse exercise start)"
     return Mark(exercise, tuple(parts), note, printed, time.monotonic() - began)
@@ -93,13 +93,13 @@ def _judge(tasks, submission, seed, hidden):
             if box.problem and task.function not in box.names:
                 if box.ended or len(submission.cells) == 1:      # a notebook has other cells
                     return [], box.problem, box.printed
-                parts += nothing(task, box.problem)
+                parts += zero_marks(task, box.problem)
             else:
                 function = box.function(task.function, functions[task.function])
                 try:
                     parts += mark(task, function, functions, submission.cells, seed, hidden)
                 except Exception as error:                       # results so odd that the judge trips over them
-                    parts += nothing(task, f"the results cannot be judged: {type(error).__name__}: {error}")
+                    parts += zero_marks(task, f"the results cannot be judged: {type(error).__name__}: {error}")
             if box.tampering:
                 return [], box.tampering, box.printed
     return parts, "", box.printed

@@ -10,7 +10,7 @@ from npse.exercises import similarity
 from npse.exercises.annotated import find
 from npse.exercises.check import check
 from npse.exercises.submission import KINDS, Submission, read
-from npse.exercises.task import nothing
+from npse.exercises.task import zero_marks
 from npse.support.environment import cores
 
 MOST_FILES = 500             # of one student that are looked at
@@ -93,13 +93,18 @@ def collect(folder, students=None):
         else:
             paths = [entry] if entry.suffix in KINDS else []
         for path in paths:
-            flat = _FLAT.match(path.name)
-            student = entry.name if entry.is_dir() else flat["student"] if flat else path.stem
+            student = entry.name if entry.is_dir() else _student_in(path)
             inside = path.relative_to(folder)
             linked = path.resolve() != folder.resolve() / inside or not path.is_file()
             if reason := "a link or no file" if linked else _put(found.setdefault(student, {}), path):
                 left_out.append([str(inside), reason])
     return found, left_out
+
+
+def _student_in(path):
+    """The student whom a file's name starts with, as in ``name_03_squeeze.py``."""
+    flat = _FLAT.match(path.name)
+    return flat["student"] if flat else path.stem
 
 
 def _put(files, path):
@@ -125,7 +130,7 @@ def _mark(job):
         mark = check(submission, seed, hidden=True)
         parts, note, seconds = mark.parts, mark.note, mark.seconds
     except Exception as error:                                   # a defect of ours: say so, and go on with the class
-        parts = [part for task in exercise.tasks() for part in nothing(task, "not judged")]
+        parts = [part for task in exercise.tasks() for part in zero_marks(task, "not judged")]
         note, seconds = f"could not be graded, look at it by hand: {type(error).__name__}: {error}", 0.0
     return {"student": student, "exercise": name, "file": path.name if path else "", "seed": seed,
             "earned": sum(part.earned for part in parts), "points": sum(part.points for part in parts), "note": note,

@@ -2,8 +2,8 @@
 
     require("squeeze", "squeeze: values", globals())          raises an AssertionError that says what is wrong
 
-There the student's code and the judge share a process, and a determined cheat can patch the judge. `npse exercise
-grade` keeps them apart, and reads the folders of these graders too.
+There the student's code and the judge share a process, so a student's code can change the judge. `npse exercise grade`
+runs them in separate processes, and reads the folders of these graders too.
 """
 
 from npse.exercises.annotated import find
@@ -24,7 +24,7 @@ def require(which, part, namespace, seed=0, hidden=False):
     namespace : dict
         Where the student's functions are: ``globals()``.
     seed, hidden : int, bool
-        Of the numbers it is tried on; whether to try the hidden shapes too.
+        The seed of the arguments; whether to use the hidden shapes too.
 
     Raises
     ------
@@ -34,6 +34,7 @@ def require(which, part, namespace, seed=0, hidden=False):
         No such exercise or part.
     """
     exercise = find(which)
+    part = part.replace(": manners", ": contract")              # its name in notebooks exported by 0.1
     task = next((task for task in exercise.tasks() if part in task.parts), None)
     if task is None:
         names = [name for task in exercise.tasks() for name in task.parts]

@@ -105,7 +105,9 @@ def _parts_table(found):
 
 
 def _cell(earned, points, note=""):
-    kind = "all" if earned == points else "some" if earned else "none"
+    kind = "some" if earned else "none"
+    if earned == points:
+        kind = "all"
     title = f' title="{escape(note, quote=True)}"' if note else ""
     return f'<td class="n {kind}"{title}>{earned} / {points}</td>'
 

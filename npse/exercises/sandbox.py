@@ -30,7 +30,7 @@ SECONDS = 4.0                # that the code of one task may take, all calls tog
 COMPILING = 15.0             # where a compiler runs first
 ORPHAN = 120                 # of computing, after which a process ends whose parent is gone
 MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
-LONGEST = 400                # characters of a message that are passed on
+MAX_MESSAGE = 400            # characters of a message that are passed on
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
 VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # no secrets of whoever grades
@@ -122,7 +122,7 @@ class Sandbox:
             self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if spent >= left else \
                 _last_words(reply, code)
             return None
-        self.printed = str(reply.get("printed", ""))[:worker.SHOWN]
+        self.printed = str(reply.get("printed", ""))[:worker.MAX_PRINTED]
         if changed := reply.get("changed"):
             self.tampering = f"the code changes {_line(', '.join(map(str, changed)))}: leave NumPy as it is"
         return reply
@@ -180,7 +180,7 @@ def _is_raised(found):
 
 def _line(text):
     """A text from the other side as one line that is safe to print."""
-    return "".join(character if character.isprintable() else " " for character in str(text)[:LONGEST])
+    return "".join(character if character.isprintable() else " " for character in str(text)[:MAX_MESSAGE])
 
 
 def _exception(type, text):

@@ -1,4 +1,4 @@
-"""What a student's file may contain, read from its text: imports, NumPy left alone, the tools an exercise asks for."""
+"""Static check of a student's file: which modules it imports, and that it leaves NumPy unchanged."""
 
 import ast
 import contextlib
@@ -8,11 +8,11 @@ _LIBRARIES = ("npse", "torch", "jax", "autograd", "tensorflow", "keras", "mxnet"
 _DOORS = ("ctypes", "cffi", "subprocess", "_posixsubprocess", "multiprocessing", "socket", "importlib.util")
 FORBIDDEN = {"numpy": (*_LIBRARIES, *_DOORS, "numba"), "numba": _LIBRARIES, "cuda": _LIBRARIES}
 TOOLS = {"numpy": "NumPy alone", "numba": "NumPy and Numba", "cuda": "NumPy and numba.cuda"}
-LONGEST = 200_000            # characters of a file
+MAX_CHARACTERS = 200_000     # of a file
 
 
-def objection(cells, file, tools="numpy"):
-    """The first thing in the code that an exercise does not allow, as one line; empty if there is none.
+def static_check(cells, file, tools="numpy"):
+    """The first thing in the code that an exercise does not allow, in one line; "" if there is none.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ def objection(cells, file, tools="numpy"):
     tools : str
         What the exercise is done with: a key of `TOOLS`.
     """
-    if sum(map(len, cells)) > LONGEST:
-        return f"{file} is longer than {LONGEST} characters; hand in the exercise alone"
+    if sum(map(len, cells)) > MAX_CHARACTERS:
+        return f"{file} is longer than {MAX_CHARACTERS} characters; hand in the exercise alone"
     for cell in cells:
         try:
             tree = ast.parse(cell)
@@ -55,8 +55,11 @@ def function_in(cells, name):
 
 
 def _imported(node, forbidden):
-    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
-        [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+    names = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        names = [node.module or ""]
     return next((name for name in names if name.split(".")[0] in forbidden or name in forbidden), "")
 
 

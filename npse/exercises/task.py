@@ -1,8 +1,8 @@
-"""What is judged in an exercise, and how a function of the student is marked: by parts, each right or not.
+"""What an exercise judges, and how a student's function is marked: by parts, each right or wrong.
 
-The judging happens here, in a process that never runs the student's code, on arguments drawn here: forward passes are
-compared with the solution's values, gradients with central differences of the solution's forward pass, and the manners
-are the judge's contract. The student's function is one op among those of the book, so one mistake costs one part.
+This process never runs the student's code, and it draws the arguments. Values of forward passes are compared with the
+solution, gradients with central differences of the solution's forward pass; the part "contract" holds the judge's
+other checks. All other ops come from the book, so one mistake costs one part.
 """
 
 import dataclasses
@@ -14,17 +14,18 @@ from npse import reference
 from npse.gradcheck import cases_of
 from npse.gradcheck.check import check_case
 from npse.gradcheck.contract import RULES, deviation
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import draw_arguments
+from npse.support.wrapped import Overlay
 
-SAME = 1e-9                  # relative deviation of a right forward pass, in float64
-MANNERS = (*RULES, "linear", "float32")
+VALUES_TOLERANCE = 1e-9      # relative deviation of a right forward pass, in float64
+CONTRACT = (*RULES, "linear", "float32")      # properties that count as the part "contract"
 
 
 class Task:
     """A function to write, the shapes it is tried on, and the points of its parts.
 
         Task("squeeze", values=2)                        a forward pass, compared with the solution
-        Task("scale_backward", u=2, s=2, manners=1)      a backward pass, tensor by tensor
+        Task("scale_backward", u=2, s=2, contract=1)      a backward pass, tensor by tensor
 
     Parameters
     ----------
@@ -35,19 +36,19 @@ class Task:
         Which of the cases count, by their label.
     part : str, optional
         What tells this task from another one about the same function.
-    manners : int
-        Points for leaving arguments unchanged, for dtype, layout, linearity and so on.
+    contract : int
+        Points for keeping the contract: arguments unchanged, dtype, memory layout, linearity in dy, ...
     extra : dict of str -> (points, rule), optional
         Further parts; a rule takes the student's function and the cells of the file, and returns a complaint or "".
     **points : int
         ``values`` for a forward pass, or a name of a tensor to differentiate for.
     """
 
-    def __init__(self, function, cases=None, labels=None, part="", manners=1, extra=None, **points):
+    def __init__(self, function, cases=None, labels=None, part="", contract=1, extra=None, **points):
         cases = cases_of(function) if cases is None else cases
         self.cases = tuple(case for case in cases if not case.label.startswith("wide")
                            and (labels is None or labels(case.label)))
-        self.function, self.part, self.points, self.manners = function, part, points, manners
+        self.function, self.part, self.points, self.contract = function, part, points, contract
         self.extra = extra or {}
 
     def chosen(self, hidden):
@@ -61,7 +62,7 @@ class Task:
         named = {f"{title}: {'values' if name == 'values' else f'gradient of {name}'}": points
                  for name, points in self.points.items()}
         named |= {f"{title}: {name}": points for name, (points, _) in self.extra.items()}
-        return named | ({f"{title}: manners": self.manners} if self.manners else {})
+        return named | ({f"{title}: contract": self.contract} if self.contract else {})
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,8 @@ class Part:
         return self.earned == self.points
 
 
-class Book:
-    """The ops of npse, and before them the functions of a solution; ``own`` replaces some of them."""
-
-    def __init__(self, functions, **own):
-        self._functions, self._own = functions, own
-
-    def __getattr__(self, name):
-        if name in self._own:
-            return self._own[name]
-        return self._functions[name] if name in self._functions else getattr(reference, name)
-
-
-def nothing(task, message):
-    """The mark of a task whose function cannot even be called."""
+def zero_marks(task, message):
+    """The mark of a task whose function cannot be called: no points, and why."""
     return [Part(name, 0, points, message) for name, points in task.parts.items()]
 
 
@@ -117,8 +106,9 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
     -------
     list of Part
     """
-    book, ops = Book(functions), Book(functions, **{task.function: function})
-    found = {name: [] for name in (*task.points, *task.extra, "manners")}
+    book = Overlay(reference, **functions)
+    ops = Overlay(book, **{task.function: function})
+    found = {name: [] for name in (*task.points, *task.extra, "contract")}
     for case in task.chosen(hidden):
         if "values" in task.points:
             found["values"].append(_values(case, ops, book, seed))
@@ -129,10 +119,10 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
         for name in task.points:
             if name != "values":
                 found[name].append(_gradient(results, name))
-        found["manners"].append(_first_wrong(results, *MANNERS, "runs"))
-    if all(any(found[name]) for name in task.points):            # a function that does nothing has no manners
+        found["contract"].append(_first_wrong(results, *CONTRACT, "runs"))
+    if all(any(found[name]) for name in task.points):            # a function that does nothing keeps any contract
         waiting = f"counts once something else of {task.function} is right", ""
-        found |= {name: [waiting] for name in (*task.extra, "manners")}
+        found |= {name: [waiting] for name in (*task.extra, "contract")}
     else:
         found |= {name: [_obeys(rule, function, cells)] for name, (_, rule) in task.extra.items()}
     return [_part(name, points, found[key]) for (name, points), key in zip(task.parts.items(), found, strict=False)]
@@ -154,7 +144,7 @@ def _obeys(rule, function, cells):
 
 def _values(case, ops, book, seed):
     """What is wrong with a forward pass, as (message, kind); None if it gives what the solution gives."""
-    arguments = case.arguments(generator(seed, str(case)))
+    arguments = draw_arguments(case, seed)
     expected = np.asarray(case.forward(book, **_copies(arguments)))
     try:
         ours = np.asarray(case.forward(ops, **_copies(arguments)))
@@ -164,7 +154,7 @@ def _values(case, ops, book, seed):
         return f"the result holds no numbers [shapes: {case.label}]", "dtype"
     if ours.shape != expected.shape:
         return f"the result has shape {ours.shape}, expected {expected.shape} [shapes: {case.label}]", "shape"
-    if not deviation(ours, expected) <= SAME:
+    if not deviation(ours, expected) <= VALUES_TOLERANCE:
         with np.errstate(invalid="ignore"):
             far = np.where(np.isnan(d := np.abs(ours - expected)), np.inf, d)
         at = np.unravel_index(far.argmax(), far.shape)

@@ -18,7 +18,7 @@ import traceback
 import numpy as np
 
 LARGEST = 1 << 27            # bytes of one message
-SHOWN = 2000                 # characters of what the code prints that are kept
+MAX_PRINTED = 2000           # characters of what the code prints that are kept
 DTYPE = re.compile(r"^[<>|=]?[biufc][0-9]{1,2}$")
 
 
@@ -51,7 +51,9 @@ def _plain(value, blob):
         array = np.asarray(value)
         if not DTYPE.match(array.dtype.str):
             raise TypeError(f"an array of dtype {array.dtype} is no result; use floating-point numbers")
-        layout = "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "gaps"
+        layout = "F" if array.flags.f_contiguous else "gaps"
+        if array.flags.c_contiguous:
+            layout = "C"
         offset = sum(map(len, blob))
         blob.append(array.tobytes())
         return {"array": [array.dtype.str, list(array.shape), offset, layout, array.flags.writeable]}
@@ -158,7 +160,7 @@ class Tail(io.TextIOBase):
         self.text = ""
 
     def write(self, text):
-        self.text += text[:max(SHOWN - len(self.text), 0)]
+        self.text += text[:max(MAX_PRINTED - len(self.text), 0)]
         return len(text)
 
 

@@ -1,11 +1,11 @@
-"""The judge: numeric gradients, the manners of an op, and a verdict.
+"""The judge: it checks gradients against numeric gradients, and the contract of an op; it explains what is wrong.
 
     report = check_gradient(forward, backward, {"u": u, "s": s})     any pair of functions
     results = check_case(case, ops)                                  one of `CASES` on an edition
-    results = check_file("my_ops.py", book)                          somebody's own functions
+    results = check_file("my_ops.py", book)                          functions of your own
     report = check_direction(loss, parameters, gradients)            a whole network
 
-It knows arrays and functions only: layers and editions are handed to it. What is wrong is explained: `diagnosis`.
+It works on arrays and functions only, and imports no edition and no layer. How it works: docs/judge.md.
 """
 
 from npse.gradcheck.cases import CASES, KNOWN_OPS, Case, cases_of

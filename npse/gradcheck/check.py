@@ -1,56 +1,60 @@
-"""The judge: one case against one edition, or any pair of functions of your own.
+"""The judge's entry points: check a case on an edition, or any pair of functions of your own.
 
     report = check_gradient(scale, scale_backward, {"u": u, "s": s})
     print(report)
     assert report.ok
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 
 from npse.gradcheck.cases.case import Case, cast
-from npse.gradcheck.diagnosis import explain_manners
-from npse.gradcheck.judge import generator, judge
+from npse.gradcheck.diagnosis import explain_contract
+from npse.gradcheck.judge import judge
 from npse.gradcheck.results import WRONG, Report, Result
 from npse.support.names import suggest
 
 
-def check_case(case, ops, seed=0, book=None):
-    """Judge one case: gradients, float32, contract and, given a book, agreement with it.
+def check_case(case: Case, ops: object, seed: int = 0, book: object = None) -> list[Result]:
+    """Check one case: gradients, float32, contract and, given a book, agreement with it.
 
     Parameters
     ----------
     case : Case
-    ops : the edition that is judged, any object that has the ops as attributes
+    ops : the edition to check, any object that has the ops as attributes
     seed : int
-        With the case it fixes every random number, whatever else is checked and in which order.
+        Seed and case fix every random number, whatever else is checked.
     book : another edition, optional
-        Every call must give what this one gives.
+        Every call must give the same result as this edition.
 
     Returns
     -------
     list of Result
-        An op that raises does not end the check: that is a result too.
+        If an op raises, the last result says so.
     """
     results = []
     try:
-        for result in judge(case, ops, generator(seed, str(case)), book):
+        for result in judge(case, ops, seed, book):
             results.append(result)
     except Exception as error:
         results.append(raised(case.op, case.label, error))
     return results
 
 
-def raised(op, label, error):
-    """The result of an op that raises."""
+def raised(op: str, label: str, error: Exception) -> Result:
+    """The result if an op raises an exception."""
     complaint = f"raises {type(error).__name__}: {error}"
-    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_manners("runs", f"{op} {complaint}"))
+    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", f"{op} {complaint}"))
 
 
-def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, float32=True):
-    """Check a backward pass of your own against central differences, and its manners.
+def check_gradient(forward: Callable, backward: Callable, arguments: Mapping[str, object],
+                   wrt: str | Sequence[str] | None = None, kinks: Callable | None = None, seed: int = 0,
+                   float32: bool = True) -> Report:
+    """Check a backward pass of your own against central differences, and its contract.
 
     Both functions receive the arguments by name.
 
@@ -58,18 +62,18 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
     ----------
     forward : function of (**arguments) -> array
     backward : function of (dy, **arguments) -> gradients
-        ``dy`` is shaped like forward's result. Gradients come in the order of ``wrt``, as one array, a tuple or a
-        dict by name.
+        ``dy`` is shaped like the result of forward. The gradients are shaped like their arguments, in the order of
+        ``wrt``: one array, a tuple, or a dict by name.
     arguments : dict of arrays
-        Floating arrays, floats and lists of floats are taken as float64; other values are passed as they are. Small
-        arrays do: every entry costs two calls of forward.
+        Floating arrays, floats and lists of floats become float64; other values are passed unchanged. Use small
+        arrays: each entry costs two calls of forward.
     wrt : sequence of str, optional
         The arguments to differentiate; by default every floating array.
     kinks : function of (**arguments) -> array or list of arrays, optional
-        What enters each ReLU inside forward (or its mask, or the winners of a maximum): entries whose step crosses a
-        kink are reported and left out.
+        The input of each ReLU inside forward (or its mask, or the indices of a maximum). Entries whose step crosses a
+        kink are left out and reported.
     seed : int
-        Of the random upstream gradient.
+        Seed of the random upstream gradients.
     float32 : bool
         Whether float32 arguments must give float32 results, close to those in float64.
 
@@ -81,8 +85,8 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
     Raises
     ------
     ValueError, TypeError
-        Nothing to differentiate, an argument that cannot be (of integers, masked, empty, not finite), or a result that
-        is not what is described here.
+        There is nothing to differentiate, an argument cannot be differentiated (it holds integers, is masked, empty or
+        not finite), or a result is not as described here.
 
     Examples
     --------
@@ -96,7 +100,7 @@ def check_gradient(forward, backward, arguments, wrt=None, kinks=None, seed=0, f
                   forward=lambda ops, **a: ops.forward(**a), wrt=wrt, kinks=kinks,
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
-    return Report(tuple(judge(case, ops, generator(seed, str(case)), float32=float32)))
+    return Report(tuple(judge(case, ops, seed, float32=float32)))
 
 
 def _as_arrays(arguments):
@@ -107,7 +111,7 @@ def _as_arrays(arguments):
 
 
 def _as_array(name, value):
-    """Lists of numbers, floats and NumPy's scalars as arrays; what is no array as it is."""
+    """Lists of numbers, floats and NumPy scalars as arrays; other values unchanged."""
     if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
         raise TypeError(f"{name} must be a plain array, but is a {type(value).__name__}; use np.asarray({name})")
     if not isinstance(value, (list, float, np.generic)):
@@ -115,17 +119,17 @@ def _as_array(name, value):
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} is a list that makes no array, for its rows differ in length or depth") from error
+        raise ValueError(f"{name} is a list that cannot become an array: its rows differ in length or depth") from error
 
 
 def _differentiable(arguments, wrt):
     """The names of the arguments to differentiate, each a floating array of finite numbers."""
-    kinds = {name: value.dtype.kind for name, value in arguments.items() if isinstance(value, np.ndarray)}
-    floating = [name for name, kind in kinds.items() if kind == "f"]
+    kind_of = {name: value.dtype.kind for name, value in arguments.items() if isinstance(value, np.ndarray)}
+    floating = [name for name, kind in kind_of.items() if kind == "f"]
     if wrt is None:
-        wrt = floating or kinds               # what there is, for the error below
+        wrt = floating or kind_of             # all arrays, for the error below
     elif not len(wrt):
-        raise ValueError(f"wrt must name an argument to differentiate (here: {', '.join(floating)}), but names none")
+        raise ValueError(f"wrt must name an argument to differentiate (here: {', '.join(floating)}), but is empty")
     wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for name in wrt:
         if name not in arguments:
@@ -153,7 +157,7 @@ def _described(value):
 
 
 class _Given(Case):
-    """A case whose arguments are given, not drawn: they may lie near a kink."""
+    """A case with given arguments, which may lie near a kink."""
 
     def arguments(self, rng, dtype=np.float64):
         return {name: cast(value, dtype) for name, value in self.make(rng).items()}
@@ -163,6 +167,6 @@ def _in_order(gradients, wrt):
     if isinstance(gradients, dict):
         if missing := set(wrt) - set(gradients):
             raise ValueError(f"backward returns no gradient of {', '.join(sorted(missing))}; "
-                             f"wanted are: {', '.join(wrt)}")
+                             f"expected: {', '.join(wrt)}")
         return tuple(gradients[name] for name in wrt)
     return gradients if isinstance(gradients, (tuple, list)) else (gradients,)

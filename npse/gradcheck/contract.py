@@ -1,91 +1,95 @@
-"""What a gradient check cannot see: the manners of an op.
+"""Checks besides the gradient: no mutation, the same result twice, dtype, memory layout, linearity in dy.
 
-Each op that a case calls is recorded, with its arguments, and then called again under other circumstances. So the
-arrays that a backward pass receives from its forward pass are watched as closely as the arguments of the case.
+Each call of an op is recorded with its arguments, and repeated with other copies of them. So the arrays that forward
+hands to backward are checked as well as the arguments of the case.
 """
 
-import functools
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-SAME = 1e-12         # relative deviation that a different order of additions may cause in float64
-SAME_FLOAT32 = 1e-5
+from npse.support.wrapped import Wrapped
+
+SUM_ORDER_FLOAT64 = 1e-12    # relative deviation that a different order of additions may cause
+SUM_ORDER_FLOAT32 = 1e-5
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an op: copies of what it was given and returned, and the names of the arguments that it changed.
+    """One recorded call of an op.
 
-    Arguments are keyed by their position, or by their name if they were given by name. ``held`` are the arrays
-    themselves, each with a name and a copy made when the call was over: those that belong to a network stay in use.
+    Attributes
+    ----------
+    name : str
+    op : function
+    before : dict of (position or name) -> value
+        Copies of the arguments, made before the call.
+    results : tuple of arrays
+        Copies of the results.
+    changed : tuple of str
+        Names of the arguments that the call changed.
+    held : tuple of (name, array, copy)
+        The arrays themselves, arguments and results, and copies made right after the call.
     """
 
     name: str
-    op: object
-    before: dict
-    results: tuple
-    changed: tuple
-    held: tuple = ()
+    op: Callable
+    before: dict[int | str, object]
+    results: tuple[np.ndarray, ...]
+    changed: tuple[str, ...]
+    held: tuple[tuple[str, np.ndarray, np.ndarray], ...] = ()
 
     def repeat(self, op=None, arrange=np.copy):
-        """Results of the same call once more, of another op or with every array laid out by ``arrange``."""
+        """Results of the same call again, of another op, or with each array argument replaced by ``arrange(array)``."""
         fresh = {key: arrange(value) if isinstance(value, np.ndarray) else value
                  for key, value in self.before.items()}
         options = {key: fresh.pop(key) for key in list(fresh) if isinstance(key, str)}
         return _arrays((op or self.op)(*fresh.values(), **options))
 
 
-class Recording:
-    """An edition whose every call is kept, in order, in ``.calls``."""
+class Recording(Wrapped):
+    """An edition that keeps every call, in order, in ``.calls``."""
 
     def __init__(self, ops):
-        self._ops, self.calls = ops, []
+        super().__init__(ops, self._record)
+        self.calls = []
 
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def recorded(*arguments, **options):
-            given = {**dict(enumerate(arguments)), **options}
-            before = {key: _copy(value) for key, value in given.items()}
-            result = op(*arguments, **options)
-            changed = tuple(_title(op, key) for key, value in given.items()
-                            if isinstance(value, np.ndarray) and not _identical(value, before[key]))
-            copies = tuple(map(np.copy, _arrays(result)))
-            held = [(_title(op, key), value, value.copy()) for key, value in given.items()
-                    if isinstance(value, np.ndarray)]
-            held += [("its result", *pair) for pair in zip(_arrays(result), copies, strict=True)]
-            self.calls.append(Call(name, op, before, copies, changed, tuple(held)))
-            return result
-        return recorded
+    def _record(self, name, op, arguments, options):
+        given = {**dict(enumerate(arguments)), **options}
+        before = {key: _copy(value) for key, value in given.items()}
+        result = op(*arguments, **options)
+        changed = tuple(_title(op, key) for key, value in given.items()
+                        if isinstance(value, np.ndarray) and not _identical(value, before[key]))
+        copies = tuple(map(np.copy, _arrays(result)))
+        held = [(_title(op, key), value, value.copy()) for key, value in given.items() if isinstance(value, np.ndarray)]
+        held += [("its result", *pair) for pair in zip(_arrays(result), copies, strict=True)]
+        self.calls.append(Call(name, op, before, copies, changed, tuple(held)))
+        return result
 
 
-class Guarded:
-    """An edition whose every op works on copies of its arguments; what an op changes is told in ``.changes``."""
+class Guarded(Wrapped):
+    """An edition whose ops work on copies of their arguments; ``.changes`` tells what the first of them changes."""
 
     def __init__(self, ops):
-        self._ops, self.changes = ops, ""
+        super().__init__(ops, self._on_copies)
+        self.changes = ""
 
-    def __getattr__(self, name):
-        op = getattr(self._ops, name)
-
-        @functools.wraps(op)
-        def on_copies(*arguments, **options):
-            recording = Recording(self._ops)
-            result = getattr(recording, name)(*map(_copy, arguments), **{k: _copy(v) for k, v in options.items()})
-            call = recording.calls[0]
-            self.changes = self.changes or (f"{name} {unchanged(call)}" if call.changed else "")
-            return result
-        return on_copies
+    def _on_copies(self, name, op, arguments, options):
+        recording = Recording(self._ops)
+        result = getattr(recording, name)(*map(_copy, arguments), **{k: _copy(v) for k, v in options.items()})
+        call, = recording.calls
+        if call.changed and not self.changes:
+            self.changes = f"{name} {unchanged(call)}"
+        return result
 
 
 def deviation(ours, theirs, backdrop=0.0):
-    """Largest difference of two arrays, relative to the largest number in ``theirs``; infinite if shapes differ.
+    """Largest difference of two arrays, relative to the largest value in ``theirs``; infinite if shapes differ.
 
-    ``backdrop`` is the size of the numbers that ``theirs`` was computed from: an array below a tenth of it counts as
-    small by cancellation, and is measured against that tenth.
+    ``backdrop`` is the size of the values from which ``theirs`` was computed. If ``theirs`` is smaller than a tenth of
+    it, the difference is relative to that tenth: the values are small by cancellation, and rounding is not.
     """
     if np.shape(ours) != np.shape(theirs):
         return np.inf
@@ -97,18 +101,20 @@ def deviation(ours, theirs, backdrop=0.0):
 
 
 def unchanged(call):
-    """A rule: look at a call and say what is wrong with it, or None. Here: no argument may be written to, during the
-    call or later, and no result after it was returned."""
+    """No argument is written to, during the call or later, and no result after it was returned.
+
+    A rule: it returns what is wrong with a call, or None.
+    """
     if call.changed:
         return f"changes {_and(call.changed)}: write into a new array"
     later = [title for title, array, copy in call.held if not _identical(array, copy)]
-    return f"is done, yet {_and(later)} changes later: keep no array, write into a new one" if later else None
+    return f"has ended, but {_and(later)} changes later: keep no array, write into a new one" if later else None
 
 
 def repeatable(call):
     """The same arguments give the same result, bit for bit."""
     same = all(map(_identical, call.repeat(), call.results))
-    return None if same else "gives another result when called again with the same arguments"
+    return None if same else "gives a different result when called again with the same arguments"
 
 
 def same_dtype(call):
@@ -119,14 +125,14 @@ def same_dtype(call):
 
 
 def any_layout(call):
-    """How an array lies in memory does not matter, nor whether it may be written to."""
+    """The result does not depend on the memory layout of arrays, nor on whether they are writable."""
     for description, arrange in (("non-contiguous", strided), ("Fortran-ordered", fortran), ("read-only", frozen)):
         try:
             worst = _worst_deviation(call.repeat(arrange=arrange), call)
         except ValueError as error:
             return f"fails for {description} arrays: {error}"
         if not worst <= _same(call):
-            return f"gives another result for {description} arrays (relative difference {worst:.1e})"
+            return f"gives a different result for {description} arrays (relative difference {worst:.1e})"
     return None
 
 
@@ -134,7 +140,7 @@ RULES = {"unchanged": unchanged, "repeatable": repeatable, "dtype": same_dtype, 
 
 
 def disagreement(book, call):
-    """Compare a call with the same call of the book: what is wrong, or None, and the worst deviation."""
+    """Compare a call with the same call of the book: (what is wrong or None, worst deviation)."""
     try:
         theirs = call.repeat(getattr(book, call.name))
     except (ValueError, TypeError) as error:
@@ -147,36 +153,35 @@ def disagreement(book, call):
 
 
 def nonlinear(backward, dy, other):
-    """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or the empty string.
+    """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or "".
 
-    All three results are alive at once. So gradients of an output that is used twice add up, as they must, and a
-    function that returns the same array each time is found out.
+    All three results exist at the same time, so a function that returns one array each time is detected.
     """
     for together, one, two in zip(backward(dy * 2 - other * 3), backward(dy), backward(other), strict=True):
-        with np.errstate(invalid="ignore"):                       # inf - inf is not a number, and that is no zero
+        with np.errstate(invalid="ignore"):                       # inf - inf is nan, which is not zero
             expected = 2 * one - 3 * two
-        if not deviation(together, expected, max(map(_largest, (one, two, dy)))) <= SAME:
+        if not deviation(together, expected, max(map(_largest, (one, two, dy)))) <= SUM_ORDER_FLOAT64:
             return "is not linear in dy: every term of a gradient has the upstream gradient as a factor, once"
     return ""
 
 
 def strided(x):
-    """The same array as a view with gaps, full of numbers that no op may touch."""
+    """The same array as a view with gaps, which hold values that no op may read."""
     if x.ndim == 0:
         return x
-    gap = np.iinfo(x.dtype).max if x.dtype.kind in "iu" else np.nan          # nan is true in an array of bool
+    gap = np.iinfo(x.dtype).max if x.dtype.kind in "iu" else np.nan          # in an array of bool nan is True
     wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), gap, x.dtype)
     wide[..., ::2] = x
     return wide[..., ::2]
 
 
 def fortran(x):
-    """The same array with its first axis contiguous, as the transpose of a contiguous one is."""
+    """The same array in Fortran order: its first axis is contiguous."""
     return x.copy(order="F")
 
 
 def frozen(x):
-    """The same array, which nobody may write to."""
+    """The same array, read-only."""
     x = x.copy()
     x.flags.writeable = False
     return x
@@ -184,20 +189,21 @@ def frozen(x):
 
 def _worst_deviation(results, call):
     backdrop = max(_largest(a) for a in (*call.before.values(), *call.results) if _is_float(a))
-    pairs = [_without_twins(ours, theirs) for ours, theirs in zip(results, call.results, strict=True)]
+    pairs = [_without_equal_nonfinite(ours, theirs) for ours, theirs in zip(results, call.results, strict=True)]
     return max(deviation(ours, theirs, backdrop) for ours, theirs in pairs)
 
 
-def _without_twins(ours, theirs):
-    """Both arrays with zero where both hold the same infinity, or neither a number: there they do not differ."""
+def _without_equal_nonfinite(ours, theirs):
+    """Both arrays with 0 where both hold the same infinity, or both nan: there they agree."""
     if ours.shape != theirs.shape:
         return ours, theirs
-    twins = ~np.isfinite(theirs) & ((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
-    return np.where(twins, 0, ours), np.where(twins, 0, theirs)
+    equal = ~np.isfinite(theirs) & ((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
+    return np.where(equal, 0, ours), np.where(equal, 0, theirs)
 
 
 def _same(call):
-    return SAME if all(a.dtype == np.float64 for a in call.before.values() if _is_float(a)) else SAME_FLOAT32
+    in_float64 = all(a.dtype == np.float64 for a in call.before.values() if _is_float(a))
+    return SUM_ORDER_FLOAT64 if in_float64 else SUM_ORDER_FLOAT32
 
 
 def _largest(a):
@@ -205,9 +211,11 @@ def _largest(a):
 
 
 def _title(op, key):
-    """The name of an argument, for messages; its place if the op does not name it."""
+    """The name of an argument, for messages; its position if it has no name."""
+    if isinstance(key, str):
+        return key
     names = list(inspect.signature(op).parameters)
-    return key if isinstance(key, str) else names[key] if key < len(names) else f"argument {key}"
+    return names[key] if key < len(names) else f"argument {key}"
 
 
 def _arrays(result):

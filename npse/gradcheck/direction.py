@@ -1,24 +1,29 @@
-"""The judge's second instrument, for functions too large to be checked entry by entry: a random direction.
+"""Check along a random direction, for functions that are too large to be checked entry by entry.
 
     <gradient, v>  ~  (L(p + h v) - L(p - h v)) / 2h          v random, one for each array, and one over all of them
 
-Two evaluations of the loss judge a whole array. An error in one entry of a million may hide; an error in a term of the
-formula does not.
+Two evaluations of the loss check a whole array. An error in one entry of a million may stay hidden; an error in a term
+of the formula does not.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
-from npse.gradcheck.judge import generator
-from npse.gradcheck.kinks import count_changes
+from npse.gradcheck.draw import generator
+from npse.gradcheck.kinks import KinkRecorder, count_changes
 from npse.gradcheck.numeric import FLOOR, RESOLUTION, SAFETY, TOLERANCE, typical_size
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Report, Result
 
 ATTEMPTS = 6         # each with another direction
-SHRINK = 8           # and a step that many times smaller: fewer kinks lie on it
-SLANT = 0.1          # least share of the gradient that a direction must see
+SHRINK = 8           # and a step smaller by this factor, which crosses fewer kinks
+MIN_SLOPE = 0.1      # least derivative along a direction, relative to its typical size
 
 
-def check_direction(loss, parameters, gradients, recorder=None, seed=0, tolerance=TOLERANCE):
+def check_direction(loss: Callable, parameters: dict[str, np.ndarray], gradients: dict[str, np.ndarray],
+                    recorder: KinkRecorder | None = None, seed: int = 0, tolerance: float = TOLERANCE) -> Report:
     """Check the gradients of a scalar function of many arrays, along random directions.
 
     Parameters
@@ -29,8 +34,8 @@ def check_direction(loss, parameters, gradients, recorder=None, seed=0, toleranc
         Where the gradients were taken.
     gradients : dict of arrays, by the same names
     recorder : KinkRecorder, optional
-        It must be watching the ops of ``loss``. A step that crosses a kink is given up, and another direction with a
-        smaller step tried; without a recorder kinks pass unseen and may look like errors.
+        It must observe the ops of ``loss``. If a step crosses a kink, another direction with a smaller step is tried.
+        Without a recorder kinks are not detected, and may look like errors.
     seed : int
     tolerance : float, of the relative error
 
@@ -38,7 +43,7 @@ def check_direction(loss, parameters, gradients, recorder=None, seed=0, toleranc
     -------
     Report
         One result for each array, and one named "all" for a direction through all of them at once. The verdict is
-        "cannot tell" where every attempt crossed a kink, or where rounding would hide an error of 0.1 %.
+        "cannot tell" if every attempt crossed a kink, or if rounding would hide an error of 0.1 %.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def _along(name, chosen, evaluate, base, parameters, gradients, rng, tolerance):
         if crossed:
             crossings.append(crossed)
             h /= SHRINK
-        elif max(abs(ours), abs(numeric)) >= SLANT * typical:     # else v is nearly at right angles to the gradient
+        elif max(abs(ours), abs(numeric)) >= MIN_SLOPE * typical: # else v is nearly orthogonal to the gradient
             break
 
     note = f"directions given up as their steps crossed kinks ({', '.join(map(str, crossings))})" if crossings else ""

@@ -1,4 +1,4 @@
-"""A report as HTML, for notebooks: verdicts, errors against both references, diagnoses, pictures."""
+"""A report as HTML, for notebooks: verdicts, errors against both numeric gradients, diagnoses, pictures."""
 
 import base64
 from html import escape
@@ -10,7 +10,7 @@ MOST_PICTURES = 4
 
 
 def report_as_html(report):
-    """HTML of a report, complete in itself: pictures are inside."""
+    """A report as HTML, with its pictures inside."""
     failed = len(report.failures)
     verdict = "everything is right" if report.ok else f"{failed} of {len(report.results)} checks failed"
     drawn = [result for result in report.failures if result.view is not None][:MOST_PICTURES]
@@ -22,12 +22,13 @@ def report_as_html(report):
 
 def _row(result):
     why = result.diagnosis.text if result.diagnosis else result.message
-    is_gradient = result.judged == "gradient"
+    second = "not possible" if result.judged == "gradient" else ""
+    if result.complex_step is not None:
+        second = f"{result.complex_step:.1e}"
     cells = (f"{result.op} [{result.case}]", f"{result.judged} {result.argument}",
              f"<b style='color:{COLOURS[result.verdict]}'>{result.verdict}</b>",
              f"{result.error:.1e}" if result.argument else "",
-             f"{result.complex_step:.1e}" if result.complex_step is not None else "not possible" if is_gradient else "",
-             str(result.budget or ""), why)
+             second, str(result.budget or ""), why)
     return "<tr>" + "".join(f"<td style='text-align:left'>{cell if i == 2 else escape(cell)}</td>"
                             for i, cell in enumerate(cells)) + "</tr>"
 

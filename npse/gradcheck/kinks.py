@@ -1,34 +1,36 @@
-"""Kinks: the points where a ReLU or a maximum has no derivative, recognised from what the function chose there.
+"""Kinks: the points where a ReLU or a maximum has no derivative.
 
-Which side a ReLU is on, and who wins a maximum, is its *choice*. As long as all choices are the same at x - h, x and
-x + h the function is smooth in between; where one differs, the difference quotient means nothing and is left out.
+Which side of zero a ReLU is on, and which element is the maximum, is a *choice*. If all choices are the same at x - h,
+x and x + h, the function is smooth in between. If one differs, the central difference is meaningless and left out.
 """
+
+from typing import Any
 
 import numpy as np
 
 
 def choices(arrays):
-    """Turn what decides into what was decided: a floating array counts by its sign (> 0), any other by its values.
+    """The choices at kinks, as arrays: a floating array counts by its sign (> 0), any other array by its values.
 
     Parameters
     ----------
     arrays : array or sequence of arrays
-        For a ReLU, what enters it (or the mask); for a maximum, `max_margin` (or the winners' indices).
+        For a ReLU, its input (or the mask); for a maximum, `max_margin` (or the indices of the maxima).
     """
     arrays = arrays if isinstance(arrays, (list, tuple)) else [arrays]
     return [a > 0 if a.dtype.kind == "f" else np.array(a) for a in map(np.asarray, arrays)]
 
 
 def count_changes(before, after):
-    """How many choices differ between two lists made by `choices`; ValueError if they do not belong together."""
+    """How many choices differ between two results of `choices`; ValueError if their shapes differ."""
     if [c.shape for c in before] != [c.shape for c in after]:
         raise ValueError("the kinks of two evaluations differ in number or shape; "
                          "record the same arrays, in the same order, each time")
     return sum(int(np.count_nonzero(b != a)) for b, a in zip(before, after, strict=True))
 
 
-def max_margin(x, size, stride):
-    """By how much each element of each window exceeds the largest of the others: > 0 for the one winner, 0 in a tie.
+def max_margin(x: np.ndarray, size: int, stride: int) -> np.ndarray:
+    """By how much each element of each window exceeds the largest of the others: > 0 for the maximum, 0 in a tie.
 
     x (N, H, W, C) -> (N, Ho, Wo, C, size * size)
     """
@@ -46,7 +48,7 @@ def _windows(x, size, stride):
 
 
 class KinkRecorder:
-    """Records the choices of every op of a whole network; a watcher for `npse.backend.observing`.
+    """Records the choices at the kinks of a whole network; a watcher for `npse.backend.observing`.
 
         recorder = KinkRecorder()
         with backend.observing(recorder):
@@ -58,14 +60,14 @@ class KinkRecorder:
         One for each ReLU, gate and max pooling since the last `clear`, in order.
     """
 
-    def __init__(self):
-        self.choices = []
+    def __init__(self) -> None:
+        self.choices: list[np.ndarray] = []
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget everything recorded so far."""
         self.choices = []
 
-    def __call__(self, op, arguments, result):
+    def __call__(self, op: Any, arguments: tuple, result: object) -> None:
         """Record a call; ``op`` tells by its declaration, `op.contract`, where it has kinks."""
         chosen = op.contract and op.contract.choices(arguments, result)
         if chosen is not None:

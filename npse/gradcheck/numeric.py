@@ -3,10 +3,13 @@
     L(x) = sum(dy * f(x))          dL/dx_i  ~  sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h
                                    dL/dx_i  =  sum(dy * imag(f(x + ih e_i))) / h          for any tiny h
 
-The outputs are subtracted element by element before they are summed: most of them have not changed and drop out
-exactly, whereas the difference of two whole sums would keep the rounding error of every term.
+The outputs are subtracted element by element before they are summed. Most elements do not change and cancel exactly;
+the difference of two sums would keep the rounding error of every element.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,21 +17,21 @@ import numpy as np
 from npse.gradcheck.kinks import choices, count_changes
 
 TOLERANCE = 1e-6     # of the relative error, in float64; a right gradient stays near 1e-9
-FLOOR = 0.01         # entries below this share of the largest gradient are measured against that share
-SAFETY = 10          # how far rounding may exceed its estimate
-RESOLUTION = 1e-3    # an error that a verdict must be able to see, as a share of the largest gradient
+FLOOR = 0.01         # the error of smaller entries is relative to this share of the largest gradient
+SAFETY = 10          # by which factor rounding may exceed its estimate
+RESOLUTION = 1e-3    # the smallest error that a verdict must detect, relative to the largest gradient
 
 
 @dataclass(frozen=True)
 class NumericGradient:
-    """A numeric gradient and how far it can be trusted; three arrays shaped like x.
+    """A numeric gradient and its reliability: three arrays shaped like x.
 
     Attributes
     ----------
     value : array
-        The central differences; not a number where ``crossed``.
+        The central differences; nan where ``crossed``.
     noise : array
-        Size of the error that rounding alone may cause.
+        The size of the rounding error, estimated.
     crossed : bool array
         Where the step crossed a kink.
     """
@@ -49,7 +52,7 @@ class Budget:
     truncation : float
         Error of the formula, h^2 f'''/6, estimated as a third of the difference to the value at twice the step.
     rounding : float
-        Size of the error that the dtype and the size of f may cause.
+        The size of the rounding error, from the dtype and the size of f.
     """
 
     value: float
@@ -58,31 +61,31 @@ class Budget:
     rounding: float
 
     @property
-    def error(self):
-        """How far the value may be off."""
+    def error(self) -> float:
+        """The largest error to expect in the value."""
         return SAFETY * (self.truncation + self.rounding)
 
     def __str__(self):
         return f"step {self.step:.1e}, truncation {self.truncation:.0e}, rounding {self.rounding:.0e}"
 
 
-def typical_size(x):
+def typical_size(x: np.ndarray) -> float:
     """Root mean square of x; 1 if x is zero everywhere."""
     return np.sqrt(np.mean(np.square(x))) or 1.0
 
 
-def step_sizes(x):
+def step_sizes(x: np.ndarray) -> np.ndarray:
     """Step of the central difference for each entry of x: h = eps^(1/3) * max(|x_i|, typical size of x).
 
-    The formula is wrong by about h^2 f'''/6 (truncation) and by about eps |f| / h (rounding). Their sum is least
-    where both grow alike, at h ~ (eps |f| / |f'''|)^(1/3), and |f / f'''|^(1/3) is about the scale of x itself. With
+    The error of the formula is about h^2 f'''/6 (truncation) plus eps |f| / h (rounding). The sum is least
+    where both are about equal, at h ~ (eps |f| / |f'''|)^(1/3), and |f / f'''|^(1/3) is about the scale of x. With
     float64 that is 6e-6 of x and an error near 1e-10; with float32 it is 5e-3 and an error near 1e-4, which is why
     gradients are checked in float64.
     """
     return np.cbrt(np.finfo(x.dtype).eps) * np.maximum(np.abs(x), typical_size(x))
 
 
-def numeric_gradient(f, x, dy, kinks=None):
+def numeric_gradient(f: Callable, x: np.ndarray, dy: np.ndarray, kinks: Callable | None = None) -> NumericGradient:
     """Gradient of sum(dy * f(x)) with respect to every entry of x.
 
     Parameters
@@ -91,7 +94,7 @@ def numeric_gradient(f, x, dy, kinks=None):
     x : floating array, best float64
     dy : array, the upstream gradient
     kinks : function of x -> arrays, optional
-        What decides at the ReLUs and maxima inside f; see `npse.gradcheck.kinks.choices`.
+        The inputs of the ReLUs and maxima inside f; see `npse.gradcheck.kinks.choices`.
 
     Returns
     -------
@@ -105,9 +108,11 @@ def numeric_gradient(f, x, dy, kinks=None):
     return NumericGradient(value, noise, crossed)
 
 
-def budget(f, x, dy, index, kinks=None):
-    """The best central difference of one entry and its error budget: the step is made smaller until the error of the
-    formula is below that of rounding, or grows no smaller; arguments as in `numeric_gradient`.
+def budget(f: Callable, x: np.ndarray, dy: np.ndarray, index: tuple[int, ...],
+           kinks: Callable | None = None) -> Budget | None:
+    """The best central difference of one entry and its error budget; arguments as in `numeric_gradient`.
+
+    The step is made smaller until the truncation error is below the rounding error, at most five times.
 
     Returns
     -------
@@ -124,16 +129,16 @@ def budget(f, x, dy, index, kinks=None):
     return min(found, key=lambda b: b.truncation + b.rounding) if found else None
 
 
-def curve(f, x, dy, index, count=33):
+def curve(f: Callable, x: np.ndarray, dy: np.ndarray, index: tuple[int, ...],
+          count: int = 33) -> tuple[np.ndarray, np.ndarray]:
     """Central differences of one entry at many steps, from 1e-12 to 1 of its scale: steps, values."""
     scale = max(abs(x[index]), typical_size(x))
     at, steps = _differences(f, x, dy, None), scale * np.logspace(-12, 0, count)
     return steps, np.array([at(index, step)[0] for step in steps])
 
 
-def complex_step(f, x, dy):
-    """Gradient of sum(dy * f(x)) by the complex step: nothing is subtracted, so nothing is lost, and any f that is
-    analytic gives its gradient to the last digits.
+def complex_step(f: Callable, x: np.ndarray, dy: np.ndarray) -> np.ndarray | None:
+    """Gradient of sum(dy * f(x)) by the complex step, exact to rounding for any analytic f: nothing is subtracted.
 
     Parameters
     ----------
@@ -149,7 +154,7 @@ def complex_step(f, x, dy):
     for i in np.ndindex(x.shape):
         try:
             y = np.asarray(f(_moved(x.astype(complex), i, 1j * h)))
-        except Exception:            # a function made for real numbers may fail in any way
+        except Exception:            # f may fail for complex numbers in any way
             return None
         if y.dtype.kind != "c" or not np.isfinite(y).all():
             return None
@@ -166,24 +171,24 @@ def _differences(f, x, dy, kinks):
 
     def at(i, h):
         above, below = _moved(x, i, h), _moved(x, i, -h)
-        distance = above[i] - below[i]                    # x + h is rounded: divide by the way really gone
+        distance = above[i] - below[i]                    # x + h is rounded: divide by the actual distance
         crossed = bool(kinks) and any(count_changes(here, choices(kinks(there))) for there in (below, above))
-        y_above, y_below = np.array(f(above)), f(below)   # a copy, should f return the same array each time
+        y_above, y_below = np.array(f(above)), f(below)   # a copy, in case f returns one array each time
         with np.errstate(invalid="ignore"):               # inf - inf: the caller sees nan
             difference = y_above - y_below
         moved = max(np.linalg.norm(dy * (difference != 0)), largest_dy)
-        terms = np.linalg.norm(dy * difference) / distance          # f may be a small sum of large terms in x
+        terms = np.linalg.norm(dy * difference) / distance          # f may be a small sum of large terms
         noise = eps * (largest_y * moved + largest_x * terms) / distance
         return np.nan if crossed else np.sum(dy * difference) / distance, noise, crossed
     return at
 
 
-def relative_error(ours, numeric, tolerance=TOLERANCE):
+def relative_error(ours: np.ndarray, numeric: NumericGradient, tolerance: float = TOLERANCE) -> np.ndarray:
     """Relative error of each entry of a gradient, against its numeric gradient; zero where a kink was crossed.
 
     |numeric - ours| / max(|numeric|, |ours|, floor).  The floor is 1 % of the largest numeric gradient of the array:
-    an entry that happens to be near zero is measured on the scale of its neighbours. And it is never so low that
-    rounding noise could reach the tolerance: gradients that vanish raise no alarm.
+    the error of an entry near zero is relative to the other entries. The floor is also high enough that rounding noise
+    alone stays below the tolerance, so that a gradient that vanishes gives no error.
     """
     kept = ~numeric.crossed
     n, a = np.where(kept, numeric.value, 0), np.where(kept, ours, 0)
@@ -195,9 +200,9 @@ def relative_error(ours, numeric, tolerance=TOLERANCE):
 
 
 def is_hidden(ours, numeric):
-    """Whether rounding would hide an error of 0.1 % in a gradient that does not vanish: nothing is proven then.
+    """Whether rounding would hide an error of 0.1 % in a gradient that does not vanish.
 
-    A gradient that vanishes is itself no larger than the rounding error of its own formula: h times the noise.
+    A gradient counts as vanishing if it is no larger than its own rounding error: h times the noise.
     """
     noise, largest = SAFETY * numeric.noise.max(), np.abs(ours).max()
     return noise * np.cbrt(np.finfo(float).eps) < largest < noise / RESOLUTION

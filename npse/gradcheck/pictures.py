@@ -1,17 +1,25 @@
-"""A wrong gradient in pictures: ours beside numeric, the difference, and the V-curve of the worst entry.
+"""Pictures of a wrong gradient: ours and numeric, their difference, and the V-curve of the worst entry.
 
-    draw(result).savefig("du.png")          matplotlib is imported here, when something is drawn
+    draw(result).savefig("du.png")          matplotlib is imported on the first call
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npse.gradcheck.results import Result
 from npse.support.style import BLUE, GREY, LABEL, ORANGE, SMALL, TITLE, figure, plain
 from npse.support.style import png as png_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OURS, RIGHT_SIDE = ORANGE, BLUE
 
 
-def draw(result):
+def draw(result: Result) -> Figure:
     """Draw a wrong gradient.
 
     Parameters
@@ -22,12 +30,12 @@ def draw(result):
     Returns
     -------
     matplotlib Figure
-        It belongs to no window: save it, or let a notebook show it.
+        It opens no window: save it, or let a notebook show it.
 
     Raises
     ------
     ValueError
-        There is nothing to draw.
+        The result has no ``view``.
     """
     if result.view is None:
         raise ValueError(f"there is nothing to draw for {result.op}, {result.judged}: only a gradient found wrong has "
@@ -48,13 +56,13 @@ def draw(result):
     return picture
 
 
-def png(result):
+def png(result: Result) -> bytes:
     """The picture of `draw` as the bytes of a PNG file."""
     return png_of(draw(result))
 
 
 def flat(array, is_filter=False):
-    """An array of any number of axes as a picture with two, tiles apart by a line of nan.
+    """An array with any number of axes as a picture with two; lines of nan separate the tiles.
 
     (N, H, W, C) -> a row for each image, a tile (H, W) for each channel; (kh, kw, Cin, Cout) -> a row for each Cin, a
     tile (kh, kw) for each Cout.
@@ -99,7 +107,7 @@ def _scatter(ax, view):
 
 
 def _v_curve(ax, result):
-    """Error of the difference quotient against the step: truncation falls to the left, rounding rises."""
+    """Error of the central difference against the step: with smaller steps truncation falls and rounding grows."""
     view, best = result.view, result.expected
     scale = max(abs(best), abs(result.ours), np.finfo(float).tiny)
     with np.errstate(all="ignore"):

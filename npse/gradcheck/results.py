@@ -1,10 +1,13 @@
-"""What the judge says: one `Result` for each thing judged, gathered in a `Report`."""
+"""The judge's results: a `Result` for each property that was checked, and a `Report` of all."""
+
+from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
+from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.result import Diagnosis
 from npse.gradcheck.numeric import Budget
 
@@ -13,12 +16,12 @@ RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Two gradients side by side, and for the worst entry the numeric one at many step sizes.
+    """Two gradients, and central differences of the worst entry at many step sizes.
 
     Attributes
     ----------
     ours, numeric, error : arrays shaped like the argument
-        Numeric is not a number where a kink was crossed.
+        ``numeric`` is nan where a step crossed a kink.
     steps, values : arrays
     """
 
@@ -47,22 +50,22 @@ class Result:
     error : float
         Worst relative error.
     index, ours, expected : tuple, float, float
-        Where the worst error is, the value found there and the value it should have; None where that has no meaning.
+        The entry with the worst error, its value, and the value it should have; None if there is no such entry.
     crossed : tuple of index tuples
         Entries left out because a step crossed a kink.
     entries : int
-        How many entries were looked at, those left out included.
+        How many entries were checked, including those left out.
     message : str
-        What is wrong, or what should be known, in one line.
+        What is wrong, or a note, in one line.
     diagnosis : Diagnosis
         Why it is wrong; None unless the verdict is "wrong".
     budget : Budget
-        Error budget of the central difference at ``index``; None where there is none.
+        Error budget of the central difference at ``index``, or None.
     complex_step : float
-        Worst relative error against the second reference, the complex step; None where the function takes no complex
-        numbers, or is not analytic.
+        Worst relative error against the complex step, the second numeric gradient; None if forward takes no complex
+        numbers or is not analytic.
     view : View
-        What `npse.gradcheck.pictures` draws: both gradients; None where there is nothing to draw.
+        What `npse.gradcheck.pictures` draws; None if there is nothing to draw.
     """
 
     op: str
@@ -71,10 +74,10 @@ class Result:
     verdict: str
     argument: str = ""
     error: float = 0.0
-    index: tuple | None = None
+    index: tuple[int, ...] | None = None
     ours: float | None = None
     expected: float | None = None
-    crossed: tuple = ()
+    crossed: tuple[tuple[int, ...], ...] = ()
     entries: int = 0
     message: str = ""
     diagnosis: Diagnosis | None = None
@@ -82,16 +85,21 @@ class Result:
     complex_step: float | None = None
     view: View | None = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def on(cls, case: Case, judged: str, verdict: str, argument: str = "", **facts: object) -> Result:
+        """A result on a case; ``facts`` are further attributes."""
+        return cls(case.op, case.label, judged, verdict, argument, **facts)
+
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return self.verdict == RIGHT
 
-    def as_dict(self):
-        """What a JSON file can hold: plain values, None where a number is not finite; the picture is left out."""
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for a JSON file: None if a number is not finite; without ``view``."""
         facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "view"}
         return _plain(facts | {name: facts[name] and asdict(facts[name]) for name in ("diagnosis", "budget")})
 
-    def __str__(self):
+    def __str__(self) -> str:
         subject = f"gradient of {self.argument}" if self.judged == "gradient" else " ".join(
             filter(None, (self.judged, self.argument)))
         line = f"{self.op} [{self.case}] {subject}: {self.verdict}"
@@ -110,26 +118,26 @@ def _plain(value):
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one check; true in a boolean context and ``.ok`` when every verdict is "right"."""
+    """All results of one check. ``.ok``, and true in a boolean context, if every verdict is "right"."""
 
     results: tuple[Result, ...]
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return bool(self.results) and all(result.ok for result in self.results)
 
     @property
-    def failures(self):
+    def failures(self) -> tuple[Result, ...]:
         return tuple(result for result in self.results if not result.ok)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.ok
 
     def _repr_html_(self):
-        """What a notebook shows: a table, and a picture of every gradient found wrong."""
+        """The report in a notebook: a table, and a picture of each wrong gradient."""
         from npse.gradcheck.html import report_as_html
         return report_as_html(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join([*map(str, self.results), RIGHT if self.ok else f"{len(self.failures)} of "
                           f"{len(self.results)} checks failed"])

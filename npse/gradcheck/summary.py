@@ -1,15 +1,17 @@
-"""Results by the hundred, brought down to one `Row` for each argument of each op."""
+"""Summary of many results: one `Row` for each argument of each op."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from npse.gradcheck.contract import RULES
+from npse.gradcheck.results import Result
 
-CONTRACT = ("runs", *RULES, "linear", "book")      # what belongs to an op as a whole
+CONTRACT = ("runs", *RULES, "linear", "book")      # properties of an op as a whole
 
 
 @dataclass(frozen=True)
 class Row:
-    """What all cases of one op say about one argument.
+    """The results of all cases of one op about one argument.
 
     Attributes
     ----------
@@ -36,8 +38,8 @@ class Row:
     ok: bool
 
 
-def rows(results):
-    """Gather results into rows, in the order in which ops and arguments first appear."""
+def rows(results: Iterable[Result]) -> list[Row]:
+    """Summarize results, in the order in which ops and arguments first appear."""
     by_op = {}
     for result in results:
         by_op.setdefault(result.op, []).append(result)

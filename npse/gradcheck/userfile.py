@@ -1,33 +1,35 @@
-"""A file of somebody's own: its functions take the place of the book's, or are checked with arguments of their own.
+"""Check the functions in a Python file of the user.
 
-    def scale(u, s): ...                      an op of the book: checked on all shapes of the book
-    def scale_backward(dy, u, s): ...         what the file lacks, the book gives
+    def scale(u, s): ...                      an op of the book: checked on all its cases
+    def scale_backward(dy, u, s): ...         ops that the file does not define come from the book
 
-    def swish(x): ...                         anything else: forward, backward,
+    def swish(x): ...                         any other function: forward, backward,
     def swish_backward(dy, x): ...
-    def swish_arguments(rng): ...             a dict of arrays to check it with, or a function that draws one
-    def swish_kinks(x): ...                   if there are kinks: what enters each ReLU
+    def swish_arguments(rng): ...             a dict of arguments, or a function that draws one
+    def swish_kinks(x): ...                   if there are kinks: the input of each ReLU
 """
 
-import importlib.util
 import inspect
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from npse.gradcheck.cases import CASES, KNOWN_OPS
 from npse.gradcheck.check import check_case, check_gradient, raised
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import generator
+from npse.gradcheck.results import Result
+from npse.support.python_file import run_python_file
+from npse.support.wrapped import Overlay
 
 
-def check_file(path, book, seed=0):
+def check_file(path: str | Path, book: object, seed: int = 0) -> list[Result]:
     """Check every op and every pair of functions in a Python file.
 
     Parameters
     ----------
     path : str or Path
-    book : an edition; it gives what the file lacks, and is what ops of its names must agree with
+    book : an edition
+        Ops that the file does not define come from it; those that it defines must agree with it.
     seed : int
 
     Returns
@@ -37,11 +39,11 @@ def check_file(path, book, seed=0):
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, a file that is no Python or raises when it is read, nothing to check in it, or a pair without
-        arguments.
+        No such file, a file that is not Python or raises an exception, nothing to check in it, or a pair of functions
+        without arguments.
     """
     path = Path(path)
-    module = load(path)
+    module = run_python_file(path)
     functions = {name: value for name, value in vars(module).items()
                  if inspect.isfunction(value) and not name.startswith("_")}
     pairs = [name for name in functions if f"{name}_backward" in functions]
@@ -50,49 +52,19 @@ def check_file(path, book, seed=0):
            and functions[name] is not getattr(book, name, None)]
     without = [name for name in pairs if name not in own and name not in ops]
     if without:
-        raise ValueError(f"{path}: {without[0]} is no op of the book, so nothing tells its arguments; add "
+        raise ValueError(f"{path}: {without[0]} is not an op of the book, so its arguments are unknown; add "
                          f"def {without[0]}_arguments(rng): return {{...}}, a dict of arrays by name")
     if not own and not ops:
-        raise ValueError(f"{path}: nothing to check; wanted are functions name and name_backward, "
+        raise ValueError(f"{path}: nothing to check; expected functions name and name_backward, "
                          f"found are: {', '.join(functions) or 'none'}")
     results = []
     for name in own:
         results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed)
-    edition = _Overlay(book, {name: functions[name] for name in ops})
+    edition = Overlay(book, **{name: functions[name] for name in ops})
     for case in CASES:
         if set(case.ops) & set(ops):
             results += check_case(case, edition, seed, book)
     return results
-
-
-def load(path):
-    """Run a Python file and return it as a module; FileNotFoundError or ValueError say what is wrong with it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; npse check wants a Python file, such as my_ops.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or path.suffix != ".py":
-        raise ValueError(f"{path} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))              # so that it finds the files beside it
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        raise ValueError(f"{path} raises {type(error).__name__} when it is read: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-class _Overlay:
-    """The book, with some ops replaced."""
-
-    def __init__(self, book, replaced):
-        self._book, self._replaced = book, replaced
-
-    def __getattr__(self, name):
-        return self._replaced.get(name) or getattr(self._book, name)
 
 
 def _check_pair(path, name, functions, arguments, seed):

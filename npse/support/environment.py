@@ -1,4 +1,4 @@
-"""What a result depends on besides the settings: versions, cores, threads, commit."""
+"""Facts about this machine that a result depends on: versions, cores, threads, commit."""
 
 import contextlib
 import importlib.metadata
@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import npse
 from npse.support import nvidia_driver
@@ -17,9 +19,9 @@ MOST_THREADS = 1024
 PACKAGES = ("numpy", "numba", "llvmlite", "numba-cuda", "safetensors", "matplotlib")
 
 
-def versions():
-    """Return the versions of Python, npse and the packages that decide a result, by name."""
-    found = {"python": platform.python_version(), "npse": npse.__version__}
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python, npse and the packages that influence a result, by name; None: not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version(), "npse": npse.__version__}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -28,8 +30,8 @@ def versions():
     return found
 
 
-def processor():
-    """Return the processor's name, as well as this system tells it."""
+def processor() -> str:
+    """Return the name of the processor, as precisely as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -37,26 +39,26 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def cores():
-    """Return the number of cores that this process can keep busy: those that it may use, within its `quota`.
+def cores() -> int:
+    """Return the number of cores that this process can keep busy: those it may run on, limited by its `quota`.
 
-    A quota of 1.5 counts as two cores, as joblib, Go and Java count it: one would leave a third of the time unused,
-    while two that are stopped for a quarter of the time use all of it.
+    A quota is rounded up, as joblib, Go and Java do it. With a quota of 1.5, one core would leave a third of the quota
+    unused; two cores use all of it and are stopped for a quarter of the time.
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, math.ceil(quota() or usable))
 
 
-def quota():
-    """Return how many cores' time a container grants this process, as 1.5; None if it sets no limit.
+def quota() -> float | None:
+    """Return the CPU quota of a container in cores, such as 1.5; None if there is no limit. Linux only.
 
-    That is the least that its control group, or one above it, is limited to. Linux only.
+    It is the smallest limit of the control groups of this process and of the groups above them.
     """
     return min((limit for folder in _control_groups() if (limit := _limit(folder)) is not None), default=None)
 
 
-def _control_groups():
-    """The folders that may hold a limit: that of each control group of this process, and of those above it."""
+def _control_groups() -> Iterator[Path]:
+    """Yield the folders that may hold a limit: of each control group of this process, and of the groups above it."""
     try:
         lines = MEMBERSHIP.read_text().splitlines()
     except OSError:
@@ -65,14 +67,15 @@ def _control_groups():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        # within a container the path may be the host's, of which only the end, or nothing, is to be seen
+        # in a container this may be a path of the host: only its end, or nothing of it, is visible here
         names = [name for name in path.split("/") if name not in ("", "..")]
         for root in ("", "unified", controllers, "cpu"):
             for depth in range(len(names) + 1):
                 yield CONTROL_GROUPS.joinpath(root, *names[:depth])
 
 
-def _limit(folder):
+def _limit(folder: Path) -> float | None:
+    """Return the limit in a folder of a control group, in cores; None if it holds none."""
     try:
         quota, period = (folder / "cpu.max").read_text().split()                                      # version 2
     except (OSError, ValueError):
@@ -87,21 +90,24 @@ def _limit(folder):
     return limit if limit > 0 else None                           # -1 in version 1
 
 
-def threads():
-    """Return how many threads a compiled edition starts with: NUMBA_NUM_THREADS, or `cores` where it is not set.
+def threads() -> int:
+    """Return the number of threads that the cpu edition starts with: NUMBA_NUM_THREADS, or `cores` if it is not set.
 
-    ValueError if the variable holds anything but an integer from 1 to `MOST_THREADS`.
+    Raises
+    ------
+    ValueError
+        The variable is not an integer from 1 to `MOST_THREADS`.
     """
     asked = os.environ.get("NUMBA_NUM_THREADS")
     if asked is None:
         return cores()
     if not (asked.isdecimal() and 1 <= int(asked) <= MOST_THREADS):
         raise ValueError(f"the environment variable NUMBA_NUM_THREADS must be an integer from 1 to {MOST_THREADS}, "
-                         f"but is {asked!r}; unset it to have a thread for each core")
+                         f"but is {asked!r}; unset it to use one thread for each core")
     return int(asked)
 
 
-def blas():
+def blas() -> list[str]:
     """Return one line for each BLAS library loaded: name, version, threads."""
     from threadpoolctl import threadpool_info
 
@@ -110,10 +116,10 @@ def blas():
 
 
 @contextlib.contextmanager
-def blas_within_quota():
-    """Within the ``with`` block the BLAS library, which knows of no quota, takes no more threads than `cores`.
+def blas_within_quota() -> Iterator[None]:
+    """Within the ``with`` block limit the threads of the BLAS library to `cores`: BLAS does not respect a quota.
 
-    It matters to the book alone: the compiled editions share out matrix products themselves.
+    Only the book needs it: the compiled editions distribute matrix products over their own threads.
     """
     if quota() is None:
         yield
@@ -126,21 +132,22 @@ def blas_within_quota():
         yield
 
 
-def commit():
-    """Return the commit npse runs from, with "+" if files differ from it; None outside a checkout of npse."""
+def commit() -> str | None:
+    """Return the commit that npse runs from, with "+" if files differ from it; None if npse is not in a checkout."""
     root = Path(npse.__file__).parents[1]
     if not (root / ".git").exists():
         return None
 
-    def git(*words):
-        return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     try:
         return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def record():
-    """Return what config.json keeps of the machine."""
+def record() -> dict[str, Any]:
+    """Return the facts about the machine that config.json keeps."""
     return {"versions": versions(), "platform": f"{sys.platform} {platform.machine()}", "processor": processor(),
             "cores": cores(), "gpu": nvidia_driver.record(), "commit": commit()}

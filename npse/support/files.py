@@ -1,4 +1,4 @@
-"""Writing files so that nothing that was there is lost when something goes wrong."""
+"""Write files so that an error never destroys what was there before."""
 
 import itertools
 import os
@@ -6,40 +6,50 @@ import tempfile
 from pathlib import Path
 
 
-def expect_place(path, suffix=""):
-    """Look, before long work begins, whether a file can be written under ``path``, if it is not None.
+def expect_place(path: Path | None, suffix: str = "") -> None:
+    """Check, before long work begins, that a file can be written at ``path``. None is accepted: nothing is written.
 
-    Raises FileNotFoundError (no such folder), IsADirectoryError, or ValueError if its name does not end as it must.
+    Raises
+    ------
+    FileNotFoundError
+        The folder of the file does not exist.
+    IsADirectoryError
+        ``path`` is a folder.
+    ValueError
+        The name does not end in ``suffix``.
     """
     if path is None:
         return
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: {path.parent} is no folder; make it first")
+        raise FileNotFoundError(f"cannot write {path}: {path.parent} is not a folder; make it first")
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; name a file")
     if not path.name.lower().endswith(suffix):
         raise ValueError(f"cannot write {path}: its name must end in {suffix}")
 
 
-def free_name(path):
-    """Return a path beside ``path`` that does not exist: for name.txt, the first of name-1.txt, name-2.txt, ..."""
+def free_name(path: Path) -> Path:
+    """Return a path beside ``path`` that does not exist: for name.txt the first of name-1.txt, name-2.txt, ..."""
     numbers = itertools.count(1)
     return next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-{number}")).exists())
 
 
-def write_atomically(path, content):
-    """Write bytes or text under ``path``: a temporary file beside it first, on disk, then renamed over it.
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write bytes or text (as UTF-8) to ``path``: first to a temporary file beside it, which is then renamed.
 
-    Raises OSError (full disk, no permission), with whatever stood at ``path`` untouched.
+    Raises
+    ------
+    OSError
+        The disk is full, there is no permission, ...; an older file at ``path`` is unchanged.
     """
     try:
         _write(Path(path), content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        error.filename = str(path)                                # not the name of the temporary file
+        error.filename = str(path)                                # instead of the name of the temporary file
         raise
 
 
-def _write(path, content):
+def _write(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -53,7 +63,7 @@ def _write(path, content):
         raise
 
 
-def _umask():
+def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

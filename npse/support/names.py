@@ -1,19 +1,21 @@
-"""What to say about a name that is not known."""
+"""Messages about unknown names."""
 
 import difflib
+from collections.abc import Iterable, Sequence
 
-MANY = 20                        # known names that a message does not list all
+MANY = 20                        # a message lists all known names up to this number
 
 
-def suggest(name, known, listing=None):
-    """Return the end of a message about an unknown name: the names that look alike, then all, or how to list all.
+def suggest(name: object, known: Iterable[str], listing: str | None = None) -> str:
+    """Return the end of a message about an unknown name: similar names, then all known names or where they are listed.
 
     Parameters
     ----------
-    name : str
+    name : object
+        What was given; nearly always a str.
     known : iterable of str
     listing : str, optional
-        What shows all known names, if they are many: a command, or where they stand in Python.
+        Where all known names are listed, for use when there are many: a command, a file or a Python name.
     """
     known = list(known)
     by_lower = {each.lower(): each for each in known}
@@ -22,5 +24,5 @@ def suggest(name, known, listing=None):
     return f"did you mean {_or(near)}? {end}" if near else end
 
 
-def _or(words):
+def _or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -1,8 +1,8 @@
-"""What the NVIDIA driver says of this computer: which GPU there is, and what stands in the way of using it.
+"""What the NVIDIA driver reports about this computer: the GPU, and why it cannot be used.
 
-The driver is asked directly, so that the answer takes milliseconds and imports nothing: numba.cuda alone takes more
-than a second. `npse.cuda.runtime.device` has the last word, once it has tried. Nothing here raises an error, whatever
-the driver does: a computer whose driver is broken still has a cpu.
+The driver is called directly, through ctypes. That takes milliseconds, while importing numba.cuda takes more than a
+second. `npse.cuda.runtime.device` decides in the end, by trying. No function here raises an error when the driver is
+broken: the other editions must still run.
 """
 
 import ctypes
@@ -13,53 +13,54 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-NO_DEVICE = 100                  # what cuInit returns where there is a driver, but no GPU
-LACKING = -1                     # in place of the driver's code, where it has no such function
-OTHERWISE = "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or take the cpu edition"
+NO_DEVICE = 100                  # cuInit returns it if there is a driver, but no GPU
+LACKING = -1                     # instead of the driver's return code, if the driver lacks the function
+OTHERWISE = "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use the cpu edition"
 
 
-def simulated():
-    """Whether Numba's CUDA simulator stands in for a GPU in this process."""
+def simulated() -> bool:
+    """Return whether this process uses Numba's CUDA simulator instead of a GPU."""
     value = os.environ.get("NUMBA_ENABLE_CUDASIM", "").strip()
-    return value.isdigit() and int(value) != 0             # as Numba reads it
+    return value.isdigit() and int(value) != 0             # as Numba interprets it
 
 
-def why_unavailable():
-    """Say in one line what the cuda edition lacks here and how to get it; None if all seems to be there."""
+def why_unavailable() -> str | None:
+    """Return one line: what the cuda edition lacks here and how to get it. None if nothing seems to be missing."""
     if lacking := without_numba_cuda("the cuda edition"):
         return lacking
     return None if simulated() else _numpy_too_new() or without_gpu() or _driver_too_old()
 
 
-def without_numba_cuda(what):
-    """Say in one line that ``what`` needs numba-cuda and how to get it; None if it is installed."""
+def without_numba_cuda(what: str) -> str | None:
+    """Return one line: that ``what`` needs numba-cuda, and how to get it. None if it is installed."""
     if _toolkit() is not None and all(importlib.util.find_spec(name) for name in ("numba", "numba_cuda")):
         return None
     if sys.platform == "darwin":
-        return f"{what} needs numba-cuda, which does not exist for macOS; take Linux or Windows"
+        return f"{what} needs numba-cuda, which does not exist for macOS; use Linux or Windows"
     return (f"{what} needs numba-cuda, which is not installed; run: {install('cuda')} "
             "(cuda12 instead for a GPU whose driver stops at CUDA 12)")
 
 
-def without_gpu():
-    """Say in one line why the driver offers no GPU; None if it does."""
+def without_gpu() -> str | None:
+    """Return one line: why the driver offers no GPU. None if it offers one."""
     if not has_driver():
         return ("the cuda edition needs an NVIDIA GPU, but no NVIDIA driver was found; "
-                "install the driver of your GPU, or take the cpu edition")
+                "install the driver of your GPU, or use the cpu edition")
     if code := _initialised() or _first_device()[0]:
         return f"the cuda edition needs an NVIDIA GPU, but the driver {_complaint(code)}; {OTHERWISE}"
     return None
 
 
-def install(extra=None):
-    """Return the command that installs an extra of npse for this Python, from the folder npse is installed from.
+def install(extra: str | None = None) -> str:
+    """Return the command that installs an extra of npse for this Python, from the folder that npse comes from.
 
-    Without a name it is the extra for the version of CUDA that the installed packages are for. Never by the bare name:
-    npse is on no package index, and whatever came from one would be a stranger's.
+    The default is the extra for the CUDA version of the installed packages. The command names the folder because npse
+    is on no package index: a package called npse there would be someone else's.
     """
     extra = extra or ("cuda12" if _toolkit() == 12 else "cuda")
     folder = ROOT if (ROOT / "pyproject.toml").is_file() else "FOLDER_OF_NPSE"
@@ -67,49 +68,51 @@ def install(extra=None):
     return f'{python} -m pip install -e "{folder}[{extra}]"'
 
 
-def has_driver():
-    """Whether there is an NVIDIA driver; it may offer no GPU (`without_gpu`)."""
+def has_driver() -> bool:
+    """Return whether there is an NVIDIA driver; it may still offer no GPU (`without_gpu`)."""
     return _driver() is not None
 
 
 @functools.cache
-def name():
-    """Name of the first GPU, as in "NVIDIA H100 80GB HBM3"; None if there is none."""
+def name() -> str | None:
+    """Return the name of the first GPU, such as "NVIDIA H100 80GB HBM3"; None if there is no GPU."""
     if without_gpu():
         return None
     text = ctypes.create_string_buffer(256)
     if _ask("cuDeviceGetName", text, len(text), _first_device()[1]):
-        return "NVIDIA GPU"                                # without a name
+        return "NVIDIA GPU"                                # the driver does not report its name
     return text.value.decode(errors="replace").strip() or "NVIDIA GPU"
 
 
-def cuda_version():
-    """Newest CUDA that the driver knows, as (major, minor); None if it does not tell, or there is no driver."""
+def cuda_version() -> tuple[int, int] | None:
+    """Return the newest CUDA version that the driver supports, (major, minor); None if it does not report it."""
     version = ctypes.c_int()
     if not has_driver() or _ask("cuDriverGetVersion", ctypes.byref(version)):
         return None
     return version.value // 1000, version.value % 1000 // 10
 
 
-def driver_version():
-    """The driver's own version, as in "580.65.06"; None where Linux does not tell."""
+def driver_version() -> str | None:
+    """Return the version of the driver, such as "580.65.06"; None if the system does not report it. Linux only."""
     try:
         found = re.search(r"\s(\d+\.\d+(\.\d+)?)\s", Path("/proc/driver/nvidia/version").read_text())
     except OSError:
         return None
-    return found and found[1]
+    return found[1] if found else None
 
 
-def record():
-    """Return what a result on the GPU depends on: its name, the driver, CUDA; None if there is no GPU."""
+def record() -> dict[str, str | None] | None:
+    """Return the facts that a result on the GPU depends on: its name, driver and CUDA version; None without a GPU."""
+    if name() is None:
+        return None
     version = cuda_version()
-    return name() and {"name": name(), "driver": driver_version(), "cuda": version and ".".join(map(str, version))}
+    return {"name": name(), "driver": driver_version(), "cuda": ".".join(map(str, version)) if version else None}
 
 
-def _numpy_too_new():
-    """Say in one line that the installed numba-cuda fails with the installed NumPy; None if it works.
+def _numpy_too_new() -> str | None:
+    """Return one line: that the installed numba-cuda fails with the installed NumPy. None if it works.
 
-    numba-cuda up to 0.30 uses np.row_stack when it compiles, which NumPy 2.5 removed. The simulator does without.
+    numba-cuda up to 0.30 needs np.row_stack to compile; NumPy 2.5 removed it. The simulator does not need it.
     """
     version = _version("numba-cuda")
     if hasattr(np, "row_stack") or version is None or version >= (0, 31):
@@ -118,19 +121,20 @@ def _numpy_too_new():
             f"run: {install()}")
 
 
-def _driver_too_old():
-    spoken, needed = cuda_version(), _toolkit()
-    if spoken is None:
-        return f"the NVIDIA driver does not tell which CUDA it knows; install it anew; {OTHERWISE}"
-    if spoken[0] >= needed:
+def _driver_too_old() -> str | None:
+    """Return one line: that the driver does not support the CUDA version of the packages. None if it does."""
+    supported, needed = cuda_version(), _toolkit()
+    if supported is None:
+        return f"the NVIDIA driver does not report which CUDA version it supports; reinstall it; {OTHERWISE}"
+    if needed is None or supported[0] >= needed:
         return None
-    older = f", or run: {install('cuda12')}" if spoken[0] == 12 else ""
-    return (f"the NVIDIA driver is too old: it knows CUDA {spoken[0]}.{spoken[1]}, the installed numba-cuda is for "
-            f"CUDA {needed}; update the driver{older}")
+    older = f", or run: {install('cuda12')}" if supported[0] == 12 else ""
+    return (f"the NVIDIA driver is too old: it supports CUDA {supported[0]}.{supported[1]}, the installed numba-cuda "
+            f"needs CUDA {needed}; update the driver{older}")
 
 
 @functools.cache
-def _driver():
+def _driver() -> ctypes.CDLL | None:
     for library in ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libcuda.so"):
         try:
             return ctypes.CDLL(library)
@@ -139,25 +143,26 @@ def _driver():
     return None
 
 
-def _ask(question, *arguments):
+def _ask(function_name: str, *arguments: Any) -> int:
     """Call a function of the driver; return its code, 0 for success."""
-    function = getattr(_driver(), question, None)
+    function = getattr(_driver(), function_name, None)
     return LACKING if function is None else function(*arguments)
 
 
 @functools.cache
-def _initialised():
-    """0, or the driver's code for what went wrong."""
+def _initialised() -> int:
+    """Initialise the driver; return 0, or the driver's error code."""
     return _ask("cuInit", 0)
 
 
-def _first_device():
-    """(0 or the driver's code for what went wrong, handle of the first GPU)."""
+def _first_device() -> tuple[int, ctypes.c_int]:
+    """Return 0 or the driver's error code, and the handle of the first GPU."""
     device = ctypes.c_int()
     return _ask("cuDeviceGet", ctypes.byref(device), 0), device
 
 
-def _complaint(code):
+def _complaint(code: int) -> str:
+    """Return an error code of the driver as the end of a sentence."""
     if code == NO_DEVICE:
         return "finds none"
     if code == LACKING:
@@ -168,15 +173,15 @@ def _complaint(code):
     return f"cannot start: {words} (error {code})"
 
 
-def _toolkit():
-    """Major version of the CUDA that the installed packages are for; None without them."""
+def _toolkit() -> int | None:
+    """Return the major CUDA version of the installed packages; None if they are not installed."""
     version = _version("cuda-bindings")
-    return version and version[0]
+    return version[0] if version else None
 
 
-def _version(package):
-    """Version of an installed package as a tuple of integers; None if it is not installed, or does not tell."""
+def _version(package: str) -> tuple[int, ...] | None:
+    """Return the version of an installed package as integers; None if it is not installed or states no version."""
     try:
         return tuple(map(int, re.findall(r"\d+", importlib.metadata.version(package))[:3])) or None
-    except (importlib.metadata.PackageNotFoundError, TypeError):           # TypeError: its metadata is damaged
+    except (importlib.metadata.PackageNotFoundError, TypeError):           # TypeError: damaged metadata
         return None

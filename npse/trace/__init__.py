@@ -1,17 +1,17 @@
-"""What the threads of a CUDA kernel do to memory: every read and write counted, in Numba's simulator.
+"""Memory accesses of the threads of a CUDA kernel, recorded in Numba's simulator.
 
     record = trace(kernel, blocks, threads, x, y)      any kernel, with NumPy arrays for its arguments
-    print(record)                                      counts, and a line for everything suspicious
-    draw(record)                                       threads and the cells they touch, as a figure
+    print(record)                                      counts, and one line for each finding
+    draw(record)                                       a figure of threads and the cells they access
     trace_op("squeeze")                                every kernel that an op of the cuda edition launches
-    draw(*trace_ladder("conv2d"))                      ... on each rung of its ladder
+    draw(*trace_variants("conv2d"))                      ... in each of its variants
 
 Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to that itself.
 """
 
 from npse.trace.findings import Finding
 from npse.trace.picture import draw
-from npse.trace.record import KernelError, trace, trace_ladder, trace_op
+from npse.trace.record import KernelError, trace, trace_op, trace_variants
 from npse.trace.report import Trace
 
-__all__ = ["Finding", "KernelError", "Trace", "draw", "trace", "trace_ladder", "trace_op"]
+__all__ = ["Finding", "KernelError", "Trace", "draw", "trace", "trace_op", "trace_variants"]

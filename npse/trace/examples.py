@@ -1,4 +1,4 @@
-"""Arguments for the ops of the book on maps of 8 x 8 pixels: what `npse trace` shows the kernels of an op with."""
+"""Example arguments of each op, on maps of 8 x 8 pixels; `npse trace` runs an op on them."""
 
 import inspect
 
@@ -7,7 +7,7 @@ import numpy as np
 from npse import reference as book
 from npse.support.names import suggest
 
-N, SIDE = 1, 8                           # an image
+N, SIDE = 1, 8                           # one image
 
 
 def example(op):

@@ -1,7 +1,7 @@
-"""What is wrong or suspicious in a record: races, strays, memory read before it was written, threads without work.
+"""Findings in a trace: races, out-of-bounds accesses, reads of unwritten memory, threads without work.
 
-Whether threads race does not depend on who came first in the simulator: within an interval between two barriers any
-order is possible on hardware, and threads of different blocks never wait for each other.
+A race does not depend on the order in which the simulator ran the threads. Hardware may run the accesses between two
+barriers in any order, and threads of different blocks never wait for each other.
 """
 
 from collections import defaultdict
@@ -10,14 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from npse.trace.journal import READ, WRITE
+from npse.trace.access_log import READ, WRITE
 
 BARRIER = "put cuda.syncthreads() between them"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to look at.
+    """Something wrong or suspicious in a trace.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Finding:
         race, outside, negative, unwritten, barrier or idle.
     message : str, one line
     cells : frozenset of (array, block, cell)
-        The cells it is about, all by number; the block is None for global memory, which all blocks share.
+        The cells concerned, by numbers; the block is None for global memory, which all blocks share.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Finding:
 
     @property
     def wrong(self):
-        """Whether this cannot be meant: idle threads and negative indices can."""
+        """Whether this is an error. Idle threads and negative indices may be intended."""
         return self.kind not in ("negative", "idle")
 
     @property
@@ -47,7 +47,7 @@ class Finding:
 
 
 def findings(trace):
-    """All findings in a trace, the gravest first."""
+    """All findings in a trace, the most serious first."""
     return [finding for rule in RULES for finding in rule(trace)]
 
 
@@ -60,7 +60,7 @@ def _races(trace):
     for (array, first, second, verb, far), pairs in met.items():
         place = min(pairs, key=lambda place: place[2])
         cell, (writer, other) = place[2], pairs[place]
-        memory, lines = trace.arrays[array], trace.journal.lines
+        memory, lines = trace.arrays[array], trace.log.lines
         threads = f"thread {_who(trace, other, far)} {verb} it ({lines[second]}), thread {_who(trace, writer, far)} " \
                   f"writes it ({lines[first]})"
         cure = "no barrier reaches from block to block" if far else BARRIER
@@ -71,7 +71,7 @@ def _races(trace):
 def _by_cell(trace):
     """The accesses to each cell, by (array, block, cell) as in `Finding.cells`."""
     cells = defaultdict(list)
-    for access in trace.journal.accesses:
+    for access in trace.log.accesses:
         cells[_place(trace, access)].append(access)
     return cells
 
@@ -82,7 +82,7 @@ def _place(trace, access):
 
 
 def _conflict(accesses):
-    """A write, and what another thread does to the same cell in no order with it; None if all is in order."""
+    """A write and an access of another thread to the same cell that no barrier orders; None if there is none."""
     for write in accesses:
         if write.verb != WRITE:
             continue
@@ -94,39 +94,39 @@ def _conflict(accesses):
     return None
 
 
-def _strays(trace, wraps):
+def _out_of_bounds(trace, wraps):
     met = defaultdict(list)
-    for stray in trace.journal.strays:
-        if stray.wraps == wraps:
-            met[stray.array, stray.verb, stray.site].append(stray)
-    for (array, verb, site), strays in met.items():
-        memory, one = trace.arrays[array], strays[0]
-        threads = {(stray.block, stray.thread) for stray in strays}
+    for access in trace.log.out_of_bounds:
+        if access.wraps == wraps:
+            met[access.array, access.verb, access.site].append(access)
+    for (array, verb, site), found in met.items():
+        memory, one = trace.arrays[array], found[0]
+        threads = {(access.block, access.thread) for access in found}
         where = f"{memory.name}[{', '.join(map(str, one.index))}]"
         what = "that is counted from the end" if wraps else f"outside its shape {memory.shape}"
         yield Finding("negative" if wraps else "outside",
-                      f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.journal.lines[site]})"
+                      f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.log.lines[site]})"
                       f"{_in_all(threads, 'threads')}")
 
 
 def _unwritten(trace):
     written, early = set(), defaultdict(list)
-    for access in trace.journal.accesses:
+    for access in trace.log.accesses:
         if access.verb == WRITE:
             written.add((access.array, access.block, access.cell))
-    for access in trace.journal.accesses:
+    for access in trace.log.accesses:
         if trace.arrays[access.array].space == "shared" and (access.array, access.block, access.cell) not in written:
             early[access.array, access.site].append(access)
     for (array, site), accesses in early.items():
         yield Finding("unwritten",
                       f"thread {_who(trace, accesses[0])} reads {trace.arrays[array].index(accesses[0].cell)} "
-                      f"({trace.journal.lines[site]}), which no thread has written: shared memory starts with anything "
+                      f"({trace.log.lines[site]}), which no thread has written: shared memory starts with anything "
                       "in it", frozenset(_place(trace, access) for access in accesses))
 
 
 def _barriers(trace):
-    lines = trace.journal.lines
-    for (block, _), waiting in trace.journal.barriers.items():
+    lines = trace.log.lines
+    for (block, _), waiting in trace.log.barriers.items():
         places = sorted({lines[site] for site in waiting.values()})
         if len(places) > 1:
             yield Finding("barrier", f"threads of block {trace.place(block, trace.blocks)} wait at different barriers "
@@ -135,7 +135,7 @@ def _barriers(trace):
 
 
 def _idle(trace):
-    busy = {(access.block, access.thread) for access in (*trace.journal.accesses, *trace.journal.strays)}
+    busy = {(access.block, access.thread) for access in (*trace.log.accesses, *trace.log.out_of_bounds)}
     size = int(np.prod(trace.threads))
     idle = [(block, thread) for block in range(int(np.prod(trace.blocks))) for thread in range(size)
             if (block, thread) not in busy]
@@ -147,7 +147,8 @@ def _idle(trace):
                       "the grid is larger than the work")
 
 
-RULES = (_races, partial(_strays, wraps=False), partial(_strays, wraps=True), _unwritten, _barriers, _idle)
+RULES = (_races, partial(_out_of_bounds, wraps=False), partial(_out_of_bounds, wraps=True), _unwritten, _barriers,
+         _idle)
 
 
 def _in_all(found, what):
@@ -155,7 +156,7 @@ def _in_all(found, what):
 
 
 def _who(trace, access, with_block=False):
-    """A thread by its indices, and its block where there are several."""
+    """The indices of a thread, and of its block where there are several."""
     thread = trace.place(access.thread, trace.threads)
     several = with_block or np.prod(trace.blocks) > 1
     return f"{thread} of block {trace.place(access.block, trace.blocks)}" if several else thread

@@ -10,7 +10,7 @@ import numpy as np
 from npse.gradcheck.pictures import flat
 from npse.support.style import GREY, INK, LABEL, ORANGE, PAPER, PURPLE, SMALL, TITLE, figure
 from npse.support.style import png as png_of
-from npse.trace.journal import READ, WRITE, Memory
+from npse.trace.access_log import READ, WRITE, Memory
 
 CELLS = 400                 # a panel with more of them goes without numbers
 ROW = 16                    # numbers of a list that stand side by side at most
@@ -90,7 +90,7 @@ def _panels(trace):
     """The panels of a trace, in order: the threads, then the arrays that are read or written."""
     touched = [memory for number, memory in enumerate(trace.arrays)
                if trace.reads(memory.name).any() or trace.writes(memory.name).any()
-               or any(stray.array == number for stray in trace.journal.strays)]
+               or any(access.array == number for access in trace.log.out_of_bounds)]
     return [_Panel(None, *_size(_folded(trace.reads_by_thread()))),
             *(_Panel(memory, *_size(_picture(memory, trace.reads(memory.name)))) for memory in touched)]
 

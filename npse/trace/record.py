@@ -1,4 +1,4 @@
-"""Run a kernel, or an op and all kernels that it launches, and record what its threads do to memory."""
+"""Run a kernel, or an op and all kernels that it launches, and record every memory access of its threads."""
 
 import inspect
 
@@ -6,12 +6,12 @@ import numpy as np
 from numba import cuda
 
 import npse.cuda
-from npse.cuda.conv import LADDER
+from npse.cuda.conv import VARIANTS
 from npse.cuda.runtime import device
 from npse.cuda.runtime.limits import expect_grid
 from npse.support import nvidia_driver
+from npse.trace.access_log import AccessLog
 from npse.trace.examples import example
-from npse.trace.journal import Journal
 from npse.trace.report import Trace
 
 
@@ -40,7 +40,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     Raises
     ------
     ImportError
-        numba-cuda is not installed: the simulator that Numba itself brings is an older one.
+        numba-cuda is not installed. (The simulator inside Numba itself is older.)
     RuntimeError
         Python was not started with NUMBA_ENABLE_CUDASIM=1.
     ValueError
@@ -67,17 +67,17 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     if len(parameters) != len(arguments):
         raise ValueError(f"{name} takes {len(parameters)} arguments ({', '.join(parameters)}), "
                          f"but {len(arguments)} are given")
-    journal = Journal(function.__code__.co_filename)
-    watched = [journal.watch(parameter, "global", values) if (values := _values(argument)) is not None else argument
+    log = AccessLog(function.__code__.co_filename)
+    watched = [log.watch(parameter, "global", values) if (values := _values(argument)) is not None else argument
                for parameter, argument in zip(parameters, arguments, strict=True)]
     grid = _three(name, "blocks", blocks), _three(name, "threads", threads)
     expect_grid(name, *grid)
-    with journal.instead_of_the_simulators():
+    with log.replacing_the_simulators():
         try:
             cuda.jit(function)[grid](*watched)
         except Exception as error:
             raise KernelError(f"{name} raises {type(error).__name__}: {error}") from error
-    return Trace(name, *grid, journal)
+    return Trace(name, *grid, log)
 
 
 def trace_op(op, *arguments, **options):
@@ -86,12 +86,12 @@ def trace_op(op, *arguments, **options):
     Parameters
     ----------
     op : function or str
-        One of the edition, or its name; without arguments it is given maps of 8 x 8 pixels (`npse.trace.examples`).
+        A function of the edition, or its name. Without arguments it runs on `npse.trace.examples`.
 
     Returns
     -------
     list of Trace
-        Empty if the op runs on the host, by the book.
+        Empty if the op runs on the host, as the book's.
     """
     if isinstance(op, str):
         options = options if arguments or options else example(op)
@@ -105,18 +105,18 @@ def trace_op(op, *arguments, **options):
     return recorder.traces
 
 
-def trace_ladder(op):
-    """Record an op of the cuda edition on each rung of its ladder, the naive one first; see `trace_op`.
+def trace_variants(op):
+    """Record an op of the cuda edition in each of its variants, the naive one first; see `trace_op`.
 
-    An op without a ladder has one rung.
+    Most ops have one variant.
     """
     arguments = example(op)
-    rungs = {rung: getattr(ops, op) for rung, ops in LADDER.items() if hasattr(ops, op)}
+    variants = {name: getattr(ops, op) for name, ops in VARIANTS.items() if hasattr(ops, op)}
     traces = []
-    for rung, rung_op in rungs.items():
-        found = trace_op(rung_op, **arguments)
+    for name, variant in variants.items():
+        found = trace_op(variant, **arguments)
         for one in found:
-            one.name = f"{op}, {rung}" + (f": {one.name}" if len(found) > 1 else "")
+            one.name = f"{op}, {name}" + (f": {one.name}" if len(found) > 1 else "")
         traces += found
     return traces or trace_op(op)
 
@@ -132,7 +132,7 @@ class _Recorder(device.Runner):
 
 
 def _values(argument):
-    """The NumPy array in which an argument has its numbers; None if it is no array."""
+    """The NumPy array that holds the values of an argument; None if it is not an array."""
     return argument if isinstance(argument, np.ndarray) else getattr(argument, "_ary", None)
 
 

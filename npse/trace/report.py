@@ -1,4 +1,4 @@
-"""What a record says: counts by cell and by thread, a table, and findings."""
+"""A trace: counts by cell and by thread, a table, and findings."""
 
 import functools
 from collections import defaultdict
@@ -6,10 +6,11 @@ from collections import defaultdict
 import numpy as np
 
 from npse.support.names import suggest
+from npse.trace.access_log import READ, WRITE
 from npse.trace.findings import findings
-from npse.trace.journal import READ, WRITE
 
-WARP, PIECE = 32, 32         # threads that run in step; bytes that memory hands out at once
+WARP = 32                    # threads that run in lockstep
+SECTOR = 32                  # bytes of one memory transaction
 
 
 class Trace:
@@ -24,11 +25,11 @@ class Trace:
         Each with ``name``, ``space`` ("global" or "shared"), ``shape``, ``dtype``.
     """
 
-    def __init__(self, name, blocks, threads, journal):
-        self.name, self.blocks, self.threads, self.journal = name, blocks, threads, journal
-        self.arrays = journal.arrays
-        journal.accesses.sort(key=lambda access: (access.block, access.interval, access.thread))     # as if in turn
-        journal.strays.sort(key=lambda stray: (stray.block, stray.thread))
+    def __init__(self, name, blocks, threads, log):
+        self.name, self.blocks, self.threads, self.log = name, blocks, threads, log
+        self.arrays = log.arrays
+        log.accesses.sort(key=lambda access: (access.block, access.interval, access.thread))     # one by one
+        log.out_of_bounds.sort(key=lambda access: (access.block, access.thread))
 
     def reads(self, array, block=None):
         """How often each cell of an array was read, by all blocks or by one; shaped like the array.
@@ -50,16 +51,16 @@ class Trace:
         return self._by_thread(WRITE, array, space, block)
 
     def outside_by_thread(self, array=None, block=0):
-        """How often each thread of a block went outside of an array, or of any; see `reads_by_thread`."""
+        """How many out-of-bounds accesses each thread of a block made, to an array or to any; see `reads_by_thread`."""
         number = None if array is None else self._find(array)[0]
-        return self._per_thread(stray.thread for stray in self.journal.strays
-                                if stray.block == self.block_number(block) and not stray.wraps
-                                and number in (None, stray.array))
+        return self._per_thread(access.thread for access in self.log.out_of_bounds
+                                if access.block == self.block_number(block) and not access.wraps
+                                and number in (None, access.array))
 
     def wrong_cells(self, array, block):
-        """Which cells of an array a finding that is wrong is about: booleans, shaped like the array.
+        """Which cells of an array are part of a finding that is wrong: booleans, shaped like the array.
 
-        Of shared memory those of one block; global memory has the same cells for all.
+        Shared memory belongs to one block; global memory is the same for all blocks.
         """
         number, memory = self._find(array)
         wrong = np.zeros(memory.shape, bool)
@@ -87,26 +88,26 @@ class Trace:
         return threads
 
     def pieces(self, array):
-        """How many pieces of 32 bytes all warps ask of global memory to read an array, instruction by instruction.
+        """How many 32-byte pieces of global memory all warps load to read an array; caches are not modelled.
 
-        Threads of a warp that read neighbouring cells at the same time share a piece; caches are not counted.
+        Threads of a warp that read neighbouring cells at the same time share a piece.
         """
         number, memory = self._find(array)
         turns, asked = defaultdict(int), set()
         for access in self._of(number, READ):
             mine = access.site, access.block, access.thread
             asked.add((access.site, access.block, access.thread // WARP, turns[mine],
-                       access.cell * memory.dtype.itemsize // PIECE))
+                       access.cell * memory.dtype.itemsize // SECTOR))
             turns[mine] += 1
         return len(asked)
 
     @functools.cached_property
     def findings(self):
-        """What is wrong or suspicious, a `Finding` each; empty if nothing is."""
+        """A list of `Finding`; empty if nothing is wrong or suspicious."""
         return findings(self)
 
     def block_number(self, block):
-        """The number of a block given as (x, y, z); a number as it is. ValueError if there is none such."""
+        """The number of a block given as (x, y, z) or as a number; ValueError if the grid has no such block."""
         place = (block,) if isinstance(block, int) else tuple(block)
         sizes = (int(np.prod(self.blocks)),) if isinstance(block, int) else self.blocks
         if len(place) > 3 or any(not 0 <= i < size for i, size in zip(place, sizes, strict=False)):
@@ -161,7 +162,7 @@ class Trace:
     @functools.cached_property
     def _sorted(self):
         accesses = defaultdict(list)
-        for access in self.journal.accesses:
+        for access in self.log.accesses:
             accesses[access.array, access.verb].append(access)
         return accesses
 
@@ -182,7 +183,7 @@ class Trace:
                                 if access.block == block)
 
     def _per_thread(self, threads):
-        """How often each thread of a block is named; shaped (z, y, x) less unused axes."""
+        """How often each thread of a block occurs; shaped (z, y, x) less unused axes."""
         counts = np.bincount(np.fromiter(threads, int), minlength=int(np.prod(self.threads)))
         return counts.reshape(self.threads[:axes(self.threads)][::-1])
 

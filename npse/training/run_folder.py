@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npse import backend, data
+from npse import backend, data, models
 from npse.support.files import write_atomically
 from npse.support.names import suggest
 from npse.training import checkpoint, metrics, records
@@ -131,6 +131,32 @@ class RunFolder:
         arrays, facts = self._load_checked(path)
         self._load(network, arrays, path)
         return facts
+
+    def load_network(self, weights="last"):
+        """Build the network of the run and load its "last" or "best" weights.
+
+        Returns
+        -------
+        network : Layer
+        facts : dict
+            What was saved with the weights, such as ``epoch``.
+
+        Raises
+        ------
+        ValueError
+            ``weights`` is neither of the two, or a file of the run is damaged.
+        FileNotFoundError
+            This is not the folder of a run, or it has no such weights yet.
+        """
+        if weights not in ("last", "best"):
+            raise ValueError(f"unknown weights {weights!r}; {suggest(weights, ('last', 'best'))}")
+        config, (classes, _, _) = self.config(), self.pixels()
+        try:
+            network = models.build(config.model, classes=len(classes), **config.model_options())
+        except ValueError as error:
+            error.add_note(f"see {self.config_file}")
+            raise
+        return network, self.restore(network, weights)
 
     def metrics(self):
         """Return one dict for each epoch on record, see `npse.training.metrics.read`."""

@@ -1,11 +1,11 @@
-"""The bug zoo: mistakes planted in the book on purpose, to learn how good a gradient checker is.
+"""The bug zoo: mistakes planted in the book on purpose, to measure gradient checkers.
 
     for bug in BUGS:
         print(bug.name, bug.mistake)
     rows = survey(BUGS, seeds=20)
 
-A chapter of the book has a chapter of bugs here; `museum` re-enacts those of real repositories. `designs` are the
-checkers that are compared: npse's own judge, and four that are in use elsewhere.
+Each chapter of the book has a chapter of bugs here; `museum` reproduces bugs of real repositories. `designs` are the
+checkers that are compared: npse's judge, and four designs in use elsewhere.
 """
 
 from npse.zoo import activation, batch_norm, bn_scale_add_relu, contract, conv, dense, loss, museum, pool, se

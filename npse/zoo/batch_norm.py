@@ -108,8 +108,8 @@ def centres_in_place(x, gamma, beta, eps=1e-5):
 
 @bugs_of("changed in place", "not repeatable")
 def inference_moves_the_running_mean():
-    """The running mean moves towards the batch in every call, also in those that only look: a check that calls forward
-    twice an entry drags it along."""
+    """The running mean moves towards the batch in every call, so a check that calls forward twice for each entry
+    moves it far."""
     def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
         y = book.batch_norm_inference(x, gamma, beta, running_mean, running_var, eps)
         running_mean += 0.1 * (x.mean(axis=OVER, dtype=x.dtype) - running_mean)

@@ -1,17 +1,16 @@
 """The residual join and the end of a block: the mask before the split, every path once."""
 
-from types import SimpleNamespace
-
 import numpy as np
 
 from npse import reference as book
+from npse.support.wrapped import Overlay
 from npse.zoo import block
 from npse.zoo.bug import BOOK, bug, bugs_of
 
 
 def block_with(**planted):
     """The backward pass of a whole block, some of its ops replaced; the forward pass is the book's."""
-    ops = SimpleNamespace(**vars(BOOK) | planted)
+    ops = Overlay(BOOK, **planted)
 
     def se_block_backward(dy, x, w, gamma, beta, w1, w2):
         return block.backward(ops, dy, x, w, gamma, beta, w1, w2)

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 from npse import reference
 from npse.gradcheck import CASES
+from npse.support.wrapped import Overlay
 from npse.zoo import block
 from npse.zoo.cases import CASES as OWN_CASES
 
-# The book as the zoo sees it: every op, and the backward pass of a whole block.
-BOOK = SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS},
-                       se_block_backward=block.se_block_backward)
+# The book for the zoo: every op, and the backward pass of a whole block.
+BOOK = Overlay(reference, se_block_backward=block.se_block_backward)
 
-_PLANTED = {}                    # by name; the chapters fill it
+_PLANTED: dict[str, "Bug"] = {}  # by name; the chapters fill it
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,11 @@ class Bug:
     mistake : str
         One sentence.
     kinds : tuple of str
-        Kinds of diagnosis that name this mistake, any of them; empty where the judge has no word for it.
+        Kinds of diagnosis that name this mistake, any of them; empty if there is no kind for it.
     source : str
-        The thread it is taken from, ``owner/repository #number``; empty for what was planted without a model.
+        The thread it is taken from, ``owner/repository #number``; empty if it has no source.
     plant : function of () -> dict of functions
-        The ops it replaces. Called anew for each run, so that a bug with a memory starts with an empty one.
+        The ops it replaces. Called for each run, so that a bug with state starts without it.
     """
 
     name: str
@@ -48,20 +47,20 @@ class Bug:
 
     @property
     def cases(self):
-        """The cases that judge its ops: those with gradients, or all if there are none."""
+        """The cases that check its ops: those with gradients, or all if there are none."""
         mine = [case for case in all_cases() if set(self.ops) & set(case.ops)]
         return [case for case in mine if case.wrt] or mine
 
     def edition(self):
         """The book with this bug in it."""
-        return SimpleNamespace(**vars(BOOK) | self.plant())
+        return Overlay(BOOK, **self.plant())
 
 
 NO_BUG = Bug("nothing", "", "The book as it is.", (), "", dict)
 
 
 def all_cases():
-    """Every case of the judge, and the zoo's own for ops that have no gradient alone."""
+    """Every case of the judge, and the zoo's own cases."""
     return (*CASES, *OWN_CASES)
 
 
@@ -81,7 +80,7 @@ def bug(op, *kinds, source=""):
 def bugs_of(*kinds, source=""):
     """Plant what the decorated function returns: a tuple of functions that replace the ops of their own names.
 
-    For mistakes that take a forward and a backward pass, and for those with a memory.
+    For mistakes in both passes, and for those that keep state between calls.
     """
     def register(factory):
         _add(factory, kinds, source, lambda: {function.__name__: function for function in factory()})

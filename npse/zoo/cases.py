@@ -1,4 +1,4 @@
-"""Cases that the judge's list has not: gradients of two composites that only add paths, and the whole block."""
+"""The zoo's own cases: gradients of two ops that only add paths, and the whole block."""
 
 from npse import reference
 from npse.gradcheck import Case
@@ -40,7 +40,7 @@ def _conv2d_backward_x_add_strided(label, *shape):
 
 
 def _excite_at_the_kink(label, N, C, M):
-    """Some rows of z are zero, so what enters the ReLU is: the start of a block whose last gamma is zero."""
+    """Some rows of z are zero, and so are the inputs of the ReLU: as in a new block whose last gamma is zero."""
     def make(rng):
         z = distinct(rng, N, C)
         z[::2] = 0

@@ -1,4 +1,4 @@
-"""Bad manners: what an op does besides its arithmetic. The numbers are right, at least on the first call."""
+"""Broken contracts: side effects, dtype, memory layout. The values are right, at least on the first call."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from npse.zoo.bug import bug, bugs_of
 
 @bug("relu_backward", "changed in place")
 def masks_in_place(dy, y):
-    """The upstream gradient is masked in place; the other branch of the join reads it next."""
+    """The upstream gradient is masked in place; the other branch of the residual addition reads it next."""
     dy[y <= 0] = 0
     return dy
 
 
 @bug("relu_backward", "changed in place", "layout")
 def borrows_dy(dy, y):
-    """dy is used as scratch paper and restored afterwards, by which time another thread may have read it."""
+    """dy is used as a buffer and restored afterwards; another thread may have read it before."""
     kept = dy.copy()
     dy *= y > 0
     result = dy.copy()
@@ -48,7 +48,7 @@ def updates_the_weights(dy, x, w):
 
 @bugs_of("accumulated", "not repeatable", "not linear")
 def accumulates():
-    """The weights' gradient is added to that of the last call, which nobody has set to zero."""
+    """The weights' gradient is added to that of the last call, which is never set to zero."""
     kept = {}
 
     def dense_backward(dy, x, w):
@@ -60,7 +60,7 @@ def accumulates():
 
 @bugs_of("changed in place", "not linear", "not repeatable")
 def returns_the_same_buffer():
-    """One buffer is kept and returned each time: the result of an earlier call changes under its owner's hands."""
+    """One buffer is kept and returned each time: a later call changes the result of an earlier one."""
     buffers = {}
 
     def relu_backward(dy, y):
@@ -71,7 +71,7 @@ def returns_the_same_buffer():
 
 @bugs_of("not repeatable")
 def loses_updates():
-    """Threads add to the same numbers without a lock: now and then an update is lost, here every third call."""
+    """Threads add to the same values without a lock, so that updates are lost: here in every third call."""
     calls = []
 
     def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
@@ -85,7 +85,7 @@ def loses_updates():
 
 @bugs_of("not repeatable")
 def rounds_differently_each_time():
-    """The order of additions changes from call to call; the last bits are never the same."""
+    """The order of additions changes from call to call; the last bits differ each time."""
     calls = []
 
     def squeeze_backward(dz, u_shape):
@@ -96,7 +96,7 @@ def rounds_differently_each_time():
 
 @bug("squeeze_backward", "dtype")
 def widens(dz, u_shape):
-    """The gradient is float64 whatever came in, from a np.zeros without dtype."""
+    """The gradient is always float64, from a np.zeros without dtype."""
     return book.squeeze_backward(dz, u_shape).astype(np.float64)
 
 
@@ -109,13 +109,13 @@ def narrows(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("relu_backward", "layout")
 def ignores_strides(dy, y):
-    """The numbers are read in the order of memory, as a kernel does that takes a bare pointer."""
+    """Values are read in memory order, as a kernel does that takes a raw pointer."""
     return dy.ravel(order="K").reshape(dy.shape) * (y > 0)
 
 
 @bug("scale_backward", "layout", "raises")
 def insists_on_contiguous_maps(dy, u, s):
-    """A flat view is forced, which a strided gradient cannot give."""
+    """A flat view is required, which fails for a strided gradient."""
     flat = dy.view()
     flat.shape = (dy.shape[0], -1, dy.shape[3])
     du, ds = book.scale_backward(flat.reshape(dy.shape), u, s)
@@ -124,20 +124,20 @@ def insists_on_contiguous_maps(dy, u, s):
 
 @bug("relu_backward", "not linear")
 def squares_the_gradient(dy, y):
-    """The upstream gradient is a factor twice."""
+    """The upstream gradient is used as a factor twice."""
     return dy * np.abs(dy) * (y > 0)
 
 
 @bug("dense_backward", "not linear")
 def clips(dy, x, w):
-    """Gradients are clipped inside the op: a step with smaller gradients is not the same step, only shorter."""
+    """Gradients are clipped inside the op, so they are not linear in dy."""
     dx, dw, db = book.dense_backward(dy, x, w)
     return np.clip(dx, -1, 1), dw, db
 
 
 @bug("average_pool_backward", "shape")
 def flattens(dy, x_shape, size, stride=None):
-    """The gradient is returned as one long row."""
+    """The gradient is returned as an array with one axis."""
     return book.average_pool_backward(dy, x_shape, size, stride).ravel()
 
 

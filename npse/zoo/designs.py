@@ -1,8 +1,8 @@
-"""The checker designs that are compared: npse's judge, and what is in use elsewhere, each in its essentials.
+"""The checker designs that are compared: npse's judge, and four in use elsewhere, reduced to their essentials.
 
-A design looks at one case of the book with one bug in it, and returns its first `Complaint`, or None. All of them see
-the same shapes and the same numbers. Steps, tolerances and the order of work are those of the projects named; all work
-in float64, which not all of them do.
+A design checks one case on the book with one bug in it, and returns its first `Finding`, or None. All designs get the
+same shapes and the same arguments. Step sizes, tolerances and the order of work are those of the projects named. All
+work in float64 here, which not all of the projects do.
 """
 
 import functools
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.gradcheck import check_case
-from npse.gradcheck.judge import generator
+from npse.gradcheck.draw import generator
 from npse.zoo.bug import BOOK
 
 
 @dataclass(frozen=True)
-class Complaint:
+class Finding:
     """What a design found wrong: one line, and the kind of diagnosis if there is one."""
 
     text: str
@@ -30,7 +30,7 @@ def judge(case, bug, seed):
 
 
 def judge_alone(case, bug, seed):
-    """npse's judge on somebody's own functions: the same, but there is no book to agree with."""
+    """npse's judge on functions of your own: the same, without a book to agree with."""
     return _first(result for result in _verdicts(case, bug, seed) if result.judged != "book")
 
 
@@ -38,7 +38,7 @@ def _first(results):
     wrong = next((result for result in results if result.verdict == "wrong"), None)
     if wrong is None:
         return None
-    return Complaint(wrong.diagnosis.text, wrong.diagnosis.kind) if wrong.diagnosis else Complaint(str(wrong))
+    return Finding(wrong.diagnosis.text, wrong.diagnosis.kind) if wrong.diagnosis else Finding(str(wrong))
 
 
 @functools.lru_cache(4096)
@@ -48,7 +48,7 @@ def _verdicts(case, bug, seed):
 
 @dataclass(frozen=True)
 class Design:
-    """A checker that compares some numbers with difference quotients, argument by argument.
+    """A checker that compares values with difference quotients, argument by argument.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Design:
         The numeric gradient, or a part of it; ``look`` takes the same part of the analytic one.
     close : function of (ours, numeric) -> bool
     numeric_first : bool
-        Whether the difference quotients are taken before the backward pass runs: what it spoils is not seen then.
+        Whether the difference quotients are computed before backward runs; then changes by backward are not detected.
     """
 
     upstream: Callable
@@ -66,9 +66,9 @@ class Design:
     numeric_first: bool
 
     def __call__(self, case, bug, seed):
-        """First complaint on a case, or None. An op that raises is found out by any design that runs it at all."""
+        """First finding on a case, or None. Any design that runs an op detects that it raises."""
         if not case.wrt:
-            return None                                           # there is no gradient, and so nothing to look at
+            return None                                           # there is no gradient to check
         ops, rng = bug.edition(), generator(seed, str(case))
         arguments = case.arguments(rng)
         try:
@@ -81,9 +81,9 @@ class Design:
                 analytic, numeric = (run() for run in reversed(passes))
             for name, ours, (look, theirs) in zip(case.wrt, analytic, numeric, strict=True):
                 if not self.close(look(np.asarray(ours)), theirs):
-                    return Complaint(f"gradient of {name}")
+                    return Finding(f"gradient of {name}")
         except Exception as error:
-            return Complaint(f"raises {type(error).__name__}: {error}")
+            return Finding(f"raises {type(error).__name__}: {error}")
         return None
 
     def _numeric(self, case, ops, arguments, dy, rng):
@@ -120,7 +120,7 @@ def _one_direction(forward, x, dy, rng):
 
     def along(ours):
         if ours.shape != x.shape or ours.dtype != x.dtype:
-            raise TypeError("the gradient does not live where the argument does")
+            raise TypeError("the gradient has another shape or dtype than the argument")
         return np.sum(ours * direction)
     return along, np.sum(dy * (forward(x + h * direction) - forward(x - h * direction))) / (2 * h)
 
@@ -146,7 +146,7 @@ DESIGNS = {
     "judge, no book": judge_alone,
     # The notebooks of the course CS231n: the numeric gradient comes first.
     "all elements": Design(np.random.Generator.standard_normal, _every_entry(1e-5), _relatively, numeric_first=True),
-    # HIPS autograd, autograd/test_util.py; JAX does alike.
+    # HIPS autograd, autograd/test_util.py; JAX does the same.
     "random direction": Design(np.random.Generator.standard_normal, _one_direction, _either, numeric_first=False),
     # The book DeZero, dezero/utils.py.
     "sum, all": Design(_ones, _every_entry(1e-4), _same_shape, numeric_first=True),

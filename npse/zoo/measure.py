@@ -1,9 +1,9 @@
-"""Every bug under every design, and every design on the correct book.
+"""Run every design on every bug, and on the correct book.
 
-A design *catches* a bug if there is a shape on which it complains in at least 95 % of the seeds; a complaint counts if
-the design has none about the correct book with the same numbers. The judge *diagnoses* the bug if, on the first such
-shape, its first sentence names a kind that fits, again in 95 % of the seeds. Shapes come in the order of the judge's
-list, so this is what a user reads first.
+A design *catches* a bug if, on at least one shape, it reports a finding in at least 95 % of the seeds. A finding counts
+only if the design reports none about the correct book with the same arguments. The judge *diagnoses* the bug if, on
+the first such shape, its first sentence names a fitting kind, again in 95 % of the seeds. Shapes come in the order of
+the judge's list, so this is what a user reads first.
 """
 
 import functools
@@ -15,21 +15,21 @@ from npse.gradcheck import check_case
 from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases
 from npse.zoo.designs import DESIGNS
 
-SHARE = 0.95
+CAUGHT_SHARE = 0.95          # of the seeds, at least, for "caught" and for "diagnosed"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one bug.
+    """The results of one bug.
 
     Attributes
     ----------
     bug : Bug
     caught : dict of str to str
-        For each design the first shape that shows it; empty if none does.
+        For each design the first shape on which it is caught; empty if it is missed.
     kind, sentence : str
-        The judge's diagnosis on that shape: the kind given most often, and its first words. Both are empty where the
-        judge says nothing.
+        The judge's diagnosis on that shape: the most frequent kind, and one sentence. Both are empty if the judge
+        misses the bug.
     diagnosed : bool
     """
 
@@ -41,32 +41,32 @@ class Row:
 
 
 def survey(bugs, seeds, designs=tuple(DESIGNS)):
-    """Yield a `Row` for each bug, after so many seeds on each shape that matters."""
+    """Yield a `Row` for each bug, measured with ``seeds`` seeds on each shape of its ops."""
     for bug in bugs:
         found = {name: _first_shape(name, bug, seeds) for name in designs}
-        complaints = found["judge"][1] if "judge" in found else []
-        kinds = Counter(complaint.kind for complaint in complaints)
+        findings = found["judge"][1] if "judge" in found else []
+        kinds = Counter(finding.kind for finding in findings)
         kind = kinds.most_common(1)[0][0] if kinds else ""
-        sentence = next((complaint.text for complaint in complaints if complaint.kind == kind), "")
+        sentence = next((finding.text for finding in findings if finding.kind == kind), "")
         right = sum(kinds[fitting] for fitting in bug.kinds)
         yield Row(bug, {name: shape for name, (shape, _) in found.items()}, kind, sentence,
-                  bool(complaints) and right >= SHARE * seeds)
+                  bool(findings) and right >= CAUGHT_SHARE * seeds)
 
 
 def _first_shape(name, bug, seeds):
-    """The first case on which a design catches a bug, and its complaints there."""
+    """The first case on which a design catches a bug, and its findings there."""
     for case in bug.cases:
-        complaints, chances = [], seeds
+        findings, possible = [], seeds
         for seed in range(seeds):
-            complaint = DESIGNS[name](case, bug, seed)
-            if complaint and not complains_about_the_book(name, case, seed):
-                complaints.append(complaint)
+            finding = DESIGNS[name](case, bug, seed)
+            if finding and not complains_about_the_book(name, case, seed):
+                findings.append(finding)
             else:
-                chances -= 1
-            if chances < ceil(SHARE * seeds):
+                possible -= 1
+            if possible < ceil(CAUGHT_SHARE * seeds):
                 break
         else:
-            return str(case), complaints
+            return str(case), findings
     return "", []
 
 
@@ -78,7 +78,7 @@ def complains_about_the_book(name, case, seed):
 
 @dataclass
 class Alarms:
-    """What a design said about the correct book, over so many seeds."""
+    """The results of a design on the correct book."""
 
     seeds: int
     checks: int = 0

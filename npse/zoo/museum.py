@@ -58,7 +58,7 @@ def counts_a_winner_once(dy, x, size, stride=None):
 
 @bug("max_pool_backward", "mask misplaced", source="ahrefs/ocannl #512")
 def the_last_window_decides_for_all(dy, x, size, stride=None):
-    """Who won is stored by pixel, not by window: where windows overlap the last one decides for every window."""
+    """Winners are stored by pixel, not by window: where windows overlap the last one decides for every window."""
     y, gate, dx = book.max_pool(x, size, stride), np.zeros(x.shape, bool), np.zeros_like(x)
     for at, view in taps(gate, y, size, stride).items():
         view[...] = taps(x, y, size, stride)[at] == y
@@ -177,8 +177,8 @@ def subtraction_goes_back_as_addition():
 
 @bug("add_relu_backward", "changed in place", source="pytorch/pytorch #81417")
 def backward_edits_what_it_is_given(dy, y):
-    """The backward pass edits the gradient it is given; whoever shares that array continues with wrong numbers, and no
-    error is raised."""
+    """The backward pass edits the gradient it is given; other code that shares this array continues with wrong values,
+    and no error is raised."""
     dy *= y > 0
     return dy, dy
 

@@ -1,4 +1,4 @@
-"""What the zoo found, as Markdown: a table of the designs, and a table of the bugs for each chapter."""
+"""The zoo's results as Markdown: a table of the designs, and a table of the bugs for each chapter."""
 
 import textwrap
 from importlib import import_module

@@ -40,7 +40,7 @@ def scale_averages_over_rows(dy, u, s):
 
 @bug("scale_backward", "changed in place", "factor")
 def scale_multiplies_by_y(dy, u, s):
-    """ds is the sum of dy * y: the output was kept, and u is gone."""
+    """ds is the sum of dy * y: the output was kept, and u was not saved."""
     du, ds = book.scale_backward(dy, u, s)
     return du, ds * s
 

@@ -8,22 +8,22 @@ from npse.gradcheck import CASES
 from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, gates, maps, pointwise
 
 TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
-    maps._conv2d("tiny, 3x3", (2, 5, 3, 5), (3, 3, 5, 6), 1, 1, wrt=()),
-    maps._conv2d("tiny, 3x3, stride 2", (1, 6, 4, 5), (3, 3, 5, 6), 2, 1, wrt=()),
-    maps._conv2d("tiny, 1x1, stride 2", (2, 5, 3, 6), (1, 1, 6, 5), 2, wrt=()),
-    gates._scale("tiny", 2, 3, 4, 6, wrt=()),
-    batch_norm._batch_norm("tiny", (2, 3, 4, 6), wrt=()),
-    batch_norm._batch_norm_relu("tiny", (2, 3, 4, 6), wrt=()),
-    batch_norm._batch_norm_inference("tiny", (2, 3, 4, 6), wrt=()),
-    pointwise._scale_add_relu("tiny", 2, 3, 4, 6, wrt=()),
-    bn_scale_add_relu._bn_scale_add_relu("tiny", (2, 3, 4, 6), 3, wrt=()),
-    *(bn_scale_add_relu._moments(f"{what}, tiny", part, 2, 3, 4, 6)
+    maps.conv2d_case("tiny, 3x3", (2, 5, 3, 5), (3, 3, 5, 6), 1, 1, wrt=()),
+    maps.conv2d_case("tiny, 3x3, stride 2", (1, 6, 4, 5), (3, 3, 5, 6), 2, 1, wrt=()),
+    maps.conv2d_case("tiny, 1x1, stride 2", (2, 5, 3, 6), (1, 1, 6, 5), 2, wrt=()),
+    gates.scale_case("tiny", 2, 3, 4, 6, wrt=()),
+    batch_norm.batch_norm_case("tiny", (2, 3, 4, 6), wrt=()),
+    batch_norm.batch_norm_relu_case("tiny", (2, 3, 4, 6), wrt=()),
+    batch_norm.batch_norm_inference_case("tiny", (2, 3, 4, 6), wrt=()),
+    pointwise.scale_add_relu_case("tiny", 2, 3, 4, 6, wrt=()),
+    bn_scale_add_relu.bn_scale_add_relu_case("tiny", (2, 3, 4, 6), 3, wrt=()),
+    *(bn_scale_add_relu.moments_case(f"{what}, tiny", part, 2, 3, 4, 6)
       for part, what in enumerate(("mean", "var", "means"))),
-    *(bn_scale_add_relu._conv2d_moments(f"{what}, 3x3, tiny", part, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1)
+    *(bn_scale_add_relu.conv2d_moments_case(f"{what}, 3x3, tiny", part, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1)
       for part, what in enumerate(("y", "mean", "var", "means"))),
-    bn_scale_add_relu._conv2d_backward_x_add("3x3, tiny", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6), 1, 1),
+    bn_scale_add_relu.conv2d_backward_x_add_case("3x3, tiny", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6), 1, 1),
 )} | {"bn_scale_add_relu [a vector of channels]":
-     bn_scale_add_relu._bn_scale_add_relu("two chunks of channels", (2, 3, 2, 8), 4, wrt=())}
+     bn_scale_add_relu.bn_scale_add_relu_case("two chunks of channels", (2, 3, 2, 8), 4, wrt=())}
 
 SMALL_CASES = tuple(TWINS.get(str(case), case) for case in CASES)
 FIRST_CASES = tuple({case.ops: case for case in reversed(SMALL_CASES)}.values())      # one for each group of ops

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """A network and pictures that the simulator has time for."""
+    """A network and images small enough for the simulator."""
     monkeypatch.setattr(models, "build", lambda name, **options: models.resnet(8, widths=(4, 4, 4), **options))
     monkeypatch.setattr(workload, "PIXELS", 8)
     monkeypatch.setattr(workload, "READ_EVERY", 1)

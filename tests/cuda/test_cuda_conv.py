@@ -1,4 +1,4 @@
-"""Every rung of the convolution in the simulator against the book, on shapes that fit no tile; boxes; dense layers."""
+"""Every variant of the convolution in the simulator against the book, on shapes that fit no tile; dense layers."""
 
 import numpy as np
 import pytest
@@ -52,26 +52,26 @@ def assert_equals_the_book(ops, x, w, dy, g):
         assert_equal(ours, books, x.dtype.type)
 
 
-@pytest.mark.parametrize("rung", conv.LADDER)
+@pytest.mark.parametrize("variant", conv.VARIANTS)
 @pytest.mark.parametrize("case", [SMALL[2], SMALL[5]], ids=str)
-def test_each_rung_equals_the_book(case, rung):
-    judge(case, rung, np.float32)
+def test_each_variant_equals_the_book(case, variant):
+    judge(case, variant, np.float32)
 
 
-@pytest.mark.parametrize("rung", ["naive", "tile"])              # the highest meets these cases as every other op does
+@pytest.mark.parametrize("variant", ["naive", "tile"])              # the highest meets these cases as every other op does
 @pytest.mark.parametrize("case", SMALL, ids=str)
-def test_each_lower_rung_equals_the_book_in_every_case_of_the_judge(case, rung):
-    judge(case, rung, np.float64)
+def test_each_lower_variant_equals_the_book_in_every_case_of_the_judge(case, variant):
+    judge(case, variant, np.float64)
 
 
-def judge(case, rung, dtype):
+def judge(case, variant, dtype):
     random = np.random.default_rng(0)
     arguments = case.arguments(random, dtype)
     exact = {name: value.astype(np.float64) for name, value in arguments.items()}
     y = case.forward(book, **exact)
-    assert_equal(to_host(case.forward(conv.LADDER[rung], **arguments)), y, dtype)
+    assert_equal(to_host(case.forward(conv.VARIANTS[variant], **arguments)), y, dtype)
     dy = random.standard_normal(y.shape).astype(dtype)
-    for ours, books in zip(case.backward(conv.LADDER[rung], dy, **arguments),
+    for ours, books in zip(case.backward(conv.VARIANTS[variant], dy, **arguments),
                            case.backward(book, dy.astype(np.float64), **exact), strict=True):
         assert_equal(to_host(ours), books, dtype)
 
@@ -82,18 +82,18 @@ def test_awkward_shapes(sizes):
     assert_equals_the_book(conv, x, w, dy, g)
 
 
-@pytest.mark.parametrize("rung", ["naive", "tile"])
+@pytest.mark.parametrize("variant", ["naive", "tile"])
 @pytest.mark.parametrize("sizes", AWKWARD.values(), ids=AWKWARD)
-def test_awkward_shapes_on_the_lower_rungs(sizes, rung):
+def test_awkward_shapes_on_the_lower_variants(sizes, variant):
     x, w, dy, _, g = problem(*sizes)
-    assert_equals_the_book(conv.LADDER[rung], x, w, dy, g)
+    assert_equals_the_book(conv.VARIANTS[variant], x, w, dy, g)
 
 
-@pytest.mark.parametrize("rung", conv.LADDER)
-def test_dx_is_added_to_what_is_there(rung):
+@pytest.mark.parametrize("variant", conv.VARIANTS)
+def test_dx_is_added_to_what_is_there(variant):
     _, w, dy, dx, g = problem(2, 4, 3, 3, 3, 2, 5, 2, 1)
     before = dx.copy()
-    with conv.LADDER.up_to(rung):
+    with conv.VARIANTS.limited_to(variant):
         ours = to_host(cuda.conv2d_backward_x_add(dy, w, dx, g.stride, g.padding))
     assert_equal(ours, book.conv2d_backward_x_add(dy, w, dx, g.stride, g.padding), np.float64)
     np.testing.assert_array_equal(dx, before)
@@ -143,17 +143,17 @@ def test_dense(bias):
         assert_equal(to_host(ours), books, np.float64)
 
 
-def test_the_rule_takes_the_highest_rung_that_can():
+def test_the_rule_takes_the_highest_variant_that_can():
     def chosen(k, stride=1):
         return conv.choose(Geometry(1, 999, 999, 3, k, k, 5, stride, 0, 1, 1))
 
     assert (chosen(3), chosen(7), chosen(3, 256)) == ("register", "tile", "naive")
-    with conv.LADDER.up_to("tile"):
+    with conv.VARIANTS.limited_to("tile"):
         assert (chosen(3), chosen(3, 256)) == ("tile", "naive")
-        with conv.LADDER.up_to("naive"):
+        with conv.VARIANTS.limited_to("naive"):
             assert chosen(3) == "naive"
     assert chosen(3) == "register"
-    with pytest.raises(ValueError, match="known are: naive, tile, register"), conv.LADDER.up_to("the moon"):
+    with pytest.raises(ValueError, match="known are: naive, tile, register"), conv.VARIANTS.limited_to("the moon"):
         pass
 
 
@@ -184,12 +184,13 @@ def test_parts_are_even():
     assert partial_sums.parts_for(100, 1000) == 1
 
 
-def test_the_variable_must_name_a_rung():
+def test_the_variable_must_name_a_variant():
     import os
     import subprocess
     import sys
     for name, outcome in (("tile", "tile\n"), ("moon", "")):
-        run = subprocess.run([sys.executable, "-c", "from npse.cuda import conv; print(conv.LADDER.top)"], text=True,
-                             capture_output=True, env={**os.environ, "NPSE_CUDA_CONVOLUTION": name}, check=False)
+        code = "from npse.cuda import conv; print(conv.VARIANTS.limit)"
+        run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
+                             env={**os.environ, "NPSE_CUDA_CONVOLUTION": name}, check=False)
         assert run.stdout == outcome
-    assert "ValueError: NPSE_CUDA_CONVOLUTION names no rung: 'moon'; known are: naive, tile, register" in run.stderr
+    assert "NPSE_CUDA_CONVOLUTION must name a variant, but is 'moon'; known are: naive, tile, register" in run.stderr

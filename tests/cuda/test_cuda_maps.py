@@ -35,12 +35,12 @@ def normal(rng, dtype, *shapes):
 
 @device.kernel
 def _visit(R, C, visits):
-    _, c, first, end, step = grid_stride.place(R, C)
+    _, c, first, end, step = grid_stride.thread_map(R, C)
     for k in range(first, end, step):
         visits[k] += 1 if k % C == c else 100
 
 
-@pytest.mark.parametrize("grid", [grid_stride.over_maps, grid_stride.over_pixels])
+@pytest.mark.parametrize("grid", [grid_stride.grid_for_maps, grid_stride.grid_for_pixels])
 @pytest.mark.parametrize("shape", MAPS)
 def test_each_number_of_a_map_has_one_thread_of_its_channel(grid, shape):
     visits = cuda.to_device(np.zeros(shape, np.int64))
@@ -51,16 +51,17 @@ def test_each_number_of_a_map_has_one_thread_of_its_channel(grid, shape):
 @pytest.mark.parametrize("shape", [(512, 32, 32, 16), (512, 8, 8, 64), (32, 112, 112, 64), (1, 7, 7, 2048),
                                    (3, 5, 4, 37), (70000, 1, 1, 10), (9, 1, 1, 589824)])
 def test_grids_of_hardware_cover_maps_and_keep_within_its_limits(shape, monkeypatch):
-    for name, value in (("BLOCK", 256), ("WIDTHS", (64, 32, 16)), ("TABLE_WIDTH", 8), ("LANES", 32), ("ENOUGH", 1024)):
+    for name, value in (("BLOCK_THREADS", 256), ("WIDTHS", (64, 32, 16)), ("TABLE_WIDTH", 8), ("LANES", 32),
+                        ("BLOCKS_TO_FILL_DEVICE", 1024)):
         monkeypatch.setattr(grid_stride, name, value)
     x, table = np.broadcast_to(0.0, shape), np.broadcast_to(0.0, (shape[0], shape[3]))
-    for blocks, threads in (grid_stride.over_maps(x), grid_stride.over_pixels(x), grid_stride.over_rows(x)):
+    for blocks, threads in (grid_stride.grid_for_maps(x), grid_stride.grid_for_pixels(x), grid_stride.grid_for_rows(x)):
         limits.expect_grid("a kernel", blocks, threads)
         assert blocks[1] * threads[0] >= shape[3]
-    for blocks, threads in (grid_stride.over_table(table), grid_stride.over_lists(table)):
+    for blocks, threads in (grid_stride.grid_for_table(table), grid_stride.grid_for_lists(table)):
         limits.expect_grid("a kernel", blocks, threads)
-    assert grid_stride.over_table(table)[0] * grid_stride.over_table(table)[1][0] >= shape[3]
-    assert grid_stride.over_maps(x)[0][0] == grid_stride.over_pixels(x)[0][0] == shape[0]
+    assert grid_stride.grid_for_table(table)[0] * grid_stride.grid_for_table(table)[1][0] >= shape[3]
+    assert grid_stride.grid_for_maps(x)[0][0] == grid_stride.grid_for_pixels(x)[0][0] == shape[0]
 
 
 def test_a_table_may_have_more_columns_than_the_short_axes_of_a_grid_have_blocks(monkeypatch):
@@ -111,11 +112,11 @@ def test_rows_add_up_by_tree_and_by_shuffle(width, rows, monkeypatch):
 
 
 @FLOATS
-@pytest.mark.parametrize("rung", ["alone", "tree"])
+@pytest.mark.parametrize("variant", ["alone", "tree"])
 @pytest.mark.parametrize("shape", MAPS)
-def test_every_rung_of_the_squeeze_is_the_books(rung, shape, dtype):
+def test_every_variant_of_the_squeeze_is_the_books(variant, shape, dtype):
     u, = normal(np.random.default_rng(0), dtype, shape)
-    agree(SQUEEZES[rung](cuda.to_device(u)), book.squeeze(u), dtype)
+    agree(SQUEEZES[variant](cuda.to_device(u)), book.squeeze(u), dtype)
 
 
 @FLOATS
@@ -217,10 +218,10 @@ def test_crops_on_the_device_are_taken_as_they_are_or_the_nearest_inside(dtype):
     agree(cuda.augment(*map(cuda.to_device, (images, top, left, flip, mean, std)), 2), inside, dtype)
     with pytest.raises(ValueError, match=r"^augment: top must lie in 0..4 for padding 2, but reaches -9..99$"):
         cuda.augment(images, top, left, flip, mean, std, 2)
-    with pytest.raises(ValueError, match=r"^augment: left needs shape \(4,\), one for each image, but has \(3,\)$"):
+    with pytest.raises(ValueError, match=r"^augment: left \(N\) has shape \(3,\), but N = 4 in images"):
         cuda.augment(images, top.clip(0, 4), cuda.to_device(left[:3]), flip, mean, std, 2)
     for place in (np.asarray, cuda.to_device):
-        with pytest.raises(TypeError, match="augment: top must be an array of integers"):
+        with pytest.raises(TypeError, match="augment: top must hold integers"):
             cuda.augment(images, place(top.clip(0, 4).astype(dtype)), left.clip(0, 4), flip, mean, std, 2)
 
 

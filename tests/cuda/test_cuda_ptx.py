@@ -53,7 +53,7 @@ def run(case, dtype):
 
 
 def run_beyond_the_cases(dtype):
-    """What no case launches: lower rungs of ladders, a learning rate on the device, batches, yardsticks."""
+    """What no case launches: lower variants of convolution, a learning rate on the device, batches, yardsticks."""
     x = np.ones((2, 3, 4, 5), dtype)
     for squeeze in SQUEEZES.values():
         squeeze(cuda.to_device(x))
@@ -67,11 +67,11 @@ def run_beyond_the_cases(dtype):
     gpu_rates.multiply_add_rate()
 
 
-def run_ladder_of_convolution(dtype):
+def run_variants_of_convolution(dtype):
     from npse.cuda import conv
 
-    for rung in conv.LADDER:
-        with conv.LADDER.up_to(rung):
+    for variant in conv.VARIANTS:
+        with conv.VARIANTS.limited_to(variant):
             for case in cases_of("conv2d"):
                 run(case, dtype)
 
@@ -123,7 +123,7 @@ def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
 @pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
-@pytest.mark.parametrize("launch", [run_beyond_the_cases, run_ladder_of_convolution])
+@pytest.mark.parametrize("launch", [run_beyond_the_cases, run_variants_of_convolution])
 def test_what_no_case_launches_compiles_too(compiler, launch, dtype):
     launch(dtype)
     check(compiler)
@@ -142,7 +142,7 @@ def test_every_kernel_is_compiled_and_every_exception_is_needed(compiler):
     for case in CASES:
         run(case, np.float32)
     run_beyond_the_cases(np.float32)
-    run_ladder_of_convolution(np.float32)
+    run_variants_of_convolution(np.float32)
     compiled = {build.kernel for build in compiler.builds}
     assert not [name for name, kernel in kernels() if kernel not in compiled]
     assert {*FLOAT64_ALLOWED, *LOCAL_ALLOWED} <= {build.name for build in compiler.builds}

@@ -9,7 +9,7 @@ import trace_kernels as kernels
 
 from npse import cli
 from npse import reference as book
-from npse.trace import draw, trace, trace_ladder, trace_op
+from npse.trace import draw, trace, trace_op, trace_variants
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 FILE = Path(kernels.__file__)
@@ -204,7 +204,7 @@ def test_the_legend_tells_of_marks_where_there_are_some():
 
 
 def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
-    naive, tile, *_ = trace_ladder("conv2d")
+    naive, tile, *_ = trace_variants("conv2d")
     assert naive.name == "conv2d, naive"
     assert naive.reads("x").sum() >= 3.5 * tile.reads("x").sum()
     assert naive.reads("w").sum() >= 3 * tile.reads("w").sum()
@@ -214,7 +214,7 @@ def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
 
 @pytest.mark.parametrize("op", book.OPS)
 def test_no_kernel_of_the_edition_does_anything_suspicious(op):
-    for record in trace_ladder(op):
+    for record in trace_variants(op):
         assert not [str(finding) for finding in record.findings if finding.wrong], record
 
 
@@ -227,18 +227,18 @@ def test_an_op_is_traced_on_arguments_of_ones_own():
 @pytest.mark.parametrize(("words", "says"), [
     (["nix"], "unknown op 'nix'; all are in npse.reference.OPS"),
     (["squeze"], "unknown op 'squeze'; did you mean squeeze? all are in npse.reference.OPS"),
-    (["naive", "--blocks", "2"], "a kernel of your own is given with its file, as in my_kernels.py:naive"),
+    (["naive", "--blocks", "2"], "name a kernel of your own with its file, as in my_kernels.py:naive"),
     (["se_backward_staged"], "launches no kernel"),
-    (["no.py:x"], "there is no file no.py; npse trace wants a kernel in a Python file, as in my_kernels.py:blur"),
+    (["no.py:x"], "there is no file no.py; expected a kernel in a Python file, as in my_kernels.py:blur"),
     ([f"{FILE}:nix"], "has no kernel 'nix', a function with @cuda.jit; known are: neighbours, in_place"),
     ([f"{FILE}:hasty_revers"], "a function with @cuda.jit; did you mean hasty_reverse? known are: "),
     ([f"{FILE}:wrong"], "wrong_example() must return (blocks, threads, *arguments), but returned [1, 2]"),
     ([FILE], "may hold several kernels: name one"),
-    ([f"{FILE}:naive", "--threads", "4,x"], "--threads must be numbers separated by commas, such as 2,2, but is '4,x'"),
+    ([f"{FILE}:naive", "--threads", "4,x"], "--threads must be integers separated by commas, such as 2,2, but"),
     ([f"{FILE}:naive", "--threads", "64,64"], "threads must be one to three numbers from 1, 1024 in all at most"),
     ([f"{FILE}:naive", "--block", "3"], "naive has no block 3: its grid is 1 block of 8 x 8 threads"),
     ([f"{FILE}:broken"], "broken raises AttributeError"),
-    ([f"{FILE}:with_a_length"], "give it that with def with_a_length_example(): return blocks, threads, *arguments"),
+    ([f"{FILE}:with_a_length"], "add to the file: def with_a_length_example(): return blocks, threads, *arguments"),
     ([f"{FILE}:with_a_place"], "with_a_place raises IndexError"),
     (["notes.txt"], "there is no file notes.txt"),
     ([FILE.parent], f"there is no file {FILE.parent}"),

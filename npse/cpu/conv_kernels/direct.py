@@ -25,7 +25,7 @@ import numpy as np
 
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, optional
-from npse.cpu.runtime.parallel import get_threads, share
+from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, total, vector_registers, zeros
 
 SCRATCH = 2**19       # bytes of the source that are worked on at a time: half of a usual second-level cache
@@ -92,7 +92,7 @@ def _correlate(source, target, w, source_step, target_step, top, left, plus, sum
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
     sizes = kh, kw, source_step, top, left, band, bands
     task = functools.partial(run, source, filters, target, plus, sums, sizes, tuple(layout), scratch, corner)
-    share(task, N * bands, threads=threads)
+    parallel_for(task, N * bands, threads=threads, pass_thread=True)
 
 
 def _tile_shape(channels, columns, taps, multiple, dtype):

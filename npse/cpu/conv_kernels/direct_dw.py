@@ -19,7 +19,7 @@ import numpy as np
 from npse.cpu.conv_kernels.direct import Layout, laid_out, rows_in_scratch
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
-from npse.cpu.runtime.parallel import get_threads, share
+from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
 PARTS = 16            # partial sums of dw, whatever the number of threads,
@@ -60,9 +60,9 @@ def backward_w(dy, x, g, sliding):
     scratches = (empty((threads, count if layout.copied else 0), x.dtype)
                  for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
     task = functools.partial(_kernel(rows, vectors), dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), *scratches)
-    share(task, len(parts), 1, threads)
+    parallel_for(task, len(parts), 1, threads=threads, pass_thread=True)
     dw = np.zeros(length, x.dtype)
-    share(functools.partial(_sum_parts, parts, dw), length, RANGE)
+    parallel_for(functools.partial(_sum_parts, parts, dw), length, RANGE)
     dw = dw.reshape(shape).transpose((1, 4, 2, 3, 0, 5) if sliding else (1, 2, 3, 0, 4, 5))
     dw = dw.reshape(g.kh, -1, shape[2] * rows, shape[0] * block)[:, :, :run, :g.Cout]
     return np.ascontiguousarray(dw).reshape(g.w_shape)

@@ -11,7 +11,7 @@ import numpy as np
 
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
-from npse.cpu.runtime.parallel import blas_on_one_thread, share
+from npse.cpu.runtime.parallel import blas_on_one_thread, run_on_threads
 from npse.reference.numerics import total
 
 PATCHES = 2**19       # bytes of patches at a time: they are written and read once, inside a core's second-level cache
@@ -26,7 +26,7 @@ def forward(x, w, g):
         np.matmul(_patches(x, g, first, last), filters, out=y_rows[first:last].reshape(-1, g.Cout))
 
     with blas_on_one_thread():
-        share(task, g.N * g.Ho, _rows_at_a_time(g, x.dtype))
+        run_on_threads(task, g.N * g.Ho, _rows_at_a_time(g, x.dtype))
     return y
 
 
@@ -46,7 +46,7 @@ def backward_x(dy, w, g):
             _fold(dpatches, dx_rows, g.H, g.W, g.stride, g.padding, g.Ho, row, end)
 
     with blas_on_one_thread():
-        share(task, g.N, max(1, step // g.Ho))
+        run_on_threads(task, g.N, max(1, step // g.Ho))
     return dx
 
 
@@ -63,7 +63,7 @@ def backward_w(dy, x, g):
                 parts[p] += (_patches(x, g, row, end).T @ dy_rows[row:end].reshape(-1, g.Cout)).reshape(g.w_shape)
 
     with blas_on_one_thread():
-        share(task, len(parts), 1)
+        run_on_threads(task, len(parts), 1)
     return total(parts, 0)
 
 

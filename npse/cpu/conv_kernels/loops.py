@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 
 
 def forward(x, w, g):
     y = np.zeros(g.y_shape, x.dtype)
-    share(partial(_forward, x, w, y, g.stride, g.padding), g.N)
+    parallel_for(partial(_forward, x, w, y, g.stride, g.padding), g.N)
     return y
 
 
@@ -32,7 +32,7 @@ def _forward(x, w, y, stride, padding, first, last):
 
 def backward_x(dy, w, g):
     dx = np.zeros(g.x_shape, dy.dtype)
-    share(partial(_backward_x, dy, w, dx, g.stride, g.padding), g.N)
+    parallel_for(partial(_backward_x, dy, w, dx, g.stride, g.padding), g.N)
     return dx
 
 
@@ -54,7 +54,7 @@ def _backward_x(dy, w, dx, stride, padding, first, last):
 
 def backward_w(dy, x, g):
     dw = np.zeros(g.w_shape, x.dtype)
-    share(partial(_backward_w, dy, x, dw, g.stride, g.padding), g.kh, 1)
+    parallel_for(partial(_backward_w, dy, x, dw, g.stride, g.padding), g.kh, 1)
     return dw
 
 

@@ -33,7 +33,7 @@ from npse.cpu.conv_kernels.winograd_transforms import (
     turned_filters_to_points,
 )
 from npse.cpu.runtime.memory_pool import empty, optional
-from npse.cpu.runtime.parallel import get_threads, share
+from npse.cpu.runtime.parallel import get_threads, parallel_for
 
 BLOCK = 2**18         # bytes of scratch for a block of squares: a quarter of a usual second-level cache
 FEWEST = 16           # squares of a block, were it larger for that: they share what is read of u, or written of du
@@ -98,12 +98,12 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
     groups = -(-height * across // GROUP)
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
-    share(partial(filters, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
+    parallel_for(partial(filters, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
     plus, sums, threads = optional(plus, 4, x.dtype), optional(sums, 4, x.dtype), get_threads()
     v, m = (empty((threads, *shape), x.dtype)
             for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
-    share(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,
-          height * max(1, N * down // height // 32), threads)
+    parallel_for(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,
+                 height * max(1, N * down // height // 32), threads=threads, pass_thread=True)
     return y
 
 
@@ -122,8 +122,9 @@ def backward_w(dy, x, g):
     dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, wide, WIDTH, WIDTH), x.dtype)
 
     z, v = (empty((threads, groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (wide, deepest))
-    share(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1, threads)
-    share(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))
+    parallel_for(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1,
+                 threads=threads, pass_thread=True)
+    parallel_for(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))
     return dw
 
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd import channel_sums
 from npse.editions.dispatch import Dispatcher
 from npse.reference.checks import PLAIN
@@ -41,7 +41,7 @@ def image_sums(x):
     """
     sums = np.zeros((x.shape[0], x.shape[3]))
     task = channel_sums.in_vectors(x, channel_sums.image_sums) or _image_sums
-    share(functools.partial(task, pixels(x), sums), len(x))
+    parallel_for(functools.partial(task, pixels(x), sums), len(x))
     return sums
 
 

@@ -1,6 +1,6 @@
 """The one decorator of the compiled kernels, `kernel`, and the folder on disk that keeps what it compiled.
 
-A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `parallel.share`
+A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `parallel_for`
 hands the ranges out. It is compiled when first called with a dtype, and loaded from the folder by every later process.
 Set NUMBA_DISABLE_JIT=1 to run, step through and cover the kernels as plain Python.
 """

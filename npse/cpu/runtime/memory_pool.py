@@ -1,12 +1,12 @@
-"""Memory for results, aligned and used again: `empty` in place of NumPy's.
+"""The memory pool: aligned memory for results, used again. `empty` replaces NumPy's.
 
-A training step makes the same large arrays over and over, and memory fresh from the system costs a page fault for
-every 4 KiB first written: more time than a fast op takes to fill it. Here the memory of an array goes back to a shelf
-when the last view of it is gone, and the next array of that size takes it.
+A training step makes the same large arrays again and again. Memory fresh from the system costs a page fault for every
+4 KiB first written, more time than a fast op takes to fill it. Here the memory of an array returns to the pool when the
+last view of the array is gone, and the next array of that size takes it.
 
-A process hardly grows by it: what is in use and what lies on the shelf stay together below 3/2 of the most that was in
-use at once, and the size that was not asked for longest is let go first. Without the half, of which no training step
-was seen to need all, some sizes would be let go in every step only to be asked for again in the next.
+Blocks in use and free blocks together never exceed 1.5 times the peak in use: beyond it, free blocks of the size that
+was requested least recently are evicted first. At 1.0 some sizes would be evicted and allocated again in every training
+step; no training step measured needed all of 1.5.
 """
 
 import collections
@@ -16,9 +16,9 @@ import threading
 
 import numpy as np
 
-ROOM = 1.5                       # of the most that was in use at once, for blocks in use and on the shelf together
+PEAK_RATIO = 1.5                 # most bytes in use and free together, as a multiple of the peak in use
 ALIGNMENT = 64                   # bytes: a cache line, and the widest vector register
-SMALL = 2**15                    # bytes below which NumPy's own allocation is as good
+SMALL = 2**15                    # bytes: below it NumPy's allocation is as fast
 
 
 def empty(shape, dtype):
@@ -27,7 +27,7 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
         return np.ndarray(shape, dtype, _fresh(size))
-    return np.asarray(_Loan(_shelf.take(size))).view(dtype).reshape(shape)
+    return np.asarray(_PooledBlock(_pool.acquire(size))).view(dtype).reshape(shape)
 
 
 def empty_like(array):
@@ -46,59 +46,63 @@ def _fresh(size):
     return block[start:start + size]
 
 
-class _Shelf:
-    """Blocks of bytes that wait for their next use."""
+class MemoryPool:
+    """Free blocks of bytes, by size."""
 
     def __init__(self):
-        self.returned = collections.deque()   # loans end at any moment, even inside `take`: this append needs no lock
+        self.returned = collections.deque()   # blocks return at any moment, even inside `acquire`: append needs no lock
         self._lock = threading.Lock()
-        self._blocks = {}                     # size: blocks; the size asked for last stands last
-        self._lent = self._waiting = self._most_lent = 0          # bytes
+        self._blocks = {}                     # size: free blocks; the size requested last stands last
+        self._in_use = self._free = self._peak = 0                # bytes; the peak of those in use
 
-    def take(self, size):
+    def acquire(self, size):
+        """Return a block of ``size`` bytes, a free one if there is one."""
         with self._lock:
-            self._put_away()
+            self._reclaim()
             blocks = self._blocks[size] = self._blocks.pop(size, [])
-            self._lent += size
-            self._most_lent = max(self._most_lent, self._lent)
+            self._in_use += size
+            self._peak = max(self._peak, self._in_use)
             if blocks:
-                self._waiting -= size
+                self._free -= size
                 return blocks.pop()
-            self._let_go()
+            self._evict()
         return _fresh(size)
 
-    def _put_away(self):
+    def _reclaim(self):
+        """Make returned blocks free."""
         while self.returned:
             block = self.returned.popleft()
             self._blocks.setdefault(len(block), []).append(block)
-            self._lent -= len(block)
-            self._waiting += len(block)
+            self._in_use -= len(block)
+            self._free += len(block)
 
-    def _let_go(self):
+    def _evict(self):
+        """Release free blocks, least recently requested sizes first, while the pool exceeds its limit."""
         for size in list(self._blocks):
-            while self._blocks[size] and self._lent + self._waiting > ROOM * self._most_lent:
+            while self._blocks[size] and self._in_use + self._free > PEAK_RATIO * self._peak:
                 self._blocks[size].pop()
-                self._waiting -= size
+                self._free -= size
             if not self._blocks[size]:
                 del self._blocks[size]
 
     def unlock(self):
+        """Replace the lock, which another thread may have held when this process was forked."""
         self._lock = threading.Lock()
 
 
-_shelf = _Shelf()
+_pool = MemoryPool()
 
 
-class _Loan:
-    """What an array of `empty` and all its views stand on; its end is the end of the last of them."""
+class _PooledBlock:
+    """The base of an array of `empty` and of all its views: when the last of them is gone, its block returns."""
 
     def __init__(self, block):
         self.__array_interface__ = block.__array_interface__
         self._block = block
 
-    def __del__(self, hand_back=_shelf.returned.append):
-        hand_back(self._block)
+    def __del__(self, give_back=_pool.returned.append):
+        give_back(self._block)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_shelf.unlock)  # another thread of the parent may have held the lock
+    os.register_at_fork(after_in_child=_pool.unlock)

@@ -1,17 +1,18 @@
-"""How compiled code hands work to other threads without a word of Python in between.
+"""The thread pool in compiled code: jobs reach the workers without a call of Python.
 
-A thread that waits for a lock sleeps, Python's own lock included, and to wake it takes tens of microseconds: as long as
-many an op. So helpers wait inside of compiled code, `serve`, looking at a word of memory. Whoever has work for them,
-`offer`, writes it on a board, does of it what it can, takes back what nobody has begun, and waits for the rest.
+A thread that waits for a lock sleeps, and to wake it takes tens of microseconds, as long as many ops take. So workers
+wait in compiled code, in `worker_loop`, and poll a word of memory. `submit` publishes a job in the queue, processes
+ranges itself, cancels workers that have not started, and waits for the others.
 
-The board is an array of 64-bit words, its rows are cache lines. The job stands first: the next number to be worked on,
-their count, how many are taken at once, whether something failed, and the function that runs it; in the row below, the
-kernel and what it is called with. That function is made for the types of the arguments, whatever the kernel: it takes
-ranges until none is left, and calls the kernel with each. Then each helper has a row, with its state
+The queue holds one job. It is an array of 64-bit words, in rows of one cache line each. The job stands first: the first
+index of the next range, the count of indices, the length of a range, whether a call failed, and the address of the
+function that runs the job; in the next row, the kernel and its arguments. That function is made for the types of the
+arguments, not for one kernel: it takes ranges until none is left, and calls the kernel with each. Then each worker has
+a row, with its state
 
-    IDLE      looks for work, or sleeps           `offer` makes it OFFERED
-    OFFERED   there is work                       the helper makes it RUNNING, or `offer` makes it IDLE again
-    RUNNING   works                               the helper makes it IDLE
+    IDLE        polls, or sleeps              `submit` makes it SUBMITTED
+    SUBMITTED   there is a job                the worker makes it RUNNING, or `submit` makes it IDLE again
+    RUNNING     runs the job                  the worker makes it IDLE
 
 and the number of times that it went to sleep.
 """
@@ -29,26 +30,26 @@ from numba.extending import intrinsic
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.uninterrupted import uninterrupted
 
-IDLE, OFFERED, RUNNING = range(3)
-STATE, NAPS = range(2)                         # words of a helper
+IDLE, SUBMITTED, RUNNING = range(3)
+STATE, SLEEPS = range(2)                       # words of a worker
 NEXT, COUNT, BLOCK, FAILED, RUN = range(5)     # words of the job
-ROW, ROOM = 8, 512                             # words of a row, and of the job: the first helper's row is behind them
-LOOKS, ROUNDS = 64, 500                        # looks at the board in a row, and how many rounds of them before a nap
+ROW_WORDS, JOB_WORDS = 8, 512                  # words of a row, and of the job; the rows of the workers follow
+POLLS, ROUNDS = 64, 500                        # polls between two yields of the core; yields before a worker sleeps
 
 _WORD = ir.IntType(64)
 _NOTHING, _HINT = (ir.FunctionType(ir.VoidType(), words) for words in ([], [ir.IntType(32)]))
 _RUN = ir.FunctionType(ir.VoidType(), [_WORD, _WORD])             # (address of the job, number of the thread)
 
 
-def board(helpers):
-    """Make a board for so many helpers: an array of zeros that begins with a cache line."""
-    size = ROOM + helpers * ROW
-    words = np.zeros(size + ROW, np.int64)
-    return words[-words.ctypes.data % (8 * ROW) // 8:][:size]
+def job_queue(workers):
+    """Make the queue for so many workers: (JOB_WORDS + workers * ROW_WORDS,) zeros, aligned to a cache line."""
+    size = JOB_WORDS + workers * ROW_WORDS
+    words = np.zeros(size + ROW_WORDS, np.int64)
+    return words[-words.ctypes.data % (8 * ROW_WORDS) // 8:][:size]
 
 
-def _give_way():
-    """Address of the system's function that lets other threads have the core; 0 if it is not found."""
+def _yield_core_address():
+    """Address of the system's function that yields the core to other threads; 0 if it is not found."""
     library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
     try:
         return ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value
@@ -56,27 +57,27 @@ def _give_way():
         return 0
 
 
-GIVE_WAY = _give_way()
+YIELD_CORE = _yield_core_address()
 
 
 def _word(builder, address, number=0):
     return builder.inttoptr(builder.add(address, _WORD(8 * number)), _WORD.as_pointer())
 
 
-def entry_point(kernel, values, numbered):
-    """Address of a kernel's machine code for kernel(*values, first, last); compiles it if it is not."""
-    kinds = (*map(numba.typeof, values), *[types.int64] * (2 + numbered))
+def entry_point(kernel, values, pass_thread):
+    """Address of a kernel's machine code for kernel(*values, first, last); compiles it if needed."""
+    kinds = (*map(numba.typeof, values), *[types.int64] * (2 + pass_thread))
     kernel.compile(kinds)
     compiled = kernel.overloads[kinds]
     returned = compiled.signature.return_type
-    if returned != types.none:                                    # it would be written to where nothing is
+    if returned != types.none:                                    # the caller has no memory for a result
         raise TypeError(f"a kernel writes into its arguments, but {kernel.__name__} returns {returned}")
     return uninterrupted(compiled.library.get_pointer_to_function, compiled.fndesc.llvm_func_name)
 
 
 @intrinsic
 def _read(typing, address):
-    """The word at an address; what was written before it can be read then."""
+    """Load the word at an address, with acquire ordering."""
     def generate(context, builder, signature, arguments):
         return builder.load_atomic(_word(builder, *arguments), "acquire", 8)
     return types.int64(types.int64), generate
@@ -84,7 +85,7 @@ def _read(typing, address):
 
 @intrinsic
 def _write(typing, address, value):
-    """Write a word, behind everything that was written before."""
+    """Store a word at an address, with release ordering."""
     def generate(context, builder, signature, arguments):
         address, value = arguments
         builder.store_atomic(value, _word(builder, address), "release", 8)
@@ -94,7 +95,7 @@ def _write(typing, address, value):
 
 @intrinsic
 def _change(typing, address, old, new):
-    """Make a word new if it is old, and say whether it was: of several threads that try, one succeeds."""
+    """Compare and swap the word at an address: if it is ``old``, make it ``new`` and return True; atomic."""
     def generate(context, builder, signature, arguments):
         address, old, new = arguments
         return builder.extract_value(builder.cmpxchg(_word(builder, address), old, new, "acq_rel", "acquire"), 1)
@@ -103,7 +104,7 @@ def _change(typing, address, old, new):
 
 @intrinsic
 def _wait(typing):
-    """Tell the core that this thread only waits."""
+    """Tell the core that this thread polls: a pause instruction."""
     def generate(context, builder, signature, arguments):
         machine = platform.machine().lower()
         if machine in ("x86_64", "amd64"):
@@ -116,7 +117,7 @@ def _wait(typing):
 
 @intrinsic
 def _call(typing, function, first, second):
-    """Call the function at an address with two words; what it returns is not looked at."""
+    """Call the function at an address with two words; its result is ignored."""
     def generate(context, builder, signature, arguments):
         function, *words = arguments
         builder.call(builder.inttoptr(function, _RUN.as_pointer()), words)
@@ -124,31 +125,31 @@ def _call(typing, function, first, second):
     return types.void(types.int64, types.int64, types.int64), generate
 
 
-def _writer(numbered):
-    """Make the intrinsic that writes kernel and arguments on the board and returns the address of what runs the job."""
+def _writer(pass_thread):
+    """Make the intrinsic that writes kernel and arguments to the job and returns the address of what runs the job."""
     @intrinsic
     def write(typing, job, kernel, values):
         def generate(context, builder, signature, arguments):
             job, kernel, values = arguments
             content = ir.LiteralStructType([_WORD, values.type])
-            if content.get_abi_size(context.target_data) > 8 * (ROOM - ROW):
-                raise NotImplementedError(f"the arguments of a kernel do not fit the board: {signature.args[2]}")
-            place = builder.inttoptr(builder.add(job, _WORD(8 * ROW)), content.as_pointer())
+            if content.get_abi_size(context.target_data) > 8 * (JOB_WORDS - ROW_WORDS):
+                raise NotImplementedError(f"the arguments of a kernel do not fit into a job: {signature.args[2]}")
+            place = builder.inttoptr(builder.add(job, _WORD(8 * ROW_WORDS)), content.as_pointer())
             builder.store(kernel, cgutils.gep_inbounds(builder, place, 0, 0))
             builder.store(values, cgutils.gep_inbounds(builder, place, 0, 1))
             run = ir.Function(builder.module, _RUN, "run")
             run.linkage = "internal"
-            _write_run(context, run, content, signature.args[2], numbered)
+            _write_run(context, run, content, signature.args[2], pass_thread)
             return builder.ptrtoint(run, _WORD)
         return types.int64(types.int64, types.int64, values), generate
     return write
 
 
-def _write_run(context, run, content, values, numbered):
+def _write_run(context, run, content, values, pass_thread):
     builder = ir.IRBuilder(run.append_basic_block("begin"))
     look, work, stop = (run.append_basic_block(name) for name in ("look", "work", "stop"))
     job, thread = run.args
-    place = builder.inttoptr(builder.add(job, _WORD(8 * ROW)), content.as_pointer())
+    place = builder.inttoptr(builder.add(job, _WORD(8 * ROW_WORDS)), content.as_pointer())
     kernel, arguments = (builder.load(cgutils.gep_inbounds(builder, place, 0, k)) for k in range(2))
     arguments = [builder.extract_value(arguments, k) for k in range(len(values))]
     count, block = (builder.load(_word(builder, job, number)) for number in (COUNT, BLOCK))
@@ -161,8 +162,8 @@ def _write_run(context, run, content, values, numbered):
     builder.position_at_end(work)
     last = builder.add(first, block)
     last = builder.select(builder.icmp_signed("<", last, count), last, count)
-    arguments += [thread] * numbered + [first, last]
-    kinds = [*values, *[types.int64] * (numbered + 2)]
+    arguments += [thread] * pass_thread + [first, last]
+    kinds = [*values, *[types.int64] * (pass_thread + 2)]
     convention = context.call_conv
     kernel = builder.inttoptr(kernel, convention.get_function_type(types.none, kinds).as_pointer())
     status, _ = convention.call_function(builder, kernel, types.none, kinds, arguments)
@@ -178,60 +179,60 @@ _write_plain, _write_numbered = _writer(False), _writer(True)
 
 
 @kernel
-def offer(board, helpers, give_way, kernel, count, block, *values):
-    """Call kernel(*values, first, last) for the ranges that make up 0 .. count, by the first so many helpers and here.
+def submit(queue, workers, yield_core, kernel, count, block, *values):
+    """Call kernel(*values, first, last) for the ranges that make up 0 .. count, on ``workers`` workers and this thread.
 
-    ``board``, ``give_way`` and ``kernel`` are addresses. Returns when all is done; False if something failed.
+    ``queue``, ``yield_core`` and ``kernel`` are addresses. Returns at the end of all calls: False if one failed.
     """
-    return _run(board, helpers, give_way, _write_plain(board, kernel, values), count, block)
+    return _run(queue, workers, yield_core, _write_plain(queue, kernel, values), count, block)
 
 
 @kernel
-def offer_numbered(board, helpers, give_way, kernel, count, block, *values):
-    """The same, but kernel(*values, thread, first, last): threads are numbered, from 0."""
-    return _run(board, helpers, give_way, _write_numbered(board, kernel, values), count, block)
+def submit_numbered(queue, workers, yield_core, kernel, count, block, *values):
+    """As `submit`, but call kernel(*values, thread, first, last), with the number of the thread, from 0."""
+    return _run(queue, workers, yield_core, _write_numbered(queue, kernel, values), count, block)
 
 
 @kernel
-def _run(board, helpers, give_way, run, count, block):
+def _run(queue, workers, yield_core, run, count, block):
     for number, value in ((NEXT, 0), (COUNT, count), (BLOCK, block), (FAILED, 0), (RUN, run)):
-        _write(board + 8 * number, value)
-    for helper in range(helpers):
-        _write(_state(board, helper), OFFERED)
-    _call(run, board, 0)
-    for helper in range(helpers):
-        if not _change(_state(board, helper), OFFERED, IDLE):
-            while _stays(_state(board, helper), RUNNING):
-                _give_core_away(give_way)
-    return _read(board + 8 * FAILED) == 0
+        _write(queue + 8 * number, value)
+    for worker in range(workers):
+        _write(_state(queue, worker), SUBMITTED)
+    _call(run, queue, 0)
+    for worker in range(workers):
+        if not _change(_state(queue, worker), SUBMITTED, IDLE):
+            while _stays(_state(queue, worker), RUNNING):
+                _yield_core(yield_core)
+    return _read(queue + 8 * FAILED) == 0
 
 
 @kernel
-def serve(board, helper, give_way):
-    """As helper of that number, from 0, do what is offered, until nothing has been for a while."""
-    state = _state(board, helper)
+def worker_loop(queue, worker, yield_core):
+    """Run submitted jobs as the worker of that number, from 0; return after ROUNDS yields without a job."""
+    state = _state(queue, worker)
     left = ROUNDS
     while left:
         if _stays(state, IDLE):
-            _give_core_away(give_way)
+            _yield_core(yield_core)
             left -= 1
-        elif _change(state, OFFERED, RUNNING):
-            _call(_read(board + 8 * RUN), board, helper + 1)
+        elif _change(state, SUBMITTED, RUNNING):
+            _call(_read(queue + 8 * RUN), queue, worker + 1)
             _write(state, IDLE)
             left = ROUNDS
-    naps = state + 8 * (NAPS - STATE)
-    _write(naps, _read(naps) + 1)
+    sleeps = state + 8 * (SLEEPS - STATE)
+    _write(sleeps, _read(sleeps) + 1)
 
 
 @kernel
-def _state(board, helper):
-    return board + 8 * (ROOM + ROW * helper + STATE)
+def _state(queue, worker):
+    return queue + 8 * (JOB_WORDS + ROW_WORDS * worker + STATE)
 
 
 @kernel
 def _stays(state, value):
-    """Look at a state until it has another value, some times; return whether it still has this one."""
-    for _ in range(LOOKS):
+    """Poll a state up to POLLS times; return whether it had this value each time."""
+    for _ in range(POLLS):
         if _read(state) != value:
             return False
         _wait()
@@ -239,6 +240,6 @@ def _stays(state, value):
 
 
 @kernel
-def _give_core_away(give_way):
-    if give_way:
-        _call(give_way, 0, 0)
+def _yield_core(yield_core):
+    if yield_core:
+        _call(yield_core, 0, 0)

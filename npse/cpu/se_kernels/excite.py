@@ -17,7 +17,7 @@ from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.blas import on_one_blas_thread
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import share
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd.tile import lanes, outer, store, zeros
 from npse.reference.numerics import total
 
@@ -28,7 +28,7 @@ def excite(z, w1, w2, b1=None, b2=None):
     if not lane:
         return on_one_blas_thread(book.excite)(z, w1, w2, b1, b2)
     s = empty_like(z)
-    share(partial(_excite, lane, z, w1, w2, _or_zeros(b1, w1), _or_zeros(b2, w2), s), -(-len(z) // lane), 1)
+    parallel_for(partial(_excite, lane, z, w1, w2, _or_zeros(b1, w1), _or_zeros(b2, w2), s), -(-len(z) // lane), 1)
     return s
 
 
@@ -57,8 +57,8 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
         return on_one_blas_thread(book.excite_backward)(ds, z, s, w1, w2, b1)
     h, da1 = np.empty((2, len(z), len(w1)), z.dtype)
     da2, dz, dw1, dw2t = empty_like(z), empty_like(z), empty_like(w1), empty_like(w1)
-    share(partial(_rows, lane, ds, z, s, w1, w2, _or_zeros(b1, w1), h, da1, da2, dz), -(-len(z) // lane), 1)
-    share(partial(_weights, z, h, da1, da2, dw1, dw2t), len(w1))
+    parallel_for(partial(_rows, lane, ds, z, s, w1, w2, _or_zeros(b1, w1), h, da1, da2, dz), -(-len(z) // lane), 1)
+    parallel_for(partial(_weights, z, h, da1, da2, dw1, dw2t), len(w1))
     return dz, dw1, np.ascontiguousarray(dw2t.T), total(da1, 0), total(da2, 0)
 
 

@@ -7,12 +7,12 @@ import functools
 
 from numba import cuda
 
-from npse.cuda.runtime.device import BLOCK, blocks_for, empty, kernel, launch
+from npse.cuda.runtime.device import BLOCK_THREADS, blocks_for, empty, kernel, launch
 
 
 def forward(x, w, g):
     y = empty(g.y_shape, x.dtype)
-    launch(_forward, blocks_for(y.size), BLOCK, x, w, y, g)
+    launch(_forward, blocks_for(y.size), BLOCK_THREADS, x, w, y, g)
     return y
 
 
@@ -34,7 +34,8 @@ def _forward(x, w, y, g):
 
 def backward_x(dy, w, g, added=None):
     dx = empty(g.x_shape, dy.dtype)
-    launch(_backward_x(added is not None), blocks_for(dx.size), BLOCK, dy, w, dx if added is None else added, dx, g)
+    launch(_backward_x(added is not None), blocks_for(dx.size), BLOCK_THREADS, dy, w, dx if added is None else added,
+           dx, g)
     return dx
 
 
@@ -59,7 +60,7 @@ def _backward_x(adds):
 
 def backward_w(dy, x, g):
     dw = empty(g.w_shape, x.dtype)
-    launch(_backward_w, blocks_for(dw.size), BLOCK, dy, x, dw, g)
+    launch(_backward_w, blocks_for(dw.size), BLOCK_THREADS, dy, x, dw, g)
     return dw
 
 

@@ -3,12 +3,12 @@
 from numba import cuda
 
 from npse.cuda.runtime.arrays import flat
-from npse.cuda.runtime.device import BLOCK, blocks_for, empty, kernel, launch, to_device
+from npse.cuda.runtime.device import BLOCK_THREADS, blocks_for, empty, kernel, launch, to_device
 
 
 def copy(source, target):
     """Write the numbers of a device array into another of its size and dtype."""
-    launch(_copy, blocks_for(source.size), BLOCK, flat(source), flat(target))
+    launch(_copy, blocks_for(source.size), BLOCK_THREADS, flat(source), flat(target))
 
 
 @kernel
@@ -22,7 +22,7 @@ def rows(array, chosen):
     """Return ``array[chosen]`` for a device array (N, ...) and integers (n,) of 0 .. N - 1, as a device array."""
     count, numbers = len(chosen), array.size // len(array)
     y = empty((count, *array.shape[1:]), array.dtype)
-    launch(_rows, (count, blocks_for(numbers)), BLOCK, array.reshape(len(array), numbers), to_device(chosen),
+    launch(_rows, (count, blocks_for(numbers)), BLOCK_THREADS, array.reshape(len(array), numbers), to_device(chosen),
            y.reshape(count, numbers))
     return y
 

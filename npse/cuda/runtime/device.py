@@ -15,7 +15,7 @@ from npse.cuda.runtime.simulator import Runner
 from npse.support import nvidia_driver
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-BLOCK = 16 if SIMULATED else 256          # threads of a block; the simulator makes a Python thread of each
+BLOCK_THREADS = 16 if SIMULATED else 256  # threads of a block; the simulator makes a Python thread of each
 
 kernel = cuda.jit
 device_function = cuda.jit(device=True)
@@ -101,7 +101,7 @@ def record(task):
 
 def blocks_for(numbers):
     """Number of blocks that give every element of a list a thread of its own."""
-    return -(-numbers // BLOCK)
+    return -(-numbers // BLOCK_THREADS)
 
 
 def synchronize():

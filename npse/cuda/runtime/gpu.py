@@ -15,7 +15,7 @@ from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.cudadrv.driver import CudaAPIError
 from numba.cuda.np.numpy_support import from_dtype
 
-from npse.cuda.runtime.memory_pool import Shelf
+from npse.cuda.runtime.memory_pool import MemoryPool
 from npse.cuda.runtime.simulator import Runner
 
 
@@ -23,12 +23,12 @@ class Gpu(Runner):
     """The first GPU. Calls return before what they start has run; only `to_host` and `synchronize` wait."""
 
     def __init__(self):
-        self._shelf, self._graph = Shelf(self._memory), None      # the graph that is being recorded
-        self._of_graphs = weakref.WeakSet()                       # the shelves of those that are in use
+        self._pool, self._graph = MemoryPool(self._memory), None      # the graph that is being recorded
+        self._of_graphs = weakref.WeakSet()                       # the memory pools of those that are in use
 
     def empty(self, shape, dtype):
         size = math.prod(shape) * dtype.itemsize
-        block, give_back = self._shelf.take(size)
+        block, give_back = self._pool.acquire(size)
         # the loan ends with the last array that stands on it, views included
         loan = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
         return Array(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=loan)
@@ -50,16 +50,16 @@ class Gpu(Runner):
         started(*arguments)
 
     def record(self, task):
-        self._shelf.clear()
+        self._pool.clear()
         graph = self._device.create_graph_builder()
         graph.begin_building()
         # memory of its own: what is made elsewhere between two runs of the graph must not lie where the graph writes
-        shelf, kept = self._shelf, Shelf(self._memory)
-        self._graph, self._shelf = graph, kept
+        pool, kept = self._pool, MemoryPool(self._memory)
+        self._graph, self._pool = graph, kept
         try:
             task()
         finally:
-            self._graph, self._shelf = None, shelf
+            self._graph, self._pool = None, pool
             graph.end_building()
         ready = graph.complete()
         self._of_graphs.add(kept)
@@ -72,7 +72,7 @@ class Gpu(Runner):
         cuda.synchronize()
 
     def memory(self):
-        return self._shelf.size + sum(shelf.size for shelf in self._of_graphs)
+        return self._pool.size + sum(pool.size for pool in self._of_graphs)
 
     def stopwatch(self, task):
         begin, end = cuda.event(), cuda.event()

@@ -8,8 +8,8 @@ is one piece of memory. A block is a rectangle of threads, x across channels and
     first pixel      0      0      ...  0          | 1      ...
 
 A thread stays with its channel, so gates, means and sums of that channel live in its registers. Maps are flat here:
-their numbers for a thread are those at first, first + step, ... before end (`place`), so that no index is divided and
-none multiplied while it walks. Positions are unsigned, or every access would first ask whether to count from the end.
+a thread takes the elements first, first + step, ... before end (`thread_map`), so that no index is divided and none
+multiplied in the loop. Positions are unsigned, or every access would first ask whether to count from the end.
 A table (R, C) is one map of R pixels, and may have millions of columns, so its blocks lie along the axis of the grid
 that is long enough for them (`column`). Loops come in two forms, for what the compiler makes of them:
 
@@ -20,52 +20,52 @@ that is long enough for them (`column`). Loops come in two forms, for what the c
 import numpy as np
 from numba import cuda
 
-from npse.cuda.runtime.device import BLOCK, SIMULATED, blocks_for, device_function
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function
 
 WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at most; fewer if blocks are wanting
 TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
 LANES = 4 if SIMULATED else 32                         # threads that work on a row together: a warp
-ENOUGH = 2 if SIMULATED else 1024                      # blocks that fill a device: 8 of 256 threads on 128 processors
+BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024      # 8 blocks of 256 threads on each of 128 processors
 
 
-def over_maps(x):
+def grid_for_maps(x):
     """Blocks and threads for a kernel that sums over each map of x (N, H, W, C) or (N, R, C)."""
     N, C, pixels = _sizes(x)
-    width = next((width for width in WIDTHS if N * _chunks(C, width) >= ENOUGH), WIDTHS[-1])
+    width = next((width for width in WIDTHS if N * _chunks(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
     return (N, _chunks(C, width)), _threads(C, width, pixels)
 
 
-def over_table(a):
+def grid_for_table(a):
     """Blocks and threads for a kernel that sums over the rows of a (R, C): see `column`."""
     R, C = a.shape
     return _chunks(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
 
 
-def over_pixels(x):
+def grid_for_pixels(x):
     """Blocks and threads for a kernel that works pixel by pixel: maps are cut into pieces until blocks abound."""
     N, C, pixels = _sizes(x)
     threads = width, rows = _threads(C, WIDTHS[0], pixels)
     chunks = _chunks(C, width)
-    return (N, chunks, max(1, min(2 * ENOUGH // (N * chunks), pixels // rows))), threads
+    return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
 
-def over_rows(x):
+def grid_for_rows(x):
     """Blocks and threads for a kernel that needs to know where in the map x (N, H, W, C) a pixel lies.
 
-    A block takes one row of the map, so that a pixel's row and column need no division: see `place_in_row`.
+    A block takes one row of the map, so that a pixel's row and column need no division: see `thread_map_in_row`.
     """
     N, H, W, C = x.shape
     return (N, _chunks(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
 
 
-def over_numbers(x):
+def grid_for_elements(x):
     """Blocks and threads for a kernel that treats all numbers of x alike."""
-    return min(blocks_for(x.size), 2 * ENOUGH), BLOCK
+    return min(blocks_for(x.size), 2 * BLOCKS_TO_FILL_DEVICE), BLOCK_THREADS
 
 
-def over_lists(a):
-    """Blocks and threads for a kernel that works on the rows of a (N, K), `LANES` threads to a row: see `my_list`."""
-    rows = BLOCK // LANES
+def grid_for_lists(a):
+    """Blocks and threads for a kernel that works on the rows of a (N, K), `LANES` threads a row: see `row_of_warp`."""
+    rows = BLOCK_THREADS // LANES
     return -(-a.shape[0] // rows), (LANES, rows)
 
 
@@ -80,11 +80,11 @@ def _chunks(C, width):
 
 def _threads(C, width, pixels):
     width = min(C, width)
-    return width, min(BLOCK // width, pixels)
+    return width, min(BLOCK_THREADS // width, pixels)
 
 
 @device_function
-def place(R, C):
+def thread_map(R, C):
     """Return (n, c, first, end, step) of this thread: its image, its channel, its numbers in maps of R pixels.
 
     Its numbers are x[first], x[first + step], ... before x[end], in a flat view of x; they are of channel c. A thread
@@ -99,7 +99,7 @@ def place(R, C):
 
 @device_function
 def column(R, C):
-    """Return (c, first, end, step) of this thread: its column, and its numbers in a table (R, C); see `place`."""
+    """Return (c, first, end, step) of this thread: its column, and its numbers in a table (R, C); see `thread_map`."""
     c, row = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, cuda.threadIdx.y
     end = R * C
     first = row * C + c if c < C else end
@@ -107,13 +107,13 @@ def column(R, C):
 
 
 @device_function
-def my_numbers(size):
-    """Return (first, end, step): the numbers of this thread, of a list of ``size``; see `over_numbers`."""
+def grid_stride(size):
+    """Return (first, end, step): the numbers of this thread, of a list of ``size``; see `grid_for_elements`."""
     return np.uint64(cuda.grid(1)), np.uint64(size), np.uint64(cuda.gridsize(1))
 
 
 @device_function
-def place_in_row(C):
+def thread_map_in_row(C):
     """Return (n, i, first, c) of this thread: image, row of the map, first column, channel; C if it has none.
 
     Its columns are first, first + blockDim.y, ...
@@ -123,6 +123,6 @@ def place_in_row(C):
 
 
 @device_function
-def my_list():
+def row_of_warp():
     """Return the row of a table that this thread works on with `LANES` - 1 others; it may lie beyond the last."""
     return cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y

@@ -1,7 +1,7 @@
-"""Device memory that is used again: what is lent to an array comes back when the last view of the array is gone.
+"""The memory pool of the device: a block returns to it when the last view of its array is gone.
 
 A training step makes the same arrays over and over. Asking the driver for memory costs more than most kernels take,
-and giving it back waits for all of them; so a block that comes back waits on a shelf for the next array of its size.
+and giving it back waits for all of them; so a block that returns is kept for the next array of its size.
 All kernels and copies are in one queue, so the next array may take the block before those of the last have run.
 """
 
@@ -10,8 +10,8 @@ import collections
 GRAIN = 512                      # bytes: sizes are rounded up to it, so that small arrays of many sizes share blocks
 
 
-class Shelf:
-    """Blocks of memory that wait for their next use.
+class MemoryPool:
+    """Free blocks of device memory, by size.
 
     Parameters
     ----------
@@ -19,24 +19,24 @@ class Shelf:
     """
 
     def __init__(self, make):
-        self._make, self.size = make, 0                    # bytes, in use or waiting
+        self._make, self.size = make, 0                    # bytes, in use or free
         self._blocks = collections.defaultdict(list)       # by bytes
-        self._returned = collections.deque()               # loans end at any moment, even inside `take`
+        self._returned = collections.deque()               # blocks return at any moment, even inside `acquire`
 
-    def take(self, size):
+    def acquire(self, size):
         """Return a block of at least ``size`` bytes and a function that gives it back.
 
-        MemoryError only if there is no room even when all that waits on the shelf is let go.
+        MemoryError only if there is no room even when all free blocks are released.
         """
         size = max(1, -(-size // GRAIN)) * GRAIN
-        self._put_away()
+        self._reclaim()
         blocks = self._blocks[size]
         block = blocks.pop() if blocks else self._made(size)
         return block, lambda: self._returned.append((size, block))
 
     def clear(self):
-        """Let go of every block that nobody uses."""
-        self._put_away()
+        """Release every block that is not in use."""
+        self._reclaim()
         self.size -= sum(size * len(blocks) for size, blocks in self._blocks.items())
         self._blocks.clear()
 
@@ -49,7 +49,7 @@ class Shelf:
         self.size += size
         return block
 
-    def _put_away(self):
+    def _reclaim(self):
         while self._returned:
             size, block = self._returned.popleft()
             self._blocks[size].append(block)

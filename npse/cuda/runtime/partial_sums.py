@@ -7,15 +7,15 @@ from numba import cuda
 
 from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK, SIMULATED, device_function, empty, kernel, launch
-from npse.cuda.runtime.grid_stride import column, over_table
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, empty, kernel, launch
+from npse.cuda.runtime.grid_stride import column, grid_for_table
 
-ENOUGH = 4 if SIMULATED else 264           # blocks that keep a device busy while they compute parts: two on each of 132
+BLOCKS_TO_FILL_DEVICE = 4 if SIMULATED else 264     # while they compute parts: two on each of 132 processors
 
 
 def parts_for(pieces, tiles):
     """Number of parts into which to cut a sum over ``pieces``, with ``tiles`` blocks at work on each part."""
-    parts = max(1, min(pieces, ENOUGH // tiles))
+    parts = max(1, min(pieces, BLOCKS_TO_FILL_DEVICE // tiles))
     return -(-pieces // -(-pieces // parts))           # fewer if none then has more pieces than before
 
 
@@ -31,14 +31,14 @@ def add_squares(rows):
 
 def _added(add, rows):
     sums = empty(rows.shape[1:], rows.dtype)
-    launch(add, *over_table(rows), flat(rows), rows.shape[0], sums)
+    launch(add, *grid_for_table(rows), flat(rows), rows.shape[0], sums)
     return sums
 
 
 def _sums(of):
     @kernel
     def sums(rows, R, sums):
-        shared = cuda.shared.array(BLOCK, rows.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, rows.dtype)
         c, first, end, step = column(R, sums.size)
         total = rows.dtype.type(0)
         for k in range(first, end, step):

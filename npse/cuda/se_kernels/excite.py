@@ -15,10 +15,10 @@ from npse import reference as book
 from npse.cuda.activation import at_least, logistic
 from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.block_reduce import sum_lanes, sum_rows
-from npse.cuda.runtime.device import BLOCK, device_function, empty, empty_like, kernel, launch
+from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import LANES
 
-SQUARE = LANES, BLOCK // LANES            # threads of a block
+SQUARE = LANES, BLOCK_THREADS // LANES    # threads of a block
 
 
 @replaces(book.excite)
@@ -32,7 +32,7 @@ def excite(z, w1, w2, b1=None, b2=None):
 def _excite(has_b1, has_b2):
     @kernel
     def excite(z, w1, w2, b1, b2, h, s):
-        shared = cuda.shared.array(BLOCK, z.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
         n, zero, one = cuda.blockIdx.x, z.dtype.type(0), z.dtype.type(1)
         for first in range(0, h.shape[1], cuda.blockDim.y):
             m = first + cuda.threadIdx.y
@@ -63,7 +63,7 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
 def _excite_backward(has_b1):
     @kernel
     def excite_backward(ds, z, s, w1, w2, b1, h, da1, da2, dz):
-        shared = cuda.shared.array(BLOCK, z.dtype)
+        shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
         n, zero, one = cuda.blockIdx.x, z.dtype.type(0), z.dtype.type(1)
         M, C = w1.shape
         lane, row, rows = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
@@ -92,7 +92,7 @@ def _excite_backward(has_b1):
 @kernel
 def _weight_gradients(da1, z, dw1, db1, da2, h, dw2, db2):
     """Blocks for each row of w1, then for each row of w2."""
-    shared = cuda.shared.array(BLOCK, z.dtype)
+    shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
     k, M = cuda.blockIdx.x, dw1.shape[0]
     if k < M:
         _row_of_gradients(shared, da1, z, k, dw1, db1)

@@ -64,8 +64,8 @@ PLAIN = ("3x3, H < W, Cin < Cout", "1x1 kernel", "kernel = map")
 PADDED = ("3x3, square map, Cin = Cout", "3x2, H > W, Cin > Cout, padding 1", "N = 1, Cin = 1, 5x5, padding 2")
 TASKS = (
     Task("conv2d", part="stride 1", labels=PLAIN.__contains__, values=3),
-    Task("conv2d", part="padding", labels=PADDED.__contains__, values=1, manners=0),
-    Task("conv2d", part="stride", labels=lambda label: "stride" in label, values=2, manners=0),
+    Task("conv2d", part="padding", labels=PADDED.__contains__, values=1, contract=0),
+    Task("conv2d", part="stride", labels=lambda label: "stride" in label, values=2, contract=0),
 )
 
 # %% [mistake] the kernel is flipped
@@ -91,7 +91,7 @@ def conv2d(x, w, stride=1, padding=0):
     return y
 
 # %% [mistake] float64 output
-# loses: conv2d, stride 1: manners
+# loses: conv2d, stride 1: contract
 # kind: dtype
 _conv2d = conv2d
 

@@ -83,9 +83,9 @@ FRAMED = ("3x2, H > W, Cin > Cout, padding 1", "3x3, stride 2, last row and colu
           "1x1 kernel, stride 2")
 TASKS = (
     Task("conv2d_backward_w", part="stride 1", labels=PLAIN.__contains__, w=2),
-    Task("conv2d_backward_w", part="stride and padding", labels=FRAMED.__contains__, w=1, manners=0),
+    Task("conv2d_backward_w", part="stride and padding", labels=FRAMED.__contains__, w=1, contract=0),
     Task("conv2d_backward_x", part="stride 1", labels=PLAIN.__contains__, x=3),
-    Task("conv2d_backward_x", part="stride and padding", labels=FRAMED.__contains__, x=2, manners=0),
+    Task("conv2d_backward_x", part="stride and padding", labels=FRAMED.__contains__, x=2, contract=0),
 )
 
 # %% [mistake] flipped kernel

@@ -68,7 +68,7 @@ def squeeze(u):
     return u.sum(axis=(1, 2))
 
 # %% [mistake] float64 for everyone
-# loses: squeeze: manners
+# loses: squeeze: contract
 # kind: dtype
 def squeeze(u):
     return u.astype(np.float64).mean(axis=(1, 2))

@@ -73,7 +73,7 @@ def scale_backward(dy, u, s):
     return dy.copy(), (dy * u).sum(axis=(1, 2))
 
 # %% [mistake] du is written into dy
-# loses: scale_backward: manners
+# loses: scale_backward: contract
 # kind: changed in place
 def scale_backward(dy, u, s):
     ds = (dy * u).sum(axis=(1, 2))

@@ -75,7 +75,7 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     return dx, (dy * x).sum(axis=(0, 1, 2)), dbeta
 
 # %% [mistake] adds to what was there
-# loses: batch_norm_backward: manners
+# loses: batch_norm_backward: contract
 # kind: changed in place
 _batch_norm_backward = batch_norm_backward
 

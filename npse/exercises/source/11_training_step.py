@@ -89,8 +89,8 @@ def cases(result):
 
 
 TASKS = (Task("sgd", values=2), Task("training_step", cases(0), part="loss", values=1),
-         Task("training_step", cases(1), part="w", values=2, manners=0),
-         Task("training_step", cases(2), part="b", values=1, manners=0))
+         Task("training_step", cases(1), part="w", values=2, contract=0),
+         Task("training_step", cases(2), part="b", values=1, contract=0))
 
 # %% [mistake] uphill
 # loses: training_step, w: values
@@ -111,7 +111,7 @@ def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
     return w - lr * (g + momentum * v), momentum * v + g
 
 # %% [mistake] the caller's bias is changed
-# loses: training_step, loss: manners
+# loses: training_step, loss: contract
 # kind: changed in place
 _step = training_step
 

@@ -73,6 +73,19 @@ print("dk", dk.round(4))
 # %% [tests]
 from npse.exercises.task import Task
 from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.gradcheck.diagnosis.nonlinear import sigmoid
+from npse.gradcheck.diagnosis.ops import register
+from npse.gradcheck.diagnosis.windows import slide
+
+
+def on_tape(ops, u, k):
+    a = slide(ops.squeeze(u), k, "a", ways=(
+        ("through the excitation", "the sum over t of k[t]*da[n, c - t + (K-1)/2]"),
+        ("as the filter", "the sum over n, c of z[n, c + t - (K-1)/2]*da[n, c]")))
+    return ops.scale(u, sigmoid(a, "s"))
+
+
+register("eca", on_tape)
 
 
 def case(label, shape, K):

@@ -105,7 +105,7 @@ def on(function, label, *shape):
 
 
 TASKS = (
-    Task("excitation_weights", [weights(f"C = {C}, r = {r}", C, r) for C, r in ((16, 2), (64, 16), (8, 4))], manners=0,
+    Task("excitation_weights", [weights(f"C = {C}, r = {r}", C, r) for C, r in ((16, 2), (64, 16), (8, 4))], contract=0,
          values=1),
     Task("gates", [on("gates", "C > M", 3, 5), on("gates", "N = 1", 1, 3)], values=1),
     Task("block", [on("block", "H < W", 2, 3, 4, 5), on("block", "N = 1", 1, 4, 2, 3)], values=1),

@@ -1,8 +1,8 @@
-"""The one list of cases that judges every edition, and whoever claims to have written one.
+"""The list of cases that judges every edition, and functions of the user.
 
 The shapes are chosen to expose bugs: H != W, Cin != Cout and Cin = Cout, strides that do not divide, N = 1, 1x1 maps,
-a kernel as large as its map, C/r = 1, exact ties. An easy shape cannot see an ignored stride; an awkward one cannot
-see two channels swapped; so every op has both.
+a kernel as large as its map, C/r = 1, exact ties. Some bugs show on irregular shapes only (an ignored stride), others
+on regular shapes only (two channels swapped); so every op has both.
 """
 
 from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, gates, maps, pointwise, rows, values
@@ -14,8 +14,8 @@ CASES = (*maps.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES,
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 
-def cases_of(op=None):
-    """The cases that judge an op, forward or backward; all of them without a name; ValueError for an unknown one."""
+def cases_of(op: str | None = None) -> tuple[Case, ...]:
+    """The cases that check an op, forward or backward; without a name all cases. ValueError if the op is unknown."""
     if op is None:
         return CASES
     if op not in KNOWN_OPS:

@@ -7,7 +7,8 @@ from npse.gradcheck.cases.case import Case, distinct, signed
 WRT = ("x", "gamma", "beta")
 
 
-def _batch_norm(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_backward"):
+def batch_norm_case(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_backward"):
+    """A case for `batch_norm`."""
     def backward(ops, dy, x, gamma, beta):
         _, mean, var = ops.batch_norm(x, gamma, beta, eps)
         return getattr(ops, backward_op)(dy, x, gamma, mean, var, eps)
@@ -19,7 +20,8 @@ def _batch_norm(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_backwar
         backward=backward, wrt=wrt)
 
 
-def _batch_norm_relu(label, shape, eps=1e-5, wrt=WRT):
+def batch_norm_relu_case(label, shape, eps=1e-5, wrt=WRT):
+    """A case for `batch_norm_relu`."""
     def backward(ops, dy, x, gamma, beta):
         _, mean, var = ops.batch_norm_relu(x, gamma, beta, eps)
         return ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps)
@@ -35,7 +37,8 @@ def _batch_norm_relu(label, shape, eps=1e-5, wrt=WRT):
         backward=backward, wrt=wrt, kinks=before_relu if wrt else None)
 
 
-def _batch_norm_inference(label, shape, eps=1e-5, wrt=WRT):
+def batch_norm_inference_case(label, shape, eps=1e-5, wrt=WRT):
+    """A case for `batch_norm_inference`."""
     C = shape[-1]
     return Case(
         ("batch_norm_inference", "batch_norm_inference_backward"), label,
@@ -54,22 +57,22 @@ def _arguments(rng, shape):
 
 
 CASES = (
-    *(_batch_norm(*case, backward_op=backward_op)
+    *(batch_norm_case(label, shape, eps, backward_op=backward_op)
       for backward_op in ("batch_norm_backward", "batch_norm_backward_staged")
-      for case in (
-          ("H < W", (2, 3, 4, 3)),
-          ("N = 1, H > W", (1, 4, 2, 2)),
-          ("1x1 map", (4, 1, 1, 3)),
-          ("one number a channel: dx and dgamma vanish", (1, 1, 1, 3)),
+      for label, shape, eps in (
+          ("H < W", (2, 3, 4, 3), 1e-5),
+          ("N = 1, H > W", (1, 4, 2, 2), 1e-5),
+          ("1x1 map", (4, 1, 1, 3), 1e-5),
+          ("one number a channel: dx and dgamma vanish", (1, 1, 1, 3), 1e-5),
           ("C = 1, large eps", (2, 2, 3, 1), 0.5))),
-    _batch_norm_relu("H < W", (2, 3, 4, 3)),
-    _batch_norm_relu("N = 1, H > W", (1, 4, 2, 2)),
-    _batch_norm_relu("1x1 map", (4, 1, 1, 3)),
-    _batch_norm_relu("C = 1, large eps", (2, 2, 3, 1), 0.5),
-    _batch_norm_inference("H < W", (2, 3, 4, 3)),
-    _batch_norm_inference("one number a channel", (1, 1, 1, 3)),
-    _batch_norm_inference("C = 1, large eps", (2, 2, 3, 1), 0.5),
-    _batch_norm("wide", (4, 9, 7, 37), wrt=()),
-    _batch_norm_relu("wide", (4, 9, 7, 37), wrt=()),
-    _batch_norm_inference("wide", (4, 9, 7, 37), wrt=()),
+    batch_norm_relu_case("H < W", (2, 3, 4, 3)),
+    batch_norm_relu_case("N = 1, H > W", (1, 4, 2, 2)),
+    batch_norm_relu_case("1x1 map", (4, 1, 1, 3)),
+    batch_norm_relu_case("C = 1, large eps", (2, 2, 3, 1), 0.5),
+    batch_norm_inference_case("H < W", (2, 3, 4, 3)),
+    batch_norm_inference_case("one number a channel", (1, 1, 1, 3)),
+    batch_norm_inference_case("C = 1, large eps", (2, 2, 3, 1), 0.5),
+    batch_norm_case("wide", (4, 9, 7, 37), wrt=()),
+    batch_norm_relu_case("wide", (4, 9, 7, 37), wrt=()),
+    batch_norm_inference_case("wide", (4, 9, 7, 37), wrt=()),
 )

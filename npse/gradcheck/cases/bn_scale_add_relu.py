@@ -1,11 +1,11 @@
-"""Cases for the composites that join ops across a block: convolution with moments, and the end of an SE block."""
+"""Cases for fused ops: convolution with moments, and the end of an SE block."""
 
 import numpy as np
 
 from npse.gradcheck.cases.case import Case, distinct, signed
 
 
-def _bn_scale_add_relu(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), eps=1e-5):
+def bn_scale_add_relu_case(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), eps=1e-5):
     """The whole end of a block as a network runs it, so that dx is checked through statistics, squeeze and gates."""
     N, _, _, C = shape
 
@@ -41,13 +41,15 @@ def _bn_scale_add_relu(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "
     return Case(ops, label, make, forward, backward, wrt, kinks if wrt else None)
 
 
-def _moments(label, part, *shape):
+def moments_case(label, part, *shape):
+    """A case for `moments`."""
     return Case(("moments",), label,
                 make=lambda rng: {"x": distinct(rng, *shape) + signed(rng, shape[-1])},
                 forward=lambda ops, x: ops.moments(x)[part])
 
 
-def _batch_norm_inference_relu(label, *shape):
+def batch_norm_inference_relu_case(label, *shape):
+    """A case for `batch_norm_inference_relu`."""
     C = shape[-1]
     return Case(("batch_norm_inference_relu",), label,
                 make=lambda rng: {"x": distinct(rng, *shape), "gamma": signed(rng, C), "beta": signed(rng, C),
@@ -56,13 +58,15 @@ def _batch_norm_inference_relu(label, *shape):
                     ops.batch_norm_inference_relu(x, gamma, beta, mean, var))
 
 
-def _conv2d_moments(label, part, x_shape, w_shape, *strided):
+def conv2d_moments_case(label, part, x_shape, w_shape, *strided):
+    """A case for `conv2d_moments`."""
     return Case(("conv2d_moments",), label,
                 make=lambda rng: {"x": distinct(rng, *x_shape) + 0.5, "w": signed(rng, *w_shape)},
                 forward=lambda ops, x, w: ops.conv2d_moments(x, w, *strided)[part])
 
 
-def _conv2d_backward_x_add(label, x_shape, w_shape, dy_shape, *strided):
+def conv2d_backward_x_add_case(label, x_shape, w_shape, dy_shape, *strided):
+    """A case for `conv2d_backward_x_add`."""
     return Case(("conv2d_backward_x_add",), label,
                 make=lambda rng: {"dy": distinct(rng, *dy_shape), "w": signed(rng, *w_shape),
                                   "dx": signed(rng, *x_shape)},
@@ -70,20 +74,20 @@ def _conv2d_backward_x_add(label, x_shape, w_shape, dy_shape, *strided):
 
 
 CASES = (
-    _bn_scale_add_relu("H < W", (2, 3, 4, 3), 2),
-    _bn_scale_add_relu("N = 1, H > W", (1, 4, 2, 2), 2),
-    _bn_scale_add_relu("1x1 map", (4, 1, 1, 3), 2),
-    _bn_scale_add_relu("C = 1, large eps", (3, 2, 3, 1), 2, eps=0.5),
-    _bn_scale_add_relu("wide", (4, 9, 7, 37), 5, wrt=()),
-    _bn_scale_add_relu("a vector of channels", (3, 5, 4, 32), 4, wrt=()),
-    *(_moments(f"{what}, {label}", part, *shape)
+    bn_scale_add_relu_case("H < W", (2, 3, 4, 3), 2),
+    bn_scale_add_relu_case("N = 1, H > W", (1, 4, 2, 2), 2),
+    bn_scale_add_relu_case("1x1 map", (4, 1, 1, 3), 2),
+    bn_scale_add_relu_case("C = 1, large eps", (3, 2, 3, 1), 2, eps=0.5),
+    bn_scale_add_relu_case("wide", (4, 9, 7, 37), 5, wrt=()),
+    bn_scale_add_relu_case("a vector of channels", (3, 5, 4, 32), 4, wrt=()),
+    *(moments_case(f"{what}, {label}", part, *shape)
       for part, what in enumerate(("mean", "var", "means"))
       for label, shape in (("H < W", (2, 3, 4, 3)), ("one number a channel", (1, 1, 1, 3)), ("wide", (4, 9, 7, 32)))),
-    _batch_norm_inference_relu("H < W", 2, 3, 4, 3),
-    *(_conv2d_moments(f"{what}, {label}", part, *arguments)
+    batch_norm_inference_relu_case("H < W", 2, 3, 4, 3),
+    *(conv2d_moments_case(f"{what}, {label}", part, *arguments)
       for part, what in enumerate(("y", "mean", "var", "means"))
       for label, *arguments in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1),
                                 ("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), 1, 1))),
-    _conv2d_backward_x_add("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), (2, 3, 4, 4), 2, 1),
-    _conv2d_backward_x_add("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), (18, 9, 10, 16), 1, 1),
+    conv2d_backward_x_add_case("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), (2, 3, 4, 4), 2, 1),
+    conv2d_backward_x_add_case("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), (18, 9, 10, 16), 1, 1),
 )

@@ -1,23 +1,23 @@
-"""What a case is, and how its arguments are drawn."""
+"""A case: one op on one set of shapes, and how its arguments are drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-CLEARANCE = 1e-3     # distance from a kink: far beyond any step, and beyond float32 rounding
+CLEARANCE = 1e-3     # least distance from a kink: much more than any step or float32 rounding
 
 
 @dataclass(frozen=True)
 class Case:
-    """One op on one set of shapes: how to draw arguments, run it forward and backward, and see its kinks.
+    """One op on one set of shapes: how to draw arguments, and how to run it forward and backward.
 
     Attributes
     ----------
     ops : tuple of str
-        The op this case is about, then every other op that it judges along the way.
+        The op this case is about, then every other op that it checks.
     label : str
-        What is special about the shapes.
+        What is special about the shapes, such as "H < W".
     make : function of a Generator -> dict of arguments
         Drawn in float64; `arguments` casts the floating arrays.
     wrt : tuple of str
@@ -26,7 +26,7 @@ class Case:
         ``ops`` is the edition, any object that has the ops as attributes.
     backward : function of (ops, dy, **arguments) -> tuple of gradients in the order of ``wrt``
     kinks : function of (**arguments) -> list of arrays, optional
-        What decides at the ReLUs and maxima; see `npse.gradcheck.kinks.choices`.
+        The inputs of the ReLUs and maxima; see `npse.gradcheck.kinks.choices`.
     """
 
     ops: tuple[str, ...]
@@ -38,14 +38,14 @@ class Case:
     kinks: Callable | None = None
 
     @property
-    def op(self):
+    def op(self) -> str:
         return self.ops[0]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.op} [{self.label}]"
 
-    def arguments(self, rng, dtype=np.float64):
-        """Draw arguments; again and again if need be, until no kink is near, exact ties apart, and some ReLU lives."""
+    def arguments(self, rng: np.random.Generator, dtype=np.float64) -> dict[str, object]:
+        """Draw arguments until no kink is nearer than CLEARANCE (exact ties may be) and some values are positive."""
         for _ in range(100):
             drawn = {name: cast(value, dtype) for name, value in self.make(rng).items()}
             if self.kinks is None or all(_clear(np.asarray(a)) for a in self.kinks(**drawn)):
@@ -54,7 +54,7 @@ class Case:
 
 
 def cast(value, dtype):
-    """Floating arrays in ``dtype``, everything else as it is."""
+    """A floating array in ``dtype``; any other value unchanged."""
     return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
@@ -64,12 +64,12 @@ def _clear(margin):
     return margin.max() > 0 and not np.any((margin != 0) & (np.abs(margin) < CLEARANCE))
 
 
-def distinct(rng, *shape):
-    """Numbers spread evenly over (-2, 2) in random order, any two at least 2 / size apart: no ties, no lumps."""
+def distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Values spread evenly over (-2, 2) in random order, any two at least 2 / size apart."""
     size = int(np.prod(shape))
     return ((rng.permutation(size) + rng.uniform(0.25, 0.75, size)) * (4 / size) - 2).reshape(shape)
 
 
-def signed(rng, *shape):
-    """Numbers of size 0.5 to 1.5 and random sign: weights none of which is nearly zero."""
+def signed(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Values of size 0.5 to 1.5 and random sign: none is nearly zero."""
     return rng.uniform(0.5, 1.5, shape) * rng.choice((-1.0, 1.0), shape)

@@ -8,7 +8,7 @@ BOTH, NONE, ZERO = "biases", "no biases", "biases left out are zero"
 
 
 def _weights(rng, C, M, biases):
-    weights = {"w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M}      # so that no gate saturates
+    weights = {"w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M}      # small, so that no gate saturates
     if biases == BOTH:
         weights |= {"b1": signed(rng, M) / 2, "b2": signed(rng, C) / 2}
     if biases == ZERO:
@@ -21,11 +21,12 @@ def _hidden(z, w1, b1=0.0):
 
 
 def _without(biases, b1, b2):
-    """The biases to hand to a backward pass: where they are zero it must do without them."""
+    """The biases for a backward pass: None instead of zeros, so that it is checked without biases."""
     return (None, None) if biases == ZERO else (b1, b2)
 
 
-def _excite(label, N, C, M, biases):
+def excite_case(label, N, C, M, biases):
+    """A case for `excite`."""
     wrt = ("z", "w1", "w2") if biases == NONE else ("z", "w1", "w2", "b1", "b2")
 
     def backward(ops, ds, z, w1, w2, b1=None, b2=None):
@@ -41,7 +42,8 @@ def _excite(label, N, C, M, biases):
         kinks=lambda z, w1, w2, b1=0.0, b2=0.0: [_hidden(z, w1, b1)])
 
 
-def _se(label, shape, M, biases, backward_op="se_backward"):
+def se_case(label, shape, M, biases, backward_op="se_backward"):
+    """A case for `se`."""
     wrt = ("u", "w1", "w2") if biases == NONE else ("u", "w1", "w2", "b1", "b2")
     C = shape[-1]
 
@@ -57,7 +59,8 @@ def _se(label, shape, M, biases, backward_op="se_backward"):
         kinks=lambda u, w1, w2, b1=0.0, b2=0.0: [_hidden(u.mean(axis=(1, 2)), w1, b1)])
 
 
-def _scale(label, N, H, W, C, wrt=("u", "s")):
+def scale_case(label, N, H, W, C, wrt=("u", "s")):
+    """A case for `scale`."""
     return Case(
         ("scale", "scale_backward"), label,
         make=lambda rng: {"u": distinct(rng, N, H, W, C), "s": rng.uniform(0.1, 0.9, (N, C))},
@@ -67,15 +70,15 @@ def _scale(label, N, H, W, C, wrt=("u", "s")):
 
 
 CASES = (
-    *(_excite(label, N, C, M, biases)
+    *(excite_case(label, N, C, M, biases)
       for label, N, C, M in (("C > M", 3, 6, 2), ("C/r = 1", 4, 3, 1), ("N = 1, C = M", 1, 4, 4), ("C = 1", 3, 1, 2))
       for biases in (BOTH, NONE)),
-    _excite("C > M", 3, 4, 2, ZERO),
-    _scale("H < W", 2, 3, 4, 5),
-    _scale("H > W, N = 1, C = 1", 1, 4, 2, 1),
-    _scale("1x1 map", 3, 1, 1, 2),
-    _scale("wide", 3, 9, 7, 37, wrt=()),
-    *(_se(label, shape, M, biases, backward_op)
+    excite_case("C > M", 3, 4, 2, ZERO),
+    scale_case("H < W", 2, 3, 4, 5),
+    scale_case("H > W, N = 1, C = 1", 1, 4, 2, 1),
+    scale_case("1x1 map", 3, 1, 1, 2),
+    scale_case("wide", 3, 9, 7, 37, wrt=()),
+    *(se_case(label, shape, M, biases, backward_op)
       for backward_op in ("se_backward", "se_backward_staged")
       for label, shape, M, biases in (
           ("H < W", (2, 3, 4, 4), 2, BOTH),

@@ -1,4 +1,4 @@
-"""Cases for the ops that slide over a map or gather it: convolution, pooling, the squeeze."""
+"""Cases for convolution, pooling and the squeeze."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from npse.gradcheck.cases.case import Case, distinct, signed
 from npse.gradcheck.kinks import max_margin
 
 
-def _conv2d(label, x_shape, w_shape, stride=1, padding=0, wrt=("x", "w")):
+def conv2d_case(label, x_shape, w_shape, stride=1, padding=0, wrt=("x", "w")):
+    """A case for the convolution and both of its gradients."""
     return Case(
         ("conv2d", "conv2d_backward_x", "conv2d_backward_w"), label,
         make=lambda rng: {"x": distinct(rng, *x_shape), "w": signed(rng, *w_shape)},
@@ -16,7 +17,8 @@ def _conv2d(label, x_shape, w_shape, stride=1, padding=0, wrt=("x", "w")):
         wrt=wrt)
 
 
-def _squeeze(op, label, *shape):
+def squeeze_case(op, label, *shape):
+    """A case for `squeeze` or `global_average_pool`, named by ``op``."""
     return Case(
         (op, f"{op}_backward"), label,
         make=lambda rng: {"u": distinct(rng, *shape)},
@@ -25,7 +27,8 @@ def _squeeze(op, label, *shape):
         wrt=("u",))
 
 
-def _average_pool(label, shape, *window):
+def average_pool_case(label, shape, *window):
+    """A case for `average_pool`."""
     return Case(
         ("average_pool", "average_pool_backward"), label,
         make=lambda rng: {"x": distinct(rng, *shape)},
@@ -34,7 +37,8 @@ def _average_pool(label, shape, *window):
         wrt=("x",))
 
 
-def _max_pool(label, shape, *window, draw=distinct):
+def max_pool_case(label, shape, *window, draw=distinct):
+    """A case for `max_pool`."""
     size, stride = window[0], window[-1]
     return Case(
         ("max_pool", "max_pool_backward"), label,
@@ -58,28 +62,28 @@ POOLS = (
 )
 
 CASES = (
-    _conv2d("3x3, square map, Cin = Cout", (2, 5, 5, 3), (3, 3, 3, 3), 1, 1),
-    _conv2d("3x3, H < W, Cin < Cout", (2, 4, 6, 2), (3, 3, 2, 3)),
-    _conv2d("3x2, H > W, Cin > Cout, padding 1", (2, 5, 4, 3), (3, 2, 3, 2), 1, 1),
-    _conv2d("3x3, stride 2, padding 1", (2, 6, 6, 2), (3, 3, 2, 4), 2, 1),
-    _conv2d("3x3, stride 2, last row and column unused", (2, 6, 8, 2), (3, 3, 2, 3), 2),
-    _conv2d("2x3, stride 3, padding 2", (2, 6, 5, 2), (2, 3, 2, 3), 3, 2),
-    _conv2d("2x3, stride 2, remainder in width only", (1, 6, 6, 2), (2, 3, 2, 2), 2),
-    _conv2d("1x1 kernel", (2, 3, 4, 3), (1, 1, 3, 2)),
-    _conv2d("1x1 kernel, stride 2", (2, 5, 4, 2), (1, 1, 2, 3), 2),
-    _conv2d("kernel = map", (2, 4, 3, 2), (4, 3, 2, 3)),
-    _conv2d("1x1 map, padding 1", (2, 1, 1, 3), (3, 3, 3, 2), 1, 1),
-    _conv2d("N = 1, Cin = 1, 5x5, padding 2", (1, 6, 5, 1), (5, 5, 1, 2), 1, 2),
-    _conv2d("Cout = 1", (2, 4, 3, 3), (3, 3, 3, 1), 1, 1),
-    # Too large for an entry at a time; here editions are compared, where tiles of channels and pixels have remainders.
-    _conv2d("wide, 3x3", (3, 13, 11, 19), (3, 3, 19, 35), 1, 1, wrt=()),
-    _conv2d("wide, 3x3, stride 2", (2, 16, 18, 32), (3, 3, 32, 48), 2, 1, wrt=()),
-    _conv2d("wide, 1x1, stride 2", (2, 15, 9, 33), (1, 1, 33, 17), 2, wrt=()),
-    *(_squeeze(op, label, *shape)
+    conv2d_case("3x3, square map, Cin = Cout", (2, 5, 5, 3), (3, 3, 3, 3), 1, 1),
+    conv2d_case("3x3, H < W, Cin < Cout", (2, 4, 6, 2), (3, 3, 2, 3)),
+    conv2d_case("3x2, H > W, Cin > Cout, padding 1", (2, 5, 4, 3), (3, 2, 3, 2), 1, 1),
+    conv2d_case("3x3, stride 2, padding 1", (2, 6, 6, 2), (3, 3, 2, 4), 2, 1),
+    conv2d_case("3x3, stride 2, last row and column unused", (2, 6, 8, 2), (3, 3, 2, 3), 2),
+    conv2d_case("2x3, stride 3, padding 2", (2, 6, 5, 2), (2, 3, 2, 3), 3, 2),
+    conv2d_case("2x3, stride 2, remainder in width only", (1, 6, 6, 2), (2, 3, 2, 2), 2),
+    conv2d_case("1x1 kernel", (2, 3, 4, 3), (1, 1, 3, 2)),
+    conv2d_case("1x1 kernel, stride 2", (2, 5, 4, 2), (1, 1, 2, 3), 2),
+    conv2d_case("kernel = map", (2, 4, 3, 2), (4, 3, 2, 3)),
+    conv2d_case("1x1 map, padding 1", (2, 1, 1, 3), (3, 3, 3, 2), 1, 1),
+    conv2d_case("N = 1, Cin = 1, 5x5, padding 2", (1, 6, 5, 1), (5, 5, 1, 2), 1, 2),
+    conv2d_case("Cout = 1", (2, 4, 3, 3), (3, 3, 3, 1), 1, 1),
+    # Too large for numeric gradients; they compare editions, where tiles of channels and pixels have remainders.
+    conv2d_case("wide, 3x3", (3, 13, 11, 19), (3, 3, 19, 35), 1, 1, wrt=()),
+    conv2d_case("wide, 3x3, stride 2", (2, 16, 18, 32), (3, 3, 32, 48), 2, 1, wrt=()),
+    conv2d_case("wide, 1x1, stride 2", (2, 15, 9, 33), (1, 1, 33, 17), 2, wrt=()),
+    *(squeeze_case(op, label, *shape)
       for op in ("squeeze", "global_average_pool")
       for label, *shape in (("H < W", 2, 3, 5, 4), ("N = 1, C = 1", 1, 4, 3, 1), ("1x1 map", 3, 1, 1, 2))),
-    *(_average_pool(*pool) for pool in POOLS),
-    *(_max_pool(*pool) for pool in POOLS),
-    _max_pool("ties", (2, 4, 6, 2), 2, draw=_with_ties),
-    _max_pool("ties, windows overlap", (2, 5, 5, 2), 3, 2, draw=_with_ties),
+    *(average_pool_case(*pool) for pool in POOLS),
+    *(max_pool_case(*pool) for pool in POOLS),
+    max_pool_case("ties", (2, 4, 6, 2), 2, draw=_with_ties),
+    max_pool_case("ties, windows overlap", (2, 5, 5, 2), 3, 2, draw=_with_ties),
 )

@@ -1,9 +1,10 @@
-"""Cases for what acts on each number alone: the non-linearities and the residual joins."""
+"""Cases for elementwise ops: the non-linearities and the residual additions."""
 
 from npse.gradcheck.cases.case import Case, distinct, signed
 
 
-def _relu(label, make):
+def relu_case(label, make):
+    """A case for `relu`."""
     return Case(
         ("relu", "relu_backward"), label, make=lambda rng: {"x": make(rng)},
         forward=lambda ops, x: ops.relu(x),
@@ -11,7 +12,8 @@ def _relu(label, make):
         wrt=("x",), kinks=lambda x: [x])
 
 
-def _sigmoid(label, make):
+def sigmoid_case(label, make):
+    """A case for `sigmoid`."""
     return Case(
         ("sigmoid", "sigmoid_backward"), label, make=lambda rng: {"x": make(rng)},
         forward=lambda ops, x: ops.sigmoid(x),
@@ -19,7 +21,8 @@ def _sigmoid(label, make):
         wrt=("x",))
 
 
-def _add(label, *shape):
+def add_case(label, *shape):
+    """A case for `add`."""
     return Case(
         ("add", "add_backward"), label,
         make=lambda rng: {"f": distinct(rng, *shape), "x": distinct(rng, *shape)},
@@ -28,7 +31,8 @@ def _add(label, *shape):
         wrt=("f", "x"))
 
 
-def _add_relu(label, *shape, draw=signed):
+def add_relu_case(label, *shape, draw=signed):
+    """A case for `add_relu`."""
     def make(rng):
         f = distinct(rng, *shape)
         return {"f": f, "x": draw(rng, *shape) - f}                # the sum is what was drawn
@@ -40,7 +44,8 @@ def _add_relu(label, *shape, draw=signed):
         wrt=("f", "x"), kinks=lambda f, x: [f + x])
 
 
-def _scale_add_relu(label, *shape, wrt=("u", "s", "x")):
+def scale_add_relu_case(label, *shape, wrt=("u", "s", "x")):
+    """A case for `scale_add_relu`."""
     N, _, _, C = shape
 
     def make(rng):
@@ -61,20 +66,20 @@ def _some_zeros(rng, *shape):
 
 
 CASES = (
-    _relu("four axes", lambda rng: distinct(rng, 2, 3, 4, 2)),
-    _relu("two axes", lambda rng: distinct(rng, 3, 4)),
-    _relu("some exactly at the kink", lambda rng: _some_zeros(rng, 2, 3, 2, 2)),
-    _sigmoid("four axes", lambda rng: distinct(rng, 2, 3, 4, 2)),
-    _sigmoid("one axis", lambda rng: distinct(rng, 5)),
-    _sigmoid("saturated", lambda rng: 20 * distinct(rng, 3, 8)),
-    _add("H < W", 2, 3, 4, 2),
-    _add("1x1 map, N = 1", 1, 1, 1, 3),
-    _add_relu("H < W", 2, 3, 4, 2),
-    _add_relu("1x1 map, N = 1", 1, 1, 1, 3),
-    _add_relu("some exactly at the kink", 2, 3, 2, 2, draw=_some_zeros),
-    _scale_add_relu("H < W", 2, 3, 4, 3),
-    _scale_add_relu("H > W, N = 1, C = 1", 1, 4, 2, 1),
-    _scale_add_relu("1x1 map", 3, 1, 1, 2),
-    _scale_add_relu("wide", 3, 9, 7, 37, wrt=()),
+    relu_case("four axes", lambda rng: distinct(rng, 2, 3, 4, 2)),
+    relu_case("two axes", lambda rng: distinct(rng, 3, 4)),
+    relu_case("some exactly at the kink", lambda rng: _some_zeros(rng, 2, 3, 2, 2)),
+    sigmoid_case("four axes", lambda rng: distinct(rng, 2, 3, 4, 2)),
+    sigmoid_case("one axis", lambda rng: distinct(rng, 5)),
+    sigmoid_case("saturated", lambda rng: 20 * distinct(rng, 3, 8)),
+    add_case("H < W", 2, 3, 4, 2),
+    add_case("1x1 map, N = 1", 1, 1, 1, 3),
+    add_relu_case("H < W", 2, 3, 4, 2),
+    add_relu_case("1x1 map, N = 1", 1, 1, 1, 3),
+    add_relu_case("some exactly at the kink", 2, 3, 2, 2, draw=_some_zeros),
+    scale_add_relu_case("H < W", 2, 3, 4, 3),
+    scale_add_relu_case("H > W, N = 1, C = 1", 1, 4, 2, 1),
+    scale_add_relu_case("1x1 map", 3, 1, 1, 2),
+    scale_add_relu_case("wide", 3, 9, 7, 37, wrt=()),
 )
 

@@ -3,7 +3,8 @@
 from npse.gradcheck.cases.case import Case, distinct, signed
 
 
-def _dense(label, N, C, K, biased=True):
+def dense_case(label, N, C, K, biased=True):
+    """A case for `dense`."""
     wrt = ("x", "w", "b") if biased else ("x", "w")
 
     def make(rng):
@@ -17,7 +18,8 @@ def _dense(label, N, C, K, biased=True):
         wrt=wrt)
 
 
-def _softmax(label, N, K):
+def softmax_case(label, N, K):
+    """A case for `softmax`."""
     return Case(
         ("softmax", "softmax_backward"), label,
         make=lambda rng: {"logits": distinct(rng, N, K)},
@@ -26,7 +28,8 @@ def _softmax(label, N, K):
         wrt=("logits",))
 
 
-def _softmax_cross_entropy(label, N, K, smoothing, spread=1.0):
+def softmax_cross_entropy_case(label, N, K, smoothing, spread=1.0):
+    """A case for `softmax_cross_entropy`."""
     return Case(
         ("softmax_cross_entropy", "softmax_cross_entropy_backward"), label,
         make=lambda rng: {"logits": spread * distinct(rng, N, K), "labels": rng.integers(K, size=N)},
@@ -37,15 +40,15 @@ def _softmax_cross_entropy(label, N, K, smoothing, spread=1.0):
 
 
 CASES = (
-    _dense("C > K", 3, 5, 2),
-    _dense("C < K, N = 1", 1, 2, 4),
-    _dense("C = K, no bias", 4, 3, 3, biased=False),
-    _dense("C = 1, K = 1", 3, 1, 1),
-    _softmax("N < K", 3, 5),
-    _softmax("N = 1", 1, 4),
-    _softmax("K = 1: the gradient vanishes", 3, 1),
-    _softmax_cross_entropy("no smoothing", 4, 3, 0.0),
-    _softmax_cross_entropy("smoothing 0.1", 3, 5, 0.1),
-    _softmax_cross_entropy("N = 1, smoothing 0.3", 1, 4, 0.3),
-    _softmax_cross_entropy("large scores", 4, 6, 0.1, spread=10.0),
+    dense_case("C > K", 3, 5, 2),
+    dense_case("C < K, N = 1", 1, 2, 4),
+    dense_case("C = K, no bias", 4, 3, 3, biased=False),
+    dense_case("C = 1, K = 1", 3, 1, 1),
+    softmax_case("N < K", 3, 5),
+    softmax_case("N = 1", 1, 4),
+    softmax_case("K = 1: the gradient vanishes", 3, 1),
+    softmax_cross_entropy_case("no smoothing", 4, 3, 0.0),
+    softmax_cross_entropy_case("smoothing 0.1", 3, 5, 0.1),
+    softmax_cross_entropy_case("N = 1, smoothing 0.3", 1, 4, 0.3),
+    softmax_cross_entropy_case("large scores", 4, 6, 0.1, spread=10.0),
 )

@@ -1,13 +1,14 @@
-"""Why is it wrong? After a mismatch, hypotheses are tried until one explains the numbers.
+"""Why is it wrong? After a mismatch, hypotheses are tried until one gives the values that were found.
 
-Two sorts: *blind* ones compare two arrays and serve any function; those on a *tape* run the backward pass of the op
-once more with one thing done wrong, at every place where it can be. Simplest explanation first.
+There are two sorts. *Blind* hypotheses compare two arrays, and serve any function. Hypotheses on a *tape* run the
+backward pass of an op with one step changed, for every step and every known mistake. The simplest comes first.
 """
 
-from npse.gradcheck.diagnosis.explain import Trial, explain, explain_call, explain_values
-from npse.gradcheck.diagnosis.manners import explain_linearity, explain_manners
+from npse.gradcheck.diagnosis.contract import explain_contract, explain_linearity
+from npse.gradcheck.diagnosis.explain import explain, explain_call, explain_values
+from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.result import KINDS, Diagnosis
 from npse.gradcheck.diagnosis.trace import recognise, trace
 
-__all__ = ["KINDS", "Diagnosis", "Trial", "explain", "explain_call", "explain_linearity", "explain_manners",
+__all__ = ["KINDS", "Diagnosis", "FailedCheck", "explain", "explain_call", "explain_contract", "explain_linearity",
            "explain_values", "recognise", "trace"]

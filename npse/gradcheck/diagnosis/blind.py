@@ -1,6 +1,6 @@
-"""Hypotheses that look at two arrays alone, ours and the right one: they know nothing of the function.
+"""Hypotheses that compare two arrays, our gradient and the right one. They need no tape, so they serve any function.
 
-Each yields ``(kind, text, advice)``; the text opens with the gradient.
+Each yields ``(kind, text, advice)``; the text starts with the name of the gradient.
 """
 
 from itertools import chain, combinations, permutations
@@ -10,31 +10,31 @@ import numpy as np
 from npse.gradcheck.diagnosis.result import EXACT, SINGLE, alike, explains
 from npse.gradcheck.diagnosis.sizes import which
 
-NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # along these there is no border
+NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # axes without a border
 
 
-def whole(name, ours, right, **_):
-    """All entries wrong in one and the same way, first of all."""
+def whole(name, ours, right):
+    """The whole gradient is not finite, zero, or has the wrong sign."""
     if not np.isfinite(ours).all():
         at = tuple(map(int, np.argwhere(~np.isfinite(ours))[0]))
         yield ("unexplained", f"d{name} is {ours[at]} at {list(at)} and {np.count_nonzero(~np.isfinite(ours))} entries "
                "in all are not finite", "Look for a division by zero, a logarithm of zero, or an overflow.")
     elif not ours.any():
-        yield "zero", f"d{name} is all zeros", "Nothing of the upstream gradient comes back."
+        yield "zero", f"d{name} is all zeros", "No part of the upstream gradient reaches it."
     elif alike(ours, -right):
         yield "sign", f"d{name} has the wrong sign, everywhere", ""
 
 
 def swapped(name, pairs, tolerance):
-    """Two results have changed places. ``pairs`` are ours and the right one, by argument."""
+    """Two results are swapped. ``pairs`` is a dict of name -> (our gradient, the right one)."""
     for other in _taken_for(name, pairs, tolerance):
         if explains(pairs[other][0], pairs[name][1], pairs[other][1], tolerance):
-            yield ("swapped", f"d{name} is the gradient of {other}, and d{other} that of {name}: two results have "
-                   "changed places", f"Gradients are returned in the order {', '.join(f'd{key}' for key in pairs)}.")
+            yield ("swapped", f"d{name} is the gradient of {other}, and d{other} that of {name}: two results are "
+                   "swapped", f"Gradients are returned in the order {', '.join(f'd{key}' for key in pairs)}.")
 
 
 def another(name, pairs, tolerance):
-    """The gradient of another argument stands in this one's place, and its own is lost."""
+    """The gradient of another argument is returned for this one, and its own is missing."""
     for other in _taken_for(name, pairs, tolerance):
         yield "swapped", f"d{name} is the gradient of {other}", ""
 
@@ -45,17 +45,17 @@ def _taken_for(name, pairs, tolerance):
             if other != name and its.shape == right.shape and explains(ours, its, right, tolerance)]
 
 
-def rounded(name, ours, right, **_):
-    """Right, but only to the digits of float32."""
+def rounded(name, ours, right):
+    """Right, but only to the precision of float32."""
     with np.errstate(invalid="ignore"):
         error = np.nanmax(np.abs(ours - right)) / np.nanmax(np.abs(right))
     if error <= SINGLE:
-        yield ("dtype", f"d{name} is right to {error:.0e} of its largest entry and no better, as if it were computed "
-               "in float32", "dtype in = dtype out, and in between too.")
+        yield ("dtype", f"d{name} is right only to {error:.0e} of its largest entry, as if it were computed in "
+               "float32", "dtype in = dtype out, and in between too.")
 
 
 def exact(name, ours, right, letters, sizes, others, tolerance):
-    """One rule for all entries."""
+    """One rule explains all entries; ``others`` are arrays by name that may be a factor too many or missing."""
     def same(candidate):
         return explains(ours, candidate, right, tolerance)
     yield from _factor(name, ours, right, sizes, same)
@@ -67,7 +67,7 @@ def exact(name, ours, right, letters, sizes, others, tolerance):
 
 
 def local(name, ours, right, letters, stride, tolerance):
-    """Right but for a row or column at an edge."""
+    """Right except for rows or columns at the border."""
     with np.errstate(invalid="ignore"):
         wrong = np.abs(ours - right) > tolerance * np.nanmax(np.abs(right))
     bounds = [(places.min(), places.max()) for places in np.nonzero(wrong)] if wrong.any() else []
@@ -79,14 +79,16 @@ def local(name, ours, right, letters, stride, tolerance):
             where = " and ".join(f"{_edge(bounds[a], ours.shape[a])} along {letters[a]}" for a in axes)
             last = all(bounds[a][0] > 0 for a in axes)
             kind = "stride" if stride > 1 and last else "borders"
-            yield (kind, f"d{name} is right but for the border: {np.count_nonzero(wrong)} entries at {where} are wrong",
-                   "Look at the padding, the loop's bounds" + (", and what the stride leaves over." if stride > 1
-                                                               else "."))
+            also = ", and the rows and columns that the stride leaves over" if stride > 1 else ""
+            yield (kind, f"d{name} is right except at the border: {np.count_nonzero(wrong)} entries at {where} are "
+                   "wrong", f"Look at the padding and the loop's bounds{also}.")
             return
 
 
 def _edge(bounds, size):
-    return "the last place" if bounds[0] == size - 1 else "the first place" if bounds[1] == 0 else "both ends"
+    if bounds[0] == size - 1:
+        return "the last place"
+    return "the first place" if bounds[1] == 0 else "both ends"
 
 
 def _factor(name, ours, right, sizes, same):
@@ -94,12 +96,12 @@ def _factor(name, ours, right, sizes, same):
     square = np.square(right[known]).sum()
     factor = (ours * right)[known].sum() / square if square else 0
     if factor and same(factor * right):
-        times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
+        times, size, cure = (factor, "large", "Divide") if abs(factor) > 1 else (1 / factor, "small", "Multiply")
         name_of = which(abs(times), sizes)
-        yield ("factor", f"every entry of d{name} is {abs(times):.6g} times too {size}"
-               + (f", and {name_of} is {abs(times):.6g}" if name_of else "")
-               + (", besides the wrong sign" if factor < 0 else ""),
-               f"{'Divide' if size == 'large' else 'Multiply'} by {name_of}." if name_of else "")
+        text = f"every entry of d{name} is {abs(times):.6g} times too {size}"
+        text += f", and {name_of} is {abs(times):.6g}" if name_of else ""
+        text += ", besides the wrong sign" if factor < 0 else ""
+        yield "factor", text, f"{cure} by {name_of}." if name_of else ""
 
 
 def _rearranged(name, right, letters, same):
@@ -112,7 +114,7 @@ def _rearranged(name, right, letters, same):
         if same(np.flip(right, axes)):
             filters = right.ndim == 4 and set(axes) <= {0, 1} and letters[:2] == ("kh", "kw")
             yield ("flipped kernel" if filters else "transposed",
-                   f"d{name} runs backwards along {' and '.join(letters[a] for a in axes)}", "")
+                   f"d{name} is reversed along {' and '.join(letters[a] for a in axes)}", "")
     for axis in identity:
         for shift in (1, -1):
             rolled = np.roll(right, shift, axis)
@@ -125,18 +127,18 @@ def _rearranged(name, right, letters, same):
 
 
 def _flattened(name, right, letters, same):
-    """Sums or means that were spread over an axis."""
+    """A sum or mean along some axes, repeated there."""
     for axes in _subsets(range(right.ndim)):
         if np.prod([right.shape[a] for a in axes]) > 1:
             where = " and ".join(letters[a] for a in axes)
             for reduce, kind, verb in ((np.mean, "averaged", "averaged"), (np.sum, "not summed", "summed")):
                 if same(np.broadcast_to(reduce(right, axis=axes, keepdims=True), right.shape)):
-                    yield (kind, f"d{name} is constant along {where}: it was {verb} there and spread out again, "
-                           "where each entry has a gradient of its own", "")
+                    yield (kind, f"d{name} is constant along {where}: it was {verb} there and repeated, but each "
+                           "entry has its own gradient", "")
 
 
 def _with_another(name, ours, right, others, same):
-    """A factor too many, a factor missing, or a term too many, which is one of the arrays at hand."""
+    """One of ``others`` is a factor too many, a missing factor, or a term too many."""
     for other, array in others.items():
         for view in _views(array, right.shape):
             with np.errstate(all="ignore"):
@@ -163,7 +165,7 @@ def _with_another(name, ours, right, others, same):
 
 
 def _by_axis(name, ours, right, letters, same):
-    """A factor of its own for each place along an axis, or along two."""
+    """A different factor at each place along one axis, or along two."""
     for axes in _subsets(range(right.ndim)):
         rest = tuple(a for a in range(right.ndim) if a not in axes)
         repeats = np.prod([right.shape[a] for a in rest]) if rest else 1
@@ -174,11 +176,13 @@ def _by_axis(name, ours, right, letters, same):
         if np.isfinite(factors).all() and same(right * factors):
             places = " and ".join(letters[a] for a in axes)
             if np.count_nonzero(np.abs(factors) > EXACT) == 1:
-                yield ("path missing", f"d{name} is zero but for one place along {places}, where it is "
-                       f"{factors.flat[np.abs(factors).argmax()]:.6g} times the right one", "The others get nothing.")
+                yield ("path missing", f"d{name} is zero except at one place along {places}, where it is "
+                       f"{factors.flat[np.abs(factors).argmax()]:.6g} times the right one",
+                       "The other places get nothing.")
                 return
-            yield ("factor", f"d{name} is right but for a factor of its own for each place along {places}, between "
-                   f"{factors.min():.4g} and {factors.max():.4g}", "Something with these axes is missing or too many.")
+            yield ("factor", f"d{name} is right except for a different factor at each place along {places}, between "
+                   f"{factors.min():.4g} and {factors.max():.4g}",
+                   "A factor with these axes is missing, or one too many.")
             return
 
 
@@ -196,7 +200,7 @@ def _masks(name, ours, right, others, same):
 
 
 def _views(array, shape):
-    """The ways in which an array may be repeated to a shape: as it is, or with its axes first, as (N, C) in NHWC."""
+    """The ways to broadcast an array to a shape: as NumPy does, or with its first axis first, as (N, C) in NHWC."""
     if array.size > 1 and array.ndim <= len(shape):
         spread = array.reshape(array.shape[:1] + (1,) * (len(shape) - array.ndim) + array.shape[1:]) \
             if array.ndim > 1 else array
@@ -211,7 +215,7 @@ def _subsets(axes):
 
 
 def shapes(name, ours, right, letters):
-    """Ours has another shape than the argument."""
+    """The gradient does not have the shape of its argument."""
     if ours.ndim == right.ndim > 1:
         for order in permutations(range(right.ndim)):
             if alike(ours, right.transpose(order)):
@@ -226,7 +230,7 @@ def shapes(name, ours, right, letters):
     if ours.size == right.size:
         for order in permutations(range(ours.ndim)):
             if alike(ours.transpose(order).reshape(right.shape), right):
-                yield ("shape", f"d{name} has shape {ours.shape} where {name} has {right.shape}, the numbers are right",
-                       "Give it the shape of its argument.")
+                yield ("shape", f"d{name} has shape {ours.shape} where {name} has {right.shape}, but its values are "
+                       "right", "Give it the shape of its argument.")
     yield ("shape", f"d{name} has shape {ours.shape}, where {name} has {right.shape}",
            "A gradient has the shape of its argument.")

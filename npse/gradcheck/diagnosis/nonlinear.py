@@ -1,4 +1,4 @@
-"""Steps of a tape that bend: the ReLU and the sigmoid, with what goes wrong with masks and slopes."""
+"""Non-linear steps of a tape: the ReLU and the sigmoid, each with mistakes in its mask or derivative."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def relu(x, name, **words):
         yield mask("relu at zero", f"takes half of the gradient where {x.name} is exactly 0: relu'(0) is 0",
                    lambda dy, y: (x.value > 0) + 0.5 * (x.value == 0))
         yield mask("mask missing", f"lacks the mask of the ReLU, {name} > 0", lambda dy, y: 1.0)
-        yield mask("mask misplaced", f"is masked the wrong way round: it passes where {name} is 0",
+        yield mask("mask misplaced", f"is masked inversely: it passes where {name} is 0",
                    lambda dy, y: y <= 0)
         yield mask("mask misplaced", f"is masked by its own sign, d{name} > 0, not by {name} > 0", lambda dy, y: dy > 0)
         yield mask("mask misplaced", f"is masked by d{name} > 0 and {name} > 0 both", lambda dy, y: (dy > 0) & (y > 0))
@@ -34,20 +34,20 @@ def relu(x, name, **words):
 
 
 def _masks_elsewhere(step, x, name):
-    """Hypotheses on a ReLU whose mask comes too late on the way back, or not on all ways."""
+    """Hypotheses about a ReLU whose mask is applied too late in the backward pass, or not on all paths."""
     tape, mask, whole = x.tape, x.value > 0, {(step, 0): lambda dy, y, x: dy}
     for var, others in _ways_but_one(x, mask):
         yield Hypothesis("mask missing", f"d{var.name} alone lacks the mask of the ReLU, {name} > 0", whole | others,
-                         advice=f"The mask comes before the ways part: d{x.name} = d{name} where {name} > 0.")
+                         advice=f"The mask comes before the paths split: d{x.name} = d{name} where {name} > 0.")
     for var in tape.variables():
         if var.shape == x.shape and var not in (x, step.output) and tape.uses(var):
             late = {(use, i): lambda *read, part=use.parts[i]: part(*read) * mask for use, i in tape.uses(var)}
             yield Hypothesis("mask misplaced", f"the mask of the ReLU, {name} > 0, is applied to d{var.name}, not to "
-                             f"d{name}", whole | late, advice=f"d{x.name} = d{name} where {name} > 0, before all else.")
+                             f"d{name}", whole | late, advice=f"d{x.name} = d{name} where {name} > 0, first of all.")
 
 
 def _ways_but_one(x, mask):
-    """What x is made of, one variable after the other, each with the parts of all the others under a mask."""
+    """Each variable that x is computed from, with the parts of all others masked."""
     maker = x.tape.maker(x)
     for i, var in enumerate(maker.inputs if maker and len(maker.inputs) > 1 and x.shape == mask.shape else ()):
         others = {(maker, k): lambda dy, *read, part=maker.parts[k]: part(dy * mask, *read)

@@ -1,6 +1,6 @@
-"""The ops of the book on a tape: an edition of their forward passes, each as its elementary steps.
+"""The forward passes of the book's ops on a tape, each as elementary steps.
 
-It is a derivation of its own, and no gradient is written here: a test holds the tape's gradients against the book's.
+No gradient is written here: it follows from the steps. A test compares it with the book's.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from npse.gradcheck.diagnosis.primitives import (
     wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Hypothesis, Tape
-from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows, slide
+from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
 
 AXES = {"w": {4: "kh kw Cin Cout", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"}, "b2": {1: "C"},
         "b": {1: "K"}, "k": {1: "K"}, "logits": {2: "N K"}}
@@ -32,7 +32,7 @@ def letters(name, ndim):
 
 
 class TapeOps:
-    """An edition whose ops take variables of one tape and write their steps on it."""
+    """An edition whose ops take variables of one tape and record their steps on it."""
 
     def __init__(self):
         self.tape = Tape()
@@ -64,13 +64,6 @@ class TapeOps:
 
     def se(self, u, w1, w2, b1=None, b2=None):
         return self.scale(u, self.excite(self.squeeze(u), w1, w2, b1, b2))
-
-    def eca(self, u, k):
-        """Not in the book, but in an exercise: efficient channel attention, arXiv 1910.03151."""
-        a = slide(self.squeeze(u), k, "a", ways=(
-            ("through the excitation", "the sum over t of k[t]*da[n, c - t + (K-1)/2]"),
-            ("as the filter", "the sum over n, c of z[n, c + t - (K-1)/2]*da[n, c]")))
-        return self.scale(u, sigmoid(a, "s"))
 
     def moments(self, x):
         mean, _, var = self._statistics(x)
@@ -177,7 +170,7 @@ class TapeOps:
         return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (_softmax(x) - q) / N], "loss", faults=faults)
 
     def _deviation_in_one_place(self, centred, var, inverse, xhat, eps, count):
-        """Backward passes divide by the deviation in two places, in xhat and outside: one of them may be wrong."""
+        """Backward passes use 1/sqrt(var + eps) twice, in xhat and outside of it: one of them may be wrong."""
         root, of_xhat = self.tape.maker(inverse), self.tape.maker(xhat)
         faults, others = of_xhat.faults, wrong_deviations(eps, count)
 
@@ -198,7 +191,7 @@ class TapeOps:
         of_xhat.faults = more_faults
 
     def _rename(self, var, name):
-        """Call a variable by another name, also before its axes were moved; an argument keeps its own."""
+        """Rename a variable, also before its axes were moved; an argument keeps its name."""
         old, maker = var.name, self.tape.maker(var)
         while maker and var.name == old:
             var.name, var = name, maker.inputs[0]
@@ -221,7 +214,7 @@ class TapeOps:
                                              ("as the bias", f"the sum of d{name} over N")))
 
     def _statistics(self, x):
-        """Mean, x less its mean, variance; the statistics keep their axes, of size 1."""
+        """Mean, x minus mean, variance; the statistics keep their axes, with size 1."""
         mean = average(x, (0, 1, 2), "mean", missing="constant statistics",
                        ways=(("through the mean of the batch", "dmean/B, B = N*H*W"),))
         centred = subtract(x, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
@@ -230,7 +223,7 @@ class TapeOps:
         return mean, centred, average(squares, (0, 1, 2), "var")
 
     def _constants(self, mean):
-        """The mistake of all: neither the mean nor the variance of the batch is seen to depend on x."""
+        """The most common mistake: mean and variance of the batch are treated as constants."""
         def faults(step):
             nothing = {(of, 0): lambda *read, part=of.parts[0]: 0 * part(*read)
                        for of in (self.tape.maker(mean), step)}
@@ -254,11 +247,16 @@ class TapeOps:
         return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
 
 
+def register(name, forward):
+    """Let the diagnosis follow an op that is not in the book: ``forward(ops, *arguments) -> Var``, as in `TapeOps`."""
+    setattr(TapeOps, name, forward)
+
+
 _NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
 
 
 def _coupled(dc, xhat):
-    """What the mean and the variance of a batch would take off a gradient."""
+    """A gradient through the mean and the variance of a batch."""
     over = (0, 1, 2)
     return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
 

@@ -1,7 +1,7 @@
-"""The elementary steps of every op of the book on a tape, each with the mistakes that are made in it.
+"""The elementary steps of a tape, each with the mistakes that are common in it.
 
-Broadcasting, sums and means, products and matrix products; `nonlinear` has the ReLU and the sigmoid, `windows` what
-slides over a map.
+Sums, products, means and matrix products, with broadcasting; `nonlinear` has the ReLU and the sigmoid, `windows`
+convolution and pooling.
 """
 
 from itertools import combinations
@@ -55,7 +55,7 @@ def multiply(a, b, name, **words):
 
 
 def _wrong_factors(step, i, mine, other):
-    """Hypotheses on what dy is multiplied with, where the other factor belongs."""
+    """Hypotheses about a wrong factor of dy, in place of the other factor."""
     d, f = f"d{mine.name}", other.name
     formula = step.ways[i][1] if step.ways else f"dy*{f}"
 
@@ -99,7 +99,7 @@ def _binary(run, a, b, factors, name, faults=lambda step: (), **words):
 
 
 def _wrong_sums(step, i, factor):
-    """Hypotheses on the sum that broadcasting asks for."""
+    """Hypotheses about the sum over broadcast axes."""
     var, shape = step.inputs[i], step.output.shape
     own = (1,) * (len(shape) - len(var.shape)) + var.shape
     repeated = [axis for axis, (n, size) in enumerate(zip(own, shape, strict=True)) if n == 1 and size > 1]
@@ -149,7 +149,7 @@ def average(x, axes, name, **words):
                 return dx
             if size > 1:
                 yield Hypothesis("path missing", f"d{x.name} has all of d{name} at the {place} place along "
-                                 f"{spoken(letters)}: each of the {size} has a share of 1/({letters})",
+                                 f"{spoken(letters)}: each of the {size} must get a share of 1/({letters})",
                                  {(step, 0): part}, advice=way)
 
     return x.tape.step(lambda x: x.mean(axis=axes, keepdims=True), [x],
@@ -167,7 +167,7 @@ def square(x, name, faults=lambda step: (), **words):
 
 
 def wrong_deviations(eps, count):
-    """What people take for 1 / sqrt(var + eps): functions of var, by words."""
+    """Wrong versions of 1 / sqrt(var + eps): functions of var, by what is wrong."""
     others = {"without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
               "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
               "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
@@ -232,7 +232,7 @@ def dense(x, w, name, **words):
 
 
 def _before(var):
-    """What a variable was made of, and the kind of mistake to take that instead."""
+    """Variables from which a variable was computed, each with the kind of mistake to use it instead."""
     maker = var.tape.maker(var)
     kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker and maker.nonlinearity) or (
         "path missing" if maker and maker.run in (np.add, np.multiply) else "wrong value")

@@ -1,4 +1,4 @@
-"""What a diagnosis is, the kinds there are, and when two arrays count as equal."""
+"""A diagnosis, its kinds, and the tolerances within which two arrays count as equal."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ KINDS = (
     "variance", "relu at zero", "ties", "accumulated", "upstream ignored", "zero", "shape", "changed in place", "dtype",
     "layout", "not repeatable", "not linear", "forward", "raises", "swapped", "wrong value", "unexplained")
 
-EXACT = 1e-7         # of the largest entry: between two results of float64 arithmetic
-SINGLE = 2e-6        # between a result of float64 and one of float32, summed over some length
-NUMERIC = 1e-5       # the same, where one of the two is a difference quotient
+EXACT = 1e-7         # relative to the largest entry: between two results in float64
+SINGLE = 2e-6        # between a result in float64 and one in float32
+NUMERIC = 1e-5       # between a result in float64 and central differences
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Diagnosis:
     text : str
         The first sentence names the tensor and the mistake; what follows gives the formula.
     also : tuple of str
-        Kinds that explain the same numbers as well, where sizes happen to be equal.
+        Other kinds that explain the same values, for example if two sizes are equal.
     """
 
     kind: str
@@ -36,12 +36,12 @@ class Diagnosis:
     text: str
     also: tuple[str, ...] = ()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.text
 
 
 def alike(ours, theirs, tolerance=EXACT):
-    """Whether two arrays are equal within a share of the largest entry; what is not a number in ``theirs`` is open."""
+    """Whether two arrays are equal, relative to the largest entry; entries that are nan in ``theirs`` are skipped."""
     if np.shape(ours) != np.shape(theirs):
         return False
     known = ~np.isnan(theirs)
@@ -51,8 +51,10 @@ def alike(ours, theirs, tolerance=EXACT):
 
 
 def explains(ours, candidate, right, tolerance=EXACT):
-    """Whether a candidate accounts for the error of ``ours``: it is alike, and a hundred times nearer than what is
-    right. Else a mistake that changes nothing would explain any small error."""
+    """Whether a candidate explains ``ours``: it is alike, and a hundred times nearer than the right gradient.
+
+    Without the second condition, a mistake that changes nothing would explain any small error.
+    """
     if not alike(ours, candidate, tolerance):
         return False
     if np.shape(ours) != np.shape(right):
@@ -62,6 +64,6 @@ def explains(ours, candidate, right, tolerance=EXACT):
 
 
 def sentence(text, advice="", name=""):
-    """A diagnosis in words, opened by the gradient in question should the text be about another tensor."""
+    """A diagnosis in words; it starts with the wrong gradient if the text is about another tensor."""
     opening = "" if not name or f"d{name} " in text else f"d{name} is wrong: "
     return " ".join(filter(None, (f"{opening}{text}.", advice)))

@@ -1,4 +1,4 @@
-"""The search over a tape: which mistake, or which two, gives the gradient that was found?"""
+"""Search on a tape for the mistake, or the two mistakes, that give the gradient that was found."""
 
 from itertools import combinations, islice
 
@@ -8,18 +8,17 @@ from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import Hypothesis
 
-PAIRS = 2500         # two mistakes at once: as many combinations as a second or two can try
+MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
 
 
 class Search:
-    """What can be said about the wrong gradients of a traced op.
+    """The mistakes on a tape that explain wrong gradients.
 
     Parameters
     ----------
     trace : Trace
-    dy : array
-    wrt : tuple of str
-    gradients : tuple of arrays, all that was found, in the order of ``wrt``
+    measured : Measurement
+        Upstream gradient and the gradients that were found.
     sizes : dict, see `npse.gradcheck.diagnosis.sizes.sizes_of`
 
     Attributes
@@ -27,21 +26,21 @@ class Search:
     right : list of arrays, what the gradients should be
     """
 
-    def __init__(self, trace, dy, wrt, gradients, sizes):
-        self.trace, self.dy, self.wrt, self.gradients, self.sizes = trace, dy, wrt, gradients, sizes
+    def __init__(self, trace, measured, sizes):
+        self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
         self._results = [(hypothesis, self._gradients_of(hypothesis)) for hypothesis in mistakes(trace)]
 
     def single(self, name):
-        """Hypotheses that explain a gradient, best first: those that explain the other gradients too."""
-        k = self.wrt.index(name)
+        """Hypotheses that explain a gradient; first those that explain the other gradients too."""
+        k = self.measured.case.wrt.index(name)
         return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
 
     def scaled(self, name):
         """One mistake and a constant factor."""
-        k = self.wrt.index(name)
+        k = self.measured.case.wrt.index(name)
         for hypothesis, found in self._different(k):
-            factor = constant_factor(self.gradients[k], found[k])
+            factor = constant_factor(self.measured.gradients[k], found[k])
             if factor and abs(factor - 1) > CLOSE:
                 is_sign = abs(factor + 1) < CLOSE
                 words = "has the wrong sign" if is_sign else f"is times {named(factor, self.sizes)}"
@@ -50,26 +49,26 @@ class Search:
 
     def pairs(self, name):
         """Two mistakes at once."""
-        k = self.wrt.index(name)
+        k = self.measured.case.wrt.index(name)
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
-        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), PAIRS)
+        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), MAX_PAIRS)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
         return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
 
     def paths(self, name):
-        """Every path into some variable, each with a factor of its own; best first, as in `single`."""
-        k = self.wrt.index(name)
+        """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
+        k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
 
     def _wrong_factors(self, k):
-        ours = self.gradients[k]
+        ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
             columns = {use: column for use, column in columns.items() if np.abs(column).max() > 1e-12}
-            if not columns or ours.size <= len(columns):          # as many unknowns as numbers always fit
+            if not columns or ours.size <= len(columns):          # as many unknowns as entries always fit
                 continue
             matrix = np.stack([column.ravel() for column in columns.values()], 1)
             factors, *_ = np.linalg.lstsq(matrix, (ours - rest).ravel(), rcond=1e-9)
@@ -82,8 +81,7 @@ class Search:
     def _about_paths(self, var, wrong):
         ways = {(step, i): _way(step, i) for step, i in wrong}
         (step, i), factor = next(iter(wrong.items()))
-        kind = step.missing if abs(factor) < CLOSE else "path twice" if abs(factor - 2) < CLOSE else \
-            "sign" if abs(factor + 1) < CLOSE else "averaged" if is_size(factor, self.sizes) else "factor"
+        kind = _kind_of_factor(factor, step.missing, self.sizes)
         whole = len(self.trace.tape.uses(var)) == 1
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
                             + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
@@ -92,24 +90,32 @@ class Search:
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
 
     def _explains(self, k, found):
-        return explains(self.gradients[k], found, self.right[k])
+        return explains(self.measured.gradients[k], found, self.right[k])
 
     def _different(self, k):
         return [(hypothesis, found) for hypothesis, found in self._results if not alike(found[k], self.right[k])]
 
     def _gradients_of(self, *hypothesis):
         with np.errstate(all="ignore"):
-            return self.trace.gradients(self.dy, self.wrt, *hypothesis)
+            return self.trace.gradients(self.measured.dy, self.measured.case.wrt, *hypothesis)
 
     def _ranked(self, results):
         def merit(result):
             hypothesis, found = result
-            return hypothesis.size, -sum(alike(a, b) for a, b in zip(self.gradients, found, strict=True))
+            return hypothesis.size, -sum(alike(a, b) for a, b in zip(self.measured.gradients, found, strict=True))
         return [hypothesis for hypothesis, _ in sorted(results, key=merit)]
 
 
+def _kind_of_factor(factor, missing, sizes):
+    """The kind of mistake if a path has a wrong factor; ``missing`` is the kind if the path is missing."""
+    for value, kind in ((0, missing), (2, "path twice"), (-1, "sign")):
+        if abs(factor - value) < CLOSE:
+            return kind
+    return "averaged" if is_size(factor, sizes) else "factor"
+
+
 def mistakes(trace):
-    """Every single mistake that can be made on a tape, the most likely ones first."""
+    """Every single mistake on a tape, the most likely first."""
     tape = trace.tape
     once = []
     for var in tape.variables():
@@ -144,7 +150,7 @@ def _wrong_paths(trace, var, uses):
 
 
 def _way(step, i):
-    """How the output depends on the i-th input of a step, and what comes back that way."""
+    """How the output depends on the i-th input of a step, and the gradient that returns this way."""
     return step.ways[i] if step.ways else (f"through {step.output.name}", f"what {step.output.name} hands back")
 
 
@@ -154,13 +160,13 @@ def _scaled_part(use, factor, kind, text, advice=""):
 
 
 def _only(uses, kept):
-    """Nothing comes back by these uses of a variable, but for those that are kept."""
+    """No gradient returns through these uses of a variable, except those in ``kept``."""
     return Hypothesis("", "", {(step, i): lambda *read, part=step.parts[i]: 0 * part(*read)
                                for step, i in uses if (step, i) not in kept})
 
 
 def constant_factor(ours, other):
-    """The factor between two arrays, if it is one and the same for all entries; else None."""
+    """The factor between two arrays if it is the same for all entries; else None."""
     square = np.square(other).sum()
     if ours.shape != other.shape or not np.isfinite(square) or not square:
         return None

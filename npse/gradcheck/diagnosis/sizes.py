@@ -1,4 +1,4 @@
-"""Which product of sizes a number is."""
+"""Express a number by sizes of axes: 12 is H*W."""
 
 from itertools import combinations
 
@@ -23,7 +23,7 @@ def sizes_of(letters, arrays):
 
 
 def which(number, sizes):
-    """What a positive number is, in terms of sizes: "H*W", "1/N", "N or W", at most three; "" if it is none."""
+    """A positive number in terms of sizes: "H*W", "1/N", "N or W" (at most three); "" if it is none."""
     found = []
     for name, size in sizes.items():
         product = f"({name})" if "*" in name else name

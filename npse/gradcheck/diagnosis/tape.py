@@ -1,7 +1,7 @@
-"""A forward pass written down, so that its backward pass can be run with one thing wrong.
+"""A forward pass recorded as steps, so that its backward pass can be run with a mistake in one step.
 
-Every step of the tape knows what it hands back to each of its inputs. A `Hypothesis` replaces some of these parts, or
-some of the values that they read; the gradients that follow are those of somebody who made that mistake.
+Each step knows the gradient that it returns to each of its inputs: a *part*. A `Hypothesis` replaces some parts, or
+some of the values that they read. The gradients that follow are those of a backward pass with that mistake.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One way of being wrong.
+    """One possible mistake.
 
     Attributes
     ----------
     kind, text : str
-        The text is half a sentence that opens with the tensor in question.
+        The text starts with the tensor that is wrong: "du lacks the mask of the ReLU, y > 0".
     parts : dict of (step, i) -> function(dy, y, *inputs)
-        What a step hands back to its i-th input, instead of what is right.
+        The wrong gradient that a step returns to its i-th input.
     values : dict of Var -> array
-        What the backward pass reads instead of a value of the forward pass; all that follows from it changes too.
+        Wrong values of the forward pass that the backward pass reads; later values change with them.
     advice : str
-        The formula and the paper's equation, a sentence of its own.
+        The right formula and the paper's equation, as a sentence.
     size : int
-        How many single mistakes this is.
+        The number of single mistakes.
     """
 
     kind: str
@@ -42,16 +42,16 @@ class Hypothesis:
                           advice, self.size + other.size)
 
     def overlaps(self, other):
-        """Whether both touch the same part or value, so that they cannot be added."""
+        """Whether both replace the same part or value, so that they cannot be combined."""
         return not self.parts.keys().isdisjoint(other.parts) or not self.values.keys().isdisjoint(other.values)
 
 
-RIGHT = Hypothesis("", "")
+NO_MISTAKE = Hypothesis("", "")
 
 
 @dataclass(eq=False)
 class Var:
-    """An array on a tape: its value, the name it has in the book, and a letter for each of its axes."""
+    """An array on a tape: its value, its name in the book, and a letter for each axis."""
 
     tape: object
     value: np.ndarray
@@ -68,7 +68,7 @@ class Var:
         return "*".join(names), int(np.prod([self.shape[axis] for axis in axes]))
 
     def __getitem__(self, key):
-        """Axes of size 1 put in or taken out: `s[:, None, None, :]`, `z[:, 0, 0]`."""
+        """Insert or remove axes of size 1: `s[:, None, None, :]`, `z[:, 0, 0]`."""
         shape, letters, after = self.value[key].shape, list(self.axes), []
         if self.value[key].size != self.value.size:
             raise NotImplementedError("on a tape only axes of size 1 can be indexed")
@@ -85,11 +85,11 @@ class Var:
 
 @dataclass(eq=False)
 class Step:
-    """One step: its function, and for each input the part of the gradient that it hands back.
+    """One step: its function, and for each input the gradient that it returns to it (a part).
 
-    ``ways`` says for each input how the output depends on it, and what comes back, as ``("through the squeeze",
-    "dz/(H*W), Eq. 2")``; ``missing`` is the kind of mistake that it is to forget that part. ``faults`` is a function
-    that yields hypotheses about this step, called when a mistake is looked for.
+    ``ways`` says for each input how the output depends on it, and which gradient returns: ``("through the squeeze",
+    "dz/(H*W), Eq. 2")``. ``missing`` is the kind of mistake if that part is forgotten. ``faults(step)`` yields the
+    hypotheses about this step.
     """
 
     run: Callable
@@ -114,7 +114,7 @@ class Tape:
         return self.leaves[-1]
 
     def step(self, run, inputs, parts, name, axes=(), **words):
-        """Run one step and write it down; returns its output."""
+        """Run one step, record it, and return its output."""
         output = Var(self, run(*(var.value for var in inputs)), name, tuple(axes))
         self.steps.append(Step(run, inputs, parts, output, **words))
         return output
@@ -130,8 +130,8 @@ class Tape:
         """Every (step, i) that reads a variable."""
         return [(step, i) for step in self.steps for i, read in enumerate(step.inputs) if read is var]
 
-    def gradients(self, output, dy, wrt, hypothesis=RIGHT):
-        """Gradients of sum(dy * output) with respect to the variables ``wrt``, by somebody who makes that mistake."""
+    def gradients(self, output, dy, wrt, hypothesis=NO_MISTAKE):
+        """Gradients of sum(dy * output) with respect to the variables ``wrt``, under the given hypothesis."""
         values = self._values(hypothesis.values)
         flowing = {output: dy}
         for step in reversed(self.steps):
@@ -145,7 +145,7 @@ class Tape:
         return [flowing.get(var, np.zeros(var.shape)) for var in wrt]
 
     def output_with(self, output, changed):
-        """Value of the output, had some variables had other values."""
+        """The value of the output if some variables have other values."""
         return self._values(changed)[output]
 
     def _values(self, changed):

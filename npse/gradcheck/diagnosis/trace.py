@@ -1,4 +1,4 @@
-"""From a case to a tape: the forward pass is run once more, on variables that write down what is done to them."""
+"""From a case to a tape: run the forward pass on variables that record each step."""
 
 import inspect
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ import numpy as np
 
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
 from npse.gradcheck.diagnosis.result import EXACT, alike
-from npse.gradcheck.diagnosis.tape import RIGHT, Tape, Var
+from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Tape, Var
 
-# Numbers that a function may hold without showing them; the right ones are recognised by the values that come out.
+# Settings that a function may use without taking them as arguments; `recognise` tries these values.
 HIDDEN = {
     "conv2d": {"stride": (1, 2, 3), "padding": (0, 1, 2, 3)},
     "average_pool": {"size": (2, 3, 4, 5), "stride": (None, 1, 2, 3)},
@@ -40,38 +40,41 @@ class Trace:
     output: Var
     leaves: dict
 
-    def gradients(self, dy, wrt, hypothesis=RIGHT):
-        """Gradients in the order of ``wrt``, by somebody who makes the mistake of a hypothesis."""
+    def gradients(self, dy, wrt, hypothesis=NO_MISTAKE):
+        """Gradients in the order of ``wrt``, under the given hypothesis."""
         return self.tape.gradients(self.output, dy, [self.leaves[name] for name in wrt], hypothesis)
 
 
 def trace(case, arguments):
-    """The case's forward pass on a tape; None where it does what a tape cannot follow."""
+    """The case's forward pass on a tape; None if it does what a tape cannot follow."""
     return _run(case.op, lambda ops, **a: case.forward(ops, **a), arguments)
 
 
 def recognise(arguments, y, name=""):
-    """Find the op of the book that gives y for these arguments, by their names or in their order; None if none does."""
+    """Find the op that gives y for these arguments, passed by name or in their order; None if none does."""
     known = [op for op in vars(TapeOps) if not op.startswith("_")]
     for op in sorted(known, key=lambda op: op != name):
         names = list(inspect.signature(getattr(TapeOps, op)).parameters)[1:]
         hidden = HIDDEN.get(op, {})
-        orders = [list(arguments)] if set(arguments) <= set(names) else [
-            [*names[:len(arguments)]]] if len(arguments) <= len(names) else []
-        for order in orders:
-            renamed = dict(zip(order, arguments.values(), strict=True))
-            free = {key: values for key, values in hidden.items() if key not in renamed}
-            for chosen in product(*free.values()):
-                found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
-                if found and alike(y, found.output.value):
-                    return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=False))
-                                   if len(found.leaves) == len(arguments) else found.leaves)
+        if len(arguments) > len(names):
+            continue
+        order = list(arguments) if set(arguments) <= set(names) else names
+        renamed = dict(zip(order, arguments.values(), strict=False))
+        free = {key: values for key, values in hidden.items() if key not in renamed}
+        for chosen in product(*free.values()):
+            found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
+            if found and alike(y, found.output.value):
+                if len(found.leaves) < len(arguments):           # some arguments are not floating arrays
+                    return found
+                return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=True)))
     return None
 
 
 def forward_mistake(found, case, arguments, y):
-    """How the forward pass differs from the tape's: (kind, text), or None if one mirrored or swapped argument, or
-    another variance, does not explain it."""
+    """How the forward pass differs from the tape's: (kind, text), or None.
+
+    It tries one mirrored or transposed argument, and each wrong value that a step knows, such as another variance.
+    """
     for name, array in ((n, a) for n, a in arguments.items() if getattr(a, "ndim", 0) > 1):
         axes = found.leaves[name].axes
         for kind, text, changed in _rearrangements(name, array, axes):
@@ -97,7 +100,7 @@ def _rearrangements(name, array, axes):
 
 
 def _call_of(op, options):
-    """A forward pass that is one op, with some options; of several results the first counts."""
+    """A forward pass that is one op with some options; of several results it returns the first."""
     def forward(ops, **arguments):
         result = getattr(ops, op)(**arguments, **options)
         return result[0] if isinstance(result, tuple) else result
@@ -111,6 +114,6 @@ def _run(op, forward, arguments):
     try:
         with np.errstate(all="ignore"):
             output = forward(ops, **arguments | leaves)
-    except Exception:                # whatever a function does that no tape can follow: it has none
+    except Exception:                # a tape cannot follow the function
         return None
     return Trace(op, ops.tape, output, leaves) if isinstance(output, Var) else None

@@ -1,4 +1,4 @@
-"""Steps of a tape that slide a window, over a map or over channels: convolutions and poolings, with their mistakes."""
+"""Steps of a tape with windows, over a map or over channels: convolution and pooling, each with its mistakes."""
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def convolve(x, w, stride, padding, name, **words):
         sizes = {"N": x.shape[0], "Ho, Wo": Ho * Wo, "N, Ho, Wo": x.shape[0] * Ho * Wo}
         for name, size in sizes.items():
             if size > 1:
-                yield wrong(1, "averaged", f"is averaged over {name} ({size} numbers), where a sum belongs",
+                yield wrong(1, "averaged", f"is averaged over {name} ({size} entries), where a sum belongs",
                             lambda dy, y, x, w, size=size: correlate(dy, _pad(x, padding)) / size)
         for place, rows in (("first", slice(0, 1)), ("last", slice(-1, None))):
             yield wrong(1, "not summed", f"takes only the {place} image of the batch, where a sum over N belongs",
@@ -71,7 +71,7 @@ _CONV_ADVICE = ("dxp[n, s*a + i, s*b + j, c] += dy[n, a, b, k] * w[i, j, c, k], 
 
 
 def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs):
-    """Hypotheses on the rows and columns at the border, in the padding, and left over by the stride."""
+    """Hypotheses about rows and columns at the border, in the padding, and left over by the stride."""
     rests = [(n + 2 * padding - k) % stride for n, k in zip(map_size, kernel, strict=True)]
 
     def emptied(array, axis, entries):
@@ -142,11 +142,13 @@ def slide(z, k, name, ways):
 
     def faults(step):
         for i, kind, text, part in (
-                (0, "flipped kernel", f"uses {k.name} as it is, where it must be turned round",
+                (0, "flipped kernel", f"uses {k.name} unflipped, but it must be flipped",
                  lambda da, y, z, k: run(da, k)),
-                (0, "borders", "takes the channels for a ring", lambda da, y, z, k: run(da, k[::-1], mode="wrap")),
-                (1, "flipped kernel", "is turned round", lambda da, y, z, k: gather(da, z)[::-1]),
-                (1, "borders", "takes the channels for a ring", lambda da, y, z, k: gather(da, z, mode="wrap")),
+                (0, "borders", "wraps around at the ends of the channels",
+                 lambda da, y, z, k: run(da, k[::-1], mode="wrap")),
+                (1, "flipped kernel", "is flipped", lambda da, y, z, k: gather(da, z)[::-1]),
+                (1, "borders", "wraps around at the ends of the channels",
+                 lambda da, y, z, k: gather(da, z, mode="wrap")),
                 (1, "averaged", "is averaged over N, where a sum belongs",
                  lambda da, y, z, k: gather(da, z) / len(z))):
             yield Hypothesis(kind, f"d{step.inputs[i].name} {text}", {(step, i): part},
@@ -226,8 +228,8 @@ def largest_in_windows(x, size, stride, name, **words):
                              advice="The first winner of a window takes the whole gradient.")
         yield Hypothesis("not summed", f"d{x.name} keeps only the last window that a pixel wins, where windows overlap "
                          "and add up", {(step, 0): lambda dy, y, x: spread(first, dy, x, assign=True)})
-        yield Hypothesis("mask misplaced", f"d{x.name} goes to who won the last window that holds a pixel, for every "
-                         "window: winners are kept by pixel, not by window",
+        yield Hypothesis("mask misplaced", f"d{x.name} goes, for each window, to the winner of the last window "
+                         "at a pixel: winners are stored by pixel, not by window",
                          {(step, 0): lambda dy, y, x: spread(lambda taps: by_pixel(taps, x), dy, x)})
 
     def run(x):

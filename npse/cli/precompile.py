@@ -1,4 +1,4 @@
-"""Compile kernels of the cpu edition ahead of a run or a check: what each of them calls.
+"""Compile kernels of the cpu edition before a run or a check.
 
     warm_up(partial(training, config))
     warm_up(partial(ops, ("float32", "float64"), "conv2d"))
@@ -15,16 +15,16 @@ from npse.training import evaluate
 from npse.training.loop import training_step
 from npse.training.metric_accumulator import Progress
 
-EVERY_SHAPE = "se_resnet8"       # its convolutions are those of every depth
+EVERY_SHAPE = "se_resnet8"       # all depths use the same convolutions
 
 
 def warm_up(*works, **options):
-    """Compile into the cache folder what the works call; return how many kernels were compiled.
+    """Compile into the cache folder the kernels that the works call; return how many were compiled.
 
     A work is one of the functions below, or a `functools.partial` of one. For the options see `compile_ahead`.
     """
     threads = cpu.get_threads()
-    cpu.set_threads(max(2, threads))                              # one alone has nobody to share with
+    cpu.set_threads(max(2, threads))                              # with one thread no work is shared
     try:
         return compile_ahead(partial(_each, works), **{"processes": threads} | options)
     finally:
@@ -37,7 +37,7 @@ def _each(works):
 
 
 def training(config, dtype="float32"):
-    """Train and evaluate for a step on random images, at the sizes of a run: a kernel may be chosen by them."""
+    """Train and evaluate for one step on random images, with the sizes of a run, which decide the choice of kernels."""
     count, rng = max(config.batch_size, 256), np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, 10, count)
     mean, std = np.full(3, 0.5, dtype), np.full(3, 0.25, dtype)
@@ -50,7 +50,7 @@ def training(config, dtype="float32"):
 
 
 def ops(dtypes=("float32", "float64"), op=None):
-    """Call forward and backward of every case that the judge has, or has for one op."""
+    """Call forward and backward of every case of the judge, or of the cases of one op."""
     for dtype in dtypes:
         for case in cases_of(op):
             arguments = case.arguments(np.random.default_rng(0), dtype)

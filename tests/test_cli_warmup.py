@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numba")
 
 from npse import cpu
-from npse.bench import warmup as warming
+from npse.cli import precompile
 from npse.cli.warmup import warmup
 
 WARM = "from npse.cli.warmup import warmup; warmup()"
@@ -36,7 +36,7 @@ def test_from_an_empty_folder(tmp_path):
     cold = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
     warm = python(WARM, NPSE_CACHE_DIR=str(tmp_path))
     assert int(re.match(r"compiled (\d+) kernels in ", cold.stdout)[1]) > 50
-    assert warm.stdout.startswith("all kernels were there")
+    assert warm.stdout.startswith("all kernels were compiled already")
     assert python(RUN, NPSE_CACHE_DIR=str(tmp_path)).stderr == ""
 
 
@@ -55,12 +55,12 @@ with on_compile(print):
 
 
 @pytest.mark.parametrize(("count", "line"), [
-    (0, "all kernels were there, in kept"),
+    (0, "all kernels were compiled already, in kept"),
     (1, "compiled 1 kernel in 0.0 s, kept in kept"),
     (7, "compiled 7 kernels in 0.0 s, kept in kept"),
 ])
 def test_what_it_says(monkeypatch, capsys, count, line):
-    monkeypatch.setattr(warming, "warm_up", lambda *works, say: count)
+    monkeypatch.setattr(precompile, "warm_up", lambda *works, say: count)
     monkeypatch.setattr(cpu, "cache_folder", lambda: Path("kept"))
     warmup()
     assert capsys.readouterr().out.startswith(line)
@@ -68,7 +68,7 @@ def test_what_it_says(monkeypatch, capsys, count, line):
 
 def test_without_a_folder_it_says_how_to_name_one(monkeypatch):
     monkeypatch.setattr(cpu, "cache_folder", lambda: None)
-    with pytest.raises(OSError, match=r"no folder can be written .* NPSE_CACHE_DIR"):
+    with pytest.raises(OSError, match=r"no folder for compiled kernels can be written.* NPSE_CACHE_DIR"):
         warmup()
 
 

@@ -1,28 +1,34 @@
-"""What the pages of the course draw with: a small array as a grid of numbers, the block with its two gradient paths,
-a made-up picture and filters to look at it with, and the shipped source of an op.
+"""Figures and examples of the notebooks.
+
+Arrays as grids of values, the SE block with its two gradient paths, an example image with example filters, and the
+source of an op.
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from npse.support.style import BLUE, INK, ORANGE
+from npse.types import Array
 
 DIRECT, SQUEEZE = BLUE, ORANGE
 
 
 class Source:
-    """The source of functions as it stands in the installed package; as the last line of a cell it shows itself."""
+    """The source code of functions of the installed package; a notebook shows it if it ends a cell."""
 
-    def __init__(self, *functions):
+    def __init__(self, *functions: Callable[..., Any]) -> None:
         self._text = "\n\n\n".join(inspect.getsource(function).rstrip() for function in functions)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self._text
 
-    def _repr_html_(self):
-        """Coloured, in lines that scroll: JupyterLab folds code in Markdown in the middle of its words."""
+    def _repr_html_(self) -> str:
+        """Return highlighted code whose lines scroll: JupyterLab breaks lines of Markdown code within words."""
         from pygments import highlight
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
@@ -30,12 +36,13 @@ class Source:
         page = HtmlFormatter(noclasses=True, nobackground=True, prestyles="white-space: pre; overflow-x: auto")
         return highlight(self._text, PythonLexer(), page)
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         return f"```python\n{self._text}\n```"
 
 
-def draw_grid(ax, values, title="", frame=None, limit=None):
-    """Draw a small matrix as a grid of numbers: red above zero, blue below.
+def draw_grid(ax: Axes, values: Array, title: str = "", frame: tuple[int, int, int, int] | None = None,
+              limit: float | None = None) -> None:
+    """Draw a small matrix as a grid of cells with their values: red above zero, blue below.
 
     Parameters
     ----------
@@ -43,9 +50,9 @@ def draw_grid(ax, values, title="", frame=None, limit=None):
     values : array (rows, columns)
     title : str
     frame : (row, column, rows, columns), optional
-        A rectangle of cells to put a frame around.
+        The rectangle of cells to draw a frame around: its first row and column, its height and width in cells.
     limit : float, optional
-        Magnitude that gets the full colour; by default the largest one in ``values``.
+        Magnitude with full colour; by default the largest magnitude in ``values``.
     """
     values = np.asarray(values, float)
     limit = limit or max(np.abs(values).max(), 1e-12)
@@ -66,8 +73,8 @@ def draw_grid(ax, values, title="", frame=None, limit=None):
                                clip_on=False, zorder=3))
 
 
-def draw_block(ax):
-    """Draw the data flow of the block: values forwards in grey, and the two paths of the gradient back to u."""
+def draw_block(ax: Axes) -> None:
+    """Draw the data flow of the SE block: the forward pass in grey, the two paths of the gradient to u in colour."""
     ax.set(xlim=(0, 12), ylim=(-0.2, 5.6))
     ax.axis("off")
     boxes = {"u": (1, 1.6, "$u$\n(N, H, W, C)"), "z": (3.9, 4.4, "$z$\n(N, C)"), "s": (7.6, 4.4, "$s$\n(N, C)"),
@@ -77,7 +84,8 @@ def draw_block(ax):
         ax.text(x, y, text, ha="center", va="center")
     ax.text(7.6, 1.6, "$\\odot$", ha="center", va="center", fontsize=26, color=INK)
 
-    def arrow(tail, head, colour, text, at):
+    def arrow(tail: tuple[float, float], head: tuple[float, float], colour: str, text: str,
+              at: tuple[float, float]) -> None:
         ax.add_patch(FancyArrowPatch(tail, head, arrowstyle="-|>", mutation_scale=15, color=colour, linewidth=2,
                                      shrinkA=0, shrinkB=0))
         ax.text(*at, text, color=colour, ha="center", va="center", fontsize=10)
@@ -96,8 +104,9 @@ def draw_block(ax):
     ax.text(1, 0.35, "$du$ = sum of both", ha="center", va="center", fontsize=10)
 
 
-def example_picture(colour=(0.9, 0.15, 0.1), centre=(16, 16), size=40):
-    """A made-up RGB picture: a disc of the given colour and a grey beam on dark green; (1, size, size, 3) in 0..1."""
+def example_picture(colour: tuple[float, float, float] = (0.9, 0.15, 0.1), centre: tuple[float, float] = (16, 16),
+                    size: int = 40) -> Array:
+    """Return an RGB image (1, size, size, 3) in 0..1: a coloured disc and a grey bar on dark green."""
     rows, columns = np.mgrid[:size, :size]
     picture = np.empty((size, size, 3))
     picture[:] = 0.1, 0.25, 0.15
@@ -106,8 +115,8 @@ def example_picture(colour=(0.9, 0.15, 0.1), centre=(16, 16), size=40):
     return picture[None]
 
 
-def example_filters():
-    """Four 3x3 filters by hand, (3, 3, 3, 4), and their names: two kinds of edges, a colour and a blur."""
+def example_filters() -> tuple[Array, tuple[str, ...]]:
+    """Return four filters (3, 3, 3, 4) made by hand, and their names: two for edges, one for a colour, a blur."""
     w = np.zeros((3, 3, 3, 4))
     edge = np.array([[1, 2, 1], [0, 0, 0], [-1, -2, -1]]) / 12
     w[..., 0] = edge[:, :, None]                                  # the same for red, green and blue

@@ -1,4 +1,4 @@
-"""Device memory that is used again, tried without a device: the shelf is plain Python."""
+"""Device memory that is used again, tried without a device: the pool is plain Python."""
 
 import warnings
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from npse.cuda.runtime import device
-from npse.cuda.runtime.memory_pool import GRAIN, Shelf
+from npse.cuda.runtime.memory_pool import GRAIN, MemoryPool
 
 
 class Memory:
@@ -36,30 +36,30 @@ class Block:
 
 def test_a_block_that_came_back_is_used_again():
     memory = Memory(100 * GRAIN)
-    shelf = Shelf(memory)
-    first, give_back = shelf.take(3 * GRAIN)
-    second, _ = shelf.take(3 * GRAIN)
+    pool = MemoryPool(memory)
+    first, give_back = pool.acquire(3 * GRAIN)
+    second, _ = pool.acquire(3 * GRAIN)
     assert first is not second
     give_back()
-    third, _ = shelf.take(3 * GRAIN - 1)                          # the same, rounded up
+    third, _ = pool.acquire(3 * GRAIN - 1)                          # the same, rounded up
     assert third is first
     assert memory.made == 2
 
 
 def test_what_is_lent_is_lent_once():
-    shelf = Shelf(Memory(100 * GRAIN))
-    lent = [shelf.take(GRAIN)[0] for _ in range(10)]
+    pool = MemoryPool(Memory(100 * GRAIN))
+    lent = [pool.acquire(GRAIN)[0] for _ in range(10)]
     assert len({block.number for block in lent}) == 10
 
 
 def test_a_step_repeated_asks_for_nothing_new():
     memory = Memory(1000 * GRAIN)
-    shelf = Shelf(memory)
+    pool = MemoryPool(memory)
 
     def step():
-        backs = [shelf.take(size * GRAIN)[1] for size in (1, 5, 3, 5)]
+        backs = [pool.acquire(size * GRAIN)[1] for size in (1, 5, 3, 5)]
         backs[1]()
-        backs += [shelf.take(size * GRAIN)[1] for size in (5, 2)]
+        backs += [pool.acquire(size * GRAIN)[1] for size in (5, 2)]
         for back in (backs[0], *backs[2:]):
             back()
     step()
@@ -67,22 +67,22 @@ def test_a_step_repeated_asks_for_nothing_new():
     for _ in range(5):
         step()
     assert memory.made == made == 5
-    assert shelf.size == memory.used == (1 + 5 + 3 + 5 + 2) * GRAIN
+    assert pool.size == memory.used == (1 + 5 + 3 + 5 + 2) * GRAIN
 
 
 def test_full_memory_costs_what_waits_before_it_costs_the_run():
     memory = Memory(10 * GRAIN)
-    shelf = Shelf(memory)
-    shelf.take(8 * GRAIN)[1]()
-    block, _ = shelf.take(9 * GRAIN)                              # only if the 8 are let go
-    assert block.size == shelf.size == 9 * GRAIN
+    pool = MemoryPool(memory)
+    pool.acquire(8 * GRAIN)[1]()
+    block, _ = pool.acquire(9 * GRAIN)                              # only if the 8 are let go
+    assert block.size == pool.size == 9 * GRAIN
     with pytest.raises(MemoryError):
-        shelf.take(2 * GRAIN)
+        pool.acquire(2 * GRAIN)
 
 
 def test_nothing_is_a_size_too():
-    shelf = Shelf(Memory(10 * GRAIN))
-    assert shelf.take(0)[0].size == GRAIN
+    pool = MemoryPool(Memory(10 * GRAIN))
+    assert pool.acquire(0)[0].size == GRAIN
 
 
 @pytest.fixture
@@ -162,12 +162,12 @@ class TestArrays:
         assert setting == config.CUDA_LOW_OCCUPANCY_WARNINGS
 
     def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
-        array, shelf = gpu.empty((3,), self.FLOAT), gpu._shelf
+        array, pool = gpu.empty((3,), self.FLOAT), gpu._pool
         for task in (lambda: gpu.to_host(array), lambda: gpu.to_device(np.ones(3))):
             with pytest.raises(RuntimeError, match="cannot bring numbers from the host or look at any"):
                 gpu.record(task)
             assert not builder.building
-            assert gpu._shelf is shelf
+            assert gpu._pool is pool
 
 
 @pytest.fixture

@@ -1,0 +1,104 @@
+"""Compare: a gradient against its numeric gradient, entry by entry. The second stage, after `npse.gradcheck.measure`.
+
+A verdict is "wrong" only if an entry differs by more than the error budget of its central difference. It is "cannot
+tell" if rounding, truncation or kinks could hide an error.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from npse.gradcheck.measure import Measurement
+from npse.gradcheck.numeric import FLOOR, RESOLUTION, TOLERANCE, is_hidden, relative_error
+from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result, View
+
+
+def compare(measured: Measurement, name: str) -> Result:
+    """The verdict on the gradient of one argument: a `Result` without a diagnosis."""
+    ours, x = measured.gradient(name), measured.arguments[name]
+    if measured.y.dtype != x.dtype:
+        return _result(measured, name, CANNOT_TELL, error=np.inf,
+                       message=f"forward returns {measured.y.dtype} for {x.dtype}: its rounding hides the gradient")
+    if ours.shape != x.shape:
+        return _result(measured, name, WRONG, error=np.inf,
+                       message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
+    numeric = measured.numeric(name)
+    error = relative_error(ours, numeric)
+    crossed = tuple(map(tuple, np.argwhere(numeric.crossed).tolist()))
+    note = f"{len(crossed)} of {ours.size} entries crossed a kink" if crossed else ""
+    facts = {"crossed": crossed, "entries": ours.size}
+    if len(crossed) == ours.size:
+        return _result(measured, name, CANNOT_TELL, **facts, error=float(error.max()),
+                       message=f"{note}: try other arguments")
+    if not np.isfinite(numeric.value[~numeric.crossed]).all():
+        index = _worst(error)
+        return _result(measured, name, CANNOT_TELL, **facts, **_at(index, error, ours, numeric.value[index]),
+                       message=f"forward is not finite near {_entry(name, index)}")
+    verdict, index, budget = _verdict(measured, name, error)
+    expected = budget.value if budget else numeric.value[index]
+    facts |= _at(index, error, ours, expected)
+    facts |= {"budget": budget, "complex_step": _error_of_complex_step(measured, name)}
+    if verdict == CANNOT_TELL:
+        note = (f"central differences do not settle near {_entry(name, index)} ({budget}): if there is a ReLU or "
+                "maximum inside forward, give its kinks")
+    elif verdict == RIGHT and is_hidden(ours, numeric):
+        verdict = CANNOT_TELL
+        note = "forward is so large beside its gradient that rounding would hide an error of 0.1 %"
+    elif verdict == WRONG:
+        wrong = (f"{np.count_nonzero(error > TOLERANCE)} of {ours.size} entries differ, worst at "
+                 f"{_entry(name, index)}: ours {facts['ours']:.8g}, numeric {facts['expected']:.8g}, "
+                 f"relative error {facts['error']:.1e}")
+        note = "; ".join(filter(None, (wrong, note)))
+        facts["view"] = View(ours, numeric.value, error, *measured.curve(name, index))
+    return _result(measured, name, verdict, **facts, message=note)
+
+
+def _verdict(measured, name, error):
+    """The verdict, the index of the entry that decides it, and the error budget of that entry.
+
+    Entries whose error is too large are looked at once more, the worst first, with the best step: the error may be one
+    of the central difference. Then ``error`` is corrected in place.
+    """
+    ours, numeric = measured.gradient(name), measured.numeric(name)
+    largest, unsettled = np.abs(numeric.value[~numeric.crossed]).max(), None
+    for flat in np.argsort(-error, axis=None):
+        index = tuple(map(int, np.unravel_index(flat, error.shape)))
+        if error[index] <= TOLERANCE:
+            break
+        budget = measured.budget(name, index)
+        if budget is None or not np.isfinite(ours[index]):
+            return WRONG, index, budget
+        size = max(abs(ours[index]), abs(budget.value), FLOOR * largest)
+        if abs(ours[index] - budget.value) > TOLERANCE * size + budget.error:
+            return WRONG, index, budget
+        error[index] = abs(ours[index] - budget.value) / size
+        if budget.error > RESOLUTION * largest:
+            unsettled = unsettled or (CANNOT_TELL, index, budget)
+    if unsettled:
+        return unsettled
+    index = _worst(error)
+    return RIGHT, index, measured.budget(name, index)
+
+
+def _error_of_complex_step(measured, name):
+    """Worst relative error against the complex step; None if there is none."""
+    second = measured.complex_step(name)
+    if second is None:
+        return None
+    return float(relative_error(measured.gradient(name), replace(measured.numeric(name), value=second)).max())
+
+
+def _worst(error):
+    return tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
+
+
+def _at(index, error, ours, expected):
+    return {"error": float(error[index]), "index": index, "ours": float(ours[index]), "expected": float(expected)}
+
+
+def _entry(name, index):
+    return f"{name}[{', '.join(map(str, index))}]"
+
+
+def _result(measured, name, verdict, **facts):
+    return Result.on(measured.case, "gradient", verdict, name, **facts)

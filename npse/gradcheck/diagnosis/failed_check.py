@@ -1,0 +1,89 @@
+"""A failed check: everything that a diagnosis can use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike
+from npse.gradcheck.diagnosis.search import Search
+from npse.gradcheck.diagnosis.sizes import sizes_of
+from npse.gradcheck.diagnosis.trace import Trace, recognise, trace
+from npse.gradcheck.measure import Measurement, is_floating
+
+
+@dataclass(eq=False)
+class FailedCheck:
+    """A backward pass with a wrong gradient, and its forward pass on a tape.
+
+    Attributes
+    ----------
+    measured : Measurement
+        Arguments, upstream gradient, gradients and numeric gradients. It is the only owner of these arrays.
+    trace : Trace or None
+        The forward pass on a tape; None if no tape can follow it.
+    found : dict of str to Diagnosis
+        What `explain` has found so far by comparing values, by argument.
+    """
+
+    measured: Measurement
+    trace: Trace | None
+    found: dict[str, Diagnosis] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def of(cls, measured: Measurement) -> FailedCheck:
+        """With the tape of the case; else of the op of the book that gives the same values."""
+        case, arguments = measured.case, measured.arguments
+        return cls(measured, trace(case, arguments) or recognise(arguments, measured.y, case.op))
+
+    @cached_property
+    def search(self) -> Search | None:
+        """The search for mistakes on the tape; None if the tape gives other values than forward."""
+        known = self.trace is not None and alike(self.trace.output.value, self.measured.y)
+        return Search(self.trace, self.measured, self.sizes) if known else None
+
+    @property
+    def tolerance(self) -> float:
+        """Of the right gradients below, relative to the largest entry."""
+        return EXACT if self.search else NUMERIC
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        return self.measured.case.wrt
+
+    def gradient(self, name: str) -> np.ndarray:
+        """The gradient that was checked, in float64."""
+        return np.asarray(self.measured.gradient(name), np.float64)
+
+    def right(self, name: str) -> np.ndarray:
+        """What the gradient should be: by the tape if there is one, else by central differences."""
+        return self.search.right[self.wrt.index(name)] if self.search else self.measured.numeric(name).value
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The floating arrays among the arguments."""
+        return {name: value for name, value in self.measured.arguments.items()
+                if isinstance(value, np.ndarray) and is_floating(value)}
+
+    @cached_property
+    def letters(self) -> dict[str, tuple[str, ...]]:
+        """A letter for each axis of each array, such as ("N", "C"); "axis 0" and so on if no tape tells."""
+        letters = {name: tuple(f"axis {i}" for i in range(array.ndim)) for name, array in self.arrays.items()}
+        return letters | {name: var.axes for name, var in self.trace.leaves.items()} if self.trace else letters
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of axes and their products, by name: {"N": 2, "H*W": 12}, or {"x.shape[0]": 2}."""
+        by_shape = {name: [f"{name}.shape[{i}]" for i in range(array.ndim)] for name, array in self.arrays.items()}
+        by_letter = sizes_of(self.letters, self.arrays) if self.trace else {}
+        return by_letter or sizes_of(by_shape, self.arrays)
+
+    @property
+    def stride(self) -> int:
+        """The step from one output to the next in an op with windows, at least; else 1."""
+        x, y = next(iter(self.arrays.values())), self.measured.y
+        if y.ndim != 4 or x.ndim != 4 or y.shape[1:3] == x.shape[1:3]:
+            return 1
+        return max(2 if n > 2 * m - 1 else 1 for n, m in zip(x.shape[1:3], y.shape[1:3], strict=True))

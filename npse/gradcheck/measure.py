@@ -1,0 +1,140 @@
+"""Measure: run a backward pass, and take numeric gradients of its forward pass.
+
+The first of three stages: measure, `npse.gradcheck.compare`, `npse.gradcheck.diagnosis.explain`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from npse.gradcheck import contract, numeric
+from npse.gradcheck.cases.case import Case
+from npse.gradcheck.draw import upstream
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One forward and backward pass of a case in float64, with numeric gradients on demand.
+
+    Attributes
+    ----------
+    case : Case
+    ops : the edition that is judged
+    arguments : dict by name
+    y : array
+        The result of forward.
+    dy : array, shaped like y
+        The upstream gradient: random.
+    gradients : tuple of arrays
+        In the order of ``case.wrt``, each (if right) shaped like its argument.
+    """
+
+    case: Case
+    ops: object
+    arguments: dict[str, object]
+    y: np.ndarray
+    dy: np.ndarray
+    gradients: tuple[np.ndarray, ...]
+    _numeric: dict[str, numeric.NumericGradient] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def of(cls, case, ops, arguments, rng) -> Measurement:
+        """Run both passes; TypeError or ValueError if a result is not an array of numbers, or one is missing."""
+        y = run_forward(case, ops, arguments)
+        dy = upstream(rng, y)
+        return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))))
+
+    def gradient(self, name: str) -> np.ndarray:
+        """The gradient that the backward pass gave for an argument."""
+        return self.gradients[self.case.wrt.index(name)]
+
+    def backward(self, dy: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The same backward pass once more, for any upstream gradient."""
+        return run_backward(self.case, self.ops, dy, self.arguments)
+
+    @functools.cached_property
+    def backward_on_copies(self) -> tuple[tuple[np.ndarray, ...], str]:
+        """Gradients if every op works on copies of its arguments, and which op changes what ("" if none does)."""
+        edition = contract.Guarded(self.ops)
+        return run_backward(self.case, edition, self.dy, self.arguments), edition.changes
+
+    def numeric(self, name: str) -> numeric.NumericGradient:
+        """The numeric gradient of an argument, by central differences; computed once."""
+        if name not in self._numeric:
+            self._numeric[name] = numeric.numeric_gradient(*self._function_of(name))
+        return self._numeric[name]
+
+    def budget(self, name: str, index: tuple[int, ...]) -> numeric.Budget | None:
+        """The best central difference of one entry and its error budget; None if every step crosses a kink."""
+        f, x, dy, kinks = self._function_of(name)
+        return numeric.budget(f, x, dy, index, kinks)
+
+    def curve(self, name: str, index: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Central differences of one entry at many steps: steps, values."""
+        f, x, dy, _ = self._function_of(name)
+        return numeric.curve(f, x, dy, index)
+
+    def complex_step(self, name: str) -> np.ndarray | None:
+        """A second numeric gradient of an argument, by the complex step.
+
+        None if the function takes no complex numbers, or is not analytic: then the two numeric gradients differ. A
+        ReLU is analytic on either side of its kink.
+        """
+        complex_arguments = {key: value.astype(complex) if is_floating(value) else value
+                             for key, value in self.arguments.items()}
+
+        def forward(value):
+            return self.case.forward(self.ops, **complex_arguments | {name: value})
+        found = numeric.complex_step(forward, self.arguments[name], self.dy)
+        if found is None or numeric.relative_error(found, self.numeric(name)).max() > numeric.TOLERANCE:
+            return None
+        return found
+
+    def _function_of(self, name):
+        """The case as a function of one argument: (forward, argument, dy, kinks or None)."""
+        def forward(value):
+            return run_forward(self.case, self.ops, self.arguments | {name: value})
+
+        def kinks(value):
+            return self.case.kinks(**self.arguments | {name: value})
+        return forward, self.arguments[name], self.dy, kinks if self.case.kinks else None
+
+
+def run_forward(case, ops, arguments):
+    """The result of a case's forward pass on copies of the arguments; TypeError if it is no floating array."""
+    y = case.forward(ops, **copies(arguments))
+    if y is None:
+        raise TypeError("forward returned None: is a return missing?")
+    y = np.array(y)                                               # a copy, in case forward returns one array each time
+    if y.dtype.kind != "f":
+        raise TypeError(f"forward must return an array of floating-point numbers, but returned {y.dtype}")
+    return y
+
+
+def run_backward(case, ops, dy, arguments):
+    """The gradients of a case's backward pass, in the order of ``case.wrt``; TypeError or ValueError as above."""
+    gradients = case.backward(ops, dy.copy(), **copies(arguments))
+    if len(gradients) != len(case.wrt):
+        raise ValueError(f"backward must return {len(case.wrt)} gradient{'s' * (len(case.wrt) != 1)} "
+                         f"({', '.join(case.wrt)}), but returned {len(gradients)}")
+    for name, gradient in zip(case.wrt, gradients, strict=True):
+        if gradient is None:
+            raise TypeError(f"backward returned None as the gradient of {name}: is a return missing?")
+    gradients = tuple(map(np.asarray, gradients))
+    for name, gradient in zip(case.wrt, gradients, strict=True):
+        if gradient.dtype.kind not in "fiub":
+            raise TypeError(f"the gradient of {name} must be an array of real numbers, but has dtype {gradient.dtype}")
+    return gradients
+
+
+def copies(arguments):
+    """The arguments with a copy of each array."""
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+
+
+def is_floating(value):
+    """Whether a value is an array (or a NumPy scalar) of floating-point numbers."""
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
