@@ -18,6 +18,8 @@ import importlib
 import importlib.util
 import inspect
 
+import numpy as np
+
 from npse.support import environment, nvidia_driver
 from npse.support.names import suggest
 
@@ -136,6 +138,21 @@ def to_host(value):
 def rows(array, chosen):
     """Return ``array[chosen]``, chosen being integers (n,), where the array lies."""
     return active().rows(array, chosen) if hasattr(array, "copy_to_host") else array[chosen]
+
+
+def reshape(array, shape):
+    """Return a view of an array of any edition with another shape, of as many numbers."""
+    return array.reshape(shape)
+
+
+def in_pieces(function, x, size):
+    """Return function(x) for a batch x (N, ...), in pieces of ``size`` images, where arrays are NumPy's.
+
+    A device, which has no cache to spare and waits between pieces, takes the batch as a whole.
+    """
+    if len(x) <= size or on_device():
+        return function(x)
+    return np.concatenate([function(x[n:n + size]) for n in range(0, len(x), size)])
 
 
 def with_numpy_results(ops):

@@ -38,7 +38,7 @@ def gates_by_class(network, images, labels, mean, std, classes):
 
 def _excitations(layer, name=""):
     """Dotted names of the blocks that hold an excitation."""
-    found = [name] if any(isinstance(part, SqueezeExcite) for part in layer.parts.values()) else []
-    for key, part in layer.parts.items():
+    found = [name] if any(isinstance(part, SqueezeExcite) for part in layer.children.values()) else []
+    for key, part in layer.children.items():
         found += _excitations(part, f"{name}.{key}".lstrip("."))
     return found

@@ -43,22 +43,36 @@ class Conv2d(Layer):
     def __call__(self, x):
         return active().conv2d(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
 
-    def with_moments(self, x):
-        """Return (y, mean, var, means), backward: for a batch norm that follows."""
+    def and_moments(self, x):
+        """Return (y, mean, var, means), backward: y, and what a batch norm that follows needs to know of it.
+
+        mean and var (cout,) are those of y over (N, Ho, Wo), means (N, cout) those over (Ho, Wo).
+        """
         return active().conv2d_moments(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
 
     def _backward(self, x):
-        ops, w, how = active(), self.parameters["weight"], (self.stride, self.padding)
+        return _ConvBackward(active(), x, self.parameters["weight"], (self.stride, self.padding), self.input_gradient)
 
-        def backward(dy, dx=None):
-            """``dx``, if given, is the gradient by which x reaches the loss on another way; it is added."""
-            dw = ops.conv2d_backward_w(dy, x, w.shape, *how)
-            if not self.input_gradient:
-                return None, {"weight": dw}
-            if dx is None:
-                return ops.conv2d_backward_x(dy, w, x.shape, *how), {"weight": dw}
-            return ops.conv2d_backward_x_add(dy, w, dx, *how), {"weight": dw}
-        return backward
+
+class _ConvBackward:
+    """dx, gradients = backward(dy); ``backward.add(dy, dx)`` adds to a gradient dx of x that is there already."""
+
+    def __init__(self, ops, x, w, how, input_gradient):
+        self._ops, self._x, self._w, self._how, self._input_gradient = ops, x, w, how, input_gradient
+
+    def __call__(self, dy):
+        gradients = self._gradients(dy)
+        if not self._input_gradient:
+            return None, gradients
+        return self._ops.conv2d_backward_x(dy, self._w, self._x.shape, *self._how), gradients
+
+    def add(self, dy, dx):
+        """Add in the op that computes, which saves a pass over memory."""
+        gradients = self._gradients(dy)
+        return self._ops.conv2d_backward_x_add(dy, self._w, dx, *self._how), gradients
+
+    def _gradients(self, dy):
+        return {"weight": self._ops.conv2d_backward_w(dy, self._x, self._w.shape, *self._how)}
 
 
 class BatchNorm(Layer):
@@ -73,19 +87,19 @@ class BatchNorm(Layer):
             {"running_mean": np.zeros(channels, np.float32), "running_var": np.ones(channels, np.float32)})
 
     def __call__(self, x):
-        return self._train(x) if self.training else self._infer(x)
+        return self._call_train(x) if self.training else self._call_eval(x)
 
-    def _train(self, x):
+    def _call_train(self, x):
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
-        self.remember(ops, x, mean, var)
+        self.update_running_stats(ops, x, mean, var)
 
         def backward(dy):
             dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
             return dx, {"weight": dgamma, "bias": dbeta}
         return y, backward
 
-    def _infer(self, x):
+    def _call_eval(self, x):
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         y = ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps)
@@ -95,7 +109,7 @@ class BatchNorm(Layer):
             return dx, {"weight": dgamma, "bias": dbeta}
         return y, backward
 
-    def remember(self, ops, x, mean, var):
+    def update_running_stats(self, ops, x, mean, var):
         """Move the running statistics towards those of the batch x."""
         N, H, W, _ = x.shape
         self.buffers["running_mean"], self.buffers["running_var"] = ops.running_statistics(
@@ -105,27 +119,27 @@ class BatchNorm(Layer):
 class BatchNormReLU(BatchNorm):
     """Batch norm and the ReLU after it, in one op."""
 
-    def _train(self, x):
+    def _call_train(self, x):
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y, mean, var = ops.batch_norm_relu(x, gamma, beta, self.eps)
-        return y, self._remembering(ops, x, mean, var)
+        return y, self._backward_train(ops, x, mean, var)
 
-    def with_moments(self, x, mean, var):
-        """Return y, backward in training, where the mean and the variance of x are known already."""
+    def from_moments(self, x, mean, var):
+        """Return y, backward in training, where the mean and the variance (C,) of x are known already."""
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
-        return y, self._remembering(ops, x, mean, var)
+        return y, self._backward_train(ops, x, mean, var)
 
-    def _remembering(self, ops, x, mean, var):
+    def _backward_train(self, ops, x, mean, var):
         gamma, beta = self.parameters["weight"], self.parameters["bias"]
-        self.remember(ops, x, mean, var)
+        self.update_running_stats(ops, x, mean, var)
 
         def backward(dy):
             dx, dgamma, dbeta = ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, self.eps)
             return dx, {"weight": dgamma, "bias": dbeta}
         return backward
 
-    def _infer(self, x):
+    def _call_eval(self, x):
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)

@@ -22,13 +22,13 @@ class SqueezeExcite(Layer):
             raise ValueError(f"SqueezeExcite: reduction {reduction} is larger than the {channels} channels it divides; "
                              f"use a reduction of at most {channels}")
         hidden = max(channels // reduction, min_hidden)
-        super().__init__(parts={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
+        super().__init__(children={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
                                 "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
 
     def excite(self, z):
         """Return ``s, backward``: the gates (N, C) of squeezed maps z (N, C), and dz, gradients = backward(ds)."""
         ops = active()
-        w1, b1, w2, b2 = (self.parts[fc].parameters.get(kind) for fc in ("fc1", "fc2") for kind in ("weight", "bias"))
+        w1, b1, w2, b2 = (self.children[fc].parameters.get(kind) for fc in ("fc1", "fc2") for kind in ("weight", "bias"))
         s = ops.excite(z, w1, w2, b1, b2)
 
         def backward(ds):

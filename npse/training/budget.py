@@ -13,8 +13,9 @@ import numpy as np
 
 from npse import data
 from npse.support.names import suggest
-from npse.training.loop import prepare, training_step
-from npse.training.metric_accumulator import Progress, read
+from npse.training.loop import prepare
+from npse.training.metric_accumulator import read
+from npse.training.step import Step
 
 # Test accuracy on CIFAR-10, plain, after so many epochs with the default settings, see docs/results.md: the mean of
 # three seeds where it is 30 epochs, else one seed.
@@ -95,16 +96,16 @@ def seconds_per_epoch(config, at_least=4.0):
     from npse.training.evaluation import predict
 
     job = prepare(config)
-    job.place()
+    job.to_device()
     images, labels = job.split.images, job.split.labels
     steps = data.steps_per_epoch(len(images), config.batch_size)
     batches = data.training_batches(images, labels, job.dataset.mean, job.dataset.std, config.batch_size,
                                     config.seed, epoch=0)
-    some = job.split.eval_images[:1000]
+    some, make_step = job.split.eval_images[:1000], Step(job.network, job.optimizer, config.smoothing)
 
     def step():
         x, y = next(batches)
-        loss, logits, _ = training_step(job.network, job.optimizer, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+        loss, logits = make_step.plain(x, y, 1e-3)
         read(loss, logits, y)                                     # on a device, wait for it
 
     def evaluate():

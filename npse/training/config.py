@@ -84,7 +84,7 @@ class Config:
         """Make the optimizer of this run."""
         if self.optimizer == "sgd":
             return SGD(network, self.momentum, self.weight_decay)
-        return Muon(network, self.momentum, self.weight_decay, self.filter_lr / self.lr)
+        return Muon(network, self.momentum, self.weight_decay, lr_scale=self.filter_lr / self.lr)
 
     def as_dict(self):
         """Return the settings as a plain dict."""

@@ -31,7 +31,7 @@ def predict(network, images, mean, std, *, flip=False, batch_size=512):
 
 
 def _logits(network, images, mean, std, batch_size):
-    logits = [network.infer(x) for x in evaluation_batches(images, mean, std, batch_size)]
+    logits = [network.predict(x) for x in evaluation_batches(images, mean, std, batch_size)]
     return np.concatenate([to_host(batch) for batch in logits])   # only now: each look waits for the device
 
 

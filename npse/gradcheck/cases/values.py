@@ -67,7 +67,7 @@ CASES = (
     _sgd("plain momentum", 2, 3, 2, 3, momentum=0.8, nesterov=False),
     _sgd("no momentum", 5, momentum=0.0),
     _muon("filters", 2, 3, 2, 3),
-    _muon("fewer rows than columns", 2, 5, momentum=0.5, scale=0.3),
+    _muon("fewer rows than columns", 2, 5, momentum=0.5),
     _muon("one column", 4, 1, momentum=0.0),
     _orthogonalize("R > K", 2, 4, 3),
     _orthogonalize("R < K", 2, 6),
