@@ -1,6 +1,8 @@
 """Layers and models: names, counts, modes, gradients of whole networks, and refusals."""
 
 import contextlib
+import inspect
+import typing
 import weakref
 
 import numpy as np
@@ -20,6 +22,7 @@ from npse.layers import (
     SqueezeExcite,
     projection_shortcut,
 )
+from npse.models.named import ResNetOptions, WideOptions
 from npse.training.optimizer import SGD
 
 
@@ -56,7 +59,16 @@ def test_models_by_name():
         models.build("se_wide", placement="pre")
     with pytest.raises(TypeError, match=r"^se_resnet20 has no option reducton; did you mean reduction"):
         models.se_resnet20(reducton=4)
-    assert models.se_resnet20.__name__ == "se_resnet20"
+    for name, model in models.MODELS.items():
+        assert model is getattr(models, name)
+        assert (model.__name__, model.__module__) == (name, "npse.models.named")
+        title = model.__doc__.split(":")[0].lower().replace("-", "")
+        assert title == name.replace("_", "") or "wide" in name
+        assert inspect.signature(model).parameters["se"].default is name.startswith("se_")
+    options = list(inspect.signature(models.se_resnet20).parameters)
+    assert options == list(inspect.signature(models.resnet).parameters)[1:]
+    assert sorted(options) == sorted(typing.get_type_hints(ResNetOptions))
+    assert sorted(inspect.signature(models.se_wide).parameters) == sorted(typing.get_type_hints(WideOptions))
 
 
 @pytest.mark.parametrize("edition", backend.available())
@@ -98,7 +110,7 @@ def test_a_network_is_printed_as_a_tree():
         fc Dense weight (2, 8), bias (2,) 18
         total: 1,494 parameters""".strip().splitlines()]
     lines = repr(models.se_resnet8()).splitlines()
-    assert lines[1] == "  conv1            Conv2d             weight (3, 3, 3, 16)              432"
+    assert lines[1] == "  conv1          Conv2d             weight (3, 3, 3, 16)               432"
     assert lines[-1] == f"total: {count(models.se_resnet8()):,} parameters"
 
 

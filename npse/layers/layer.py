@@ -123,7 +123,7 @@ class Layer:
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[Self]:
-        """Within the ``with`` block this layer and its children are at inference; afterwards each is as it was before."""
+        """Within the ``with`` block this layer and its children are at inference; afterwards each is as before."""
         before = [(layer, layer.training) for layer in self.layers()]
         try:
             yield self.eval()

@@ -28,7 +28,8 @@ class SqueezeExcite(Layer):
     def excite(self, z):
         """Return ``s, backward``: the gates (N, C) of squeezed maps z (N, C), and dz, gradients = backward(ds)."""
         ops = active()
-        w1, b1, w2, b2 = (self.children[fc].parameters.get(kind) for fc in ("fc1", "fc2") for kind in ("weight", "bias"))
+        fc1, fc2 = (self.children[name].parameters for name in ("fc1", "fc2"))
+        w1, b1, w2, b2 = fc1["weight"], fc1.get("bias"), fc2["weight"], fc2.get("bias")
         s = ops.excite(z, w1, w2, b1, b2)
 
         def backward(ds):

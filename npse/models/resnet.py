@@ -19,12 +19,13 @@ from npse.layers import (
 )
 from npse.support.names import suggest
 
-DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 SHORTCUTS = ("projection", "identity")
 
 
-def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden=4, placement="standard",
-           shortcut="projection", widths=(16, 32, 64), channels=3, input_gradient=True, seed=0):
+def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool = False,
+           min_hidden: int = 4, placement: str = "standard", shortcut: str = "projection",
+           widths: tuple[int, ...] = (16, 32, 64), channels: int = 3, input_gradient: bool = True,
+           seed: int = 0) -> Sequential:
     """Build a residual network, with squeeze-and-excitation in every block or in none.
 
     Parameters
@@ -52,7 +53,7 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
         raise ValueError(f"unknown shortcut {shortcut!r}; {suggest(shortcut, SHORTCUTS)}")
     rng = np.random.default_rng(seed)
 
-    def block(cin, cout, stride):
+    def block(cin: int, cout: int, stride: int) -> BasicBlock:
         way = None
         if cin != cout or stride != 1:
             way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
