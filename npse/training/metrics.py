@@ -7,6 +7,9 @@ All else that is not understood is refused with its line number, and left as it 
 import codecs
 import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from npse.support.files import free_name, write_atomically
 from npse.training import records
@@ -16,7 +19,7 @@ KINDS = {"epoch": int, "lr": float, "train_loss": float, "train_accuracy": float
 BEGINNING = b'{"epoch": '
 
 
-def read(path):
+def read(path: Path) -> list[dict[str, Any]]:
     """Return one dict for each epoch on record, none if there is no file.
 
     Blank lines, a byte order mark and any kind of line end are fine. ValueError names the first line that cannot be
@@ -25,7 +28,7 @@ def read(path):
     return [row for row, _ in _lines(path)]
 
 
-def append(path, row):
+def append(path: Path, row: Mapping[str, Any]) -> None:
     """Add the line of an epoch and see it on disk."""
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(row) + "\n")
