@@ -64,7 +64,7 @@ class _ConvBackward:
     def __init__(self, ops: Ops, x: Array, w: Array, how: tuple[int, int], input_gradient: bool) -> None:
         self._ops, self._x, self._w, self._how, self._input_gradient = ops, x, w, how, input_gradient
 
-    def __call__(self, dy: Array) -> tuple[Array, Backward]:
+    def __call__(self, dy: Array) -> tuple[Any, Gradients]:
         gradients = self._gradients(dy)
         if not self._input_gradient:
             return None, gradients

@@ -12,7 +12,7 @@ from npse.layers.residual import Residual
 from npse.layers.sequential import Sequential
 from npse.layers.squeeze_excite import SqueezeExcite
 from npse.support.names import suggest
-from npse.types import Array, Backward
+from npse.types import Array, Backward, Gradients
 
 PLACEMENTS = ("standard", "pre", "post", "identity")
 
@@ -50,7 +50,7 @@ class BasicBlock(Layer):
         first = ConvBNReLU(Conv2d(cin, cout, 3, stride, rng=rng), BatchNormReLU(cout))
         second = ConvBNSEAddReLU(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), se if place == "standard" else None)
         self.residual = Residual(
-            start=_After(se, first) if place == "pre" else first, end=second,
+            start=_After(se, first) if se and place == "pre" else first, end=second,
             shortcut=Sequential(way | excitation if place == "identity" else way))
         self.after = Sequential(excitation if place == "post" else {})
         super().__init__(children=first.children | second.children | excitation | way)
@@ -59,7 +59,7 @@ class BasicBlock(Layer):
         y, residual_backward = self.residual(x)
         y, after_backward = self.after(y)
 
-        def backward(dy):
+        def backward(dy: Array) -> tuple[Array, Gradients]:
             dy, after_gradients = after_backward(dy)
             dx, gradients = residual_backward(dy)
             return dx, gradients | after_gradients
@@ -91,7 +91,7 @@ class _After:
         x, se_backward = self._se(x)
         h, then_backward = self._then(x)
 
-        def backward(dh):
+        def backward(dh: Array) -> tuple[Array, Gradients]:
             dx, gradients = then_backward(dh)
             dx, se_gradients = se_backward(dx)
             return dx, gradients | prefixed("se", se_gradients)

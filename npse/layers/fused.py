@@ -91,13 +91,13 @@ class ConvBNSEAddReLU(Fused):
         s, excite_backward = self._gates(means, mean, var)
         y = ops.bn_scale_add_relu(c, gamma, beta, mean, var, s, r, eps)
 
-        def backward_train(dy):
+        def backward_train(dy: Array) -> tuple[Any, ...]:
             ds, dgammas, dbetas = ops.bn_scale_add_relu_backward_s(dy, c, y, gamma, beta, mean, var, eps)
             dz, se_gradients = excite_backward(ds)
             sums = dgammas, dbetas, means
             return *ops.bn_scale_add_relu_backward(dy, c, y, s, dz, *sums, gamma, mean, var, eps), se_gradients
 
-        def backward_eval(dy):
+        def backward_eval(dy: Array) -> tuple[Any, ...]:
             u = ops.batch_norm_inference(c, gamma, beta, mean, var, eps)
             du, ds, dr = ops.scale_add_relu_backward(dy, u, s, y)
             dz, se_gradients = excite_backward(ds)
@@ -106,7 +106,7 @@ class ConvBNSEAddReLU(Fused):
 
         end_backward = backward_train if norm.training else backward_eval
 
-        def backward(dy):
+        def backward(dy: Array) -> tuple[Array, Array, Gradients]:
             dc, dgamma, dbeta, dr, se_gradients = end_backward(dy)
             dh, conv_gradients = conv_backward(dc)
             return dh, dr, (prefixed("conv2", conv_gradients) | {"bn2.weight": dgamma, "bn2.bias": dbeta}

@@ -164,5 +164,5 @@ def constant(value: float, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 @functools.lru_cache(64)
-def _constant(value, shape, dtype, device):
+def _constant(value: float, shape: tuple[int, ...], dtype: Any, device: bool) -> Array:
     return to_edition(np.full(shape, value, dtype))

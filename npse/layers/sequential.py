@@ -1,8 +1,10 @@
 """One layer after another."""
 
+from collections.abc import Mapping
+
 from npse.backend import in_pieces
 from npse.layers.layer import Layer, prefixed
-from npse.types import Array, Backward
+from npse.types import Array, Backward, Gradients
 
 TOGETHER = 128          # images at inference: of more, maps leave the caches of a CPU before the next layer reads them
 
@@ -15,16 +17,16 @@ class Sequential(Layer):
     children : dict of str to Layer
     """
 
-    def __init__(self, children: dict[str, Layer] | None = None) -> None:
-        super().__init__(children=children)
+    def __init__(self, children: Mapping[str, Layer] | None = None) -> None:
+        super().__init__(children=dict(children or {}))
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         backwards = {}
         for name, layer in self.children.items():
             x, backwards[name] = layer(x)
 
-        def backward(dy):
-            gradients = {}
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            gradients: Gradients = {}
             for name, layer_backward in reversed(backwards.items()):
                 dy, found = layer_backward(dy)
                 gradients |= prefixed(name, found)

@@ -30,7 +30,7 @@ class ZeroPad(Layer):
     def __init__(self, cin: int, cout: int, stride: int) -> None:
         super().__init__()
         self.channels, self.stride = (cin, cout), stride
-        self._filters = {}
+        self._filters: dict[tuple[Any, bool], Array] = {}
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         ops, w = active(), self._filter(x.dtype)

@@ -12,6 +12,7 @@ from npse.layers import (
     Conv2d,
     Dense,
     GlobalAveragePool,
+    Layer,
     Sequential,
     SqueezeExcite,
     identity_shortcut,
@@ -62,11 +63,11 @@ def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: in
         excitation = SqueezeExcite(gated, reduction, min_hidden, bias, rng=rng) if se else None
         return BasicBlock(cin, cout, stride, way, excitation, placement, rng=rng)
 
-    parts = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
+    parts: dict[str, Layer] = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
              "bn1": BatchNormReLU(widths[0])}
     cin = widths[0]
     for stage, cout in enumerate(widths, start=1):
-        blocks = {}
+        blocks: dict[str, Layer] = {}
         for index in range((depth - 2) // 6):
             blocks[str(index)] = block(cin, cout, stride=2 if stage > 1 and index == 0 else 1)
             cin = cout

@@ -115,7 +115,8 @@ def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
     def evaluate() -> None:
         predict(job.network, some, job.dataset.mean, job.dataset.std)
 
-    step(), evaluate()                                            # compile, and meet memory for the first time
+    step()
+    evaluate()                                            # compile, and meet memory for the first time
     began, count = time.monotonic(), 0
     while time.monotonic() - began < at_least and count < steps - 1:
         step()

@@ -70,7 +70,8 @@ class MetricAccumulator:
     def __init__(self, progress: Progress, report: "Reporter") -> None:
         self._progress, self._report = progress, report
         self._started = time.monotonic() - progress.seconds
-        self._added, self._unread = 0, []
+        self._added = 0
+        self._unread: list[tuple[int, Array, Array, Array]] = []
 
     def add(self, loss: Array, logits: Array, labels: Array) -> None:
         """Take down one step; FloatingPointError, now or in a later call, if its loss is no finite number."""
@@ -83,8 +84,8 @@ class MetricAccumulator:
     def flush(self) -> None:
         """Read the steps that were not read yet."""
         progress = self._progress
-        for step, loss, logits, labels in self._unread:
-            loss, correct = read(loss, logits, labels)
+        for step, unread_loss, logits, labels in self._unread:
+            loss, correct = read(unread_loss, logits, labels)
             if not np.isfinite(loss):
                 raise diverged(f"the loss is {loss} at epoch {progress.epoch + 1}, step {step}")
             progress.loss_sum += loss * len(labels)

@@ -36,7 +36,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def keep_until(path, epoch):
+def keep_until(path: Path, epoch: int) -> Path | None:
     """Take away the lines of later epochs, which a resumed run writes again, and what a crash has torn.
 
     If whole lines go, the file as it was stays beside it, under the name that is returned; else None is.
@@ -52,10 +52,11 @@ def keep_until(path, epoch):
     return old
 
 
-def _lines(path):
+def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     """Pairs of a row and its line, bytes without the line's end."""
     content = path.read_bytes().removeprefix(codecs.BOM_UTF8) if path.exists() else b""
-    lines, found, latest = content.splitlines(keepends=True), [], 0
+    lines, latest = content.splitlines(keepends=True), 0
+    found: list[tuple[dict[str, Any], bytes]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -71,7 +72,7 @@ def _lines(path):
     return found
 
 
-def _row(line, latest):
+def _row(line: bytes, latest: int) -> dict[str, Any]:
     """The row of a line that comes after that of epoch ``latest``."""
     row = records.parse(line)
     records.expect(row, KINDS)
@@ -80,7 +81,7 @@ def _row(line, latest):
     return row
 
 
-def _is_torn(line):
+def _is_torn(line: bytes) -> bool:
     """Whether a line can be the beginning of one of ours; what was not written yet reads as zeros on some disks."""
     whole = line.endswith((b"\n", b"\r")) or b"}" in line
     return not whole and BEGINNING.startswith(line.strip(b"\0")[:len(BEGINNING)])

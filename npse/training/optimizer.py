@@ -1,6 +1,7 @@
 """Gradient descent over the parameters of a network."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Optimizer:
                                  f"but is {velocity[name].dtype} of {velocity[name].shape}")
         self.velocity = {name: velocity[name].astype(v.dtype) for name, v in self.velocity.items()}
 
-    def rates(self, lr: float) -> tuple[np.floating, ...]:
+    def rates(self, lr: float) -> tuple[Any, ...]:
         """Return the learning rate of each group in a step of rate ``lr``, in the dtype of the parameters."""
         number = next(iter(self.velocity.values())).dtype.type
         return tuple(number(lr) * number(group.lr_scale) for group in self.groups)

@@ -55,7 +55,7 @@ def short(value: object) -> str:
     return reprlib.repr(value)
 
 
-def _fits_a_float(value: object) -> bool:
+def _fits_a_float(value: float) -> bool:
     try:
         float(value)
     except OverflowError:

@@ -41,7 +41,7 @@ class RunFolder:
         self.config_file, self.metrics_file = self.path / "config.json", self.path / "metrics.jsonl"
         self.last, self.best = self.path / "last.safetensors", self.path / "best.safetensors"
 
-    def create(self, config: Config, dataset: data.Dataset, environment: Mapping[str, Any]) -> None:
+    def create(self, config: Config, dataset: data.Dataset, environment: dict[str, Any]) -> None:
         """Make the folder of a new run, with its settings and what is needed to use its weights without the data.
 
         FileExistsError if the folder holds something already, NotADirectoryError if it is a file; it stays as it is.
@@ -141,7 +141,7 @@ class RunFolder:
         """Return one dict for each epoch on record, see `npse.training.metrics.read`."""
         return metrics.read(self.metrics_file)
 
-    def _load_checked(self, path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    def _load_checked(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays and facts of a checkpoint; the epoch it was saved after is among the facts."""
         arrays, facts = checkpoint.load(path)
         try:
@@ -163,7 +163,7 @@ class RunFolder:
     def _write_config(self, content: Mapping[str, Any]) -> None:
         write_atomically(self.config_file, json.dumps(content, indent=2) + "\n")
 
-    def _load(self, network: Layer, arrays: Mapping[str, Array], path: str | Path) -> None:
+    def _load(self, network: Layer, arrays: Mapping[str, Array], path: Path) -> None:
         try:
             network.load({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
         except ValueError as error:
@@ -198,7 +198,7 @@ def _pixels(kept: Any) -> tuple[list[str], Array, Array]:
                              f"but is {records.short(numbers)}")
     if not np.float32(std).all():
         raise ValueError(f"std must be above 0, but is {std}")
-    return classes, np.float32(mean), np.float32(std)
+    return classes, np.array(mean, np.float32), np.array(std, np.float32)
 
 
 def _history(kept: Any) -> list[dict[str, int]]:

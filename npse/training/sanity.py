@@ -17,7 +17,8 @@ class Probe:
     """Collects, as a watcher of ops, which ReLU channels are dead and where the gates stand."""
 
     def __init__(self) -> None:
-        self.dead, self.channels, self.gates = 0, 0, []
+        self.dead, self.channels = 0, 0
+        self.gates: list[Array] = []
 
     def __call__(self, op: Any, arguments: tuple[Any, ...], result: Any) -> None:
         """Look at one op's result; see `npse.backend.observing`."""
@@ -35,9 +36,9 @@ class Probe:
         if self.gates:
             s = np.concatenate(self.gates)
             saturated, halves = np.mean((s < 0.01) | (s > 0.99)), np.mean(np.abs(s - 0.5) < 1e-6)
-            lines.append(_line("gates saturated (outside 0.01..0.99)", f"{saturated:.1%}", saturated <= 0.3,
+            lines.append(_line("gates saturated (outside 0.01..0.99)", f"{saturated:.1%}", bool(saturated <= 0.3),
                                "lower lr: the excitation is stuck where its sigmoid is flat"))
-            lines.append(_line("gates at exactly 1/2", f"{halves:.1%}", halves <= 0.3,
+            lines.append(_line("gates at exactly 1/2", f"{halves:.1%}", bool(halves <= 0.3),
                                "the hidden units are dead: a smaller reduction or a larger min_hidden"))
         return lines
 

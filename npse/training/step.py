@@ -46,7 +46,7 @@ class Step:
         self._smoothing, self._say = smoothing, say
         self._start: Callable[[], Any] | None = None
         self._given: tuple[Array, ...] = ()
-        self._results: tuple[Array, Array] | None = None
+        self._results: tuple[Array, ...] = ()
 
     def plain(self, x: Array, labels: Array, lr: float) -> tuple[Array, Array]:
         """Make one step.
@@ -105,9 +105,11 @@ class Step:
         x, labels, *rates = self._given
         try:
             results = self._step(x, labels, rates)
-            for places, new in ((state, network.state()), (velocity, optimizer.velocity)):
-                for name, place in places.items():
-                    ops.copy(new[name], place)
+            moved = network.state()
+            for name, place in state.items():
+                ops.copy(moved[name], place)
+            for name, place in velocity.items():
+                ops.copy(optimizer.velocity[name], place)
         finally:
             network.update(state)
             optimizer.velocity = velocity
