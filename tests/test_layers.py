@@ -110,7 +110,7 @@ def test_a_network_is_printed_as_a_tree():
         fc Dense weight (2, 8), bias (2,) 18
         total: 1,494 parameters""".strip().splitlines()]
     lines = repr(models.se_resnet8()).splitlines()
-    assert lines[1] == "  conv1          Conv2d             weight (3, 3, 3, 16)               432"
+    assert lines[1] == "  conv1           Conv2d             weight (3, 3, 3, 16)               432"
     assert lines[-1] == f"total: {count(models.se_resnet8()):,} parameters"
 
 
