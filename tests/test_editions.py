@@ -24,7 +24,6 @@ ARROWS = {
     "cuda": {"cuda", "reference", "editions", "support"},
     "backend": {"support"},
     "support": {"support"},
-    "types": set(),
     "gradcheck": {"gradcheck", "support"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference", "support"},

@@ -58,7 +58,7 @@ def test_each_variant_equals_the_book(case, variant):
     judge(case, variant, np.float32)
 
 
-@pytest.mark.parametrize("variant", ["naive", "tile"])              # the highest meets these cases as every other op does
+@pytest.mark.parametrize("variant", ["naive", "tile"])           # the highest meets these cases as every other op does
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_each_lower_variant_equals_the_book_in_every_case_of_the_judge(case, variant):
     judge(case, variant, np.float64)
