@@ -369,7 +369,7 @@ def raises(dy, y):
     ("scale_add_relu_backward", mutates_the_branch, "unchanged", "unchanged: wrong, scale_add_relu_backward changes u"),
     ("scale", mutates_an_input, "unchanged", "scale changes u"),
     ("relu_backward", Reuses(), "linear", "not linear"),
-    ("relu_backward", Drifts(), "repeatable", "another result when called again"),
+    ("relu_backward", Drifts(), "repeatable", "a different result when called again"),
     ("relu_backward", ignores_strides, "layout", "Fortran-ordered"),
     ("relu", float64_inside, "dtype", "given float32 but returns float64"),
     ("relu_backward", raises, "runs", "raises IndexError: tuple index out of range"),
