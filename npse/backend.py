@@ -23,6 +23,8 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
+import numpy as np
+
 from npse.support import environment, nvidia_driver
 from npse.support.names import suggest
 from npse.support.wrapped import Wrapped
@@ -154,6 +156,21 @@ def to_host(value: Any) -> Any:
 def rows(array: Array, chosen: Array) -> Array:
     """Return ``array[chosen]`` in the memory that holds ``array``, for indices ``chosen``: integers (n,)."""
     return active().rows(array, chosen) if hasattr(array, "copy_to_host") else array[chosen]
+
+
+def reshape(array: Array, shape: tuple[int, ...]) -> Array:
+    """Return a view of an array of any edition with another shape, of as many elements."""
+    return array.reshape(shape)
+
+
+def in_pieces(function: Callable[[Array], Array], x: Array, size: int) -> Array:
+    """Return function(x) for a batch x (N, ...), in pieces of ``size`` images, where arrays are NumPy's.
+
+    A device has no cache to keep the maps in, and waits between pieces: it takes the batch as a whole.
+    """
+    if len(x) <= size or on_device():
+        return function(x)
+    return np.concatenate([function(x[n:n + size]) for n in range(0, len(x), size)])
 
 
 def with_numpy_results(ops: str | Ops) -> Ops:

@@ -26,7 +26,7 @@ def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     """Random x, w, dy and the geometry."""
     random = np.random.default_rng(0)
     x, w = (random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, Cin), (kh, kw, Cin, Cout)))
-    g = Geometry.of("conv2d", stride, padding, x=x, w=w)
+    g = Geometry.of(x.shape, w.shape, stride, padding)
     return x, w, random.standard_normal(g.y_shape).astype(dtype), g
 
 
@@ -111,7 +111,7 @@ def test_awkward_shapes(sizes):
 
 def test_a_map_larger_than_a_block_of_patches():
     x, w, dy, g = problem(2, 61, 53, 40, 3, 3, 7, 1, 1, np.float32)
-    assert im2col.PATCHES < 61 * 53 * 9 * 40 * 4 / 8
+    assert im2col.PATCH_BYTES < 61 * 53 * 9 * 40 * 4 / 8
     assert_every_variant_equals_the_book(x, w, dy, g)
 
 
@@ -135,7 +135,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(stride):
 def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, monkeypatch):
     given = problem(2, 23, 18, 5, 3, 3, 32, stride, padding)
     whole = [passes(variant, *given) for variant in variants_for(given[-1])]
-    monkeypatch.setattr(direct, "SCRATCH", 2**13)
+    monkeypatch.setattr(direct, "SCRATCH_BYTES", 2**13)
     monkeypatch.setattr(direct_dw, "PARTS_MEMORY", 2**17)
     assert_every_variant_equals_the_book(*given)
     for variant, expected in zip(variants_for(given[-1]), whole, strict=True):

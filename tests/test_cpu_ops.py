@@ -102,7 +102,7 @@ ARGUMENTS = {
     "max_pool": lambda d: (np.round(d.map()), pool_size(d), 1),               # rounded, so that there are ties
     "max_pool_backward": lambda d: (d.pooled(pool_size(d), 1), np.round(d.map()), pool_size(d), 1),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
-    "muon": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 0.3),
+    "muon": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9),
     "orthogonalize": lambda d: (d.map(),),
     "augment": lambda d: (d.images(), d.corner(), d.corner(), d.random.random(d.N) < 0.5,
                           d.channel(), d.positive(), d.padding()),

@@ -25,7 +25,7 @@ from npse.cpu.simd.tile import (
     zeros,
 )
 from npse.training.optimizer import SGD
-from npse.training.step import step
+from npse.training.step import Step
 
 pytestmark = pytest.mark.skipif(lanes(np.float32) == 0, reason="no tile on this CPU")
 
@@ -202,5 +202,5 @@ def test_a_training_step_takes_no_new_memory(monkeypatch):
     with backend.using_edition("cpu"):
         for _ in range(3):
             before = len(asked)
-            step(network, optimizer, x, labels, 0.1, 0.1)
+            Step(network, optimizer, 0.1).plain(x, labels, 0.1)
     assert 0 < max(asked[before:]) < memory_pool.SMALL <= max(asked)

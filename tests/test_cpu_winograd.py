@@ -119,7 +119,7 @@ def test_all_passes_equal_the_book(N, H, W, Cin, Cout, padding):
 def test_sums_of_the_output_and_a_gradient_added(N, H, W, Cin, Cout, padding):
     H, W = (max(size, 3 - 2 * padding) for size in (H, W))
     x, w, dy = draw(N, H, W, Cin, Cout, padding)
-    g = Geometry.of("conv2d", 1, padding, x=x, w=w)
+    g = Geometry.of(x.shape, w.shape, 1, padding)
     down, plus = -(-g.Ho // 4), draw(N, H, W, Cin, Cout, seed=1)[0]
     sums, kept = np.full((2, N, down, Cout), np.nan, np.float32), plus.copy()
     y = winograd.forward(x, w, g, sums=sums)
@@ -144,7 +144,7 @@ def test_maps_of_many_blocks_equal_the_book(shape):
 @needs_tiles
 def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
     x, w, dy = draw(19, 13, 10, FEWEST + 3, 2 * FEWEST)
-    g, plus = Geometry.of("conv2d", 1, 1, x=x, w=w), draw(19, 13, 10, FEWEST + 3, 1, seed=1)[0]
+    g, plus = Geometry.of(x.shape, w.shape, 1, 1), draw(19, 13, 10, FEWEST + 3, 1, seed=1)[0]
 
     def results():
         sums = np.empty((2, 19, 4, 2 * FEWEST), np.float32)
@@ -160,8 +160,8 @@ def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
     for other in found[1:]:
         for mine, theirs in zip(found[0], other, strict=True):
             assert mine.tobytes() == theirs.tobytes()
-    monkeypatch.setattr(winograd, "BLOCK", 1)
-    monkeypatch.setattr(winograd, "FEWEST", 1)
+    monkeypatch.setattr(winograd, "SCRATCH_BYTES", 1)
+    monkeypatch.setattr(winograd, "MIN_SQUARES", 1)
     for mine, theirs in zip(found[0][:-1], results()[:-1], strict=True):            # of dw, blocks are partial sums
         assert mine.tobytes() == theirs.tobytes()
 
@@ -222,7 +222,7 @@ def test_the_judge_passes_it_in_float32():
 @needs_tiles
 def test_fits_where_it_pays():
     def fits(x_shape, w_shape, stride, padding, dtype):
-        return winograd.fits(Geometry.of("conv2d", stride, padding, x=x_shape, w=w_shape), dtype)
+        return winograd.fits(Geometry.of(x_shape, w_shape, stride, padding), dtype)
 
     image, filters = (128, 8, 8, 64), (3, 3, 64, 64)
     assert fits(image, filters, 1, 1, np.float32)
@@ -235,7 +235,7 @@ def test_fits_where_it_pays():
     assert not fits((1, 8, 8, 64), filters, 1, 1, np.float32)
     assert not fits((128, 5, 5, 64), filters, 1, 1, np.float32)
     assert fits((128, 7, 7, 64), filters, 1, 1, np.float32)
-    taken = Geometry.of("conv2d", 1, 1, x=image, w=filters)
+    taken = Geometry.of(image, filters, 1, 1)
     assert conv.choose(taken, 64, np.float32) == "winograd"
     with conv.VARIANTS.limited_to("sliding"):
         assert conv.choose(taken, 64, np.float32) == "sliding"

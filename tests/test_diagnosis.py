@@ -449,7 +449,7 @@ def raises(dy, y):
 @pytest.mark.parametrize(("op", "kind", "planted", "words"), [
     ("relu_backward", "changed in place", mutates, "changes dy"),
     ("relu_backward", "changed in place", Reuses(), "same array at every call"),
-    ("relu_backward", "not repeatable", Drifts(), "every call"),
+    ("relu_backward", "not repeatable", Drifts(), "from call to call"),
     ("relu_backward", "raises", raises, "IndexError"),
     ("relu_backward", "not linear", lambda dy, y: dy**3 * (y > 0), "dy as a factor 3 times"),
     ("relu_backward", "dtype", lambda dy, y: (dy * (y > 0)).astype(np.float64), "float64"),
@@ -460,7 +460,7 @@ def raises(dy, y):
     ("conv2d", "flipped kernel", lambda x, w, *a: reference.conv2d(x, w[::-1, ::-1], *a), "in forward w is mirrored"),
     ("sgd", "forward", lambda w, dw, v, lr, **o: reference.sgd(w, dw, v, 2 * lr, **o), "sgd differs"),
     ("average_pool_backward", "dtype", lambda dy, *a: reference.average_pool_backward(
-        dy.astype(np.float32), *a).astype(dy.dtype), "digits of float32"),
+        dy.astype(np.float32), *a).astype(dy.dtype), "precision of float32"),
     ("sigmoid_backward", "not repeatable", Loses(4), "differs when called again"),
     ("batch_norm_relu", "changed in place", centres, "since batch_norm_relu changes x"),
 ])

@@ -33,9 +33,9 @@ ARROWS = {
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
     "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
-    "bench": {"bench", "training", "models", "data", "gradcheck", "reference", "cpu", "cuda"} | HELPERS,
+    "bench": {"bench", "training", "models", "data", "reference", "cpu", "cuda"} | HELPERS,
     "cli": {"cli", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",
-            "reference", "__version__"} | HELPERS,
+            "reference", "cpu", "__version__"} | HELPERS,
     "__main__": {"cli"},
     "__init__": {"backend"},
 }

@@ -1,6 +1,8 @@
 """Layers and models: names, counts, modes, gradients of whole networks, and refusals."""
 
 import contextlib
+import inspect
+import typing
 import weakref
 
 import numpy as np
@@ -20,6 +22,7 @@ from npse.layers import (
     SqueezeExcite,
     projection_shortcut,
 )
+from npse.models.named import ResNetOptions, WideOptions
 from npse.training.optimizer import SGD
 
 
@@ -56,7 +59,16 @@ def test_models_by_name():
         models.build("se_wide", placement="pre")
     with pytest.raises(TypeError, match=r"^se_resnet20 has no option reducton; did you mean reduction"):
         models.se_resnet20(reducton=4)
-    assert models.se_resnet20.__name__ == "se_resnet20"
+    for name, model in models.MODELS.items():
+        assert model is getattr(models, name)
+        assert (model.__name__, model.__module__) == (name, "npse.models.named")
+        title = model.__doc__.split(":")[0].lower().replace("-", "")
+        assert title == name.replace("_", "") or "wide" in name
+        assert inspect.signature(model).parameters["se"].default is name.startswith("se_")
+    options = list(inspect.signature(models.se_resnet20).parameters)
+    assert options == list(inspect.signature(models.resnet).parameters)[1:]
+    assert sorted(options) == sorted(typing.get_type_hints(ResNetOptions))
+    assert sorted(inspect.signature(models.se_wide).parameters) == sorted(typing.get_type_hints(WideOptions))
 
 
 @pytest.mark.parametrize("edition", backend.available())
@@ -78,6 +90,28 @@ def test_the_gradient_of_the_images_can_be_left_out():
     assert dx.shape == x.shape
     assert none is None
     assert all(np.array_equal(gradients[name], fewer[name]) for name in gradients)
+
+
+def test_a_network_is_printed_as_a_tree():
+    network = Sequential({"conv1": Conv2d(3, 8, 3, rng=RNG), "layer1": Sequential({
+        "0": BasicBlock(8, 8, 1, None, SqueezeExcite(8, bias=True, rng=RNG), rng=RNG)}), "fc": Dense(8, 2, rng=RNG)})
+    assert [line.split() for line in repr(network).splitlines()] == [line.split() for line in """
+        Sequential
+        conv1 Conv2d weight (3, 3, 3, 8) 216
+        layer1 Sequential
+        0 BasicBlock
+        conv1 Conv2d weight (3, 3, 8, 8) 576
+        bn1 BatchNormReLU weight (8,), bias (8,) 16
+        conv2 Conv2d weight (3, 3, 8, 8) 576
+        bn2 BatchNorm weight (8,), bias (8,) 16
+        se SqueezeExcite
+        fc1 Dense weight (4, 8), bias (4,) 36
+        fc2 Dense weight (8, 4), bias (8,) 40
+        fc Dense weight (2, 8), bias (2,) 18
+        total: 1,494 parameters""".strip().splitlines()]
+    lines = repr(models.se_resnet8()).splitlines()
+    assert lines[1] == "  conv1           Conv2d             weight (3, 3, 3, 16)               432"
+    assert lines[-1] == f"total: {count(models.se_resnet8()):,} parameters"
 
 
 def test_one_seed_one_network():
@@ -114,7 +148,7 @@ def test_relu_and_sequential():
     assert gradients == {}
 
 
-def test_infer_keeps_nothing_for_a_backward_pass():
+def test_predict_keeps_nothing_for_a_backward_pass():
     class Plus1(Layer):
         """Counts the maps still there: those that it and layers before it were given."""
 
@@ -126,17 +160,17 @@ def test_infer_keeps_nothing_for_a_backward_pass():
             return x + 1, lambda dy: (dy + 0 * x, {})
 
     chain = Sequential({"stage": Sequential({str(index): Plus1() for index in range(4)})})
-    assert chain.infer(np.zeros(3)).tolist() == [4, 4, 4]
+    assert chain.predict(np.zeros(3)).tolist() == [4, 4, 4]
     assert Plus1.alive == [1, 2, 2, 2]                             # the first of all, and the one at hand
 
 
-def test_infer_returns_what_a_call_returns():
+def test_predict_returns_what_a_call_returns():
     network = models.se_resnet8(classes=4).eval()
     x = np.random.default_rng(0).standard_normal((3, 32, 32, 3)).astype(np.float32)
-    np.testing.assert_array_equal(network.infer(x), network(x)[0])
+    np.testing.assert_array_equal(network.predict(x), network(x)[0])
 
 
-def test_infer_takes_many_images_a_few_at_a_time():
+def test_predict_takes_many_images_a_few_at_a_time():
     given = []
 
     class Middle(Layer):
@@ -148,9 +182,9 @@ def test_infer_takes_many_images_a_few_at_a_time():
 
     x = np.random.default_rng(0).standard_normal((300, 2))
     chain = Sequential({"stage": Sequential({"middle": Middle()})})
-    np.testing.assert_array_equal(chain.infer(x), x - x.mean())          # in training images depend on each other
+    np.testing.assert_array_equal(chain.predict(x), x - x.mean())          # in training images depend on each other
     pieces = [x[:128], x[128:256], x[256:]]
-    np.testing.assert_array_equal(chain.eval().infer(x), np.concatenate([piece - piece.mean() for piece in pieces]))
+    np.testing.assert_array_equal(chain.eval().predict(x), np.concatenate([piece - piece.mean() for piece in pieces]))
     assert given == [300, 128, 128, 44]
 
 
@@ -258,7 +292,7 @@ def test_gates_of_one_make_a_plain_block():
 def test_evaluating_leaves_every_layer_as_it_was(training):
     network = models.resnet8()
     network._switch(training)
-    frozen = network.parts["bn1"].eval()
+    frozen = network.children["bn1"].eval()
     before = [layer.training for layer in network.layers()]
     with contextlib.suppress(KeyError), network.evaluating():
         assert not any(layer.training for layer in network.layers())

@@ -92,13 +92,13 @@ def test_muon_moves_by_a_length_that_is_known_and_keeps_that_of_the_filters():
     w, v = 5 * rng.standard_normal((3, 3, 8, 16)), np.zeros((3, 3, 8, 16))
     for size in (1e-20, 1.0, 1e20):                               # of the gradient: it does not count
         dw = size * rng.standard_normal(w.shape)
-        moved, speed = ops.muon(w, dw, v, 0.5, scale=0.02)
+        moved, speed = ops.muon(w, dw, v, 0.01)
         shortened = 4 * w / np.linalg.norm(w)                     # 4: the root of the number of columns
         step = shortened - moved
-        assert 0.7 < np.linalg.norm(step) / (0.5 * 0.02 * 4) < 1.2
+        assert 0.7 < np.linalg.norm(step) / (0.01 * 4) < 1.2
         assert (step * dw).sum() > 0
         np.testing.assert_array_equal(speed, dw)
-    again, faster = ops.muon(moved, dw, speed, 0.5, 0.9, 0.02)
+    again, faster = ops.muon(moved, dw, speed, 0.01, 0.9)
     np.testing.assert_allclose(faster, 1.9 * dw)
     np.testing.assert_allclose(4 * moved / np.linalg.norm(moved) - again, step, rtol=0, atol=1e-12)   # along dw alone
     for still in (*ops.muon(v, v, v, 0.1), ops.orthogonalize(v)):

@@ -16,6 +16,8 @@ from npse.training import (
     Config,
     Interrupted,
     Muon,
+    Optimizer,
+    ParameterGroup,
     RunFolder,
     checkpoint,
     evaluate,
@@ -26,8 +28,7 @@ from npse.training import (
     run,
     sanity,
 )
-from npse.training.recorded import RecordedStep, can_record
-from npse.training.step import step
+from npse.training.step import Step, can_record
 
 SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.available() else "reference"}
 
@@ -125,13 +126,31 @@ def test_muon_of_a_network_without_filters_is_sgd():
         np.testing.assert_array_equal(w, layers[1].named_parameters()[name])
 
 
+def test_parameter_groups_have_patterns_rates_and_decay_of_their_own():
+    layer = Dense(3, 2, rng=np.random.default_rng(0))
+    w = layer.parameters["weight"]
+    first = ParameterGroup(("weight",), lr_scale=0.5, momentum=0.0, weight_decay=0.1)
+    optimizer = Optimizer(layer, [first, ParameterGroup(momentum=0.0)])
+    optimizer.step({"weight": np.zeros_like(w), "bias": np.ones(2, np.float32)}, 0.2)
+    np.testing.assert_allclose(layer.parameters["weight"], w * (1 - 0.1 * 0.1), rtol=1e-6)
+    np.testing.assert_allclose(layer.parameters["bias"], -0.2, rtol=1e-6)
+    assert optimizer.rates(0.2) == (np.float32(0.1), np.float32(0.2))
+    with pytest.raises(ValueError, match="no parameter group holds bias; add a last group with the pattern"):
+        Optimizer(layer, [first])
+    with pytest.raises(ValueError, match="rule must be one of sgd, muon, but is 'adam'"):
+        ParameterGroup(rule="adam")
+    with pytest.raises(ValueError, match=r"weight_decay must be 0 for the rule muon, but is 0\.1"):
+        ParameterGroup(rule="muon", weight_decay=0.1)
+
+
 def test_the_optimizer_of_a_run_and_of_one_from_before_there_was_a_choice():
     network = models.build("se_resnet8")
     muon, sgd = Config(lr=0.2, filter_lr=0.05), Config(optimizer="sgd", weight_decay=0.1)
-    assert type(muon.optimizer_for(network)) is Muon
-    assert muon.optimizer_for(network).scale == pytest.approx(0.25)
-    assert type(sgd.optimizer_for(network)) is SGD
-    assert sgd.optimizer_for(network).weight_decay == 0.1
+    filters, rest = muon.optimizer_for(network).groups
+    assert (filters.rule, filters.lr_scale, filters.weight_decay) == ("muon", pytest.approx(0.25), 0)
+    assert (rest.patterns, rest.rule, rest.lr_scale, rest.weight_decay) == (("*",), "sgd", 1, 5e-4)
+    (alone,) = sgd.optimizer_for(network).groups
+    assert (alone.patterns, alone.rule, alone.lr_scale, alone.weight_decay) == (("*",), "sgd", 1, 0.1)
     assert Config.from_dict({"lr": 0.3}).optimizer == "sgd"
     assert Config.from_dict(muon.as_dict()) == muon
 
@@ -275,13 +294,14 @@ def test_a_recorded_step_is_the_step(few_shapes, fails, kind):
                 few_shapes.labels[k:k + 4], 0.1 / (k + 1)) for k in range(0, 16, 4)]
     networks = [models.resnet(8, widths=(4, 4, 4)) for _ in range(2)]
     plain, optimizer = networks[0], kind(networks[0])
-    wanted = [step(plain, optimizer, x, labels, lr, 0.1) for x, labels, lr in batches]
+    make = Step(plain, optimizer, 0.1)
+    wanted = [make.plain(*batch) for batch in batches]
     said, edition = [], Recording(fails)
     with backend.using_edition(edition):
         again = kind(networks[1])
         places = [networks[1].state(), dict(again.velocity)]
-        recorded = RecordedStep(networks[1], again, 0.1, said.append)
-        found = [recorded(*batch) for batch in batches]
+        step = Step(networks[1], again, 0.1, said.append)
+        found = [step.recorded(*batch) for batch in batches]
     assert edition.recorded == 1
     assert len(said) == fails
     for (loss, logits), (other_loss, other_logits) in zip(wanted, found, strict=True):

@@ -46,7 +46,7 @@ def gates_by_class(network: Layer, images: Array, labels: Array, mean: Array, st
 
 def _excitations(layer: Layer, name: str = "") -> list[str]:
     """Return the dotted names of the blocks that contain an excitation."""
-    found = [name] if any(isinstance(part, SqueezeExcite) for part in layer.parts.values()) else []
-    for key, part in layer.parts.items():
+    found = [name] if any(isinstance(part, SqueezeExcite) for part in layer.children.values()) else []
+    for key, part in layer.children.items():
         found += _excitations(part, f"{name}.{key}".lstrip("."))
     return found

@@ -4,6 +4,7 @@ import math
 
 from npse.bench.flops import pass_of
 from npse.bench.report import call
+from npse.support.arithmetic import ceil_div
 from npse.support.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SMALL, figure, plain
 
 LABELLED, DRAWN = 8, 0.98        # how many calls have a number; the share of the time of which the calls are drawn
@@ -84,7 +85,7 @@ def _name_the_costly(picture, axes, rows):
                       path_effects=[withStroke(linewidth=2, foreground="white")])
     lines = [f"{number}  {row['share']:.0%}  {row['op']}  {call(row['op'], row['arguments'])}"
              for number, row in enumerate(rows, start=1)]
-    half = -(-len(lines) // 2)
+    half = ceil_div(len(lines), 2)
     columns = ("\n".join(lines[:half]), "\n".join(lines[half:]))
     for place, text in zip((0.06, 0.53), columns, strict=True):
         picture.text(place, 0.01, text, fontsize=SMALL - 1, color=INK, linespacing=1.5, va="bottom")

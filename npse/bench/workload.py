@@ -9,9 +9,8 @@ import numpy as np
 from npse import backend, data, models, reference
 from npse.bench.timing import peak_memory, wall
 from npse.training import SGD
-from npse.training.loop import training_step
-from npse.training.metric_accumulator import READ_EVERY, Progress, read
-from npse.training.recorded import RecordedStep, can_record
+from npse.training.metric_accumulator import READ_EVERY, read
+from npse.training.step import Step, can_record
 
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
 MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
@@ -45,9 +44,10 @@ def prepare(model, batch_size, edition, threads):
     ops = backend.use(name)
     if name == "cpu":
         ops.set_threads(threads)
-    network = models.build(model, classes=CLASSES, input_gradient=False).place()    # as in training, and in PyTorch
+    network = models.build(model, classes=CLASSES, input_gradient=False).to_device()    # as in training, and in PyTorch
     optimizer = SGD(network, MOMENTUM, DECAY)
-    optimizer.place()
+    optimizer.to_device()
+    steps = Step(network, optimizer, SMOOTHING, functools.partial(print, file=sys.stderr))
     images, numbers = random_images(batch_size)
     x, labels = batch(batch_size)
     images, x, mean, std = map(backend.to_edition, (images, x, MEAN, STD))
@@ -55,15 +55,15 @@ def prepare(model, batch_size, edition, threads):
         clock=wall, memory=peak_memory, synchronize=lambda: None, steps=1)
 
     def step():
-        # any epoch but the first, in which a step looks at itself now and then
-        return training_step(network.train(), optimizer, x, labels, RATE, SMOOTHING, Progress(epoch=1))[:2]
+        network.train()
+        return steps.plain(x, labels, RATE)
 
     def several(step):
         results = [step() for _ in range(device.steps)]
         return [read(loss, logits, labels)[0] for loss, logits in results][-1]
 
     def evaluate():
-        return backend.to_host(network.eval().infer(x))
+        return backend.to_host(network.eval().predict(x))
 
     def make_batch():
         made = next(data.training_batches(images, numbers, mean, std, batch_size, seed=0, epoch=0))
@@ -72,8 +72,7 @@ def prepare(model, batch_size, edition, threads):
 
     plain = train = functools.partial(several, step)
     if can_record():
-        recorded = RecordedStep(network, optimizer, SMOOTHING, functools.partial(print, file=sys.stderr))
-        train = functools.partial(several, lambda: recorded(x, labels, RATE))
+        train = functools.partial(several, lambda: steps.recorded(x, labels, RATE))
     return SimpleNamespace(network=network, edition=name, step=step, train=train, plain=plain if can_record() else None,
                            evaluate=evaluate, make_batch=make_batch, steps=device.steps, clock=device.clock,
                            memory=device.memory)

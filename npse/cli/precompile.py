@@ -12,8 +12,7 @@ from npse import backend, cpu, data, models
 from npse.cpu.runtime.compile_ahead import compile_ahead
 from npse.gradcheck import cases_of
 from npse.training import evaluate
-from npse.training.loop import training_step
-from npse.training.metric_accumulator import Progress
+from npse.training.step import Step
 
 EVERY_SHAPE = "se_resnet8"       # all depths use the same convolutions
 
@@ -44,8 +43,7 @@ def training(config, dtype="float32"):
     with backend.using_edition("cpu"):
         network = models.build(config.model, classes=10, input_gradient=False, **config.model_options()).astype(dtype)
         x, chosen = next(data.training_batches(images, labels, mean, std, config.batch_size, seed=0, epoch=0))
-        training_step(network, config.optimizer_for(network), x, chosen, config.lr, config.smoothing,
-                      Progress(epoch=1))
+        Step(network, config.optimizer_for(network), config.smoothing).plain(x, chosen, config.lr)
         evaluate(network, images, labels, mean, std)
 
 

@@ -47,14 +47,14 @@ def orthogonalize(u):
 
 
 @replaces(book.muon)
-def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
+def muon(w, dw, v, lr, momentum=0.9):
     matrix = as_matrix(w)
     new_w, new_v, u = empty_like(w), empty_like(v), empty_like(w)
     launch(_advance, *grid_for_elements(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
     direction = orthogonalize(u)
     squares = add_squares(matrix)
     move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
-    launch(move, grid_for_elements(w)[0], COLUMN, flat(w), flat(direction), squares, lr, scalar(scale, w),
+    launch(move, grid_for_elements(w)[0], COLUMN, flat(w), flat(direction), squares, lr,
            scalar(math.sqrt(min(matrix.shape)), w), flat(new_w))
     return new_w, new_v
 
@@ -117,10 +117,10 @@ def _divided(P, length, shorter):
 
 def _move(number):
     @kernel
-    def move(w, direction, squares, lr, scale, wanted, new_w):
+    def move(w, direction, squares, lr, wanted, new_w):
         shared = cuda.shared.array(BLOCK_THREADS, w.dtype)
         zero, total = w.dtype.type(0), _sum_by_block(shared, squares, 1)
-        rate = w.dtype.type(number(lr)) * scale
+        rate = w.dtype.type(number(lr))
         stretch = wanted / math.sqrt(total) if total > zero else wanted
         for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, w.size, cuda.gridDim.x * cuda.blockDim.y):
             new_w[k] = stretch * w[k] - rate * direction[k]

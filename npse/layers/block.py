@@ -3,76 +3,96 @@
 And a smaller one, of a single convolution.
 """
 
+import numpy as np
+
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
-from npse.layers.halves import FirstHalf, SecondHalf
-from npse.layers.layer import Layer, active
+from npse.layers.fused import ConvBNReLU, ConvBNSEAddReLU
+from npse.layers.layer import Layer, prefixed
+from npse.layers.residual import Residual
 from npse.layers.sequential import Sequential
+from npse.layers.squeeze_excite import SqueezeExcite
 from npse.support.names import suggest
+from npse.types import Array, Backward, Gradients
 
 PLACEMENTS = ("standard", "pre", "post", "identity")
 
 
 class BasicBlock(Layer):
-    """y = relu(branch(x) + shortcut(x)), the branch being conv-BN-ReLU-conv-BN.
+    """y = relu(branch(x) + shortcut(x)), the branch being conv-BN-ReLU-conv-BN: (N, H, W, cin) -> (N, Ho, Wo, cout).
 
     Parameters
     ----------
     cin, cout : int
-    stride : int, of the first convolution
+    stride : int
+        Of the first convolution.
     shortcut : Layer or None
         What x passes on the way to the sum; nothing if it is None. Its arrays are named ``downsample.*``.
     se : SqueezeExcite or None
-    placement : str, where the excitation stands
-        "standard", at the end of the branch, before the sum; "pre", at the start of the branch; "post", after the sum
-        and its ReLU; "identity", on the shortcut.
+    placement : str
+        Where the excitation stands: "standard", at the end of the branch, before the sum; "pre", at the start of the
+        branch; "post", after the sum and its ReLU; "identity", on the shortcut.
+    rng : Generator
+        Draws the weights.
+
+    Raises
+    ------
+    ValueError
+        An unknown placement.
     """
 
-    def __init__(self, cin, cout, stride, shortcut, se=None, placement="standard", *, rng):
+    def __init__(self, cin: int, cout: int, stride: int, shortcut: Layer | None, se: SqueezeExcite | None = None,
+                 placement: str = "standard", *, rng: np.random.Generator) -> None:
         if placement not in PLACEMENTS:
             raise ValueError(f"unknown placement {placement!r}; {suggest(placement, PLACEMENTS)}")
-        place, excitation = placement if se else None, {"se": se}
-        way = {} if shortcut is None else {"downsample": shortcut}
-        self.before = Sequential(excitation) if place == "pre" else None
-        self.first = FirstHalf(Conv2d(cin, cout, 3, stride, rng=rng), BatchNormReLU(cout))
-        self.second = SecondHalf(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), se if place == "standard" else None)
-        self.shortcut = Sequential(way | excitation if place == "identity" else way)
+        place = placement if se else None
+        excitation: dict[str, Layer] = {"se": se} if se else {}
+        way: dict[str, Layer] = {} if shortcut is None else {"downsample": shortcut}
+        first = ConvBNReLU(Conv2d(cin, cout, 3, stride, rng=rng), BatchNormReLU(cout))
+        second = ConvBNSEAddReLU(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), se if place == "standard" else None)
+        self.residual = Residual(
+            start=_After(se, first) if se and place == "pre" else first, end=second,
+            shortcut=Sequential(way | excitation if place == "identity" else way))
         self.after = Sequential(excitation if place == "post" else {})
-        super().__init__(parts=self.first.parts | self.second.parts | (excitation if se else {}) | way)
+        super().__init__(children=first.children | second.children | excitation | way)
 
-    def __call__(self, x):
-        r, shortcut_backward = self.shortcut(x)
-        b, before_backward = self.before(x) if self.before else (x, None)
-        h, first_backward = self.first(b)
-        y, second_backward = self.second(h, r)
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
+        y, residual_backward = self.residual(x)
         y, after_backward = self.after(y)
-        ops = active()
 
-        def backward(dy):
+        def backward(dy: Array) -> tuple[Array, Gradients]:
             dy, after_gradients = after_backward(dy)
-            dh, dr, gradients = second_backward(dy)
-            dx, shortcut_gradients = shortcut_backward(dr)
-            gradients |= after_gradients | shortcut_gradients
-            if before_backward is None:
-                dx, first_gradients = first_backward(dh, dx)
-                return dx, gradients | first_gradients
-            db, first_gradients = first_backward(dh)
-            db, before_gradients = before_backward(db)
-            return ops.add(db, dx), gradients | first_gradients | before_gradients
+            dx, gradients = residual_backward(dy)
+            return dx, gradients | after_gradients
         return y, backward
 
 
 class ResidualUnit(Layer):
-    """y = relu(batch_norm(conv2d(x)) + x), the batch norm's output gated if there is an excitation."""
+    """y = relu(batch_norm(conv2d(x)) + x), the batch norm's output gated if there is an excitation.
 
-    def __init__(self, conv, norm, se=None):
-        self.half = SecondHalf(conv, norm, se)
-        super().__init__(parts=self.half.parts)
+    (N, H, W, C) -> (N, H, W, C).
+    """
 
-    def __call__(self, x):
-        ops = active()
-        y, half_backward = self.half(x, x)
+    def __init__(self, conv: Conv2d, norm: BatchNorm, se: SqueezeExcite | None = None) -> None:
+        end = ConvBNSEAddReLU(conv, norm, se)
+        self.residual = Residual(start=Sequential(), end=end, shortcut=Sequential())
+        super().__init__(children=end.children)
 
-        def backward(dy):
-            dx, dr, gradients = half_backward(dy)
-            return ops.add(dx, dr), gradients
-        return y, backward
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
+        return self.residual(x)
+
+
+class _After:
+    """h = then(se(x)): an excitation at the start of a branch."""
+
+    def __init__(self, se: SqueezeExcite, then: ConvBNReLU) -> None:
+        self._se, self._then = se, then
+
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
+        x, se_backward = self._se(x)
+        h, then_backward = self._then(x)
+
+        def backward(dh: Array) -> tuple[Array, Gradients]:
+            dx, gradients = then_backward(dh)
+            dx, se_gradients = se_backward(dx)
+            return dx, gradients | prefixed("se", se_gradients)
+        return h, backward

@@ -9,12 +9,24 @@ arrays. A layer contains no arithmetic, only calls of ops, which it takes once p
 
 import contextlib
 import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from npse.backend import active, on_device, to_edition, to_host
+from npse.layers.summary import summary
+from npse.types import Array, Backward
 
-__all__ = ["Layer", "active", "constant", "prefixed"]
+__all__ = ["Layer", "Slot", "active", "constant", "prefixed"]
+
+
+class Slot(NamedTuple):
+    """Where an array of a network is kept: ``owner[key]``, under a dotted name such as ``layer1.0.conv1.weight``."""
+
+    name: str
+    owner: dict[str, Array]
+    key: str
 
 
 class Layer:
@@ -24,37 +36,54 @@ class Layer:
     ----------
     parameters : dict of str to array, what is learned
     buffers : dict of str to array, what is remembered but not learned (running statistics)
-    parts : dict of str to Layer, the sub-layers; their arrays appear under dotted names, as in ``conv1.weight``
+    children : dict of str to Layer, the sub-layers; their arrays appear under dotted names, as in ``conv1.weight``
     training : bool, whether batch norm normalizes with its batch or with its running statistics
     """
 
-    def __init__(self, parameters=None, buffers=None, parts=None):
+    def __init__(self, parameters: dict[str, Array] | None = None, buffers: dict[str, Array] | None = None,
+                 children: "dict[str, Layer] | None" = None) -> None:
         self.parameters = parameters or {}
         self.buffers = buffers or {}
-        self.parts = parts or {}
+        self.children = children or {}
         self.training = True
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
         """Return ``y, backward``."""
         raise NotImplementedError
 
-    def infer(self, x):
+    def __repr__(self) -> str:
+        """The layer and all below it as a tree, with shapes and numbers of parameters."""
+        return summary(self)
+
+    def predict(self, x: Array) -> Array:
         """Return y alone, and keep nothing for a backward pass longer than the forward pass needs it."""
         return self(x)[0]
 
-    def named_parameters(self):
-        """Return every learned array of this layer and its parts, by dotted name."""
-        return self._collect("parameters")
+    def slots(self, kind: str = "parameters", path: str = "") -> list[Slot]:
+        """Return where the arrays of a kind, "parameters" or "buffers", are kept: this layer's, then its children's.
 
-    def named_buffers(self):
-        """Return every remembered array of this layer and its parts, by dotted name."""
-        return self._collect("buffers")
+        ``path`` is what comes before each name. The list stays valid while the layer has the same children: whoever
+        needs the arrays often asks for it once.
+        """
+        owner = getattr(self, kind)
+        found = [Slot(path + key, owner, key) for key in owner]
+        for name, child in self.children.items():
+            found += child.slots(kind, f"{path}{name}.")
+        return found
 
-    def state(self):
+    def named_parameters(self) -> dict[str, Array]:
+        """Return every learned array of this layer and its children, by dotted name."""
+        return {name: owner[key] for name, owner, key in self.slots("parameters")}
+
+    def named_buffers(self) -> dict[str, Array]:
+        """Return every remembered array of this layer and its children, by dotted name."""
+        return {name: owner[key] for name, owner, key in self.slots("buffers")}
+
+    def state(self) -> dict[str, Array]:
         """Return parameters and buffers together: what a checkpoint holds."""
         return self.named_parameters() | self.named_buffers()
 
-    def load(self, state):
+    def load(self, state: Mapping[str, Array]) -> None:
         """Take over copies of arrays of floats by dotted name; all, or none if one is missing, unknown or does not fit.
 
         Raises
@@ -77,26 +106,24 @@ class Layer:
         self.update({name: to_edition(np.array(to_host(array), dtype=mine[name].dtype))
                      for name, array in state.items()})
 
-    def update(self, arrays):
-        """Put arrays in the place of those of the same dotted name."""
+    def update(self, arrays: Mapping[str, Array]) -> None:
+        """Put arrays in the place of those of the same dotted name; KeyError for a name that is unknown."""
+        slots = {slot.name: slot for slot in (*self.slots("parameters"), *self.slots("buffers"))}
         for name, array in arrays.items():
-            *path, last = name.split(".")
-            owner = self
-            for part in path:
-                owner = owner.parts[part]
-            (owner.parameters if last in owner.parameters else owner.buffers)[last] = array
+            _, owner, key = slots[name]
+            owner[key] = array
 
-    def train(self):
-        """Switch this layer and its parts to training; return it."""
+    def train(self) -> Self:
+        """Switch this layer and its children to training; return it."""
         return self._switch(True)
 
-    def eval(self):
-        """Switch this layer and its parts to inference; return it."""
+    def eval(self) -> Self:
+        """Switch this layer and its children to inference; return it."""
         return self._switch(False)
 
     @contextlib.contextmanager
-    def evaluating(self):
-        """Within the ``with`` block this layer and its parts are at inference; afterwards each is as it was before."""
+    def evaluating(self) -> Iterator[Self]:
+        """Within the ``with`` block this layer and its children are at inference; afterwards each is as before."""
         before = [(layer, layer.training) for layer in self.layers()]
         try:
             yield self.eval()
@@ -104,44 +131,38 @@ class Layer:
             for layer, training in before:
                 layer.training = training
 
-    def layers(self):
-        """Yield this layer, its parts, and theirs."""
+    def layers(self) -> "Iterator[Layer]":
+        """Yield this layer, its children, and theirs."""
         yield self
-        for part in self.parts.values():
-            yield from part.layers()
+        for child in self.children.values():
+            yield from child.layers()
 
-    def astype(self, dtype):
-        """Convert every array of this layer and its parts to ``dtype``; return the layer."""
+    def astype(self, dtype: Any) -> Self:
+        """Convert every array of this layer and its children to ``dtype``; return the layer."""
         self.update({name: to_edition(to_host(array).astype(dtype)) for name, array in self.state().items()})
         return self
 
-    def place(self):
-        """Put every array of this layer and its parts where the active edition keeps its own; return the layer."""
+    def to_device(self) -> Self:
+        """Put every array of this layer and its children where the active edition keeps its own; return the layer."""
         self.update({name: to_edition(array) for name, array in self.state().items()})
         return self
 
-    def _switch(self, training):
+    def _switch(self, training: bool) -> Self:
         for layer in self.layers():
             layer.training = training
         return self
 
-    def _collect(self, kind):
-        arrays = dict(getattr(self, kind))
-        for name, part in self.parts.items():
-            arrays |= prefixed(name, part._collect(kind))
-        return arrays
 
-
-def prefixed(name, arrays):
+def prefixed(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the same arrays with ``name.`` before each of their names."""
     return {f"{name}.{key}": array for key, array in arrays.items()}
 
 
-def constant(value, shape, dtype):
+def constant(value: float, shape: tuple[int, ...], dtype: Any) -> Array:
     """Return an array full of one value, where the active edition keeps its arrays; nobody may write to it."""
     return _constant(value, shape, np.dtype(dtype), on_device())
 
 
 @functools.lru_cache(64)
-def _constant(value, shape, dtype, device):
+def _constant(value: float, shape: tuple[int, ...], dtype: Any, device: bool) -> Array:
     return to_edition(np.full(shape, value, dtype))

@@ -1,9 +1,10 @@
 """One layer after another."""
 
-import numpy as np
+from collections.abc import Mapping
 
-from npse.backend import on_device
+from npse.backend import in_pieces
 from npse.layers.layer import Layer, prefixed
+from npse.types import Array, Backward, Gradients
 
 TOGETHER = 128          # images at inference: of more, maps leave the caches of a CPU before the next layer reads them
 
@@ -13,28 +14,31 @@ class Sequential(Layer):
 
     Parameters
     ----------
-    parts : dict of str to Layer
+    children : dict of str to Layer
     """
 
-    def __init__(self, parts=None):
-        super().__init__(parts=parts)
+    def __init__(self, children: Mapping[str, Layer] | None = None) -> None:
+        super().__init__(children=dict(children or {}))
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
         backwards = {}
-        for name, layer in self.parts.items():
+        for name, layer in self.children.items():
             x, backwards[name] = layer(x)
 
-        def backward(dy):
-            gradients = {}
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            gradients: Gradients = {}
             for name, layer_backward in reversed(backwards.items()):
                 dy, found = layer_backward(dy)
                 gradients |= prefixed(name, found)
             return dy, gradients
         return x, backward
 
-    def infer(self, x):
-        if len(x) > TOGETHER and not self.training and not on_device():       # then no image depends on another
-            return np.concatenate([self.infer(x[n:n + TOGETHER]) for n in range(0, len(x), TOGETHER)])
-        for layer in self.parts.values():
-            x = layer.infer(x)
+    def predict(self, x: Array) -> Array:
+        if self.training:                                          # then images depend on each other
+            return self._chain(x)
+        return in_pieces(self._chain, x, TOGETHER)
+
+    def _chain(self, x: Array) -> Array:
+        for layer in self.children.values():
+            x = layer.predict(x)
         return x

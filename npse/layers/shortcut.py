@@ -1,19 +1,22 @@
 """What the input of a residual block passes on its way to the sum, where the block changes its shape."""
 
+from typing import Any
+
 import numpy as np
 
 from npse.backend import on_device, to_edition
 from npse.layers.basic import BatchNorm, Conv2d
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
+from npse.types import Array, Backward, Gradients
 
 
-def identity_shortcut(cin, cout, stride):
+def identity_shortcut(cin: int, cout: int, stride: int) -> Layer:
     """Every stride-th pixel, new channels zero: option A of arXiv 1512.03385; no parameters."""
     return ZeroPad(cin, cout, stride)
 
 
-def projection_shortcut(cin, cout, stride, *, rng):
+def projection_shortcut(cin: int, cout: int, stride: int, *, rng: np.random.Generator) -> Layer:
     """A 1x1 convolution and a batch norm: option B."""
     return Sequential({"0": Conv2d(cin, cout, 1, stride, rng=rng), "1": BatchNorm(cout)})
 
@@ -24,20 +27,20 @@ class ZeroPad(Layer):
     It is the 1x1 convolution whose filter is a fixed unit matrix, and runs as such.
     """
 
-    def __init__(self, cin, cout, stride):
+    def __init__(self, cin: int, cout: int, stride: int) -> None:
         super().__init__()
         self.channels, self.stride = (cin, cout), stride
-        self._filters = {}
+        self._filters: dict[tuple[Any, bool], Array] = {}
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
         ops, w = active(), self._filter(x.dtype)
         y = ops.conv2d(x, w, self.stride, 0)
 
-        def backward(dy):
+        def backward(dy: Array) -> tuple[Array, Gradients]:
             return ops.conv2d_backward_x(dy, w, x.shape, self.stride, 0), {}
         return y, backward
 
-    def _filter(self, dtype):
+    def _filter(self, dtype: Any) -> Array:
         """The unit matrix as the active edition keeps it; made once, for a copy to the device waits."""
         key = dtype, on_device()
         if key not in self._filters:

@@ -1,7 +1,10 @@
 """The squeeze-and-excitation layer (arXiv 1709.01507): a gate for each channel, computed from all of them."""
 
+import numpy as np
+
 from npse.layers.basic import Dense, expect_sizes
 from npse.layers.layer import Layer, active, prefixed
+from npse.types import Array, Backward, Gradients
 
 
 class SqueezeExcite(Layer):
@@ -16,22 +19,24 @@ class SqueezeExcite(Layer):
     bias : bool, whether the two dense layers have biases; the paper's formula has none, its released models have
     """
 
-    def __init__(self, channels, reduction=4, min_hidden=4, bias=False, *, rng):
+    def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, bias: bool = False, *,
+                 rng: np.random.Generator) -> None:
         expect_sizes("SqueezeExcite", channels=channels, reduction=reduction, min_hidden=min_hidden)
         if reduction > channels:
             raise ValueError(f"SqueezeExcite: reduction {reduction} is larger than the {channels} channels it divides; "
                              f"use a reduction of at most {channels}")
         hidden = max(channels // reduction, min_hidden)
-        super().__init__(parts={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
+        super().__init__(children={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
                                 "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
 
-    def excite(self, z):
+    def excite(self, z: Array) -> tuple[Array, Backward]:
         """Return ``s, backward``: the gates (N, C) of squeezed maps z (N, C), and dz, gradients = backward(ds)."""
         ops = active()
-        w1, b1, w2, b2 = (self.parts[fc].parameters.get(kind) for fc in ("fc1", "fc2") for kind in ("weight", "bias"))
+        fc1, fc2 = (self.children[name].parameters for name in ("fc1", "fc2"))
+        w1, b1, w2, b2 = fc1["weight"], fc1.get("bias"), fc2["weight"], fc2.get("bias")
         s = ops.excite(z, w1, w2, b1, b2)
 
-        def backward(ds):
+        def backward(ds: Array) -> tuple[Array, Gradients]:
             dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2, b1)
             first, second = {"weight": dw1}, {"weight": dw2}
             if b1 is not None:
@@ -39,12 +44,12 @@ class SqueezeExcite(Layer):
             return dz, prefixed("fc1", first) | prefixed("fc2", second)
         return s, backward
 
-    def __call__(self, u):
+    def __call__(self, u: Array) -> tuple[Array, Backward]:
         ops = active()
         s, excite_backward = self.excite(ops.squeeze(u))
         y = ops.scale(u, s)
 
-        def backward(dy):
+        def backward(dy: Array) -> tuple[Array, Gradients]:
             du, ds = ops.scale_backward(dy, u, s)
             dz, gradients = excite_backward(ds)
             return ops.add_squeeze_backward(du, dz), gradients    # both paths into u

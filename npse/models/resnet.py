@@ -12,6 +12,7 @@ from npse.layers import (
     Conv2d,
     Dense,
     GlobalAveragePool,
+    Layer,
     Sequential,
     SqueezeExcite,
     identity_shortcut,
@@ -19,12 +20,13 @@ from npse.layers import (
 )
 from npse.support.names import suggest
 
-DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 SHORTCUTS = ("projection", "identity")
 
 
-def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden=4, placement="standard",
-           shortcut="projection", widths=(16, 32, 64), channels=3, input_gradient=True, seed=0):
+def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool = False,
+           min_hidden: int = 4, placement: str = "standard", shortcut: str = "projection",
+           widths: tuple[int, ...] = (16, 32, 64), channels: int = 3, input_gradient: bool = True,
+           seed: int = 0) -> Sequential:
     """Build a residual network, with squeeze-and-excitation in every block or in none.
 
     Parameters
@@ -52,7 +54,7 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
         raise ValueError(f"unknown shortcut {shortcut!r}; {suggest(shortcut, SHORTCUTS)}")
     rng = np.random.default_rng(seed)
 
-    def block(cin, cout, stride):
+    def block(cin: int, cout: int, stride: int) -> BasicBlock:
         way = None
         if cin != cout or stride != 1:
             way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
@@ -61,11 +63,11 @@ def resnet(depth=20, *, se=True, classes=10, reduction=4, bias=False, min_hidden
         excitation = SqueezeExcite(gated, reduction, min_hidden, bias, rng=rng) if se else None
         return BasicBlock(cin, cout, stride, way, excitation, placement, rng=rng)
 
-    parts = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
+    parts: dict[str, Layer] = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
              "bn1": BatchNormReLU(widths[0])}
     cin = widths[0]
     for stage, cout in enumerate(widths, start=1):
-        blocks = {}
+        blocks: dict[str, Layer] = {}
         for index in range((depth - 2) // 6):
             blocks[str(index)] = block(cin, cout, stride=2 if stage > 1 and index == 0 else 1)
             cin = cout

@@ -22,8 +22,9 @@ from npse.layers import (
 )
 
 
-def wide(*, se=True, classes=10, reduction=4, bias=False, min_hidden=4, widths=(32, 64, 256, 256), channels=3,
-         input_gradient=True, seed=0):
+def wide(*, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool = False, min_hidden: int = 4,
+         widths: tuple[int, ...] = (32, 64, 256, 256), channels: int = 3, input_gradient: bool = True,
+         seed: int = 0) -> Sequential:
     """Build the network, with squeeze-and-excitation or without.
 
     Parameters
@@ -39,7 +40,7 @@ def wide(*, se=True, classes=10, reduction=4, bias=False, min_hidden=4, widths=(
     rng = np.random.default_rng(seed)
     stem = widths[0]
 
-    def stage(cin, cout):
+    def stage(cin: int, cout: int) -> Sequential:
         excitation = SqueezeExcite(cout, reduction, min_hidden, bias, rng=rng) if se else None
         return Sequential({
             "conv1": Conv2d(cin, cout, 3, rng=rng), "pool": MaxPool(2), "bn1": BatchNormReLU(cout),

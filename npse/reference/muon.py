@@ -68,26 +68,25 @@ def orthogonalize(u):
 
 @op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, sizes=expect_matrix,
     flops=lambda w, *_, y: _operations(w) + 9 * w.size)
-def muon(w, dw, v, lr, momentum=0.9, scale=1.0):
+def muon(w, dw, v, lr, momentum=0.9):
     """One step; return the new w and the new v, the old arrays unchanged.
 
     v = momentum * v + dw
     u = dw + momentum * v                                               Nesterov's look ahead
-    w = sqrt(min(R, K)) * w / |w| - lr * scale * orthogonalize(u)
+    w = sqrt(min(R, K)) * w / |w| - lr * orthogonalize(u)
 
     Parameters
     ----------
     w, dw, v : arrays of one shape and dtype
     lr : float
+        The length of the step, in lengths of w.
     momentum : float
-    scale : float
-        lr * scale is the length of the step, in lengths of w.
     """
     R, K = as_matrix(w).shape
-    momentum, rate = float(momentum), w.dtype.type(lr) * w.dtype.type(scale)      # others would widen float32
+    lr, momentum = float(lr), float(momentum)                 # NumPy scalars would widen float32
     v = momentum * v + dw
     length = float(np.linalg.norm(w)) or 1.0
-    return (math.sqrt(min(R, K)) / length) * w - rate * orthogonalize(dw + momentum * v), v
+    return (math.sqrt(min(R, K)) / length) * w - lr * orthogonalize(dw + momentum * v), v
 
 
 def _polynomial(A):

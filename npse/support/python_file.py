@@ -17,7 +17,7 @@ def run_python_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; expected a Python file, such as my_ops.py")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or path.suffix != ".py":
+    if spec is None or spec.loader is None or path.suffix != ".py":
         raise ValueError(f"{path} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))              # for imports of files beside it

@@ -5,6 +5,9 @@ An edition is any object that has the ops as attributes, such as a module.
 
 import functools
 from collections.abc import Callable
+from typing import Any
+
+from npse.types import Op, Ops
 
 
 class Wrapped:
@@ -18,16 +21,16 @@ class Wrapped:
         calls ``op(*arguments, **options)``. What is not callable in ``ops`` is returned as it is.
     """
 
-    def __init__(self, ops: object, around: Callable):
+    def __init__(self, ops: Ops, around: Callable[[str, Op, tuple[Any, ...], dict[str, Any]], Any]) -> None:
         self._ops, self._around = ops, around
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         op = getattr(self._ops, name)
         if not callable(op):
             return op
 
         @functools.wraps(op)
-        def wrapped(*arguments, **options):
+        def wrapped(*arguments: Any, **options: Any) -> Any:
             return self._around(name, op, arguments, options)
         return wrapped
 
@@ -35,9 +38,9 @@ class Wrapped:
 class Overlay:
     """An edition that has the functions ``own``, and takes every other op from ``ops``."""
 
-    def __init__(self, ops: object, /, **own: Callable):
+    def __init__(self, ops: Ops, /, **own: Op) -> None:
         vars(self).update(own)
         self._ops = ops
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._ops, name)

@@ -3,9 +3,12 @@
 from npse.training.config import Config
 from npse.training.evaluation import Evaluation, evaluate, predict
 from npse.training.loop import Interrupted, TrainingJob, prepare, run
-from npse.training.optimizer import SGD, Muon
+from npse.training.optimizer import SGD, Muon, Optimizer
+from npse.training.parameter_groups import ParameterGroup
+from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
+from npse.training.step import Step
 
 __all__ = [
            "SGD",
@@ -13,7 +16,11 @@ __all__ = [
            "Evaluation",
            "Interrupted",
            "Muon",
+           "Optimizer",
+           "ParameterGroup",
+           "Reporter",
            "RunFolder",
+           "Step",
            "TrainingJob",
            "evaluate",
            "one_cycle",

@@ -7,14 +7,17 @@ the table of measured runs.
 import dataclasses
 import re
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from npse import data
 from npse.support.names import suggest
-from npse.training.loop import prepare, training_step
-from npse.training.metric_accumulator import Progress, read
+from npse.training.config import Config
+from npse.training.loop import prepare
+from npse.training.metric_accumulator import read
+from npse.training.step import Step
 
 # Test accuracy on CIFAR-10, plain, after so many epochs with the default settings, see docs/results.md: the mean of
 # three seeds where it is 30 epochs, else one seed.
@@ -35,12 +38,12 @@ class Plan:
     seconds: float
     accuracy: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (f"{self.model} for {self.epochs} epochs takes about {self.seconds / 60:.1f} minutes here; "
                 f"expect {self.accuracy:.1%} test accuracy or more")
 
 
-def parse_span(text):
+def parse_span(text: str) -> float:
     """Return the seconds of "20min", "90s", "1.5h"; ValueError for anything else."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)\s*", text)
     if not found or float(found[1]) == 0:
@@ -48,7 +51,9 @@ def parse_span(text):
     return float(found[1]) * SECONDS[found[2]]
 
 
-def plan(config, span, only=None, measured=None, pace=None):
+def plan(config: Config, span: float, only: str | None = None,
+         measured: Mapping[str, Mapping[int, float]] | None = None,
+         pace: Callable[[Config], float] | None = None) -> Plan:
     """Choose model and epochs for a span of seconds.
 
     Parameters
@@ -84,33 +89,34 @@ def plan(config, span, only=None, measured=None, pace=None):
     return max(plans, key=lambda plan: plan.accuracy)
 
 
-def expected(table, epochs):
+def expected(table: Mapping[int, float], epochs: int) -> float:
     """Accuracy after ``epochs``, linear in their logarithm between measured runs, flat beyond the last."""
     known = sorted(table)
     return float(np.interp(np.log(epochs), np.log(known), [table[key] for key in known]))
 
 
-def seconds_per_epoch(config, at_least=4.0):
+def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
     """Time training steps and evaluation of a run for a few seconds; returns the seconds of one epoch."""
     from npse.training.evaluation import predict
 
     job = prepare(config)
-    job.place()
+    job.to_device()
     images, labels = job.split.images, job.split.labels
     steps = data.steps_per_epoch(len(images), config.batch_size)
     batches = data.training_batches(images, labels, job.dataset.mean, job.dataset.std, config.batch_size,
                                     config.seed, epoch=0)
-    some = job.split.eval_images[:1000]
+    some, make_step = job.split.eval_images[:1000], Step(job.network, job.optimizer, config.smoothing)
 
-    def step():
+    def step() -> None:
         x, y = next(batches)
-        loss, logits, _ = training_step(job.network, job.optimizer, x, y, 1e-3, config.smoothing, Progress(epoch=1))
+        loss, logits = make_step.plain(x, y, 1e-3)
         read(loss, logits, y)                                     # on a device, wait for it
 
-    def evaluate():
+    def evaluate() -> None:
         predict(job.network, some, job.dataset.mean, job.dataset.std)
 
-    step(), evaluate()                                            # compile, and meet memory for the first time
+    step()
+    evaluate()                                            # compile, and meet memory for the first time
     began, count = time.monotonic(), 0
     while time.monotonic() - began < at_least and count < steps - 1:
         step()

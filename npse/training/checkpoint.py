@@ -1,6 +1,9 @@
 """Arrays and a few facts in one safetensors file, written so that a crash or a full disk never costs the last one."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,12 +11,13 @@ from npse.backend import to_host
 from npse.support.files import write_atomically
 from npse.training import records
 from npse.training.metric_accumulator import diverged
+from npse.types import Array
 
 FLOATS = ("F16", "F32", "F64")                # the types of safetensors that weights are taken from
 REMEDY = "use the run's other checkpoint or train again"
 
 
-def save(path, arrays, facts):
+def save(path: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
     """Write named arrays, of any edition, and a JSON-able dict; the file is replaced only once the new one is whole.
 
     FloatingPointError, with the file as it was, if a number is not finite: nobody could go on from there.
@@ -28,7 +32,7 @@ def save(path, arrays, facts):
     write_atomically(path, encode(contiguous, metadata={"npse": json.dumps(facts)}))
 
 
-def load(path):
+def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return (arrays, facts) of a file that `save` wrote.
 
     Raises
@@ -55,7 +59,7 @@ def load(path):
     return arrays, facts
 
 
-def _read(path):
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Array], dict[str, str]]:
     """The types of all arrays, those arrays that are floats, and the metadata."""
     from safetensors import safe_open
 
@@ -69,7 +73,7 @@ def _read(path):
                          f"{REMEDY.capitalize()}") from error
 
 
-def _expect_numbers(path, name, array):
+def _expect_numbers(path: Path, name: str, array: Array) -> None:
     """ValueError unless all numbers are finite in float32, and variances not below zero."""
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)

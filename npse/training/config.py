@@ -2,11 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from npse.layers import Layer
 from npse.support.names import suggest
 from npse.training import records
-from npse.training.optimizer import SGD, Muon
+from npse.training.optimizer import SGD, Muon, Optimizer
 
 OPTIMIZERS = ("muon", "sgd")
 EPOCHS = {"shapes": 10, "cifar10": 30}        # that suit a data set, for a run whose epochs are not given
@@ -40,7 +43,7 @@ class Config:
     edition: str = "auto"
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, kind in records.kinds_of(type(self)).items():
             self._expect(name, records.is_a(getattr(self, name), kind), f"be {records.KINDS[kind]}")
         for name in ("epochs", "batch_size"):
@@ -61,11 +64,11 @@ class Config:
                      "be left out with the optimizer sgd, which has one rate, lr, for all parameters")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
 
-    def _expect(self, name, holds, rule):
+    def _expect(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
             raise ValueError(f"{name} must {rule}, but is {records.short(getattr(self, name))}")
 
-    def contradicts(self, trained):
+    def contradicts(self, trained: "Config") -> dict[str, Any]:
         """What a run that was trained with other settings cannot be resumed with, as {name: its value in ``trained``}.
 
         The edition may be another, and ``epochs`` may be raised: all else decides which run it is.
@@ -74,24 +77,24 @@ class Config:
         return {name: value for name, value in theirs.items()
                 if not (name == "edition" or ours[name] == value or (name == "epochs" and ours[name] > value))}
 
-    def model_options(self):
+    def model_options(self) -> dict[str, Any]:
         """Options of `npse.models.build` that this run uses: the seed, and what is not as it is by default."""
         names = ("reduction", "min_hidden", "bias", "placement", "shortcut")
         return {"seed": self.seed} | {name: getattr(self, name) for name in names
                                       if getattr(self, name) != getattr(Config, name)}
 
-    def optimizer_for(self, network):
+    def optimizer_for(self, network: Layer) -> Optimizer:
         """Make the optimizer of this run."""
         if self.optimizer == "sgd":
             return SGD(network, self.momentum, self.weight_decay)
-        return Muon(network, self.momentum, self.weight_decay, self.filter_lr / self.lr)
+        return Muon(network, self.momentum, self.weight_decay, lr_scale=self.filter_lr / self.lr)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Return the settings as a plain dict."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, settings):
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Config":
         """Make a Config of the known names in ``settings``; the rest (versions, cores) is a record, not a setting."""
         records.expect(settings, {})
         renamed = {OLD_NAMES.get(name, name): value for name, value in settings.items()}

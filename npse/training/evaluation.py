@@ -6,6 +6,8 @@ import numpy as np
 
 from npse.backend import active, to_host
 from npse.data import evaluation_batches
+from npse.layers import Layer
+from npse.types import Array
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Evaluation:
     confusion: np.ndarray
 
 
-def predict(network, images, mean, std, *, flip=False, batch_size=512):
+def predict(network: Layer, images: Array, mean: Array, std: Array, *, flip: bool = False,
+            batch_size: int = 512) -> Array:
     """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'.
 
     The network's layers are in training or at inference afterwards as they were before.
@@ -30,12 +33,13 @@ def predict(network, images, mean, std, *, flip=False, batch_size=512):
         return logits
 
 
-def _logits(network, images, mean, std, batch_size):
-    logits = [network.infer(x) for x in evaluation_batches(images, mean, std, batch_size)]
+def _logits(network: Layer, images: Array, mean: Array, std: Array, batch_size: int) -> Array:
+    logits = [network.predict(x) for x in evaluation_batches(images, mean, std, batch_size)]
     return np.concatenate([to_host(batch) for batch in logits])   # only now: each look waits for the device
 
 
-def evaluate(network, images, labels, mean, std, *, flip=False, batch_size=512):
+def evaluate(network: Layer, images: Array, labels: Array, mean: Array, std: Array, *, flip: bool = False,
+             batch_size: int = 512) -> Evaluation:
     """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); returns an `Evaluation`."""
     logits = predict(network, images, mean, std, flip=flip, batch_size=batch_size)
     classes = logits.shape[1]

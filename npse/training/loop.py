@@ -6,8 +6,8 @@ was not, on the same machine, in the same edition, with the same number of threa
 well, though not to the same bits: it adds up in another order.
 """
 
-import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,12 @@ from npse.training import metrics, sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
-from npse.training.optimizer import SGD
-from npse.training.recorded import RecordedStep, can_record
+from npse.training.optimizer import Optimizer
+from npse.training.reporter import Reporter
+from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
-from npse.training.step import step
+from npse.training.step import Step, can_record
+from npse.types import Array
 
 CHECKPOINT_SECONDS = 60.0
 SANITY_STEP = 30
@@ -42,7 +44,7 @@ class Split:
     eval_labels: np.ndarray
 
     @classmethod
-    def from_dataset(cls, dataset, validation):
+    def from_dataset(cls, dataset: data.Dataset, validation: int) -> "Split":
         """Hold out the last ``validation`` training images; with 0, evaluate on the test set."""
         if not validation:
             return cls(dataset.images, dataset.labels, dataset.test_images, dataset.test_labels)
@@ -61,15 +63,15 @@ class TrainingJob:
     dataset: data.Dataset
     split: Split
     network: Layer
-    optimizer: SGD
+    optimizer: Optimizer
 
-    def place(self):
+    def to_device(self) -> None:
         """Put what is trained where the active edition keeps its arrays."""
-        self.network.place()
-        self.optimizer.place()
+        self.network.to_device()
+        self.optimizer.to_device()
 
 
-def prepare(config):
+def prepare(config: Config) -> TrainingJob:
     """Load the data and build the network of a run; raises whatever is wrong with its settings, and writes nothing."""
     dataset = data.load(config.data)
     network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
@@ -78,15 +80,15 @@ def prepare(config):
 
 
 @np.errstate(over="ignore", invalid="ignore")                     # the loss tells of a run that diverges
-def run(job, folder, report, *, resume=False, stop=lambda: False):
+def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool = False,
+        stop: Callable[[], bool] = lambda: False) -> None:
     """Train until the last epoch, evaluating and saving after each; the job's network is what has been trained.
 
     Parameters
     ----------
     job : TrainingJob, from `prepare`
     folder : RunFolder, created
-    report : object with methods ``say(line)``, ``began(epochs, steps, progress)``, ``stepped(progress, batch)``
-        and ``epoch_done(row)``; on a device it hears of several steps at once
+    report : Reporter
     resume : bool, continue from the folder's last checkpoint if it has one; with more epochs in the job's config than
         the run had, the learning rate is from there on that of a run of so many epochs, see `one_cycle`
     stop : callable; once it returns True the run is saved and `Interrupted` raised
@@ -100,63 +102,91 @@ def run(job, folder, report, *, resume=False, stop=lambda: False):
     ValueError
         A file to resume from is damaged, or belongs to other settings or data; nothing in the folder is changed.
     """
-    config, dataset, split, network, optimizer = job.config, job.dataset, job.split, job.network, job.optimizer
+    config, split = job.config, job.split
     steps = data.steps_per_epoch(len(split.images), config.batch_size)
     progress = _resumed(job, folder, steps, report) if resume else Progress()
     if config.batch_size > len(split.images):
         report.say(f"LOOK  batch_size {config.batch_size} is more than the {len(split.images)} training images: "
                    "an epoch is one step, with all of them")
-    job.place()
-    images, eval_images, mean, std = map(to_edition, (split.images, split.eval_images, dataset.mean, dataset.std))
+    job.to_device()
     report.began(config.epochs, steps, progress)
-    recorded = RecordedStep(network, optimizer, config.smoothing, report.say) if can_record() else None
-    saved = time.monotonic()
-
+    epochs = _Epochs(job, folder, report, progress, steps)
     while progress.epoch < config.epochs:
-        batches = data.training_batches(images, split.labels, mean, std, config.batch_size, config.seed,
-                                        progress.epoch, progress.step, config.crop)
-        metrics_of_epoch = MetricAccumulator(progress, report)
+        epochs.train(stop)
+        epochs.finish()
 
-        def rate(step, epoch=progress.epoch):
-            return one_cycle(epoch * steps + step, config.epochs * steps, config.lr, config.warmup)
 
+class _Epochs:
+    """The epochs of a run, one after another, with what they share: images on the device, the step, the progress."""
+
+    def __init__(self, job: TrainingJob, folder: RunFolder, report: Reporter, progress: Progress, steps: int) -> None:
+        self._job, self._folder, self._report, self._progress, self._steps = job, folder, report, progress, steps
+        dataset, split = job.dataset, job.split
+        self._images, self._eval_images, self._mean, self._std = map(
+            to_edition, (split.images, split.eval_images, dataset.mean, dataset.std))
+        self._step = Step(job.network, job.optimizer, job.config.smoothing, report.say)
+        self._records, self._saved = can_record(), time.monotonic()
+
+    def train(self, stop: Callable[[], bool]) -> None:
+        """Train until the end of the epoch under way; once ``stop`` returns True save and raise `Interrupted`."""
+        config, progress = self._job.config, self._progress
+        batches = data.training_batches(self._images, self._job.split.labels, self._mean, self._std,
+                                        config.batch_size, config.seed, progress.epoch, progress.step, config.crop)
+        metrics_of_epoch = MetricAccumulator(progress, self._report)
         for x, labels in batches:
-            lr = rate(progress.step)
-            if recorded and (progress.epoch, progress.step) > (0, SANITY_STEP):
-                (loss, logits), lines = recorded(x, labels, lr), ()
-            else:
-                loss, logits, lines = training_step(network, optimizer, x, labels, lr, config.smoothing, progress)
-            for line in lines:
-                report.say(line)
+            loss, logits = self._make_step(x, labels)
             metrics_of_epoch.add(loss, logits, labels)
-            if stop():
+            stopped = stop()
+            if stopped or time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                 metrics_of_epoch.flush()
-                folder.save_last(network, optimizer, progress, config)
+                self._save()
+            if stopped:
                 raise Interrupted
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                metrics_of_epoch.flush()
-                folder.save_last(network, optimizer, progress, config)
-                saved = time.monotonic()
-
         metrics_of_epoch.flush()
-        held = evaluate(network, eval_images, split.eval_labels, mean, std)
+
+    def finish(self) -> None:
+        """Evaluate after the last step of an epoch, write down what was found, save, and begin the next."""
+        job, folder, progress = self._job, self._folder, self._progress
+        held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std)
         if not np.isfinite(held.loss):
             raise diverged(f"the loss of the held-out images is {held.loss} after epoch {progress.epoch + 1}")
-        row = {"epoch": progress.epoch + 1, "lr": rate(steps - 1), "train_loss": progress.loss_sum / progress.seen,
-               "train_accuracy": progress.correct / progress.seen, "loss": held.loss, "accuracy": held.accuracy,
-               "evaluated_on": "validation" if config.validation else "test",
+        row = {"epoch": progress.epoch + 1, "lr": self._rate(self._steps - 1),
+               "train_loss": progress.loss_sum / progress.seen, "train_accuracy": progress.correct / progress.seen,
+               "loss": held.loss, "accuracy": held.accuracy,
+               "evaluated_on": "validation" if job.config.validation else "test",
                "seconds": progress.seconds, "images_per_second": progress.seen / progress.seconds}
         metrics.append(folder.metrics_file, row)
         if held.accuracy > progress.best_accuracy:
             progress.best_accuracy = held.accuracy
-            folder.save_best(network, {"epoch": row["epoch"], "accuracy": held.accuracy})
+            folder.save_best(job.network, {"epoch": row["epoch"], "accuracy": held.accuracy})
         progress.next_epoch()
-        folder.save_last(network, optimizer, progress, config)
-        saved = time.monotonic()
-        report.epoch_done(row)
+        self._save()
+        self._report.epoch_done(row)
+
+    def _make_step(self, x: Array, labels: Array) -> tuple[Array, Array]:
+        """Make one step; look at it where it is the first of the run or step `SANITY_STEP`."""
+        progress, lr = self._progress, self._rate(self._progress.step)
+        if progress.epoch == 0 and progress.step in (0, SANITY_STEP):
+            loss, logits, lines = _observed(self._step, x, labels, lr, first=progress.step == 0)
+            for line in lines:
+                self._report.say(line)
+            return loss, logits
+        if self._records and (progress.epoch, progress.step) > (0, SANITY_STEP):
+            return self._step.recorded(x, labels, lr)
+        return self._step.plain(x, labels, lr)
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step of the epoch under way."""
+        config = self._job.config
+        return one_cycle(self._progress.epoch * self._steps + step, config.epochs * self._steps, config.lr,
+                         config.warmup)
+
+    def _save(self) -> None:
+        self._folder.save_last(self._job.network, self._job.optimizer, self._progress, self._job.config)
+        self._saved = time.monotonic()
 
 
-def _resumed(job, folder, steps, report):
+def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter) -> Progress:
     """Put the newest state of the folder into the job; return its progress.
 
     All that the folder holds is read, and understood, before anything in it is changed.
@@ -182,16 +212,12 @@ def _resumed(job, folder, steps, report):
     return progress
 
 
-def training_step(network, optimizer, x, labels, lr, smoothing, progress):
-    """Make a `step` and, early in the first epoch, look at it; returns loss, logits and what is to be said of them."""
-    first_epoch = progress.epoch == 0
-    probe = sanity.Probe() if first_epoch and progress.step == SANITY_STEP else None
-    before = network.named_parameters()
-    with backend.observing(probe) if probe else contextlib.nullcontext():
-        loss, logits = step(network, optimizer, x, labels, lr, smoothing)
-    lines = []
-    if first_epoch and progress.step == 0:
-        lines = [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
-    if probe:
-        lines = [*probe.findings(), sanity.update_ratio(before, network.named_parameters())]
-    return loss, logits, lines
+def _observed(step: Step, x: Array, labels: Array, lr: float, *, first: bool) -> tuple[Array, Array, list[str]]:
+    """Make a step and look at it: at its loss if it is the first, else at ReLUs, gates and the size of its update."""
+    if first:
+        loss, logits = step.plain(x, labels, lr)
+        return loss, logits, [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
+    probe, before = sanity.Probe(), step.network.named_parameters()
+    with backend.observing(probe):
+        loss, logits = step.plain(x, labels, lr)
+    return loss, logits, [*probe.findings(), sanity.update_ratio(before, step.network.named_parameters())]

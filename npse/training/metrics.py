@@ -7,6 +7,9 @@ All else that is not understood is refused with its line number, and left as it 
 import codecs
 import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from npse.support.files import free_name, write_atomically
 from npse.training import records
@@ -16,7 +19,7 @@ KINDS = {"epoch": int, "lr": float, "train_loss": float, "train_accuracy": float
 BEGINNING = b'{"epoch": '
 
 
-def read(path):
+def read(path: Path) -> list[dict[str, Any]]:
     """Return one dict for each epoch on record, none if there is no file.
 
     Blank lines, a byte order mark and any kind of line end are fine. ValueError names the first line that cannot be
@@ -25,7 +28,7 @@ def read(path):
     return [row for row, _ in _lines(path)]
 
 
-def append(path, row):
+def append(path: Path, row: Mapping[str, Any]) -> None:
     """Add the line of an epoch and see it on disk."""
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(row) + "\n")
@@ -33,7 +36,7 @@ def append(path, row):
         os.fsync(file.fileno())
 
 
-def keep_until(path, epoch):
+def keep_until(path: Path, epoch: int) -> Path | None:
     """Take away the lines of later epochs, which a resumed run writes again, and what a crash has torn.
 
     If whole lines go, the file as it was stays beside it, under the name that is returned; else None is.
@@ -49,10 +52,11 @@ def keep_until(path, epoch):
     return old
 
 
-def _lines(path):
+def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     """Pairs of a row and its line, bytes without the line's end."""
     content = path.read_bytes().removeprefix(codecs.BOM_UTF8) if path.exists() else b""
-    lines, found, latest = content.splitlines(keepends=True), [], 0
+    lines, latest = content.splitlines(keepends=True), 0
+    found: list[tuple[dict[str, Any], bytes]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -68,7 +72,7 @@ def _lines(path):
     return found
 
 
-def _row(line, latest):
+def _row(line: bytes, latest: int) -> dict[str, Any]:
     """The row of a line that comes after that of epoch ``latest``."""
     row = records.parse(line)
     records.expect(row, KINDS)
@@ -77,7 +81,7 @@ def _row(line, latest):
     return row
 
 
-def _is_torn(line):
+def _is_torn(line: bytes) -> bool:
     """Whether a line can be the beginning of one of ours; what was not written yet reads as zeros on some disks."""
     whole = line.endswith((b"\n", b"\r")) or b"}" in line
     return not whole and BEGINNING.startswith(line.strip(b"\0")[:len(BEGINNING)])

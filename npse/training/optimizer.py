@@ -1,27 +1,47 @@
 """Gradient descent over the parameters of a network."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from npse.backend import active, to_edition
+from npse.layers import Layer
+from npse.training.parameter_groups import ParameterGroup, group_of, muon_groups, sgd_groups
+from npse.types import Array
 
 
-class SGD:
-    """Nesterov SGD; decays the weights of convolutions and dense layers, not batch norm or biases.
+class Optimizer:
+    """Moves the parameters of a network, group by group.
+
+    Parameters
+    ----------
+    network : Layer
+    groups : ParameterGroup, one or more
+        A parameter belongs to the first group that holds its name.
 
     Attributes
     ----------
-    velocity : dict of str to array, one for each parameter; part of a checkpoint
+    velocity : dict of str to array
+        One array for each parameter, shaped like it; part of a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        No group holds a parameter.
     """
 
-    def __init__(self, network, momentum=0.9, weight_decay=5e-4):
-        self.network, self.momentum, self.weight_decay = network, momentum, weight_decay
-        self.velocity = {name: np.zeros(w.shape, w.dtype) for name, w in network.named_parameters().items()}
+    def __init__(self, network: Layer, groups: Iterable[ParameterGroup]) -> None:
+        self.network, self.groups = network, tuple(groups)
+        self._moves = [(slot, group_of(slot.name, self.groups)) for slot in network.slots("parameters")]
+        self.velocity: dict[str, Array] = {name: np.zeros(w.shape, w.dtype)
+                                           for name, w in network.named_parameters().items()}
 
-    def place(self):
+    def to_device(self) -> None:
         """Put the velocity where the active edition keeps its arrays."""
         self.velocity = {name: to_edition(v) for name, v in self.velocity.items()}
 
-    def load(self, velocity):
+    def load(self, velocity: Mapping[str, Array]) -> None:
         """Take over copies of arrays of floats, one for each parameter; ValueError names one that does not fit."""
         for name, v in self.velocity.items():
             if velocity[name].shape != v.shape or velocity[name].dtype.kind != "f":
@@ -29,37 +49,39 @@ class SGD:
                                  f"but is {velocity[name].dtype} of {velocity[name].shape}")
         self.velocity = {name: velocity[name].astype(v.dtype) for name, v in self.velocity.items()}
 
-    def step(self, gradients, lr):
+    def rates(self, lr: float) -> tuple[Any, ...]:
+        """Return the learning rate of each group in a step of rate ``lr``, in the dtype of the parameters."""
+        number = next(iter(self.velocity.values())).dtype.type
+        return tuple(number(lr) * number(group.lr_scale) for group in self.groups)
+
+    def step(self, gradients: Mapping[str, Array], lr: float) -> None:
         """Move every parameter by one step of rate ``lr``."""
-        moved = {}
-        for name, w in self.network.named_parameters().items():
-            moved[name], self.velocity[name] = self._move(name, w, gradients[name], self.velocity[name], lr)
-        self.network.update(moved)
+        self.step_at(gradients, self.rates(lr))
 
-    def _move(self, name, w, dw, v, lr):
-        return active().sgd(w, dw, v, lr, self.momentum, self.weight_decay if w.ndim > 1 else 0.0)
+    def step_at(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]) -> None:
+        """Move every parameter by one step; ``rates`` are those of the groups, numbers or arrays without axes."""
+        for (name, owner, key), index in self._moves:
+            owner[key], self.velocity[name] = _moved(self.groups[index], owner[key], gradients[name],
+                                                     self.velocity[name], rates[index])
 
 
-class Muon(SGD):
-    """Muon for filters that see features, whose length is kept instead of decayed; SGD for all other parameters.
+class SGD(Optimizer):
+    """Nesterov SGD for all parameters; see `sgd_groups`."""
 
-    Those of the first layer see colours, and those of one tap, in projections, are few: their matrices are too small
-    for the directions of a gradient to be worth the same.
+    def __init__(self, network: Layer, momentum: float = 0.9, weight_decay: float = 5e-4) -> None:
+        super().__init__(network, sgd_groups(momentum, weight_decay))
 
-    Parameters
-    ----------
-    network, momentum, weight_decay : as for SGD
-    scale : float
-        lr * scale is the length of a step of filters, in lengths of the filters.
-    """
 
-    def __init__(self, network, momentum=0.9, weight_decay=5e-4, scale=0.0375):
-        super().__init__(network, momentum, weight_decay)
-        self.scale = scale
-        filters = {name: w for name, w in network.named_parameters().items() if w.ndim == 4}
-        self._filters = {name for name in list(filters)[1:] if np.prod(filters[name].shape[:2]) > 1}
+class Muon(Optimizer):
+    """Muon for filters that see features, SGD for all other parameters; see `muon_groups`."""
 
-    def _move(self, name, w, dw, v, lr):
-        if name in self._filters:
-            return active().muon(w, dw, v, lr, self.momentum, self.scale)
-        return super()._move(name, w, dw, v, lr)
+    def __init__(self, network: Layer, momentum: float = 0.9, weight_decay: float = 5e-4,
+                 lr_scale: float = 0.0375) -> None:
+        super().__init__(network, muon_groups(momentum, weight_decay, lr_scale))
+
+
+def _moved(group: ParameterGroup, w: Array, dw: Array, v: Array, lr: float | Array) -> tuple[Array, Array]:
+    """Return the new w and v."""
+    if group.rule == "muon":
+        return active().muon(w, dw, v, lr, group.momentum)
+    return active().sgd(w, dw, v, lr, group.momentum, group.weight_decay if w.ndim > 1 else 0.0)

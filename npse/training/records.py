@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import reprlib
+from collections.abc import Mapping
+from typing import Any
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def parse(text):
+def parse(text: str | bytes) -> dict[str, Any]:
     """Return the dict that JSON, str or bytes, holds; ValueError if it holds anything else.
 
     Bytes may begin with a byte order mark.
@@ -20,7 +22,7 @@ def parse(text):
     return record
 
 
-def expect(record, kinds):
+def expect(record: Any, kinds: Mapping[str, type]) -> None:
     """Check for a dict with entries of these kinds, by name; ValueError tells of the first that it lacks or has wrong.
 
     Entries of other names may be there: another version may have written them.
@@ -34,7 +36,7 @@ def expect(record, kinds):
             raise ValueError(f"{name} must be {KINDS[kind]}, but is {short(record[name])}")
 
 
-def is_a(value, kind):
+def is_a(value: object, kind: type) -> bool:
     """Whether a value is of a kind: int, float, bool or str. True is no number; whole numbers are floats, too."""
     if isinstance(value, bool):
         return kind is bool
@@ -43,17 +45,17 @@ def is_a(value, kind):
     return isinstance(value, kind)
 
 
-def kinds_of(dataclass):
+def kinds_of(dataclass: Any) -> dict[str, Any]:
     """The kinds of a dataclass's fields, by name."""
     return {field.name: field.type for field in dataclasses.fields(dataclass)}
 
 
-def short(value):
+def short(value: object) -> str:
     """A value as Python writes it, shortened."""
     return reprlib.repr(value)
 
 
-def _fits_a_float(value):
+def _fits_a_float(value: float) -> bool:
     try:
         float(value)
     except OverflowError:

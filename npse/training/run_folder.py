@@ -8,16 +8,21 @@ Whatever is read back is checked, and the error names the file. Nothing is writt
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from npse import backend, data, models
+from npse.layers import Layer
 from npse.support.files import write_atomically
 from npse.support.names import suggest
 from npse.training import checkpoint, metrics, records
 from npse.training.config import Config
 from npse.training.metric_accumulator import Progress
+from npse.training.optimizer import Optimizer
+from npse.types import Array
 
 VELOCITY = "optimiser.velocity."
 REMEDY = "restore that file or start a new run"
@@ -31,12 +36,12 @@ class RunFolder:
     path : str or Path
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config_file, self.metrics_file = self.path / "config.json", self.path / "metrics.jsonl"
         self.last, self.best = self.path / "last.safetensors", self.path / "best.safetensors"
 
-    def create(self, config, dataset, environment):
+    def create(self, config: Config, dataset: data.Dataset, environment: dict[str, Any]) -> None:
         """Make the folder of a new run, with its settings and what is needed to use its weights without the data.
 
         FileExistsError if the folder holds something already, NotADirectoryError if it is a file; it stays as it is.
@@ -61,15 +66,15 @@ class RunFolder:
                 self.path.rmdir()
             raise
 
-    def config(self):
+    def config(self) -> Config:
         """Return the `Config` of the run; FileNotFoundError or ValueError if this is no run folder."""
         return self._read(_config)
 
-    def pixels(self):
+    def pixels(self) -> tuple[list[str], Array, Array]:
         """Return (classes, mean, std) of the data the run was trained on."""
         return self._read(_pixels)
 
-    def expect_data(self, dataset):
+    def expect_data(self, dataset: data.Dataset) -> None:
         """Check that a data set is the one of the run, by its classes and the statistics of its pixels."""
         classes, mean, std = self.pixels()
         if not (tuple(classes) == dataset.classes and np.array_equal(mean, dataset.mean)
@@ -77,7 +82,7 @@ class RunFolder:
             raise ValueError(f"{self.config_file} has other classes, mean or std than the data set {dataset.name}; "
                              f"{REMEDY}")
 
-    def raise_epochs(self, epochs, progress):
+    def raise_epochs(self, epochs: int, progress: Progress) -> int | None:
         """Note in config.json that the run is to have more epochs from here on; ``raised`` keeps how many it had.
 
         Return that number if it was raised, else None.
@@ -89,12 +94,12 @@ class RunFolder:
         self._write_config(self._read(dict) | {"epochs": epochs, "raised": raised})
         return before
 
-    def save_last(self, network, optimizer, progress, config):
+    def save_last(self, network: Layer, optimizer: Optimizer, progress: Progress, config: Config) -> None:
         """Save all that resuming needs, and the settings, by which resuming notices others."""
         velocity = {VELOCITY + name: v for name, v in optimizer.velocity.items()}
         checkpoint.save(self.last, network.state() | velocity, vars(progress) | {"settings": config.as_dict()})
 
-    def restore_last(self, network, optimizer, config, steps, batch):
+    def restore_last(self, network: Layer, optimizer: Optimizer, config: Config, steps: int, batch: int) -> Progress:
         """Put the newest state into the network and the optimizer; return the `Progress` it was saved with.
 
         ValueError if it is not the state of a run with these settings, of so many steps an epoch and images a batch.
@@ -117,22 +122,22 @@ class RunFolder:
                              "put back whichever of the two was changed, or start a new run") from error
         return progress
 
-    def save_best(self, network, facts):
+    def save_best(self, network: Layer, facts: Mapping[str, Any]) -> None:
         """Save the weights of the best epoch so far."""
         checkpoint.save(self.best, network.state(), facts)
 
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """Return the epoch of the best weights so far; ValueError if their file is damaged."""
         return self._load_checked(self.best)[1]["epoch"]
 
-    def restore(self, network, which):
+    def restore(self, network: Layer, which: str) -> dict[str, Any]:
         """Put the weights of the "last" or the "best" epoch into the network; return the facts saved with them."""
         path = {"last": self.last, "best": self.best}[which]
         arrays, facts = self._load_checked(path)
         self._load(network, arrays, path)
         return facts
 
-    def load_network(self, weights="last"):
+    def load_network(self, weights: str = "last") -> tuple[Layer, dict[str, Any]]:
         """Build the network of the run and load its "last" or "best" weights.
 
         Returns
@@ -158,11 +163,11 @@ class RunFolder:
             raise
         return network, self.restore(network, weights)
 
-    def metrics(self):
+    def metrics(self) -> list[dict[str, Any]]:
         """Return one dict for each epoch on record, see `npse.training.metrics.read`."""
         return metrics.read(self.metrics_file)
 
-    def _load_checked(self, path):
+    def _load_checked(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays and facts of a checkpoint; the epoch it was saved after is among the facts."""
         arrays, facts = checkpoint.load(path)
         try:
@@ -171,7 +176,7 @@ class RunFolder:
             raise ValueError(f"{path}: what npse notes in it cannot be used: {error}; {checkpoint.REMEDY}") from error
         return arrays, facts
 
-    def _read(self, take):
+    def _read(self, take: Callable[[Any], Any]) -> Any:
         """What ``take`` makes of the content of config.json; its ValueErrors name the file."""
         if not self.config_file.exists():
             raise FileNotFoundError(f"{self.path} is not the folder of a run: it has no config.json")
@@ -181,23 +186,23 @@ class RunFolder:
         except ValueError as error:
             raise ValueError(f"{self.config_file} cannot be read ({error}); {REMEDY}") from error
 
-    def _write_config(self, content):
+    def _write_config(self, content: Mapping[str, Any]) -> None:
         write_atomically(self.config_file, json.dumps(content, indent=2) + "\n")
 
-    def _load(self, network, arrays, path):
+    def _load(self, network: Layer, arrays: Mapping[str, Array], path: Path) -> None:
         try:
             network.load({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
         except ValueError as error:
             raise ValueError(f"{path} does not belong to the model in its config.json: {error}") from error
 
 
-def _expect_settings(config, settings):
+def _expect_settings(config: Config, settings: Mapping[str, Any]) -> None:
     """ValueError if a run that was trained with these settings cannot be resumed with those of ``config``."""
     for name, value in config.contradicts(Config.from_dict(settings)).items():
         raise ValueError(f"it was trained with {name} {value}, not {getattr(config, name)}")
 
 
-def _config(kept):
+def _config(kept: Any) -> Config:
     config = Config.from_dict(kept)
     data.expect_known(config.data)
     if config.edition not in ("auto", *backend.EDITIONS):
@@ -205,7 +210,7 @@ def _config(kept):
     return config
 
 
-def _pixels(kept):
+def _pixels(kept: Any) -> tuple[list[str], Array, Array]:
     """Classes, mean and std, from the content of config.json."""
     for name in ("classes", "mean", "std"):
         if not isinstance(kept.get(name), list):
@@ -219,10 +224,10 @@ def _pixels(kept):
                              f"but is {records.short(numbers)}")
     if not np.float32(std).all():
         raise ValueError(f"std must be above 0, but is {std}")
-    return classes, np.float32(mean), np.float32(std)
+    return classes, np.array(mean, np.float32), np.array(std, np.float32)
 
 
-def _history(kept):
+def _history(kept: Any) -> list[dict[str, int]]:
     """How many epochs the run had before, from the content of config.json."""
     raised = kept.get("raised", [])
     if not isinstance(raised, list):

@@ -1,7 +1,7 @@
 """The learning rate over a run."""
 
 
-def one_cycle(step, steps, peak, warmup=0.2):
+def one_cycle(step: int, steps: int, peak: float, warmup: float = 0.2) -> float:
     """Rate at ``step`` of ``steps``: linear up to ``peak`` over the first ``warmup`` share, then linear down to zero.
 
     The rate would be exactly zero at step ``steps``, one after the last. Annealing to zero makes short runs good.

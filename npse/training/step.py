@@ -1,22 +1,126 @@
-"""One training step: forward, loss, backward, update."""
+"""One training step: forward, loss, backward, update; made op by op, or recorded once and then started as a whole.
 
-from npse.backend import active
+The recorded kernels read and write the same memory each time. So a batch is copied to where the step reads it, and the
+step ends with copies of its parameters, statistics and velocity to where it found them.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from npse.backend import active, to_edition
+from npse.layers import Layer
+from npse.training.optimizer import Optimizer
+from npse.types import Array
 
 
-def step(network, optimizer, x, labels, lr, smoothing):
-    """Move the parameters by one step; returns the loss and the logits as the edition keeps them, not yet looked at.
+def can_record() -> bool:
+    """Whether the active edition records, and NPSE_GRAPH=1 in the environment says that it shall.
+
+    It must be asked for until a GPU has been seen to run a recorded step right: `pytest -m gpu` compares it.
+    """
+    return hasattr(active(), "record") and os.environ.get("NPSE_GRAPH") == "1"
+
+
+class Step:
+    """Moves the parameters of a network by one step for each batch.
+
+    `plain` calls op by op; `recorded` does the same in a few calls of the host in place of hundreds, in an edition
+    that records. Both return the loss and the logits (N, K) as the edition keeps them, not yet looked at.
 
     Parameters
     ----------
     network : Layer, in training mode
-    optimizer : SGD
-    x : array (N, H, W, C)
-    labels : integer array (N,)
-    lr, smoothing : float
+    optimizer : Optimizer
+    smoothing : float
+        Of the labels, see `npse.reference.softmax_cross_entropy`.
+    say : function of a line
+        Hears why a step could not be recorded.
     """
-    ops = active()
-    logits, backward = network(x)
-    loss = ops.softmax_cross_entropy(logits, labels, smoothing)
-    _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, smoothing))
-    optimizer.step(gradients, lr)
-    return loss, logits
+
+    def __init__(self, network: Layer, optimizer: Optimizer, smoothing: float,
+                 say: Callable[[str], None] = lambda line: None) -> None:
+        self.network, self.optimizer = network, optimizer
+        self._smoothing, self._say = smoothing, say
+        self._start: Callable[[], Any] | None = None
+        self._given: tuple[Array, ...] = ()
+        self._results: tuple[Array, ...] = ()
+
+    def plain(self, x: Array, labels: Array, lr: float) -> tuple[Array, Array]:
+        """Make one step.
+
+        Parameters
+        ----------
+        x : array (N, H, W, C)
+        labels : integer array (N,)
+        lr : float
+
+        Returns
+        -------
+        loss, logits
+        """
+        return self._step(x, labels, self.optimizer.rates(lr))
+
+    def recorded(self, x: Array, labels: Array, lr: float) -> tuple[Array, Array]:
+        """Make the step that `plain` makes, with a batch of the size of the first; nobody else may step meanwhile.
+
+        The first call makes its step like `plain`, and then records it. If that fails, every call is like the first.
+        """
+        ops = active()
+        rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr))
+        given = (x, to_edition(labels.astype(np.int32)), *rates)
+        if self._start is None:
+            self._given = given
+            self._step_in_place()
+            self._start = self._recording()
+        else:
+            for new, place in zip(given, self._given, strict=True):
+                ops.copy(new, place)
+            self._start()
+        loss, logits = map(_copied, self._results)
+        return loss, logits
+
+    def _step(self, x: Array, labels: Array, rates: Sequence[float | Array]) -> tuple[Array, Array]:
+        ops = active()
+        logits, backward = self.network(x)
+        loss = ops.softmax_cross_entropy(logits, labels, self._smoothing)
+        _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, self._smoothing))
+        self.optimizer.step_at(gradients, rates)
+        return loss, logits
+
+    def _recording(self) -> Callable[[], Any]:
+        try:
+            return active().record(self._step_in_place)
+        except Exception as error:                                # whatever it is, there is another way
+            self._say(f"LOOK  a step is started kernel by kernel, since it could not be recorded: {error}")
+            return self._step_in_place
+
+    def _step_in_place(self) -> None:
+        """One step; parameters, statistics and velocity are then where they were before, its results where the first
+        run left them."""
+        network, optimizer, ops = self.network, self.optimizer, active()
+        state, velocity = network.state(), dict(optimizer.velocity)
+        x, labels, *rates = self._given
+        try:
+            results = self._step(x, labels, rates)
+            moved = network.state()
+            for name, place in state.items():
+                ops.copy(moved[name], place)
+            for name, place in velocity.items():
+                ops.copy(optimizer.velocity[name], place)
+        finally:
+            network.update(state)
+            optimizer.velocity = velocity
+        self._results = self._results or results
+        for new, place in zip(results, self._results, strict=True):
+            if new is not place:
+                ops.copy(new, place)
+
+
+def _copied(array: Array) -> Array:
+    """A copy, which the next step does not write over."""
+    copy = active().empty_like(array)
+    active().copy(array, copy)
+    return copy

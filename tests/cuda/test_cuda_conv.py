@@ -29,7 +29,7 @@ AWKWARD = {                                            # N H W Cin, kh kw Cout, 
 def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
     """Random x, w, dy, dx and the geometry."""
     random = np.random.default_rng(0)
-    g = Geometry.of("conv2d", stride, padding, x=(N, H, W, Cin), w=(kh, kw, Cin, Cout))
+    g = Geometry.of((N, H, W, Cin), (kh, kw, Cin, Cout), stride, padding)
     x, w, dy, dx = (random.standard_normal(shape).astype(dtype)
                     for shape in (g.x_shape, g.w_shape, g.y_shape, g.x_shape))
     return x, w, dy, dx, g
@@ -58,7 +58,7 @@ def test_each_variant_equals_the_book(case, variant):
     judge(case, variant, np.float32)
 
 
-@pytest.mark.parametrize("variant", ["naive", "tile"])           # the highest meets these cases as every other op does
+@pytest.mark.parametrize("variant", ["naive", "tile"])        # the fastest meets these cases as every other op does
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_each_lower_variant_equals_the_book_in_every_case_of_the_judge(case, variant):
     judge(case, variant, np.float64)

@@ -38,20 +38,18 @@ def test_case_is_right(case, ahead):
 def test_a_recorded_step_is_the_step_and_takes_no_more_memory():
     from npse import backend, models
     from npse.cuda.runtime import device
-    from npse.training import SGD
-    from npse.training.recorded import RecordedStep
-    from npse.training.step import step
+    from npse.training import SGD, Step
 
     rng = np.random.default_rng(0)
     batches = [(rng.standard_normal((8, 16, 16, 3), np.float32), rng.integers(0, 10, 8), 0.1 / k) for k in range(1, 9)]
     said, losses, states = [], [], []
     with backend.using_edition("cuda"):
         for recorded in (False, True):
-            network = models.resnet(8, input_gradient=False).place()
+            network = models.resnet(8, input_gradient=False).to_device()
             optimizer = SGD(network)
-            optimizer.place()
-            make = RecordedStep(network, optimizer, 0.1, said.append) if recorded else (
-                lambda *batch, network=network, optimizer=optimizer: step(network, optimizer, *batch, 0.1))
+            optimizer.to_device()
+            step = Step(network, optimizer, 0.1, said.append)
+            make = step.recorded if recorded else step.plain
             made = [make(backend.to_edition(x), labels, lr) for x, labels, lr in batches[:4]]
             held = device.memory()
             made += [make(backend.to_edition(x), labels, lr) for x, labels, lr in batches[4:]]

@@ -17,7 +17,7 @@ from npse.cuda.runtime.ptx import Build, Compiler, assemble
 from npse.cuda.se import SQUEEZES
 from npse.gradcheck import CASES, cases_of
 from npse.training.optimizer import SGD, Muon
-from npse.training.step import step
+from npse.training.step import Step
 
 pytestmark = pytest.mark.ptx
 QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
@@ -79,12 +79,12 @@ def run_variants_of_convolution(dtype):
 def run_training_step():
     """The step that is trained with, and measured on hardware: its maps have the largest tiles of registers."""
     with backend.using_edition(cuda):
-        network = models.build("se_resnet20", input_gradient=False).place()
+        network = models.build("se_resnet20", input_gradient=False).to_device()
         optimizer = SGD(network)
-        optimizer.place()
+        optimizer.to_device()
         x, labels = cuda.to_device(np.zeros((512, 32, 32, 3), np.float32)), np.zeros(512, int)
-        step(network, optimizer, x, labels, 0.1, 0.1)
-        network.eval().infer(x)
+        Step(network, optimizer, 0.1).plain(x, labels, 0.1)
+        network.eval().predict(x)
 
 
 def check(compiler):
@@ -179,15 +179,15 @@ def test_every_model_keeps_within_the_limits_of_a_gpu(shapes, name):
     """At the usual batches, both optimizers, training and inference; augmentation and the loss included."""
     for batch_size in (1, 128, 512):
         for optimize in (SGD, Muon):
-            network = models.build(name, input_gradient=False).place()
+            network = models.build(name, input_gradient=False).to_device()
             optimizer = optimize(network)
-            optimizer.place()
+            optimizer.to_device()
             images = cuda.to_device(np.zeros((batch_size, 32, 32, 3), np.uint8))
             labels, corners = cuda.to_device(np.zeros(batch_size, np.int32)), np.zeros(batch_size, int)
             mean = std = cuda.to_device(np.ones(3, np.float32))
             x = cuda.augment(images, corners, corners, corners > 0, mean, std)
-            step(network, optimizer, x, labels, 0.1, 0.1)
-            network.eval().infer(cuda.normalize(images, mean, std))
+            Step(network, optimizer, 0.1).plain(x, labels, 0.1)
+            network.eval().predict(cuda.normalize(images, mean, std))
     assert {"augment", "normalize", "cross_entropy", "sums"} <= {name.lstrip("_") for name, *_ in shapes.launched}
 
 

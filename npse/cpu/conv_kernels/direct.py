@@ -1,7 +1,7 @@
 """Convolution on the register tile: y and the gradient of x. Letters: as in the book.
 
-No patches are written. A tile of outputs, some neighbouring pixels x some channels, stays in registers while the filter
-runs over its taps and channels. Both passes are a correlation of a source with filters, onto a target: of x onto y,
+No patches are written. A tile of outputs, some neighbouring pixels x some channels, stays in registers during the loop
+over the filter's taps and channels. Both passes are a correlation of a source with filters, onto a target: of x onto y,
 and of dy onto dx, with the filters mirrored and their two channel axes exchanged. Pixel (a, b) of the target meets with
 tap (i, j) the pixel (u, v) of the source for which
 
@@ -10,7 +10,7 @@ tap (i, j) the pixel (u, v) of the source for which
 if these are whole numbers on the map. For y source_step is the stride, for dx target_step is. So a tap of dx that falls
 between two pixels of dy costs nothing, and where all of them do, as with 1x1 filters and a stride, zeros are stored.
 
-Two rungs share the kernel; they differ in how many taps of a filter's row a tile meets at once:
+Two variants share the kernel; they differ in how many taps of a filter's row one update of a tile covers:
 
     plain     one: a rank-1 update. (For dx with a stride all of the row, as each meets pixels of its own.)
     sliding   all, at stride 1: a pixel is loaded once for all taps of the row
@@ -26,9 +26,9 @@ import numpy as np
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, optional
 from npse.cpu.runtime.parallel import get_threads, parallel_for
-from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, total, vector_registers, zeros
+from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, sum_rows, vector_registers, zeros
 
-SCRATCH = 2**19       # bytes of the source that are worked on at a time: half of a usual second-level cache
+SCRATCH_BYTES = 2**19 # bytes of the source in use at a time: half of a usual second-level cache
 
 
 class Layout(NamedTuple):
@@ -66,6 +66,7 @@ def backward_x(dy, w, g, plus=None, *, sliding):
 
 
 def _correlate(source, target, w, source_step, target_step, top, left, plus, sums, sliding):
+    """Write target (N, rows, columns, K), the correlation of source (N, H, W, C) with w (kh, kw, C, K)."""
     if sliding and source_step * target_step > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {source_step * target_step}")
     N, _, W, C = source.shape
@@ -76,7 +77,7 @@ def _correlate(source, target, w, source_step, target_step, top, left, plus, sum
     block = vectors * lanes(target.dtype)
     filters = _packed(w, block, taps)
 
-    covered = -(-columns // pixels) * pixels                      # columns of the target: tiles reach beyond its edge
+    covered = -(-columns // pixels) * pixels                      # columns of the target, rounded up to whole tiles
     end = (source_step * (covered - 1) + kw - 1 - left) // target_step + 1
     layout = Layout.of(max(0, left // target_step), end, W)
 
@@ -108,13 +109,13 @@ def _tile_shape(channels, columns, taps, multiple, dtype):
 
 def rows_in_scratch(rows, size):
     """Return how many output rows to work on at a time, so that what they need, size(rows) bytes, fits the scratch."""
-    while rows > 1 and size(rows) > SCRATCH:
+    while rows > 1 and size(rows) > SCRATCH_BYTES:
         rows = -(-rows // 2)
     return rows
 
 
 def _packed(w, block, taps):
-    """Filters in the order in which a tile meets them: (channel block, kh, kw / taps, channel, tap, block), flat."""
+    """Return w (kh, kw, C, K) in the order of its use, flat: (channel block, kh, kw / taps, channel, tap, block)."""
     kh, kw, C, K = w.shape
     blocks = -(-K // block)
     if K % block:
@@ -126,7 +127,7 @@ def _packed(w, block, taps):
 
 @functools.cache
 def _kernel(pixels, vectors, taps, target_step, phase, channels):
-    """Compile for a tile of pixels x vectors that meets ``taps`` taps of a filter's row at once.
+    """Make the kernel for a tile of pixels x vectors, of which one update covers ``taps`` taps of a filter's row.
 
     With a known number of source channels, at a source_step of 1, all pixels of a tile lie at constant distances from
     one address; otherwise (0) each needs an address of its own, and a tile of several taps has more of them than the
@@ -192,7 +193,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                             corner[columns - b:] = 0                            # no pixels, so they count for nothing
                             tile = load(corner, 0, block, pixels, vectors)
                         if counts:
-                            row_sum, row_squares = row_sum + total(tile), row_squares + total(tile * tile)
+                            row_sum, row_squares = row_sum + sum_rows(tile), row_squares + sum_rows(tile * tile)
                     if counts:
                         store(row_sum, corner, 0, 0)
                         store(row_squares, corner, block, 0)

@@ -1,7 +1,7 @@
 """Convolution on the register tile: the gradient of w. Letters: as in the book.
 
 dw[i, j, c, k] sums x[h, v, c] * dy[a, b, k] over all pixels: a rank-1 update for each. A tile of dw stays in registers
-over a whole map. Two rungs share the kernel; they differ in what stands at the rows and the vectors of the tile:
+over a whole map. Two variants share the kernel; they differ in what stands at the rows and the vectors of the tile:
 
     plain     rows: the run of kw*Cin numbers that a row of the filter sees at one output pixel; vectors: its dy
     sliding   rows: the channels of one pixel of x; vectors: dy at the kw output pixels that saw it, one for each tap
@@ -24,14 +24,17 @@ from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_regis
 
 PARTS = 16            # partial sums of dw, whatever the number of threads,
 PARTS_MEMORY = 2**26  # unless they took more bytes than this together
-RANGE = 2**16         # numbers of dw that are summed over the parts at a time
+RANGE = 2**16         # elements of dw that are summed over the parts at a time
 
 
 def backward_w(dy, x, g, sliding):
+    """Return dw: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, Cin, Cout)."""
     if sliding and g.stride > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {g.stride}")
     size = lanes(x.dtype)
-    vectors = g.kw if sliding else 1 if g.Cout <= size else 2
+    vectors = 1 if g.Cout <= size else 2
+    if sliding:
+        vectors = g.kw
     block = size if sliding else vectors * size                   # channels of dy
     run = g.Cin if sliding else g.kw * g.Cin                      # numbers of x
     rows = _tile_rows(run, vectors)
@@ -77,6 +80,7 @@ def _tile_rows(run, vectors):
 
 @functools.cache
 def _kernel(rows, vectors):
+    """Make the kernel that writes parts (parts, length), each the sum of dw over some images, in tiles."""
     @kernel
     def gradient(dy, x, parts, sizes, x_layout, dy_layout, x_scratches, dy_scratches, thread, first, last):
         x_scratch, dy_scratch = x_scratches[thread], dy_scratches[thread]
@@ -123,6 +127,7 @@ def _kernel(rows, vectors):
 
 @kernel
 def _sum_parts(parts, dw, first, last):
+    """Add the parts, in order, to elements first .. last of dw: (parts, length) -> (length,)."""
     dw = dw[first:last]
     for part in range(len(parts)):
         numbers = parts[part, first:last]

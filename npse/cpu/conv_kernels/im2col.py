@@ -1,10 +1,10 @@
-"""Convolution, the second rung: patches @ filters. Letters: as in the book.
+"""Convolution by im2col: patches @ filters. Letters: as in the book.
 
-What the filter sees at each output pixel is written out as a row of kh*kw*Cin numbers, a few rows of the map at a time
-so that they stay in cache, and the BLAS library multiplies. The three passes are one matrix product each, and `_fold`
-is the adjoint of `_unfold`:
+The patch of each output pixel is written as a row of kh*kw*Cin elements, a few rows of the map at a time, so that they
+stay in cache. The BLAS library multiplies them by the filters. Each of the three passes is one matrix product; `col2im`
+is the adjoint of `im2col`:
 
-    y = unfold(x) @ w        dx = fold(dy @ w^T)        dw = unfold(x)^T @ dy
+    y = im2col(x) @ w        dx = col2im(dy @ w^T)        dw = im2col(x)^T @ dy
 """
 
 import numpy as np
@@ -14,11 +14,12 @@ from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import blas_on_one_thread, run_on_threads
 from npse.reference.numerics import total
 
-PATCHES = 2**19       # bytes of patches at a time: they are written and read once, inside a core's second-level cache
+PATCH_BYTES = 2**19   # bytes of patches at a time: they fit into a core's second-level cache
 PARTS = 16            # partial sums of dw, whatever the number of threads
 
 
 def forward(x, w, g):
+    """Return y: (N, H, W, Cin), (kh, kw, Cin, Cout) -> (N, Ho, Wo, Cout)."""
     y = empty(g.y_shape, x.dtype)
     filters, y_rows = w.reshape(-1, g.Cout), y.reshape(g.N * g.Ho, g.Wo, g.Cout)
 
@@ -31,6 +32,7 @@ def forward(x, w, g):
 
 
 def backward_x(dy, w, g):
+    """Return dx: (N, Ho, Wo, Cout), (kh, kw, Cin, Cout) -> (N, H, W, Cin)."""
     dx = empty(g.x_shape, dy.dtype)
     filters, step = w.reshape(-1, g.Cout).T, _rows_at_a_time(g, dy.dtype)
     dy_rows, dx_rows = dy.reshape(g.N * g.Ho, g.Wo, g.Cout), dx.reshape(g.N * g.H, g.W * g.Cin)
@@ -43,7 +45,7 @@ def backward_x(dy, w, g):
                 np.matmul(dy_rows[row:end].reshape(-1, g.Cout), filters, out=dx_rows[row:end].reshape(-1, g.Cin))
                 continue
             dpatches = (dy_rows[row:end].reshape(-1, g.Cout) @ filters).reshape(-1, g.Wo, g.kh, g.kw * g.Cin)
-            _fold(dpatches, dx_rows, g.H, g.W, g.stride, g.padding, g.Ho, row, end)
+            col2im(dpatches, dx_rows, g.H, g.W, g.stride, g.padding, g.Ho, row, end)
 
     with blas_on_one_thread():
         run_on_threads(task, g.N, max(1, step // g.Ho))
@@ -51,6 +53,7 @@ def backward_x(dy, w, g):
 
 
 def backward_w(dy, x, g):
+    """Return dw: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, Cin, Cout)."""
     rows, step = g.N * g.Ho, _rows_at_a_time(g, x.dtype)
     dy_rows = dy.reshape(rows, g.Wo, g.Cout)
     part = -(-rows // PARTS)                                      # rows of a part
@@ -68,28 +71,30 @@ def backward_w(dy, x, g):
 
 
 def _rows_at_a_time(g, dtype):
-    return max(1, PATCHES // (g.Wo * g.kh * g.kw * g.Cin * dtype.itemsize))
+    """Number of output rows whose patches take PATCH_BYTES, at least one."""
+    return max(1, PATCH_BYTES // (g.Wo * g.kh * g.kw * g.Cin * dtype.itemsize))
 
 
 def _patches(x, g, first, last):
-    """What the filter sees at output rows first .. last, counted through the batch: (pixels, kh*kw*Cin)."""
+    """Return the patches of output rows first .. last of the whole batch: (N, H, W, Cin) -> (pixels, kh*kw*Cin)."""
     if _sees_pixels(g):
         return x.reshape(-1, g.W, g.Cin)[first:last].reshape(-1, g.Cin)
     patches = empty((last - first, g.Wo, g.kh, g.kw * g.Cin), x.dtype)
-    _unfold(x.reshape(g.N * g.H, g.W * g.Cin), patches, g.H, g.W, g.stride, g.padding, g.Ho, first, last)
+    im2col(x.reshape(g.N * g.H, g.W * g.Cin), patches, g.H, g.W, g.stride, g.padding, g.Ho, first, last)
     return patches.reshape(-1, g.kh * g.kw * g.Cin)
 
 
 def _sees_pixels(g):
-    """Whether a patch is a pixel of x, so that none need be written."""
+    """Whether each patch is one pixel of x, so that x itself holds the patches."""
     return g.kh == g.kw == g.stride == 1 and g.padding == 0
 
 
-# In the next two kernels a row of the filter meets one run of kw*Cin neighbours in a row of x, the first at ``start``.
-# Numba tests each index that might be negative, and the loop runs four times slower, unless it is unsigned.
+# In the next two kernels a row of the filter covers kw*Cin consecutive elements of a row of x, from ``start`` on.
+# The index is unsigned: of a signed one Numba tests whether it is negative, and the loop takes four times as long.
 
 @kernel
-def _unfold(x, patches, H, W, stride, padding, Ho, first, last):
+def im2col(x, patches, H, W, stride, padding, Ho, first, last):
+    """Copy the patches of output rows first .. last: (N*H, W*Cin) -> patches (last - first, Wo, kh, kw*Cin)."""
     _, Wo, kh, run = patches.shape
     length = x.shape[1]
     zero = x.dtype.type(0)
@@ -107,7 +112,8 @@ def _unfold(x, patches, H, W, stride, padding, Ho, first, last):
 
 
 @kernel
-def _fold(dpatches, dx, H, W, stride, padding, Ho, first, last):
+def col2im(dpatches, dx, H, W, stride, padding, Ho, first, last):
+    """Add the patches of output rows first .. last to dx: (last - first, Wo, kh, kw*Cin) -> (N*H, W*Cin)."""
     _, Wo, kh, run = dpatches.shape
     length = dx.shape[1]
     for row in range(first, last):

@@ -1,4 +1,4 @@
-"""Convolution, the first rung: the formula as it reads, compiled. Letters: as in the book."""
+"""Convolution by the formula: seven loops, compiled. Letters: as in the book."""
 
 from functools import partial
 
@@ -9,6 +9,7 @@ from npse.cpu.runtime.parallel import parallel_for
 
 
 def forward(x, w, g):
+    """Return y: (N, H, W, Cin), (kh, kw, Cin, Cout) -> (N, Ho, Wo, Cout)."""
     y = np.zeros(g.y_shape, x.dtype)
     parallel_for(partial(_forward, x, w, y, g.stride, g.padding), g.N)
     return y
@@ -31,6 +32,7 @@ def _forward(x, w, y, stride, padding, first, last):
 
 
 def backward_x(dy, w, g):
+    """Return dx: (N, Ho, Wo, Cout), (kh, kw, Cin, Cout) -> (N, H, W, Cin)."""
     dx = np.zeros(g.x_shape, dy.dtype)
     parallel_for(partial(_backward_x, dy, w, dx, g.stride, g.padding), g.N)
     return dx
@@ -53,6 +55,7 @@ def _backward_x(dy, w, dx, stride, padding, first, last):
 
 
 def backward_w(dy, x, g):
+    """Return dw: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, Cin, Cout)."""
     dw = np.zeros(g.w_shape, x.dtype)
     parallel_for(partial(_backward_w, dy, x, dw, g.stride, g.padding), g.kh, 1)
     return dw

@@ -7,9 +7,9 @@ squares, small enough for a core's second-level cache, all that is multiplied is
     backward_x    the same, with w flipped and transposed
     backward_w    dw = G^T [sum of V^T Z] G      Z = A dy A^T for each square
 
-The brackets hold one matrix product for each point, over channels or over squares. The algebra is in `winograd_points`,
-the transforms are in `winograd_maps`, the products in `winograd_products`. The largest error, relative to the largest
-result, is 1e-6 to 2e-6 with 16 to 64 channels and 3e-6 with 256, where the plain sum in float32 has 2e-7 to 5e-7.
+The brackets hold one matrix product for each point, over channels or over squares. See `winograd_algebra` for the
+algebra, `winograd_transforms` for the transforms, `winograd_products` for the products. The largest error, relative to
+the largest result, is 1e-6 to 2e-6 with 16 to 64 channels and 3e-6 with 256. The plain sum in float32 has 2e-7 to 5e-7.
 
 Squares of 2 x 2, F(2x2, 3x3), would be more accurate, but their 16 products for 4 outputs are fewer in all only where
 a map is 1 or 2 pixels high or wide.
@@ -35,12 +35,12 @@ from npse.cpu.conv_kernels.winograd_transforms import (
 from npse.cpu.runtime.memory_pool import empty, optional
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 
-BLOCK = 2**18         # bytes of scratch for a block of squares: a quarter of a usual second-level cache
-FEWEST = 16           # squares of a block, were it larger for that: they share what is read of u, or written of du
-SLICE = 64            # pairs of chunks that a task on dU takes, about: Z is computed for each slice of channels anew
+SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a usual second-level cache
+MIN_SQUARES = 16      # squares of a block at least, even if it is larger: they share reads of u and writes of du
+SLICE_PAIRS = 64      # pairs of chunks in a task on dU, about: Z is computed again for each slice of channels
 PARTS = 8             # partial sums of dU at most, whatever the number of threads
-SUMS = 5 * 2**20      # bytes of them at most: more would push x and dy out of a usual third-level cache
-SHARE = 128           # squares, about, that a partial sum is worth
+PARTS_BYTES = 5 * 2**20                       # of them at most: more would evict x and dy from a third-level cache
+PART_SQUARES = 128    # squares in a partial sum, about
 
 
 def fits(geometry, dtype):
@@ -68,7 +68,7 @@ def _obstacle(g, dtype):
 def _expect_possible(g, dtype):
     obstacle = _obstacle(g, dtype)
     if obstacle:
-        raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which takes all")
+        raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which takes any filters")
 
 
 def parts(g):
@@ -113,8 +113,10 @@ def backward_w(dy, x, g):
     threads = get_threads()
     deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
     down, across = -(-g.Ho // 4), -(-g.Wo // 4)
-    parts = min(PARTS, g.N * down, max(2, g.N * down * across // SHARE), SUMS // (4 * 36 * deep * wide * WIDTH**2)) or 1
-    most = min(deep, max(4, SLICE // wide))
+    enough = max(2, g.N * down * across // PART_SQUARES)
+    fitting = PARTS_BYTES // (4 * 36 * deep * wide * WIDTH**2)
+    parts = max(1, min(PARTS, g.N * down, enough, fitting))
+    most = min(deep, max(4, SLICE_PAIRS // wide))
     deepest = min(most, max(1, deep * parts // threads))    # a task for each thread: no bit depends on slices
     slices = -(-deep // deepest)
     height = _height(across, 36 * (most + wide))
@@ -130,6 +132,6 @@ def backward_w(dy, x, g):
 
 def _height(across, chunks):
     """Rows of squares in a block, if a square takes so many chunks; their squares fill groups if that can be."""
-    squares = max(BLOCK // (4 * WIDTH * chunks), FEWEST)
+    squares = max(SCRATCH_BYTES // (4 * WIDTH * chunks), MIN_SQUARES)
     unit = GROUP // gcd(GROUP, across)
     return round(squares / (unit * across)) * unit or max(1, squares // across)

@@ -47,7 +47,7 @@ def _store_six(vectors, y, at, step):
 
 @kernel
 def _four_inside(x, at, step, rows, column):
-    """Four pixels, one below another; zeros those that lie outside of the map."""
+    """Four pixels, one below another, a vector of channels each; zeros for those outside of the map."""
     if column:
         return (load_if(rows[0], x, at), load_if(rows[1], x, at + step), load_if(rows[2], x, at + 2 * step),
                 load_if(rows[3], x, at + 3 * step))
@@ -57,6 +57,7 @@ def _four_inside(x, at, step, rows, column):
 
 @kernel
 def _two_inside(x, at, step, rows, column):
+    """The next two pixels below `_four_inside`; zeros for those outside of the map."""
     if column:
         return load_if(rows[4], x, at + 4 * step), load_if(rows[5], x, at + 5 * step)
     outside = zeros(x, 1, 1)
@@ -205,8 +206,8 @@ def turned_filters_to_points(w, u, first, last):
 
 
 @kernel
-def _total(du, at):
-    """The sum over the parts, at one place."""
+def _part_sum(du, at):
+    """Return the vector at du[at], summed over the parts (the first axis of du)."""
     total = _vector(du, at)
     for part in range(1, len(du)):
         total = total + _vector(du, part * (du.size // len(du)) + at)
@@ -230,9 +231,10 @@ def points_to_filters(du, dw, first, last):
                 chunk, k = o // WIDTH, o % WIDTH
                 at = i // deepest * 36 * step + ((i % deepest * wide + chunk) * WIDTH + row) * WIDTH + k
                 for j in range(6):
-                    w0, w1, w2 = points_to_filter(_total(du, at), _total(du, at + step), _total(du, at + 2 * step),
-                                                  _total(du, at + 3 * step), _total(du, at + 4 * step),
-                                                  _total(du, at + 5 * step))
+                    w0, w1, w2 = points_to_filter(_part_sum(du, at), _part_sum(du, at + step),
+                                                  _part_sum(du, at + 2 * step),
+                                                  _part_sum(du, at + 3 * step), _part_sum(du, at + 4 * step),
+                                                  _part_sum(du, at + 5 * step))
                     store(w0, half, j * LANES, 0)
                     store(w1, half, (6 + j) * LANES, 0)
                     store(w2, half, (12 + j) * LANES, 0)

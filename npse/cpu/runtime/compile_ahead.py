@@ -1,7 +1,7 @@
 """Compile kernels before they are called, in several processes: within one, Numba compiles a kernel at a time.
 
-The work that calls them is done once without running any kernel, so that all it would call is known in a moment.
-Worker processes compile that into the cache folder, from which this process and every later one loads it.
+The work is called once with every kernel call recorded instead of run, which takes moments. Worker processes compile
+the recorded kernels into the cache folder. This process and every later one load them from there.
 """
 
 import concurrent.futures
@@ -33,8 +33,8 @@ def compile_ahead(work, say=lambda done, of: None, processes=None):
     Parameters
     ----------
     work : callable without arguments
-        A function of a module, or a `functools.partial` of one: other processes call it too. It must bear arrays that
-        hold anything, for no kernel runs.
+        A function of a module, or a `functools.partial` of one: other processes call it too. It must
+        accept uninitialised arrays, as no kernel runs.
     say : callable, optional
         Called as say(done, of): how many kernels of how many are ready.
     processes : int, optional
@@ -53,7 +53,7 @@ def compile_ahead(work, say=lambda done, of: None, processes=None):
     if ready.exists():
         return 0
     groups = [list(group) for _, group in itertools.groupby(sorted(needed), key=operator.itemgetter(0))]
-    groups.sort(key=len, reverse=True)        # signatures of one kernel share most of what they call
+    groups.sort(key=len, reverse=True)        # signatures of one kernel mostly call the same functions
     count, done, compiled = min(processes or get_threads(), PROCESSES, len(groups)), 0, 0
     with concurrent.futures.ThreadPoolExecutor(count) as pool, _workers(count, work) as free:
         def compile_group(group):
@@ -73,7 +73,7 @@ def compile_ahead(work, say=lambda done, of: None, processes=None):
 
 
 def needed_by(work):
-    """Call ``work()`` without running what it shares out; return that by name: {name: (kernel, types of arguments)}."""
+    """Call ``work()`` without running kernels; return the kernels it calls: {name: (kernel, types of arguments)}."""
     with recording() as calls, np.errstate(all="ignore"):
         work()
     return {_name(kernel, kinds): (kernel, kinds) for kernel, kinds in calls}
@@ -93,7 +93,7 @@ def _digest(needed):
 
 @contextlib.contextmanager
 def _workers(count, work):
-    """Within the ``with`` block there is a queue of workers; they end with it, whatever they are at."""
+    """Within the ``with`` block there is a queue of workers; they are killed at its end."""
     with contextlib.ExitStack() as stack:
         free = queue.SimpleQueue()
         for _ in range(count):
@@ -102,7 +102,7 @@ def _workers(count, work):
 
 
 class _Worker:
-    """A process that compiles what it is told to; if it ends early, what it leaves is compiled when it is called."""
+    """A process that compiles kernels; if it ends early, kernels not compiled yet are compiled when they are called."""
 
     def __init__(self, work):
         paths = os.pathsep.join(filter(None, sys.path))
@@ -132,9 +132,9 @@ class _Worker:
 
 def serve():
     """Be a worker: read names from standard input, answer when their kernels are compiled, until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)                  # Ctrl-C is for the process that we work for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                  # Ctrl-C is handled by the parent process
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)                                                 # nothing else may stand among the answers
+    os.dup2(2, 1)                                                 # standard output carries answers only
     work, threads = pickle.load(sys.stdin.buffer)
     set_threads(threads)
     needed = needed_by(work)

@@ -1,4 +1,4 @@
-"""The one decorator of the compiled kernels, `kernel`, and the folder on disk that keeps what it compiled.
+"""`kernel`, the decorator of all compiled kernels, and the folder on disk that keeps their machine code.
 
 A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `parallel_for`
 hands the ranges out. It is compiled when first called with a dtype, and loaded from the folder by every later process.
@@ -67,7 +67,7 @@ def cache_folder():
 
 
 def fingerprint(source=_SOURCE):
-    """Return 16 hex digits that stand for all that shapes the machine code: this edition's source, versions and CPU."""
+    """Return 16 hex digits computed from all that the machine code depends on: source, versions and CPU."""
     digest = hashlib.sha256()
     for file in sorted(source.rglob("*.py")):
         digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
@@ -90,7 +90,7 @@ def _remove_old(parent):
 
 @contextlib.contextmanager
 def on_compile(tell):
-    """Within the ``with`` block ``tell(count, name)`` hears of every kernel being compiled, instead of the user."""
+    """Within the ``with`` block ``tell(count, name)`` is called for every kernel compiled; the user is told nothing."""
     before, _announcement.tell = _announcement.tell, tell
     _announcement.count = 0
     try:
@@ -100,7 +100,7 @@ def on_compile(tell):
 
 
 class _Announcement(event.Listener):
-    """Say once, on stderr, that kernels are being compiled: the first seconds would look like a hang."""
+    """Print one line on stderr when kernels are compiled: without it the first seconds look like a hang."""
 
     def __init__(self):
         self.count, self.tell = 0, self._say

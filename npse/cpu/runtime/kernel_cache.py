@@ -1,10 +1,10 @@
-"""How the machine code of kernels is kept on disk, so that nothing that happens to a file can make an op fail.
+"""The machine code of kernels on disk. No damaged, missing or read-only file makes an op fail.
 
-Numba's own cache keeps an index for each function, and raises what reading or writing raises: a file that was cut off
-by a power cut stops every later run, a full disk stops the run itself, and two processes that write at once can leave
-an index that names the other one's code. Here each signature has a file of its own, which begins with a digest of the
-rest. A file that cannot be read, or is not what was written, is compiled again and replaced. If a file cannot be
-written, the process says so once and goes on.
+Numba's own cache keeps an index for each function, and does not catch errors of reading and writing: a truncated file
+stops every later run, a full disk stops the run itself, and of two processes that write at once one can leave an index
+of the other's code. Here each signature has its own file, which begins with a digest of the rest. If a file cannot be
+read or its digest differs, the kernel is compiled again and the file is replaced. If a file cannot be written, the
+process prints one warning and continues.
 """
 
 import hashlib

@@ -1,9 +1,8 @@
-"""Work that no signal may break off.
+"""Run functions that no signal may interrupt.
 
 Python runs signal handlers in the main thread, between any two instructions, and Ctrl-C raises KeyboardInterrupt there.
-If that happens in a function that LLVM has called, LLVM hears nothing of it, and the process crashes. So kernels are
-compiled and loaded in another thread. The main thread waits; it can be interrupted, and the work is finished all the
-same.
+If that happens in a function that LLVM has called, LLVM does not see the exception, and the process crashes. So kernels
+are compiled and loaded in another thread. The main thread waits. An interrupt ends its waiting, not the compilation.
 """
 
 import concurrent.futures
@@ -12,19 +11,19 @@ import threading
 
 from numba.core.compiler_lock import global_compiler_lock
 
-_last = concurrent.futures.Future()           # what was begun last
+_last = concurrent.futures.Future()           # of the call that started last
 _last.set_result(None)
 
 
 def uninterrupted(function, *arguments):
     """Return function(*arguments), called where no signal handler runs.
 
-    Within another compilation it is called at once: that one holds the lock of Numba that a thread would wait for.
+    Within another compilation it is called directly: that one holds the lock of Numba that a thread would wait for.
     """
     global _last
     if threading.current_thread() is not threading.main_thread() or global_compiler_lock.is_locked():
         return function(*arguments)
-    _settle()                                 # one after the other, however often the main thread is interrupted
+    _settle()                                 # one call at a time, even after interrupts of the main thread
     outcome = concurrent.futures.Future()
     threading.Thread(target=_work, args=(outcome, function, arguments), name="npse compiler").start()
     _last = outcome
@@ -34,14 +33,14 @@ def uninterrupted(function, *arguments):
 def _work(outcome, function, arguments):
     try:
         outcome.set_result(function(*arguments))
-    except BaseException as error:            # of any kind: the caller shall hear of it
+    except BaseException as error:            # of any kind: raised again in the calling thread
         outcome.set_exception(error)
 
 
 def _settle():
-    """Wait for what was begun last, if an interrupt has left it at work."""
+    """Wait for the call that started last: after an interrupt it may still run."""
     concurrent.futures.wait([_last])
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_settle)       # a thread that compiles does not survive a fork, but its locks would
+    os.register_at_fork(before=_settle)       # a fork would copy the locks of a compiling thread, not the thread

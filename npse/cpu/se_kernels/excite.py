@@ -1,10 +1,10 @@
-"""The excitation, equation (3), and its gradients: one pass over the rows of (N, C) numbers. Letters: as in the book.
+"""The excitation, equation (3), and its gradients: one pass over the rows of (N, C) arrays. Letters: as in the book.
 
-They are a thousandth of the maps, but a dozen NumPy calls for so few numbers take longer than the arithmetic. A kernel
-takes a vector of images at a time and turns them, so that each vector holds one channel of all (``zt``: a row for each
-channel), and one function does for all four products. The gradients of the weights are sums over the images, taken in
-order for one hidden unit at a time: nothing depends on the number of threads. The book, on one thread of the BLAS
-library, takes what has no vectors.
+These arrays are a thousandth of the size of the maps, and a dozen NumPy calls would take longer than the arithmetic.
+A kernel works on ``lane`` images at a time, one for each element of a vector register, and transposes them: a row of
+``zt`` (C, lane) holds one channel of all these images. One function then computes all four products. The gradients of
+the weights are sums over the images, in order, for one hidden unit at a time, so that no bit depends on the number of
+threads. Dtypes without vectors are left to the book, on one thread of the BLAS library.
 """
 
 import math
@@ -34,6 +34,7 @@ def excite(z, w1, w2, b1=None, b2=None):
 
 @kernel
 def _excite(lane, z, w1, w2, b1, b2, s, first, last):
+    """Write s (N, C) for groups first .. last of ``lane`` images: z (N, C), w1 (M, C), w2 (C, M), b1 (M,), b2 (C,)."""
     (M, C), one = w1.shape, z.dtype.type(1)
     zt, at, h = np.zeros((C, lane), z.dtype), np.empty((C, lane), z.dtype), np.empty((M, lane), z.dtype)
     for start in range(first * lane, last * lane, lane):
@@ -64,6 +65,7 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
 
 @kernel
 def _rows(lane, ds, z, s, w1, w2, b1, h, da1, da2, dz, first, last):
+    """Write h, da1 (N, M) and da2, dz (N, C) for groups first .. last of ``lane`` images: ds, z, s (N, C)."""
     (M, C), one, zero = w1.shape, z.dtype.type(1), z.dtype.type(0)
     zt, da2t, dzt = np.zeros((C, lane), z.dtype), np.zeros((C, lane), z.dtype), np.empty((C, lane), z.dtype)
     ht, da1t = np.empty((M, lane), z.dtype), np.empty((M, lane), z.dtype)
@@ -88,6 +90,7 @@ def _rows(lane, ds, z, s, w1, w2, b1, h, da1, da2, dz, first, last):
 
 @kernel
 def _weights(z, h, da1, da2, dw1, dw2t, first, last):
+    """Write rows first .. last of dw1 = da1^T z and dw2t = h^T da2 (M, C): z, da2 (N, C), h, da1 (N, M)."""
     for m in range(first, last):
         dw1[m] = 0
         dw2t[m] = 0
@@ -100,7 +103,7 @@ def _weights(z, h, da1, da2, dw1, dw2t, first, last):
 
 @kernel
 def _hidden(lane, zt, w1, b1, h):
-    """h = relu(w1 z + b1), turned; a NaN passes."""
+    """Write h (M, lane) = relu(w1 zt + b1), with zt (C, lane); a NaN stays a NaN."""
     zero = zt.dtype.type(0)
     _product(lane, w1, w1.shape[1], 1, zt, h)
     for m in range(len(h)):
@@ -111,7 +114,7 @@ def _hidden(lane, zt, w1, b1, h):
 
 @kernel
 def _product(lane, w, row, column, x, y):
-    """y[m] = sum over k of w[m * row + k * column] * x[k]; a row of x and of y is a vector."""
+    """Write y (rows, lane) = W x with x (K, lane), one vector a row, and W[m, k] = w.flat[m * row + k * column]."""
     whole = len(y) // 4 * 4
     for m in range(0, whole, 4):
         tile = zeros(y, 4, 1)

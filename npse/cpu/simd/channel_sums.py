@@ -1,9 +1,11 @@
-"""What is summed over the pixels of each channel, in vectors: the fast rung of batch norm, squeeze and scale.
+"""Sums over the pixels of each channel, with vector registers: the fast kernels of batch norm, squeeze and scale.
 
-A vector holds neighbouring channels of one pixel. Up to CHUNK pixels are summed in the dtype itself, in registers;
-these sums join the sum of the map in float64. The plain loops, in the files of the ops, take what fills no vector.
+A vector holds neighbouring channels of one pixel. Up to CHUNK pixels are summed in registers, in the dtype of the map;
+each of these sums is added to the sum of the map in float64. Maps whose channels fill no vector are summed by the plain
+loops in the files of the ops.
 
-Letters: x, dy, y (N, R, C) maps as lists of pixels; sums (N, C) in float64, zero at first; fold (C,) scratch.
+Letters: x, dy, y (N, R, C) maps as lists of R = H*W pixels; mean, inv_std, gamma_inv_std, beta (C,); sums (N, C) in
+float64, zero at first; fold (width,) scratch. A name with _v is the vector of an array's elements from channel c on.
 """
 
 import functools
@@ -17,13 +19,13 @@ CHUNK = 64
 
 
 def vectors(x):
-    """How many vectors at a time a kernel takes of the channels of x: 4, 2 or 1, or 0 where they fill none."""
+    """Number of vectors, 4, 2 or 1, that a kernel loads at a time of the channels of x (..., C); 0 for none."""
     lane = lanes(x.dtype)
     return 0 if not lane else next((v for v in (4, 2, 1) if x.shape[-1] % (v * lane) == 0), 0)
 
 
 def in_vectors(x, kernel_for, *options):
-    """Return the kernel made for the channels of x, its width filled in; None where they fill no vector."""
+    """Return kernel_for(vectors, *options), its first argument bound to the width in channels; None without vectors."""
     v = vectors(x)
     if not v:
         return None
@@ -31,14 +33,19 @@ def in_vectors(x, kernel_for, *options):
 
 
 @kernel
-def _join(fold, sums, n, c, width):
+def _add(chunk_sum, fold, sums, n, c, width):
+    """Add a vector of chunk sums to sums[n, c : c + width] (N, C), in float64; fold (width,) is scratch."""
+    store(chunk_sum, fold, 0, 0)
     for i in range(width):
         sums[n, c + i] += fold[i]
 
 
 @functools.cache
 def statistics(vectors):
-    """Make the kernel of each map's channel sums, a centre near their mean, and the squares about that centre."""
+    """Make the kernel of each map's channel sums, centres (N, C) near their means, and sums of (x - centre)^2.
+
+    sums, squares (N, C) in float64; centres (N, C) in the dtype of x.
+    """
     @kernel
     def statistics(width, x, sums, centres, squares, first, last):
         _, R, C = x.shape
@@ -46,28 +53,26 @@ def statistics(vectors):
         for n in range(first, last):
             for c in range(0, C, width):
                 for begin in range(0, R, CHUNK):
-                    total = zeros(x, 1, vectors)
+                    chunk_sum = zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
-                        total = total + load(x, (n * R + r) * C + c, 0, 1, vectors)
-                    store(total, fold, 0, 0)
-                    _join(fold, sums, n, c, width)
+                        chunk_sum = chunk_sum + load(x, (n * R + r) * C + c, 0, 1, vectors)
+                    _add(chunk_sum, fold, sums, n, c, width)
                 for i in range(width):
                     centres[n, c + i] = sums[n, c + i] / R
             for c in range(0, C, width):
-                centre = load(centres, n * C + c, 0, 1, vectors)
+                centre_v = load(centres, n * C + c, 0, 1, vectors)
                 for begin in range(0, R, CHUNK):
-                    total = zeros(x, 1, vectors)
+                    chunk_sum = zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
-                        d = load(x, (n * R + r) * C + c, 0, 1, vectors) - centre
-                        total = fma(d, d, total)
-                    store(total, fold, 0, 0)
-                    _join(fold, squares, n, c, width)
+                        d = load(x, (n * R + r) * C + c, 0, 1, vectors) - centre_v
+                        chunk_sum = fma(d, d, chunk_sum)
+                    _add(chunk_sum, fold, squares, n, c, width)
     return statistics
 
 
 @functools.cache
 def image_sums(vectors):
-    """Make the kernel of each map's channel sums."""
+    """Make the kernel of each map's channel sums: x (N, R, C) -> sums (N, C)."""
     @kernel
     def image_sums(width, x, sums, first, last):
         _, R, C = x.shape
@@ -75,106 +80,108 @@ def image_sums(vectors):
         for n in range(first, last):
             for c in range(0, C, width):
                 for begin in range(0, R, CHUNK):
-                    total = zeros(x, 1, vectors)
+                    chunk_sum = zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
-                        total = total + load(x, (n * R + r) * C + c, 0, 1, vectors)
-                    store(total, fold, 0, 0)
-                    _join(fold, sums, n, c, width)
+                        chunk_sum = chunk_sum + load(x, (n * R + r) * C + c, 0, 1, vectors)
+                    _add(chunk_sum, fold, sums, n, c, width)
     return image_sums
 
 
-NO_MASK, MASK_BY_X, MASK_BY_Y = 0, 1, 2       # where a ReLU followed: whether its output, told by x or by y, is > 0
+NO_MASK, MASK_BY_X, MASK_BY_Y = 0, 1, 2       # of a ReLU that followed: computed from x, or where y > 0
 
 
 @functools.cache
 def norm_sums(vectors, mask):
-    """Make the kernel of the sums over g and over g * xhat; g is dy, behind the mask of the ReLU if there was one."""
+    """Make the kernel of dbetas, the sums of g, and dgammas, the sums of g * xhat: (N, R, C) -> (N, C) each.
+
+    g is dy, or zero where the mask of the ReLU is; xhat = (x - mean) * inv_std.
+    """
     @kernel
-    def norm_sums(width, dy, x, y, mean, inverse, slope, beta, dgammas, dbetas, first, last):
+    def norm_sums(width, dy, x, y, mean, inv_std, gamma_inv_std, beta, dgammas, dbetas, first, last):
         _, R, C = x.shape
         fold = np.empty(width, x.dtype)
         for n in range(first, last):
             for c in range(0, C, width):
-                centre, scale = load(mean, c, 0, 1, vectors), load(inverse, c, 0, 1, vectors)
-                steep, shift = load(slope, c, 0, 1, vectors), load(beta, c, 0, 1, vectors)
+                mean_v, inv_std_v = load(mean, c, 0, 1, vectors), load(inv_std, c, 0, 1, vectors)
+                gamma_inv_std_v, beta_v = load(gamma_inv_std, c, 0, 1, vectors), load(beta, c, 0, 1, vectors)
                 for begin in range(0, R, CHUNK):
                     dbeta, dgamma = zeros(x, 1, vectors), zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
                         at = (n * R + r) * C + c
-                        g, d = load(dy, at, 0, 1, vectors), load(x, at, 0, 1, vectors) - centre
+                        g, centered = load(dy, at, 0, 1, vectors), load(x, at, 0, 1, vectors) - mean_v
                         if mask == MASK_BY_X:
-                            g = where_positive(g, d * steep + shift)
+                            g = where_positive(g, centered * gamma_inv_std_v + beta_v)
                         if mask == MASK_BY_Y:
                             g = where_positive(g, load(y, at, 0, 1, vectors))
                         dbeta = dbeta + g
-                        dgamma = fma(g, d * scale, dgamma)
-                    store(dbeta, fold, 0, 0)
-                    _join(fold, dbetas, n, c, width)
-                    store(dgamma, fold, 0, 0)
-                    _join(fold, dgammas, n, c, width)
+                        dgamma = fma(g, centered * inv_std_v, dgamma)
+                    _add(dbeta, fold, dbetas, n, c, width)
+                    _add(dgamma, fold, dgammas, n, c, width)
     return norm_sums
 
 
 @functools.cache
 def norm_input_gradient(vectors, mask):
-    """Make the kernel of dx = a * g + b - (x - mean) * d with a, b (N, C) and d (C,), g as in `norm_sums`.
+    """Make the kernel of dx = scale * g + offset - (x - mean) * centered_coef, with g as in `norm_sums`.
 
-    Where the mask is that of y, the ReLU of a join, g is the gradient of the shortcut too, and written to dr.
+    scale, offset (N, C); centered_coef (C,); dx, dr (N, R, C).
+
+    With MASK_BY_Y a ReLU followed the addition of a shortcut: g is also the gradient of the shortcut, written to dr.
     """
     @kernel
-    def norm_input_gradient(width, dy, x, y, mean, slope, beta, a, b, d, dx, dr, first, last):
+    def norm_input_gradient(width, dy, x, y, mean, gamma_inv_std, beta, scale, offset, centered_coef, dx, dr,
+                            first, last):
         _, R, C = x.shape
         for n in range(first, last):
             for c in range(0, C, width):
-                centre, fall = load(mean, c, 0, 1, vectors), load(d, c, 0, 1, vectors)
-                steep, shift = load(slope, c, 0, 1, vectors), load(beta, c, 0, 1, vectors)
-                rise, level = load(a, n * C + c, 0, 1, vectors), load(b, n * C + c, 0, 1, vectors)
+                mean_v, centered_coef_v = load(mean, c, 0, 1, vectors), load(centered_coef, c, 0, 1, vectors)
+                gamma_inv_std_v, beta_v = load(gamma_inv_std, c, 0, 1, vectors), load(beta, c, 0, 1, vectors)
+                scale_v, offset_v = load(scale, n * C + c, 0, 1, vectors), load(offset, n * C + c, 0, 1, vectors)
                 for r in range(R):
                     at = (n * R + r) * C + c
-                    g, distance = load(dy, at, 0, 1, vectors), load(x, at, 0, 1, vectors) - centre
+                    g, centered = load(dy, at, 0, 1, vectors), load(x, at, 0, 1, vectors) - mean_v
                     if mask == MASK_BY_X:
-                        g = where_positive(g, distance * steep + shift)
+                        g = where_positive(g, centered * gamma_inv_std_v + beta_v)
                     if mask == MASK_BY_Y:
                         g = where_positive(g, load(y, at, 0, 1, vectors))
                         store(g, dr, at, 0)
-                    store(fma(g, rise, level) - distance * fall, dx, at, 0)
+                    store(fma(g, scale_v, offset_v) - centered * centered_coef_v, dx, at, 0)
     return norm_input_gradient
 
 
 @functools.cache
 def join(vectors):
-    """Make the kernel of y = relu((x - mean) * a + b + r) with a, b (N, C)."""
+    """Make the kernel of y = relu((x - mean) * scale + offset + r), with scale, offset (N, C) and r, y (N, R, C)."""
     @kernel
-    def join(width, x, mean, a, b, r, y, first, last):
+    def join(width, x, mean, scale, offset, r, y, first, last):
         _, R, C = x.shape
         for n in range(first, last):
             for c in range(0, C, width):
-                centre = load(mean, c, 0, 1, vectors)
-                rise, level = load(a, n * C + c, 0, 1, vectors), load(b, n * C + c, 0, 1, vectors)
+                mean_v = load(mean, c, 0, 1, vectors)
+                scale_v, offset_v = load(scale, n * C + c, 0, 1, vectors), load(offset, n * C + c, 0, 1, vectors)
                 for at in range(n * R * C + c, (n + 1) * R * C + c, C):
-                    u = fma(load(x, at, 0, 1, vectors) - centre, rise, level)
+                    u = fma(load(x, at, 0, 1, vectors) - mean_v, scale_v, offset_v)
                     store(relu(u + load(r, at, 0, 1, vectors)), y, at, 0)
     return join
 
 
 @functools.cache
 def scale_add_relu_gradients(vectors):
-    """Make the kernel of dx = dy where y > 0, du = dx * s, and ds, the sums of dx * u."""
+    """Make the kernel of dx = dy where y > 0, du = dx * s, and ds, the sums of dx * u: dx, du (N, R, C), ds (N, C)."""
     @kernel
     def scale_add_relu_gradients(width, dy, u, s, y, du, dx, ds, first, last):
         _, R, C = u.shape
         fold = np.empty(width, u.dtype)
         for n in range(first, last):
             for c in range(0, C, width):
-                gate = load(s, n * C + c, 0, 1, vectors)
+                s_v = load(s, n * C + c, 0, 1, vectors)
                 for begin in range(0, R, CHUNK):
-                    total = zeros(u, 1, vectors)
+                    chunk_sum = zeros(u, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
                         at = (n * R + r) * C + c
                         g = where_positive(load(dy, at, 0, 1, vectors), load(y, at, 0, 1, vectors))
                         store(g, dx, at, 0)
-                        store(g * gate, du, at, 0)
-                        total = fma(g, load(u, at, 0, 1, vectors), total)
-                    store(total, fold, 0, 0)
-                    _join(fold, ds, n, c, width)
+                        store(g * s_v, du, at, 0)
+                        chunk_sum = fma(g, load(u, at, 0, 1, vectors), chunk_sum)
+                    _add(chunk_sum, fold, ds, n, c, width)
     return scale_add_relu_gradients

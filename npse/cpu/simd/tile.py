@@ -1,9 +1,9 @@
-"""The register tile: a block of numbers that a kernel keeps in the CPU's vector registers.
+"""The register tile: a block of elements that a kernel keeps in the CPU's vector registers.
 
-A compiler does not hold a block of outputs in registers by itself: for all it knows the arrays overlap, so each sum
-goes back to memory at once. A `Tile` is a value of its own: rows x vectors vectors of ``lanes(dtype)`` numbers each. A
-kernel makes one, updates it and stores it. The update that matters is a rank-1 update, the heart of every fast matrix
-product: a few numbers and a few vectors are loaded, and each meets each.
+A compiler does not keep a block of outputs in registers by itself: the arrays might overlap, so it writes each sum to
+memory at once. A `Tile` is a value: rows x vectors vectors of ``lanes(dtype)`` elements each. A kernel makes one,
+updates it and stores it. The main update is the rank-1 update of a matrix product's micro-kernel: a few elements and a
+few vectors are loaded, and each element is multiplied by each vector.
 
     tile = zeros(y, 14, 2)
     for c in range(C):
@@ -40,7 +40,7 @@ def zeros(typing, like, rows, vectors):
 
 @intrinsic(prefer_literal=True)
 def load(typing, x, at, step, rows, vectors):
-    """Return the tile whose row r lies at x[at + r * step], its vectors one behind the other."""
+    """Return the tile whose row r lies at x[at + r * step], its vectors contiguous."""
     tile = Tile(x.dtype, rows.literal_value, vectors.literal_value)
 
     def build(context, builder, signature, arguments):
@@ -52,7 +52,7 @@ def load(typing, x, at, step, rows, vectors):
 
 @intrinsic
 def load_if(typing, wanted, x, at):
-    """Return the vector at x[at], or zeros, and nothing is read, where ``wanted`` is false."""
+    """Return the vector at x[at]; if ``wanted`` is false, zeros, and no memory is read."""
     tile = Tile(x.dtype, 1, 1)
 
     def build(context, builder, signature, arguments):
@@ -70,7 +70,7 @@ def load_if(typing, wanted, x, at):
 
 @intrinsic
 def store(typing, tile, y, at, step):
-    """Write row r of the tile to y[at + r * step], its vectors one behind the other."""
+    """Write row r of the tile to y[at + r * step], its vectors contiguous."""
     def build(context, builder, signature, arguments):
         memory = llvm.Memory(context, builder, tile, signature.args[1], arguments[1])
         places = llvm.places(builder, tile, *arguments[2:4])
@@ -81,7 +81,7 @@ def store(typing, tile, y, at, step):
 
 @intrinsic(prefer_literal=True)
 def prefetch(typing, y, at, write):
-    """Ask for the cache line of y[at], which is needed before long: to be written if ``write``, to be read if not."""
+    """Prefetch the cache line of y[at]: to write it if ``write``, else to read it."""
     flags = [ir.Constant(ir.IntType(32), flag) for flag in (int(write.literal_value), 2, 1)]   # of some use later; data
 
     def build(context, builder, signature, arguments):
@@ -109,7 +109,7 @@ def outer(typing, tile, x, x_at, x_step, w, w_at, w_step):
 def outers(typing, tile, x, x_at, x_step, w, w_at, count):
     """Return the tile after ``count`` rank-1 updates, each of an equal part of its rows by vectors of w of its own.
 
-    Row r takes the number x[x_at + r * x_step]. The vectors lie one behind the other, part by part.
+    Row r is updated with the element x[x_at + r * x_step]. The vectors are contiguous, part by part.
     """
     count = count.literal_value
 
@@ -125,7 +125,7 @@ def outers(typing, tile, x, x_at, x_step, w, w_at, count):
 
 @intrinsic(prefer_literal=True)
 def take(typing, tile, k, count):
-    """Return the k-th of ``count`` equal parts of a tile, each some of its rows; k and count are constants."""
+    """Return the k-th of ``count`` equal parts of a tile, which consist of whole rows; k and count are constants."""
     part = Tile(tile.dtype, tile.rows // count.literal_value, tile.vectors)
 
     def build(context, builder, signature, arguments):
@@ -135,8 +135,8 @@ def take(typing, tile, k, count):
 
 
 @intrinsic
-def total(typing, tile):
-    """Return the sum of the tile's rows, a tile of one row."""
+def sum_rows(typing, tile):
+    """Return the sum of the tile's rows: a tile of rows x vectors -> 1 x vectors."""
     row = Tile(tile.dtype, 1, tile.vectors)
 
     def build(context, builder, signature, arguments):
@@ -153,10 +153,10 @@ def total(typing, tile):
 def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
     """Return tile[r, v] + the sum over t < taps of x[x_at + u * x_step] * (vector v of tap t of w).
 
-    u is (r + t - phase) / stride; there is no term where that is no whole number. A filter's row slides over
-    neighbouring pixels, or over pixels with gaps between them: each number is loaded once for all of its products,
-    where rank-1 updates would load it for each tap. The vectors of w lie one behind the other, tap by tap. ``stride``
-    and ``phase`` < stride are constants like ``taps``.
+    u is (r + t - phase) / stride; terms whose u is not an integer are left out. A filter's row slides over neighbouring
+    pixels, or over pixels with gaps between them. Each element of x is loaded once for all of its products; rank-1
+    updates would load it for each tap. The vectors of w are contiguous, tap by tap. ``stride`` and ``phase`` < stride
+    are constants like ``taps``.
     """
     constants = taps, stride, phase
     taps, stride, phase = (constant.literal_value for constant in constants)
@@ -186,7 +186,7 @@ def fma(typing, a, b, c):
 
 @intrinsic
 def relu(typing, tile):
-    """Return max(tile, 0), number by number; a NaN passes."""
+    """Return max(tile, 0), element by element; a NaN stays a NaN."""
     def build(context, builder, signature, arguments):
         zero = ir.Constant(tile.llvm_vector, [0.0] * tile.llvm_vector.count)
         return llvm.joined(builder, tile, [builder.select(builder.fcmp_ordered("<", part, zero), zero, part)
@@ -196,7 +196,7 @@ def relu(typing, tile):
 
 @intrinsic
 def where_positive(typing, tile, mask):
-    """Return tile where mask > 0, else 0, number by number: the gradient of a ReLU whose output is the mask."""
+    """Return tile where mask > 0, else 0, element by element: the gradient of a ReLU whose output is the mask."""
     def build(context, builder, signature, arguments):
         zero = ir.Constant(tile.llvm_vector, [0.0] * tile.llvm_vector.count)
         pairs = zip(*(llvm.parts(builder, tile, argument) for argument in arguments), strict=True)
@@ -206,7 +206,7 @@ def where_positive(typing, tile, mask):
 
 
 class _TileOperator(AbstractTemplate):
-    """The type of tile + tile and the like, and of a number with a tile, which stands for a tile full of it."""
+    """The type of tile + tile and the like, and of a number and a tile; the number is broadcast."""
 
     def generic(self, args, kws):
         tiles = [argument for argument in args if isinstance(argument, Tile)]

@@ -1,6 +1,7 @@
-"""What a register tile is to LLVM: the vector registers of this CPU, the type, and the pieces of its instructions.
+"""The register tile in LLVM: the vector registers of this CPU, the type of a tile, and parts of its instructions.
 
-A tile's parts are its vectors, row by row. `npse.cpu.simd.tile` makes the instructions.
+The parts of a tile are its rows * vectors vectors, row by row. `npse.cpu.simd.tile` makes the instructions. Functions
+with a ``builder`` write LLVM code and return LLVM values; places and steps count elements.
 """
 
 import functools
@@ -15,7 +16,7 @@ from numba.extending import models, register_model
 
 @functools.cache
 def vector_registers():
-    """Return (bytes of a vector register, number of registers) of the CPU compiled for; (0, 0) where no tile works."""
+    """Return (bytes of a vector register, number of registers) of the CPU compiled for; (0, 0) without tiles."""
     features = numba.config.CPU_FEATURES
     features = set((codegen.get_host_cpu_features() if features is None else features).split(","))
     if numba.config.DISABLE_JIT:
@@ -24,13 +25,13 @@ def vector_registers():
         return 64, 32
     if {"+avx2", "+fma"} <= features:
         return 32, 16
-    if platform.machine() in ("aarch64", "arm64"):                # every one of them has NEON
+    if platform.machine() in ("aarch64", "arm64"):                # all of them have NEON
         return 16, 32
     return 0, 0
 
 
 def lanes(dtype):
-    """Return how many numbers of a dtype fit a vector register, 0 where no tile works."""
+    """Return how many elements of a dtype fit into a vector register; 0 without tiles."""
     return vector_registers()[0] // np.dtype(dtype).itemsize
 
 
@@ -52,7 +53,7 @@ class _TileModel(models.PrimitiveModel):
 
 
 class Memory:
-    """The numbers of an array, at a place counted in elements."""
+    """The elements of an array, by their place."""
 
     def __init__(self, context, builder, tile, array_type, array):
         self.builder, self.tile = builder, tile
@@ -60,27 +61,34 @@ class Memory:
         self.align = tile.llvm_number.get_abi_size(context.target_data)
 
     def pointer(self, place, kind):
+        """Pointer to the element at a place, as a pointer to an LLVM type."""
         return self.builder.bitcast(self.builder.gep(self.data, [place]), kind.as_pointer())
 
     def vector(self, place):
+        """Load the vector that begins at a place."""
         return self.builder.load(self.pointer(place, self.tile.llvm_vector), align=self.align)
 
     def broadcast(self, place):
+        """Load the element at a place into every lane of a vector."""
         return broadcast(self.builder, self.tile, self.builder.load(self.pointer(place, self.tile.llvm_number)))
 
     def store(self, place, vector):
+        """Store a vector from a place on."""
         self.builder.store(vector, self.pointer(place, self.tile.llvm_vector), align=self.align)
 
 
 def operands(context, builder, signature, arguments):
-    """The arguments of an update: sums, x, its place and step, w, its place, and the last as it is."""
+    """Return the operands of an update: (sums, x memory, x_at, x_step, w memory, w_at, last argument unchanged)."""
     tile, (sums, x, x_at, x_step, w, w_at, last) = signature.return_type, arguments
     x, w = (Memory(context, builder, tile, signature.args[k], array) for k, array in ((1, x), (4, w)))
     return parts(builder, tile, sums), x, x_at, x_step, w, w_at, last
 
 
 def updated(builder, tile, sums, x_memory, x_at, x_step, vectors):
-    """The sums after each row's number of x met each of the row's vectors."""
+    """Return the sums after one update: to each part of row r, x[x_at + r * x_step] times the part's vector is added.
+
+    vectors : for each row, a list of tile.vectors vectors
+    """
     products = []
     for r in range(tile.rows):
         number = x_memory.broadcast(place(builder, x_at, r, x_step))
@@ -89,17 +97,19 @@ def updated(builder, tile, sums, x_memory, x_at, x_step, vectors):
 
 
 def parts(builder, tile, value):
+    """Split a tile into the list of its rows * vectors vectors."""
     return [builder.extract_value(value, k) for k in range(tile.llvm_type.count)]
 
 
 def sides(builder, tile, signature, arguments):
-    """The arguments part by part, a number standing for a tile full of it."""
+    """Iterate over the arguments part by part; a number is broadcast to every part."""
     return zip(*(parts(builder, tile, value) if isinstance(kind, Tile)
                  else [broadcast(builder, tile, value)] * tile.llvm_type.count
                  for kind, value in zip(signature.args, arguments, strict=True)), strict=True)
 
 
 def joined(builder, tile, parts):
+    """Make a tile of its vectors: the inverse of `parts`."""
     value = ir.Constant(tile.llvm_type, ir.Undefined)
     for k, part in enumerate(parts):
         value = builder.insert_value(value, part, k)
@@ -107,34 +117,40 @@ def joined(builder, tile, parts):
 
 
 def integer(value):
+    """Constant of the type of places and steps."""
     return ir.Constant(cgutils.intp_t, value)
 
 
 def place(builder, at, k, step):
+    """Return at + k * step."""
     return builder.add(at, builder.mul(integer(k), step))
 
 
 def places(builder, tile, at, step):
+    """Return the places of all vectors of a tile whose row r begins at at + r * step."""
     return [place(builder, place(builder, at, r, step), v, integer(tile.llvm_vector.count))
             for r in range(tile.rows) for v in range(tile.vectors)]
 
 
 def broadcast(builder, tile, number):
+    """Return a vector with the number in every lane."""
     return splat(builder, number, tile.llvm_vector.count)
 
 
 def splat(builder, value, count):
+    """Return a vector of ``count`` lanes, each of them the value, of any type."""
     undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = builder.insert_element(undefined, value, i32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
 
 
 def i32(value):
+    """Constant of 32 bits."""
     return ir.Constant(ir.IntType(32), value)
 
 
 def fma(builder, tile, a, b, c):
-    """a * b + c in one rounding, asked for by name: llvmlite's own ``builder.fma`` takes no vectors."""
+    """Return a * b + c of vectors, rounded once, by LLVM's intrinsic: llvmlite's ``builder.fma`` takes no vectors."""
     kind = tile.llvm_vector
     name = f"llvm.fma.v{kind.count}{tile.llvm_number.intrinsic_name}"
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)

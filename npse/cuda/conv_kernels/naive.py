@@ -1,6 +1,6 @@
-"""Convolution, the first rung: a thread computes one number of the result, and reads all it needs from memory.
+"""Convolution, variant 1: each thread computes one element of the result and reads all operands from global memory.
 
-Every product costs two reads, and neighbours read the same numbers again: caches carry this rung, not arithmetic.
+Each product costs two reads, and neighbouring threads read the same elements. Its speed depends on the caches.
 """
 
 import functools
@@ -18,6 +18,7 @@ def forward(x, w, g):
 
 @kernel
 def _forward(x, w, y, g):
+    """x (N, H, W, Cin), w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout), one element a thread."""
     at = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if at >= y.size:
         return
@@ -43,6 +44,7 @@ def backward_x(dy, w, g, added=None):
 def _backward_x(adds):
     @kernel
     def backward_x(dy, w, added, dx, g):
+        """dy (N, Ho, Wo, Cout), w (kh, kw, Cin, Cout) -> dx (N, H, W, Cin), one element a thread."""
         at = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if at >= dx.size:
             return
@@ -66,13 +68,14 @@ def backward_w(dy, x, g):
 
 @kernel
 def _backward_w(dy, x, dw, g):
+    """dy (N, Ho, Wo, Cout), x (N, H, W, Cin) -> dw (kh, kw, Cin, Cout), one element a thread."""
     at = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if at >= dw.size:
         return
     k, c, j, i = at % g.Cout, at // g.Cout % g.Cin, at // (g.Cout * g.Cin) % g.kw, at // (g.Cout * g.Cin * g.kw)
     total = dw.dtype.type(0)
     for n in range(g.N):
-        part = dw.dtype.type(0)                # an image at a time: a sum over the batch would lose digits
+        part = dw.dtype.type(0)                # one image at a time: one long sum over the batch would lose accuracy
         for a in range(g.Ho):
             for b in range(g.Wo):
                 h, v = g.stride * a + i - g.padding, g.stride * b + j - g.padding

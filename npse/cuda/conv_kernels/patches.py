@@ -11,8 +11,9 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import device_function
+from npse.support.arithmetic import ceil_div
 
-HELD = 4                                   # numbers that a thread has on their way from memory at once
+HELD = 4                                   # loads that a thread has in flight at once
 
 
 class Box(NamedTuple):
@@ -51,8 +52,8 @@ def fit(maps, taps, step, pixels, capacity):
         h = _even(H, tallest)
         rows = patch_side(h, taps[0], step)
         n = _even(N, min(N, pixels // (h * w), capacity // (rows * columns)))
-        box = Box(n, h, w, -(-H // h), -(-W // w))
-        boxes = -(-N // n) * box.down * box.across
+        box = Box(n, h, w, ceil_div(H, h), ceil_div(W, w))
+        boxes = ceil_div(N, n) * box.down * box.across
         best = min(best or ((boxes, n * rows * columns), box), ((boxes, n * rows * columns), box))
     return best and (best[1], best[0][0])
 
@@ -69,14 +70,14 @@ def _windows(side, taps, step):
 
 def _even(size, most):
     """The smallest pieces that cover a size with as few as pieces of ``most`` do."""
-    return -(-size // -(-size // most))
+    return ceil_div(size, ceil_div(size, most))
 
 
 @device_function
 def place_in(m, h, w):
     """Image, row and column of pixel m >= 0 in maps of h rows and w columns.
 
-    Divides unsigned numbers of 32 bits, which takes a tenth of what Numba's own integers, signed and of 64, would take.
+    Divides unsigned 32-bit integers, which takes a tenth of the time of Numba's default, signed 64-bit integers.
     """
     line = np.int32(np.uint32(m) // np.uint32(w))
     image = np.int32(np.uint32(line) // np.uint32(h))
@@ -101,9 +102,9 @@ def locate(table, pixels, h, w, first, step, maps):
 def reader(threads, channels, between_quads, between_pixels):
     """Make the function by which a block reads ``channels`` channels of a list of pixels into shared memory.
 
-    There four channels are a row; rows are ``between_quads`` apart for a pixel, and ``between_pixels`` from one to the
-    next. All loads of a round are on their way before the first number is stored, and none is conditional: a thread
-    that waited for each number would wait for most of its time.
+    In shared memory, four channels are a row. The rows of a pixel are ``between_quads`` apart, those of neighbouring
+    pixels ``between_pixels``. All loads of a round are issued before the first element is stored, and none is
+    conditional, so that their latencies overlap.
     """
     @device_function
     def read(x, c0, table, pixels, shared):

@@ -13,7 +13,7 @@ from npse.cuda.runtime.device import device_function
 
 @device_function
 def _narrow(first, step, taps, tap, tap_step, out, out_step):
-    """As integers of 32 bits: Numba's own, of 64, would take two registers each, for as long as a kernel runs."""
+    """Return all as 32-bit integers. Numba's default, 64 bits, would use two registers for each."""
     return (np.int32(first), np.int32(step), np.int32(taps), np.int32(tap), np.int32(tap_step), np.int32(out),
             np.int32(out_step))
 

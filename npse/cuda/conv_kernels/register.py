@@ -1,20 +1,21 @@
-"""Convolution, the third rung: every number that a thread reads meets many others in its registers.
+"""Convolution, variant 3: register tiles. Each element that a thread reads is used for many products.
 
-A thread computes TM pixels of TN channels. For four channels of x it reads TM + TN vectors of four numbers from shared
-memory and takes 4 * TM * TN products: with 8 x 8, 16 reads for 256 products, so reading takes the cycles of a third of
-the arithmetic at most (24 of 64: a vector for each of 16 pixels is two cycles, for two groups of channels one).
+A thread computes TM pixels of TN channels. For four channels of x it reads TM + TN vectors of four elements from shared
+memory and computes 4 * TM * TN products: with 8 x 8, 16 reads for 256 products. Reads then take at most a third of the
+cycles of the arithmetic (24 of 64: a vector for each of 16 pixels takes two cycles, for two groups of channels one).
 
-What would limit the first layers is filling shared memory: with 16 filters, a number of an implicit matrix of patches
-is used 16 times only. So not patches are kept there, but the part of the map that a box of pixels sees (patches.py):
-a 3x3 filter uses each number 9 * 16 times, and from one tap to the next nothing is loaded but a few filters, which are
-on their way during the products of the tap before, and take turns in two places, so that one barrier a tap suffices.
+In the first layers the loads into shared memory would be the limit: with 16 filters, an element of an implicit matrix
+of patches is used only 16 times. Therefore shared memory holds the part of the map that a box of pixels sees
+(patches.py), of which a 3x3 filter uses each element 9 * 16 times. Between two taps only a few filters are loaded.
+Filters are double-buffered: those of the next tap load while the current tap is multiplied, with one barrier a tap.
 Three blocks share a multiprocessor: one computes while another loads its part of the map.
 
     patch     [4 channels of c][pixel of the patch][channel]     neighbouring threads read neighbouring pixels
     filters   [turn, c][4 channels of k][channel]                ... and the same filters
 
 In the machine code of the loop over taps (8 x 8, compute capability 9.0) 256 of 328 instructions are products. With
-16 channels of 32x32 maps, of all instructions that a thread executes somewhat more than half are; with more, more.
+16 channels of 32x32 maps, somewhat more than half of all instructions executed are products; with more channels the
+share is larger.
 """
 
 import functools
@@ -26,8 +27,9 @@ from numba import cuda
 from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
 from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
+from npse.support.arithmetic import ceil_div
 
-ALIGNED = None if SIMULATED else 16        # bytes: what one read of a vector asks for; the simulator knows no addresses
+ALIGNED = None if SIMULATED else 16        # bytes, of a vector of four; the simulator has no addresses
 CAPACITY = 40 if SIMULATED else 640        # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter
 MULTIPROCESSORS = 132                      # of the GPU whose blocks the rule below counts; others differ little
 
@@ -52,9 +54,16 @@ class Tile(NamedTuple):
         return self.across * self.TN
 
 
+def threads_across(K):
+    """Number of threads, of 8 channels each, side by side in a block that computes K channels: 2, 4 or 8."""
+    if K <= 16:
+        return 2
+    return 4 if K <= 32 else 8
+
+
 def hardware_tiles(dtype, C, K):
     """The tiles to choose from for C channels seen and K computed, the largest first: as wide as K, up to 64."""
-    across = 2 if K <= 16 else 4 if K <= 32 else 8
+    across = threads_across(K)
     double = np.dtype(dtype).itemsize > 4
     depth = 4 if double or C <= 4 else 8
     return tuple(Tile(128, TM, 8, across, depth, CAPACITY) for TM in ((4, 2) if double else (8, 4, 2)))
@@ -71,12 +80,12 @@ tiles = simulator_tiles if SIMULATED else hardware_tiles
 def plan(dtype, maps, taps, step, C, K):
     """Choose a tile and a box for a result of K channels on ``maps`` (N, H, W): (Tile, Box, number of boxes).
 
-    Small tiles take more reads for a product (a thread's time for a box is about TM + 2), but large ones leave
-    multiprocessors without the two blocks that they need to hide waiting.
+    Small tiles need more reads for each product (a thread's time for a box is about TM + 2). Large tiles give fewer
+    blocks than the two for each multiprocessor that are needed to hide latency.
     """
     def time(choice):
         tile, _, boxes = choice
-        return max(2, -(-boxes * -(-K // tile.channels) // MULTIPROCESSORS)) * (tile.TM + 2)
+        return max(2, ceil_div(boxes * ceil_div(K, tile.channels), MULTIPROCESSORS)) * (tile.TM + 2)
 
     return min(((tile, *fit(maps, taps, step, tile.pixels, tile.capacity)) for tile in tiles(dtype, C, K)), key=time)
 
@@ -84,7 +93,7 @@ def plan(dtype, maps, taps, step, C, K):
 def forward(x, w, g):
     y = empty(g.y_shape, x.dtype)
     tile, box, boxes = plan(x.dtype, (g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, g.Cin, g.Cout)
-    grid = boxes, -(-g.Cout // tile.channels), 1
+    grid = boxes, ceil_div(g.Cout, tile.channels), 1
     launch(correlate(tile, False, False), grid, tile.threads, _rows(x), _rows(w), _rows(y), _rows(y), g, box)
     return y
 
@@ -92,9 +101,9 @@ def forward(x, w, g):
 def backward_x(dy, w, g, added=None):
     """dx, to which ``added`` is added: an array of its shape, or of one pixel, which is added to each."""
     dx, s = empty(g.x_shape, dy.dtype), g.stride
-    phases = g.N, -(-g.H // s), -(-g.W // s)
-    tile, box, boxes = plan(dy.dtype, phases, (-(-g.kh // s), -(-g.kw // s)), 1, g.Cout, g.Cin)
-    grid = boxes, -(-g.Cin // tile.channels), s * s
+    phases = g.N, ceil_div(g.H, s), ceil_div(g.W, s)
+    tile, box, boxes = plan(dy.dtype, phases, (ceil_div(g.kh, s), ceil_div(g.kw, s)), 1, g.Cout, g.Cin)
+    grid = boxes, ceil_div(g.Cin, tile.channels), s * s
     launch(correlate(tile, True, added is not None), grid, tile.threads,
            _rows(dy), _rows(w), _rows(dx if added is None else added), _rows(dx), g, box)
     return dx
@@ -113,10 +122,14 @@ def bounded(threads, blocks):
 
 @functools.cache
 def correlate(tile, backward, adds):
-    """Make the kernel of y or, backwards, of dx (to which it adds ``added``): then x is dy, and the filters turn."""
+    """Make the kernel for y or, if ``backward``, for dx, where x is dy and filters are flipped.
+
+    x (pixels, C), w (kh * kw * Cin, Cout) -> y (pixels, K): maps as lists of pixels. If ``adds``, ``added``, as y or
+    of one pixel, is added to the result.
+    """
     THREADS, TM, TN, ACROSS, DEPTH, CAPACITY = tile
     PIXELS, CHANNELS, DOWN = tile.pixels, tile.channels, THREADS // ACROSS
-    QUADS, GROUPS, LOADS = DEPTH // 4, CHANNELS // 4, -(-DEPTH * CHANNELS // THREADS)
+    QUADS, GROUPS, LOADS = DEPTH // 4, CHANNELS // 4, ceil_div(DEPTH * CHANNELS, THREADS)
     C_STEP, K_STEP = (0, THREADS // DEPTH) if backward else (THREADS // CHANNELS, 0)     # to a thread's next filter
     read = reader(THREADS, DEPTH, CAPACITY, 1)
     patch_shape, filters_shape, products, vectors = (QUADS * CAPACITY, 4), (2 * DEPTH, GROUPS, 4), (TM, TN), (TM, 4)
@@ -137,7 +150,7 @@ def correlate(tile, backward, adds):
         C, K, k0 = np.int32(x.shape[1]), np.int32(y.shape[1]), np.int32(cuda.blockIdx.y * CHANNELS)
         zero = x.dtype.type(0)
 
-        if backward:                                         # rows of w are columns here: read as they lie in memory
+        if backward:                                         # w is transposed: read in memory order
             H, W, Hy, Wy, c_here, k_here = g.Ho, g.Wo, g.H, g.W, np.int32(t % DEPTH), np.int32(t // DEPTH)
         else:
             H, W, Hy, Wy, c_here, k_here = g.H, g.W, g.Ho, g.Wo, np.int32(t // CHANNELS), np.int32(t % CHANNELS)
@@ -169,7 +182,7 @@ def correlate(tile, backward, adds):
         for c0 in range(0, C, DEPTH):
             read(x, c0, source, seen_pixels, patch)
             u, v, at = np.int32(0), np.int32(0), np.int32(0)
-            for tap in range(taps + 1):                      # load the filters of a tap, multiply by those before
+            for tap in range(taps + 1):                      # load the filters of this tap, multiply the last
                 row = ((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * g.Cin
                 for i in range(LOADS):
                     c, k = c0 + c_here + i * C_STEP, k0 + k_here + i * K_STEP
@@ -195,7 +208,7 @@ def correlate(tile, backward, adds):
                     u, v = np.int32(u + 1), np.int32(0)
                 cuda.syncthreads()
 
-        for i in range(TM):                                  # through shared memory, so that pixels are written whole
+        for i in range(TM):                                  # through shared memory: coalesced writes
             for j in range(TN):
                 patch[np.uint32(ty * GROUPS + j // 4 * ACROSS + tx), j % 4] = total[i, j]
             cuda.syncthreads()

@@ -1,13 +1,13 @@
-"""The gradient of the filters on the third rung: register tiles over taps, sums over pixels.
+"""Convolution, variant 3, gradient of the filters: register tiles over taps, sums over pixels.
 
     dw[tap, c, k] = sum over pixels of  x[pixel + tap, c] * dy[pixel, k]
 
 A thread computes ROWS vectors (a tap and four channels of x each) by TN channels of dy: with 2 x 8, a pixel costs two
-vectors of x and two of dy for 64 products, which are 64 of 92 instructions in the machine code of that loop. As on the
-way forward, x lies in shared memory as the patch that a box of pixels sees, so that all taps use what was loaded once.
-Few filters are few threads (3x3 from 16 to 16 channels: 36 of 160), so groups of threads take turns with the pixels of
-a box, and blocks with the boxes; the sums of the groups are added in shared memory, those of the blocks by a second
-kernel. Two blocks of 160 threads, of up to 168 registers each, share a multiprocessor.
+vectors of x and two of dy for 64 products, which are 64 of 92 instructions in the machine code of that loop. As in
+the forward pass, shared memory holds the patch of x that a box of pixels sees, so all taps use each element loaded.
+Few filters need few threads (3x3 from 16 to 16 channels: 36 of 160). Therefore groups of threads divide the pixels of a
+box among them, and blocks divide the boxes. The sums of the groups are added in shared memory, those of the blocks by
+a second kernel. Two blocks of 160 threads, of up to 168 registers each, share a multiprocessor.
 """
 
 import functools
@@ -17,9 +17,10 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
-from npse.cuda.conv_kernels.register import ALIGNED, bounded
+from npse.cuda.conv_kernels.register import ALIGNED, bounded, threads_across
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
+from npse.support.arithmetic import ceil_div
 
 CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel of 16 channels lie in different banks
 
@@ -43,9 +44,12 @@ class Tile(NamedTuple):
 
 def hardware_tile(dtype, C, K):
     """The tile for filters from C to K channels; 160 threads are 9 taps of 16 channels by 64, 2 x 32 or 4 x 16."""
-    across, double = 2 if K <= 16 else 4 if K <= 32 else 8, np.dtype(dtype).itemsize > 4
-    depth, pixels = 4 if C <= 4 else 8 if double else 16, (2048 if double else 4096) // (8 * across)
-    return Tile(160, 1 if double else 2, 8, across, depth, CAPACITY, pixels)
+    across = threads_across(K)
+    double = np.dtype(dtype).itemsize > 4
+    rows, depth, elements = (1, 8, 2048) if double else (2, 16, 4096)
+    if C <= 4:
+        depth = 4
+    return Tile(160, rows, 8, across, depth, CAPACITY, elements // (8 * across))
 
 
 def simulator_tile(dtype, C, K):
@@ -60,9 +64,9 @@ def backward_w(dy, x, g):
     tile = tile_for(x.dtype, g.Cin, g.Cout)
     box, boxes = fit((g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, tile.pixels, tile.capacity)
     vectors = g.kh * g.kw * (tile.depth // 4)
-    bands = -(-vectors // (tile.threads // tile.across * tile.ROWS))     # of taps, where a block cannot take all
-    lanes = -(-vectors // (bands * tile.ROWS))
-    chunks, columns = -(-g.Cin // tile.depth), -(-g.Cout // tile.channels)
+    bands = ceil_div(vectors, tile.threads // tile.across * tile.ROWS)     # of taps, where a block cannot take all
+    lanes = ceil_div(vectors, bands * tile.ROWS)
+    chunks, columns = ceil_div(g.Cin, tile.depth), ceil_div(g.Cout, tile.channels)
     parts = parts_for(boxes, bands * chunks * columns)
     dw = empty((parts, g.kh * g.kw, g.Cin, g.Cout), x.dtype)
     launch(_products(tile), (parts, bands * chunks, columns), tile.threads,
@@ -79,6 +83,7 @@ def _products(tile):
 
     @bounded(THREADS, 2)
     def products_of_taps(dy, x, dw, g, box, boxes, lanes):
+        """dy (N * Ho * Wo, Cout), x (N * H * W, Cin) -> dw (parts, kh * kw, Cin, Cout)."""
         patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
         gradient = cuda.shared.array(dy_shape, x.dtype, ALIGNED)
         source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
@@ -89,7 +94,7 @@ def _products(tile):
         offset = cuda.local.array(ROWS, np.int32)            # of a thread's vectors from there
         t = cuda.threadIdx.x
         tx, lane, group = t % ACROSS, np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
-        groups = np.int32(THREADS // ACROSS // lanes)        # threads left over are of none: they only help to load
+        groups = np.int32(THREADS // ACROSS // lanes)        # the remaining threads only help to load
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
         first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # vector of this block

@@ -1,9 +1,9 @@
-"""Convolution, the second rung: blocks that share what they read, an implicit matrix product.
+"""Convolution, variant 2: an implicit matrix product, tiled in shared memory.
 
-The patches of x that a convolution multiplies by its filters are rows of a matrix that is never written. A block of
-SIDE x SIDE threads computes SIDE pixels of SIDE channels: tap by tap it brings a square of patches and a square of
-filters into shared memory, where each number is used SIDE times. A product still costs a thread two reads from there,
-and a multiprocessor that multiplies 128 pairs in a cycle reads 32 numbers: about 1/8 of its arithmetic is the limit.
+The patches of x (im2col) are the rows of a matrix that is never written. A block of SIDE x SIDE threads computes SIDE
+pixels of SIDE channels. For each tap it loads a square of patches and a square of filters into shared memory, where
+each element is used SIDE times. A product still costs a thread two reads from shared memory. A multiprocessor
+multiplies 128 pairs a cycle but reads 32 elements, so this variant reaches at most about 1/8 of peak arithmetic.
 """
 
 import functools
@@ -13,6 +13,7 @@ from numba import cuda
 from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
+from npse.support.arithmetic import ceil_div
 
 SIDE = 4 if SIMULATED else 16
 SQUARE = (SIDE, SIDE)
@@ -27,18 +28,21 @@ def forward(x, w, g):
 
 def backward_x(dy, w, g, added=None):
     dx, s = empty(g.x_shape, dy.dtype), g.stride
-    grid = *_squares(g.N * -(-g.H // s) * -(-g.W // s), g.Cin), s * s
+    grid = *_squares(g.N * ceil_div(g.H, s) * ceil_div(g.W, s), g.Cin), s * s
     launch(_correlate(True, added is not None), grid, SQUARE, dy, w, dx if added is None else added, dx, g)
     return dx
 
 
 def _squares(*sizes):
-    return tuple(-(-size // SIDE) for size in sizes)
+    return tuple(ceil_div(size, SIDE) for size in sizes)
 
 
 @functools.cache
 def _correlate(backward, adds):
-    """Make the kernel of y or, backwards, of dx (to which it adds ``added``): then x is dy, and the filters turn."""
+    """Make the kernel for y or, if ``backward``, for dx, where x is dy and filters are flipped.
+
+    x (N, H, W, C), w (kh, kw, Cin, Cout) -> y (N, H', W', K). If ``adds``, ``added`` (as y) is added to the result.
+    """
     seen = seen_by_dx if backward else seen_by_y
 
     @kernel
@@ -68,7 +72,7 @@ def _correlate(backward, adds):
                 filter_h, filter_w = tap_h + i * tap_step, tap_w + j * tap_step
                 for c0 in range(0, C, SIDE):
                     patches[ty, tx] = x[n, row, column, c0 + tx] if inside and c0 + tx < C else zero
-                    if backward:               # its rows are columns here, but are read as they lie in memory
+                    if backward:               # transposed: read in memory order
                         filters[tx, ty] = (w[filter_h, filter_w, k0 + ty, c0 + tx]
                                            if c0 + tx < C and k0 + ty < K else zero)
                     else:
@@ -93,7 +97,10 @@ def backward_w(dy, x, g):
 
 @kernel
 def _backward_w(dy, x, dw, g):
-    """A block takes one tap, SIDE x SIDE channels, and the images of its part; SIDE pixels of a row at a time."""
+    """dy (N, Ho, Wo, Cout), x (N, H, W, Cin) -> dw (parts, kh, kw, Cin, Cout).
+
+    A block computes one tap of SIDE x SIDE channels over the images of its part, SIDE pixels of a row at a time.
+    """
     pixels = cuda.shared.array(SQUARE, x.dtype)
     gradients = cuda.shared.array(SQUARE, x.dtype)
     tx, ty = cuda.threadIdx.x, cuda.threadIdx.y

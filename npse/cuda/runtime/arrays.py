@@ -13,7 +13,7 @@ def area(maps):
 
 
 def flat(array):
-    """View an array as one row of numbers."""
+    """View an array (...) as one axis (size,)."""
     return array.reshape(array.size)
 
 

@@ -21,7 +21,7 @@ WARP = 32
 def sum_rows_by_tree(shared, value):
     """Add the values of all threads of a channel; the sum is returned to every thread of the channel.
 
-    ``shared`` has room for a number of each thread. All threads of the block must call.
+    ``shared`` has one element for each thread. All threads of the block must call.
     """
     width, rows = cuda.blockDim.x, cuda.blockDim.y
     row = cuda.threadIdx.y
@@ -46,8 +46,8 @@ def sum_rows_by_shuffle(shared, value):
     Thread t = y * width + x is lane t % 32 of its warp. If width divides 32, and warps are full, lane + width is the
     same channel, one row on: x = t % width = lane % width. So a lane takes in the values of the lanes ``offset``
     further, for each offset 16, 8, ... that is a multiple of width, and the first width lanes end with the sums over
-    their warp's 32 / width rows. (Lanes too near the end of the warp take in rubbish, which no lane below reads.)
-    What is left, a sum for each warp and channel, is added up as the rows of other widths are: there, and here, few.
+    their warp's 32 / width rows. (Lanes too near the end of the warp read undefined values that are never used.)
+    The few sums that are left, one for each warp and channel, are added as the rows of other widths are.
     """
     width, rows = cuda.blockDim.x, cuda.blockDim.y
     t = cuda.threadIdx.y * width + cuda.threadIdx.x
@@ -85,9 +85,9 @@ def _higher(a, b):
 def _over_lanes(join):
     """A device function that joins the values of the `LANES` threads of a row, and returns the result to all of them.
 
-    All threads of the block must call. On hardware the threads of a row are a warp: lane l takes in lane l xor offset
-    for offsets 16, 8, 4, 2, 1, after which each has met all 32, in the same order up to exchange; nothing is written
-    to ``shared``, and nobody waits.
+    All threads of the block must call. On hardware the threads of a row are a warp: lane l combines its value with that
+    of lane l xor offset, for offsets 16, 8, 4, 2, 1. Then each has the result over all 32 lanes, the same in each lane.
+    Nothing is written to ``shared``, and no barrier is needed.
     """
     @device_function
     def by_tree(shared, value):

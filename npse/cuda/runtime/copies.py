@@ -1,4 +1,4 @@
-"""Copies from one place of the device to another: rows of a data set that lies there, numbers that must stay put."""
+"""Copies within device memory: rows of a data set, and arrays whose address must not change."""
 
 from numba import cuda
 
@@ -7,7 +7,7 @@ from npse.cuda.runtime.device import BLOCK_THREADS, blocks_for, empty, kernel, l
 
 
 def copy(source, target):
-    """Write the numbers of a device array into another of its size and dtype."""
+    """Copy the elements of a device array into another of the same size and dtype."""
     launch(_copy, blocks_for(source.size), BLOCK_THREADS, flat(source), flat(target))
 
 
@@ -20,15 +20,15 @@ def _copy(x, y):
 
 def rows(array, chosen):
     """Return ``array[chosen]`` for a device array (N, ...) and integers (n,) of 0 .. N - 1, as a device array."""
-    count, numbers = len(chosen), array.size // len(array)
+    count, elements = len(chosen), array.size // len(array)
     y = empty((count, *array.shape[1:]), array.dtype)
-    launch(_rows, (count, blocks_for(numbers)), BLOCK_THREADS, array.reshape(len(array), numbers), to_device(chosen),
-           y.reshape(count, numbers))
+    launch(_rows, (count, blocks_for(elements)), BLOCK_THREADS, array.reshape(len(array), elements), to_device(chosen),
+           y.reshape(count, elements))
     return y
 
 
 @kernel
 def _rows(x, chosen, y):
-    n, place = cuda.blockIdx.x, cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
-    if place < y.shape[1]:
-        y[n, place] = x[chosen[n], place]
+    n, k = cuda.blockIdx.x, cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+    if k < y.shape[1]:
+        y[n, k] = x[chosen[n], k]

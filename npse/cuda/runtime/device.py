@@ -13,6 +13,7 @@ from numba import config, cuda
 from npse.cuda.runtime import limits
 from npse.cuda.runtime.simulator import Runner
 from npse.support import nvidia_driver
+from npse.support.arithmetic import ceil_div
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 BLOCK_THREADS = 16 if SIMULATED else 256  # threads of a block; the simulator makes a Python thread of each
@@ -101,7 +102,7 @@ def record(task):
 
 def blocks_for(numbers):
     """Number of blocks that give every element of a list a thread of its own."""
-    return -(-numbers // BLOCK_THREADS)
+    return ceil_div(numbers, BLOCK_THREADS)
 
 
 def synchronize():

@@ -1,6 +1,6 @@
 """The whole book for device arrays: each op brings its arguments to the host and its results to the device.
 
-This is what an op is before it has a kernel, and what stays of those that need none.
+Ops without a kernel run this way.
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""Grid-stride loops: how the threads of a grid share out maps (H*W pixels, C channels), tables and lists.
+"""Grid-stride loops: how maps (H*W pixels, C channels), tables and lists are divided among the threads of a grid.
 
-Channels lie next to each other in memory, so neighbouring threads take neighbouring channels, and one access of a warp
-is one piece of memory. A block is a rectangle of threads, x across channels and y across pixels:
+Channels lie next to each other in memory, so neighbouring threads take neighbouring channels, and each access of a
+warp is coalesced. A block is a rectangle of threads, x across channels and y across pixels:
 
     threadIdx.x, y   0, 0   1, 0   ...  width-1, 0 | 0, 1   ...
     channel          0      1      ...  width-1    | 0      ...
@@ -21,9 +21,10 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function
+from npse.support.arithmetic import ceil_div
 
-WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block, at most; fewer if blocks are wanting
-TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 numbers fill a sector of memory
+WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # most channels of a block; fewer if there are too few blocks
+TABLE_WIDTH = 2 if SIMULATED else 8                    # the same for a table (N, C): 8 elements fill a sector of memory
 LANES = 4 if SIMULATED else 32                         # threads that work on a row together: a warp
 BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024      # 8 blocks of 256 threads on each of 128 processors
 
@@ -31,21 +32,21 @@ BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024      # 8 blocks of 256 threads 
 def grid_for_maps(x):
     """Blocks and threads for a kernel that sums over each map of x (N, H, W, C) or (N, R, C)."""
     N, C, pixels = _sizes(x)
-    width = next((width for width in WIDTHS if N * _chunks(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
-    return (N, _chunks(C, width)), _threads(C, width, pixels)
+    width = next((width for width in WIDTHS if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
+    return (N, ceil_div(C, width)), _threads(C, width, pixels)
 
 
 def grid_for_table(a):
     """Blocks and threads for a kernel that sums over the rows of a (R, C): see `column`."""
     R, C = a.shape
-    return _chunks(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
+    return ceil_div(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
 
 
 def grid_for_pixels(x):
-    """Blocks and threads for a kernel that works pixel by pixel: maps are cut into pieces until blocks abound."""
+    """Blocks and threads for a kernel that works pixel by pixel: maps are split until there are enough blocks."""
     N, C, pixels = _sizes(x)
     threads = width, rows = _threads(C, WIDTHS[0], pixels)
-    chunks = _chunks(C, width)
+    chunks = ceil_div(C, width)
     return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
 
@@ -55,27 +56,23 @@ def grid_for_rows(x):
     A block takes one row of the map, so that a pixel's row and column need no division: see `thread_map_in_row`.
     """
     N, H, W, C = x.shape
-    return (N, _chunks(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
+    return (N, ceil_div(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
 
 
 def grid_for_elements(x):
-    """Blocks and threads for a kernel that treats all numbers of x alike."""
+    """Blocks and threads for a kernel that treats all elements of x alike."""
     return min(blocks_for(x.size), 2 * BLOCKS_TO_FILL_DEVICE), BLOCK_THREADS
 
 
 def grid_for_lists(a):
     """Blocks and threads for a kernel that works on the rows of a (N, K), `LANES` threads a row: see `row_of_warp`."""
     rows = BLOCK_THREADS // LANES
-    return -(-a.shape[0] // rows), (LANES, rows)
+    return ceil_div(a.shape[0], rows), (LANES, rows)
 
 
 def _sizes(x):
     N, C = x.shape[0], x.shape[x.ndim - 1]             # the simulator's shapes refuse an index of -1
     return N, C, x.size // (N * C)
-
-
-def _chunks(C, width):
-    return -(-C // width)
 
 
 def _threads(C, width, pixels):
@@ -85,10 +82,10 @@ def _threads(C, width, pixels):
 
 @device_function
 def thread_map(R, C):
-    """Return (n, c, first, end, step) of this thread: its image, its channel, its numbers in maps of R pixels.
+    """Return (n, c, first, end, step) of this thread: its image, its channel, its elements in maps of R pixels.
 
-    Its numbers are x[first], x[first + step], ... before x[end], in a flat view of x; they are of channel c. A thread
-    with c >= C has no channel and no numbers: it must not touch memory (but must reach every barrier).
+    Its elements are x[first], x[first + step], ... before x[end], in a flat view of x; they are of channel c. A thread
+    with c >= C has no channel and no elements: it must not touch memory (but must reach every barrier).
     """
     n, c = cuda.blockIdx.x, cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
     row = cuda.blockIdx.z * cuda.blockDim.y + cuda.threadIdx.y
@@ -99,7 +96,7 @@ def thread_map(R, C):
 
 @device_function
 def column(R, C):
-    """Return (c, first, end, step) of this thread: its column, and its numbers in a table (R, C); see `thread_map`."""
+    """Return (c, first, end, step) of this thread: its column, and its elements in a table (R, C); see `thread_map`."""
     c, row = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, cuda.threadIdx.y
     end = R * C
     first = row * C + c if c < C else end
@@ -108,7 +105,7 @@ def column(R, C):
 
 @device_function
 def grid_stride(size):
-    """Return (first, end, step): the numbers of this thread, of a list of ``size``; see `grid_for_elements`."""
+    """Return (first, end, step): the elements of this thread, in a list of ``size``; see `grid_for_elements`."""
     return np.uint64(cuda.grid(1)), np.uint64(size), np.uint64(cuda.gridsize(1))
 
 

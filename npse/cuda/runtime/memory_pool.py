@@ -7,6 +7,8 @@ All kernels and copies are in one queue, so the next array may take the block be
 
 import collections
 
+from npse.support.arithmetic import ceil_div
+
 GRAIN = 512                      # bytes: sizes are rounded up to it, so that small arrays of many sizes share blocks
 
 
@@ -28,7 +30,7 @@ class MemoryPool:
 
         MemoryError only if there is no room even when all free blocks are released.
         """
-        size = max(1, -(-size // GRAIN)) * GRAIN
+        size = max(1, ceil_div(size, GRAIN)) * GRAIN
         self._reclaim()
         blocks = self._blocks[size]
         block = blocks.pop() if blocks else self._made(size)

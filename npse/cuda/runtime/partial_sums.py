@@ -1,6 +1,6 @@
 """Sums over rows: a gradient that many blocks computed in parts, and the gradient of a bias.
 
-The order of the additions depends on the shape alone, so the same numbers give the same bits; atomics would not.
+The shape alone decides the order of the additions, so the same input gives the same bits. Atomics would not.
 """
 
 from numba import cuda
@@ -9,6 +9,7 @@ from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, empty, kernel, launch
 from npse.cuda.runtime.grid_stride import column, grid_for_table
+from npse.support.arithmetic import ceil_div
 
 BLOCKS_TO_FILL_DEVICE = 4 if SIMULATED else 264     # while they compute parts: two on each of 132 processors
 
@@ -16,7 +17,7 @@ BLOCKS_TO_FILL_DEVICE = 4 if SIMULATED else 264     # while they compute parts: 
 def parts_for(pieces, tiles):
     """Number of parts into which to cut a sum over ``pieces``, with ``tiles`` blocks at work on each part."""
     parts = max(1, min(pieces, BLOCKS_TO_FILL_DEVICE // tiles))
-    return -(-pieces // -(-pieces // parts))           # fewer if none then has more pieces than before
+    return ceil_div(pieces, ceil_div(pieces, parts))           # fewer if none then has more pieces than before
 
 
 def add_rows(rows):

@@ -17,6 +17,7 @@ from npse.cuda.runtime.arrays import flat, replaces
 from npse.cuda.runtime.block_reduce import sum_lanes, sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import LANES
+from npse.support.arithmetic import ceil_div
 
 SQUARE = LANES, BLOCK_THREADS // LANES    # threads of a block
 
@@ -54,7 +55,7 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
     h, da1, da2, dz = empty((N, M), z.dtype), empty((N, M), z.dtype), empty_like(z), empty_like(z)
     launch(_excite_backward(b1 is not None), N, SQUARE, ds, z, s, w1, w2, _or_any(b1, z), h, da1, da2, dz)
     dw1, dw2, db1, db2 = empty_like(w1), empty_like(w2), empty((M,), z.dtype), empty((C,), z.dtype)
-    pieces = min(-(-(max(M, C) + 1) // LANES), 4)                          # of a row
+    pieces = min(ceil_div(max(M, C) + 1, LANES), 4)                          # of a row
     launch(_weight_gradients, (M + C, pieces), SQUARE, da1, z, dw1, db1, da2, h, dw2, db2)
     return dz, dw1, dw2, db1, db2
 

@@ -74,7 +74,7 @@ CASES = (
     sgd_case("plain momentum", 2, 3, 2, 3, momentum=0.8, nesterov=False),
     sgd_case("no momentum", 5, momentum=0.0),
     muon_case("filters", 2, 3, 2, 3),
-    muon_case("fewer rows than columns", 2, 5, momentum=0.5, scale=0.3),
+    muon_case("fewer rows than columns", 2, 5, momentum=0.5),
     muon_case("one column", 4, 1, momentum=0.0),
     orthogonalize_case("R > K", 2, 4, 3),
     orthogonalize_case("R < K", 2, 6),
