@@ -78,11 +78,11 @@ def npse(monkeypatch, capsys, few_shapes, tmp_path):
 @pytest.fixture(scope="module")
 def numeric_gradients_once():
     """Bugs are planted in backward passes: numeric gradients of the forward pass are computed once for all of them."""
-    from npse.gradcheck import judge
+    from npse.gradcheck import numeric
 
     with pytest.MonkeyPatch.context() as patch:
         for name, dtype in (("numeric_gradient", float), ("complex_step", complex)):
-            patch.setattr(judge, name, _once(getattr(judge, name), dtype))
+            patch.setattr(numeric, name, _once(getattr(numeric, name), dtype))
         yield
 
 
