@@ -148,7 +148,7 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
     (("train", "--threads", 0), "--threads must be an integer of at least 1, but is 0"),
     (("train", "--threads", 2, "--edition", "reference"), "--threads is for the cpu edition"),
     (("train", "--budget", "soon", "--data", "cifar10"), "--budget must be a span of time such as 20min"),
-    (("train", "--budget", "5min"), "on cifar10 only, not on shapes: add --data cifar10"),
+    (("train", "--budget", "5min"), "for cifar10 only, not for shapes: add --data cifar10"),
     (("train", "--budget", "5min", "--epochs", 3), "--budget chooses the epochs"),
     (("train", "--lr", "nan"), "--lr must be a positive number"),
     (("train", "--validation", 5000), "leaves no image to train on"),

@@ -20,8 +20,8 @@ from npse.cpu.simd.tile import (
     relu,
     slide,
     store,
+    sum_rows,
     take,
-    total,
     zeros,
 )
 from npse.training.optimizer import SGD
@@ -75,9 +75,9 @@ def more_instructions(x, w, y, size, wanted):
     store(fma(t, -0.5, t), y, 10 * step, step)
     store(load_if(wanted, w, 3), y, 14 * step, step)
     store(load_if(not wanted, w, 2**40), y, 14 * step + size, step)             # what is not there is not read
-    store(total(t), y, 15 * step, step)
-    store(total(load(w, step, step, 7, 2)), y, 16 * step, step)
-    store(total(load(w, step, step, 1, 2)), y, 17 * step, step)
+    store(sum_rows(t), y, 15 * step, step)
+    store(sum_rows(load(w, step, step, 7, 2)), y, 16 * step, step)
+    store(sum_rows(load(w, step, step, 1, 2)), y, 17 * step, step)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

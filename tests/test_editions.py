@@ -150,7 +150,7 @@ def test_imports_run_one_way():
     ("support/environment.py", "from npse.cli import main"),
     ("exercises/a.py", "import npse.cli"),
     ("bench/a.py", "from npse.cli import console"),
-    ("cli/a.py", "from npse.cpu import conv2d"),
+    ("cli/a.py", "from npse.cuda import conv2d"),
     ("__init__.py", "from npse import models"),
 ])
 def test_a_forbidden_arrow_is_seen(file, source):

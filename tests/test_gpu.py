@@ -74,8 +74,8 @@ def computer(monkeypatch):
     (None, "13.0.1", ["no NVIDIA driver was found", "install the driver"]),
     (Driver(init=100), "13.0.1", ["the driver finds none", "nvidia-smi"]),
     (Driver(init=802), "13.0.1", ["cannot start: system not yet initialized (error 802)"]),
-    (Driver(version=12080), "13.0.1", ["too old", "CUDA 12.8", "for CUDA 13", "update the driver", "[cuda12]\""]),
-    (Driver(version=11040), "12.9.1", ["too old", "CUDA 11.4", "for CUDA 12", "update the driver"]),
+    (Driver(version=12080), "13.0.1", ["too old", "CUDA 12.8", "needs CUDA 13", "update the driver", "[cuda12]\""]),
+    (Driver(version=11040), "12.9.1", ["too old", "CUDA 11.4", "needs CUDA 12", "update the driver"]),
 ])
 def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
     computer(driver, wheels)

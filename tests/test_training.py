@@ -401,19 +401,22 @@ def test_a_batch_larger_than_the_data_set_is_warned_of(start):
 
 
 def test_sanity_lines_tell_sick_from_healthy():
+    def named(op):
+        return backend.OpName(op, getattr(reference, op))
+
     assert sanity.first_loss(2.4, 10).startswith("ok")
     assert "normalized" in sanity.first_loss(9.0, 10)
     sick = sanity.Probe()
-    sick("relu", (), np.zeros((2, 3, 3, 4), np.float32))
-    sick("excite", (), np.full((2, 4), 0.5, np.float32))
+    sick(named("relu"), (), np.zeros((2, 3, 3, 4), np.float32))
+    sick(named("excite"), (), np.full((2, 4), 0.5, np.float32))
     assert [line.split(":")[0] for line in sick.findings() if line.startswith("LOOK")] == [
         "LOOK  dead ReLU channels", "LOOK  gates at exactly 1/2"]
     stuck = sanity.Probe()
-    stuck("excite", (), np.full((2, 4), 0.999, np.float32))
+    stuck(named("excite"), (), np.full((2, 4), 0.999, np.float32))
     assert any("flat" in line for line in stuck.findings())
     well = sanity.Probe()
-    well("batch_norm_relu", (), (np.ones((2, 3, 3, 4)), None, None))
-    well("excite", (), np.linspace(0.3, 0.7, 8).reshape(2, 4))
+    well(named("batch_norm_relu"), (), (np.ones((2, 3, 3, 4)), None, None))
+    well(named("excite"), (), np.linspace(0.3, 0.7, 8).reshape(2, 4))
     assert all(line.startswith("ok") for line in well.findings())
     w = {"w": np.ones((2, 2))}
     assert sanity.update_ratio(w, {"w": 1.001 * w["w"]}).startswith("ok")

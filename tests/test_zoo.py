@@ -196,7 +196,7 @@ def test_wrong_words_are_explained(tmp_path):
     with pytest.raises(ValueError, match="npse zoo: begin"):
         run("--write", str(page))
     assert page.read_text() == "no markers"
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder; make it first"):
         run("--json", str(tmp_path / "nowhere" / "zoo.json"))
 
 
