@@ -116,7 +116,8 @@ def drawn(op, d):
         return ARGUMENTS[op](d)
     contract, sizes = getattr(book, op).contract, dict(zip("NHWC", d.shape, strict=True))
     axes = [contract.arguments[name] for name in contract.signature.parameters if name in contract.arguments]
-    return tuple(d(*d.shape) if of == "*" else d(*[sizes.setdefault(letter, 3) for letter in of.split()]) for of in axes)
+    return tuple(d(*d.shape) if of == "*" else d(*[sizes.setdefault(letter, 3) for letter in of.split()])
+                 for of in axes)
 
 
 COMPILED = [name for name in book.OPS if hasattr(getattr(cpu, name), "replaced")]
