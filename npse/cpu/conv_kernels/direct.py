@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty, optional
+from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, sum_rows, vector_registers, zeros
 
@@ -89,7 +89,6 @@ def _correlate(source, target, w, source_step, target_step, top, left, plus, sum
     threads = get_threads()
     scratch = empty((threads, height(band) * layout.width * C if layout.copied else 0), source.dtype)
     corner = empty((threads, max(2, pixels), block), source.dtype)
-    plus, sums = optional(plus, 4, target.dtype), optional(sums, 4, target.dtype)
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
     sizes = kh, kw, source_step, top, left, band, bands
     task = functools.partial(run, source, filters, target, plus, sums, sizes, tuple(layout), scratch, corner)
@@ -142,7 +141,6 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
         block, line = corner.shape[1], 64 // source.itemsize
         kh, kw, source_step, top, left, band, bands = sizes
         copied, border, width = layout
-        adds, counts = plus.size > 0, sums.size > 0
         ahead = H if bands == 1 else source_step * band // target_step         # rows from an item to the next
         # What a row of the target is the first to read; of rows without gaps, read in place, the CPU asks for the next.
         fresh = min(source_step, kh) * W * C if copied or source_step > 1 else 0
@@ -163,7 +161,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                         to = ((n * rows + a) * columns + b) * K + k
                         for p in range(pixels):
                             prefetch(target, to + K * p, True)
-                            if adds:
+                            if plus is not None:
                                 prefetch(plus, to + K * p, False)
                         tile = zeros(target, pixels, vectors)
                         for i in range((top - source_step * a) % target_step, kh, target_step):
@@ -180,21 +178,21 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                                                      filters, w_at, taps, target_step, phase)
                                         w_at += taps * block
                         if b + pixels <= columns and k + block <= K:
-                            if adds:
+                            if plus is not None:
                                 tile = tile + load(plus, to, K, pixels, vectors)
                             store(tile, target, to, K)
                         else:
                             store(tile, corner, 0, block)
                             for p in range(min(pixels, columns - b)):
                                 for q in range(min(block, K - k)):
-                                    if adds:
+                                    if plus is not None:
                                         corner[p, q] += plus[n, a, b + p, k + q]
                                     target[n, a, b + p, k + q] = corner[p, q]
                             corner[columns - b:] = 0                            # no pixels, so they count for nothing
                             tile = load(corner, 0, block, pixels, vectors)
-                        if counts:
+                        if sums is not None:
                             row_sum, row_squares = row_sum + sum_rows(tile), row_squares + sum_rows(tile * tile)
-                    if counts:
+                    if sums is not None:
                         store(row_sum, corner, 0, 0)
                         store(row_squares, corner, block, 0)
                         for q in range(min(block, K - k)):

@@ -32,7 +32,7 @@ from npse.cpu.conv_kernels.winograd_transforms import (
     points_to_filters,
     turned_filters_to_points,
 )
-from npse.cpu.runtime.memory_pool import empty, optional
+from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 
 SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a usual second-level cache
@@ -99,7 +99,7 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
     parallel_for(partial(filters, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
-    plus, sums, threads = optional(plus, 4, x.dtype), optional(sums, 4, x.dtype), get_threads()
+    threads = get_threads()
     v, m = (empty((threads, *shape), x.dtype)
             for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
     parallel_for(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,

@@ -58,7 +58,7 @@ def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
                                     x_next += WIDTH
                                 if y_next < y_end:
                                     prefetch(y, y_next, True)
-                                    if plus.size:
+                                    if plus is not None:
                                         prefetch(plus, y_next, False)
                                     y_next += Cout
                                 tile = outers(tile, v, v_at + c, WIDTH, u, u_at + c * POINTS * WIDTH, POINTS)

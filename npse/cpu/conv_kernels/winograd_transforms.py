@@ -120,11 +120,10 @@ def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
     """Write m A to rows first .. last of squares of y, a chunk of channels from ``channel`` on.
 
     m is (groups, 6, 6, GROUP, WIDTH), four of each column's six places are taken: it was multiplied by A^T already.
-    Unless it is empty, ``plus``, of the shape of y, is added, and ``sums`` (2, N, down, C) become the sums of y and of
+    Unless it is None, ``plus``, of the shape of y, is added, and ``sums`` (2, N, down, C) become the sums of y and of
     y^2 over each row of squares.
     """
     _, H, W, C = y.shape
-    adds, counts = plus.size > 0, sums.size > 0
     for row in range(first, last):
         n, top = row // down, 4 * (row % down)
         for c in range(0, WIDTH, LANES):
@@ -135,7 +134,7 @@ def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
                     at = (square // GROUP * 36 + i) * STEP + square % GROUP * WIDTH + c
                     y0, y1, y2, y3 = points_to_map(*_six(m, at, 6 * STEP))
                     at = ((n * H + top + i) * W + left) * C + channel + c
-                    if adds:
+                    if plus is not None:
                         y0 = y0 + _vector(plus, at)
                         y1 = y1 + load_if(left + 1 < W, plus, at + C)
                         y2 = y2 + load_if(left + 2 < W, plus, at + 2 * C)
@@ -151,7 +150,7 @@ def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
                     if left + 3 < W:
                         store(y3, y, at + 3 * C, 0)
                         total, squared = total + y3, fma(y3, y3, squared)
-            if counts:
+            if sums is not None:
                 at = row * C + channel + c
                 store(total, sums, at, 0)
                 store(squared, sums, at + sums.size // 2, 0)

@@ -35,11 +35,6 @@ def empty_like(array):
     return empty(array.shape, array.dtype)
 
 
-def optional(array, axes, dtype):
-    """Return the array, or one of as many axes that is empty instead of None: a kernel is compiled once for both."""
-    return empty((0,) * axes, dtype) if array is None else array
-
-
 def _fresh(size):
     block = np.empty(size + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
