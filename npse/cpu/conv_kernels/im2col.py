@@ -11,7 +11,7 @@ import numpy as np
 
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
-from npse.cpu.runtime.parallel import blas_on_one_thread
+from npse.cpu.runtime.parallel import blas_on_one_thread, run_on_threads
 from npse.reference.numerics import total
 
 PATCH_BYTES = 2**19   # bytes of patches at a time: they fit into a core's second-level cache
@@ -27,7 +27,7 @@ def forward(x, w, g):
         np.matmul(_patches(x, g, first, last), filters, out=y_rows[first:last].reshape(-1, g.Cout))
 
     with blas_on_one_thread():
-        _in_order(task, g.N * g.Ho, _rows_at_a_time(g, x.dtype))
+        run_on_threads(task, g.N * g.Ho, _rows_at_a_time(g, x.dtype))
     return y
 
 
@@ -48,7 +48,7 @@ def backward_x(dy, w, g):
             col2im(dpatches, dx_rows, g.H, g.W, g.stride, g.padding, g.Ho, row, end)
 
     with blas_on_one_thread():
-        _in_order(task, g.N, max(1, step // g.Ho))
+        run_on_threads(task, g.N, max(1, step // g.Ho))
     return dx
 
 
@@ -66,18 +66,8 @@ def backward_w(dy, x, g):
                 parts[p] += (_patches(x, g, row, end).T @ dy_rows[row:end].reshape(-1, g.Cout)).reshape(g.w_shape)
 
     with blas_on_one_thread():
-        _in_order(task, len(parts), 1)
+        run_on_threads(task, len(parts), 1)
     return total(parts, 0)
-
-
-def _in_order(task, count, block):
-    """Call task(first, last) for the ranges that make up 0 .. count, one after the other.
-
-    On several threads this variant gave wrong results a few times: always y, and never alone in a process. Until the
-    cause is known it takes one thread. It serves where a tile would be mostly padding, and processors without vectors.
-    """
-    for first in range(0, count, block):
-        task(first, min(first + block, count))
 
 
 def _rows_at_a_time(g, dtype):
