@@ -14,11 +14,13 @@ import pytest
 
 pytest.importorskip("numba")
 import numba
+import numpy as np
 
 from npse import cpu
 from npse.cpu.runtime import jit, kernel_cache
 from npse.cpu.runtime.kernel_cache import KernelCache
 from npse.cpu.runtime.uninterrupted import uninterrupted
+from npse.cpu.simd.tile import lanes
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python is not kept")
 
@@ -207,6 +209,7 @@ def test_a_fork_waits_for_what_an_interrupt_has_left_at_work():
     code = """
 import os, signal, threading, time
 from npse.cpu.runtime.uninterrupted import uninterrupted
+from npse.cpu.simd.tile import lanes
 def interrupt(*_): raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, interrupt)
 lock = threading.Lock()
@@ -222,3 +225,45 @@ print(os.waitpid(child, 0)[1])
 """
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout == "interrupted\n0\n", ran.stderr
+
+
+CONVOLVE = """
+import sys, numpy as np
+from npse import cpu
+from npse.cpu import conv
+cpu.set_threads(1)
+def run(channels):
+    x, w = (np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+            for shape in ((9, 9, 10, 5), (3, 3, 5, channels)))
+    return conv.VARIANTS["tile"].conv2d(x, w, 1, 1)
+"""
+
+
+@pytest.mark.skipif(not lanes(np.float32), reason="this processor has no vectors to tile with")
+def test_kernels_of_two_processes_are_told_apart(tmp_path):
+    def process(code):
+        environment = os.environ | {"NPSE_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", CONVOLVE + code], env=environment, check=True)
+
+    process("run(64)")                                 # each compiles one kernel, of the same function, as its first
+    process("run(24)")
+    process("""
+one = [run(64), run(24)]
+cpu.set_threads(2)
+two = [run(64), run(24)]
+for ours, others in zip(one, two):
+    np.testing.assert_array_equal(ours, others)""")
+
+
+def test_the_name_of_a_kernel_says_what_it_closes_over():
+    def make(size, helper):
+        @jit.kernel
+        def add(x):
+            x[0] = helper(x[0]) + size
+        return add
+
+    def twice(x):
+        return 2 * x
+    first, second = make(3, jit.kernel(twice)), make(4, jit.kernel(twice))
+    assert first.py_func.__qualname__ == f"{make.__qualname__}.<locals>.add_{twice.__qualname__}_3"
+    assert second.py_func.__qualname__ != first.py_func.__qualname__

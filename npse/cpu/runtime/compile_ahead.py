@@ -82,9 +82,7 @@ def needed_by(work):
 def _name(kernel, kinds):
     """A pair of strings for a kernel and its argument types, the same in every process."""
     function = kernel.py_func
-    constants = [cell.cell_contents for cell in function.__closure__ or ()]
-    numbers = [constant for constant in constants if isinstance(constant, int)]
-    return f"{function.__module__}.{function.__qualname__}", f"{numbers} {kinds}"
+    return f"{function.__module__}.{function.__qualname__}", str(kinds)
 
 
 def _digest(needed):

@@ -37,6 +37,7 @@ def kernel(function):
     No fast-math flags: the order of every sum is the order written, so that code just compiled and code loaded from
     the folder give the same bits.
     """
+    function.__qualname__ = _name_with_constants(function)
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
     if isinstance(compiled, Dispatcher):                          # not with NUMBA_DISABLE_JIT=1
         compiled.compile = functools.partial(uninterrupted, compiled.compile)
@@ -44,6 +45,16 @@ def kernel(function):
         if folder and Path(function.__code__.co_filename).is_file():
             compiled._cache = KernelCache(function, folder)
     return compiled
+
+
+def _name_with_constants(function):
+    """Return the qualified name of a kernel, followed by what it closes over, as in ``_kernel.<locals>.correlate_4_2``.
+
+    Numba tells the machine code of functions of one name apart by a number that counts within a process. So code of
+    two processes can have one symbol, and once both are loaded, its address is that of either.
+    """
+    constants = [getattr(cell.cell_contents, "__qualname__", cell.cell_contents) for cell in function.__closure__ or ()]
+    return "_".join([function.__qualname__, *map(str, constants)])
 
 
 @functools.cache
