@@ -107,10 +107,9 @@ def test_two_ops_of_one_name_are_refused():
 def test_what_was_checked_once_is_known_and_anything_else_is_not():
     x, w = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 2))
     assert reference.conv2d(x, w, 1, 1).shape == (1, 4, 4, 2)
-    for stride in (1.0, True, 0):
-        if stride is not True:
-            with pytest.raises(ValueError, match="stride"):
-                reference.conv2d(x, w, stride, 1)
+    for stride in (1.0, 0):                                       # 1.0 == 1, which is known
+        with pytest.raises(ValueError, match="stride"):
+            reference.conv2d(x, w, stride, 1)
     with pytest.raises(TypeError, match="plain array"):
         reference.relu(np.ma.masked_array(np.ones(3)))
     with pytest.raises(TypeError, match=r"scale\(\) missing 1 required positional argument"):
