@@ -3,7 +3,7 @@
 A map is read once for the squeeze and once for the scale; the excitation in between, a few thousand numbers, stands in
 se_kernels/excite.py. Letters: as in the book.
 
-The squeeze is a ladder, `SQUEEZES`; the reductions of the other files are its last rungs:
+The squeeze has several variants, `SQUEEZES`; the reductions of the other files are like the last ones:
 
     alone     one thread sums a map of its channel: coalesced, but N * C threads leave most of a device idle
     tree      a block a map and up to 64 channels; its threads add up as a tree
