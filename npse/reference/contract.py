@@ -144,7 +144,7 @@ class Contract:
         return dtypes
 
     def _key(self, arguments, options):
-        """All that the checks depend on but for elements of arrays: hashable, and made in half a microsecond."""
+        """All that the checks depend on but for elements of arrays, as a tuple that can be hashed."""
         count = len(arguments)
         key = [count, *[key_of(arguments[k]) for k, key_of in self._by_position if k < count]]
         if options:
