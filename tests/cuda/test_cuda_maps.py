@@ -1,5 +1,6 @@
 """What the judge's cases do not hold about the cuda edition's ops on maps, tables and lists; in the simulator."""
 
+import inspect
 import threading
 
 import numpy as np
@@ -252,11 +253,11 @@ def test_muon_on_zeros(dtype):
 
 def test_sgd_says_what_the_book_says():
     w, v = cuda.to_device(np.zeros((2, 3))), cuda.to_device(np.zeros(3))
-    with pytest.raises(ValueError, match=r"sgd: w, dw and v need one shape, but have \(2, 3\), \(2, 3\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"sgd: arrays need one shape, but have w \(2, 3\), dw \(2, 3\), v \(3,\)"):
         cuda.sgd(w, w, v, 0.1)
-    with pytest.raises(ValueError, match=r"muon: w, dw and v need one shape, but have \(2, 3\), \(2, 3\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"muon: arrays need one shape, but have w \(2, 3\), dw \(2, 3\), v \(3,\)"):
         cuda.muon(w, w, v, 0.1)
-    with pytest.raises(ValueError, match=r"orthogonalize: u must be a matrix, but has shape \(3,\)"):
+    with pytest.raises(ValueError, match="orthogonalize: needs a matrix, an array of at least 2 axes, but got one of 1"):
         cuda.orthogonalize(v)
     with pytest.raises(ValueError, match="batch norm needs at least 2 numbers a channel"):
         cuda.running_statistics(v, v, 1, v, v)
@@ -304,10 +305,9 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
                 "padding": 1}
     if op.endswith("pool_backward"):
         by_name["dy"] = cuda.to_device(window)
-    code = getattr(book, op).__code__
-    names = code.co_varnames[:code.co_argcount]
-    required = names[:len(names) - len(getattr(book, op).__defaults__ or ())]
-    options = {"padding": 1} if "padding" in names else {}
+    parameters = inspect.signature(getattr(book, op)).parameters
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    options = {"padding": 1} if "padding" in parameters else {}
     monkeypatch.setattr(type(by_name["u"]), "copy_to_host", None)
     counting = Counting()
     before = device.use(counting)
