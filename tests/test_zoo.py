@@ -46,10 +46,15 @@ def test_every_gradient_of_the_book_has_a_bug():
     assert backward - {op for bug in BUGS for op in bug.ops} == set()
 
 
+def parameters(op):
+    """Name and default of each parameter, in order; bugs state no types."""
+    return [(parameter.name, parameter.default) for parameter in inspect.signature(op).parameters.values()]
+
+
 def test_a_bug_keeps_the_signature_of_its_op():
     for bug in BUGS:
         for op, function in bug.plant().items():
-            assert inspect.signature(function) == inspect.signature(getattr(BOOK, op)), bug.name
+            assert parameters(function) == parameters(getattr(BOOK, op)), bug.name
 
 
 def test_a_bug_replaces_its_ops_and_no_others():
