@@ -105,6 +105,13 @@ def check(compiler):
                 assert needs.local <= allowed, f"{build}: its threads have not enough registers: {needs}"
 
 
+@pytest.mark.parametrize("op", ["squeeze", "scale", "sgd"])
+def test_it_compiles(compiler, op):
+    run(cases_of(op)[0], np.float32)
+    check(compiler)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", {case.ops: case for case in reversed(CASES)}.values(), ids=str)
 def test_first_case_of_each_op_compiles(compiler, case):
     run(case, np.float32)
