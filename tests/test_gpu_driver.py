@@ -107,7 +107,8 @@ def test_a_driver_of_no_use_is_told_in_one_line(what, computer_with):
     assert (told["record"] is None) == (name is None)
 
 
-@pytest.mark.parametrize("what", ["an empty library", "no version", "few functions", "a full GPU"])
+@pytest.mark.parametrize("what", ["an empty library", *(pytest.param(what, marks=pytest.mark.slow) for what in (
+    "no version", "few functions", "a full GPU"))])
 def test_the_command_line_goes_on_without_the_gpu(what, computer_with, tmp_path):
     driver, words = CASES[what]
     python = computer_with(driver)

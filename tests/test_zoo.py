@@ -103,6 +103,7 @@ def test_nine_of_ten_bugs_are_diagnosed(rows, bugs):
     assert len(missed) <= 0.1 * len(bugs), "\n".join(missed)
 
 
+@pytest.mark.slow
 def test_the_correct_book_is_left_in_peace():
     found = false_alarms(1, 1)
     assert found["judge"].checks > 1000
