@@ -79,8 +79,8 @@ print("dx", dx.ravel().round(4), "dgamma", dgamma.round(4), "dbeta", dbeta)
 # and x last. The derivative of 1/std is -1/std^2. The derivative of std = sqrt(var + eps) is 1/(2 std).
 
 # %% [hint]
-# var is the mean of centred^2, so each pixel of centred gets 2 * centred / B * dvar. In centred = x - mean, the mean has
-# a minus sign, so dmean is minus the sum of the whole gradient of centred. Each pixel of x gets 1/B of dmean.
+# var is the mean of centred^2, so each pixel of centred gets 2 * centred / B * dvar. In centred = x - mean, the mean
+# has a minus sign, so dmean is minus the sum of the whole gradient of centred. Each pixel of x gets 1/B of dmean.
 
 # %% [tests]
 from npse.exercises.task import Task

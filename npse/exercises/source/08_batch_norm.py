@@ -11,9 +11,10 @@
 #
 # $$dx = \frac{\gamma}{\sqrt{v + \epsilon}} \left( dy - \frac{d\beta}{B} - \hat{x} \, \frac{d\gamma}{B} \right)$$
 #
-# If a constant is added to all $x$ of a channel, or all of them are scaled about their mean, $y$ does not change (apart
-# from $\epsilon$). So $dx$ must have no part in these two directions. The second term removes the part of the shift, the
-# third term removes the part of the scaling. This gives you a simple check: $dx$ sums to zero over every channel.
+# If a constant is added to all $x$ of a channel, $y$ does not change. If all $x$ of a channel are scaled about their
+# mean, $y$ does not change either, apart from the effect of $\epsilon$. So $dx$ has no part in these two directions:
+# the second term removes the part of the shift, and the third term removes the part of the scaling. This gives a
+# simple check: $dx$ sums to zero over every channel.
 #
 # | array | shape |
 # |---|---|
