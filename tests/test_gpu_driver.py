@@ -88,7 +88,8 @@ CASES = {
     "a name of no letters": (INIT % 0 + VERSION % 13000 + DEVICE % 0 + NAME % ('""', 0), "cannot run: "),
     "a full GPU": (WELL + LOOKUP % 2, "CUDA_ERROR_OUT_OF_MEMORY; nvidia-smi shows which processes use the GPU"),
     "a GPU that another process has": (WELL + LOOKUP % 46, "CUDA_ERROR_DEVICE_UNAVAILABLE; nvidia-smi shows"),
-    "a GPU that fell off the bus": (WELL + LOOKUP % 999, "CUDA_ERROR_UNKNOWN; nvidia-smi shows which processes use the GPU"),
+    "a GPU that fell off the bus": (WELL + LOOKUP % 999,
+                                   "CUDA_ERROR_UNKNOWN; nvidia-smi shows which processes use the GPU"),
 }
 
 
