@@ -184,7 +184,7 @@ def _normalize(x, R, gamma, beta, mean, var, eps, floor, y):
 
 
 def gradients(dy, x, gamma, beta, mean, var, eps, relu):
-    """Return dx (N, H, W, C), dgamma (C,), dbeta (C,) of batch norm, or of batch norm and a ReLU after it if ``relu``."""
+    """Return dx (N, H, W, C), dgamma (C,), dbeta (C,) of batch norm; if ``relu``, of batch norm followed by a ReLU."""
     dgammas, dbetas = _two_tables(x)
     of_forward = area(x), gamma, beta, mean, var, scalar(eps, x)
     launch(_map_sums(relu), *grid_for_maps(x), flat(dy), flat(x), *of_forward, dgammas, dbetas)

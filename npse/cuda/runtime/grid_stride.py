@@ -32,7 +32,7 @@ BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024       # 8 blocks of 256 threads
 
 
 def grid_for_maps(x):
-    """Return blocks and threads for a kernel that sums over the maps of x (N, H, W, C) or (N, R, C): see `thread_map`."""
+    """Return blocks and threads for a kernel that sums over each map of x (N, ..., C): see `thread_map`."""
     N, C, pixels = _sizes(x)
     width = next((width for width in WIDTHS if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
     return (N, ceil_div(C, width)), _threads(C, width, pixels)

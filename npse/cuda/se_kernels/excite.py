@@ -92,7 +92,7 @@ def _excite_backward(has_b1):
 
 @kernel
 def _weight_gradients(da1, z, dw1, db1, da2, h, dw2, db2):
-    """Compute the gradients of weights and biases. The first M blocks take the rows of w1, the others the rows of w2."""
+    """Compute the gradients of weights and biases. The first M blocks take the rows of w1, the others those of w2."""
     shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
     k, M = cuda.blockIdx.x, dw1.shape[0]
     if k < M:
@@ -123,7 +123,7 @@ def _product_of_columns(shared, x, n, w, i, zero):
 
 @device_function
 def _row_of_gradients(shared, dy, x, k, dw, db):
-    """Write dw[k, i] = sum over n of dy[n, k] * x[n, i]. The bias is the weight of one more input, which is always 1."""
+    """Write dw[k, i] = sum over n of dy[n, k] * x[n, i]. The bias is the weight of one more input that is always 1."""
     zero, one = dw.dtype.type(0), dw.dtype.type(1)
     inputs = dw.shape[1]
     for first in range(cuda.blockIdx.y * LANES, inputs + 1, cuda.gridDim.y * LANES):
