@@ -256,7 +256,7 @@ def test_the_assembler_counts():
     needs = compiler.builds[0].resources((8, 0))
     assert (needs.shared, needs.local) == (400, 200)
     assert 8 <= needs.registers <= 255
-    with pytest.raises(ValueError, match="assembler refuses"):
+    with pytest.raises(ValueError, match="the assembler finds an error"):
         assemble(compiler.builds[0].ptx[8, 0].replace("bar.sync", "bar.none"), (8, 0))
 
 
