@@ -6,12 +6,12 @@
     r      (N, H, W, C)  shortcut                                    means      (N, C)  its mean over each map
     s      (N, C)        gates, from z, the squeeze of u             R = H*W, B = N*H*W
 
-Nothing here is new mathematics: `batch_norm`, `scale`, `add`, `relu` and their gradients, multiplied out. What is
-gained is that x is read, not u: batch norm is affine, so u need not exist, and z, the mean of u over a map, is batch
-norm of ``means``.
+The formulas are those of `batch_norm`, `scale`, `add`, `relu` and their gradients, multiplied out. The advantage is
+that u is never computed: batch norm is affine, so the ops read x instead, and z, the mean of u over a map, is the
+batch norm of ``means``.
 
-Backward there are two ops, since the gradient dz of the squeeze comes from ds by way of the excitation. The first
-sums g = dy * 1[y > 0] over each map; all other sums follow from those two, and the second op is affine in g and xhat.
+The backward pass has two ops, because dz, the gradient of the squeeze, is computed from ds by the excitation. The first
+op sums g = dy * 1[y > 0] and g * xhat over each map. All other sums follow from these two sums.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
 @op("x: N H W C, y: N H W C, dy: N H W C, gamma: C, beta: C, mean: C, var: C -> ds: N C, dgammas: N C, dbetas: N C",
     flops=6)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    """Gradient of the gates, and the sums over each map that it is made of.
+    """Gradient of the gates, and the two sums over each map from which it follows.
 
     dgammas[n, c] = sum over i, j of  g * xhat          what dgamma and dbeta would be for one image without gates
     dbetas[n, c]  = sum over i, j of  g
@@ -61,7 +61,7 @@ def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
 @op("x: N H W C, y: N H W C, dy: N H W C, s: N C, dz: N C, dgammas: N C, dbetas: N C, means: N C, gamma: C, mean: C, "
     "var: C -> dx: N H W C, dgamma: C, dbeta: C, dr: N H W C", flops=8)
 def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    """All other gradients of the block's end, through the statistics too.
+    """All other gradients of `bn_scale_add_relu`, with the paths through the statistics.
 
     du     = s * g + dz / R                             both paths into u: the gated one, and the squeeze
     dgamma = sum over n of  s * dgammas + dz * (means - mean) / sqrt(var + eps)         the sums of du * xhat
@@ -71,7 +71,7 @@ def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, m
 
     Parameters
     ----------
-    dy, x, y : arrays (N, H, W, C), y being the output
+    dy, x, y : arrays (N, H, W, C), where y is the output
     s, dz, means : arrays (N, C)
     dgammas, dbetas : arrays (N, C), from `bn_scale_add_relu_backward_s`
     gamma, mean, var : arrays (C,)

@@ -1,8 +1,8 @@
-"""Composites: ops that stand next to each other in every network. Here each is calls of the book; a compiled
-edition does the same in one pass over memory, and the same gradient check judges both.
+"""Fused ops: several ops that follow each other in every network. Here each is a few calls of the book. A compiled
+edition does the same in one pass over memory. The same gradient check judges both.
 
     x  (N, H, W, C)  input or shortcut     u  (N, H, W, C)  residual branch     s  (N, C)  its gates
-    y  (N, H, W, C)  output; its sign is the mask of the ReLU, so the sum before the ReLU is never kept
+    y  (N, H, W, C)  output; y > 0 is the mask of the ReLU, so the sum before the ReLU is not kept
 """
 
 from npse.reference.activation import relu, relu_backward
@@ -24,7 +24,7 @@ def batch_norm_relu(x, gamma, beta, eps=1e-5):
 def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
     """Gradients of `batch_norm_relu` -> dx (N, H, W, C), dgamma (C,), dbeta (C,).
 
-    The mask of the ReLU is not an argument: x has to be read anyway, and tells it for the price of a multiply-add.
+    The mask of the ReLU is not an argument. It is computed from x, with one multiply-add for each element.
     """
     y = batch_norm_inference(x, gamma, beta, mean, var, eps)
     return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, var, eps)
@@ -32,7 +32,7 @@ def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
 
 @op("x: N H W C, gamma: C, beta: C, mean: C, var: C -> y: N H W C", backward=None, kink="relu", flops=4)
 def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
-    """y = relu(batch_norm_inference(x)): (N, H, W, C) -> (N, H, W, C), with statistics that are known already."""
+    """y = relu(batch_norm_inference(x)): (N, H, W, C) -> (N, H, W, C), with statistics that are already computed."""
     return relu(batch_norm_inference(x, gamma, beta, mean, var, eps))
 
 
@@ -48,7 +48,7 @@ def conv2d_moments(x, w, stride=1, padding=0):
 @op("dx: N H W Cin, w: kh kw Cin Cout, dy: N Ho Wo Cout -> sum: N H W Cin", sizes=sizes_of_result,
     flops=lambda dy, w, dx, *_, y: products(dy.shape, w.shape) + dx.size)
 def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
-    """dx + conv2d_backward_x(dy, w): where x went a second way, whose gradient is dx (N, H, W, Cin)."""
+    """dx + conv2d_backward_x(dy, w): the gradient of x when another path gives it the gradient dx (N, H, W, Cin)."""
     return add(dx, conv2d_backward_x(dy, w, dx.shape, stride, padding))
 
 
@@ -66,7 +66,7 @@ def add_relu_backward(dy, y):
 
 @op("du: N H W C, dz: N C -> sum: N H W C", flops=1)
 def add_squeeze_backward(du, dz):
-    """du + squeeze_backward(dz): both paths into u;  (N, H, W, C), (N, C) -> (N, H, W, C)."""
+    """du + squeeze_backward(dz): the sum of both paths to u;  (N, H, W, C), (N, C) -> (N, H, W, C)."""
     return add(du, squeeze_backward(dz, du.shape))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def total(x, axis):
-    """Sum over ``axis`` in float64 or wider, returned in x's dtype: a float32 running sum over N*H*W loses digits."""
+    """Sum over ``axis`` in float64 or wider, returned in x's dtype. A float32 sum over N*H*W numbers loses digits."""
     return x.sum(axis=axis, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)
 
 

@@ -1,8 +1,8 @@
 """The two hardest gradients once more, one step of the computational graph at a time.
 
-Each line of the forward pass is an elementary function; the backward pass is the same lines from last to first,
-each with its own small derivative, and a variable used twice adds up what comes back. Nothing is simplified:
-that is the point. The closed forms are `batch_norm_backward` and `se_backward`; a test proves that they agree.
+Each line of the forward pass is an elementary function. The backward pass has the same lines from last to first, each
+with its derivative. The gradients of a variable that is used twice are added. Nothing is simplified, on purpose. The
+closed forms are `batch_norm_backward` and `se_backward`; a test checks that both agree.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from npse.reference.numerics import total
 
 @op("x: N H W C, dy: N H W C, gamma: C, mean: C, var: C -> dx: N H W C, dgamma: C, dbeta: C")
 def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
-    """Same arguments and results as `batch_norm_backward`; letters as in batch_norm.py."""
+    """The arguments and results are those of `batch_norm_backward`. Letters as in batch_norm.py."""
     B = x.size // x.shape[3]
     over = (0, 1, 2)
 
@@ -40,7 +40,7 @@ def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
 @op("u: N H W C, dy: N H W C, w1: M C, w2: C M, b1?: M, b2?: C "
     "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
 def se_backward_staged(dy, u, w1, w2, b1=None, b2=None):
-    """Same arguments and results as `se_backward`; letters as in se.py."""
+    """The arguments and results are those of `se_backward`. Letters as in se.py."""
     _, H, W, _ = u.shape
 
     # forward
@@ -57,7 +57,7 @@ def se_backward_staged(dy, u, w1, w2, b1=None, b2=None):
     # backward, from the last line to the first
     du = dy * s_map                             # first use of u: the direct path
     ds_map = dy * u
-    ds = total(ds_map, (1, 2))                  # s is used at every pixel: their gradients add up
+    ds = total(ds_map, (1, 2))                  # s is used at every pixel: the gradients are added
     da2 = ds * s * (1 - s)
     db2 = total(da2, 0)
     dh = da2 @ w2
