@@ -198,7 +198,7 @@ def test_sgemm_is_the_best_of_all_kernels_that_run(monkeypatch):
     found = machine_rates.rates(2, 0, ("Forbidden", "SkylakeX"))
     assert (found["sgemm_gflops"], found["core_type"], found["copy_cache_gbs"]) == (400, "SkylakeX", 10)
     assert [row["core_type"] for row in found["tried"]] == [None, "SkylakeX"]
-    assert "others were at work" in report.machine(found | {"load": 2.0}).notes[-1]
+    assert "other programs ran" in report.machine(found | {"load": 2.0}).notes[-1]
 
 
 def test_what_a_worker_raises_arrives_here():

@@ -45,7 +45,7 @@ def test_a_span_too_short_says_how_much_it_takes():
 
 
 def test_another_data_set_has_no_table():
-    with pytest.raises(ValueError, match="on cifar10 only, not on shapes"):
+    with pytest.raises(ValueError, match="measured runs of cifar10 only, not of shapes"):
         budget.plan(Config(), 100, None, TABLE, lambda config: 1.0)
 
 

@@ -229,7 +229,7 @@ def test_load_names_the_first_misfit_in_the_order_of_what_is_loaded():
         network.load(network.state() | strange)
     with pytest.raises(ValueError, match=r"load: v\.weight is unknown to this network"):
         network.load(dict(reversed(strange.items())) | network.state())
-    with pytest.raises(ValueError, match=rf"load: {next(iter(network.state()))} is missing from what is loaded"):
+    with pytest.raises(ValueError, match=rf"load: {next(iter(network.state()))} is missing in the loaded arrays"):
         network.load({})
     with pytest.raises(ValueError, match=f"load: {list(network.state())[-1]} has shape"):
         network.load({name: np.zeros(1) for name in reversed(network.state())})
@@ -310,7 +310,7 @@ def test_padding_of_convolutions(kernel, padding, size):
 
 
 REFUSED = {
-    "an even kernel without padding": (r"no padding keeps the size of a map for the even kernel 2; take an odd one",
+    "an even kernel without padding": (r"no padding keeps the size of a map for the even kernel 2; use an odd kernel",
                                        lambda: Conv2d(2, 3, 2, rng=RNG)),
     "reduction larger than C": (r"reduction 32 is larger than the 16 channels", lambda: SqueezeExcite(16, 32, rng=RNG)),
     "reduction of zero": (r"reduction must be an integer of at least 1", lambda: SqueezeExcite(16, 0, rng=RNG)),

@@ -144,7 +144,7 @@ REFUSED = {
     "integers": (TypeError, "floating", lambda: ops.relu(np.arange(3))),
     "a list": (TypeError, "np.asarray", lambda: ops.relu([1.0])),
     "mixed dtypes": (TypeError, "float32", lambda: ops.scale(ONE((1, 2, 2, 3)), ONE((1, 3), np.float32))),
-    "label out of range": (ValueError, "label 3 stands at position 1",
+    "label out of range": (ValueError, "label 3 is at position 1",
                            lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0, 3]))),
     "negative label": (ValueError, "label -1", lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0, -1]))),
     "labels for another batch": (ValueError, "N = 2", lambda: ops.softmax_cross_entropy(ONE((2, 3)), np.array([0]))),

@@ -389,12 +389,12 @@ def test_a_write_that_fails_names_the_file_and_not_the_temporary_one(tmp_path):
 
 
 def test_a_batch_larger_than_the_data_set_is_warned_of(start):
-    """256 images: one step an epoch, with all of them, as in a run with batches of 256."""
+    """With 256 images an epoch is one step with all images, as in a run with batches of 256."""
     reports = {size: Silent() for size in (256, 257)}
     folders = [start(f"run{size}", report, batch_size=size, epochs=1)[0] for size, report in reports.items()]
     warnings = {size: [line for line in report.lines if "batch_size" in line] for size, report in reports.items()}
     assert warnings == {256: [], 257: ["LOOK  batch_size 257 is more than the 256 training images: an epoch is one "
-                                       "step, with all of them"]}
+                                       "step with all images"]}
     assert reports[257].steps == 1
     smaller, larger = (folder.metrics()[0] for folder in folders)
     assert smaller["loss"] == larger["loss"]

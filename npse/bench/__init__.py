@@ -1,4 +1,4 @@
-"""What `npse bench` measures. Every measurement runs in a process of its own: see process.py and worker.py.
+"""The measurements of `npse bench`. Each runs in its own process, see process.py and worker.py.
 
     machine_rates.py   rates of this machine: matrix product, copy   gpu.py, gpu_rates.py   those of the GPU
     step.py            a whole training step and evaluation          workload.py            what is timed

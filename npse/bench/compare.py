@@ -1,4 +1,4 @@
-"""npse against PyTorch: every mode in fresh processes, in turn, and the ratios of what they took."""
+"""Compare npse with PyTorch: run every mode in turn, each time in a fresh process, and take the ratios of the times."""
 
 import importlib.util
 import statistics
@@ -7,7 +7,7 @@ from collections import defaultdict
 from npse.bench import step
 from npse.bench.process import ask
 
-# How people run PyTorch: as it comes, in the layout that its kernels prefer, and compiled.
+# The usual ways to run PyTorch: with its defaults, in the layout for which its kernels are faster, and compiled.
 TORCH_MODES = {
     "torch eager, NCHW": {"channels_last": False, "compiled": False},
     "torch eager, channels_last": {"channels_last": True, "compiled": False},
@@ -19,7 +19,8 @@ OURS = "npse"
 def torch_modes(edition):
     """Return {name: options of `torch_peer.measure`}: PyTorch's modes on the processor, or on a GPU.
 
-    On a GPU each runs twice: tf32 lets float32 convolutions and products use tensor cores, with 10 bits of mantissa.
+    On a GPU each mode runs twice, without TF32 and with it. With TF32, float32 convolutions and matrix products use
+    tensor cores, which keep 10 bits of the mantissa.
     """
     if edition != "cuda":
         return TORCH_MODES
@@ -30,7 +31,7 @@ def torch_modes(edition):
 def expect_torch():
     """Raise ImportError if PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
-        raise ImportError("PyTorch, the peer to compare with, is not installed; run: pip install torch==2.13.0")
+        raise ImportError("the comparison needs PyTorch, but it is not installed; run: pip install torch==2.13.0")
 
 
 def torch_step(**options):
@@ -43,26 +44,36 @@ def torch_step(**options):
 def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambda line: None):
     """Time the same training step and evaluation in npse and in each of `torch_modes`.
 
-    In each round every contestant gets a fresh process; who begins changes from round to round. One that fails is
-    reported and left out from then on.
+    In each round every mode runs in a fresh process. Each round begins with another mode. A mode that fails is reported
+    and left out from then on.
+
+    Parameters
+    ----------
+    model, edition : str
+    batch_size, threads : int
+    seconds : float, the time for each measurement
+    rounds : int
+    say : function of a line, called after each mode
 
     Returns
     -------
     rows : list of dict
         ``round``, ``mode``, ``train`` and ``eval`` (``ms`` median, ``ms_min``, ``timed`` steps), ``peak_mb``.
-    failures : dict of str to str, what went wrong, by mode
+    failures : dict of str to str, the error message of each mode that failed
 
     Raises
     ------
+    ImportError
+        PyTorch is not installed.
     ChildProcessError
-        npse failed, or every mode of PyTorch did.
+        npse failed, or every mode of PyTorch failed.
     """
     expect_torch()
     work = {"model": model, "batch_size": batch_size, "threads": threads, "seconds": seconds}
     modes = torch_modes(edition)
-    contestants, rows, failures = [OURS, *modes], [], {}
+    names, rows, failures = [OURS, *modes], [], {}
     for number in range(1, rounds + 1):
-        for mode in contestants[number % len(contestants):] + contestants[:number % len(contestants)]:
+        for mode in names[number % len(names):] + names[:number % len(names)]:
             if mode in failures:
                 continue
             try:
@@ -82,10 +93,10 @@ def versus_torch(model, batch_size, threads, edition, seconds, rounds, say=lambd
 
 
 def summary(rows):
-    """Return medians by mode and, for ``train`` and ``eval``, how many times faster npse is than PyTorch's best mode.
+    """Return the medians of each mode, and how many times as fast as PyTorch's best mode npse is.
 
-    The best mode is the one with the least median over all rounds. Its time over that of npse, round by round, gives
-    the ratios; above 1, npse is faster.
+    The best mode is the one with the smallest median over all rounds. A ratio is its time divided by that of npse in
+    the same round. Above 1, npse is faster.
 
     Parameters
     ----------
@@ -94,8 +105,9 @@ def summary(rows):
     Returns
     -------
     dict
-        ``modes``: {mode: {"train_ms", "eval_ms", "peak_mb"}}, medians; and with ``train`` and ``eval`` in place of *:
-        ``*_best_torch``, a mode; ``*_ratios``, round by round; ``*_ratio_best_torch``, their median.
+        ``modes``: {mode: {"train_ms", "eval_ms", "peak_mb"}}, medians. For training: ``train_best_torch``, a mode;
+        ``train_ratios``, one for each round; ``train_ratio_best_torch``, their median. For evaluation the same three,
+        with names that begin with ``eval``.
     """
     by_mode = defaultdict(dict)
     for row in rows:

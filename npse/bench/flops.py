@@ -1,7 +1,8 @@
-"""How much arithmetic and traffic an op call is. A multiply-add counts as two operations, a comparison as one.
+"""Count the arithmetic and the memory traffic of an op call.
 
-The operations of a call are declared with the op (`npse.reference.contract.op`): it is the arithmetic of the formula;
-an algorithm that needs less of it (Winograd) comes out faster, not smaller.
+A multiply-add counts as two operations, a comparison as one. Each op declares its number of operations
+(`npse.reference.contract.op`): it is that of the formula. The count is the same for an algorithm that needs fewer
+operations (Winograd); its rate is then higher.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ PASSES = ("conv2d", "conv2d_backward_x", "conv2d_backward_w")
 
 
 def pass_of(op):
-    """Name the pass of a convolution that an op is, whatever it adds; None for an op that does not convolve."""
+    """Return the name of the convolution pass in an op, fused or not; None if the op has no convolution."""
     return max((name for name in PASSES if op.startswith(name)), key=len, default=None)
 
 
@@ -22,12 +23,12 @@ def flops(op, arguments, result):
 
 
 def traffic(arguments, result):
-    """Return the bytes of all arrays that go in and come out, each counted once."""
+    """Return the bytes of all arrays among arguments and results; each array is counted once."""
     return sum(array.nbytes for array in {id(array): array for array in arrays(arguments, result)}.values())
 
 
 def arrays(arguments, result):
-    """The arrays among the arguments and results of an op."""
+    """Return the arrays among the arguments and results of an op."""
     results = result if isinstance(result, tuple) else (result,)
     return [value for value in (*arguments, *results) if is_array(value)]
 

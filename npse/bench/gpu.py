@@ -1,11 +1,11 @@
-"""The rates of the GPU, with which its ops are compared: copying in its memory, and multiply-adds in registers."""
+"""The rates of the GPU that limit its ops: copying in its memory, and multiply-adds in registers."""
 
 from npse import backend
 from npse.support import nvidia_driver
 
 
 def measure(threads):
-    """Measure in this process; ``threads`` of the host have nothing to do with it."""
+    """Measure in this process; ``threads``, those of the host, do not affect the result."""
     backend.use("cuda")
     from npse.bench import gpu_rates
 

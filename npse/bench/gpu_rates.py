@@ -1,39 +1,39 @@
-"""The yardsticks of a benchmark: what this device can do at best, and how long it takes for something.
+"""The best rates of this device, and the time that it takes for a task.
 
-Copying (every number read once and written once) is the roof of ops that are bound by memory, multiply-adds in
-registers that of ops bound by arithmetic without tensor cores. Both are float32.
+The rate of copying (every number is read once and written once) limits ops that are bound by memory. The rate of
+multiply-adds in registers limits ops that are bound by arithmetic without tensor cores. Both use float32.
 """
 
 from numba import cuda
 
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, empty, kernel, launch, stopwatch
 
-COPIES = 4                                # numbers a thread copies, so that its reads are under way together
+COPIES = 4                                # numbers that a thread copies; their reads overlap
 ROUNDS = 1 if SIMULATED else 512
 ADDS = 128                                # multiply-adds of a thread in a round
 COPIED = 2**7 if SIMULATED else 2**26     # numbers: 256 MiB, more than the caches of any device hold
-ADDERS = 2 if SIMULATED else 4096         # blocks
+ADDERS = 2 if SIMULATED else 4096         # blocks of the multiply-adds
 REPEATS = 20
 
 
 def copy_rate():
-    """Return the GB/s, bytes read plus bytes written, of the quickest of a few copies of 256 MiB."""
+    """Return the rate in GB/s of the fastest of a few copies of 256 MiB; bytes read and bytes written both count."""
     x, y = _field(), _field()
     return 2e-9 * x.nbytes / _least(lambda: launch(_copy, _blocks(x), BLOCK_THREADS, x, y))
 
 
 def multiply_add_rate():
-    """Return the GFLOP/s, two operations for each multiply-add, of the quickest of a few runs."""
+    """Return the rate in GFLOP/s of the fastest of a few runs; a multiply-add counts as two operations."""
     y = empty((ADDERS * BLOCK_THREADS,), "float32")
     operations = 2 * y.size * ADDS * ROUNDS
     return 1e-9 * operations / _least(lambda: launch(_multiply_add, ADDERS, BLOCK_THREADS, y))
 
 
 def seconds(task):
-    """Return how long the device takes for what ``task()`` starts, with nothing of it in the caches.
+    """Return how many seconds the device takes for the kernels that ``task()`` starts; no argument is in its caches.
 
-    First the caches are filled with something else. While the device is at that, the host gets ahead, so that the time
-    it takes to start a kernel is not counted: of a task of many kernels, some of it may be.
+    First a kernel fills the caches with other data. While it runs, the host already starts the kernels of the task, so
+    the time to start them is not counted. If the task has many kernels, a part of that time may be counted.
     """
     field = _field()
     launch(_zero, _blocks(field), BLOCK_THREADS, field)
@@ -55,7 +55,7 @@ def _blocks(x):
 @kernel
 def _copy(x, y):
     width = cuda.blockDim.x
-    i = cuda.blockIdx.x * COPIES * width + cuda.threadIdx.x      # the grid is as large as x: no bounds to mind
+    i = cuda.blockIdx.x * COPIES * width + cuda.threadIdx.x      # the grid is exactly as large as x: no bounds check
     a, b, c, d = x[i], x[i + width], x[i + 2 * width], x[i + 3 * width]
     y[i], y[i + width], y[i + 2 * width], y[i + 3 * width] = a, b, c, d
 
@@ -72,9 +72,9 @@ def _zero(y):
 def _multiply_add(y):
     i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     factor, term = y.dtype.type(0.5), y.dtype.type(i)
-    a, b, c, d = term, term + factor, term - factor, -term       # four sums that do not wait for each other
+    a, b, c, d = term, term + factor, term - factor, -term       # four sums that are independent of each other
     for _ in range(ROUNDS):
-        for _ in range(8):                # written out, for what counts the rounds costs too
+        for _ in range(8):                # the body is unrolled, because a loop counter takes time too
             a, b, c, d = _step(a, b, c, d, factor, term)
             a, b, c, d = _step(a, b, c, d, factor, term)
             a, b, c, d = _step(a, b, c, d, factor, term)

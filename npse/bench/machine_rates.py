@@ -1,4 +1,4 @@
-"""The rates of this machine, with which all others are compared: the matrix product of NumPy's BLAS, and copying."""
+"""The rates of this machine that limit its ops: the matrix product of NumPy's BLAS, and copying."""
 
 import os
 import platform
@@ -11,19 +11,19 @@ import numpy as np
 from npse.bench.process import ask
 from npse.bench.timing import times
 
-SIZE = 2048                      # of the matrices
+SIZE = 2048                      # rows and columns of the matrices
 CORE_TYPES = ("SkylakeX", "Haswell") if platform.machine().lower() in ("x86_64", "amd64") else ()
 
 
 def rates(threads, seconds, core_types=CORE_TYPES):
-    """Measure in fresh processes, with OpenBLAS choosing its kernels and with each of ``core_types`` told to it.
+    """Measure in fresh processes: one in which OpenBLAS chooses its kernels, and one for each of ``core_types``.
 
     Returns
     -------
     dict
         ``sgemm_gflops``, ``copy_cache_gbs``, ``copy_memory_gbs``: the best of all processes; ``core_type``: the one
         with the best sgemm, None for OpenBLAS's own choice; ``cache_bytes``; ``tried``: one result for each process;
-        ``load``: processes that wanted a core in the minute before, None where the system does not tell.
+        ``load``: the load average of the minute before, None if the system does not report it.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     tried = [ask(measure, threads=threads, seconds=seconds) | {"core_type": None}]
@@ -40,7 +40,7 @@ def rates(threads, seconds, core_types=CORE_TYPES):
 
 
 def measure(threads, seconds):
-    """Measure in this process: the quickest of several calls counts."""
+    """Measure in this process; the fastest of several calls counts."""
     a, b = np.random.default_rng(0).standard_normal((2, SIZE, SIZE), np.float32)
     c = np.empty_like(a)
     sgemm = min(times(lambda: np.matmul(a, b, out=c), seconds))
@@ -50,11 +50,12 @@ def measure(threads, seconds):
 
 
 def copy_rate(size, threads, seconds):
-    """GB/s, bytes read plus bytes written, of copying ``size`` bytes, a slice a thread."""
+    """Return the rate in GB/s of copying ``size`` bytes, one slice for each thread; bytes read and written both count.
+    """
     source = np.ones(size // 4, np.float32)
     target = np.zeros_like(source)
     slices = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
-    repeats = max(1, 2**26 // size)                               # handing the slices out should cost nothing
+    repeats = max(1, 2**26 // size)                               # so many that starting the threads costs little
 
     def copy(pair):
         for _ in range(repeats):
@@ -66,7 +67,7 @@ def copy_rate(size, threads, seconds):
 
 
 def cache_bytes():
-    """Size of the last cache before memory as Linux tells it, else 16 MiB."""
+    """Return the size in bytes of the last cache before memory, as Linux reports it; 16 MiB on other systems."""
     sizes = [Path(f"/sys/devices/system/cpu/cpu0/cache/index{level}/size") for level in (3, 2)]
     found = next((size.read_text() for size in sizes if size.exists()), "16384K")
     number, unit = re.fullmatch(r"(\d+)([KM]?)\s*", found).groups()

@@ -1,4 +1,4 @@
-"""Every op call of one real training step, seen by a watcher and then timed alone."""
+"""Record every op call of a real training step, then time each call alone."""
 
 import numpy as np
 
@@ -9,16 +9,17 @@ from npse.bench.workload import prepare
 
 
 class Calls:
-    """A watcher of ops: the distinct calls, by op and shapes, how often each was made, and the first one's arguments.
+    """Records the distinct op calls of a step: how often each was made, and the arguments of the first.
 
-    A call is known by what `shapes` says of its arguments; the numbers in the arrays do not change how long it takes.
+    Calls of one op are the same if `shapes` gives the same for their arguments. The numbers in the arrays do not change
+    the time of a call.
     """
 
     def __init__(self):
         self.rows, self.arguments = {}, {}
 
     def __call__(self, op, arguments, result):
-        """Look at one call; see `npse.backend.observing`."""
+        """Record one call; see `npse.backend.observing`."""
         key = op, str(shapes(arguments))
         if key not in self.rows:
             self.arguments[key] = arguments
@@ -28,7 +29,8 @@ class Calls:
 
 
 def shapes(arguments):
-    """Arguments as JSON keeps them: the shape of an array, an integer or a tuple as it is, None for all others."""
+    """Return the arguments in a form for JSON: an array as its shape, integers and tuples as they are, others as None.
+    """
     return [list(value.shape) if is_array(value)
             else list(map(int, value)) if isinstance(value, tuple)
             else int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -36,9 +38,9 @@ def shapes(arguments):
 
 
 def watch(work):
-    """Return the `Calls` of one training step, the making of its batch not included."""
+    """Return the `Calls` of one training step; making its batch is not included."""
     calls = Calls()
-    work.step()                                                   # kernels are compiled, memory is touched
+    work.step()                                                   # compiles kernels and touches memory
     with backend.observing(calls):
         work.step()
     return calls
@@ -65,18 +67,19 @@ def measure(model, batch_size, edition, threads, seconds):
 
 
 def against(rows, rates):
-    """Return the rows with ``bound``, what of the machine limits the call, and ``percent``, how near it the call comes.
+    """Return the rows with ``bound``, the rate that limits the call, and ``percent``, the part of it that is reached.
 
-    It is "sgemm", or "cache" for copying in the last cache, if that holds all the call moves, else "memory"; on a
-    device, whose calls find their arguments in no cache, "multiply-add" or "memory". Counted are a formula's arithmetic
-    and traffic: an algorithm that needs less passes 100 %.
+    On the processor ``bound`` is "sgemm", or copying: "cache" if the last cache holds all arrays of the call, else
+    "memory". On a device it is "multiply-add" or "memory", because its caches hold no argument of a call. Arithmetic
+    and traffic are those of the formula: an algorithm that needs less can exceed 100 %.
     """
     arithmetic = "multiply_add" if "multiply_add_gflops" in rates else "sgemm"
 
-    def judged(row):
+    def with_limit(row):
         place = "cache" if row["bytes"] < rates.get("cache_bytes", 0) else "memory"
-        limits = {arithmetic.replace("_", "-"): 1e-6 * (row["flops"] or 0) / rates[f"{arithmetic}_gflops"],  # ms then
+        # the milliseconds that the call takes at each limit
+        limits = {arithmetic.replace("_", "-"): 1e-6 * (row["flops"] or 0) / rates[f"{arithmetic}_gflops"],
                   place: 1e-6 * row["bytes"] / rates[f"copy_{place}_gbs"]}
         bound = max(limits, key=limits.get)
         return row | {"bound": bound, "percent": 100 * limits[bound] / row["ms"]}
-    return [judged(row) for row in rows]
+    return [with_limit(row) for row in rows]

@@ -13,8 +13,8 @@ def ask(function, *, threads, environment=None, **options):
 
     Parameters
     ----------
-    function : function of a module of `npse.bench`; it is called with ``threads`` and ``options``, as JSON keeps them
-    threads : int, also the limit of the thread pool of every library
+    function : function of a module of `npse.bench`; it is called with ``threads`` and ``options``, which pass as JSON
+    threads : int, also the limit for the thread pools of all libraries
     environment : dict of str to str, variables that are set in addition to those of this process
 
     Raises

@@ -1,4 +1,4 @@
-"""Tables of what was measured, as text that any printer can lay out; nothing is measured here."""
+"""Tables of the measurements, as text. Nothing is measured or printed here."""
 
 import inspect
 from dataclasses import dataclass, field
@@ -13,8 +13,10 @@ SHOWN = 0.95                     # share of the step that the table of ops shows
 
 @dataclass
 class Table:
-    """A title, column names (``<`` before those of text), rows of text, notes to stand under them, and the columns to
-    leave out first where there is little room.
+    """A table of text.
+
+    A ``<`` before the name of a column marks a column of text. ``notes`` stand below the table. ``spare`` names the
+    columns that are left out first where there is little room.
     """
 
     title: str
@@ -25,28 +27,29 @@ class Table:
 
 
 def machine(rates):
-    """Rates of the machine."""
+    """Return the table of the machine's rates."""
     rows = [(row["core_type"] or "its own choice", f"{row['sgemm_gflops']:.0f}", f"{row['copy_cache_gbs']:.0f}",
              f"{row['copy_memory_gbs']:.0f}", row["blas"]) for row in rates["tried"]]
-    notes = [f"Per cent below refer to the best of each; the last cache holds {rates['cache_bytes'] >> 20} MiB."]
+    notes = ["Percentages below refer to the best rate of each column; "
+             f"the last cache holds {rates['cache_bytes'] >> 20} MiB."]
     if (rates["load"] or 0) > BUSY:
-        notes.append(f"LOOK: others were at work in the last minute (load {rates['load']:.1f}); "
-                     "if they still are, no number here counts.")
+        notes.append(f"LOOK: other programs ran in the last minute (load {rates['load']:.1f}); "
+                     "if they still run, the numbers below are not reliable.")
     return Table(f"This machine, {rates['threads']} threads: multiplying, and copying in cache and memory",
                  ("<OpenBLAS kernels", "sgemm GFLOP/s", "cache GB/s", "memory GB/s", "<BLAS"), rows, notes)
 
 
 def gpu(rates):
-    """Rates of a GPU."""
+    """Return the table of a GPU's rates."""
     found = rates["gpu"] or {"name": "Numba's simulator", "driver": None, "cuda": "none"}
     return Table(f"{found['name']}, driver {found['driver'] or 'unknown'}, CUDA {found['cuda']}",
                  ("<", "measured"), [("copying in its memory, GB/s", f"{rates['copy_memory_gbs']:.0f}"),
                                      ("multiply-adds in float32, GFLOP/s", f"{rates['multiply_add_gflops']:.0f}")],
-                 ["Per cent below refer to these; the tensor cores are not counted."])
+                 ["Percentages below refer to these rates; tensor cores are not used."])
 
 
 def step(result, model, batch_size, threads):
-    """Whole step and evaluation."""
+    """Return the table of the whole step and the evaluation."""
     names = {"train": "training step", "plain": "training step, kernel by kernel", "eval": "evaluation",
              "batch": "making the batch"}
     rows = [(name, f"{found['ms']:.2f}", f"{found['ms_min']:.2f}", f"{1e3 * batch_size / found['ms']:.0f}")
@@ -59,13 +62,13 @@ def step(result, model, batch_size, threads):
 
 
 HOST_NOTES = ("Timed alone, an op finds its arguments in the caches; in a step it may not.",
-              "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever binds.")
-DEVICE_NOTES = ("By the device's own clock, with nothing in its caches before each call.",
-                "Limit: per cent of its multiply-adds, or of copying in its memory, whichever binds.")
+              "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever limits the op.")
+DEVICE_NOTES = ("Times are from the device's own clock; its caches hold no arguments before a call.",
+                "Limit: per cent of its multiply-adds, or of copying in its memory, whichever limits the op.")
 
 
 def ops(rows, train_ms, on_device=False):
-    """Op calls by share of the step, those of little share in one row."""
+    """Return the table of op calls by share of the step; the last row sums the calls with small shares."""
     alone, limit = DEVICE_NOTES if on_device else HOST_NOTES
     total = sum(row["ms_step"] for row in rows)
     shown, so_far = [], 0.0
@@ -83,12 +86,12 @@ def ops(rows, train_ms, on_device=False):
     return Table("The ops of one training step, each timed alone",
                  ("<op", "<arguments", "calls", "ms", "ms min", "share", "GFLOP/s", "GB/s", "limit"), shown,
                  [f"Sum of all ops {total:.1f} ms; the whole step {train_ms:.1f} ms. {alone}",
-                  f"{limit} Arithmetic is that of the formula, so an algorithm that needs less of it may pass 100 %."],
+                  f"{limit} Operations are those of the formula: an algorithm that needs fewer can exceed 100 %."],
                  spare=("ms min", "GB/s", "GFLOP/s"))
 
 
 def call(op, arguments):
-    """The shapes of a call, each once, and its integers: ``128x32x32x16 3x3x16x16 s1 p1``."""
+    """Return the shapes of a call, each once, and its integers, such as ``128x32x32x16 3x3x16x16 s1 p1``."""
     names = list(inspect.signature(getattr(reference, op)).parameters)
     shown = {}
     for name, value in zip(names, arguments, strict=False):
@@ -98,7 +101,7 @@ def call(op, arguments):
 
 
 def variants(rows, rates):
-    """Table of the convolution by stage and variant, the three passes side by side."""
+    """Return the table of the convolution by stage and variant, with the three passes side by side."""
     found = {}
     for row in rows:
         found.setdefault((_shape(row["x"]), _shape(row["w"]), row["rung"]), {})[row["pass"]] = row
@@ -109,9 +112,9 @@ def variants(rows, rates):
         errors = [row["error"] for row in by_pass if row and row["error"] is not None]
         shown.append((*key, *(cell for row in by_pass for cell in _variant(row, rates["sgemm_gflops"])),
                       f"{max(errors):.0e}" if errors else "-"))
-    notes = ["Percentages are of sgemm. Difference: the largest from the book, relative to its largest value."]
+    notes = ["Percentages are of sgemm. Difference: the largest from the book, relative to the book's largest value."]
     if any(row.get("extrapolated") for row in rows):
-        notes.append("Python loops: one thread, a few pixels timed and multiplied up.")
+        notes.append("Python loops: one thread; a few pixels are timed, and the time is scaled to all pixels.")
     return Table("The convolution in each variant",
                  ("<x", "<w", "<variant", "forward ms", "GFLOP/s", "dx ms", "GFLOP/s", "dw ms", "GFLOP/s",
                   "difference"),
@@ -126,7 +129,7 @@ def _variant(row, sgemm):
 
 
 def versus(found, failures, batch_size, rounds):
-    """npse and PyTorch's modes, and the ratios."""
+    """Return the table of npse and PyTorch's modes, with the ratios of their times."""
     ours = found["modes"][OURS]
     rows = [(mode, f"{row['train_ms']:.1f}", f"{1e3 * batch_size / row['train_ms']:.0f}",
              f"{row['train_ms'] / ours['train_ms']:.2f}", f"{row['eval_ms']:.1f}",

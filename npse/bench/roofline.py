@@ -1,4 +1,4 @@
-"""The roofline of a step: how fast each op call runs, against how much arithmetic it does for each byte it moves."""
+"""The roofline of a step: the rate of each op call against its arithmetic intensity, in operations for each byte."""
 
 import math
 
@@ -7,24 +7,25 @@ from npse.bench.report import call
 from npse.support.arithmetic import ceil_div
 from npse.support.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SMALL, figure, plain
 
-LABELLED, DRAWN = 8, 0.98        # how many calls have a number; the share of the time of which the calls are drawn
+LABELLED, DRAWN = 8, 0.98        # how many calls get a number; the share of the time that the drawn calls cover
 COLOURS = {"conv2d": ORANGE, "conv2d_backward_x": PURPLE, "conv2d_backward_w": GREEN}
 OTHERS = "all others"
-# The three passes of a convolution have nearly one intensity: which side of its disc the number of each stands on.
+# The three passes of a convolution have almost the same intensity, so the number of each stands on another side.
 SIDES = {"conv2d": (0, 1), "conv2d_backward_x": (-1, 0), "conv2d_backward_w": (1, 0)}
 
 
 def roofline(rows, rates, title):
-    """Draw the op calls of `npse.bench.ops.measure`, the area of each its share of the step, under the machine's roofs.
+    """Draw the op calls of `npse.bench.ops.measure` as discs, and the roofs of the machine as lines.
 
-    Roofs: the rate of sgemm, and copying in the last cache and through memory. Left out are calls without a count of
-    operations and the small ones that make up the last two per cent of the time.
+    The area of a disc is the call's share of the step. The roofs are the rate of sgemm, and of copying in the last
+    cache and in memory. Calls without a count of operations are left out. So are the smallest calls, which together
+    take two per cent of the time.
     """
     rows = _costly(rows)
     picture = figure(9.5, 7, title)
     axes = picture.subplots()
     axes.set(xscale="log", yscale="log", xlabel="operations for each byte moved",
-             ylabel="GFLOP/s of the formula (an algorithm that needs less may pass the roof)")
+             ylabel="GFLOP/s of the formula (an algorithm that needs fewer operations can exceed the roof)")
     low, high = (end(row["intensity"] for row in rows) for end in (min, max))
     slowest, fastest = (end(row["gflops"] for row in rows) for end in (min, max))
     span = low / 2, max(3 * high, 4 * rates["sgemm_gflops"] / rates["copy_memory_gbs"])
@@ -44,7 +45,7 @@ def roofline(rows, rates, title):
 
 
 def _costly(rows):
-    """The calls that make up nearly all of the time, the costliest first, with intensity and share of the step."""
+    """Return the calls that take nearly all of the time, the slowest first, with intensity and share of the step."""
     total, so_far, costly = sum(row["ms_step"] for row in rows), 0.0, []
     counted = sorted((row for row in rows if row["flops"]), key=lambda row: -row["ms_step"])
     for row in counted:
@@ -74,7 +75,7 @@ def _area(row):
 
 
 def _name_the_costly(picture, axes, rows):
-    """Number the calls in the picture, and say below it what the numbers are."""
+    """Number the calls in the picture and list them below it."""
     from matplotlib.patheffects import withStroke
 
     for number, row in enumerate(rows, start=1):

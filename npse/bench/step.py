@@ -1,4 +1,4 @@
-"""A whole training step and an evaluation of npse."""
+"""Time a whole training step and an evaluation of npse."""
 
 from npse.bench.timing import figures, times
 from npse.bench.workload import prepare
@@ -7,10 +7,10 @@ WARM = 3
 
 
 def measure(model, batch_size, edition, threads, seconds):
-    """Time training step, evaluation and the making of a batch; the peak of memory is that of training.
+    """Time a training step, an evaluation and the making of a batch; the peak memory is that of training.
 
-    On a device a step is the share of so many as a run makes before it reads their losses; ``plain`` is one that is not
-    recorded, but started kernel by kernel.
+    On a device, as many steps are timed together as a run makes before it reads their losses; the result is the time of
+    one. ``plain`` is a step that is not recorded: the host starts each of its kernels.
     """
     work = prepare(model, batch_size, edition, threads)
     plain = {"plain": figures(times(work.plain, seconds, warm=WARM), work.steps)} if work.plain else {}

@@ -1,4 +1,4 @@
-"""Clock and memory gauge of a measuring process."""
+"""The time of tasks and the memory of this process."""
 
 import statistics
 import sys
@@ -19,10 +19,10 @@ def times(task, seconds, least=3, warm=1, clock=wall):
     Parameters
     ----------
     task : callable without arguments
-    seconds : float, go on for at least so long
-    least : int, and for at least so many calls
-    warm : int, calls that are not counted
-    clock : function of a task -> seconds; on a device, ask the device's own
+    seconds : float, the shortest time to go on
+    least : int, the smallest number of timed calls
+    warm : int, calls before them that are not timed
+    clock : function of a task -> seconds; on a device, one that reads the device's clock
     """
     for _ in range(warm):
         task()
@@ -33,14 +33,14 @@ def times(task, seconds, least=3, warm=1, clock=wall):
 
 
 def figures(taken, parts=1):
-    """Return median and least of some times, in milliseconds, divided by the parts each had; and how many they are."""
+    """Return the median and the least of times, in milliseconds for each of ``parts``, and the number of times."""
     return {"ms": 1e3 * statistics.median(taken) / parts, "ms_min": 1e3 * min(taken) / parts, "timed": len(taken)}
 
 
 def peak_memory():
-    """Return the most memory this process has had resident so far, in MB (10^6 bytes); None where the system is mute.
+    """Return the peak resident memory of this process, in MB (10^6 bytes); None if the system does not report it.
 
-    Linux hands `getrusage` of a new process the peak of the process that started it; /proc does not.
+    On Linux a new process inherits the peak of the process that started it in `getrusage`, but not in /proc.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

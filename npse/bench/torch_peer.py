@@ -1,4 +1,4 @@
-"""The peer: the same network and the same step as a user of PyTorch would write them. Imported by workers only."""
+"""The same network and the same step, as a user of PyTorch would write them. Only measuring processes import this."""
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A network of npse, `models.resnet` in its default form, from the shapes of its arrays by name; same weights."""
+    """The network `npse.models.resnet` in its default form, with the weights of ``state``, the named arrays of npse."""
 
     def __init__(self, state):
         super().__init__()
@@ -86,7 +86,7 @@ class Stage(nn.Module):
 
 
 class Wide(nn.Module):
-    """A network of npse, `models.wide` in its default form, from its arrays by name; same weights."""
+    """The network `npse.models.wide` in its default form, with the weights of ``state``, the named arrays of npse."""
 
     def __init__(self, state):
         super().__init__()
@@ -107,7 +107,7 @@ class Wide(nn.Module):
 
 
 def load(network, state):
-    """Give a network of PyTorch the arrays of one of npse; raises if any name or shape differs."""
+    """Copy the arrays of a network of npse into one of PyTorch; RuntimeError if any name or shape differs."""
     arrays = {name: torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
               for name, array in state.items()}
     counters = {name: tensor for name, tensor in network.state_dict().items() if name.endswith("batches_tracked")}
@@ -115,14 +115,15 @@ def load(network, state):
 
 
 class Peer:
-    """The work of `workload.prepare`: ``train()`` returns the loss of the last step, ``evaluate()`` a batch's logits.
+    """The work of `workload.prepare`, in PyTorch.
 
-    As npse does, it reads losses after every step on the processor, after every ten on a GPU.
+    ``train()`` returns the loss of the last step, ``evaluate()`` the logits of a batch. Like npse, it reads losses
+    after every step on the processor, and after every ten steps on a GPU.
     """
 
     def __init__(self, model, batch_size, channels_last, compiled, device="cpu", tf32=False):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cudnn.benchmark = True                     # let it try its algorithms and take the quickest
+        torch.backends.cudnn.benchmark = True                     # it tries its algorithms and takes the fastest
         self.steps = READ_EVERY if device == "cuda" else 1
         layout = torch.channels_last if channels_last else torch.contiguous_format
         x, labels = batch(batch_size)
@@ -132,7 +133,7 @@ class Peer:
         self.network = kind(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
         self.run = torch.compile(self.network) if compiled else self.network
         decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
-        # fused: the quickest of PyTorch's three ways to update
+        # fused: the fastest of PyTorch's three implementations of the update
         self.optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": others}], RATE,
                                          MOMENTUM, nesterov=True, fused=True)
 
@@ -157,7 +158,7 @@ class Peer:
 
 
 def measure(model, batch_size, threads, seconds, channels_last, compiled, device="cpu", tf32=False):
-    """Time training step and evaluation of one mode; the peak of memory is that of training."""
+    """Time the training step and the evaluation of one mode; the peak memory is that of training."""
     torch.set_num_threads(threads)
     peer = Peer(model, batch_size, channels_last, compiled, device, tf32)
     train = times(peer.train, seconds, warm=WARM)

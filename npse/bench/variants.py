@@ -1,4 +1,4 @@
-"""The convolution of each stage in every variant: Python loops, the book, and the variants of the cpu edition."""
+"""Time the convolution of each stage in every variant: Python loops, the book, and the variants of the cpu edition."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def measure_variants(op_rows, threads, seconds, python_loops=True):
 
     Returns
     -------
-    list of dict, as of `measure`; those of Python loops come first
+    list of dict, rows as from `measure`; those of Python loops come first
     """
     convolutions = by_stage(op_rows)
     rows = ask(measure, threads=threads, seconds=seconds, convolutions=convolutions)
@@ -28,7 +28,7 @@ def measure_variants(op_rows, threads, seconds, python_loops=True):
 
 
 def by_stage(op_rows):
-    """For each map size, the convolution of stride 1 called most often: [x shape, w shape, stride, padding]."""
+    """Return the most frequent convolution of stride 1 for each map size: [x shape, w shape, stride, padding]."""
     found = {}
     for row in sorted(op_rows, key=lambda row: row["count"]):
         if flops.pass_of(row["op"]) == "conv2d" and row["arguments"][2] == 1:
@@ -77,9 +77,9 @@ def measure(convolutions, threads, seconds):
 
 
 def measure_python(convolutions, threads):
-    """Time the loops of the cpu edition as plain Python, which NUMBA_DISABLE_JIT=1 makes of them.
+    """Time the loops of the cpu edition as plain Python; the environment must contain NUMBA_DISABLE_JIT=1.
 
-    A few output pixels are timed; the time is multiplied up to all of them. Returns rows as `measure` does.
+    A few output pixels are timed, and the time is scaled to all of them. Returns rows as `measure` does.
     """
     from npse.cpu.conv import VARIANTS
 
@@ -98,7 +98,7 @@ def measure_python(convolutions, threads):
 
 
 def _calls(x_shape, w_shape, stride, padding, rng):
-    """Arguments of the three passes, by op."""
+    """Return the arguments of the three passes, by op."""
     x, w, dy = (rng.standard_normal(shape, np.float32)
                 for shape in (x_shape, w_shape, _output_shape(x_shape, w_shape, stride, padding)))
     return {"conv2d": (x, w, stride, padding),

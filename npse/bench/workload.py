@@ -17,13 +17,13 @@ MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
 
 
 def random_images(count):
-    """Random images (count, 32, 32, 3) in uint8 and labels (count,); a count gives the same ones everywhere."""
+    """Return random images, uint8 (count, 32, 32, 3), and labels (count,); each count always gives the same ones."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, PIXELS, PIXELS, 3), np.uint8), rng.integers(0, CLASSES, count)
 
 
 def batch(size):
-    """The same as a batch ready for the network: float32 images and labels."""
+    """Return `random_images` as a batch for the network: float32 images (size, 32, 32, 3) and labels (size,)."""
     images, labels = random_images(size)
     return reference.normalize(images, MEAN, STD), labels
 
@@ -34,11 +34,13 @@ def prepare(model, batch_size, edition, threads):
     Returns
     -------
     namespace
-        ``network``, ``edition`` (name); ``step`` (one training step; returns loss and logits, not yet looked at);
-        functions that end when their results are there: ``train`` (as many steps as ``steps`` says; returns the last
-        loss), ``plain`` (the same, never recorded; None where nothing is), ``evaluate`` (logits of one batch at
-        inference), ``make_batch`` (crop, flip, normalize); ``clock``, for single ops; ``memory``, which returns the
-        most in use, in MB.
+        ``network``; ``edition``, its name; ``steps``, the number of steps in a call of ``train``; ``clock``, for single
+        ops; ``memory``, which returns the peak memory in MB; ``step``, which makes one training step and returns loss
+        and logits, possibly before the device has computed them.
+
+        These functions return when their results are computed: ``train`` makes ``steps`` steps and returns the last
+        loss; ``plain`` does the same without recording (None if the edition records nothing); ``evaluate`` returns the
+        logits of one batch at inference; ``make_batch`` crops, flips and normalizes.
     """
     name, _ = backend.choose(edition)
     ops = backend.use(name)

@@ -1,7 +1,7 @@
-"""The Numba edition: the ops of the book, those that touch whole maps compiled and run on every core.
+"""The Numba edition: the ops of the book. Those that work on whole maps are compiled and run on all cores.
 
-Names, arguments, results and errors are the book's. What is not compiled here, since it is small or NumPy is as fast,
-is the book's own function. `set_threads` says how many cores to use, `cache_folder` where compiled kernels are kept.
+Names, arguments, results and errors are those of the book. Ops that are small, or for which NumPy is as fast, are the
+book's own functions. `set_threads` sets the number of threads. `cache_folder` is the folder of compiled kernels.
 """
 
 from npse.editions.dispatch import compiled_ops

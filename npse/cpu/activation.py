@@ -1,4 +1,4 @@
-"""The ReLU and its gradient, one pass each. The sigmoid meets the gates alone, (N, C) numbers: the book's will do."""
+"""The ReLU and its gradient, one pass each. The sigmoid stays the book's: it is only used for (N, C) gates."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ def relu(x):
 def _relu(x, y, first, last):
     x, y, zero = x[first:last], y[first:last], x.dtype.type(0)
     for k in range(len(x)):
-        y[k] = zero if x[k] < zero else x[k]                         # a NaN passes
+        y[k] = zero if x[k] < zero else x[k]                         # a NaN stays a NaN
 
 
 @replaces(book.relu_backward)

@@ -1,4 +1,5 @@
-"""From stored bytes to a training batch in one pass: a pixel has 256 values, so normalizing it is looking it up."""
+"""From stored bytes to a training batch in one pass. A pixel has 256 values, so a table holds their normalized values.
+"""
 
 from functools import partial
 
@@ -45,6 +46,6 @@ def _look_up(images, table, top, left, flip, padding, x, first, last):
 
 @kernel
 def _mirrored(i, size):
-    """The index inside 0..size-1 at which a mirror at the edge shows what would lie at i."""
+    """Return the index in 0..size-1 that a reflection at the edges of the map gives for i."""
     i = -i if i < 0 else i
     return i if i < size else 2 * (size - 1) - i

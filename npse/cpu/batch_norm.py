@@ -1,7 +1,7 @@
 """Batch normalization: one pass for the statistics, one to normalize; two for the gradients. Letters: as in the book.
 
-The ReLU that follows in every network is a lower bound on the way out (``floor``: 0, or minus infinity for none) and a
-mask on the way back, so that the composites in fused.py and bn_scale_add_relu.py are made of the same kernels.
+A ReLU may follow. In the forward pass it is a lower bound (``floor``: 0, or minus infinity for none), in the backward
+pass a mask. So the fused ops in fused.py and bn_scale_add_relu.py use the same kernels.
 """
 
 from functools import partial
@@ -30,7 +30,7 @@ def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
 
 @replaces(book.batch_norm_backward)
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
-    return gradients(NO_MASK, dy, x, gamma, gamma, mean, var, eps)    # without a mask no beta is looked at
+    return gradients(NO_MASK, dy, x, gamma, gamma, mean, var, eps)    # without a mask beta is not read
 
 
 @replaces(book.moments)
@@ -39,10 +39,10 @@ def moments(x):
 
 
 def statistics(x):
-    """Mean and biased variance of each channel over the batch, and the mean over each map: (C,), (C,), (N, C).
+    """Return mean and biased variance of each channel over the batch, and means over each map: (C,), (C,), (N, C).
 
-    Memory is read once: each map is read again while it is in cache, for its squares about a centre of its own, and
-    the sum of squares about the common mean follows from those, with R = H*W pixels a map and d = centre - mean:
+    Memory is read once. Each map is read a second time while it is in cache, for the sum of its squares about its own
+    centre. With R = H*W pixels in a map and d = centre - mean, the sum of squares about the common mean is
 
         sum of (x - mean)^2 = sum of (x - centre)^2 + 2 d * sum of (x - centre) + R d^2
     """
@@ -59,10 +59,10 @@ def statistics(x):
 
 
 def moments_from(sums, x):
-    """The same from sums over parts of the maps: (2, N, parts, C), of x and of x * x, for each image and channel.
+    """Return the same as `statistics`, from sums of x and of x * x over parts of the maps: sums (2, N, parts, C).
 
-    A variance as the difference of two sums loses the digits that the mean takes; where it would lose more than three,
-    x is read after all.
+    A variance that is computed as mean(x^2) - mean(x)^2 loses digits. If it loses more than three, `statistics` reads x
+    instead.
     """
     N, H, W, _ = x.shape
     totals, squares = sums.sum(axis=2, dtype=np.float64)
@@ -101,11 +101,11 @@ def _normalize(x, mean, slope, beta, floor, y, first, last):
         for r in range(x.shape[1]):
             for c in range(x.shape[2]):
                 v = (x[n, r, c] - mean[c]) * slope[c] + beta[c]
-                y[n, r, c] = floor if v < floor else v            # a NaN passes
+                y[n, r, c] = floor if v < floor else v            # a NaN stays a NaN
 
 
 def gradients(mask, dy, x, gamma, beta, mean, var, eps):
-    """dx, dgamma, dbeta; dy may have a ReLU to pass, whose mask is told by x."""
+    """Return dx, dgamma, dbeta. If a ReLU followed, ``mask`` is MASK_BY_X, and its mask is computed from x."""
     N, _, _, C = x.shape
     dgammas, dbetas = sums(mask, dy, x, x, gamma, beta, mean, var, eps)
     dgamma, dbeta = (total.sum(axis=0).astype(x.dtype) for total in (dgammas, dbetas))
@@ -115,9 +115,10 @@ def gradients(mask, dy, x, gamma, beta, mean, var, eps):
 
 
 def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
-    """The sums over each map of g * xhat and of g -> dgammas, dbetas (N, C) in float64.
+    """Return dgammas, dbetas (N, C) in float64: the sums over each map of g * xhat and of g.
 
-    g is dy with the ReLU's mask: MASK_BY_X where batch norm of x, MASK_BY_Y where y decides; y is not read otherwise.
+    g is dy with the mask of the ReLU. With MASK_BY_X the mask is where the batch norm of x is positive, with MASK_BY_Y
+    where y is. With other masks y is not read.
     """
     N, _, _, C = x.shape
     slope, inverse = _slopes(gamma, var, eps, x.dtype)
@@ -128,10 +129,10 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
 
 
 def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, dbeta):
-    """dx = gamma / sqrt(var + eps) * (du - dbeta / B - xhat * dgamma / B) with du = s * g + dz / R; and g, or None.
+    """Return dx = gamma / sqrt(var + eps) * (du - dbeta / B - xhat * dgamma / B) with du = s * g + dz / R; and g.
 
-    s, dz : arrays (N, C), gates and the gradient of the squeeze; R = H*W, B = N*R. g, as in `sums`, is written and
-    returned if the mask is that of y.
+    s, dz (N, C) are the gates and the gradient of the squeeze; R = H*W, B = N*R. g is that of `sums`. It is written and
+    returned with MASK_BY_Y; with other masks None is returned for it.
     """
     N, H, W, _ = x.shape
     slope, inverse = _slopes(gamma, var, eps, x.dtype)
@@ -172,7 +173,7 @@ def _input_gradient(mask, dy, x, y, mean, slope, beta, a, b, d, dx, dr, first, l
                 g, distance = dy[n, r, c], x[n, r, c] - mean[c]
                 if _is_off(mask, distance * slope[c] + beta[c], y[n, r, c]):
                     g = zero
-                dr[n, r, c] = g                                   # may be dx, written over at once
+                dr[n, r, c] = g                                   # dr may be dx: the next line overwrites it
                 dx[n, r, c] = a[n, c] * g + b[n, c] - distance * d[c]
 
 

@@ -1,4 +1,4 @@
-"""The end of an SE block in one op and its gradients, on the kernels of batch norm. Letters: as in the book."""
+"""The end of an SE block in one op, and its gradients. They use the kernels of batch norm. Letters: as in the book."""
 
 from functools import partial
 

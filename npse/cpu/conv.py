@@ -1,13 +1,14 @@
 """Convolution, equation (1): its variants, the slowest first, and the rule that chooses one. Letters: as in the book.
 
-    loops       loops.py       the formula as it reads, compiled
+    loops       loops.py       the loops of the formula, compiled
     matrix      im2col.py      patches @ filters, multiplied by the BLAS library
-    tile        direct.py      a tile of results stays in registers while the filter runs over its taps
+    tile        direct.py      a tile of results stays in registers during the loop over the filter's taps
     sliding     direct.py      the same, with a whole row of the filter at once
-    winograd    winograd.py    3x3 filters in float32: a quarter of the products, ten times the rounding
+    winograd    winograd.py    3x3 filters in float32: a quarter of the products, ten times the rounding error
 
-`VARIANTS` holds the three ops of the book in each variant; `conv2d` and its gradients use the one that `choose` names.
-`VARIANTS.limited_to`, or the environment variable NPSE_CONVOLUTION, names the fastest variant that they may use.
+`VARIANTS` holds the three ops of the book in each variant. `conv2d` and its gradients use the variant that `choose`
+returns. `VARIANTS.limited_to`, or the environment variable NPSE_CONVOLUTION, sets the fastest variant that they may
+use.
 """
 
 from functools import partial
@@ -20,11 +21,11 @@ from npse.editions.convolution import Variants
 
 
 def choose(geometry, channels, dtype):
-    """Name the fastest variant, up to the limit, for a result (y, dx or dw) of so many channels.
+    """Return the name of the fastest variant, up to the limit, for a result (y, dx or dw) of ``channels`` channels.
 
-    Measured by benchmarks/convolution.py, at 16 to 512 channels and on maps of 2x2 to 56x56: the tile takes 0.4 to 0.9
-    of the time of the matrix product, which has to write and read patches. With less than half a vector of channels
-    most of a tile would be padding, and rows of more than seven taps leave no registers to slide with.
+    benchmarks/convolution.py measured 16 to 512 channels, and maps of 2x2 to 56x56. There the tile takes 0.4 to 0.9 of
+    the time of the matrix product, which has to write and read patches. With less than half a vector of channels, most
+    of a tile would be padding. For filters with rows of more than seven taps the sliding tile has too few registers.
     """
     if VARIANTS.limit == "winograd" and winograd.fits(geometry, dtype):
         return "winograd"
@@ -39,7 +40,7 @@ def _tile(sliding):
     return SimpleNamespace(forward=forward, backward_x=backward_x, backward_w=backward_w, parts=direct.parts)
 
 
-# Variants with ``parts`` sum and add while a result is in cache.
+# Variants with ``parts`` can sum a result, or add an array to it, while it is in cache.
 VARIANTS = Variants({
     "loops": loops,
     "matrix": im2col,

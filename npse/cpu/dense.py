@@ -1,4 +1,4 @@
-"""The dense layer: the book's matrix products, on one thread of the BLAS library."""
+"""The dense layer: the matrix products of the book, on one thread of the BLAS library."""
 
 from npse import reference as book
 from npse.cpu.runtime.blas import on_one_blas_thread

@@ -1,4 +1,4 @@
-"""The composites, each one pass over its maps where the book makes three. Letters: as in the book."""
+"""The fused ops: each makes one pass over its maps, where the book makes several. Letters: as in the book."""
 
 from functools import partial
 
@@ -103,7 +103,7 @@ def _scale_add_relu_backward(dy, u, s, y, du, dx, ds, first, last):
         for r in range(u.shape[1]):
             for c in range(u.shape[2]):
                 dx[n, r, c] = dy[n, r, c] if y[n, r, c] > zero else zero
-            for c in range(u.shape[2]):       # a loop of its own: the compiler vectorises none that has more arrays
+            for c in range(u.shape[2]):       # a second loop: with more arrays in one, the compiler does not vectorize
                 du[n, r, c] = dx[n, r, c] * s[n, c]
                 ds[n, c] += dx[n, r, c] * u[n, r, c]
 

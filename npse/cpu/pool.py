@@ -1,4 +1,4 @@
-"""Pooling over windows; over the whole map it is `squeeze`. Letters: as in the book."""
+"""Pooling over windows. Global average pooling is `squeeze`. Letters: as in the book."""
 
 from functools import partial
 
@@ -65,7 +65,7 @@ def max_pool(x, size, stride=None):
 
 @kernel
 def _max_pool(x, y, size, stride, first, last):
-    """Taps outside, channels inside: the best so far of all channels of a window is kept in y."""
+    """Write the maximum of each window to y, which holds the maximum so far during the loop over the taps."""
     for n in range(first, last):
         for a in range(y.shape[1]):
             for b in range(y.shape[2]):
@@ -89,7 +89,7 @@ def max_pool_backward(dy, x, size, stride=None):
 @kernel
 def _max_pool_backward(dy, x, dx, size, stride, first, last):
     C, zero = x.shape[3], x.dtype.type(0)
-    highest, winner = np.empty(C, x.dtype), np.empty(C, x.dtype)     # of each channel: the value, and number of its tap
+    highest, winner = np.empty(C, x.dtype), np.empty(C, x.dtype)     # of each channel: its maximum, and the tap of it
     for n in range(first, last):
         dx[n] = zero
         for a in range(dy.shape[1]):
@@ -112,5 +112,5 @@ def _max_pool_backward(dy, x, dx, size, stride, first, last):
 
 @kernel
 def _wins(v, best):
-    """Whether v takes the place of the best before it; the first NaN wins over every number, as in NumPy."""
-    return (v > best) | ((v != v) & (best == best))                  # no branch, so that channels go as vectors
+    """Whether v replaces the maximum so far, ``best``. The first NaN replaces every number, as in NumPy."""
+    return (v > best) | ((v != v) & (best == best))                  # without a branch the compiler can vectorize

@@ -1,4 +1,4 @@
-"""The residual join: the sum of two maps, on every core."""
+"""The residual join: the sum of two maps, on all cores."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The squeeze-and-excitation block, equations (2) to (4): each op one pass over the maps. Letters: as in the book."""
+"""The squeeze-and-excitation block, equations (2) to (4). Each op makes one pass over maps. Letters: as in the book."""
 
 from functools import partial
 
@@ -77,5 +77,5 @@ def se_backward(dy, u, w1, w2, b1=None, b2=None):
     du, ds = scale_backward(dy, u, s)
     dz, dw1, dw2, db1, db2 = excite_backward(ds, z, s, w1, w2, b1)
     _, H, W, _ = u.shape
-    du += (dz / (H * W))[:, None, None, :]                        # the second path into u, through the squeeze
+    du += (dz / (H * W))[:, None, None, :]                        # the second path to u, through the squeeze
     return du, dw1, dw2, db1, db2

@@ -1,4 +1,4 @@
-"""Layers that are one op each: convolution, batch norm, ReLU, dense, global average pooling."""
+"""Layers of one op each: convolution, batch norm, ReLU, dense, max pooling, global average pooling."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from npse.types import Array, Backward, Gradients, Ops
 
 
 def he_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: float, dtype: Any = np.float32) -> Array:
-    """Draw weights with variance 2 / fan_in, which keeps the scale of activations through a ReLU (1502.01852)."""
+    """Draw weights with variance 2 / fan_in, which keeps the scale of activations through a ReLU (arXiv 1502.01852)."""
     return (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(dtype)
 
 
@@ -27,10 +27,10 @@ class Conv2d(Layer):
     ----------
     cin, cout, kernel, stride : int
     input_gradient : bool
-        False, for the first layer of a network in training: backward returns None as dx.
+        If False, backward returns None as dx. The first layer of a network in training needs no dx.
     padding : int, optional
-        Rows and columns of zeros on each side. If left out kernel // 2, which keeps the map's size at stride 1; an
-        even kernel cannot keep it and needs a padding.
+        Rows and columns of zeros on each side. By default it is kernel // 2, which keeps the size of the map at
+        stride 1. No padding keeps the size for an even kernel, so there it must be given.
     rng : Generator, draws the weights
     """
 
@@ -38,8 +38,8 @@ class Conv2d(Layer):
                  padding: int | None = None, rng: np.random.Generator) -> None:
         expect_sizes("Conv2d", cin=cin, cout=cout, kernel=kernel, stride=stride)
         if padding is None and kernel % 2 == 0:
-            raise ValueError(f"Conv2d: no padding keeps the size of a map for the even kernel {kernel}; take an odd "
-                             "one, or name a padding")
+            raise ValueError(f"Conv2d: no padding keeps the size of a map for the even kernel {kernel}; use an odd "
+                             "kernel, or set padding")
         super().__init__({"weight": he_normal(rng, (kernel, kernel, cin, cout), fan_in=kernel * kernel * cin)})
         self.stride, self.input_gradient = stride, input_gradient
         self.padding = kernel // 2 if padding is None else padding
@@ -48,7 +48,7 @@ class Conv2d(Layer):
         return active().conv2d(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
 
     def and_moments(self, x: Array) -> tuple[tuple[Array, Array, Array, Array], Any]:
-        """Return (y, mean, var, means), backward: y, and what a batch norm that follows needs to know of it.
+        """Return (y, mean, var, means), backward: y, and the statistics of y that a batch norm after it needs.
 
         mean and var (cout,) are those of y over (N, Ho, Wo), means (N, cout) those over (Ho, Wo).
         """
@@ -59,7 +59,7 @@ class Conv2d(Layer):
 
 
 class _ConvBackward:
-    """dx, gradients = backward(dy); ``backward.add(dy, dx)`` adds to a gradient dx of x that is there already."""
+    """dx, gradients = backward(dy); ``backward.add(dy, dx)`` adds the gradient of x to an array dx."""
 
     def __init__(self, ops: Ops, x: Array, w: Array, how: tuple[int, int], input_gradient: bool) -> None:
         self._ops, self._x, self._w, self._how, self._input_gradient = ops, x, w, how, input_gradient
@@ -71,7 +71,7 @@ class _ConvBackward:
         return self._ops.conv2d_backward_x(dy, self._w, self._x.shape, *self._how), gradients
 
     def add(self, dy: Array, dx: Array) -> tuple[Array, Gradients]:
-        """Add in the op that computes, which saves a pass over memory."""
+        """Return the sum of the gradient of x and dx. The op adds while it computes, which saves a pass over memory."""
         gradients = self._gradients(dy)
         return self._ops.conv2d_backward_x_add(dy, self._w, dx, *self._how), gradients
 
@@ -80,7 +80,8 @@ class _ConvBackward:
 
 
 class BatchNorm(Layer):
-    """Batch normalization over (N, H, W): with the batch's statistics in training, the running ones at inference."""
+    """Batch normalization over (N, H, W): in training with the statistics of the batch, at inference with running ones.
+    """
 
     eps, momentum = 1e-5, 0.1
 
@@ -129,7 +130,7 @@ class BatchNormReLU(BatchNorm):
         return y, self._backward_train(ops, x, mean, var)
 
     def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
-        """Return y, backward in training, where the mean and the variance (C,) of x are known already."""
+        """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
         return y, self._backward_train(ops, x, mean, var)

@@ -1,6 +1,6 @@
-"""The residual block and the places where squeeze-and-excitation can stand in it (figure 5 of the paper).
+"""The residual block, with squeeze-and-excitation in one of four places (figure 5 of arXiv 1709.01507).
 
-And a smaller one, of a single convolution.
+`ResidualUnit` is a smaller block, with a single convolution.
 """
 
 import numpy as np
@@ -24,9 +24,9 @@ class BasicBlock(Layer):
     ----------
     cin, cout : int
     stride : int
-        Of the first convolution.
+        The stride of the first convolution.
     shortcut : Layer or None
-        What x passes on the way to the sum; nothing if it is None. Its arrays are named ``downsample.*``.
+        The layer on the shortcut, or None for the identity. Its arrays are named ``downsample.*``.
     se : SqueezeExcite or None
     placement : str
         Where the excitation stands: "standard", at the end of the branch, before the sum; "pre", at the start of the
@@ -67,9 +67,9 @@ class BasicBlock(Layer):
 
 
 class ResidualUnit(Layer):
-    """y = relu(batch_norm(conv2d(x)) + x), the batch norm's output gated if there is an excitation.
+    """y = relu(batch_norm(conv2d(x)) + x): (N, H, W, C) -> (N, H, W, C).
 
-    (N, H, W, C) -> (N, H, W, C).
+    With an excitation, the output of the batch norm is scaled by its gates.
     """
 
     def __init__(self, conv: Conv2d, norm: BatchNorm, se: SqueezeExcite | None = None) -> None:

@@ -1,7 +1,7 @@
-"""The two parts of a residual block, each a few layers in fewer ops than they have alone.
+"""The two parts of a residual block. Each runs several layers with fewer ops than the layers have alone.
 
-A convolution that a batch norm follows sums its output while it is in cache, so no pass over memory is spent on
-statistics; and the end of a block, with gates or without, is one op, `bn_scale_add_relu`.
+If a batch norm follows a convolution, the convolution sums its output while it is in cache, so the statistics need no
+pass over memory. The end of a block, with or without gates, is one op: `bn_scale_add_relu`.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from npse.types import Array, Gradients
 
 
 class Fused:
-    """Layers that run together. It is no `Layer`: it holds no array and no mode, its layers do.
+    """Layers that run together. This is not a `Layer`: it has no arrays and no mode of its own.
 
     Attributes
     ----------
     children : dict of str to Layer
-        Its layers, under the names that they have in the block: the block makes them its own children, so that one
-        call of ``train`` or ``eval`` switches the block and all that runs in it.
+        Its layers, under the names that they have in the block. The block makes them its own children, so one call of
+        ``train`` or ``eval`` switches the block and these layers.
     """
 
     def __init__(self, **children: Layer | None) -> None:
@@ -31,7 +31,7 @@ class Fused:
 class ConvBNReLU(Fused):
     """h = relu(batch_norm(conv2d(x))): (N, H, W, cin) -> (N, Ho, Wo, cout).
 
-    ``dx, gradients = backward(dh)``, and ``backward.add(dh, dx)`` adds to a dx that is there already.
+    ``dx, gradients = backward(dh)``, and ``backward.add(dh, dx)`` adds the gradient of x to an array dx.
     """
 
     def __init__(self, conv: Conv2d, norm: BatchNormReLU) -> None:
@@ -49,7 +49,7 @@ class ConvBNReLU(Fused):
 
 
 class _ConvBNReLUBackward:
-    """The gradient of x, alone or added to another, and those of the parameters."""
+    """Computes the gradient of x, alone or added to an array, and the gradients of the parameters."""
 
     def __init__(self, conv_backward: Any, norm_backward: Any) -> None:
         self._conv_backward, self._norm_backward = conv_backward, norm_backward
@@ -69,10 +69,10 @@ class _ConvBNReLUBackward:
 
 
 class ConvBNSEAddReLU(Fused):
-    """y = relu(se(batch_norm(conv2d(h))) + r), r being the shortcut; dh, dr, gradients = backward(dy).
+    """y = relu(se(batch_norm(conv2d(h))) + r), where r is the shortcut; dh, dr, gradients = backward(dy).
 
-    (N, H, W, cin), (N, Ho, Wo, cout) -> (N, Ho, Wo, cout). Without ``se`` it is the same op with gates of one, so that
-    both kinds of networks pass over their maps as often.
+    h (N, H, W, cin), r (N, Ho, Wo, cout) -> y (N, Ho, Wo, cout). Without ``se`` the same op runs with gates of one, so
+    both kinds of networks make the same number of passes over their maps.
     """
 
     def __init__(self, conv: Conv2d, norm: BatchNorm, se: SqueezeExcite | None = None) -> None:
@@ -119,7 +119,7 @@ class ConvBNSEAddReLU(Fused):
         if self.se is None:
             ones, zeros = (constant(value, (N, C), means.dtype) for value in (1, 0))
             return ones, lambda ds: (zeros, {})
-        # batch norm is affine, so the squeeze of its output is batch norm of the squeezed input
+        # Batch norm is affine for each channel, so the mean of its output is the batch norm of the mean of its input.
         gamma, beta = self.norm.parameters["weight"], self.norm.parameters["bias"]
         z = active().batch_norm_inference(reshape(means, (N, 1, 1, C)), gamma, beta, mean, var, self.norm.eps)
         return self.se.excite(reshape(z, (N, C)))

@@ -1,10 +1,11 @@
-"""What every layer is: named arrays, named sub-layers, and a call.
+"""The base class of layers. A layer has named arrays, named sub-layers, and a call:
 
     y, backward = layer(x)
     dx, gradients = backward(dy)
 
-``backward`` closes over what the forward pass saved, so it cannot go stale; ``gradients`` maps parameter names to
-arrays. A layer contains no arithmetic, only calls of ops, which it takes once per call from `npse.backend.active`.
+``backward`` closes over the arrays that the forward pass saved, so a later call of the layer does not change it.
+``gradients`` maps parameter names to arrays. A layer contains no arithmetic, only calls of ops. It takes the ops from
+`npse.backend.active`, once in each call.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ __all__ = ["Layer", "Slot", "active", "constant", "prefixed"]
 
 
 class Slot(NamedTuple):
-    """Where an array of a network is kept: ``owner[key]``, under a dotted name such as ``layer1.0.conv1.weight``."""
+    """The place of an array in a network, ``owner[key]``, and its dotted name, such as ``layer1.0.conv1.weight``."""
 
     name: str
     owner: dict[str, Array]
@@ -30,14 +31,14 @@ class Slot(NamedTuple):
 
 
 class Layer:
-    """Base of all layers.
+    """Base class of all layers.
 
     Attributes
     ----------
-    parameters : dict of str to array, what is learned
-    buffers : dict of str to array, what is remembered but not learned (running statistics)
-    children : dict of str to Layer, the sub-layers; their arrays appear under dotted names, as in ``conv1.weight``
-    training : bool, whether batch norm normalizes with its batch or with its running statistics
+    parameters : dict of str to array, the learned arrays
+    buffers : dict of str to array, arrays that are kept but not learned (running statistics)
+    children : dict of str to Layer, the sub-layers; their arrays have dotted names, such as ``conv1.weight``
+    training : bool, whether batch norm normalizes with the statistics of its batch, or with running ones
     """
 
     def __init__(self, parameters: dict[str, Array] | None = None, buffers: dict[str, Array] | None = None,
@@ -52,18 +53,18 @@ class Layer:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        """The layer and all below it as a tree, with shapes and numbers of parameters."""
+        """Return the layer and all its sub-layers as a tree, with shapes and numbers of parameters."""
         return summary(self)
 
     def predict(self, x: Array) -> Array:
-        """Return y alone, and keep nothing for a backward pass longer than the forward pass needs it."""
+        """Return y alone; no array is kept for a backward pass."""
         return self(x)[0]
 
     def slots(self, kind: str = "parameters", path: str = "") -> list[Slot]:
-        """Return where the arrays of a kind, "parameters" or "buffers", are kept: this layer's, then its children's.
+        """Return the slots of all "parameters" or "buffers" (``kind``): those of this layer, then of its children.
 
-        ``path`` is what comes before each name. The list stays valid while the layer has the same children: whoever
-        needs the arrays often asks for it once.
+        ``path`` is put before each name. The list stays valid while the layer has the same children, so code that needs
+        the arrays often can keep it.
         """
         owner = getattr(self, kind)
         found = [Slot(path + key, owner, key) for key in owner]
@@ -76,27 +77,27 @@ class Layer:
         return {name: owner[key] for name, owner, key in self.slots("parameters")}
 
     def named_buffers(self) -> dict[str, Array]:
-        """Return every remembered array of this layer and its children, by dotted name."""
+        """Return every buffer of this layer and its children, by dotted name."""
         return {name: owner[key] for name, owner, key in self.slots("buffers")}
 
     def state(self) -> dict[str, Array]:
-        """Return parameters and buffers together: what a checkpoint holds."""
+        """Return parameters and buffers together, as a checkpoint holds them."""
         return self.named_parameters() | self.named_buffers()
 
     def load(self, state: Mapping[str, Array]) -> None:
-        """Take over copies of arrays of floats by dotted name; all, or none if one is missing, unknown or does not fit.
+        """Copy arrays of floats into this layer and its children, by dotted name. If one does not fit, none is copied.
 
         Raises
         ------
         ValueError
-            Names the first array of ``state`` that is unknown, else the first of this layer that is missing, else the
-            first of ``state`` of another shape or no floats.
+            An array of ``state`` is unknown to this layer, has another shape or holds no floats, or an array of this
+            layer is missing in ``state``.
         """
         mine = self.state()
         for name in (*state, *mine):
             if name in mine and name in state:
                 continue
-            whose = "missing from what is loaded" if name in mine else "unknown to this network"
+            whose = "missing in the loaded arrays" if name in mine else "unknown to this network"
             raise ValueError(f"load: {name} is {whose}; was it saved from another model or with other options?")
         for name, array in state.items():
             if array.shape != mine[name].shape:
@@ -107,7 +108,7 @@ class Layer:
                      for name, array in state.items()})
 
     def update(self, arrays: Mapping[str, Array]) -> None:
-        """Put arrays in the place of those of the same dotted name; KeyError for a name that is unknown."""
+        """Replace the arrays with these dotted names; KeyError if a name is unknown."""
         slots = {slot.name: slot for slot in (*self.slots("parameters"), *self.slots("buffers"))}
         for name, array in arrays.items():
             _, owner, key = slots[name]
@@ -123,7 +124,7 @@ class Layer:
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[Self]:
-        """Within the ``with`` block this layer and its children are at inference; afterwards each is as before."""
+        """Switch this layer and its children to inference within the ``with`` block; afterwards each is as before."""
         before = [(layer, layer.training) for layer in self.layers()]
         try:
             yield self.eval()
@@ -132,7 +133,7 @@ class Layer:
                 layer.training = training
 
     def layers(self) -> "Iterator[Layer]":
-        """Yield this layer, its children, and theirs."""
+        """Yield this layer and all layers below it."""
         yield self
         for child in self.children.values():
             yield from child.layers()
@@ -143,7 +144,7 @@ class Layer:
         return self
 
     def to_device(self) -> Self:
-        """Put every array of this layer and its children where the active edition keeps its own; return the layer."""
+        """Move every array of this layer and its children to the memory of the active edition; return the layer."""
         self.update({name: to_edition(array) for name, array in self.state().items()})
         return self
 
@@ -154,12 +155,12 @@ class Layer:
 
 
 def prefixed(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the same arrays with ``name.`` before each of their names."""
+    """Return the arrays with ``name.`` put before each of their names."""
     return {f"{name}.{key}": array for key, array in arrays.items()}
 
 
 def constant(value: float, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return an array full of one value, where the active edition keeps its arrays; nobody may write to it."""
+    """Return an array full of one value, in the memory of the active edition. Callers share it: do not write to it."""
     return _constant(value, shape, np.dtype(dtype), on_device())
 
 

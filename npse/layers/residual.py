@@ -1,4 +1,4 @@
-"""Two ways from x to one sum: the gradients that come back on both are added here, and nowhere else."""
+"""Branch and shortcut: two paths from x to one sum. The gradients of both paths are added here."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,13 @@ from npse.types import Array, Backward, Gradients
 class Residual:
     """y = end(start(x), shortcut(x)), where ``end`` adds its two inputs; ``dx, gradients = backward(dy)``.
 
-    It is no `Layer`: the layers in it are children of the block that uses it.
+    This is not a `Layer`: its layers are children of the block that uses it.
 
     Parameters
     ----------
     start : callable
-        The way through the branch, up to its last convolution. If its backward has ``add(dh, dx)``, that adds the
-        gradients in the op that computes them, which saves a pass over memory.
+        The branch up to its last convolution. If its backward has a method ``add(dh, dx)``, the two gradients of x are
+        added by that method. Its op adds while it computes, which saves a pass over memory.
     end : ConvBNSEAddReLU
     shortcut : Layer
     """

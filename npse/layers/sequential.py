@@ -6,11 +6,11 @@ from npse.backend import in_pieces
 from npse.layers.layer import Layer, prefixed
 from npse.types import Array, Backward, Gradients
 
-TOGETHER = 128          # images at inference: of more, maps leave the caches of a CPU before the next layer reads them
+TOGETHER = 128          # images at inference: with more, a CPU's caches lose maps before the next layer reads them
 
 
 class Sequential(Layer):
-    """Run named layers in order; with none it is the identity.
+    """Runs named layers in order; without layers it is the identity.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Sequential(Layer):
         return x, backward
 
     def predict(self, x: Array) -> Array:
-        if self.training:                                          # then images depend on each other
+        if self.training:                                          # batch norm needs the whole batch
             return self._chain(x)
         return in_pieces(self._chain, x, TOGETHER)
 

@@ -1,4 +1,4 @@
-"""What the input of a residual block passes on its way to the sum, where the block changes its shape."""
+"""The shortcuts of residual blocks that change the shape of their input."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from npse.types import Array, Backward, Gradients
 
 
 def identity_shortcut(cin: int, cout: int, stride: int) -> Layer:
-    """Every stride-th pixel, new channels zero: option A of arXiv 1512.03385; no parameters."""
+    """Return a shortcut without parameters, option A of arXiv 1512.03385: every stride-th pixel, new channels zero."""
     return ZeroPad(cin, cout, stride)
 
 
 def projection_shortcut(cin: int, cout: int, stride: int, *, rng: np.random.Generator) -> Layer:
-    """A 1x1 convolution and a batch norm: option B."""
+    """Return a shortcut of a 1x1 convolution and a batch norm, option B of arXiv 1512.03385."""
     return Sequential({"0": Conv2d(cin, cout, 1, stride, rng=rng), "1": BatchNorm(cout)})
 
 
 class ZeroPad(Layer):
-    """Subsample the map and append channels of zeros: (N, H, W, cin) -> (N, ceil(H/s), ceil(W/s), cout).
+    """Takes every s-th pixel and appends channels of zeros: (N, H, W, cin) -> (N, ceil(H/s), ceil(W/s), cout).
 
-    It is the 1x1 convolution whose filter is a fixed unit matrix, and runs as such.
+    It runs as a 1x1 convolution whose filter is a fixed unit matrix.
     """
 
     def __init__(self, cin: int, cout: int, stride: int) -> None:
@@ -41,7 +41,7 @@ class ZeroPad(Layer):
         return y, backward
 
     def _filter(self, dtype: Any) -> Array:
-        """The unit matrix as the active edition keeps it; made once, for a copy to the device waits."""
+        """Return the unit matrix in the memory of the active edition. It is copied once, because a copy waits."""
         key = dtype, on_device()
         if key not in self._filters:
             self._filters[key] = to_edition(np.eye(*self.channels, dtype=dtype)[None, None])

@@ -1,4 +1,4 @@
-"""The squeeze-and-excitation layer (arXiv 1709.01507): a gate for each channel, computed from all of them."""
+"""The squeeze-and-excitation layer (arXiv 1709.01507): a gate for each channel, computed from all channels."""
 
 import numpy as np
 
@@ -14,9 +14,14 @@ class SqueezeExcite(Layer):
     ----------
     channels : int, C
     reduction : int, r; the hidden layer has C // r units
-    min_hidden : int, but never fewer than this. With one hidden unit and inputs of mean zero, half of all gates would
-        be exactly 1/2: its ReLU is off for half of the images
+    min_hidden : int, the smallest number of hidden units. With one hidden unit and inputs of mean zero, the ReLU is off
+        for half of the images, and their gates are exactly 1/2
     bias : bool, whether the two dense layers have biases; the paper's formula has none, its released models have
+
+    Raises
+    ------
+    ValueError
+        A size is not an integer of at least 1, or the reduction is larger than the number of channels.
     """
 
     def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, bias: bool = False, *,
@@ -52,5 +57,5 @@ class SqueezeExcite(Layer):
         def backward(dy: Array) -> tuple[Array, Gradients]:
             du, ds = ops.scale_backward(dy, u, s)
             dz, gradients = excite_backward(ds)
-            return ops.add_squeeze_backward(du, dz), gradients    # both paths into u
+            return ops.add_squeeze_backward(du, dz), gradients    # the sum of both paths to u
         return y, backward

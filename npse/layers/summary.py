@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def summary(layer: Layer) -> str:
-    """Return a line for each layer, indented below the one that it is part of, and the total on the last line."""
+    """Return a line for each layer, indented below the layer that contains it, and the total on the last line."""
     rows = list(_rows(layer, type(layer).__name__, ""))
     names, kinds, shapes = (max(len(row[column]) for row in rows) for column in range(3))
     total = sum(array.size for array in layer.named_parameters().values())
@@ -20,7 +20,7 @@ def summary(layer: Layer) -> str:
 
 
 def _rows(layer: Layer, name: str, kind: str, depth: int = 0) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (indented name, kind, shapes, count) of a layer and all below it; count is that of its own arrays."""
+    """Yield (indented name, kind, shapes, count) for a layer and all layers below it; count is for its own arrays."""
     own = layer.parameters
     shapes = ", ".join(f"{key} {tuple(array.shape)}" for key, array in own.items())
     count = f"{sum(array.size for array in own.values()):,}" if own else ""

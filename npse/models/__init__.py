@@ -28,7 +28,7 @@ from npse.support.names import suggest
 
 
 def build(name: str, **options: Any) -> Sequential:
-    """Build the model of that name.
+    """Build the model ``name``.
 
     Options are those of `npse.models.resnet.resnet` or `npse.models.wide.wide`.
 

@@ -1,4 +1,4 @@
-"""Models by name: each is a function with typed options, so that an editor completes them."""
+"""Models by name: each is a function with typed options, so that an editor can complete the options."""
 
 import functools
 import inspect
@@ -26,7 +26,7 @@ class WideOptions(TypedDict, total=False):
 
 
 class ResNetOptions(WideOptions, total=False):
-    """Options of `npse.models.resnet.resnet`, but for the depth."""
+    """Options of `npse.models.resnet.resnet`, except the depth."""
 
     placement: str
     shortcut: str
@@ -37,7 +37,7 @@ MODELS: dict[str, Callable[..., Sequential]] = {}
 
 
 def unknown_option(name: str, options: Iterable[str]) -> str | None:
-    """Say which option the model of that name does not have; None if it has all."""
+    """Return a message about the first option that the model ``name`` does not have; None if it has all."""
     known = inspect.signature(MODELS[name]).parameters
     for option in options:
         if option not in known:
@@ -47,7 +47,7 @@ def unknown_option(name: str, options: Iterable[str]) -> str | None:
 
 def _model(family: Callable[..., Sequential], *, se: bool
            ) -> Callable[[Callable[P, Sequential]], Callable[P, Sequential]]:
-    """Enter a function into `MODELS`, with the options of its family; ``se`` is its default for the option se."""
+    """Return a decorator that adds a function to `MODELS`, with the options of ``family`` and a default for ``se``."""
     options = [parameter.replace(default=se) if name == "se" else parameter
                for name, parameter in inspect.signature(family).parameters.items()
                if parameter.kind is parameter.KEYWORD_ONLY]

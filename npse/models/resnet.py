@@ -1,7 +1,7 @@
-"""SE-ResNets for 32x32 images, and their plain twins: arXiv 1512.03385 section 4.2, arXiv 1709.01507 figure 3.
+"""SE-ResNets for 32x32 images, and the plain networks: arXiv 1512.03385 section 4.2, arXiv 1709.01507 figure 3.
 
-A stem of 16 channels, three stages of n blocks with 16, 32 and 64 channels (each but the first halves the map),
-global average pooling, one dense layer: 6n + 2 layers with weights.
+The network has a first convolution of 16 channels, three stages of n blocks with 16, 32 and 64 channels, global average
+pooling and one dense layer. The second and the third stage halve the map. 6n + 2 layers have weights.
 """
 
 import numpy as np
@@ -31,25 +31,30 @@ def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: in
 
     Parameters
     ----------
-    depth : int, 6n + 2 for n blocks a stage
+    depth : int, 6n + 2 for n blocks in each stage
     se : bool
     classes : int
     reduction, bias, min_hidden : see `npse.layers.SqueezeExcite`
     placement : "standard", "pre", "post" or "identity", see `npse.layers.BasicBlock`
-    shortcut : "projection" (1x1 convolution and batch norm) or "identity" (zero-padded channels), where a
-        block changes the shape of its input
+    shortcut : "projection" (1x1 convolution and batch norm) or "identity" (zero-padded channels), for blocks that
+        change the shape of their input
     widths : channels of the three stages
-    channels : int, of the images
-    input_gradient : bool, whether backward returns the gradient of the images; training has no use for it
-    seed : int, of the initial weights (He normal)
+    channels : int, channels of the images
+    input_gradient : bool, whether backward returns the gradient of the images; training does not need it
+    seed : int, for the initial weights (He normal)
 
     Returns
     -------
     Sequential
         (N, H, W, channels) -> logits (N, classes), in float32; ``.astype(np.float64)`` for gradient checks.
+
+    Raises
+    ------
+    ValueError
+        A depth that is not 6n + 2, or an unknown placement or shortcut.
     """
     if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
-        raise ValueError(f"depth must be 6n + 2 for n blocks a stage (8, 14, 20, ...), but is {depth!r}")
+        raise ValueError(f"depth must be 6n + 2 for n blocks in each stage (8, 14, 20, ...), but is {depth!r}")
     if shortcut not in SHORTCUTS:
         raise ValueError(f"unknown shortcut {shortcut!r}; {suggest(shortcut, SHORTCUTS)}")
     rng = np.random.default_rng(seed)

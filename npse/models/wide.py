@@ -1,8 +1,8 @@
-"""A wide and shallow network for 32x32 images, for those who have minutes: few layers, many channels, early pooling.
+"""A wide and shallow network for 32x32 images, for short runs: few layers, many channels, early pooling.
 
-A stem of few channels on the whole map, then three stages. Each convolves, halves the map by the maximum, and ends with
-a residual unit: a single convolution with squeeze-and-excitation. In the spirit of the networks behind the fastest
-CIFAR-10 trainings on record (K. Jordan, arXiv 2404.00498).
+The network has a first convolution of few channels, then three stages. Each stage has a convolution, a max pooling that
+halves the map, and a residual unit: a single convolution with squeeze-and-excitation. The design follows the networks
+of the fastest published CIFAR-10 trainings (K. Jordan, arXiv 2404.00498).
 """
 
 import itertools
@@ -29,7 +29,7 @@ def wide(*, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool =
 
     Parameters
     ----------
-    widths : channels of the stem and of the stages
+    widths : channels of the first convolution and of the stages
     se, classes, reduction, bias, min_hidden, channels, input_gradient, seed : as in `npse.models.resnet.resnet`
 
     Returns

@@ -1,7 +1,7 @@
 """The book: every op of npse in plain NumPy, each backward under its forward. This edition is the contract:
 another edition may lack an op, but never differs in name, argument, result or convention.
 
-`OPS` names the ops; each is declared once, in its chapter, by `contract.op`. The chapters are the modules.
+`OPS` lists the names of the ops. Each op is declared once, by `contract.op`, in its chapter. A chapter is a module.
 """
 
 from npse.reference.activation import *  # noqa: F403

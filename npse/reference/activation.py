@@ -2,7 +2,7 @@
 
     x  any shape   input            y  like x   output
 
-Both gradients are written in terms of the output y: it is kept anyway, since the next op reads it.
+Both gradients are written in terms of the output y: it is kept in any case, because the next op reads it.
 """
 
 import numpy as np
@@ -26,11 +26,11 @@ def relu_backward(dy: Array, y: Array) -> Array:
 @op("x: * -> y: *")
 def sigmoid(x: Array) -> Array:
     """y = 1 / (1 + exp(-x)), elementwise; written with exp(-|x|), which never overflows."""
-    e = np.exp(np.where(x >= 0, -x, x))                           # in (0, 1]; abs would lose a complex step
+    e = np.exp(np.where(x >= 0, -x, x))                           # in (0, 1]; abs would drop an imaginary part
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
 @op("dy: *, y: * -> dx: *")
 def sigmoid_backward(dy: Array, y: Array) -> Array:
-    """dx = dy * y * (1 - y): sigma' at x is s(1 - s), with s = y the output, not the input."""
+    """dx = dy * y * (1 - y): sigma' at x is s(1 - s), where s = y is the output, not the input."""
     return dy * y * (1 - y)

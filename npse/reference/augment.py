@@ -3,7 +3,7 @@
     images  (N, H, W, C) uint8     mean, std  (C,) of the pixels, in units of 0..1
     x       (N, H, W, C)           (pixel / 255 - mean) / std, in the dtype of mean
 
-The random choices are arguments, so an augmented batch is as reproducible as any other result.
+The random choices are arguments, so the same arguments always give the same batch.
 """
 
 import numpy as np
@@ -33,18 +33,18 @@ def normalize(images: Array, mean: Array, std: Array) -> Array:
     values=expect_crops, flops=3)
 def augment(images: Array, top: Array, left: Array, flip: Array, mean: Array, std: Array,
             padding: int = 4) -> Array:
-    """Cut an H x W window out of each image continued by its mirror image, flip it where asked, and normalize.
+    """Put a border around each image, cut an H x W window out of it, flip the window if ``flip``, and normalize.
 
-    A border of the image's own pixels, mirrored at its edge (..., 2, 1, 0, 1, 2, ...), makes a crop look like the
-    images to come; a black one would be seen in training alone.
+    The border holds the pixels of the image, mirrored at its edge (..., 2, 1, 0, 1, 2, ...). So a crop looks like a
+    test image. A black border would occur only in training.
 
     Parameters
     ----------
     images : uint8 array (N, H, W, C)
-    top, left : integer arrays (N,), corner of the window, 0 .. 2 * padding; `padding` is the middle
-    flip : bool array (N,), exchange left and right
+    top, left : integer arrays (N,), corner of the window, 0 .. 2 * padding; with `padding` the image is not moved
+    flip : bool array (N,), whether to exchange left and right
     mean, std : arrays (C,)
-    padding : int, rows and columns put around each image; fewer than it has
+    padding : int, width of the border in pixels; less than H and W
 
     Returns
     -------

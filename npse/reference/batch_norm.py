@@ -5,8 +5,8 @@
     var    (C,)          batch variance, biased   B = N*H*W    numbers a channel
     y      (N, H, W, C)  gamma * xhat + beta
 
-The batch is normalized with the biased variance (divided by B); the running variance, which stands in for it at
-inference, is unbiased (divided by B - 1).
+The batch is normalized with the biased variance (divided by B). The running variance, which is used at inference, is
+unbiased (divided by B - 1).
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array,
     Returns
     -------
     y (N, H, W, C), mean (C,), var (C,)
-        The statistics are returned since the gradient and the running averages need them; var is biased.
+        The statistics are returned because the gradient and the running averages need them; var is biased.
     """
     mean = average(x, (0, 1, 2))
     var = average((x - mean) ** 2, (0, 1, 2))
@@ -48,7 +48,7 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
     dgamma[c] = sum over n, i, j of  dy * xhat
     dx        = gamma / sqrt(var + eps) * (dy - dbeta / B - xhat * dgamma / B)
 
-    The last two terms are what a shift and a stretch of the batch would change: dx sums to zero over each channel.
+    The last two terms are the gradients through the mean and the variance. So dx sums to zero over each channel.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def moments(x: Array) -> tuple[Array, Array, Array]:
     Returns
     -------
     mean (C,), var (C,), means (N, C)
-        As `batch_norm` uses them, and the squeeze of x; ``means`` average to ``mean``.
+        ``mean`` and ``var`` are those of `batch_norm`; ``means`` is the squeeze of x, and its average is ``mean``.
     """
     mean = average(x, (0, 1, 2))
     return mean, average((x - mean) ** 2, (0, 1, 2)), average(x, (1, 2))
@@ -93,14 +93,14 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, running_mean: Arra
 def batch_norm_inference_backward(dy: Array, x: Array, gamma: Array, running_mean: Array,
                                   running_var: Array,
                                   eps: float = 1e-5) -> tuple[Array, Array, Array]:
-    """Gradients of `batch_norm_inference` -> dx, dgamma, dbeta; the statistics are constants, so nothing couples."""
+    """Gradients of `batch_norm_inference` -> dx, dgamma, dbeta; the statistics are constants with no gradient."""
     xhat = (x - running_mean) / np.sqrt(running_var + eps)
     dx = dy * gamma / np.sqrt(running_var + eps)
     return dx, total(dy * xhat, (0, 1, 2)), total(dy, (0, 1, 2))
 
 
 def expect_enough(op: str, letters: dict[str, int], count: int) -> None:
-    """Raise ValueError for a batch of one element a channel, which has no variance."""
+    """Raise ValueError for a batch with one element in each channel, which has no unbiased variance."""
     if count < 2:
         raise ValueError(f"{op}: batch norm needs at least 2 elements a channel (N*H*W) in training, "
                          f"but got {count}; use a larger batch or inference mode")
@@ -110,14 +110,14 @@ def expect_enough(op: str, letters: dict[str, int], count: int) -> None:
     values=expect_enough)
 def running_statistics(mean: Array, var: Array, count: int, running_mean: Array, running_var: Array,
                        momentum: float = 0.1) -> tuple[Array, Array]:
-    """Move the running averages towards this batch; return both, the old arrays unchanged.
+    """Return new running averages, moved towards those of this batch; the old arrays stay unchanged.
 
     running = (1 - momentum) * running + momentum * batch,  with var * B / (B - 1) for the unbiased variance
 
     Parameters
     ----------
     mean, var : arrays (C,), from `batch_norm`
-    count : int, B = N*H*W of that batch; at least 2, since one number has no variance
+    count : int, B = N*H*W of that batch; at least 2, because the unbiased variance divides by B - 1
     running_mean, running_var : arrays (C,)
     momentum : float
     """

@@ -6,12 +6,12 @@
     r      (N, H, W, C)  shortcut                                    means      (N, C)  its mean over each map
     s      (N, C)        gates, from z, the squeeze of u             R = H*W, B = N*H*W
 
-Nothing here is new mathematics: `batch_norm`, `scale`, `add`, `relu` and their gradients, multiplied out. What is
-gained is that x is read, not u: batch norm is affine, so u need not exist, and z, the mean of u over a map, is batch
-norm of ``means``.
+The formulas are those of `batch_norm`, `scale`, `add`, `relu` and their gradients, multiplied out. The advantage is
+that u is never computed: batch norm is affine, so the ops read x instead, and z, the mean of u over a map, is the
+batch norm of ``means``.
 
-Backward there are two ops, since the gradient dz of the squeeze comes from ds by way of the excitation. The first
-sums g = dy * 1[y > 0] over each map; all other sums follow from those two, and the second op is affine in g and xhat.
+The backward pass has two ops, because dz, the gradient of the squeeze, is computed from ds by the excitation. The first
+op sums g = dy * 1[y > 0] and g * xhat over each map. All other sums follow from these two sums.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def bn_scale_add_relu(x: Array, gamma: Array, beta: Array, mean: Array, var: Arr
 def bn_scale_add_relu_backward_s(dy: Array, x: Array, y: Array, gamma: Array, beta: Array,
                                  mean: Array, var: Array,
                                  eps: float = 1e-5) -> tuple[Array, Array, Array]:
-    """Gradient of the gates, and the sums over each map that it is made of.
+    """Gradient of the gates, and the two sums over each map from which it follows.
 
     dgammas[n, c] = sum over i, j of  g * xhat          what dgamma and dbeta would be for one image without gates
     dbetas[n, c]  = sum over i, j of  g
@@ -67,7 +67,7 @@ def bn_scale_add_relu_backward_s(dy: Array, x: Array, y: Array, gamma: Array, be
 def bn_scale_add_relu_backward(dy: Array, x: Array, y: Array, s: Array, dz: Array, dgammas: Array,
                                dbetas: Array, means: Array, gamma: Array, mean: Array, var: Array,
                                eps: float = 1e-5) -> tuple[Array, Array, Array, Array]:
-    """All other gradients of the block's end, through the statistics too.
+    """All other gradients of `bn_scale_add_relu`, with the paths through the statistics.
 
     du     = s * g + dz / R                             both paths into u: the gated one, and the squeeze
     dgamma = sum over n of  s * dgammas + dz * (means - mean) / sqrt(var + eps)         the sums of du * xhat
@@ -77,7 +77,7 @@ def bn_scale_add_relu_backward(dy: Array, x: Array, y: Array, s: Array, dz: Arra
 
     Parameters
     ----------
-    dy, x, y : arrays (N, H, W, C), y being the output
+    dy, x, y : arrays (N, H, W, C), where y is the output
     s, dz, means : arrays (N, C)
     dgammas, dbetas : arrays (N, C), from `bn_scale_add_relu_backward_s`
     gamma, mean, var : arrays (C,)

@@ -1,4 +1,4 @@
-"""Checks of arrays, each with an error that says what was expected, what came, and what to do."""
+"""Checks of arrays. Each error says what was expected, what was given, and what to do."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from npse.types import Array, Shape
 
 PLAIN = (np.ndarray, np.memmap)  # other subclasses give *, sum or == another meaning, as np.matrix and masked arrays do
-KINDS = {                        # of arrays without floating-point elements: dtypes, what is expected, what to do
+KINDS = {                        # kinds of arrays without floating-point elements: dtypes, the rule, what to do
     "uint8": ("B", "be an array of uint8", "scale and round it first"),
     "int": (np.typecodes["AllInteger"], "hold integers", "use {}.astype(int)"),
     "bool": (np.typecodes["AllInteger"] + "?", "hold booleans", "use {}.astype(bool)"),
@@ -15,26 +15,26 @@ KINDS = {                        # of arrays without floating-point elements: dt
 
 
 def is_plain(kind: type) -> bool:
-    """Whether a type is that of a plain array: NumPy's own, mapped from a file or not, or an array on a device."""
+    """Whether a type is that of a plain array: np.ndarray, np.memmap, or the type of arrays on a device."""
     return kind in PLAIN or hasattr(kind, "__cuda_ndarray__")
 
 
 def expect(op: str, **arguments: tuple[Array | Shape, str]) -> None:
-    """Check that arrays fit together, axis by axis, or raise an error that says which does not.
+    """Check that arrays fit together, axis by axis; raise an error that names the first that does not.
 
     Parameters
     ----------
     op : str
-        Name of the op that asks; it opens the error.
+        Name of the op; the error begins with it.
     **arguments : (array or shape tuple, str)
-        Each argument with its axes, as in ``u=(u, "N H W C")``. A letter stands for one size throughout the
-        call; a number stands for itself.
+        Each argument with its axes, as in ``u=(u, "N H W C")``. The same letter stands for the same size in all
+        arguments; a number stands for itself.
 
     Raises
     ------
     TypeError
-        An argument is no plain array (a list, np.matrix, a masked array), holds no floating-point numbers, or differs
-        in dtype from another. Both byte orders of a dtype are taken, also side by side.
+        An argument is not a plain array (a list, np.matrix, a masked array), does not hold floating-point numbers, or
+        has another dtype than the others. Both byte orders of a dtype are accepted, also together.
     ValueError
         A wrong number of axes, an empty axis, or an axis whose size contradicts another argument.
 
@@ -62,14 +62,14 @@ def expect(op: str, **arguments: tuple[Array | Shape, str]) -> None:
             if size != wanted:
                 raise ValueError(f"{op}: {title} has shape {tuple(shape)}, but {axis} = {wanted} {source}"
                                  if not axis.isdecimal() else
-                                 f"{op}: {title} has shape {tuple(shape)}: {size} stands where {wanted} must be")
+                                 f"{op}: {title} has shape {tuple(shape)}: expected {wanted}, but got {size}")
     if len(set(dtypes.values())) > 1:
         mixture = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise TypeError(f"{op}: arguments differ in dtype ({mixture}); convert them to one, e.g. x.astype(np.float32)")
 
 
 def expect_array(op: str, name: str, value: Any) -> None:
-    """Raise TypeError unless an argument of an op is a plain array, whatever it holds."""
+    """Raise TypeError unless an argument of an op is a plain array; its elements may have any dtype."""
     if not is_plain(type(value)):
         wanted = "a plain array" if isinstance(value, np.ndarray) else "an array"
         raise TypeError(f"{op}: {name} must be {wanted}, but is a {type(value).__name__}; use np.asarray({name})")

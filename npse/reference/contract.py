@@ -1,19 +1,19 @@
-"""The declaration of an op, `@op`: what every other place needs to know of it is read from here.
+"""The declaration of an op, `@op`. All other code reads from it what it needs to know about the op.
 
     @op("u: N H W C, s: N C -> y: N H W C", flops=1)
     def scale(u: Array, s: Array) -> Array:
 
 The declaration names each array among the arguments, with its axes, and each result:
 
-    u: N H W C              an array of floating-point elements; a letter is one size throughout the call
+    u: N H W C              an array of floating-point elements; the same letter is the same size in all arguments
     b?: K                   the argument may be None
     x_shape: (N H W C)      the sizes of an array, as a tuple, in place of the array
-    x: *                    an array of any shape; all arguments declared so have the same shape
-    labels: N int           an array of integers; of bytes: uint8
+    x: *                    an array of any shape; all arguments that are declared with * have the same shape
+    labels: N int           an array of integers; likewise uint8 and bool
 
-Ho and Wo are the sizes of a result that follow from the others; the hook ``sizes`` computes them. Arguments that are
-not declared (stride, eps) are no arrays. From the declarations follow the table of ops, `TABLE`; the checks of every
-edition; the kinks that the judge looks for; what ``npse bench`` counts; and the lists of the tests.
+Ho and Wo are sizes of a result that are computed from other sizes, by the hook ``sizes``. Arguments that are not
+declared (stride, eps) are not arrays. The declarations are the source of the table of ops, `TABLE`, of the checks of
+every edition, of the kinks that the judge looks for, of the counts of ``npse bench``, and of the lists of the tests.
 """
 
 import functools
@@ -29,7 +29,7 @@ from npse.types import Array, Op, Shape
 
 TABLE: dict[str, Op] = {}        # every op of the book by its name, in the order of the chapters
 DERIVED = {"Ho", "Wo"}           # letters that `sizes` computes
-REMEMBERED = 4096                # combinations of shapes and dtypes that an op keeps as known to fit
+REMEMBERED = 4096                # combinations of shapes and dtypes for which an op keeps the result of its checks
 _Names: TypeAlias = str | tuple[str, ...] | None
 _Kink: TypeAlias = Literal["relu"] | Op | None
 _Flops: TypeAlias = float | Op | None
@@ -38,33 +38,35 @@ _Function = TypeVar("_Function", bound=Op)
 
 def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (), kink: _Kink = None,
        flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> Callable[[_Function], _Function]:
-    """Declare the function below to be an op of the book: it checks its arguments from then on.
+    """Return a decorator that declares a function as an op of the book. The op checks its arguments in every call.
 
     Parameters
     ----------
     axes : str
-        Arguments and results, as above; arguments in the order in which they are checked.
+        Arguments and results, as in the head of this file. The arguments are checked in this order.
     backward : str, tuple of str or None
-        Names of the ops that compute its gradients, where {} stands for the op's own name. None if it has none.
+        Names of the ops that compute its gradients. {} is the op's own name. None if it has none.
     fixed : tuple of str
-        Array arguments that no gradient is computed for.
+        Array arguments for which no gradient is computed.
     kink : "relu" or function, optional
-        Where it has no derivative. "relu": where its (first) result changes between zero and more. A function gets
-        the arguments of the op and returns an array of what was chosen, as a mask or as indices of winners.
+        The points where it has no derivative. "relu": where its (first) result changes between zero and a positive
+        number. A function gets the arguments of the op. It returns the choices as an array: a mask, or the indices of
+        the maxima.
     flops : number or function, optional
-        Floating-point operations for each element of the largest array; or, from the arguments and ``y``, the result
-        of the call, all of them. A multiply-add counts as two, a comparison as one.
+        A number: the floating-point operations for each element of the largest array. A function: it gets the arguments
+        and the result ``y``, and returns the operations of the call. A multiply-add counts as two, a comparison as one.
     sizes : function, optional
         ``sizes(op, letters, **arguments)`` gets the name of the op, the sizes by letter, and those arguments of the op
-        that it names. It returns Ho and Wo, or raises the ValueError of arguments that do not fit. Its answer is kept
-        for each combination of shapes and arguments.
+        that are among its own parameters. It returns Ho and Wo, or raises ValueError if arguments do not fit. Its
+        result is kept for each combination of shapes and arguments.
     values : function, optional
-        The same for what depends on the elements of arrays; it is called each time, and returns nothing.
+        A function with the same arguments that checks the elements of arrays. It is called each time, and returns
+        nothing.
 
     Returns
     -------
-    A decorator. The function it returns has the signature, the docstring and the source of the one given, and the
-    attribute ``contract``, a `Contract`.
+    A decorator. It returns a function with the signature, the docstring and the source of the decorated one, and with
+    the attribute ``contract``, a `Contract`.
     """
     def declare(function: _Function) -> _Function:
         contract = Contract(function, axes, backward, fixed, kink, flops, sizes, values)
@@ -80,7 +82,7 @@ def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = 
 
 
 def enter(name: str, op: _Function) -> _Function:
-    """Enter an op into the table under a name, its own or a second one, and return it; ValueError if it is taken."""
+    """Add an op to the table under its own name or a second one, and return it; ValueError if the name is in use."""
     if name in TABLE:
         raise ValueError(f"two ops are called {name!r}; rename one of them")
     TABLE[name] = op
@@ -88,15 +90,15 @@ def enter(name: str, op: _Function) -> _Function:
 
 
 class Contract:
-    """What is declared of an op.
+    """The declaration of an op.
 
     Attributes
     ----------
     name : str
     arguments, results : dict of str to str
-        The arrays with their axes, as declared.
+        The arrays by name, with their axes as declared.
     optional, fixed : frozenset of str
-        Arguments that may be None; arrays that no gradient is computed for.
+        Arguments that may be None; arrays for which no gradient is computed.
     backward : tuple of str
     kink, operations : as given to `op`
     """
@@ -128,18 +130,18 @@ class Contract:
               seen: Callable[[Any], Any] | None = None) -> frozenset[np.dtype[Any]]:
         """Check the arguments of a call; return the dtypes of its floating-point arrays, a frozenset.
 
-        ``seen``, if given, turns an argument into what the checks of elements may look at.
-        A call whose number of arguments is wrong is left to the function itself, which raises the TypeError.
+        If ``seen`` is given, the checks of elements get ``seen(argument)`` instead of each argument.
+        A call with a wrong number of arguments is not checked here: the function itself raises the TypeError.
 
         Raises
         ------
         TypeError, ValueError
-            See `npse.reference.checks.expect`, and what the hooks raise.
+            See `npse.reference.checks.expect`, and the errors of the hooks.
         """
         try:
             key = self._key(arguments, options)
             dtypes, letters = self._known[key]
-        except (KeyError, TypeError, AttributeError):             # not seen before, or no array where one must be
+        except (KeyError, TypeError, AttributeError):             # a new combination, or an argument that is no array
             try:
                 given = self._given(arguments, options)
             except TypeError:
@@ -153,7 +155,7 @@ class Contract:
         return dtypes
 
     def _key(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
-        """All that the checks depend on but for elements of arrays, as a tuple that can be hashed."""
+        """Return all that the checks depend on, except elements of arrays, as a hashable tuple."""
         count = len(arguments)
         key = [count, *[key_of(arguments[k]) for k, key_of in self._by_position if k < count]]
         if options:
@@ -197,13 +199,13 @@ class Contract:
         return frozenset(value.dtype for value in floats.values()), sizes
 
     def choices(self, arguments: tuple[Any, ...], result: Any) -> Array | None:
-        """What a call chose at its kinks, as an array of booleans or integers; None for an op without kinks."""
+        """Return the choices of a call at its kinks, an array of booleans or integers; None for an op without kinks."""
         if self.kink == "relu":
             return (result[0] if isinstance(result, tuple) else result) > 0
         return None if self.kink is None else self.kink(*arguments)
 
     def flops(self, arguments: tuple[Any, ...], result: Any) -> float | None:
-        """Floating-point operations of a call by the formula of the book; None if they were not declared."""
+        """Return the floating-point operations of a call by the formula of the book; None if they are not declared."""
         if self.operations is None:
             return None
         if callable(self.operations):
@@ -213,7 +215,7 @@ class Contract:
 
 
 class _Hook:
-    """A function that is given those arguments of an op that it names."""
+    """Calls a function with those arguments of an op that are among its parameters."""
 
     def __init__(self, function: Op | None) -> None:
         self.function = function

@@ -1,13 +1,13 @@
 """Convolution, equation (1) of the paper: u_c = v_c * X = sum over s of v_c^s * x^s.
 
-As everywhere in this field the star is a cross-correlation, and the layer has no bias (a batch norm follows it).
+As usual in this field, the star is a cross-correlation. The layer has no bias, because a batch norm follows it.
 
     x   (N, H, W, Cin)        input                 s   stride
     w   (kh, kw, Cin, Cout)   filters               p   padding, zeros on all four sides
     y   (N, Ho, Wo, Cout)     output                Ho = (H + 2p - kh) // s + 1, Wo likewise
 
-A convolution is a sum of kh*kw matrix products: for each tap (i, j) of the filter, a shifted and strided view of
-x, seen as rows of Cin numbers, times the matrix w[i, j] of shape (Cin, Cout).
+A convolution is a sum of kh*kw matrix products. For each tap (i, j) of the filter, a shifted and strided view of x,
+as rows of Cin numbers, is multiplied by the matrix w[i, j] of shape (Cin, Cout).
 """
 
 import math
@@ -19,7 +19,7 @@ from npse.types import Array, Shape
 
 
 def output_size(x_shape: Shape, w_shape: Shape, stride: int, padding: int) -> tuple[int, int]:
-    """Ho = (H + 2p - kh) // s + 1, and Wo likewise: how many places the filter finds along each axis."""
+    """Ho = (H + 2p - kh) // s + 1, and Wo likewise: the number of positions of the filter along each axis."""
     _, H, W, _ = x_shape
     kh, kw = w_shape[:2]
     return (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
@@ -39,7 +39,7 @@ def sizes_of_result(op: str, letters: dict[str, int], stride: int, padding: int)
 
 
 def products(y_shape: Shape, w_shape: Shape) -> int:
-    """Operations of any pass of a convolution; those on the zeros around the map count, as everywhere in this field."""
+    """Operations of any pass of a convolution. Those on the zeros around the map count too, as usual in this field."""
     return 2 * math.prod(y_shape) * math.prod(w_shape[:3])
 
 
@@ -49,7 +49,7 @@ def pad(x: Array, p: int) -> Array:
 
 
 def window(x: Array, i: int, j: int, Ho: int, Wo: int, stride: int) -> Array:
-    """View of x that tap (i, j) meets: x[n, stride*a + i, stride*b + j, c] for a < Ho, b < Wo."""
+    """View of x that tap (i, j) reads: x[n, stride*a + i, stride*b + j, c] for a < Ho, b < Wo."""
     return x[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride, :]
 
 
@@ -93,8 +93,8 @@ def conv2d_backward_x(dy: Array, w: Array, x_shape: Shape, stride: int = 1,
 
     dxp[n, s*a + i, s*b + j, c] += sum over k of  dy[n, a, b, k] * w[i, j, c, k]   for every a, b, i, j
 
-    Where the stride does not divide, the last rows and columns of x meet no filter and their gradient is zero:
-    this is why the shape of x is an argument.
+    If the stride leaves a remainder, no filter reads the last rows and columns of x, and their gradient is zero.
+    So dy and w do not determine the shape of x, and it is an argument.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Composites: ops that stand next to each other in every network. Here each is calls of the book; a compiled
-edition does the same in one pass over memory, and the same gradient check judges both.
+"""Fused ops: several ops that follow each other in every network. Here each is a few calls of the book. A compiled
+edition does the same in one pass over memory. The same gradient check judges both.
 
     x  (N, H, W, C)  input or shortcut     u  (N, H, W, C)  residual branch     s  (N, C)  its gates
-    y  (N, H, W, C)  output; its sign is the mask of the ReLU, so the sum before the ReLU is never kept
+    y  (N, H, W, C)  output; y > 0 is the mask of the ReLU, so the sum before the ReLU is not kept
 """
 
 from npse.reference.activation import relu, relu_backward
@@ -27,7 +27,7 @@ def batch_norm_relu_backward(dy: Array, x: Array, gamma: Array, beta: Array, mea
                              var: Array, eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm_relu` -> dx (N, H, W, C), dgamma (C,), dbeta (C,).
 
-    The mask of the ReLU is not an argument: x has to be read anyway, and tells it for the price of a multiply-add.
+    The mask of the ReLU is not an argument. It is computed from x, with one multiply-add for each element.
     """
     y = batch_norm_inference(x, gamma, beta, mean, var, eps)
     return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, var, eps)
@@ -36,7 +36,7 @@ def batch_norm_relu_backward(dy: Array, x: Array, gamma: Array, beta: Array, mea
 @op("x: N H W C, gamma: C, beta: C, mean: C, var: C -> y: N H W C", backward=None, kink="relu", flops=4)
 def batch_norm_inference_relu(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
                               eps: float = 1e-5) -> Array:
-    """y = relu(batch_norm_inference(x)): (N, H, W, C) -> (N, H, W, C), with statistics that are known already."""
+    """y = relu(batch_norm_inference(x)): (N, H, W, C) -> (N, H, W, C), with statistics that are already computed."""
     return relu(batch_norm_inference(x, gamma, beta, mean, var, eps))
 
 
@@ -54,7 +54,7 @@ def conv2d_moments(x: Array, w: Array, stride: int = 1,
     flops=lambda dy, w, dx, *_, y: products(dy.shape, w.shape) + dx.size)
 def conv2d_backward_x_add(dy: Array, w: Array, dx: Array, stride: int = 1,
                           padding: int = 0) -> Array:
-    """dx + conv2d_backward_x(dy, w): where x went a second way, whose gradient is dx (N, H, W, Cin)."""
+    """dx + conv2d_backward_x(dy, w): the gradient of x when another path gives it the gradient dx (N, H, W, Cin)."""
     return add(dx, conv2d_backward_x(dy, w, dx.shape, stride, padding))
 
 
@@ -72,7 +72,7 @@ def add_relu_backward(dy: Array, y: Array) -> tuple[Array, Array]:
 
 @op("du: N H W C, dz: N C -> sum: N H W C", flops=1)
 def add_squeeze_backward(du: Array, dz: Array) -> Array:
-    """du + squeeze_backward(dz): both paths into u;  (N, H, W, C), (N, C) -> (N, H, W, C)."""
+    """du + squeeze_backward(dz): the sum of both paths to u;  (N, H, W, C), (N, C) -> (N, H, W, C)."""
     return add(du, squeeze_backward(dz, du.shape))
 
 

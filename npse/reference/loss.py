@@ -1,9 +1,9 @@
-"""Softmax and cross-entropy: from scores to a probability for each class, and to one number to minimise.
+"""Softmax and cross-entropy: from scores to a probability for each class, and to one number to minimize.
 
     logits  (N, K)  scores            p  (N, K)  softmax(logits)
     labels  (N,)    integers 0..K-1   q  (N, K)  targets: (1 - a) * one-hot + a / K, a the label smoothing
 
-The logarithm of p is taken as logits - logsumexp(logits), shifted by the row's maximum, so nothing overflows.
+The logarithm of p is computed as logits - logsumexp(logits), shifted by the row's maximum, so nothing overflows.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def expect_targets(op: str, letters: dict[str, int], labels: Array, smoothing: f
     classes = letters["K"]
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
-        raise ValueError(f"{op}: labels must lie in 0..{classes - 1}, but label {labels[wrong[0]]} stands "
+        raise ValueError(f"{op}: labels must lie in 0..{classes - 1}, but label {labels[wrong[0]]} is "
                          f"at position {wrong[0]} ({wrong.size} of {labels.size} are out of range)")
     if not 0 <= smoothing < 1:
         raise ValueError(f"{op}: smoothing must lie in 0 <= a < 1, but is {smoothing}")
@@ -53,7 +53,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) 
 @op("logits: N K, labels: N int -> dlogits: N K", values=expect_targets)
 def softmax_cross_entropy_backward(dloss: float, logits: Array, labels: Array,
                                    smoothing: float = 0.0) -> Array:
-    """dlogits = dloss * (p - q) / N;  scalar, (N, K), (N,) -> (N, K). To train, dloss is 1."""
+    """dlogits = dloss * (p - q) / N;  scalar, (N, K), (N,) -> (N, K). In training dloss is 1."""
     p = softmax(logits)
     q = _targets(logits, labels, smoothing)
     return (dloss * (p - q) / len(logits)).astype(logits.dtype, copy=False)

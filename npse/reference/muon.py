@@ -1,9 +1,9 @@
-"""The parameter update of filters by Muon: steps that change every direction of a matrix by as much as any other.
+"""The parameter update of filters by Muon: a step changes all directions of a matrix by about the same amount.
 
-A filter bank is a matrix, a column for each output channel. Its gradient has a few directions that are large and many
-that are small, and so has a step of SGD. Muon (K. Jordan, 2024: "Muon: an optimizer for hidden layers") takes the
-singular values out of the step. On scale-invariant filters, as batch norm makes them, only a step's length relative to
-w counts: so w is kept at the length that such a step has.
+The filters of a layer are a matrix with a column for each output channel. Its gradient, and so a step of SGD, is large
+in a few directions and small in many. Muon (K. Jordan, 2024: "Muon: an optimizer for hidden layers") replaces the
+singular values of the step by numbers near 1. If a batch norm follows, the length of the filters has no effect, and
+only the length of a step relative to w matters. So w is kept at a fixed length.
 
     w  filters (kh, kw, Cin, Cout), or any array of R * K numbers with K along its last axis: R x K as a matrix
     dw its gradient     v  velocity, like w; zero at the start     u  any matrix
@@ -33,15 +33,16 @@ def _operations(u: Array) -> int:
 
 @op("u: * -> o: *", backward=None, sizes=expect_matrix, flops=lambda u, *_, y: _operations(u))
 def orthogonalize(u: Array) -> Array:
-    """Return U p(S) V^T for u = U S V^T, where p takes the singular values, small ones excepted, to 0.7 .. 1.2.
+    """Return U p(S) V^T for u = U S V^T, where p maps all singular values except small ones to 0.7 .. 1.2.
 
-    p is the polynomial 3.4445 s - 4.7750 s^3 + 2.0315 s^5, three times, of s = S / |u|. No singular value is computed:
+    p is the polynomial 3.4445 s - 4.7750 s^3 + 2.0315 s^5, applied three times, to s = S / |u|. No singular value is
+    computed:
 
     A = u^T u / |u|^2,        M = 3.4445 - 4.7750 A + 2.0315 A^2,  P = M
     twice:        A = M A M,  M = 3.4445 - 4.7750 A + 2.0315 A^2,  P = P M
     u P / |u|
 
-    and with fewer rows than columns the same from A = u u^T / |u|^2 to P u / |u|, for that A is the smaller one.
+    With fewer rows than columns, A is u u^T / |u|^2, which is smaller, and the result is P u / |u|.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def orthogonalize(u: Array) -> Array:
 
     Returns
     -------
-    array like u; zeros where u is
+    array like u; all zeros if u is
     """
     matrix = as_matrix(u)
     wide = matrix.shape[0] < matrix.shape[1]
@@ -70,7 +71,7 @@ def orthogonalize(u: Array) -> Array:
 @op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, sizes=expect_matrix,
     flops=lambda w, *_, y: _operations(w) + 9 * w.size)
 def muon(w: Array, dw: Array, v: Array, lr: float, momentum: float = 0.9) -> tuple[Array, Array]:
-    """One step; return the new w and the new v, the old arrays unchanged.
+    """Return w and v after one step, as new arrays.
 
     v = momentum * v + dw
     u = dw + momentum * v                                               Nesterov's look ahead
@@ -80,7 +81,7 @@ def muon(w: Array, dw: Array, v: Array, lr: float, momentum: float = 0.9) -> tup
     ----------
     w, dw, v : arrays of one shape and dtype
     lr : float
-        The length of the step, in lengths of w.
+        The length of the step divided by the length of w.
     momentum : float
     """
     R, K = as_matrix(w).shape

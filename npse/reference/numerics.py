@@ -6,7 +6,7 @@ from npse.types import Array
 
 
 def total(x: Array, axis: int | tuple[int, ...]) -> Array:
-    """Sum over ``axis`` in float64 or wider, returned in x's dtype: a float32 running sum over N*H*W loses digits."""
+    """Sum over ``axis`` in float64 or wider, returned in x's dtype. A float32 sum over N*H*W numbers loses digits."""
     return x.sum(axis=axis, dtype=np.result_type(x.dtype, np.float64)).astype(x.dtype)
 
 

@@ -11,7 +11,7 @@ from npse.reference.conv import output_size, sizes_of_result, window
 from npse.reference.se import squeeze, squeeze_backward
 from npse.types import Array, Shape
 
-# One function, two names: what the paper calls squeeze, the end of every ResNet calls global average pooling.
+# One function with two names: the squeeze of the paper is the global average pooling at the end of a ResNet.
 global_average_pool = enter("global_average_pool", squeeze)
 global_average_pool_backward = enter("global_average_pool_backward", squeeze_backward)
 
@@ -62,7 +62,7 @@ def max_pool(x: Array, size: int, stride: int | None = None) -> Array:
 
 @op("x: N H W C, dy: N Ho Wo C -> dx: N H W C", sizes=_sizes, flops=2)
 def max_pool_backward(dy: Array, x: Array, size: int, stride: int | None = None) -> Array:
-    """dx[n, s*a + i, s*b + j, c] += dy[n, a, b, c] where (i, j) is the first winner of window (a, b); else 0."""
+    """dx[n, s*a + i, s*b + j, c] += dy[n, a, b, c] where (i, j) is the first maximum of window (a, b); else 0."""
     stride = size if stride is None else stride
     Ho, Wo = output_size(x.shape, (size, size), stride, 0)
     winner = _windows(x, size, Ho, Wo, stride).argmax(axis=0)     # tap i*k + j of the first maximum

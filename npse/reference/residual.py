@@ -15,5 +15,5 @@ def add(f: Array, x: Array) -> Array:
 
 @op("dy: N H W C -> df: N H W C, dx: N H W C")
 def add_backward(dy: Array) -> tuple[Array, Array]:
-    """df = dx = dy: a sum passes its gradient on to both. No op changes its arguments, so both may share it."""
+    """df = dx = dy: both terms of a sum have its gradient. No op changes its arguments, so both can be one array."""
     return dy, dy

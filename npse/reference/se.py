@@ -9,8 +9,8 @@
     h   (N, M)         hidden: delta(W1 z)             b1 (M,), b2 (C,)  biases; the paper's formula has none
     s   (N, C)         gates, between 0 and 1          y   (N, H, W, C)  recalibrated maps
 
-u reaches y on two paths: directly, as the factor that s multiplies, and through the squeeze, since s depends on
-every pixel of u. Its gradient is the sum of both; leaving out the second is the classic mistake.
+u reaches y on two paths: directly, as the factor that s multiplies, and through the squeeze, because s depends on
+every pixel of u. Its gradient is the sum of both. To forget the second path is a common mistake.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def squeeze(u: Array) -> Array:
 
 @op("u_shape: (N H W C), dz: N C -> du: N H W C", flops=1)
 def squeeze_backward(dz: Array, u_shape: Shape) -> Array:
-    """du[n, i, j, c] = dz[n, c] / (H*W): every pixel had the same share;  (N, C) -> (N, H, W, C)."""
+    """du[n, i, j, c] = dz[n, c] / (H*W): every pixel has the same share;  (N, C) -> (N, H, W, C)."""
     _, H, W, _ = u_shape
     return np.broadcast_to(dz[:, None, None, :] / (H * W), u_shape).copy()
 
@@ -48,12 +48,12 @@ def excite(z: Array, w1: Array, w2: Array, b1: Array | None = None,
     flops=lambda ds, z, s, w1, w2, *_, y: 2 * len(z) * (3 * w1.size + 2 * w2.size))
 def excite_backward(ds: Array, z: Array, s: Array, w1: Array, w2: Array,
                     b1: Array | None = None) -> tuple[Array, Array, Array, Array, Array]:
-    """Gradients of `excite`, from the gates backwards.
+    """Gradients of `excite`, from the gates back to z.
 
     da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2
     da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1
 
-    The hidden layer h is computed once more from z: it is small. b2 is not needed, for s says all about it.
+    The hidden layer h is small and is computed again from z. b2 is not needed, because no gradient contains it.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def excite_backward(ds: Array, z: Array, s: Array, w1: Array, w2: Array,
     Returns
     -------
     dz (N, C), dw1 (M, C), dw2 (C, M), db1 (M,), db2 (C,)
-        A bias that was left out is a bias of zero, and its gradient is returned all the same.
+        A bias that was left out counts as zero, and its gradient is returned too.
     """
     h = relu(dense(z, w1, b1))
     da2 = sigmoid_backward(ds, s)
@@ -104,7 +104,7 @@ def se(u: Array, w1: Array, w2: Array, b1: Array | None = None, b2: Array | None
     "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
 def se_backward(dy: Array, u: Array, w1: Array, w2: Array, b1: Array | None = None,
                 b2: Array | None = None) -> tuple[Array, Array, Array, Array, Array]:
-    """Gradients of the whole block, in closed form, with both paths into u.
+    """Gradients of the whole block, in closed form, with both paths to u.
 
     du[n, i, j, c] = dy[n, i, j, c] * s[n, c]  +  dz[n, c] / (H*W)
                      `---- direct, (4) -----'     `- through the squeeze, (2) -'

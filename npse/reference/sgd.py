@@ -10,13 +10,13 @@ from npse.types import Array
 @op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, flops=7)
 def sgd(w: Array, dw: Array, v: Array, lr: float, momentum: float = 0.9, weight_decay: float = 0.0,
         nesterov: bool = True) -> tuple[Array, Array]:
-    """One step; return the new w and the new v, the old arrays unchanged.
+    """Return w and v after one step, as new arrays.
 
     g = dw + weight_decay * w
     v = momentum * v + g
     w = w - lr * (g + momentum * v)      with Nesterov's look ahead;   w - lr * v without
 
-    What is decayed is the caller's choice, parameter by parameter: weights usually, batch norm and biases not.
+    The caller chooses the weight decay of each parameter. Usually weights are decayed, batch norm and biases are not.
 
     Parameters
     ----------

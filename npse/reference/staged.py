@@ -1,8 +1,8 @@
 """The two hardest gradients once more, one step of the computational graph at a time.
 
-Each line of the forward pass is an elementary function; the backward pass is the same lines from last to first,
-each with its own small derivative, and a variable used twice adds up what comes back. Nothing is simplified:
-that is the point. The closed forms are `batch_norm_backward` and `se_backward`; a test proves that they agree.
+Each line of the forward pass is an elementary function. The backward pass has the same lines from last to first, each
+with its derivative. The gradients of a variable that is used twice are added. Nothing is simplified, on purpose. The
+closed forms are `batch_norm_backward` and `se_backward`; a test checks that both agree.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from npse.types import Array
 @op("x: N H W C, dy: N H W C, gamma: C, mean: C, var: C -> dx: N H W C, dgamma: C, dbeta: C")
 def batch_norm_backward_staged(dy: Array, x: Array, gamma: Array, mean: Array, var: Array,
                                eps: float = 1e-5) -> tuple[Array, Array, Array]:
-    """Same arguments and results as `batch_norm_backward`; letters as in batch_norm.py."""
+    """The arguments and results are those of `batch_norm_backward`. Letters as in batch_norm.py."""
     B = x.size // x.shape[3]
     over = (0, 1, 2)
 
@@ -43,7 +43,7 @@ def batch_norm_backward_staged(dy: Array, x: Array, gamma: Array, mean: Array, v
     "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
 def se_backward_staged(dy: Array, u: Array, w1: Array, w2: Array, b1: Array | None = None,
                        b2: Array | None = None) -> tuple[Array, Array, Array, Array, Array]:
-    """Same arguments and results as `se_backward`; letters as in se.py."""
+    """The arguments and results are those of `se_backward`. Letters as in se.py."""
     _, H, W, _ = u.shape
 
     # forward
@@ -60,7 +60,7 @@ def se_backward_staged(dy: Array, u: Array, w1: Array, w2: Array, b1: Array | No
     # backward, from the last line to the first
     du = dy * s_map                             # first use of u: the direct path
     ds_map = dy * u
-    ds = total(ds_map, (1, 2))                  # s is used at every pixel: their gradients add up
+    ds = total(ds_map, (1, 2))                  # s is used at every pixel: the gradients are added
     da2 = ds * s * (1 - s)
     db2 = total(da2, 0)
     dh = da2 @ w2

@@ -1,7 +1,7 @@
-"""A budget such as 20min: the model and the epochs that make the most of a span of time on this machine.
+"""Choose the model and the epochs for a budget of time such as 20min, on this machine.
 
-Each candidate is timed for a few seconds; what fits the span is known then, and what accuracy to expect is read from
-the table of measured runs.
+Each model is timed for a few seconds. That gives the number of epochs that fit. The accuracy to expect comes from a
+table of measured runs.
 """
 
 import dataclasses
@@ -19,13 +19,13 @@ from npse.training.loop import prepare
 from npse.training.metric_accumulator import read
 from npse.training.step import Step
 
-# Test accuracy on CIFAR-10, plain, after so many epochs with the default settings, see docs/results.md: the mean of
-# three seeds where it is 30 epochs, else one seed.
+# Test accuracy on CIFAR-10, without mirror images, by number of epochs, with the default settings; see docs/results.md.
+# Each is the mean of three seeds for 30 epochs, and of one seed for others.
 MEASURED = {"se_resnet8": {5: 0.818, 10: 0.854}, "se_resnet20": {5: 0.868, 30: 0.921, 100: 0.930},
             "se_wide": {4: 0.895}}
 
-START = 10.0          # seconds a run takes besides its epochs: start-up, pictures of the test images at the end
-MARGIN = 0.97         # of the span to plan for; machines have slow minutes
+START = 10.0          # seconds that a run takes besides its epochs: the start, and the pictures at the end
+MARGIN = 0.97         # part of the span that is planned; the machine may be slower at times
 SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -58,7 +58,7 @@ def plan(config: Config, span: float, only: str | None = None,
 
     Parameters
     ----------
-    config : Config, of a run on cifar10; its model and epochs are what is chosen
+    config : Config, of a run on cifar10; its model and epochs are ignored
     span : float, seconds
     only : str, optional, the one model to consider
     measured : dict, model -> {epochs: accuracy}; `MEASURED` if left out
@@ -67,11 +67,11 @@ def plan(config: Config, span: float, only: str | None = None,
     Raises
     ------
     ValueError
-        Another data set than the table is about, or a span in which nothing fits.
+        The data set is not cifar10, ``only`` is not in ``measured``, or no measured run fits the span.
     """
     measured, pace = measured or MEASURED, pace or seconds_per_epoch
     if config.data != "cifar10":
-        raise ValueError(f"budget knows what to expect on cifar10 only, not on {config.data}; choose epochs")
+        raise ValueError(f"budget has measured runs of cifar10 only, not of {config.data}; set epochs instead")
     if only is not None and only not in measured:
         raise ValueError(f"budget has no measured run of {only}; {suggest(only, measured)}")
     plans, shortest = [], float("inf")
@@ -90,13 +90,13 @@ def plan(config: Config, span: float, only: str | None = None,
 
 
 def expected(table: Mapping[int, float], epochs: int) -> float:
-    """Accuracy after ``epochs``, linear in their logarithm between measured runs, flat beyond the last."""
+    """Return the accuracy after ``epochs``: linear in log(epochs) between measured runs, constant after the last."""
     known = sorted(table)
     return float(np.interp(np.log(epochs), np.log(known), [table[key] for key in known]))
 
 
 def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
-    """Time training steps and evaluation of a run for a few seconds; returns the seconds of one epoch."""
+    """Time training steps and an evaluation of a run for a few seconds; return the seconds of one epoch."""
     from npse.training.evaluation import predict
 
     job = prepare(config)
@@ -110,13 +110,13 @@ def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
     def step() -> None:
         x, y = next(batches)
         loss, logits = make_step.plain(x, y, 1e-3)
-        read(loss, logits, y)                                     # on a device, wait for it
+        read(loss, logits, y)                                     # on a device this waits for the step
 
     def evaluate() -> None:
         predict(job.network, some, job.dataset.mean, job.dataset.std)
 
     step()
-    evaluate()                                            # compile, and meet memory for the first time
+    evaluate()                                            # compile kernels and take memory before the clock starts
     began, count = time.monotonic(), 0
     while time.monotonic() - began < at_least and count < steps - 1:
         step()

@@ -1,4 +1,5 @@
-"""Arrays and a few facts in one safetensors file, written so that a crash or a full disk never costs the last one."""
+"""Save arrays and a few facts in one safetensors file. A crash or a full disk never damages the file of the last save.
+"""
 
 import json
 from collections.abc import Mapping
@@ -13,18 +14,18 @@ from npse.training import records
 from npse.training.metric_accumulator import diverged
 from npse.types import Array
 
-FLOATS = ("F16", "F32", "F64")                # the types of safetensors that weights are taken from
+FLOATS = ("F16", "F32", "F64")                # safetensors' names of the types that weights may have
 REMEDY = "use the run's other checkpoint or train again"
 
 
 def save(path: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    """Write named arrays, of any edition, and a JSON-able dict; the file is replaced only once the new one is whole.
+    """Write named arrays of any edition, and a dict that JSON can hold. Only a complete file replaces the old one.
 
-    FloatingPointError, with the file as it was, if a number is not finite: nobody could go on from there.
+    FloatingPointError if a number is not finite, because no run can continue from it; the old file stays.
     """
     from safetensors.numpy import save as encode
 
-    contiguous = {name: np.ascontiguousarray(to_host(array))           # others are saved wrongly
+    contiguous = {name: np.ascontiguousarray(to_host(array))           # safetensors saves other layouts wrongly
                   for name, array in arrays.items()}
     for name, array in contiguous.items():
         if not np.isfinite(array).all():
@@ -38,20 +39,20 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises
     ------
     FileNotFoundError, OSError
-        There is no such file, it is a folder, or may not be read.
+        There is no such file, it is a folder, or it may not be read.
     ValueError
-        The file is truncated or from elsewhere; an array holds no floats, or floats that no network can have.
+        The file is truncated or was not written by npse; an array holds no floats, or floats that no network can have.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such checkpoint; train first, or name the folder of another run")
-    path.open("rb").close()                   # safetensors does not say that it is a folder, or may not be read
+    path.open("rb").close()                   # for a folder or a protected file this error is clearer
     types, arrays, metadata = _read(path)
     if "npse" not in metadata:
         raise ValueError(f"{path}: a safetensors file, but not written by npse; expected the checkpoint of a run")
     try:
         facts = records.parse(metadata["npse"])
     except ValueError as error:
-        raise ValueError(f"{path}: what npse notes in it cannot be read ({error}); {REMEDY}") from error
+        raise ValueError(f"{path}: its metadata cannot be read ({error}); {REMEDY}") from error
     for name, type_ in types.items():
         if type_ not in FLOATS:
             raise ValueError(f"{path}: {name} must be of type {', '.join(FLOATS)}, but is {type_}; {REMEDY}")
@@ -60,7 +61,7 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Array], dict[str, str]]:
-    """The types of all arrays, those arrays that are floats, and the metadata."""
+    """Return the types of all arrays, the arrays of floats, and the metadata."""
     from safetensors import safe_open
 
     try:
@@ -68,13 +69,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array], dict[str, str]]
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}     # noqa: SIM118, not a dict
             arrays = {name: file.get_tensor(name) for name, type_ in types.items() if type_ in FLOATS}
             return types, arrays, file.metadata() or {}
-    except Exception as error:                # damage makes it raise almost anything
+    except Exception as error:                # a damaged file can cause almost any exception
         raise ValueError(f"{path}: not a whole safetensors file ({error}); was it truncated or is it something else? "
                          f"{REMEDY.capitalize()}") from error
 
 
 def _expect_numbers(path: Path, name: str, array: Array) -> None:
-    """ValueError unless all numbers are finite in float32, and variances not below zero."""
+    """Raise ValueError unless all numbers are finite in float32, and variances at least zero."""
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     variance = name.endswith("running_var")

@@ -1,4 +1,4 @@
-"""The settings of a run: everything that, with the code and the data, decides its result."""
+"""The settings of a run. Settings, code and data together decide its result."""
 
 import dataclasses
 import math
@@ -12,28 +12,28 @@ from npse.training import records
 from npse.training.optimizer import SGD, Muon, Optimizer
 
 OPTIMIZERS = ("muon", "sgd")
-EPOCHS = {"shapes": 10, "cifar10": 30}        # that suit a data set, for a run whose epochs are not given
-LEGACY_DEFAULTS = {"optimizer": "sgd"}        # how runs were made before there was a choice
-OLD_NAMES = {"optimiser": "optimizer"}        # of settings, as runs of version 0.1 have them on disk
-MOST = 10 ** 9                                # epochs, and images a batch: more is a mistake
+EPOCHS = {"shapes": 10, "cifar10": 30}        # of a run that sets no epochs, by data set
+LEGACY_DEFAULTS = {"optimizer": "sgd"}        # of runs from before this setting existed
+OLD_NAMES = {"optimiser": "optimizer"}        # of settings, in the files of version 0.1
+MOST = 10 ** 9                                # epochs, and images in a batch: more must be a mistake
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one training run; wrong values raise ValueError when it is made."""
+    """Settings of one training run. The constructor raises ValueError for a wrong value."""
 
     data: str = "shapes"
     model: str = "se_resnet8"
     epochs: int = 10
     batch_size: int = 128
     lr: float = 0.4                 # peak of the one-cycle schedule
-    warmup: float = 0.2             # share of all steps on which the rate rises
+    warmup: float = 0.2             # share of all steps in which the learning rate rises
     optimizer: str = "muon"
-    filter_lr: float = 0.015        # peak for what muon moves: the length of a step, in lengths of the filters
+    filter_lr: float = 0.015        # peak rate of the filters that muon updates: norm of a step / norm of the filters
     momentum: float = 0.9
-    weight_decay: float = 5e-4      # on weights of convolutions and dense layers only, but for what muon moves
+    weight_decay: float = 5e-4      # of the weights of convolutions and dense layers, except those that muon updates
     smoothing: float = 0.1
-    crop: int = 4                   # pixels by which a training image is moved at most
+    crop: int = 4                   # the most pixels by which a training image is shifted
     reduction: int = 4
     min_hidden: int = 4
     bias: bool = False
@@ -56,7 +56,7 @@ class Config:
             self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
         for name in ("lr", "filter_lr"):
             self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
-        self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, for images have 32 pixels")
+        self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, because images are 32 pixels wide")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be a known name, but is {self.optimizer!r}; "
                              + suggest(self.optimizer, OPTIMIZERS))
@@ -69,16 +69,17 @@ class Config:
             raise ValueError(f"{name} must {rule}, but is {records.short(getattr(self, name))}")
 
     def contradicts(self, trained: "Config") -> dict[str, Any]:
-        """What a run that was trained with other settings cannot be resumed with, as {name: its value in ``trained``}.
+        """Return the settings that prevent these from resuming a run: {name: its value in ``trained``}, the run's own.
 
-        The edition may be another, and ``epochs`` may be raised: all else decides which run it is.
+        The edition may differ, and ``epochs`` may be larger. All other settings must be equal.
         """
         ours, theirs = self.as_dict(), trained.as_dict()
         return {name: value for name, value in theirs.items()
                 if not (name == "edition" or ours[name] == value or (name == "epochs" and ours[name] > value))}
 
     def model_options(self) -> dict[str, Any]:
-        """Options of `npse.models.build` that this run uses: the seed, and what is not as it is by default."""
+        """Return the options of `npse.models.build` for this run: the seed, and those that differ from their defaults.
+        """
         names = ("reduction", "min_hidden", "bias", "placement", "shortcut")
         return {"seed": self.seed} | {name: getattr(self, name) for name in names
                                       if getattr(self, name) != getattr(Config, name)}
@@ -95,7 +96,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Config":
-        """Make a Config of the known names in ``settings``; the rest (versions, cores) is a record, not a setting."""
+        """Make a Config of the settings in a dict; other entries, such as versions and cores, are ignored."""
         records.expect(settings, {})
         renamed = {OLD_NAMES.get(name, name): value for name, value in settings.items()}
         names = {field.name for field in dataclasses.fields(cls)}

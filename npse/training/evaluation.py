@@ -1,4 +1,4 @@
-"""How well a network does on images it was not trained on."""
+"""Evaluate a network on images that it was not trained on."""
 
 from dataclasses import dataclass
 
@@ -21,9 +21,10 @@ class Evaluation:
 
 def predict(network: Layer, images: Array, mean: Array, std: Array, *, flip: bool = False,
             batch_size: int = 512) -> Array:
-    """Return the logits (N, K) of uint8 images at inference; with ``flip``, averaged with their mirror images'.
+    """Return the logits (N, K) of uint8 images (N, H, W, C) at inference.
 
-    The network's layers are in training or at inference afterwards as they were before.
+    With ``flip`` they are averaged with the logits of the mirror images. ``mean`` and ``std`` (C,) are for pixels in
+    0..1. Afterwards the layers are in the same mode as before, training or inference.
     """
     with network.evaluating():
         logits = _logits(network, images, mean, std, batch_size)
@@ -35,12 +36,12 @@ def predict(network: Layer, images: Array, mean: Array, std: Array, *, flip: boo
 
 def _logits(network: Layer, images: Array, mean: Array, std: Array, batch_size: int) -> Array:
     logits = [network.predict(x) for x in evaluation_batches(images, mean, std, batch_size)]
-    return np.concatenate([to_host(batch) for batch in logits])   # only now: each look waits for the device
+    return np.concatenate([to_host(batch) for batch in logits])   # at the end, because each copy waits for the device
 
 
 def evaluate(network: Layer, images: Array, labels: Array, mean: Array, std: Array, *, flip: bool = False,
              batch_size: int = 512) -> Evaluation:
-    """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); returns an `Evaluation`."""
+    """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); see `predict` for the other arguments."""
     logits = predict(network, images, mean, std, flip=flip, batch_size=batch_size)
     classes = logits.shape[1]
     predicted = logits.argmax(axis=1)

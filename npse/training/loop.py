@@ -1,9 +1,9 @@
-"""The training loop: one function that runs a run, from its start or from where it stopped.
+"""The training loop. `run` trains a run from its start, or from its last checkpoint.
 
-Bit for bit: all randomness is derived from (seed, epoch, step), and a checkpoint holds parameters, running statistics,
-velocity and the sums of the epoch under way. So a run that was killed and resumed ends with the weights of a run that
-was not, on the same machine, in the same edition, with the same number of threads. Another edition goes on with it as
-well, though not to the same bits: it adds up in another order.
+All randomness is derived from (seed, epoch, step). A checkpoint holds parameters, running statistics, velocity and the
+sums of the current epoch. So a run that was stopped and resumed ends with exactly the weights of a run that was not
+stopped, on the same machine, in the same edition, with the same number of threads. Another edition can resume the run
+too, but its sums have another order, so the last bits differ.
 """
 
 import time
@@ -31,7 +31,7 @@ SANITY_STEP = 30
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; its state is saved."""
+    """The run was stopped on request; its state is saved."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Split:
 
 @dataclass
 class TrainingJob:
-    """All that a run works on: data, network, optimizer."""
+    """The objects of a run: settings, data, network, optimizer."""
 
     config: Config
     dataset: data.Dataset
@@ -66,39 +66,42 @@ class TrainingJob:
     optimizer: Optimizer
 
     def to_device(self) -> None:
-        """Put what is trained where the active edition keeps its arrays."""
+        """Move the arrays of network and optimizer to the memory of the active edition."""
         self.network.to_device()
         self.optimizer.to_device()
 
 
 def prepare(config: Config) -> TrainingJob:
-    """Load the data and build the network of a run; raises whatever is wrong with its settings, and writes nothing."""
+    """Load the data and build the network of a run. Writes nothing; ValueError if data and settings do not fit."""
     dataset = data.load(config.data)
     network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
     return TrainingJob(config, dataset, Split.from_dataset(dataset, config.validation), network,
                config.optimizer_for(network))
 
 
-@np.errstate(over="ignore", invalid="ignore")                     # the loss tells of a run that diverges
+@np.errstate(over="ignore", invalid="ignore")                     # the loop checks the loss instead
 def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool = False,
         stop: Callable[[], bool] = lambda: False) -> None:
-    """Train until the last epoch, evaluating and saving after each; the job's network is what has been trained.
+    """Train until the last epoch; evaluate and save after each. Afterwards the job's network has the trained weights.
 
     Parameters
     ----------
     job : TrainingJob, from `prepare`
     folder : RunFolder, created
     report : Reporter
-    resume : bool, continue from the folder's last checkpoint if it has one; with more epochs in the job's config than
-        the run had, the learning rate is from there on that of a run of so many epochs, see `one_cycle`
-    stop : callable; once it returns True the run is saved and `Interrupted` raised
+    resume : bool
+        Continue from the folder's last checkpoint if there is one. If the job's config has more epochs than the run
+        had, the learning rate from there on is that of a run with the new number of epochs, see `one_cycle`.
+    stop : callable; when it returns True, the run is saved and `Interrupted` is raised
 
     Raises
     ------
-    Interrupted, FloatingPointError
-        Asked to stop; or the loss is no longer a finite number, in which case the last checkpoint stands as it was.
+    Interrupted
+        ``stop`` returned True.
+    FloatingPointError
+        The loss is not a finite number; the last checkpoint stays as it was.
     FileNotFoundError
-        There is no checkpoint to resume from, though there must have been one.
+        The checkpoint to resume from is missing, although epochs are on record.
     ValueError
         A file to resume from is damaged, or belongs to other settings or data; nothing in the folder is changed.
     """
@@ -107,7 +110,7 @@ def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool =
     progress = _resumed(job, folder, steps, report) if resume else Progress()
     if config.batch_size > len(split.images):
         report.say(f"LOOK  batch_size {config.batch_size} is more than the {len(split.images)} training images: "
-                   "an epoch is one step, with all of them")
+                   "an epoch is one step with all images")
     job.to_device()
     report.began(config.epochs, steps, progress)
     epochs = _Epochs(job, folder, report, progress, steps)
@@ -117,7 +120,7 @@ def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool =
 
 
 class _Epochs:
-    """The epochs of a run, one after another, with what they share: images on the device, the step, the progress."""
+    """The epochs of a run, one after another. They share the images on the device, the step and the progress."""
 
     def __init__(self, job: TrainingJob, folder: RunFolder, report: Reporter, progress: Progress, steps: int) -> None:
         self._job, self._folder, self._report, self._progress, self._steps = job, folder, report, progress, steps
@@ -128,7 +131,7 @@ class _Epochs:
         self._records, self._saved = can_record(), time.monotonic()
 
     def train(self, stop: Callable[[], bool]) -> None:
-        """Train until the end of the epoch under way; once ``stop`` returns True save and raise `Interrupted`."""
+        """Train until the end of the current epoch. When ``stop`` returns True, save and raise `Interrupted`."""
         config, progress = self._job.config, self._progress
         batches = data.training_batches(self._images, self._job.split.labels, self._mean, self._std,
                                         config.batch_size, config.seed, progress.epoch, progress.step, config.crop)
@@ -145,7 +148,7 @@ class _Epochs:
         metrics_of_epoch.flush()
 
     def finish(self) -> None:
-        """Evaluate after the last step of an epoch, write down what was found, save, and begin the next."""
+        """Evaluate after the last step of an epoch, record the result, save, and begin the next epoch."""
         job, folder, progress = self._job, self._folder, self._progress
         held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std)
         if not np.isfinite(held.loss):
@@ -164,7 +167,7 @@ class _Epochs:
         self._report.epoch_done(row)
 
     def _make_step(self, x: Array, labels: Array) -> tuple[Array, Array]:
-        """Make one step; look at it where it is the first of the run or step `SANITY_STEP`."""
+        """Make one step; report on it if it is the first of the run or step `SANITY_STEP`."""
         progress, lr = self._progress, self._rate(self._progress.step)
         if progress.epoch == 0 and progress.step in (0, SANITY_STEP):
             loss, logits, lines = _observed(self._step, x, labels, lr, first=progress.step == 0)
@@ -176,7 +179,7 @@ class _Epochs:
         return self._step.plain(x, labels, lr)
 
     def _rate(self, step: int) -> float:
-        """The learning rate of a step of the epoch under way."""
+        """Return the learning rate of a step of the current epoch."""
         config = self._job.config
         return one_cycle(self._progress.epoch * self._steps + step, config.epochs * self._steps, config.lr,
                          config.warmup)
@@ -187,9 +190,9 @@ class _Epochs:
 
 
 def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter) -> Progress:
-    """Put the newest state of the folder into the job; return its progress.
+    """Load the newest state of the folder into the job; return its progress.
 
-    All that the folder holds is read, and understood, before anything in it is changed.
+    All files are read and checked before any of them is changed.
     """
     config = job.config
     folder.expect_data(job.dataset)
@@ -199,21 +202,21 @@ def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter) 
     if folder.last.exists():
         batch = min(config.batch_size, len(job.split.images))
         progress = folder.restore_last(job.network, job.optimizer, config, steps, batch)
-    elif on_record > 1:                                           # one may be on record just before it is saved
-        raise FileNotFoundError(f"{folder.last} is missing, though {on_record} epochs are on record; restore that "
+    elif on_record > 1:                                           # an epoch is recorded just before it is saved
+        raise FileNotFoundError(f"{folder.last} is missing, although {on_record} epochs are on record; restore that "
                                 "file or start a new run")
     if before := folder.raise_epochs(config.epochs, progress):
-        report.say(f"epochs raised from {before} to {config.epochs}: the learning rate is from here on that of a run "
+        report.say(f"epochs raised from {before} to {config.epochs}: from here on, the learning rate is that of a run "
                    f"of {config.epochs} epochs")
     if old := metrics.keep_until(folder.metrics_file, progress.epoch):
-        report.say(f"the epochs on record after epoch {progress.epoch} are trained again; they are kept in {old}")
+        report.say(f"epochs after epoch {progress.epoch} are trained again; their old records are kept in {old}")
     if progress.epoch == config.epochs:
-        report.say(f"the run is finished ({progress.epoch} of {config.epochs} epochs); more epochs train it on")
+        report.say(f"the run is finished ({progress.epoch} of {config.epochs} epochs); raise epochs to train it longer")
     return progress
 
 
 def _observed(step: Step, x: Array, labels: Array, lr: float, *, first: bool) -> tuple[Array, Array, list[str]]:
-    """Make a step and look at it: at its loss if it is the first, else at ReLUs, gates and the size of its update."""
+    """Make a step and return lines about it: on its loss if it is the first, else on ReLUs, gates and update size."""
     if first:
         loss, logits = step.plain(x, labels, lr)
         return loss, logits, [sanity.first_loss(float(to_host(loss)), logits.shape[1])]

@@ -1,7 +1,7 @@
-"""What a run knows of its steps: the sums of the epoch under way, read as rarely as the edition likes it.
+"""The progress of a run: the sums of the current epoch.
 
-On a device an op returns before it has run, and to look at a number is to wait until it is there. So losses and logits
-are kept as they are and read every few steps; elsewhere a look costs nothing, and they are read at once.
+On a device an op returns before it has run, and reading its result waits for it. So losses and logits stay on the
+device and are read every few steps. Without a device they are read after each step.
 """
 
 import time
@@ -23,7 +23,7 @@ READ_EVERY = 10                  # steps on a device
 
 @dataclass
 class Progress:
-    """Where a run stands, and the sums of the epoch under way."""
+    """The position of a run, and the sums of the current epoch."""
 
     epoch: int = 0
     step: int = 0
@@ -39,31 +39,34 @@ class Progress:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Progress":
-        """Make the Progress that a dict holds; ValueError if it lacks an entry or has one of another kind."""
+        """Make a Progress of a dict; ValueError if an entry is missing or has another type."""
         kinds = records.kinds_of(cls)
         records.expect(facts, kinds)
         return cls(**{name: facts[name] for name in kinds})
 
     def expect_within(self, epochs: int, steps: int, batch: int) -> None:
-        """Check that a run of ``epochs`` of ``steps`` of ``batch`` images can stand here; ValueError otherwise."""
+        """Check that a run of ``epochs`` epochs, each of ``steps`` batches of ``batch`` images, can reach this state.
+
+        ValueError otherwise.
+        """
         last_step = steps if self.epoch < epochs else 0
         if not (0 <= self.epoch <= epochs and 0 <= self.step <= last_step):
-            raise ValueError(f"it stands after {self.epoch} epochs and {self.step} steps, "
+            raise ValueError(f"it was saved after {self.epoch} epochs and {self.step} steps, "
                              f"but the run has {epochs} epochs of {steps} steps")
         if self.seen != self.step * batch:
             raise ValueError(f"it has seen {self.seen} images in {self.step} steps of its epoch, but the run has "
-                             f"batches of {batch}, as if batch_size had been changed")
+                             f"batches of {batch}; was batch_size changed?")
         if not (0 <= self.correct <= self.seen and -1 <= self.best_accuracy <= 1 and np.isfinite(self.loss_sum)
                 and 0 <= self.seconds < np.inf and (self.seconds > 0) == (self.step > 0)):
-            raise ValueError(f"no run can have counted {vars(self)}")
+            raise ValueError(f"its counts are impossible: {vars(self)}")
 
 
 class MetricAccumulator:
-    """Takes down the steps of an epoch; after `flush` the progress is up to date and the reporter has heard of it.
+    """Adds up the steps of an epoch. `flush` brings the progress up to date and tells the reporter.
 
     Parameters
     ----------
-    progress : Progress, of a run whose epoch begins or goes on now
+    progress : Progress, of a run that begins or continues an epoch
     report : Reporter
     """
 
@@ -74,7 +77,7 @@ class MetricAccumulator:
         self._unread: list[tuple[int, Array, Array, Array]] = []
 
     def add(self, loss: Array, logits: Array, labels: Array) -> None:
-        """Take down one step; FloatingPointError, now or in a later call, if its loss is no finite number."""
+        """Add one step. If its loss is not a finite number, this call or a later one raises FloatingPointError."""
         self._progress.step += 1
         self._unread.append((self._progress.step, loss, logits, labels))
         self._added += 1
@@ -82,7 +85,7 @@ class MetricAccumulator:
             self.flush()
 
     def flush(self) -> None:
-        """Read the steps that were not read yet."""
+        """Read the results of the steps that were added since the last `flush`."""
         progress = self._progress
         for step, unread_loss, logits, labels in self._unread:
             loss, correct = read(unread_loss, logits, labels)
@@ -97,7 +100,7 @@ class MetricAccumulator:
 
 
 def diverged(sign: str) -> FloatingPointError:
-    """Return the FloatingPointError of a run whose numbers have become too large, with the sign of it."""
+    """Return the FloatingPointError of a run that diverged; ``sign`` is the first part of its message."""
     return FloatingPointError(f"{sign}: training has diverged. Lower lr (to a third of it, say) or lengthen warmup; "
                               "the last checkpoint is as it was")
 

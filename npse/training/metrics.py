@@ -1,7 +1,7 @@
-"""metrics.jsonl: a line of JSON for each epoch, added once the epoch is evaluated.
+"""metrics.jsonl: a line of JSON for each epoch, added after the epoch was evaluated.
 
-A crash can leave a torn last line, and the line of an epoch whose checkpoint was not saved any more; these are mended.
-All else that is not understood is refused with its line number, and left as it is.
+A crash can leave an incomplete last line, or the line of an epoch whose checkpoint was not saved. Both are repaired.
+Any other wrong line raises an error with its line number, and the file stays as it is.
 """
 
 import codecs
@@ -20,16 +20,16 @@ BEGINNING = b'{"epoch": '
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return one dict for each epoch on record, none if there is no file.
+    """Return one dict for each epoch on record; an empty list if there is no file.
 
-    Blank lines, a byte order mark and any kind of line end are fine. ValueError names the first line that cannot be
-    understood, or whose epoch is not later than that of the line before.
+    Blank lines, a byte order mark and all kinds of line ends are accepted. ValueError names the first line that cannot
+    be read, or whose epoch is not later than that of the line before.
     """
     return [row for row, _ in _lines(path)]
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
-    """Add the line of an epoch and see it on disk."""
+    """Add the line of an epoch, and wait until it is on disk."""
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(row) + "\n")
         file.flush()
@@ -37,9 +37,9 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def keep_until(path: Path, epoch: int) -> Path | None:
-    """Take away the lines of later epochs, which a resumed run writes again, and what a crash has torn.
+    """Remove the lines of epochs after ``epoch``, and an incomplete last line. A resumed run writes those lines again.
 
-    If whole lines go, the file as it was stays beside it, under the name that is returned; else None is.
+    If complete lines are removed, the old file is kept under a new name. Return that name, or None if none was removed.
     """
     lines, old = _lines(path), None
     kept = b"".join(line + b"\n" for row, line in lines if row["epoch"] <= epoch)
@@ -53,7 +53,7 @@ def keep_until(path: Path, epoch: int) -> Path | None:
 
 
 def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
-    """Pairs of a row and its line, bytes without the line's end."""
+    """Return pairs of a row and its line, bytes without the end of the line."""
     content = path.read_bytes().removeprefix(codecs.BOM_UTF8) if path.exists() else b""
     lines, latest = content.splitlines(keepends=True), 0
     found: list[tuple[dict[str, Any], bytes]] = []
@@ -65,15 +65,15 @@ def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
         except ValueError as error:
             if number == len(lines) and _is_torn(line):
                 break
-            raise ValueError(f"{path}, line {number}: {error}; mend or remove that line, or move the file away to go "
-                             "on without it") from error
+            raise ValueError(f"{path}, line {number}: {error}; correct or remove that line, or move the file away to "
+                             "continue without it") from error
         found.append((row, line.strip()))
         latest = row["epoch"]
     return found
 
 
 def _row(line: bytes, latest: int) -> dict[str, Any]:
-    """The row of a line that comes after that of epoch ``latest``."""
+    """Return the row of a line; ValueError if its epoch is not later than ``latest``, that of the line before."""
     row = records.parse(line)
     records.expect(row, KINDS)
     if row["epoch"] <= latest:
@@ -82,6 +82,6 @@ def _row(line: bytes, latest: int) -> dict[str, Any]:
 
 
 def _is_torn(line: bytes) -> bool:
-    """Whether a line can be the beginning of one of ours; what was not written yet reads as zeros on some disks."""
+    """Whether a line can be the beginning of a line of this file. Some disks give zero bytes for the unwritten rest."""
     whole = line.endswith((b"\n", b"\r")) or b"}" in line
     return not whole and BEGINNING.startswith(line.strip(b"\0")[:len(BEGINNING)])

@@ -12,7 +12,7 @@ from npse.types import Array
 
 
 class Optimizer:
-    """Moves the parameters of a network, group by group.
+    """Updates the parameters of a network, group by group.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ class Optimizer:
                                            for name, w in network.named_parameters().items()}
 
     def to_device(self) -> None:
-        """Put the velocity where the active edition keeps its arrays."""
+        """Move the velocity to the memory of the active edition."""
         self.velocity = {name: to_edition(v) for name, v in self.velocity.items()}
 
     def load(self, velocity: Mapping[str, Array]) -> None:
-        """Take over copies of arrays of floats, one for each parameter; ValueError names one that does not fit."""
+        """Copy a velocity, one array of floats for each parameter; ValueError names an array that does not fit."""
         for name, v in self.velocity.items():
             if velocity[name].shape != v.shape or velocity[name].dtype.kind != "f":
                 raise ValueError(f"the velocity of {name} must be floats of shape {v.shape}, "
@@ -55,11 +55,12 @@ class Optimizer:
         return tuple(number(lr) * number(group.lr_scale) for group in self.groups)
 
     def step(self, gradients: Mapping[str, Array], lr: float) -> None:
-        """Move every parameter by one step of rate ``lr``."""
+        """Update every parameter by one step with the learning rate ``lr``; ``gradients`` are arrays by name."""
         self.step_at(gradients, self.rates(lr))
 
     def step_at(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]) -> None:
-        """Move every parameter by one step; ``rates`` are those of the groups, numbers or arrays without axes."""
+        """Update every parameter by one step; ``rates`` holds the rate of each group, a number or an array of shape ().
+        """
         for (name, owner, key), index in self._moves:
             owner[key], self.velocity[name] = _moved(self.groups[index], owner[key], gradients[name],
                                                      self.velocity[name], rates[index])
@@ -73,7 +74,7 @@ class SGD(Optimizer):
 
 
 class Muon(Optimizer):
-    """Muon for filters that see features, SGD for all other parameters; see `muon_groups`."""
+    """Muon for the 3x3 filters of the stages, SGD for all other parameters; see `muon_groups`."""
 
     def __init__(self, network: Layer, momentum: float = 0.9, weight_decay: float = 5e-4,
                  lr_scale: float = 0.0375) -> None:

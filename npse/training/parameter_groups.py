@@ -1,28 +1,28 @@
-"""Parameter groups: which parameters of a network an optimizer moves, by which rule and at which rate."""
+"""Parameter groups: which parameters of a network an optimizer updates, by which rule and at which rate."""
 
 import fnmatch
 from dataclasses import dataclass
 
 RULES = ("sgd", "muon")
-FILTERS = ("layer*.conv?.weight",)            # in the stages of every model: all filters of 3x3 but those of the stem
+FILTERS = ("layer*.conv?.weight",)            # in every model: all 3x3 filters except those of the first convolution
 
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that are moved alike.
+    """Parameters that are updated by the same rule.
 
     Attributes
     ----------
     patterns : tuple of str
-        Of dotted names; ``*`` stands for any characters, ``?`` for one.
+        Patterns of parameter names; ``*`` stands for any characters, ``?`` for one.
     rule : str
-        The op that moves them: "sgd" or "muon", see `npse.reference.sgd` and `npse.reference.muon`.
+        The op that updates them: "sgd" or "muon", see `npse.reference.sgd` and `npse.reference.muon`.
     lr_scale : float
-        The group's learning rate, in units of the rate that a step is made with.
+        The group's learning rate divided by the learning rate of the step.
     momentum : float
     weight_decay : float
-        Of parameters with two axes or more: those of batch norm and biases are not decayed. Not for "muon", which
-        keeps the length of what it moves.
+        Applies to parameters with two axes or more, so not to those of batch norm and not to biases. It must be 0 for
+        "muon", which keeps the norm of the filters.
 
     Raises
     ------
@@ -40,8 +40,8 @@ class ParameterGroup:
         if self.rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, but is {self.rule!r}")
         if self.rule == "muon" and self.weight_decay:
-            raise ValueError(f"weight_decay must be 0 for the rule muon, but is {self.weight_decay}: muon keeps the "
-                             "length of what it moves")
+            raise ValueError(f"weight_decay must be 0 for the rule muon, but is {self.weight_decay}; muon keeps the "
+                             "norm of the filters by itself")
 
     def holds(self, name: str) -> bool:
         """Whether a parameter of that name belongs to the group."""
@@ -63,14 +63,14 @@ def sgd_groups(momentum: float = 0.9, weight_decay: float = 5e-4) -> tuple[Param
 
 def muon_groups(momentum: float = 0.9, weight_decay: float = 5e-4,
                 lr_scale: float = 0.0375) -> tuple[ParameterGroup, ...]:
-    """Two groups: filters that see features by Muon, all other parameters by SGD.
+    """Two groups: the 3x3 filters of the stages by Muon, all other parameters by SGD.
 
-    Filters of the first layer see colours, and those of projections have one tap: their matrices are too small for
-    Muon to gain anything.
+    The filters of the first convolution have three input channels, and those of projections are 1x1. Their matrices are
+    too small to gain anything from Muon.
 
     Parameters
     ----------
     lr_scale : float
-        The length of a step of the filters, in lengths of the filters, for each unit of the learning rate.
+        The norm of a step of the filters, divided by the norm of the filters and by the learning rate.
     """
     return (ParameterGroup(FILTERS, "muon", lr_scale, momentum), *sgd_groups(momentum, weight_decay))

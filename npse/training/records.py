@@ -1,4 +1,4 @@
-"""What is read back from disk as JSON: parsed, and checked to be of the kinds that it was written with."""
+"""Parse JSON that is read back from disk, and check the types of its entries."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
-    """Return the dict that JSON, str or bytes, holds; ValueError if it holds anything else.
+    """Return the dict in a JSON text; ValueError if it is not JSON, or holds something else.
 
     Bytes may begin with a byte order mark.
     """
@@ -23,21 +23,22 @@ def parse(text: str | bytes) -> dict[str, Any]:
 
 
 def expect(record: Any, kinds: Mapping[str, type]) -> None:
-    """Check for a dict with entries of these kinds, by name; ValueError tells of the first that it lacks or has wrong.
+    """Check that a record is a dict with entries of these types, by name.
 
-    Entries of other names may be there: another version may have written them.
+    ValueError names the first entry that is missing or has another type. Entries with other names are allowed, because
+    another version may have written them.
     """
     if not isinstance(record, dict):
         raise ValueError(f"expected a JSON object, found {short(record)}")
     for name, kind in kinds.items():
         if name not in record:
-            raise ValueError(f"it lacks {name}")
+            raise ValueError(f"{name} is missing")
         if not is_a(record[name], kind):
             raise ValueError(f"{name} must be {KINDS[kind]}, but is {short(record[name])}")
 
 
 def is_a(value: object, kind: type) -> bool:
-    """Whether a value is of a kind: int, float, bool or str. True is no number; whole numbers are floats, too."""
+    """Whether a value has a type: int, float, bool or str. A bool is not a number; an int is also a float."""
     if isinstance(value, bool):
         return kind is bool
     if kind is float:
@@ -46,12 +47,12 @@ def is_a(value: object, kind: type) -> bool:
 
 
 def kinds_of(dataclass: Any) -> dict[str, Any]:
-    """The kinds of a dataclass's fields, by name."""
+    """Return the types of a dataclass's fields, by name."""
     return {field.name: field.type for field in dataclasses.fields(dataclass)}
 
 
 def short(value: object) -> str:
-    """A value as Python writes it, shortened."""
+    """Return the repr of a value, shortened."""
     return reprlib.repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Who is told how a run goes: a bar on a terminal, lines elsewhere, or any object with these four methods."""
+"""The reporter of a run: a progress bar on a terminal, lines elsewhere, or any object with these four methods."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -7,16 +7,16 @@ from npse.training.metric_accumulator import Progress
 
 
 class Reporter(Protocol):
-    """Hears of a run while it is trained."""
+    """The training loop calls these methods during a run."""
 
     def say(self, line: str) -> None:
-        """Hear a line that a person should read."""
+        """Called with a line for the user."""
 
     def began(self, epochs: int, steps: int, progress: Progress) -> None:
-        """Hear how many epochs the run has, how many steps an epoch has, and where the run stands."""
+        """Called at the start, with the number of epochs, the steps of an epoch, and the progress so far."""
 
     def stepped(self, progress: Progress, batch: int) -> None:
-        """Hear of one more step, of so many images; on a device of several steps, one after another."""
+        """Called after each step of ``batch`` images. On a device the calls for several steps come together."""
 
     def epoch_done(self, row: Mapping[str, Any]) -> None:
-        """Hear of an epoch and its evaluation: the row that `npse.training.metrics` keeps."""
+        """Called after each epoch and its evaluation, with the row that `npse.training.metrics` keeps."""

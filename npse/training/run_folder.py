@@ -1,10 +1,11 @@
-"""What a run leaves on disk.
+"""The files of a run.
 
     config.json         settings, versions, cores, commit       last.safetensors   newest state, to resume from
-    metrics.jsonl       one line an epoch                       best.safetensors   weights of the best epoch
+    metrics.jsonl       one line for each epoch                 best.safetensors   weights of the best epoch
     curves.png  confusion.png  gates.png
 
-Whatever is read back is checked, and the error names the file. Nothing is written over before it was understood.
+Every file is checked when it is read, and an error names the file. No file is overwritten before it was read and
+checked.
 """
 
 import json
@@ -29,7 +30,7 @@ REMEDY = "restore that file or start a new run"
 
 
 class RunFolder:
-    """The files of one run, read and written.
+    """Reads and writes the files of one run.
 
     Parameters
     ----------
@@ -42,10 +43,10 @@ class RunFolder:
         self.last, self.best = self.path / "last.safetensors", self.path / "best.safetensors"
 
     def create(self, config: Config, dataset: data.Dataset, environment: dict[str, Any]) -> None:
-        """Make the folder of a new run, with its settings and what is needed to use its weights without the data.
+        """Make the folder of a new run, with its settings and with what its weights need when the data is not there.
 
-        FileExistsError if the folder holds something already, NotADirectoryError if it is a file; it stays as it is.
-        Of two runs that begin in one folder at once, one gets it.
+        FileExistsError if the folder is not empty, NotADirectoryError if it is a file; it stays as it is. If two runs
+        begin in one folder at the same time, one of them gets it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"{self.path} is a file")
@@ -54,9 +55,9 @@ class RunFolder:
             raise FileExistsError(f"{self.path} exists and is not empty")
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            self.metrics_file.touch(exist_ok=False)               # who makes it has the folder
+            self.metrics_file.touch(exist_ok=False)               # the run that makes this file owns the folder
         except FileExistsError:
-            raise FileExistsError(f"{self.path} has just been taken by another run") from None
+            raise FileExistsError(f"{self.path} is in use by another run that has just begun") from None
         pixels = {"classes": dataset.classes, "mean": dataset.mean.tolist(), "std": dataset.std.tolist()}
         try:
             self._write_config(config.as_dict() | pixels | environment)
@@ -67,15 +68,15 @@ class RunFolder:
             raise
 
     def config(self) -> Config:
-        """Return the `Config` of the run; FileNotFoundError or ValueError if this is no run folder."""
+        """Return the `Config` of the run; FileNotFoundError or ValueError if this is not the folder of a run."""
         return self._read(_config)
 
     def pixels(self) -> tuple[list[str], Array, Array]:
-        """Return (classes, mean, std) of the data the run was trained on."""
+        """Return the classes, and mean and std (3,) float32 for pixels in 0..1, of the data that the run trains on."""
         return self._read(_pixels)
 
     def expect_data(self, dataset: data.Dataset) -> None:
-        """Check that a data set is the one of the run, by its classes and the statistics of its pixels."""
+        """Check that a data set is that of the run, by classes, mean and std; ValueError if it is another."""
         classes, mean, std = self.pixels()
         if not (tuple(classes) == dataset.classes and np.array_equal(mean, dataset.mean)
                 and np.array_equal(std, dataset.std)):
@@ -83,9 +84,9 @@ class RunFolder:
                              f"{REMEDY}")
 
     def raise_epochs(self, epochs: int, progress: Progress) -> int | None:
-        """Note in config.json that the run is to have more epochs from here on; ``raised`` keeps how many it had.
+        """Write a larger number of epochs into config.json; its entry ``raised`` keeps the old number.
 
-        Return that number if it was raised, else None.
+        Return the old number, or None if ``epochs`` is not larger.
         """
         before = self.config().epochs
         if epochs <= before:
@@ -95,31 +96,31 @@ class RunFolder:
         return before
 
     def save_last(self, network: Layer, optimizer: Optimizer, progress: Progress, config: Config) -> None:
-        """Save all that resuming needs, and the settings, by which resuming notices others."""
+        """Save the state to resume from, and the settings, so that resuming can notice changed settings."""
         velocity = {VELOCITY + name: v for name, v in optimizer.velocity.items()}
         checkpoint.save(self.last, network.state() | velocity, vars(progress) | {"settings": config.as_dict()})
 
     def restore_last(self, network: Layer, optimizer: Optimizer, config: Config, steps: int, batch: int) -> Progress:
-        """Put the newest state into the network and the optimizer; return the `Progress` it was saved with.
+        """Load the newest state into the network and the optimizer; return the `Progress` that was saved with it.
 
-        ValueError if it is not the state of a run with these settings, of so many steps an epoch and images a batch.
+        ValueError if it is not the state of a run with these settings, with ``steps`` steps in an epoch and ``batch``
+        images in a batch.
         """
         arrays, facts = checkpoint.load(self.last)
         velocity = {name.removeprefix(VELOCITY): v for name, v in arrays.items() if name.startswith(VELOCITY)}
         self._load(network, arrays, self.last)
         for name in sorted(optimizer.velocity.keys() ^ velocity.keys()):
-            which = "holds weights but not" if name in optimizer.velocity else "holds, though there is no such weight,"
-            raise ValueError(f"{self.last} {which} the velocity of {name}: it is not the state that this run is "
-                             f"resumed from; {REMEDY}")
+            which = "lacks the velocity of" if name in optimizer.velocity else "has a velocity without a weight,"
+            raise ValueError(f"{self.last} {which} {name}: it is not the state of this run; {REMEDY}")
         try:
             progress = Progress.from_facts(facts)
-            if "settings" in facts:                               # not in those of version 0.1.0
+            if "settings" in facts:                               # checkpoints of version 0.1.0 have none
                 _expect_settings(config, facts["settings"])
             progress.expect_within(config.epochs, steps, batch)
             optimizer.load(velocity)
         except ValueError as error:
-            raise ValueError(f"{self.last} cannot be resumed from with the settings of {self.config_file}: {error}; "
-                             "put back whichever of the two was changed, or start a new run") from error
+            raise ValueError(f"{self.last} does not fit the settings in {self.config_file}: {error}; "
+                             "restore the file that was changed, or start a new run") from error
         return progress
 
     def save_best(self, network: Layer, facts: Mapping[str, Any]) -> None:
@@ -131,7 +132,7 @@ class RunFolder:
         return self._load_checked(self.best)[1]["epoch"]
 
     def restore(self, network: Layer, which: str) -> dict[str, Any]:
-        """Put the weights of the "last" or the "best" epoch into the network; return the facts saved with them."""
+        """Load the weights of the "last" or the "best" epoch into the network; return the facts saved with them."""
         path = {"last": self.last, "best": self.best}[which]
         arrays, facts = self._load_checked(path)
         self._load(network, arrays, path)
@@ -149,7 +150,7 @@ class RunFolder:
         Raises
         ------
         ValueError
-            ``weights`` is neither of the two, or a file of the run is damaged.
+            ``weights`` is neither "last" nor "best", or a file of the run is damaged.
         FileNotFoundError
             This is not the folder of a run, or it has no such weights yet.
         """
@@ -168,16 +169,16 @@ class RunFolder:
         return metrics.read(self.metrics_file)
 
     def _load_checked(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Arrays and facts of a checkpoint; the epoch it was saved after is among the facts."""
+        """Return arrays and facts of a checkpoint; ValueError if the facts have no epoch."""
         arrays, facts = checkpoint.load(path)
         try:
             records.expect(facts, {"epoch": int})
         except ValueError as error:
-            raise ValueError(f"{path}: what npse notes in it cannot be used: {error}; {checkpoint.REMEDY}") from error
+            raise ValueError(f"{path}: its metadata cannot be used: {error}; {checkpoint.REMEDY}") from error
         return arrays, facts
 
     def _read(self, take: Callable[[Any], Any]) -> Any:
-        """What ``take`` makes of the content of config.json; its ValueErrors name the file."""
+        """Return ``take(content of config.json)``; its ValueErrors are raised again with the name of the file."""
         if not self.config_file.exists():
             raise FileNotFoundError(f"{self.path} is not the folder of a run: it has no config.json")
         content = self.config_file.read_bytes()
@@ -197,7 +198,7 @@ class RunFolder:
 
 
 def _expect_settings(config: Config, settings: Mapping[str, Any]) -> None:
-    """ValueError if a run that was trained with these settings cannot be resumed with those of ``config``."""
+    """Raise ValueError if a run that was trained with these settings cannot be resumed with those of ``config``."""
     for name, value in config.contradicts(Config.from_dict(settings)).items():
         raise ValueError(f"it was trained with {name} {value}, not {getattr(config, name)}")
 
@@ -211,7 +212,7 @@ def _config(kept: Any) -> Config:
 
 
 def _pixels(kept: Any) -> tuple[list[str], Array, Array]:
-    """Classes, mean and std, from the content of config.json."""
+    """Return classes, mean and std from the content of config.json."""
     for name in ("classes", "mean", "std"):
         if not isinstance(kept.get(name), list):
             raise ValueError(f"{name} must be a list, but is {records.short(kept.get(name))}")
@@ -228,7 +229,7 @@ def _pixels(kept: Any) -> tuple[list[str], Array, Array]:
 
 
 def _history(kept: Any) -> list[dict[str, int]]:
-    """How many epochs the run had before, from the content of config.json."""
+    """Return the earlier numbers of epochs of the run, from the content of config.json."""
     raised = kept.get("raised", [])
     if not isinstance(raised, list):
         raise ValueError(f"raised must be a list, but is {records.short(raised)}")

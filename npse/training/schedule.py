@@ -2,11 +2,12 @@
 
 
 def one_cycle(step: int, steps: int, peak: float, warmup: float = 0.2) -> float:
-    """Rate at ``step`` of ``steps``: linear up to ``peak`` over the first ``warmup`` share, then linear down to zero.
+    """Return the rate at ``step`` of ``steps``: it rises in a line to ``peak``, then falls in a line to zero.
 
-    The rate would be exactly zero at step ``steps``, one after the last. Annealing to zero makes short runs good.
-    A run that is resumed with more epochs takes, from there on, the rates of a run with so many ``steps``: that of a
-    finished run jumps from zero back to the line and falls to zero at the new end.
+    The rise takes the share ``warmup`` of all steps. The rate reaches zero at step ``steps``, one after the last. Short
+    runs end with a better accuracy if the rate falls to zero. A run that is resumed with more epochs has a new
+    ``steps``, and from there on the rates of a run of that length. If it was finished, its rate jumps from zero up to
+    the new line, and falls to zero at the new end.
     """
     rise = warmup * steps
     if step < rise:

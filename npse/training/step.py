@@ -1,7 +1,7 @@
-"""One training step: forward, loss, backward, update; made op by op, or recorded once and then started as a whole.
+"""One training step: forward, loss, backward, update. It runs op by op, or it is recorded once and started as a whole.
 
-The recorded kernels read and write the same memory each time. So a batch is copied to where the step reads it, and the
-step ends with copies of its parameters, statistics and velocity to where it found them.
+The recorded kernels read and write the same memory each time. So each batch is copied to the memory that the step
+reads. At its end the step copies the new parameters, statistics and velocity to the memory of the old ones.
 """
 
 import os
@@ -17,27 +17,28 @@ from npse.types import Array
 
 
 def can_record() -> bool:
-    """Whether the active edition records, and NPSE_GRAPH=1 in the environment says that it shall.
+    """Whether the active edition can record a step, and the environment contains NPSE_GRAPH=1.
 
-    It must be asked for until a GPU has been seen to run a recorded step right: `pytest -m gpu` compares it.
+    Recording is off by default until a recorded step was checked on a GPU: `pytest -m gpu` compares it.
     """
     return hasattr(active(), "record") and os.environ.get("NPSE_GRAPH") == "1"
 
 
 class Step:
-    """Moves the parameters of a network by one step for each batch.
+    """Updates the parameters of a network by one step for each batch.
 
-    `plain` calls op by op; `recorded` does the same in a few calls of the host in place of hundreds, in an edition
-    that records. Both return the loss and the logits (N, K) as the edition keeps them, not yet looked at.
+    `plain` calls op by op. `recorded` does the same with a few calls of the host in place of hundreds, in an edition
+    that can record. Both return the loss and the logits (N, K) as arrays of the edition, possibly before they are
+    computed.
 
     Parameters
     ----------
     network : Layer, in training mode
     optimizer : Optimizer
     smoothing : float
-        Of the labels, see `npse.reference.softmax_cross_entropy`.
+        Label smoothing, see `npse.reference.softmax_cross_entropy`.
     say : function of a line
-        Hears why a step could not be recorded.
+        Called with the reason if a step cannot be recorded.
     """
 
     def __init__(self, network: Layer, optimizer: Optimizer, smoothing: float,
@@ -64,9 +65,10 @@ class Step:
         return self._step(x, labels, self.optimizer.rates(lr))
 
     def recorded(self, x: Array, labels: Array, lr: float) -> tuple[Array, Array]:
-        """Make the step that `plain` makes, with a batch of the size of the first; nobody else may step meanwhile.
+        """Make the step that `plain` makes. All batches must have the size of the first.
 
-        The first call makes its step like `plain`, and then records it. If that fails, every call is like the first.
+        No other code may change the network or the optimizer between the calls. The first call makes its step like
+        `plain`, and then records it. If recording fails, every call is like the first.
         """
         ops = active()
         rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr))
@@ -93,13 +95,15 @@ class Step:
     def _recording(self) -> Callable[[], Any]:
         try:
             return active().record(self._step_in_place)
-        except Exception as error:                                # whatever it is, there is another way
-            self._say(f"LOOK  a step is started kernel by kernel, since it could not be recorded: {error}")
+        except Exception as error:                                # after any error the step can run op by op
+            self._say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}")
             return self._step_in_place
 
     def _step_in_place(self) -> None:
-        """One step; parameters, statistics and velocity are then where they were before, its results where the first
-        run left them."""
+        """Make one step and write its results into the memory of the old ones.
+
+        That holds for parameters, statistics, velocity, loss and logits.
+        """
         network, optimizer, ops = self.network, self.optimizer, active()
         state, velocity = network.state(), dict(optimizer.velocity)
         x, labels, *rates = self._given
@@ -120,7 +124,7 @@ class Step:
 
 
 def _copied(array: Array) -> Array:
-    """A copy, which the next step does not write over."""
+    """Return a copy, which the next step does not overwrite."""
     copy = active().empty_like(array)
     active().copy(array, copy)
     return copy

@@ -1,21 +1,22 @@
 """Convolution on the register tile: y and the gradient of x. Letters: as in the book.
 
 No patches are written. A tile of outputs, some neighbouring pixels x some channels, stays in registers during the loop
-over the filter's taps and channels. Both passes are a correlation of a source with filters, onto a target: of x onto y,
-and of dy onto dx, with the filters mirrored and their two channel axes exchanged. Pixel (a, b) of the target meets with
-tap (i, j) the pixel (u, v) of the source for which
+over the filter's taps and channels. Each pass is a correlation of a source with filters that gives a target. For y the
+source is x. For dx the source is dy, the filters are mirrored, and their two channel axes are exchanged. For pixel
+(a, b) of the target, tap (i, j) is multiplied by the pixel (u, v) of the source for which
 
     target_step * u = source_step * a + i - top         and         target_step * v = source_step * b + j - left,
 
-if these are whole numbers on the map. For y source_step is the stride, for dx target_step is. So a tap of dx that falls
-between two pixels of dy costs nothing, and where all of them do, as with 1x1 filters and a stride, zeros are stored.
+if u and v are whole numbers on the map. For y source_step is the stride, for dx target_step is the stride. A tap of dx
+that falls between two pixels of dy takes no time. If all taps do so, as with 1x1 filters and a stride, the kernel
+stores zeros.
 
-Two variants share the kernel; they differ in how many taps of a filter's row one update of a tile covers:
+Two variants share the kernel. They differ in the number of taps of a filter's row in one update of a tile:
 
-    plain     one: a rank-1 update. (For dx with a stride all of the row, as each meets pixels of its own.)
+    plain     one: a rank-1 update. For dx with a stride, all taps of the row, because each needs other pixels.
     sliding   all, at stride 1: a pixel is loaded once for all taps of the row
 
-While a tile is in registers an array can be added to it (``plus``), and its pixels summed (``sums``).
+While a tile is in registers, an array can be added to it (``plus``), and its pixels can be summed (``sums``).
 """
 
 import functools
@@ -28,37 +29,37 @@ from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, sum_rows, vector_registers, zeros
 
-SCRATCH_BYTES = 2**19 # bytes of the source in use at a time: half of a usual second-level cache
+SCRATCH_BYTES = 2**19 # bytes of the source in use at a time: half of a typical second-level cache
 
 
 class Layout(NamedTuple):
-    """Where the rows of a map are read: in the map itself, or copied to a scratch, zeros around them."""
+    """The place where the rows of a map are read: in the map itself, or in scratch memory with zeros around them."""
 
     copied: bool
     border: int           # zero pixels before a row
-    width: int            # pixels of a row, with these and the zeros behind it
+    width: int            # pixels of a row, with the zero pixels before and after it
 
     @classmethod
     def of(cls, border, end, size, overrun=0):
-        """Lay out a map of ``size`` columns, of which tiles read -border .. end and ``overrun`` numbers behind."""
+        """Return the layout of a map of ``size`` columns; tiles read -border .. end, and ``overrun`` more numbers."""
         copied = border > 0 or end > size or overrun > 0
         return cls(copied, border, border + end) if copied else cls(copied, 0, size)
 
 
 def parts(g):
-    """Number of parts in which `forward` sums a map of y: its rows."""
+    """Return the number of parts in which `forward` sums a map of y: its rows."""
     return g.Ho
 
 
 def forward(x, w, g, sums=None, *, sliding):
-    """Return y; an array ``sums`` (2, N, Ho, Cout), if given, becomes the sums of y and of y^2 over each row."""
+    """Return y; if an array ``sums`` (2, N, Ho, Cout) is given, write the sums of y and of y^2 over each row to it."""
     y = empty(g.y_shape, x.dtype)
     _correlate(x, y, w, g.stride, 1, g.padding, g.padding, None, sums, sliding)
     return y
 
 
 def backward_x(dy, w, g, plus=None, *, sliding):
-    """Return dx, plus an array of its shape if one is given."""
+    """Return dx; if an array ``plus`` of its shape is given, return the sum of both."""
     dx = empty(g.x_shape, dy.dtype)
     filters = w[::-1, ::-1].transpose(0, 1, 3, 2)
     _correlate(dy, dx, filters, 1, g.stride, g.kh - 1 - g.padding, g.kw - 1 - g.padding, plus, None, sliding)
@@ -96,7 +97,7 @@ def _correlate(source, target, w, source_step, target_step, top, left, plus, sum
 
 
 def _tile_shape(channels, columns, taps, multiple, dtype):
-    """Return (pixels, vectors) of a tile: sums in half of the registers, the filters of all its taps in the rest."""
+    """Return (pixels, vectors) of a tile: half of the registers hold sums, the rest the filters of all its taps."""
     sums = vector_registers()[1] // 2
     count = -(-channels // lanes(dtype))
     vectors = next(v for v in (4, 2, 1) if count % v == 0 and (taps * v < sums or v == 1))
@@ -107,7 +108,7 @@ def _tile_shape(channels, columns, taps, multiple, dtype):
 
 
 def rows_in_scratch(rows, size):
-    """Return how many output rows to work on at a time, so that what they need, size(rows) bytes, fits the scratch."""
+    """Return how many output rows to process at a time, so that size(rows) bytes, which they need, fit the scratch."""
     while rows > 1 and size(rows) > SCRATCH_BYTES:
         rows = -(-rows // 2)
     return rows
@@ -126,11 +127,11 @@ def _packed(w, block, taps):
 
 @functools.cache
 def _kernel(pixels, vectors, taps, target_step, phase, channels):
-    """Make the kernel for a tile of pixels x vectors, of which one update covers ``taps`` taps of a filter's row.
+    """Make the kernel for a tile of pixels x vectors; one update covers ``taps`` taps of a filter's row.
 
-    With a known number of source channels, at a source_step of 1, all pixels of a tile lie at constant distances from
-    one address; otherwise (0) each needs an address of its own, and a tile of several taps has more of them than the
-    CPU has registers. A tile at the edge of the target goes through ``corner``.
+    ``channels`` is the number of source channels. If it is known and source_step is 1, all pixels of a tile have
+    constant distances from one address. If it is 0 (unknown), each pixel needs its own address, and a tile of several
+    taps needs more addresses than the CPU has registers. A tile at the edge of the target goes through ``corner``.
     """
     @kernel
     def correlate(source, filters, target, plus, sums, sizes, layout, scratches, corners, thread, first, last):
@@ -141,8 +142,8 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
         block, line = corner.shape[1], 64 // source.itemsize
         kh, kw, source_step, top, left, band, bands = sizes
         copied, border, width = layout
-        ahead = H if bands == 1 else source_step * band // target_step         # rows from an item to the next
-        # What a row of the target is the first to read; of rows without gaps, read in place, the CPU asks for the next.
+        ahead = H if bands == 1 else source_step * band // target_step         # rows from one item to the next
+        # The numbers that a row of the target is the first to read; rows that are read in place the CPU prefetches.
         fresh = min(source_step, kh) * W * C if copied or source_step > 1 else 0
         portion = -(-fresh // (-(-columns // pixels) * max(1, kh // target_step)))
         for item in range(first, last):
@@ -166,9 +167,9 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                         tile = zeros(target, pixels, vectors)
                         for i in range((top - source_step * a) % target_step, kh, target_step):
                             u = (source_step * a + i - top) // target_step
-                            if 0 <= u < H:                        # other rows meet zeros alone
+                            if 0 <= u < H:                        # other rows are only zeros
                                 for place in range(next_place, min(next_place + portion, next_end), line):
-                                    prefetch(source, place, False)             # a few at a time: of many, some are lost
+                                    prefetch(source, place, False)             # a few at a time: CPUs drop some of many
                                 next_place += portion
                                 at = origin + (u * width + source_step * b // target_step) * C
                                 w_at = (k * kh + i * block) * kw * C
@@ -188,7 +189,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
                                     if plus is not None:
                                         corner[p, q] += plus[n, a, b + p, k + q]
                                     target[n, a, b + p, k + q] = corner[p, q]
-                            corner[columns - b:] = 0                            # no pixels, so they count for nothing
+                            corner[columns - b:] = 0                            # not pixels: they must not be summed
                             tile = load(corner, 0, block, pixels, vectors)
                         if sums is not None:
                             row_sum, row_squares = row_sum + sum_rows(tile), row_squares + sum_rows(tile * tile)
@@ -203,7 +204,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, channels):
 
 @kernel
 def laid_out(x, n, first, last, layout, scratch):
-    """Lay out rows first .. last of map n; return (array, place), row r beginning at array[place + r * width * C]."""
+    """Lay out rows first .. last of map n; return (array, place). Row r begins at array[place + r * width * C]."""
     _, H, W, C = x.shape
     copied, border, width = layout
     if not copied:

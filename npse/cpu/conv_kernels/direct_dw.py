@@ -1,13 +1,13 @@
 """Convolution on the register tile: the gradient of w. Letters: as in the book.
 
-dw[i, j, c, k] sums x[h, v, c] * dy[a, b, k] over all pixels: a rank-1 update for each. A tile of dw stays in registers
-over a whole map. Two variants share the kernel; they differ in what stands at the rows and the vectors of the tile:
+dw[i, j, c, k] sums x[h, v, c] * dy[a, b, k] over all pixels, with a rank-1 update for each pixel. A tile of dw stays in
+registers for a whole map. Two variants share the kernel. They differ in the rows and the vectors of the tile:
 
-    plain     rows: the run of kw*Cin numbers that a row of the filter sees at one output pixel; vectors: its dy
-    sliding   rows: the channels of one pixel of x; vectors: dy at the kw output pixels that saw it, one for each tap
+    plain     rows: the run of kw*Cin numbers that a row of the filter covers at one output pixel; vectors: its dy
+    sliding   rows: the channels of one pixel of x; vectors: dy at the kw output pixels that use it, one for each tap
 
-The second, for stride 1, loads less: a number from x meets all taps of a row while it is in a register. A map that
-needs no border of zeros, such as x of the second, is read where it lies.
+The second, for stride 1, loads less: a number from x is loaded once for all taps of a row. A map that needs no border
+of zeros, such as x in the second variant, is not copied.
 
 Images are summed part by part, then the parts in order, so that the bits do not depend on the number of threads.
 """
@@ -22,8 +22,8 @@ from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
-PARTS = 16            # partial sums of dw, whatever the number of threads,
-PARTS_MEMORY = 2**26  # unless they took more bytes than this together
+PARTS = 16            # partial sums of dw, for any number of threads; fewer
+PARTS_MEMORY = 2**26  # if together they would take more bytes than this
 RANGE = 2**16         # elements of dw that are summed over the parts at a time
 
 
@@ -38,7 +38,7 @@ def backward_w(dy, x, g, sliding):
     block = size if sliding else vectors * size                   # channels of dy
     run = g.Cin if sliding else g.kw * g.Cin                      # numbers of x
     rows = _tile_rows(run, vectors)
-    if sliding:                                                   # pixel v of x met dy at v + padding - j with tap j
+    if sliding:                                                   # tap j used pixel v of x for dy at v + padding - j
         columns, vector_step, dy_first = g.W, -g.Cout, max(g.padding, g.kw - 1)
         x_layout = Layout.of(0, g.W, g.W, run % rows)
         dy_layout = Layout.of(dy_first - g.padding, g.W + g.padding, g.Wo, g.Cout % block)
@@ -47,7 +47,7 @@ def backward_w(dy, x, g, sliding):
         x_layout = Layout.of(g.padding, g.stride * (g.Wo - 1) + g.kw - g.padding, g.W, run % rows)
         dy_layout = Layout.of(0, g.Wo, g.Wo, g.Cout % block)
 
-    def numbers(band):                                            # tiles reach beyond the last pixel
+    def numbers(band):                                            # tiles read numbers after the last pixel
         x_rows = g.stride * (band - 1) + g.kh
         return x_rows * x_layout.width * g.Cin + rows, band * dy_layout.width * g.Cout + block
 
@@ -72,7 +72,7 @@ def backward_w(dy, x, g, sliding):
 
 
 def _tile_rows(run, vectors):
-    """Return the rows of a tile: sums in three quarters of the registers, or in fewer if so the run divides evenly."""
+    """Return the rows of a tile. Sums take three quarters of the registers, or fewer if the run then divides evenly."""
     tiles = -(-run // max(1, vector_registers()[1] * 3 // 4 // vectors))
     tiles = next((more for more in range(tiles, 2 * tiles) if run % more == 0), tiles)
     return -(-run // tiles)
@@ -80,7 +80,7 @@ def _tile_rows(run, vectors):
 
 @functools.cache
 def _kernel(rows, vectors):
-    """Make the kernel that writes parts (parts, length), each the sum of dw over some images, in tiles."""
+    """Make the kernel that writes parts (parts, length). Each part is the sum of dw over some images, in tiles."""
     @kernel
     def gradient(dy, x, parts, sizes, x_layout, dy_layout, x_scratches, dy_scratches, thread, first, last):
         x_scratch, dy_scratch = x_scratches[thread], dy_scratches[thread]
@@ -88,7 +88,7 @@ def _kernel(rows, vectors):
         _, Ho, Wo, K = dy.shape
         kh, stride, padding, run, columns, block, lanes, vector_step, dy_first, band, bands, items_of_part = sizes
         (_, _, x_width), (_, _, dy_width) = x_layout, dy_layout
-        x_ahead, dy_ahead = (H, Ho) if bands == 1 else (stride * band, band)   # rows from an item to the next
+        x_ahead, dy_ahead = (H, Ho) if bands == 1 else (stride * band, band)   # rows from one item to the next
         x_fresh, dy_fresh = min(stride, kh) * W * C, Wo * K       # numbers that a row of outputs is the first to read
         line, tiles = 64 // x.itemsize, -(-K // block) * kh * -(-run // rows)
         x_portion, dy_portion = max(8 * line, -(-x_fresh // tiles)), max(8 * line, -(-dy_fresh // tiles))
@@ -103,14 +103,14 @@ def _kernel(rows, vectors):
                 to, x_turn, dy_turn = part * parts.shape[1], 0, 0
                 for k in range(0, K, block):
                     for i in range(kh):
-                        top = max(start, -(-(padding - i) // stride))          # other rows meet zeros alone
+                        top = max(start, -(-(padding - i) // stride))          # other rows are only zeros
                         end = min(stop, (H - 1 + padding - i) // stride + 1)
                         for q in range(0, run, rows):
                             tile = zeros(dy, rows, vectors)
                             for a in range(top, end):
                                 x_row, dy_row = (n * H + stride * a + x_ahead) * W * C, (n * Ho + a + dy_ahead) * Wo * K
                                 for place in range(x_turn, min(x_turn + x_portion, x_fresh), line):
-                                    prefetch(x, x_row + place, False)          # a few at a time: of many, some are lost
+                                    prefetch(x, x_row + place, False)          # a few at a time: CPUs drop some of many
                                 for place in range(dy_turn, min(dy_turn + dy_portion, dy_fresh), line):
                                     prefetch(dy, dy_row + place, False)
                                 x_at = x_origin + (stride * a + i - padding) * x_width * C + q

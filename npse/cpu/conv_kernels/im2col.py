@@ -15,7 +15,7 @@ from npse.cpu.runtime.parallel import blas_on_one_thread, run_on_threads
 from npse.reference.numerics import total
 
 PATCH_BYTES = 2**19   # bytes of patches at a time: they fit into a core's second-level cache
-PARTS = 16            # partial sums of dw, whatever the number of threads
+PARTS = 16            # partial sums of dw, for any number of threads
 
 
 def forward(x, w, g):
@@ -37,7 +37,7 @@ def backward_x(dy, w, g):
     filters, step = w.reshape(-1, g.Cout).T, _rows_at_a_time(g, dy.dtype)
     dy_rows, dx_rows = dy.reshape(g.N * g.Ho, g.Wo, g.Cout), dx.reshape(g.N * g.H, g.W * g.Cin)
 
-    def task(first, last):                                        # images, since windows of one image overlap
+    def task(first, last):                                        # whole images, because windows of an image overlap
         dx[first:last] = 0
         for row in range(first * g.Ho, last * g.Ho, step):
             end = min(row + step, last * g.Ho)
@@ -71,7 +71,7 @@ def backward_w(dy, x, g):
 
 
 def _rows_at_a_time(g, dtype):
-    """Number of output rows whose patches take PATCH_BYTES, at least one."""
+    """Return how many output rows have patches of PATCH_BYTES together, at least one."""
     return max(1, PATCH_BYTES // (g.Wo * g.kh * g.kw * g.Cin * dtype.itemsize))
 
 
@@ -89,8 +89,8 @@ def _sees_pixels(g):
     return g.kh == g.kw == g.stride == 1 and g.padding == 0
 
 
-# In the next two kernels a row of the filter covers kw*Cin consecutive elements of a row of x, from ``start`` on.
-# The index is unsigned: of a signed one Numba tests whether it is negative, and the loop takes four times as long.
+# In the next two kernels a row of the filter covers kw*Cin consecutive elements of a row of x, from ``start`` on. The
+# index is unsigned: for a signed index Numba tests whether it is negative, and the loop takes four times as long.
 
 @kernel
 def im2col(x, patches, H, W, stride, padding, Ho, first, last):

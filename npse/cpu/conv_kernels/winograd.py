@@ -1,7 +1,8 @@
 """Convolution by Winograd's algorithm F(4x4, 3x3): 36 products for 16 outputs, where the plain sum takes 144.
 
-For 3x3 filters, stride 1, padding 0 to 2 and float32. A map is covered by squares of 4 x 4 outputs. Block by block of
-squares, small enough for a core's second-level cache, all that is multiplied is taken to 36 points, and back:
+It works for 3x3 filters, stride 1, padding 0 to 2 and float32. A map is covered by squares of 4 x 4 outputs. A block of
+squares fits into a core's second-level cache. Block by block, the factors are transformed to 36 points and multiplied,
+and the products are transformed back:
 
     forward       y = A^T [U V] A      V = B^T x B for each window of 6 x 6 pixels, U = G w G^T
     backward_x    the same, with w flipped and transposed
@@ -11,8 +12,8 @@ The brackets hold one matrix product for each point, over channels or over squar
 algebra, `winograd_transforms` for the transforms, `winograd_products` for the products. The largest error, relative to
 the largest result, is 1e-6 to 2e-6 with 16 to 64 channels and 3e-6 with 256. The plain sum in float32 has 2e-7 to 5e-7.
 
-Squares of 2 x 2, F(2x2, 3x3), would be more accurate, but their 16 products for 4 outputs are fewer in all only where
-a map is 1 or 2 pixels high or wide.
+Squares of 2 x 2, F(2x2, 3x3), would be more accurate. They need 16 products for 4 outputs, so in all they need fewer
+products only if a map is 1 or 2 pixels high or wide.
 
 Source: A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308.
 """
@@ -35,20 +36,20 @@ from npse.cpu.conv_kernels.winograd_transforms import (
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 
-SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a usual second-level cache
-MIN_SQUARES = 16      # squares of a block at least, even if it is larger: they share reads of u and writes of du
-SLICE_PAIRS = 64      # pairs of chunks in a task on dU, about: Z is computed again for each slice of channels
-PARTS = 8             # partial sums of dU at most, whatever the number of threads
-PARTS_BYTES = 5 * 2**20                       # of them at most: more would evict x and dy from a third-level cache
-PART_SQUARES = 128    # squares in a partial sum, about
+SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a typical second-level cache
+MIN_SQUARES = 16      # fewest squares in a block, even if it is larger then: they share reads of u and writes of du
+SLICE_PAIRS = 64      # about so many pairs of chunks in a task on dU: each slice of channels computes Z again
+PARTS = 8             # most partial sums of dU, for any number of threads
+PARTS_BYTES = 5 * 2**20                       # most bytes of them: more would evict x and dy from a third-level cache
+PART_SQUARES = 128    # about so many squares in a partial sum
 
 
 def fits(geometry, dtype):
     """Whether Winograd's algorithm is possible and, in all three passes, faster than the plain sum.
 
-    The bounds are measured: with 8 channels the transforms cost what the products save, with fewer than 64 squares the
-    filters' transform does, and too little is saved where less than 10 of the 16 outputs of a square lie on the map, as
-    with 3, 5 or 6 pixels.
+    The bounds are measured. With 8 channels the transforms take the time that the products save. With fewer than 64
+    squares the transform of the filters does. Too little is saved if less than 10 of the 16 outputs of a square lie on
+    the map, as for maps of 3, 5 or 6 pixels.
     """
     g = geometry
     squares = -(-g.Ho // 4) * -(-g.Wo // 4)
@@ -68,28 +69,28 @@ def _obstacle(g, dtype):
 def _expect_possible(g, dtype):
     obstacle = _obstacle(g, dtype)
     if obstacle:
-        raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which takes any filters")
+        raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which supports all filters")
 
 
 def parts(g):
-    """Number of parts in which `forward` sums a map of y: rows of squares, that is four rows of pixels each."""
+    """Return the number of parts in which `forward` sums a map of y. A part is a row of squares: four rows of y."""
     return -(-g.Ho // 4)
 
 
 def forward(x, w, g, sums=None):
-    """Return y; an array ``sums`` (2, N, parts, Cout), if given, becomes the sums of y and of y^2 over each part."""
+    """Return y; if ``sums`` (2, N, parts, Cout) is given, write the sums of y and of y^2 over each part to it."""
     _expect_possible(g, x.dtype)
     return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, None, sums)
 
 
 def backward_x(dy, w, g, plus=None):
-    """Return dx (N, H, W, Cin), plus an array of that shape if one is given."""
+    """Return dx (N, H, W, Cin); if an array ``plus`` of that shape is given, return the sum of both."""
     _expect_possible(g, dy.dtype)
     return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, plus, None)
 
 
 def _convolve(x, filters, y_shape, padding, plus, sums):
-    """Return y; filters(u, first, last) writes blocks of the filters at the points."""
+    """Return y; filters(u, first, last) writes blocks first .. last of the filters at the points to u."""
     N, H, W, Cout = y_shape
     Cin = x.shape[3]
     chunks, blocks = -(-Cin // WIDTH), -(-Cout // WIDTH)
@@ -117,7 +118,7 @@ def backward_w(dy, x, g):
     fitting = PARTS_BYTES // (4 * 36 * deep * wide * WIDTH**2)
     parts = max(1, min(PARTS, g.N * down, enough, fitting))
     most = min(deep, max(4, SLICE_PAIRS // wide))
-    deepest = min(most, max(1, deep * parts // threads))    # a task for each thread: no bit depends on slices
+    deepest = min(most, max(1, deep * parts // threads))    # a task for each thread; no bit depends on the slices
     slices = -(-deep // deepest)
     height = _height(across, 36 * (most + wide))
     groups = -(-height * across // GROUP)
@@ -131,7 +132,7 @@ def backward_w(dy, x, g):
 
 
 def _height(across, chunks):
-    """Rows of squares in a block, if a square takes so many chunks; their squares fill groups if that can be."""
+    """Return the rows of squares in a block if a square takes ``chunks`` chunks; they fill whole groups if possible."""
     squares = max(SCRATCH_BYTES // (4 * WIDTH * chunks), MIN_SQUARES)
     unit = GROUP // gcd(GROUP, across)
     return round(squares / (unit * across)) * unit or max(1, squares // across)

@@ -1,8 +1,8 @@
-"""The matrix products of Winograd's convolution, at each of its 36 points, from transform to transform in one pass.
+"""The matrix products of Winograd's convolution, at each of its 36 points, in one pass with the transforms.
 
-A block of squares is taken to the points, multiplied and, going forward, taken back while it lies in the core's cache.
-The transforms wait for memory and the products do not, so these fetch ahead what the next transforms will touch: the
-pixels of the next block and the results of this one.
+A block of squares is transformed to the points and multiplied while it is in the core's cache. In the forward pass its
+products are transformed back there too. The transforms are limited by memory, the products are not. So the products
+prefetch the memory of the next transforms: the pixels of the next block and the results of this one.
 """
 
 from npse.cpu.conv_kernels.winograd_algebra import points_to_map
@@ -19,19 +19,19 @@ from npse.cpu.conv_kernels.winograd_transforms import (
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.simd.tile import load, outer, outers, prefetch, store, take, vector_registers, zeros
 
-VECTORS = WIDTH // max(1, LANES)                                  # of a chunk
+VECTORS = WIDTH // max(1, LANES)                                  # vectors of a chunk
 TILE = POINTS * GROUP                                             # rows of a tile of products
-ROWS = vector_registers()[1] // (2 * VECTORS)                     # of a tile of dU
+ROWS = vector_registers()[1] // (2 * VECTORS)                     # rows of a tile of dU
 
 
 @kernel
 def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
-    """Write y = A^T [U V] A to the rows first .. last of squares, ``height`` of them at a time.
+    """Write y = A^T [U V] A for the rows first .. last of squares, ``height`` rows at a time.
 
-    u are the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before it.
-    For plus and sums see `columns_to_squares`. Scratch of each thread: v (groups, chunks of Cin, 36, GROUP, WIDTH), a
-    block of squares at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by column. Where the
-    registers hold the products of a whole column, only A^T times the column is stored.
+    u holds the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before.
+    For plus and sums see `columns_to_squares`. Each thread has scratch memory: v (groups, chunks of Cin, 36, GROUP,
+    WIDTH), a block of squares at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by column. If
+    the registers hold the products of a whole column, only A^T times the column is stored.
     """
     _, H, W, Cout = y.shape
     Cin, v, m = x.shape[3], vs[thread], ms[thread]
@@ -81,8 +81,8 @@ def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
 def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last):
     """Write du (parts, slices, 36, chunks, chunks of Cout, WIDTH, WIDTH): a part is the sum of V^T Z over its squares.
 
-    A task is one part of the squares and one slice of the input channels. Scratch of each thread: z and v, a block at
-    the points.
+    A task is one part of the squares and one slice of the input channels. Each thread has scratch memory: z and v, a
+    block of squares at the points.
     """
     N, H, W, Cout = dy.shape
     Cin, z, v = x.shape[3], zs[thread], vs[thread]
@@ -100,7 +100,7 @@ def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last)
             x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
             dy_next, dy_end = _pixel(dy, end, down), _pixel(dy, end + height, down)
             for point in range(36):
-                ahead = point * squares * (WIDTH // ROWS)         # pixels that the points before have asked for
+                ahead = point * squares * (WIDTH // ROWS)         # pixels that were prefetched at the points before
                 for i in range(deep):
                     for o in range(wide):
                         x_at = x_next + ahead * Cin + (begin + i) * WIDTH if o == 0 else x_end
@@ -120,7 +120,7 @@ def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last)
                                     tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, LANES)
                                 v_at += deep * 36 * STEP
                                 z_at += wide * 36 * STEP
-                            if top > start:                       # sums of sums: less rounding than one long sum
+                            if top > start:                       # sums of block sums: less rounding than one long sum
                                 tile = tile + load(du, to, WIDTH, ROWS, VECTORS)
                             store(tile, du, to, WIDTH)
 
@@ -141,7 +141,7 @@ def _store_column(m0, m1, m2, m3, m4, m5, m, at):
 
 @kernel
 def _pixel(x, row, down):
-    """Where the first pixel of a row of squares lies, or that of the last row if there are less."""
+    """Return the place of the first pixel of a row of squares; after the last row, that of the last row."""
     N, H, W, C = x.shape
     row = min(row, N * down - 1)
     return (row // down * H + 4 * (row % down)) * W * C

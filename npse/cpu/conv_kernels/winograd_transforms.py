@@ -1,8 +1,9 @@
 """Winograd's transforms in two dimensions: maps and filters to 36 points and back, a vector of channels at a time.
 
-A map is covered by squares of 4 x 4 outputs, ``down`` rows of ``across`` squares; the rows of a batch are numbered
-through. At the points a map is (groups, chunks, 36, GROUP, WIDTH): a group of squares, a chunk of channels. A map whose
-last chunk would reach into the next pixel has it begin earlier. Point (i, j) of a square is number 6 j + i.
+A map is covered by squares of 4 x 4 outputs, ``down`` rows of ``across`` squares. The rows of squares of all maps of a
+batch are numbered together. At the points a map has the shape (groups, chunks, 36, GROUP, WIDTH): groups of squares,
+chunks of channels. If the last chunk would reach into the next pixel, it begins earlier. Point (i, j) of a square has
+the number 6 j + i.
 """
 
 import numpy as np
@@ -19,8 +20,8 @@ from npse.cpu.simd.tile import fma, lanes, load, load_if, store, zeros
 
 LANES = lanes(np.float32)
 WIDTH = 16                                     # channels of a chunk: a vector, or a few of them
-GROUP, POINTS = (4, 6) if LANES == WIDTH else (6, 1)              # squares and points that are multiplied at once
-STEP = GROUP * WIDTH                           # from point to point
+GROUP, POINTS = (4, 6) if LANES == WIDTH else (6, 1)              # squares and points that are multiplied together
+STEP = GROUP * WIDTH                           # elements from one point to the next
 
 
 @kernel
@@ -47,7 +48,7 @@ def _store_six(vectors, y, at, step):
 
 @kernel
 def _four_inside(x, at, step, rows, column):
-    """Four pixels, one below another, a vector of channels each; zeros for those outside of the map."""
+    """Return four pixels, one below another, a vector of channels each; zeros for those outside of the map."""
     if column:
         return (load_if(rows[0], x, at), load_if(rows[1], x, at + step), load_if(rows[2], x, at + 2 * step),
                 load_if(rows[3], x, at + 3 * step))
@@ -57,7 +58,7 @@ def _four_inside(x, at, step, rows, column):
 
 @kernel
 def _two_inside(x, at, step, rows, column):
-    """The next two pixels below `_four_inside`; zeros for those outside of the map."""
+    """Return the next two pixels below those of `_four_inside`; zeros for those outside of the map."""
     if column:
         return load_if(rows[4], x, at + 4 * step), load_if(rows[5], x, at + 5 * step)
     outside = zeros(x, 1, 1)
@@ -75,10 +76,11 @@ def _square_column(x, at, step, rows, column):
 
 
 def _to_points(size):
-    """Make the kernel that takes chunks begin .. end of rows first .. last of squares to points v.
+    """Make the kernel that transforms chunks begin .. end of rows first .. last of squares to points, into v.
 
-    Of size 4 it is A y A^T of each square, of size 6 B^T x B of the window that a filter sees from the square. No
-    strip of transformed columns is kept for two windows to share: stores are what takes the time here.
+    With size 4 it computes A y A^T of each square, with size 6 B^T x B of the window of 6 x 6 pixels that the square
+    needs. Neighbouring windows share columns. Their transforms are computed twice, because storing them would take
+    more time.
     """
     @kernel
     def to_points(x, begin, end, padding, down, across, first, last, v):
@@ -117,11 +119,11 @@ squares_to_points, windows_to_points = _to_points(4), _to_points(6)
 
 @kernel
 def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
-    """Write m A to rows first .. last of squares of y, a chunk of channels from ``channel`` on.
+    """Write m A to rows first .. last of squares of y, for a chunk of channels from ``channel`` on.
 
-    m is (groups, 6, 6, GROUP, WIDTH), four of each column's six places are taken: it was multiplied by A^T already.
-    Unless it is None, ``plus``, of the shape of y, is added, and ``sums`` (2, N, down, C) become the sums of y and of
-    y^2 over each row of squares.
+    m has the shape (groups, 6, 6, GROUP, WIDTH). It was already multiplied by A^T, so each column uses only four of its
+    six places. If ``plus``, an array like y, is not None, it is added. If ``sums`` (2, N, down, C) is not None, the
+    sums of y and of y^2 over each row of squares are written to it.
     """
     _, H, W, C = y.shape
     for row in range(first, last):
@@ -158,7 +160,7 @@ def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
 
 @kernel
 def _filter_to_points(w, at, row, column, u, to, Cin):
-    """Write G w G^T of the filters at w[at], whose taps lie ``row`` and ``column`` apart, to u."""
+    """Write G w G^T of the filters at w[at] to u; ``row`` and ``column`` are the distances between their taps."""
     point = WIDTH if POINTS == 6 else Cin * WIDTH
     c0 = filter_to_points(*_three(w, at, row))
     c1 = filter_to_points(*_three(w, at + column, row))
@@ -171,7 +173,7 @@ def _filter_to_points(w, at, row, column, u, to, Cin):
 def filters_to_points(w, u, first, last):
     """Write G w G^T to blocks first .. last of u (blocks, 6, 6 / POINTS, Cin, POINTS, WIDTH).
 
-    A block is a chunk of output channels, its points lie as they are multiplied.
+    A block is a chunk of output channels. Its points have the order in which they are multiplied.
     """
     _, _, Cin, Cout = w.shape
     for block in range(first, last):
@@ -183,12 +185,12 @@ def filters_to_points(w, u, first, last):
 
 @kernel
 def turned_filters_to_points(w, u, first, last):
-    """Do what `filters_to_points` does for w turned by 180 degrees, its input channels exchanged with its outputs.
+    """Do what `filters_to_points` does, for w turned by 180 degrees and with its two channel axes exchanged.
 
     Here a block is a chunk of input channels.
     """
     _, _, Cin, Cout = w.shape
-    turned = np.empty((3, 3, WIDTH, WIDTH), w.dtype)              # chunk by chunk of both
+    turned = np.empty((3, 3, WIDTH, WIDTH), w.dtype)              # one chunk of both channel axes
     for block in range(first, last):
         i = min(block * WIDTH, Cin - WIDTH)
         for chunk in range(0, Cout, WIDTH):
@@ -215,7 +217,7 @@ def _part_sum(du, at):
 
 @kernel
 def points_to_filters(du, dw, first, last):
-    """Write G^T u G to chunks first .. last of the input channels of dw, u being the sum of the parts of du.
+    """Write G^T u G to chunks first .. last of the input channels of dw, where u is the sum of the parts of du.
 
     For du see `multiply_transposed`.
     """

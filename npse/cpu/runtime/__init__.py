@@ -1,1 +1,1 @@
-"""What the kernels run on: the compiler and its cache, threads, memory, the BLAS library."""
+"""The runtime of the kernels: the compiler and its cache, threads, memory, the BLAS library."""

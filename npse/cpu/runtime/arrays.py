@@ -1,4 +1,4 @@
-"""Helpers that all chapters of this edition use: which arrays a kernel takes, and the sum over a map."""
+"""Helpers for all chapters of this edition: the arrays that a kernel takes, and the sum over a map."""
 
 import functools
 
@@ -10,14 +10,14 @@ from npse.cpu.simd import channel_sums
 from npse.editions.dispatch import Dispatcher
 from npse.reference.checks import PLAIN
 
-RANGE = 2**16                    # elements a range of an elementwise op; its kernel slices, so that indices start at 0
+RANGE = 2**16                    # elements in a range of an elementwise op; its kernel slices, so indices start at 0
 
 
 def _plain(value):
-    """Return an array C-contiguous and writable, anything else as it is.
+    """Return an array as a C-contiguous, writable one; return anything else as it is.
 
-    A kernel checks no bounds and is compiled for each kind of array it meets, so there is only one kind: arrays of
-    another memory layout, and those that may not be written to, are copied.
+    A kernel checks no bounds, and Numba compiles it again for each memory layout. So kernels get only one layout:
+    arrays with another one, and read-only arrays, are copied.
     """
     if type(value) not in PLAIN:
         return value
@@ -28,16 +28,16 @@ replaces = Dispatcher(place=_plain).replaces
 
 
 def pixels(maps):
-    """View maps (N, H, W, C) as (N, H*W, C): for most kernels a map is a list of pixels."""
+    """Return a view (N, H*W, C) of maps (N, H, W, C): for most kernels a map is a list of pixels."""
     N, H, W, C = maps.shape
     return maps.reshape(N, H * W, C)
 
 
 def image_sums(x):
-    """Sum each channel of each map in float64: (N, H, W, C) -> (N, C).
+    """Return the sum of each channel of each map in float64: (N, H, W, C) -> (N, C).
 
-    What is summed over a batch is summed image by image first, then over the images in order, so that the result does
-    not depend on the number of threads.
+    Sums over a batch are made image by image first, then over the images in order. So the result does not depend on the
+    number of threads.
     """
     sums = np.zeros((x.shape[0], x.shape[3]))
     task = channel_sums.in_vectors(x, channel_sums.image_sums) or _image_sums

@@ -1,7 +1,7 @@
-"""Ops that are matrix products and little else: the book's own, on one thread of the BLAS library.
+"""Ops that consist mainly of matrix products: the ops of the book, on one thread of the BLAS library.
 
-They work on few elements, or are large enough for the library to be as fast as a kernel. More than one BLAS thread
-would cost time: an idle one polls for work for milliseconds afterwards, on the core that the kernels need by then.
+They work on few elements, or on so many that the library is as fast as a kernel. More BLAS threads would cost time:
+after its work a BLAS thread polls for milliseconds, on a core that the kernels need.
 """
 
 import functools
@@ -11,7 +11,7 @@ from npse.cpu.runtime.parallel import blas_on_one_thread
 
 
 def on_one_blas_thread(op):
-    """Return the op of the book, run on one thread of the BLAS library."""
+    """Return an op that runs the book's op on one thread of the BLAS library."""
     @replaces(op)
     @functools.wraps(op)
     def chosen(*arguments, **options):

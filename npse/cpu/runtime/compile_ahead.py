@@ -1,7 +1,7 @@
-"""Compile kernels before they are called, in several processes: within one, Numba compiles a kernel at a time.
+"""Compile kernels before they are called, in several processes. Within one process Numba compiles one kernel at a time.
 
-The work is called once with every kernel call recorded instead of run, which takes moments. Worker processes compile
-the recorded kernels into the cache folder. This process and every later one load them from there.
+The work is called once, and its kernel calls are recorded instead of run, which takes little time. Worker processes
+compile the recorded kernels into the cache folder. This process and every later one load them from there.
 """
 
 import concurrent.futures
@@ -21,29 +21,29 @@ import numpy as np
 from npse.cpu.runtime.jit import cache_folder
 from npse.cpu.runtime.parallel import get_threads, recording, set_threads
 
-PROCESSES = 8                    # at most: each takes a quarter of a gigabyte
+PROCESSES = 8                    # at most, because each takes a quarter of a gigabyte
 _WORKER = "from npse.cpu.runtime.compile_ahead import serve; serve()"
 
 
 def compile_ahead(work, say=lambda done, of: None, processes=None):
-    """Compile what ``work()`` calls into the cache folder; do nothing if there is no folder, or all of it is there.
+    """Compile the kernels that ``work()`` calls into the cache folder, unless all are there or there is no folder.
 
-    What cannot be compiled ahead is compiled when it is called.
+    A kernel that cannot be compiled ahead is compiled when it is called.
 
     Parameters
     ----------
     work : callable without arguments
-        A function of a module, or a `functools.partial` of one: other processes call it too. It must
-        accept uninitialised arrays, as no kernel runs.
+        A function of a module, or a `functools.partial` of one, because other processes call it too. It must accept
+        uninitialized arrays, because no kernel runs.
     say : callable, optional
-        Called as say(done, of): how many kernels of how many are ready.
+        Called as say(done, of) with the number of kernels that are ready, and the number of all kernels.
     processes : int, optional
-        How many to compile in; by default one for each thread of this edition.
+        Number of processes that compile; by default one for each thread of this edition.
 
     Returns
     -------
     int
-        How many of the kernels that ``work`` calls were compiled.
+        Number of kernels that were compiled.
     """
     folder = cache_folder()
     needed = needed_by(work)
@@ -53,7 +53,7 @@ def compile_ahead(work, say=lambda done, of: None, processes=None):
     if ready.exists():
         return 0
     groups = [list(group) for _, group in itertools.groupby(sorted(needed), key=operator.itemgetter(0))]
-    groups.sort(key=len, reverse=True)        # signatures of one kernel mostly call the same functions
+    groups.sort(key=len, reverse=True)        # one group for each kernel: its signatures call mostly the same functions
     count, done, compiled = min(processes or get_threads(), PROCESSES, len(groups)), 0, 0
     with concurrent.futures.ThreadPoolExecutor(count) as pool, _workers(count, work) as free:
         def compile_group(group):
@@ -80,7 +80,7 @@ def needed_by(work):
 
 
 def _name(kernel, kinds):
-    """A pair of strings for a kernel and its argument types, the same in every process."""
+    """Return two strings for a kernel and its argument types, the same in every process."""
     function = kernel.py_func
     return f"{function.__module__}.{function.__qualname__}", str(kinds)
 
@@ -91,7 +91,7 @@ def _digest(needed):
 
 @contextlib.contextmanager
 def _workers(count, work):
-    """Within the ``with`` block there is a queue of workers; they are killed at its end."""
+    """Yield a queue of workers; they are killed at the end of the ``with`` block."""
     with contextlib.ExitStack() as stack:
         free = queue.SimpleQueue()
         for _ in range(count):
@@ -100,7 +100,7 @@ def _workers(count, work):
 
 
 class _Worker:
-    """A process that compiles kernels; if it ends early, kernels not compiled yet are compiled when they are called."""
+    """A process that compiles kernels. If it ends early, the other kernels are compiled when they are called."""
 
     def __init__(self, work):
         paths = os.pathsep.join(filter(None, sys.path))
@@ -116,7 +116,7 @@ class _Worker:
         self._process.communicate()
 
     def compile(self, names):
-        """Compile kernels; return, when they are in the cache folder, how many were not."""
+        """Compile kernels; when they are in the cache folder, return how many were compiled."""
         try:
             self._send(names)
             return pickle.load(self._process.stdout)
@@ -129,7 +129,7 @@ class _Worker:
 
 
 def serve():
-    """Be a worker: read names from standard input, answer when their kernels are compiled, until the input ends."""
+    """Run as a worker: read names from standard input and answer when their kernels are compiled, until input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)                  # Ctrl-C is handled by the parent process
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)                                                 # standard output carries answers only

@@ -1,8 +1,8 @@
-"""`kernel`, the decorator of all compiled kernels, and the folder on disk that keeps their machine code.
+"""`kernel`, the decorator of all compiled kernels, and the folder on disk with their machine code.
 
-A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays; `parallel_for`
-hands the ranges out. It is compiled when first called with a dtype, and loaded from the folder by every later process.
-Set NUMBA_DISABLE_JIT=1 to run, step through and cover the kernels as plain Python.
+A kernel is sequential code that releases the GIL and works on a range ``first .. last`` of its arrays. `parallel_for`
+calls it with ranges. It is compiled at the first call with a dtype; later processes load it from the folder. With
+NUMBA_DISABLE_JIT=1 the kernels run as plain Python, for a debugger or to measure test coverage.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ _MONTH = 30 * 24 * 3600
 def kernel(function):
     """Compile a function of C-contiguous arrays and scalars when it is first called, and keep the machine code on disk.
 
-    No fast-math flags: the order of every sum is the order written, so that code just compiled and code loaded from
-    the folder give the same bits.
+    No fast-math flags are set: every sum has the order in which it is written. So code that was just compiled and code
+    that was loaded from the folder give the same bits.
     """
     function.__qualname__ = _name_with_constants(function)
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
@@ -48,10 +48,10 @@ def kernel(function):
 
 
 def _name_with_constants(function):
-    """Return the qualified name of a kernel, followed by what it closes over, as in ``_kernel.<locals>.correlate_4_2``.
+    """Return the qualified name of a kernel and the values it closes over, as in ``_kernel.<locals>.correlate_4_2``.
 
-    Numba tells the machine code of functions of one name apart by a number that counts within a process. So code of
-    two processes can have one symbol, and once both are loaded, its address is that of either.
+    For functions with the same name Numba adds a number to the symbols, which counts within a process. So the code of
+    two kernels from two processes can have the same symbol. If one process loads both, one could run as the other.
     """
     constants = [getattr(cell.cell_contents, "__qualname__", cell.cell_contents) for cell in function.__closure__ or ()]
     return "_".join([function.__qualname__, *map(str, constants)])
@@ -59,11 +59,11 @@ def _name_with_constants(function):
 
 @functools.cache
 def cache_folder():
-    """Return the folder that keeps the compiled kernels, or None where none can be written.
+    """Return the folder of the compiled kernels, or None if no folder can be written.
 
-    It lies in the directory that the environment variable NPSE_CACHE_DIR names, else in the user's cache directory.
-    Its name holds `fingerprint`, for Numba alone would load stale code: it does not see a change in a helper of another
-    file. Folders of other fingerprints that were not written for a month are removed when a new one is made.
+    It is in the directory that the environment variable NPSE_CACHE_DIR names, else in the user's cache directory. Its
+    name contains `fingerprint`, because Numba does not notice when a helper in another file changes, and would load old
+    code. When a new folder is made, those of other fingerprints that were not written for a month are removed.
     """
     try:
         parent = Path(os.environ.get("NPSE_CACHE_DIR") or platformdirs.user_cache_dir("npse")).expanduser().absolute()
@@ -72,13 +72,13 @@ def cache_folder():
             _remove_old(parent)
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError):           # not writable, or no home directory to put it in
+    except (OSError, RuntimeError):           # not writable, or the user has no home directory
         return None
     return folder
 
 
 def fingerprint(source=_SOURCE):
-    """Return 16 hex digits computed from all that the machine code depends on: source, versions and CPU."""
+    """Return 16 hex digits, a hash of all that decides the machine code: source, versions and CPU."""
     digest = hashlib.sha256()
     for file in sorted(source.rglob("*.py")):
         digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
@@ -101,7 +101,7 @@ def _remove_old(parent):
 
 @contextlib.contextmanager
 def on_compile(tell):
-    """Within the ``with`` block ``tell(count, name)`` is called for every kernel compiled; the user is told nothing."""
+    """Within the ``with`` block call ``tell(count, name)`` for every kernel that is compiled, and print nothing."""
     before, _announcement.tell = _announcement.tell, tell
     _announcement.count = 0
     try:
@@ -111,7 +111,7 @@ def on_compile(tell):
 
 
 class _Announcement(event.Listener):
-    """Print one line on stderr when kernels are compiled: without it the first seconds look like a hang."""
+    """Prints one line on stderr at the first compilation, because the first seconds would look like a hang."""
 
     def __init__(self):
         self.count, self.tell = 0, self._say
@@ -125,7 +125,7 @@ class _Announcement(event.Listener):
 
     def _say(self, count, name):
         if self._first.acquire(blocking=False):
-            kept = "once" if cache_folder() else "each time, as no cache folder is writable (NPSE_CACHE_DIR names one)"
+            kept = "once" if cache_folder() else "each time: no cache folder is writable (NPSE_CACHE_DIR can name one)"
             print(f"npse: compiling kernels for this machine, {kept}", file=sys.stderr, flush=True)
 
     def on_end(self, compilation):

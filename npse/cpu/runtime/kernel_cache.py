@@ -1,10 +1,10 @@
-"""The machine code of kernels on disk. No damaged, missing or read-only file makes an op fail.
+"""The machine code of kernels on disk. A damaged, missing or read-only file never makes an op fail.
 
-Numba's own cache keeps an index for each function, and does not catch errors of reading and writing: a truncated file
-stops every later run, a full disk stops the run itself, and of two processes that write at once one can leave an index
-of the other's code. Here each signature has its own file, which begins with a digest of the rest. If a file cannot be
-read or its digest differs, the kernel is compiled again and the file is replaced. If a file cannot be written, the
-process prints one warning and continues.
+Numba's own cache keeps an index for each function and does not catch errors of reading and writing. A truncated file
+stops every later run, and a full disk stops the run itself. If two processes write at the same time, the index of one
+can point to the code of the other. Here each signature has its own file, which begins with a digest of the rest. If a
+file cannot be read or its digest differs, the kernel is compiled again and the file is replaced. If a file cannot be
+written, the process prints one warning and continues.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class KernelCache(caching._Cache):
         code = function.__code__
         self._source = _digest(Path(code.co_filename).read_bytes())
         name = f"{function.__module__}.{function.__qualname__}-{code.co_firstlineno}"
-        self._name = name.replace("<", "").replace(">", "")       # which Windows does not allow
+        self._name = name.replace("<", "").replace(">", "")       # Windows does not allow them
 
     @property
     def cache_path(self):
@@ -68,7 +68,7 @@ class KernelCache(caching._Cache):
 
     def save_overload(self, sig, data):
         """Keep the machine code for a signature."""
-        if not self._enabled or data.library.has_dynamic_globals:         # addresses, which change
+        if not self._enabled or data.library.has_dynamic_globals:         # code with addresses, which change
             return
         key = self._key(sig, data.codegen)
         content = dumps((key, data._reduce()))
@@ -81,7 +81,7 @@ class KernelCache(caching._Cache):
     def _key(self, sig, codegen):
         return self._source, *self._index_key(sig, codegen)
 
-    _index_key = caching.Cache._index_key     # signature, processor, bytecode and what it closes over
+    _index_key = caching.Cache._index_key     # signature, processor, bytecode and closed-over values
 
     def _file(self, key):
         return self._folder / f"{self._name}.{_digest(repr(key[1:]).encode()).hex()[:16]}.nbc"

@@ -1,12 +1,12 @@
-"""The memory pool: aligned memory for results, used again. `empty` replaces NumPy's.
+"""The memory pool: aligned memory for results, which is used again. `empty` replaces that of NumPy.
 
-A training step makes the same large arrays again and again. Memory fresh from the system costs a page fault for every
-4 KiB first written, more time than a fast op takes to fill it. Here the memory of an array returns to the pool when the
-last view of the array is gone, and the next array of that size takes it.
+A training step makes the same large arrays again and again. New memory from the system causes a page fault for every
+4 KiB that are first written, which takes more time than a fast op needs to fill it. Here the memory of an array returns
+to the pool when the last view of the array is gone, and the next array of that size takes it.
 
-Blocks in use and free blocks together never exceed 1.5 times the peak in use: beyond it, free blocks of the size that
-was requested least recently are evicted first. At 1.0 some sizes would be evicted and allocated again in every training
-step; no training step measured needed all of 1.5.
+Blocks in use and free blocks together never exceed 1.5 times the peak in use. Above it, free blocks are evicted, first
+those of the size that was requested least recently. With a factor of 1.0 some sizes would be evicted and allocated
+again in every training step. No measured training step needed all of 1.5.
 """
 
 import collections
@@ -22,7 +22,7 @@ SMALL = 2**15                    # bytes: below it NumPy's allocation is as fast
 
 
 def empty(shape, dtype):
-    """Return an uninitialised C-contiguous array that starts on a cache line."""
+    """Return an uninitialized C-contiguous array that starts on a cache line."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
@@ -31,7 +31,7 @@ def empty(shape, dtype):
 
 
 def empty_like(array):
-    """Return an uninitialised C-contiguous array of the shape and dtype of another."""
+    """Return an uninitialized C-contiguous array with the shape and dtype of another."""
     return empty(array.shape, array.dtype)
 
 
@@ -45,13 +45,13 @@ class MemoryPool:
     """Free blocks of bytes, by size."""
 
     def __init__(self):
-        self.returned = collections.deque()   # blocks return at any moment, even inside `acquire`: append needs no lock
+        self.returned = collections.deque()   # blocks return at any moment, even in `acquire`; append needs no lock
         self._lock = threading.Lock()
-        self._blocks = {}                     # size: free blocks; the size requested last stands last
-        self._in_use = self._free = self._peak = 0                # bytes; the peak of those in use
+        self._blocks = {}                     # size: free blocks; the size that was requested last is last
+        self._in_use = self._free = self._peak = 0                # bytes; _peak is that of _in_use
 
     def acquire(self, size):
-        """Return a block of ``size`` bytes, a free one if there is one."""
+        """Return a block of ``size`` bytes: a free one of that size, else a new one."""
         with self._lock:
             self._reclaim()
             blocks = self._blocks[size] = self._blocks.pop(size, [])
@@ -64,7 +64,7 @@ class MemoryPool:
         return _fresh(size)
 
     def _reclaim(self):
-        """Make returned blocks free."""
+        """Add the returned blocks to the free ones."""
         while self.returned:
             block = self.returned.popleft()
             self._blocks.setdefault(len(block), []).append(block)
@@ -81,7 +81,7 @@ class MemoryPool:
                 del self._blocks[size]
 
     def unlock(self):
-        """Replace the lock, which another thread may have held when this process was forked."""
+        """Replace the lock: another thread may have held it when this process was forked."""
         self._lock = threading.Lock()
 
 
@@ -89,7 +89,7 @@ _pool = MemoryPool()
 
 
 class _PooledBlock:
-    """The base of an array of `empty` and of all its views: when the last of them is gone, its block returns."""
+    """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns."""
 
     def __init__(self, block):
         self.__array_interface__ = block.__array_interface__

@@ -1,11 +1,13 @@
 """The threads of this edition: one thread pool for compiled kernels and for matrix products.
 
-Numba's `prange` is not used. Its OpenMP pool polls on the cores that the BLAS library needs next; a parallel kernel
-takes seconds to compile where a sequential one takes tenths of a second; a forked process hangs; and which pool is used
-depends on the machine. Here every kernel is sequential, and each thread works on ranges of images. `parallel_for` hands
-out the ranges of a kernel by compiled code (`thread_pool`). `run_on_threads` hands out those of any other callable, as
-of a matrix product, by Python. A waiting worker polls, yields the core between polls, and sleeps after less than a
-millisecond without work.
+Numba's `prange` is not used, for four reasons. Its OpenMP pool polls on the cores that the BLAS library needs next. A
+parallel kernel takes seconds to compile, a sequential one tenths of a second. A forked process hangs. The machine
+decides which pool is used.
+
+Here every kernel is sequential, and each thread works on ranges of images. In `parallel_for`, compiled code gives the
+ranges of a kernel to the threads (`thread_pool`). In `run_on_threads`, Python does so for any other callable, such as a
+matrix product. A waiting worker polls, yields the core between polls, and sleeps after less than a millisecond without
+work.
 """
 
 import contextlib
@@ -32,17 +34,20 @@ from npse.cpu.runtime.thread_pool import (
 from npse.support import environment
 
 _threads = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
-_pool_lock = threading.RLock()                # one Python thread at a time uses the pool
+_pool_lock = threading.RLock()                # held by the Python thread that uses the pool
 _calls = None                                 # within `recording`: the set of kernel calls recorded so far
 
 
 def get_threads():
-    """Return how many threads the ops of this edition run on."""
+    """Return the number of threads that the ops of this edition use."""
     return _threads
 
 
 def set_threads(count):
-    """Run the ops of this edition on ``count`` threads from now on. Results do not depend on it, bit for bit."""
+    """Run the ops of this edition on ``count`` threads from now on. Every bit of a result is the same for any number.
+
+    ValueError if ``count`` is not an integer of at least 1, or is larger than `environment.MOST_THREADS`.
+    """
     global _threads
     if not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"set_threads: threads must be an integer of at least 1, but is {count!r}")
@@ -52,31 +57,31 @@ def set_threads(count):
 
 
 def parallel_for(kernel, count, block=None, *, threads=None, pass_thread=False):
-    """Call ``kernel(*values, first, last)`` for the ranges that make up 0 .. count, on all threads; wait for the end.
+    """Split 0 .. count into ranges, call ``kernel(*values, first, last)`` for each on all threads, and wait for all.
 
-    Compiled code hands out the ranges.
+    Compiled code gives the ranges to the threads.
 
     Parameters
     ----------
     kernel : kernel, or `functools.partial` of one
-        Writes only to places that belong to its range. The arguments of the partial are its ``values``.
+        It may write only to elements that belong to its range. The arguments of the partial are its ``values``.
     count : int
     block : int, optional
         Length of a range. By default there are four ranges for each thread.
     threads : int, optional
-        Use at most so many threads.
+        The largest number of threads to use.
     pass_thread : bool
-        Call ``kernel(*values, thread, first, last)``, with the number of the thread, from 0: for kernels with scratch
-        memory for each of ``threads``. No two calls run at once with the same number.
+        Call ``kernel(*values, thread, first, last)``, with the number of the thread, from 0. Kernels with scratch
+        memory for each of ``threads`` need it. Calls with the same number never run at the same time.
 
     Raises
     ------
     MemoryError
-        If the kernel failed on one of the threads.
+        The kernel failed on one of the threads.
     """
-    bound = functools.partial(kernel)                 # joins partials of partials: func is the kernel
+    bound = functools.partial(kernel)                 # a partial of a partial becomes one: func is the kernel
     block, workers = _ranges(count, block, threads)
-    if numba.config.DISABLE_JIT:                      # plain Python: one thread at a time would run anyway
+    if numba.config.DISABLE_JIT:                      # plain Python runs one thread at a time in any case
         for first in range(0, count, block):
             bound(*[0] * pass_thread, first, min(first + block, count))
     elif _calls is not None:
@@ -90,12 +95,12 @@ def parallel_for(kernel, count, block=None, *, threads=None, pass_thread=False):
 
 
 def run_on_threads(function, count, block=None):
-    """Call ``function(first, last)`` for the ranges that make up 0 .. count, on all threads; wait for the end.
+    """Split 0 .. count into ranges, call ``function(first, last)`` for each on all threads, and wait for all.
 
     Parameters
     ----------
     function : callable
-        Any Python callable, such as one that calls a matrix product. Writes only to places that belong to its range.
+        Any Python callable, such as a matrix product. It may write only to elements that belong to its range.
     count, block
         As for `parallel_for`.
     """
@@ -110,14 +115,14 @@ def run_on_threads(function, count, block=None):
 
 def _ranges(count, block, threads=None):
     """Return the length of a range, and the number of workers besides the calling thread."""
-    most = _threads                                   # read once: another Python thread may set it meanwhile
+    most = _threads                                   # read once, because another Python thread may change it
     block = block or -(-count // (4 * most)) or 1
     return block, min(most, threads or most, -(-count // block)) - 1
 
 
 @contextlib.contextmanager
 def recording():
-    """Within the ``with`` block `parallel_for` records kernels instead of calling them: results are uninitialised.
+    """Within the ``with`` block `parallel_for` records kernels instead of calling them; results are uninitialized.
 
     Yields a set of pairs, each a kernel and the types of its arguments.
     """
@@ -130,7 +135,7 @@ def recording():
 
 
 def _needed(kernel, values, pass_thread, workers):
-    """What a call needs compiled: the kernel and, with workers, the functions that hand out its ranges."""
+    """Yield what must be compiled for a call: the kernel, and with workers the functions that distribute its ranges."""
     kinds, word = tuple(map(numba.typeof, values)), numba.int64
     yield kernel, (*kinds, *[word] * (2 + pass_thread))
     if workers > 0:
@@ -147,20 +152,20 @@ class WorkerPool:
         self._queue = job_queue(size)
         self._address = self._queue.ctypes.data
         self._workers = []
-        with contextlib.suppress(RuntimeError):       # the system starts no more threads: then there are fewer workers
+        with contextlib.suppress(RuntimeError):       # if the system starts no more threads, there are fewer workers
             for number in range(size):
                 self._workers.append(_Worker(self._queue, number))
         self._entries = {}                            # machine code by kernel and types of arguments
 
     def run_kernel(self, kernel, values, count, block, workers, pass_thread):
-        """Hand out ranges to a kernel, by compiled code."""
+        """Call a kernel with ranges; compiled code gives them to the threads."""
         entry = self._entry(kernel, values, pass_thread)
         workers = min(workers, len(self._workers))
         for worker in self._workers[:workers]:
             worker.wake()
         run = submit_numbered if pass_thread else submit
         if not run(self._address, workers, YIELD_CORE, entry, count, block, *values):
-            raise MemoryError(f"{kernel.__name__} failed on one of its threads, most likely for want of memory")
+            raise MemoryError(f"{kernel.__name__} failed on one of its threads, most likely because memory ran out")
 
     def _entry(self, kernel, values, pass_thread):
         """Return the address of the kernel's machine code for these arguments."""
@@ -169,11 +174,11 @@ class WorkerPool:
         return self._entries.get(key) or self._entries.setdefault(key, entry_point(kernel, values, pass_thread))
 
     def run_function(self, function, count, block, workers):
-        """Hand out ranges to any callable, by Python."""
+        """Call any callable with ranges; Python gives them to the threads."""
         ranges = iter(range(0, count, block))
 
         def work():
-            for first in ranges:                      # shared: a thread that is free takes the next range
+            for first in ranges:                      # all threads share it: a free thread takes the next range
                 function(first, min(first + block, count))
 
         workers = self._workers[:workers]
@@ -183,24 +188,24 @@ class WorkerPool:
             work()
             for worker in workers:
                 worker.finish()
-        except BaseException:                         # Ctrl-C at any point: the state of the workers is unknown
+        except BaseException:                         # after Ctrl-C the state of the workers is unknown
             _pool.cache_clear()
             raise
 
 
 class _Worker:
-    """A thread that runs jobs that compiled code submits; without any it sleeps, or runs a function of Python."""
+    """A thread of the pool. It runs jobs that compiled code submits; without a job it sleeps or runs Python code."""
 
     def __init__(self, queue, number):
         self._queue, self._number = queue, number
         self._sleeps = queue[JOB_WORDS + ROW_WORDS * number + SLEEPS:][:1]
-        self._woken = 0                               # value of sleeps when it was last woken
+        self._woken = 0                               # value of _sleeps when the thread was last woken
         self._changed = threading.Condition()
         self._called, self._work, self._busy, self._error = False, None, False, None
         threading.Thread(target=self._live, name="npse", daemon=True).start()
 
     def wake(self):
-        """If it sleeps, wake it to poll for jobs."""
+        """Wake the thread if it sleeps, so that it polls for jobs."""
         sleeps = self._sleeps[0]
         if sleeps != self._woken:
             self._woken = sleeps
@@ -209,14 +214,14 @@ class _Worker:
                 self._changed.notify_all()
 
     def begin(self, work):
-        """Let it call work(), once it is free."""
-        # in a copy of the caller's context, so that np.errstate holds there too
+        """Make the thread call work() when it is free."""
+        # In a copy of the caller's context, so that np.errstate applies there too.
         with self._changed:
             self._work, self._busy = functools.partial(contextvars.copy_context().run, work), True
             self._changed.notify_all()
 
     def finish(self):
-        """Wait for the end of the work, or cancel it if it has not begun; raise the error that it raised."""
+        """Cancel the work if it has not begun, else wait for its end; raise the error that it raised."""
         with self._changed:
             if self._work:
                 self._work, self._busy = None, False
@@ -247,7 +252,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def blas_on_one_thread():
-    """Within the ``with`` block the BLAS library runs on the calling thread: `run_on_threads` spreads the calls."""
+    """Within the ``with`` block a BLAS call runs on one thread. `run_on_threads` distributes the calls over threads."""
     with _pool_lock:
         before = [(library, library.get_num_threads()) for library in _blas().lib_controllers]
         try:

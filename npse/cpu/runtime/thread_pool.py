@@ -1,14 +1,14 @@
 """The thread pool in compiled code: jobs reach the workers without a call of Python.
 
-A thread that waits for a lock sleeps, and to wake it takes tens of microseconds, as long as many ops take. So workers
-wait in compiled code, in `worker_loop`, and poll a word of memory. `submit` publishes a job in the queue, processes
-ranges itself, cancels workers that have not started, and waits for the others.
+A thread that waits for a lock sleeps. To wake it takes tens of microseconds, as long as many ops take. So workers wait
+in compiled code, in `worker_loop`, and poll a word of memory. `submit` publishes a job in the queue, processes ranges
+itself, cancels workers that have not started, and waits for the others.
 
-The queue holds one job. It is an array of 64-bit words, in rows of one cache line each. The job stands first: the first
-index of the next range, the count of indices, the length of a range, whether a call failed, and the address of the
-function that runs the job; in the next row, the kernel and its arguments. That function is made for the types of the
-arguments, not for one kernel: it takes ranges until none is left, and calls the kernel with each. Then each worker has
-a row, with its state
+The queue holds one job. It is an array of 64-bit words, in rows of one cache line each. The job is first. Its first row
+holds the first index of the next range, the count of indices, the length of a range, whether a call failed, and the
+address of the function that runs the job. The next row holds the kernel and its arguments. The function is made for the
+types of the arguments, not for one kernel. It takes ranges until none is left, and calls the kernel with each. After
+the job each worker has a row, with its state
 
     IDLE        polls, or sleeps              `submit` makes it SUBMITTED
     SUBMITTED   there is a job                the worker makes it RUNNING, or `submit` makes it IDLE again
@@ -42,14 +42,14 @@ _RUN = ir.FunctionType(ir.VoidType(), [_WORD, _WORD])             # (address of 
 
 
 def job_queue(workers):
-    """Make the queue for so many workers: (JOB_WORDS + workers * ROW_WORDS,) zeros, aligned to a cache line."""
+    """Make the queue for ``workers`` workers: (JOB_WORDS + workers * ROW_WORDS,) zeros, aligned to a cache line."""
     size = JOB_WORDS + workers * ROW_WORDS
     words = np.zeros(size + ROW_WORDS, np.int64)
     return words[-words.ctypes.data % (8 * ROW_WORDS) // 8:][:size]
 
 
 def _yield_core_address():
-    """Address of the system's function that yields the core to other threads; 0 if it is not found."""
+    """Return the address of the system's function that yields the core to other threads; 0 if it is not found."""
     library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
     try:
         return ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value
@@ -65,7 +65,7 @@ def _word(builder, address, number=0):
 
 
 def entry_point(kernel, values, pass_thread):
-    """Address of a kernel's machine code for kernel(*values, first, last); compiles it if needed."""
+    """Return the address of a kernel's machine code for kernel(*values, first, last); compile it if needed."""
     kinds = (*map(numba.typeof, values), *[types.int64] * (2 + pass_thread))
     kernel.compile(kinds)
     compiled = kernel.overloads[kinds]
@@ -126,7 +126,7 @@ def _call(typing, function, first, second):
 
 
 def _writer(pass_thread):
-    """Make the intrinsic that writes kernel and arguments to the job and returns the address of what runs the job."""
+    """Make the intrinsic that writes kernel and arguments to the job; it returns the address of the function to run."""
     @intrinsic
     def write(typing, job, kernel, values):
         def generate(context, builder, signature, arguments):
@@ -180,16 +180,16 @@ _write_plain, _write_numbered = _writer(False), _writer(True)
 
 @kernel
 def submit(queue, workers, yield_core, kernel, count, block, *values):
-    """Call kernel(*values, first, last) for the ranges that make up 0 .. count, on ``workers`` workers and this thread.
+    """Split 0 .. count into ranges, and call kernel(*values, first, last) on ``workers`` workers and this thread.
 
-    ``queue``, ``yield_core`` and ``kernel`` are addresses. Returns at the end of all calls: False if one failed.
+    ``queue``, ``yield_core`` and ``kernel`` are addresses. Returns when all calls have ended: False if one failed.
     """
     return _run(queue, workers, yield_core, _write_plain(queue, kernel, values), count, block)
 
 
 @kernel
 def submit_numbered(queue, workers, yield_core, kernel, count, block, *values):
-    """As `submit`, but call kernel(*values, thread, first, last), with the number of the thread, from 0."""
+    """Do what `submit` does, but call kernel(*values, thread, first, last), with the number of the thread, from 0."""
     return _run(queue, workers, yield_core, _write_numbered(queue, kernel, values), count, block)
 
 
@@ -209,7 +209,7 @@ def _run(queue, workers, yield_core, run, count, block):
 
 @kernel
 def worker_loop(queue, worker, yield_core):
-    """Run submitted jobs as the worker of that number, from 0; return after ROUNDS yields without a job."""
+    """Run submitted jobs as worker number ``worker``, from 0; return after ROUNDS yields without a job."""
     state = _state(queue, worker)
     left = ROUNDS
     while left:

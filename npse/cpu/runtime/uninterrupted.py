@@ -1,8 +1,9 @@
 """Run functions that no signal may interrupt.
 
 Python runs signal handlers in the main thread, between any two instructions, and Ctrl-C raises KeyboardInterrupt there.
-If that happens in a function that LLVM has called, LLVM does not see the exception, and the process crashes. So kernels
-are compiled and loaded in another thread. The main thread waits. An interrupt ends its waiting, not the compilation.
+If that happens in a function that LLVM has called, the exception does not pass through LLVM, and the process crashes.
+So kernels are compiled and loaded in another thread, and the main thread waits. An interrupt ends the wait, not the
+compilation.
 """
 
 import concurrent.futures
@@ -16,9 +17,10 @@ _last.set_result(None)
 
 
 def uninterrupted(function, *arguments):
-    """Return function(*arguments), called where no signal handler runs.
+    """Return function(*arguments), called in a thread in which no signal handler runs.
 
-    Within another compilation it is called directly: that one holds the lock of Numba that a thread would wait for.
+    Within another compilation it is called directly, because that compilation holds Numba's lock, and a new thread
+    would wait for it forever.
     """
     global _last
     if threading.current_thread() is not threading.main_thread() or global_compiler_lock.is_locked():

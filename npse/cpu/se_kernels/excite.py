@@ -1,10 +1,10 @@
 """The excitation, equation (3), and its gradients: one pass over the rows of (N, C) arrays. Letters: as in the book.
 
-These arrays are a thousandth of the size of the maps, and a dozen NumPy calls would take longer than the arithmetic.
+These arrays are a thousand times smaller than the maps, so a dozen NumPy calls would take longer than the arithmetic.
 A kernel works on ``lane`` images at a time, one for each element of a vector register, and transposes them: a row of
 ``zt`` (C, lane) holds one channel of all these images. One function then computes all four products. The gradients of
 the weights are sums over the images, in order, for one hidden unit at a time, so that no bit depends on the number of
-threads. Dtypes without vectors are left to the book, on one thread of the BLAS library.
+threads. For dtypes without vector registers the op of the book runs, on one thread of the BLAS library.
 """
 
 import math
@@ -114,7 +114,7 @@ def _hidden(lane, zt, w1, b1, h):
 
 @kernel
 def _product(lane, w, row, column, x, y):
-    """Write y (rows, lane) = W x with x (K, lane), one vector a row, and W[m, k] = w.flat[m * row + k * column]."""
+    """Write y (rows, lane) = W x with x (K, lane) and W[m, k] = w.flat[m * row + k * column]; a row is one vector."""
     whole = len(y) // 4 * 4
     for m in range(0, whole, 4):
         tile = zeros(y, 4, 1)

@@ -1,1 +1,1 @@
-"""Vector registers: the register tile, and sums of channels a vector at a time."""
+"""Vector registers: the register tile, and sums over channels, a vector at a time."""

@@ -1,8 +1,8 @@
 """Sums over the pixels of each channel, with vector registers: the fast kernels of batch norm, squeeze and scale.
 
 A vector holds neighbouring channels of one pixel. Up to CHUNK pixels are summed in registers, in the dtype of the map;
-each of these sums is added to the sum of the map in float64. Maps whose channels fill no vector are summed by the plain
-loops in the files of the ops.
+each of these sums is added to the sum of the map in float64. If the channels of a map are not a whole number of
+vectors, the plain loops in the files of the ops sum it.
 
 Letters: x, dy, y (N, R, C) maps as lists of R = H*W pixels; mean, inv_std, gamma_inv_std, beta (C,); sums (N, C) in
 float64, zero at first; fold (width,) scratch. A name with _v is the vector of an array's elements from channel c on.
@@ -19,13 +19,13 @@ CHUNK = 64
 
 
 def vectors(x):
-    """Number of vectors, 4, 2 or 1, that a kernel loads at a time of the channels of x (..., C); 0 for none."""
+    """Return how many vectors of the channels of x (..., C) a kernel loads at a time: 4, 2 or 1; 0 without vectors."""
     lane = lanes(x.dtype)
     return 0 if not lane else next((v for v in (4, 2, 1) if x.shape[-1] % (v * lane) == 0), 0)
 
 
 def in_vectors(x, kernel_for, *options):
-    """Return kernel_for(vectors, *options), its first argument bound to the width in channels; None without vectors."""
+    """Return kernel_for(vectors, *options) with the width in channels as first argument; None without vectors."""
     v = vectors(x)
     if not v:
         return None
@@ -34,7 +34,7 @@ def in_vectors(x, kernel_for, *options):
 
 @kernel
 def _add(chunk_sum, fold, sums, n, c, width):
-    """Add a vector of chunk sums to sums[n, c : c + width] (N, C), in float64; fold (width,) is scratch."""
+    """Add the vectors of chunk sums to sums[n, c : c + width] (N, C), in float64; fold (width,) is scratch."""
     store(chunk_sum, fold, 0, 0)
     for i in range(width):
         sums[n, c + i] += fold[i]
@@ -42,7 +42,7 @@ def _add(chunk_sum, fold, sums, n, c, width):
 
 @functools.cache
 def statistics(vectors):
-    """Make the kernel of each map's channel sums, centres (N, C) near their means, and sums of (x - centre)^2.
+    """Make the kernel that computes the channel sums of each map, centres near the means, and sums of (x - centre)^2.
 
     sums, squares (N, C) in float64; centres (N, C) in the dtype of x.
     """
@@ -72,7 +72,7 @@ def statistics(vectors):
 
 @functools.cache
 def image_sums(vectors):
-    """Make the kernel of each map's channel sums: x (N, R, C) -> sums (N, C)."""
+    """Make the kernel that computes the channel sums of each map: x (N, R, C) -> sums (N, C)."""
     @kernel
     def image_sums(width, x, sums, first, last):
         _, R, C = x.shape
@@ -87,14 +87,14 @@ def image_sums(vectors):
     return image_sums
 
 
-NO_MASK, MASK_BY_X, MASK_BY_Y = 0, 1, 2       # of a ReLU that followed: computed from x, or where y > 0
+NO_MASK, MASK_BY_X, MASK_BY_Y = 0, 1, 2       # the mask of a ReLU that followed: none, computed from x, or y > 0
 
 
 @functools.cache
 def norm_sums(vectors, mask):
-    """Make the kernel of dbetas, the sums of g, and dgammas, the sums of g * xhat: (N, R, C) -> (N, C) each.
+    """Make the kernel that computes dbetas, the sums of g, and dgammas, the sums of g * xhat: (N, R, C) -> (N, C) each.
 
-    g is dy, or zero where the mask of the ReLU is; xhat = (x - mean) * inv_std.
+    g is dy where the mask of the ReLU is on, else zero; xhat = (x - mean) * inv_std.
     """
     @kernel
     def norm_sums(width, dy, x, y, mean, inv_std, gamma_inv_std, beta, dgammas, dbetas, first, last):
@@ -122,11 +122,12 @@ def norm_sums(vectors, mask):
 
 @functools.cache
 def norm_input_gradient(vectors, mask):
-    """Make the kernel of dx = scale * g + offset - (x - mean) * centered_coef, with g as in `norm_sums`.
+    """Make the kernel that computes dx = scale * g + offset - (x - mean) * centered_coef, with g as in `norm_sums`.
 
     scale, offset (N, C); centered_coef (C,); dx, dr (N, R, C).
 
-    With MASK_BY_Y a ReLU followed the addition of a shortcut: g is also the gradient of the shortcut, written to dr.
+    With MASK_BY_Y a shortcut was added before the ReLU. Then g is also the gradient of the shortcut, and is written to
+    dr.
     """
     @kernel
     def norm_input_gradient(width, dy, x, y, mean, gamma_inv_std, beta, scale, offset, centered_coef, dx, dr,
@@ -151,7 +152,7 @@ def norm_input_gradient(vectors, mask):
 
 @functools.cache
 def join(vectors):
-    """Make the kernel of y = relu((x - mean) * scale + offset + r), with scale, offset (N, C) and r, y (N, R, C)."""
+    """Make the kernel that computes y = relu((x - mean) * scale + offset + r): scale, offset (N, C); r, y (N, R, C)."""
     @kernel
     def join(width, x, mean, scale, offset, r, y, first, last):
         _, R, C = x.shape
@@ -167,7 +168,10 @@ def join(vectors):
 
 @functools.cache
 def scale_add_relu_gradients(vectors):
-    """Make the kernel of dx = dy where y > 0, du = dx * s, and ds, the sums of dx * u: dx, du (N, R, C), ds (N, C)."""
+    """Make the kernel that computes dx = dy where y > 0, else 0; du = dx * s; and ds, the sums of dx * u.
+
+    dx, du (N, R, C); ds (N, C).
+    """
     @kernel
     def scale_add_relu_gradients(width, dy, u, s, y, du, dx, ds, first, last):
         _, R, C = u.shape

@@ -1,19 +1,19 @@
 """The register tile: a block of elements that a kernel keeps in the CPU's vector registers.
 
 A compiler does not keep a block of outputs in registers by itself: the arrays might overlap, so it writes each sum to
-memory at once. A `Tile` is a value: rows x vectors vectors of ``lanes(dtype)`` elements each. A kernel makes one,
-updates it and stores it. The main update is the rank-1 update of a matrix product's micro-kernel: a few elements and a
-few vectors are loaded, and each element is multiplied by each vector.
+memory at once. A `Tile` is a value: rows x vectors vectors of ``lanes(dtype)`` elements each. A kernel makes a tile,
+updates it and stores it. The main update is a rank-1 update, as in the micro-kernel of a matrix product: a few elements
+and a few vectors are loaded, and each element is multiplied by each vector.
 
     tile = zeros(y, 14, 2)
     for c in range(C):
         tile = outer(tile, x, x_at + c, x_step, w, w_at + c * w_step, lanes)
     store(tile, y, y_at, y_step)
 
-Tiles of one shape are added, subtracted and multiplied with + - *, also with a number; every operation rounds as
-written: a product is added in one rounding where `outer`, `slide` or `fma` say so, and nowhere else, so that the bits
-do not depend on what a compiler finds profitable. Places (``at``) and distances (``step``) count elements of an array
-from its first; **nothing is checked**. ``rows``, ``vectors``, ``taps`` are constants, written out or closed over.
+Tiles of one shape can be added, subtracted and multiplied with + - *, also with a number. Every operation rounds as it
+is written. Only `outer`, `outers`, `slide` and `fma` multiply and add with a single rounding. So the bits do not depend
+on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its first.
+**Nothing is checked.** ``rows``, ``vectors`` and ``taps`` are constants, literals or closed-over values.
 """
 
 import operator
@@ -81,8 +81,9 @@ def store(typing, tile, y, at, step):
 
 @intrinsic(prefer_literal=True)
 def prefetch(typing, y, at, write):
-    """Prefetch the cache line of y[at]: to write it if ``write``, else to read it."""
-    flags = [ir.Constant(ir.IntType(32), flag) for flag in (int(write.literal_value), 2, 1)]   # of some use later; data
+    """Prefetch the cache line of y[at], for writing if ``write``, else for reading."""
+    # LLVM's flags: write or read; 2, moderate temporal locality; 1, data and not instructions.
+    flags = [ir.Constant(ir.IntType(32), flag) for flag in (int(write.literal_value), 2, 1)]
 
     def build(context, builder, signature, arguments):
         byte = ir.IntType(8).as_pointer()
@@ -107,9 +108,10 @@ def outer(typing, tile, x, x_at, x_step, w, w_at, w_step):
 
 @intrinsic(prefer_literal=True)
 def outers(typing, tile, x, x_at, x_step, w, w_at, count):
-    """Return the tile after ``count`` rank-1 updates, each of an equal part of its rows by vectors of w of its own.
+    """Return the tile after ``count`` rank-1 updates, one for each of ``count`` equal parts of its rows.
 
-    Row r is updated with the element x[x_at + r * x_step]. The vectors are contiguous, part by part.
+    Row r is updated with the element x[x_at + r * x_step]. Each part has its own vectors of w. They are contiguous,
+    part by part.
     """
     count = count.literal_value
 
@@ -125,7 +127,7 @@ def outers(typing, tile, x, x_at, x_step, w, w_at, count):
 
 @intrinsic(prefer_literal=True)
 def take(typing, tile, k, count):
-    """Return the k-th of ``count`` equal parts of a tile, which consist of whole rows; k and count are constants."""
+    """Return the k-th of ``count`` equal parts of a tile, each of whole rows; k and count are constants."""
     part = Tile(tile.dtype, tile.rows // count.literal_value, tile.vectors)
 
     def build(context, builder, signature, arguments):
@@ -136,13 +138,13 @@ def take(typing, tile, k, count):
 
 @intrinsic
 def sum_rows(typing, tile):
-    """Return the sum of the tile's rows: a tile of rows x vectors -> 1 x vectors."""
+    """Return the sum of a tile's rows: a tile of rows x vectors -> a tile of 1 x vectors."""
     row = Tile(tile.dtype, 1, tile.vectors)
 
     def build(context, builder, signature, arguments):
         parts = llvm.parts(builder, tile, arguments[0])
         rows = [parts[r:r + tile.vectors] for r in range(0, len(parts), tile.vectors)]
-        while len(rows) > 1:                                      # in pairs: short chains, and less rounding
+        while len(rows) > 1:                                      # in pairs: shorter chains of additions, less rounding
             pairs = zip(rows[0::2], rows[1::2], strict=False)
             rows = [[builder.fadd(*both) for both in zip(*pair, strict=True)] for pair in pairs] + rows[len(rows) & ~1:]
         return llvm.joined(builder, row, rows[0])
@@ -153,10 +155,10 @@ def sum_rows(typing, tile):
 def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
     """Return tile[r, v] + the sum over t < taps of x[x_at + u * x_step] * (vector v of tap t of w).
 
-    u is (r + t - phase) / stride; terms whose u is not an integer are left out. A filter's row slides over neighbouring
-    pixels, or over pixels with gaps between them. Each element of x is loaded once for all of its products; rank-1
-    updates would load it for each tap. The vectors of w are contiguous, tap by tap. ``stride`` and ``phase`` < stride
-    are constants like ``taps``.
+    u is (r + t - phase) / stride; terms whose u is not an integer are left out. A row of the filter slides over
+    neighbouring pixels, or over pixels with gaps between them. Each element of x is loaded once for all its products;
+    rank-1 updates would load it for each tap. The vectors of w are contiguous, tap by tap. ``taps``, ``stride`` and
+    ``phase`` < stride are constants.
     """
     constants = taps, stride, phase
     taps, stride, phase = (constant.literal_value for constant in constants)
@@ -177,7 +179,7 @@ def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
 
 @intrinsic
 def fma(typing, a, b, c):
-    """Return a * b + c, rounded once; a and b are tiles like c or numbers."""
+    """Return a * b + c, rounded once; a and b are tiles like c, or numbers."""
     def build(context, builder, signature, arguments):
         sides = llvm.sides(builder, c, signature, arguments)
         return llvm.joined(builder, c, [llvm.fma(builder, c, *three) for three in sides])
@@ -196,7 +198,7 @@ def relu(typing, tile):
 
 @intrinsic
 def where_positive(typing, tile, mask):
-    """Return tile where mask > 0, else 0, element by element: the gradient of a ReLU whose output is the mask."""
+    """Return tile where mask > 0, else 0, element by element: the gradient of a ReLU with the output ``mask``."""
     def build(context, builder, signature, arguments):
         zero = ir.Constant(tile.llvm_vector, [0.0] * tile.llvm_vector.count)
         pairs = zip(*(llvm.parts(builder, tile, argument) for argument in arguments), strict=True)
@@ -206,7 +208,7 @@ def where_positive(typing, tile, mask):
 
 
 class _TileOperator(AbstractTemplate):
-    """The type of tile + tile and the like, and of a number and a tile; the number is broadcast."""
+    """The types of an operator with two tiles, or with a tile and a number; the number is broadcast."""
 
     def generic(self, args, kws):
         tiles = [argument for argument in args if isinstance(argument, Tile)]

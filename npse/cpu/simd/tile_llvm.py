@@ -1,7 +1,7 @@
-"""The register tile in LLVM: the vector registers of this CPU, the type of a tile, and parts of its instructions.
+"""The register tile in LLVM: the vector registers of this CPU, the type of a tile, and functions that build LLVM code.
 
-The parts of a tile are its rows * vectors vectors, row by row. `npse.cpu.simd.tile` makes the instructions. Functions
-with a ``builder`` write LLVM code and return LLVM values; places and steps count elements.
+The parts of a tile are its rows * vectors vectors, row by row. `npse.cpu.simd.tile` makes the operations of tiles.
+Functions with a ``builder`` write LLVM code and return LLVM values. Places and steps count elements.
 """
 
 import functools
@@ -16,7 +16,7 @@ from numba.extending import models, register_model
 
 @functools.cache
 def vector_registers():
-    """Return (bytes of a vector register, number of registers) of the CPU compiled for; (0, 0) without tiles."""
+    """Return the bytes of a vector register and the number of registers of the target CPU; (0, 0) without tiles."""
     features = numba.config.CPU_FEATURES
     features = set((codegen.get_host_cpu_features() if features is None else features).split(","))
     if numba.config.DISABLE_JIT:
@@ -31,7 +31,7 @@ def vector_registers():
 
 
 def lanes(dtype):
-    """Return how many elements of a dtype fit into a vector register; 0 without tiles."""
+    """Return how many elements of a dtype fit into a vector register; 0 if there are no tiles."""
     return vector_registers()[0] // np.dtype(dtype).itemsize
 
 
@@ -53,7 +53,7 @@ class _TileModel(models.PrimitiveModel):
 
 
 class Memory:
-    """The elements of an array, by their place."""
+    """Loads and stores elements of an array by their place."""
 
     def __init__(self, context, builder, tile, array_type, array):
         self.builder, self.tile = builder, tile
@@ -61,7 +61,7 @@ class Memory:
         self.align = tile.llvm_number.get_abi_size(context.target_data)
 
     def pointer(self, place, kind):
-        """Pointer to the element at a place, as a pointer to an LLVM type."""
+        """Return a pointer to the element at a place, as a pointer to an LLVM type."""
         return self.builder.bitcast(self.builder.gep(self.data, [place]), kind.as_pointer())
 
     def vector(self, place):
@@ -73,19 +73,19 @@ class Memory:
         return broadcast(self.builder, self.tile, self.builder.load(self.pointer(place, self.tile.llvm_number)))
 
     def store(self, place, vector):
-        """Store a vector from a place on."""
+        """Store a vector that begins at a place."""
         self.builder.store(vector, self.pointer(place, self.tile.llvm_vector), align=self.align)
 
 
 def operands(context, builder, signature, arguments):
-    """Return the operands of an update: (sums, x memory, x_at, x_step, w memory, w_at, last argument unchanged)."""
+    """Return the operands of an update: (parts of the sums, x memory, x_at, x_step, w memory, w_at, last argument)."""
     tile, (sums, x, x_at, x_step, w, w_at, last) = signature.return_type, arguments
     x, w = (Memory(context, builder, tile, signature.args[k], array) for k, array in ((1, x), (4, w)))
     return parts(builder, tile, sums), x, x_at, x_step, w, w_at, last
 
 
 def updated(builder, tile, sums, x_memory, x_at, x_step, vectors):
-    """Return the sums after one update: to each part of row r, x[x_at + r * x_step] times the part's vector is added.
+    """Return the sums after one update, which adds x[x_at + r * x_step] times its own vector to each part of row r.
 
     vectors : for each row, a list of tile.vectors vectors
     """
@@ -102,14 +102,14 @@ def parts(builder, tile, value):
 
 
 def sides(builder, tile, signature, arguments):
-    """Iterate over the arguments part by part; a number is broadcast to every part."""
+    """Return an iterator over the parts of all arguments together; a number is broadcast to every part."""
     return zip(*(parts(builder, tile, value) if isinstance(kind, Tile)
                  else [broadcast(builder, tile, value)] * tile.llvm_type.count
                  for kind, value in zip(signature.args, arguments, strict=True)), strict=True)
 
 
 def joined(builder, tile, parts):
-    """Make a tile of its vectors: the inverse of `parts`."""
+    """Return a tile made of vectors: the inverse of `parts`."""
     value = ir.Constant(tile.llvm_type, ir.Undefined)
     for k, part in enumerate(parts):
         value = builder.insert_value(value, part, k)
@@ -117,7 +117,7 @@ def joined(builder, tile, parts):
 
 
 def integer(value):
-    """Constant of the type of places and steps."""
+    """Return a constant of the type of places and steps."""
     return ir.Constant(cgutils.intp_t, value)
 
 
@@ -138,19 +138,19 @@ def broadcast(builder, tile, number):
 
 
 def splat(builder, value, count):
-    """Return a vector of ``count`` lanes, each of them the value, of any type."""
+    """Return a vector with the value in each of ``count`` lanes; the value may have any type."""
     undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = builder.insert_element(undefined, value, i32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
 
 
 def i32(value):
-    """Constant of 32 bits."""
+    """Return an integer constant of 32 bits."""
     return ir.Constant(ir.IntType(32), value)
 
 
 def fma(builder, tile, a, b, c):
-    """Return a * b + c of vectors, rounded once, by LLVM's intrinsic: llvmlite's ``builder.fma`` takes no vectors."""
+    """Return a * b + c of vectors, rounded once, with LLVM's intrinsic; llvmlite's ``builder.fma`` takes no vectors."""
     kind = tile.llvm_vector
     name = f"llvm.fma.v{kind.count}{tile.llvm_number.intrinsic_name}"
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
