@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.gradcheck.pictures import flat
+from npse.support.arithmetic import ceil_div
 from npse.support.style import GREY, INK, LABEL, ORANGE, PAPER, PURPLE, SMALL, TITLE, figure
 from npse.support.style import png as png_of
 from npse.trace.access_log import READ, WRITE, Memory
@@ -242,6 +243,6 @@ def _folded(values):
     if len(values) > 1 or values.size <= ROW // 2:
         return values
     row = ROW // 2 if values.size <= 4 * ROW else ROW
-    folded = np.full((-(-values.size // row), row), np.nan)
+    folded = np.full((ceil_div(values.size, row), row), np.nan)
     folded.flat[:values.size] = values
     return folded
