@@ -132,8 +132,10 @@ class Trace:
         return f"{_times(self.blocks)} block{several} of {_times(self.threads)} threads"
 
     def table(self):
-        """Yield a row of text for each array: memory, shape, reads, reads for each thread, reads for each cell that is
-        read, 32-byte pieces, writes.
+        """Yield a row of text for each array.
+
+        Its columns: memory, shape, reads, reads for each thread, reads for each cell that is read, 32-byte pieces,
+        writes.
         """
         threads = int(np.prod(self.blocks) * np.prod(self.threads))
         for memory in self.arrays:
