@@ -19,9 +19,10 @@ def total(x, axes):
 
 
 def fit(gradient, shape):
-    """Sum a gradient over the axes along which its variable was repeated."""
-    gradient = total(gradient, tuple(range(gradient.ndim - len(shape)))).reshape(gradient.shape[-len(shape):] or ()) \
-        if gradient.ndim > len(shape) else gradient
+    """Sum a gradient over the axes along which its variable, of this shape, was repeated."""
+    extra = gradient.ndim - len(shape)
+    if extra > 0:
+        gradient = gradient.sum(axis=tuple(range(extra)))
     return total(gradient, tuple(a for a, n in enumerate(shape) if n == 1 and gradient.shape[a] > 1))
 
 
