@@ -7,7 +7,7 @@ import numpy as np
 from npse.gradcheck.diagnosis.result import SINGLE, Diagnosis, alike
 from npse.types import Array
 
-REPEATED = 1e-13     # of the largest entry: the order of additions may change from call to call
+REPEATED = 1e-13     # relative to the largest entry: the order of additions may change from call to call
 KIND_OF = {"unchanged": "changed in place", "saved": "changed in place", "repeatable": "not repeatable",
            "dtype": "dtype", "layout": "layout", "read-only": "changed in place", "float32": "dtype",
            "linear": "not linear", "twice": "accumulated", "runs": "raises", "book": "forward"}

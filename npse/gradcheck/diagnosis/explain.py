@@ -18,7 +18,7 @@ from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
 from npse.types import Array
 
-VALUES_TOLERANCE = 1e-12     # of the largest entry: between two right results in float64
+VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
 @np.errstate(all="ignore")

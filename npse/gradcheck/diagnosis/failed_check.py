@@ -22,7 +22,7 @@ class FailedCheck:
     Attributes
     ----------
     measured : Measurement
-        Arguments, upstream gradient, gradients and numeric gradients. It is the only owner of these arrays.
+        Arguments, upstream gradient, gradients and numeric gradients. They are stored nowhere else.
     trace : Trace or None
         The forward pass on a tape; None if no tape can follow it.
     found : dict of str to Diagnosis

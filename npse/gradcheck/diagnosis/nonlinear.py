@@ -59,7 +59,7 @@ def _ways_but_one(x: Var, mask: Array) -> Iterator[tuple[Var, Parts]]:
         return
     for i, var in enumerate(maker.inputs):
         others: Parts = {(maker, k): lambda dy, *read, part=maker.parts[k]: part(dy * mask, *read)
-                  for k in range(len(maker.inputs)) if k != i}
+                         for k in range(len(maker.inputs)) if k != i}
         yield var, others
         for deeper, more in _ways_but_one(var, mask):
             yield deeper, others | more

@@ -60,10 +60,10 @@ def alike(ours: Array, theirs: Array, tolerance: float = EXACT) -> bool:
 
 
 def explains(ours: Array, candidate: Array, right: Array, tolerance: float = EXACT) -> bool:
-    """Whether a candidate explains ``ours``: both are alike, and the right gradient is at least a hundred
-    times further away.
+    """Whether a candidate explains ``ours``.
 
-    Without the second condition, a mistake that changes nothing would explain any small error.
+    Both must be alike, and the right gradient must be at least a hundred times further from ``ours``. Without the
+    second condition, a mistake that changes nothing would explain any small error.
     """
     if not alike(ours, candidate, tolerance):
         return False

@@ -76,11 +76,11 @@ class Search:
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
             columns = {use: column for use, column in columns.items() if np.abs(column).max() > 1e-12}
-            if not columns or ours.size <= len(columns):          # as many unknowns as entries always fit
+            if not columns or ours.size <= len(columns):          # so many unknowns fit any gradient
                 continue
             matrix = np.stack([column.ravel() for column in columns.values()], 1)
             factors, *_ = np.linalg.lstsq(matrix, (ours - rest).ravel(), rcond=1e-9)
-            is_all = np.ptp(factors) <= CLOSE and not np.abs(rest).max(initial=0) > 1e-12    # a factor of the whole
+            is_all = np.ptp(factors) <= CLOSE and not np.abs(rest).max(initial=0) > 1e-12    # one factor for all
             if not is_all and explains(ours, rest + (matrix @ factors).reshape(rest.shape), self.right[k]):
                 wrong = {use: factor for use, factor in zip(columns, factors, strict=True) if abs(factor - 1) > CLOSE}
                 if wrong:
@@ -94,7 +94,7 @@ class Search:
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
                             + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
         parts: Parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
-                 for (step, i), factor in wrong.items()}
+                        for (step, i), factor in wrong.items()}
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
 
     def _explains(self, k: int, found: Array) -> bool:
@@ -132,7 +132,7 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
         if len(uses) > 1:
             yield from _wrong_paths(trace, var, uses)
         else:
-            once += [(step, i) for step, i in uses if step.output.name != var.name]   # else only its axes are moved
+            once += [(step, i) for step, i in uses if step.output.name != var.name]   # the same name: axes moved
     for step, i in once:
         yield _scaled_part((step, i), -1, "sign", f"d{step.inputs[i].name} has the wrong sign")
     for step, i in once:
@@ -160,7 +160,7 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
 
 
 def _way(step: Step, i: int) -> Way:
-    """How the output depends on the i-th input of a step, and the gradient that returns this way."""
+    """How the output depends on the i-th input of a step, and the gradient that returns to it."""
     return step.ways[i] if step.ways else (f"through {step.output.name}", f"what {step.output.name} hands back")
 
 

@@ -113,12 +113,12 @@ class Step:
     ----------
     run : function of the values of the inputs -> value of the output
     inputs : sequence of Var
-    parts : sequence of function(dy, y, *inputs)
+    parts : sequence of function of (dy, y, *inputs)
         For each input the gradient that the step returns to it.
     output : Var
     ways : tuple of (str, str)
         For each input how the output depends on it, and which gradient returns: ``("through the squeeze",
-        "dz/(H*W), Eq. 2")``. Empty if nothing is said.
+        "dz/(H*W), Eq. 2")``. May be empty.
     missing : str
         The kind of mistake if a part is missing.
     nonlinearity : str
@@ -170,6 +170,7 @@ class Tape:
         return output
 
     def variables(self) -> list[Var]:
+        """The arguments, then the output of each step, in order."""
         return [*self.leaves, *(step.output for step in self.steps)]
 
     def maker(self, var: Var) -> Step | None:

@@ -1,7 +1,7 @@
 """From a case to a tape: run the forward pass on variables that record each step."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -50,12 +50,12 @@ class Trace:
         return self.tape.gradients(self.output, dy, [self.leaves[name] for name in wrt], hypothesis)
 
 
-def trace(case: Case, arguments: dict[str, Any]) -> Trace | None:
+def trace(case: Case, arguments: Mapping[str, Any]) -> Trace | None:
     """The case's forward pass on a tape; None if a tape cannot record it."""
     return _run(case.op, lambda ops, **a: case.forward(ops, **a), arguments)
 
 
-def recognise(arguments: dict[str, Any], y: Array, name: str = "") -> Trace | None:
+def recognise(arguments: Mapping[str, Any], y: Array, name: str = "") -> Trace | None:
     """Find the op that gives y for these arguments, passed by name or in their order; None if no op does.
 
     The op called ``name`` is tried first.
@@ -78,7 +78,7 @@ def recognise(arguments: dict[str, Any], y: Array, name: str = "") -> Trace | No
     return None
 
 
-def forward_mistake(found: Trace, case: Case, arguments: dict[str, Any], y: Array) -> tuple[str, str] | None:
+def forward_mistake(found: Trace, case: Case, arguments: Mapping[str, Any], y: Array) -> tuple[str, str] | None:
     """How the forward pass differs from the tape's: (kind, text), or None.
 
     Each argument is tried mirrored and transposed. Then each wrong value is tried that a step has a hypothesis about,
@@ -86,7 +86,7 @@ def forward_mistake(found: Trace, case: Case, arguments: dict[str, Any], y: Arra
     """
     for name, leaf in found.leaves.items():
         for kind, text, changed in _rearrangements(name, leaf.value, leaf.axes):
-            other = trace(case, arguments | {name: changed})
+            other = trace(case, {**arguments, name: changed})
             if other and alike(y, other.output.value, EXACT):
                 return kind, text
     for step in found.tape.steps:
@@ -118,13 +118,13 @@ def _call_of(op: str, options: dict[str, float | None]) -> Callable[..., Any]:
     return forward
 
 
-def _run(op: str, forward: Callable[..., Any], arguments: dict[str, Any]) -> Trace | None:
+def _run(op: str, forward: Callable[..., Any], arguments: Mapping[str, Any]) -> Trace | None:
     ops = TapeOps()
     leaves = {name: ops.tape.leaf(value, name, letters(name, value.ndim))
               for name, value in arguments.items() if getattr(getattr(value, "dtype", None), "kind", "") == "f"}
     try:
         with np.errstate(all="ignore"):
-            output = forward(ops, **arguments | leaves)
+            output = forward(ops, **{**arguments, **leaves})
     except Exception:                # a tape cannot record the function
         return None
     return Trace(op, ops.tape, output, leaves) if isinstance(output, Var) else None

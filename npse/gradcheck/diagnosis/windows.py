@@ -9,7 +9,7 @@ from npse.gradcheck.diagnosis.tape import Hypothesis, Part, Step, Var, Way, Word
 from npse.types import Array, Shape
 
 Share: TypeAlias = Callable[[Array], Array]
-"""The share of dy that each pixel of a window gets, from the values of the windows; the first axis is the pixel."""
+"""From the values in all windows, (size**2, N, Ho, Wo, C), the share of dy that each pixel of a window gets."""
 
 
 def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpack[Words]) -> Var:
@@ -19,12 +19,14 @@ def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpa
     Ho, Wo = (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
 
     def views(xp: Array, step: int = stride) -> list[tuple[int, int, Array]]:
+        """For each entry (i, j) of a filter the pixels that it meets: (N, Ho, Wo, Cin)."""
         return [(i, j, _view(xp, i, j, (Ho, Wo), step)) for i, j in np.ndindex(kh, kw)]
 
     def run(x: Array, w: Array) -> Array:
         return sum(view @ w[i, j] for i, j, view in views(_pad(x, padding)))
 
     def spread(dy: Array, w: Array, step: int = stride, assign: bool = False, crop: int = padding) -> Array:
+        """dx: each window adds its part, or overwrites what is there (``assign``); ``crop`` pixels are cut off."""
         dxp = np.zeros((len(dy), H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
         for i, j, view in views(dxp, step):
             view[...] = dy @ w[i, j].T + (0 if assign else view)
@@ -34,6 +36,7 @@ def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpa
         return dx
 
     def correlate(dy: Array, xp: Array, step: int = stride) -> Array:
+        """dw, from x with its padding."""
         return np.stack([np.einsum("nabc,nabk->ck", view, dy) for _, _, view in views(xp, step)]).reshape(w.shape)
 
     def faults(step: Step) -> Iterator[Hypothesis]:
@@ -143,8 +146,9 @@ def slide(z: Var, k: Var, name: str, ways: tuple[Way, Way]) -> Var:
     half = k.shape[0] // 2
 
     def taps(z: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
+        """For each entry of k the channels that it meets: (K, N, C)."""
         padded = np.pad(z, ((0, 0), (half, half)), mode)
-        return np.stack([padded[:, t:t + z.shape[1]] for t in range(2 * half + 1)])               # (K, N, C)
+        return np.stack([padded[:, t:t + z.shape[1]] for t in range(2 * half + 1)])
 
     def run(z: Array, k: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
         return np.tensordot(k, taps(z, mode), 1)
@@ -173,6 +177,7 @@ def slide(z: Var, k: Var, name: str, ways: tuple[Way, Way]) -> Var:
 def average_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[Words]) -> Var:
     """Mean over windows of size x size."""
     def spread(dy: Array, x: Array, assign: bool = False) -> Array:
+        """Each window adds its dy to all of its pixels, or overwrites what is there (``assign``)."""
         dx = np.zeros_like(x)
         for i, j in np.ndindex(size, size):
             view = _view(dx, i, j, dy.shape[1:3], stride)
@@ -199,9 +204,11 @@ def average_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[W
 def largest_in_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[Words]) -> Var:
     """Maximum over windows of size x size; the first winner takes the gradient."""
     def windows(x: Array, outputs: Shape) -> Array:
+        """The values in all windows: (size**2, N, Ho, Wo, C)."""
         return np.stack([_view(x, i, j, outputs, stride) for i, j in np.ndindex(size, size)])
 
     def spread(share: Share, dy: Array, x: Array, assign: bool = False) -> Array:
+        """Each window adds a share of dy to each of its pixels, or overwrites what is there (``assign``)."""
         shares, dx = share(windows(x, dy.shape[1:3])), np.zeros_like(x)
         for tap, (i, j) in enumerate(np.ndindex(size, size)):
             view = _view(dx, i, j, dy.shape[1:3], stride)
@@ -209,12 +216,14 @@ def largest_in_windows(x: Var, size: int, stride: int, name: str, **words: Unpac
         return dx
 
     def one_of(pick: Callable[[Array], Array | int]) -> Share:
+        """All of dy for one pixel of each window, whose position ``pick`` returns."""
         return lambda taps: np.arange(size**2)[:, None, None, None, None] == pick(taps)
 
     def winners(taps: Array) -> Array:
         return taps == taps.max(axis=0)
 
     def by_pixel(taps: Array, x: Array) -> Array:
+        """The winners if each pixel stores whether it won in the last window that it is in."""
         won, gate = first(taps), np.zeros(x.shape)
         for tap, (i, j) in enumerate(np.ndindex(size, size)):
             _view(gate, i, j, taps.shape[2:4], stride)[...] = won[tap]
