@@ -146,7 +146,7 @@ class Trace:
                    str(self.pieces(memory.name)) if memory.space == "global" else "-", str(writes.sum()))
 
     def __str__(self):
-        heads = ("memory", "shape", "reads", "a thread", "a cell", "32-byte pieces", "writes")
+        heads = ("memory", "shape", "reads", "per thread", "per cell", "32-byte pieces", "writes")
         rows = [heads, *self.table()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [f"{self.name}: {self.grid}"]
