@@ -59,7 +59,7 @@ def _first_shape(name, bug, seeds):
         findings, possible = [], seeds
         for seed in range(seeds):
             finding = DESIGNS[name](case, bug, seed)
-            if finding and not complains_about_the_book(name, case, seed):
+            if finding and not is_false_alarm(name, case, seed):
                 findings.append(finding)
             else:
                 possible -= 1
@@ -71,7 +71,7 @@ def _first_shape(name, bug, seeds):
 
 
 @functools.cache
-def complains_about_the_book(name, case, seed):
+def is_false_alarm(name, case, seed):
     """Whether a design calls the correct op wrong."""
     return DESIGNS[name](case, NO_BUG, seed) is not None
 
