@@ -20,6 +20,12 @@ Backward: TypeAlias = Callable[[Array], tuple[Array, Gradients]]
 Shape: TypeAlias = tuple[int, ...]
 """The shape of an array."""
 
+Index: TypeAlias = tuple[int, ...]
+"""The place of one entry of an array."""
+
+Arguments: TypeAlias = dict[str, Any]
+"""The arguments of an op by name: arrays, and plain values."""
+
 Op: TypeAlias = Callable[..., Any]
 """An op: arrays and plain values in; an array, a scalar or a tuple of arrays out."""
 
@@ -28,7 +34,10 @@ Watcher: TypeAlias = Callable[[str, tuple[Any, ...], Any], None]
 
 
 class Ops(Protocol):
-    """An edition: an object, most often a module, whose attributes are the ops of the book."""
+    """An edition: an object, most often a module, whose attributes are the ops of the book.
 
-    def __getattr__(self, name: str) -> Any:
+    To mypy every object is one, and every attribute of it may be anything.
+    """
+
+    def __getattribute__(self, name: str, /) -> Any:
         """Return the op, or another function of the edition, of that name."""

@@ -234,6 +234,7 @@ for kernel in gc.get_objects():
 """
 
 
+@pytest.mark.slow
 @needs_tile
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="compiles for x86")
 def test_avx2_and_the_same_bits_from_the_cache(tmp_path):

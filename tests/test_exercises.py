@@ -48,7 +48,7 @@ def test_a_mistake_loses_exactly_its_part(exercise, mistake):
     skip_without_tools(exercise)
     mark = marked(exercise, f"{exercise.solution_code()}\n\n{mistake.code}", hidden=True)
     lost = {part.name for part in mark.parts if not part.ok}
-    follow = {part.name for part in mark.parts if part.message.startswith("counts once")}
+    follow = {part.name for part in mark.parts if part.message.startswith("counts only when")}
     assert lost == {*mistake.loses, *follow}, str(mark)
     assert {part.kind for part in mark.parts if part.name in mistake.loses} == {mistake.kind}, str(mark)
     assert set(mistake.loses) <= {name for task in exercise.tasks() for name in task.parts}
@@ -142,11 +142,11 @@ def test_a_notebook_may_hold_magics_and_cells_that_fail(tmp_path):
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("05_scale.py", b"", "is empty"),
     ("05_scale.ipynb", b"", "is empty"),
-    ("05_scale.py", b"\x00\x01\xff" * 99, "is no text"),
-    ("05_scale.py", b"\x89PNG\r\n\x1a\n\x00", "is no text"),
-    ("05_scale.ipynb", b"{", "is no notebook"),
-    ("05_scale.ipynb", b"[]", "is no notebook"),
-    ("05_scale.ipynb", b'{"cells": [1]}', "is no notebook"),
+    ("05_scale.py", b"\x00\x01\xff" * 99, "is not a text file"),
+    ("05_scale.py", b"\x89PNG\r\n\x1a\n\x00", "is not a text file"),
+    ("05_scale.ipynb", b"{", "is not a notebook"),
+    ("05_scale.ipynb", b"[]", "is not a notebook"),
+    ("05_scale.ipynb", b'{"cells": [1]}', "is not a notebook"),
     ("05_scale.py", b"x = 1\n" * 10**6, "larger than"),
     ("05_scale.py", b"x = 1\n" * 10**5, "longer than"),
     ("05_scale.py", b"def scale(u, s):\nreturn u", "SyntaxError: expected an indented block"),

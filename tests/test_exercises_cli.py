@@ -115,7 +115,7 @@ def test_a_broken_record_stops_no_command(content, npse):
 def test_if_nothing_can_be_written_the_marks_are_shown(reader, code, npse):
     Path("05_scale.py").write_text(SCALE.as_file(reader))
     Path(RECORD).mkdir()                                          # root may write into every folder
-    told = f"npse: {RECORD}: Is a directory: marks and hints are shown, but not kept in this folder\n"
+    told = f"npse: {RECORD}: Is a directory: marks and hints are shown, but not saved in this folder\n"
     found, out, err = npse("exercise", "check", 5)
     assert (found, err) == (code, told)
     assert " of 7 points" in out

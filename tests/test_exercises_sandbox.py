@@ -49,10 +49,11 @@ HOSTILE = {
     "os._exit in the function": ("import os\ndef scale(u, s): os._exit(0)", "ends its own process"),
     "exit()": ("exit()", "calls exit"),
     "sys.exit in the function": ("import sys\ndef scale(u, s): sys.exit(0)", "calls exit(0)"),
-    "killed": ("import signal\nsignal.raise_signal(9)", "died"),
+    "killed": ("import signal\nsignal.raise_signal(9)", "the process of the code ended"),
     "a crash": (
-        "import numpy as np\ndef scale(u, s):\n    np.lib.stride_tricks.as_strided(u, (10**9,))[:] = 1", "died"),
-    "all files closed": ("import os\nos.closerange(0, 99)\ndef scale(u, s): return u", "died"),
+        "import numpy as np\ndef scale(u, s):\n    np.lib.stride_tricks.as_strided(u, (10**9,))[:] = 1",
+        "the process of the code ended"),
+    "all files closed": ("import os\nos.closerange(0, 99)\ndef scale(u, s): return u", "the process of the code ended"),
     "recursion": ("def scale(u, s): return scale(u, s)", "RecursionError"),
     "input": ("def scale(u, s): return input()", "EOFError"),
     "NumPy patched": ("import numpy as np\nnp.allclose = lambda *a, **k: True\n" + GOOD, "changes NumPy"),
@@ -67,22 +68,22 @@ HOSTILE = {
     "npse's file": (f"exec(open({str(npse.reference.__path__[0])!r} + '/se.py').read())", "npse is not"),
     "torch": ("import torch", "imports torch: this exercise is done by hand"),
     "jax, later": ("def scale(u, s):\n    import jax.numpy", "imports jax"),
-    "fork": ("import os\nwhile True: os.fork()", "no process"),
-    "kill the judge": ("import os\nos.kill(os.getppid(), 9)", "no process"),
-    "a shell": ("import os\nos.system('true')", "no process"),
-    "C functions": ("import sys\nsys.modules['cty' + 'pes'].pythonapi.Py_IncRef", "calls no C library"),
+    "fork": ("import os\nwhile True: os.fork()", "must not use processes"),
+    "kill the judge": ("import os\nos.kill(os.getppid(), 9)", "must not use processes"),
+    "a shell": ("import os\nos.system('true')", "must not use processes"),
+    "C functions": ("import sys\nsys.modules['cty' + 'pes'].pythonapi.Py_IncRef", "must not call C libraries"),
     "the list of what is forbidden": (
         "try: __import__('num' + 'ba')\n"
         "except ImportError as error:\n    frame = error.__traceback__.tb_next.tb_frame\n"
         "    while frame:\n        for value in frame.f_locals.values():\n"
         "            if isinstance(value, set): value.clear()\n        frame = frame.f_back\n"
         "__import__('num' + 'ba')", "numba is not"),
-    "write a file": ("open('evil', 'w')", "writes no files"),
-    "read a file": (f"open({str(__file__)!r})", "reads no files"),
-    "remove a file": ("import os\nos.remove('evil')", "changes no files"),
+    "write a file": ("open('evil', 'w')", "must not write files"),
+    "read a file": (f"open({str(__file__)!r})", "must not read files"),
+    "remove a file": ("import os\nos.remove('evil')", "must not change files"),
     "bytes in every pipe": (
         "import os\nfor f in range(3, 20):\n    try: os.write(f, b'{\"points\": 9}' * 99)\n    except OSError: pass",
-        "no result"),
+        "not a result"),
     "messages in a wrong format": (
         FORGE + "forge(sys._getframe(), [b'[1]', {'a': 1}, {'dict': {}}, {'dict': {'problem': [1], 'names': 3}}] * 9)",
         ""),
@@ -91,10 +92,10 @@ HOSTILE = {
         "    return u", ""),
     "a result too large": ("import numpy as np\ndef scale(u, s): return np.zeros(2**25)", ""),
     "objects": ("import numpy as np\ndef scale(u, s): return np.array([object()])", "dtype object"),
-    "a generator": ("def scale(u, s): yield 1", "generator is no result"),
+    "a generator": ("def scale(u, s): yield 1", "contains a generator"),
     "nothing": ("def scale(u, s): pass", "returns None"),
-    "words": ("def scale(u, s): return 'right'", "no numbers"),
-    "a dictionary": ("def scale(u, s): return {'y': u}", "no numbers"),
+    "words": ("def scale(u, s): return 'right'", "not an array of numbers"),
+    "a dictionary": ("def scale(u, s): return {'y': u}", "not an array of numbers"),
     "a terminal's escape codes": ("raise ValueError('\\x1b[2J\\x1b[1;1Hall right')", "ValueError:  [2J [1;1Hall right"),
     "not a function": ("scale = 3", "no function scale"),
 }
@@ -232,4 +233,4 @@ def test_what_the_code_prints_is_kept_and_cut():
 
 def test_the_error_of_a_forbidden_module_says_what_to_do():
     mark = check(Submission(SCALE, ("import numpy as np\nimport torch.nn\n" + GOOD,), "05_scale.py"))
-    assert mark.note == "line 2 imports torch.nn: this exercise is done by hand, with NumPy alone; take the import out"
+    assert mark.note == "line 2 imports torch.nn: this exercise is done by hand, with NumPy alone; remove the import"

@@ -86,9 +86,10 @@ CASES = {
     "few functions": (WELL, "the cuda edition cannot run: Failed to get cuGetProcAddress_v2; nvidia-smi shows"),
     "a name that cannot be had": (INIT % 0 + VERSION % 13000 + DEVICE % 0 + NAME % ('""', 1), "cannot run: "),
     "a name of no letters": (INIT % 0 + VERSION % 13000 + DEVICE % 0 + NAME % ('""', 0), "cannot run: "),
-    "a full GPU": (WELL + LOOKUP % 2, "CUDA_ERROR_OUT_OF_MEMORY; nvidia-smi shows what holds it"),
+    "a full GPU": (WELL + LOOKUP % 2, "CUDA_ERROR_OUT_OF_MEMORY; nvidia-smi shows which processes use the GPU"),
     "a GPU that another process has": (WELL + LOOKUP % 46, "CUDA_ERROR_DEVICE_UNAVAILABLE; nvidia-smi shows"),
-    "a GPU that fell off the bus": (WELL + LOOKUP % 999, "CUDA_ERROR_UNKNOWN; nvidia-smi shows what holds it"),
+    "a GPU that fell off the bus": (WELL + LOOKUP % 999,
+                                   "CUDA_ERROR_UNKNOWN; nvidia-smi shows which processes use the GPU"),
 }
 
 
@@ -107,7 +108,8 @@ def test_a_driver_that_does_not_work_is_reported_in_one_line(what, computer_with
     assert (told["record"] is None) == (name is None)
 
 
-@pytest.mark.parametrize("what", ["an empty library", "no version", "few functions", "a full GPU"])
+@pytest.mark.parametrize("what", ["an empty library", *(pytest.param(what, marks=pytest.mark.slow) for what in (
+    "no version", "few functions", "a full GPU"))])
 def test_the_command_line_works_without_the_gpu(what, computer_with, tmp_path):
     driver, words = CASES[what]
     python = computer_with(driver)

@@ -19,6 +19,7 @@ def run(*words):
     return done.exit_code, done.output
 
 
+@pytest.mark.slow
 def test_everything_is_right():
     code, output = run()
     assert code == 0, output

@@ -16,10 +16,12 @@ VICTIM = [sys.executable, Path(__file__).with_name("resume_victim.py")]
 def whole(tmp_path_factory):
     """Return the weights of a run that is not killed, as bytes, and the seconds it took."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run([*VICTIM, folder], check=True, stdout=subprocess.DEVNULL)     # compiles the kernels
-    shutil.rmtree(folder)
-    start = time.monotonic()
-    subprocess.run([*VICTIM, folder], check=True, stdout=subprocess.DEVNULL)
+    while True:
+        start = time.monotonic()
+        done = subprocess.run([*VICTIM, folder], check=True, capture_output=True, text=True)
+        if "compiling kernels" not in done.stderr:
+            break
+        shutil.rmtree(folder)                                     # the seconds of the next run are those of a run
     return {name: (folder / name).read_bytes() for name in ("last.safetensors", "best.safetensors")}, \
         time.monotonic() - start
 

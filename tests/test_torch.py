@@ -187,6 +187,7 @@ def test_sgd_follows_pytorch_for_ten_steps(ops, nesterov):
         agree(w, theirs)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, derandomize=True)
 @given(N=st.integers(2, 3), H=st.integers(5, 9), W=st.integers(5, 9), reduction=st.sampled_from([1, 2, 4]),
        widths=st.tuples(*[st.integers(4, 6)] * 3).map(sorted), bias=st.booleans(), seed=st.integers(0, 99),

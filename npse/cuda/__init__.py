@@ -1,10 +1,10 @@
-"""The CUDA edition: the ops of the book as hand-written kernels on numba.cuda, by the same names.
+"""The CUDA edition: the ops of the book, under the same names, as hand-written kernels on numba.cuda.
 
-An op takes device arrays or NumPy arrays, which it copies to the device, and leaves its results on the device:
-`to_device` and `to_host` move arrays. What has no kernel runs by the book, on the host.
+The arguments of an op are device arrays or NumPy arrays; NumPy arrays are copied to the device. Results are device
+arrays. `to_device` and `to_host` copy arrays. An op without a kernel runs on the host, in the book's version.
 """
 
-from npse.cuda.runtime.fallback import *  # noqa: F403  the whole book; the ops of the chapters replace its own
+from npse.cuda.runtime.fallback import *  # noqa: F403  all ops of the book; those of the chapters replace them below
 from npse.editions.dispatch import compiled_ops
 
 # isort: split

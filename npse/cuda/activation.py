@@ -1,4 +1,4 @@
-"""ReLU and sigmoid on the device, a thread for each number. Letters: as in the book."""
+"""ReLU and sigmoid on the device, in grid-stride loops over all elements. Letters: as in the book."""
 
 import math
 
@@ -26,7 +26,7 @@ def _relu(x, y):
 
 @device_function
 def at_least(value, floor):
-    """The larger of two numbers; a NaN in the first passes, as it does through NumPy's maximum."""
+    """Return the larger of two numbers. If ``value`` is NaN, return NaN, as NumPy's maximum does."""
     return floor if value < floor else value
 
 
@@ -64,7 +64,7 @@ def _sigmoid(x, y):
 
 @device_function
 def logistic(value, one):
-    """1 / (1 + exp(-value)) with an exponential that never overflows; ``one`` is a one of value's type."""
+    """Return 1 / (1 + exp(-value)), with an exponential that never overflows. ``one`` is 1 in the type of ``value``."""
     e = math.exp(-abs(value))
     return (one if value >= one - one else e) / (one + e)
 

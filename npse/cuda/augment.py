@@ -1,7 +1,8 @@
-"""From stored bytes to a training batch on the device: a byte is read, a number written. Letters: as in the book.
+"""Makes a training batch from uint8 images on the device, in one pass over memory. Letters: as in the book.
 
-Images and crops may be NumPy arrays, which are checked as in the book and copied, or lie on the device: then nobody
-waits for a look at the corners, and those outside 0..2*padding are taken as the nearest inside.
+Images and crops are NumPy arrays or device arrays. NumPy arrays are checked as in the book and copied to the device.
+Device arrays are not checked, because that would wait for the device: a corner outside 0..2*padding is moved to the
+nearest one inside.
 """
 
 import numpy as np
@@ -57,7 +58,7 @@ def _between(corner, highest):
 
 @device_function
 def _mirrored(i, size):
-    """The index inside 0..size-1 at which a mirror at the edge shows what would lie at i."""
+    """Reflect index i at the edges: return the index in 0..size-1 of the same pixel in the mirrored map."""
     i = -i if i < 0 else i
     return i if i < size else 2 * (size - 1) - i
 

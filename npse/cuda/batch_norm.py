@@ -1,10 +1,10 @@
-"""Batch normalization on the device: sums over each map, sums of those over the batch, then a pass over the pixels.
+"""Batch normalization on the device, in three kernels: sums over each map, sums over the batch, a pass over all pixels.
 
-    forward    x read, statistics of each map written | merged | x read, y written
-    backward   dy, x read, sums of each map written   | merged | dy, x read, dx written
+    forward    read x, write statistics of each map   | add them over the batch | read x, write y
+    backward   read dy and x, write sums of each map  | add them over the batch | read dy and x, write dx
 
-Both sums are a tree of short runs. What a map needs a channel is computed by each thread for its own channel, once.
-Letters: as in the book.
+Each sum adds many short sums, which is more accurate than one long sum. A thread computes the values for its channel,
+such as the slope, once. Letters: as in the book.
 """
 
 import functools
@@ -37,7 +37,7 @@ def batch_norm(x, gamma, beta, eps=1e-5):
 
 @replaces(book.batch_norm_backward)
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
-    return gradients(dy, x, gamma, gamma, mean, var, eps, relu=False)       # without a ReLU no beta is looked at
+    return gradients(dy, x, gamma, gamma, mean, var, eps, relu=False)       # beta is not used without a ReLU
 
 
 @replaces(book.moments)
@@ -97,16 +97,25 @@ def _running_statistics(mean, var, running_mean, running_var, momentum, rest, un
 
 
 def statistics(x):
-    """Mean and biased variance of each channel over the batch, and the mean over each map: (C,), (C,), (N, C).
+    """Compute the statistics of x (N, H, W, C) in one pass over memory.
 
-    Memory is read once. A thread sums its run of k pixels, and their squares, as distances from its first pixel p,
-    which is a member of the run: so (p - mean)^2 is at most k times the run's variance, and no more than a factor k of
-    accuracy is lost when the squares about p become squares about the mean. From there on, sums of squares about the
-    mean of a part, `squares`, become those about the mean of all, for the runs of a map and for the maps of a batch:
+    A thread has k pixels of one channel of a map. It sums the distances d = pixel - p from its first pixel p, and the
+    squares of the distances. From these it computes the sum of squares about the mean of its pixels. As p is one of
+    the pixels, (p - mean)^2 is at most k times their variance, so this step loses at most a factor k of accuracy. Sums
+    of squares about the means of parts then give the sum of squares about the mean of all. This is done for the threads
+    of a map, and again for the maps of the batch:
 
         squares of all = sum over parts of  squares + count * (mean of the part - mean of all)^2
 
-    The means of a map's runs are measured from its first pixel, so that maps far from zero lose nothing here either.
+    The means of the threads are taken as distances from the first pixel of the map. So values far from zero do not lose
+    accuracy here either.
+
+    Returns
+    -------
+    mean, var : (C,)
+        Mean and biased variance of each channel over the batch.
+    means : (N, C)
+        Mean of each channel over each map.
     """
     N, R, C = x.shape[0], area(x), x.shape[3]
     means, squares = _two_tables(x)
@@ -156,7 +165,7 @@ def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
 
 
 def normalize(x, gamma, beta, mean, var, eps, floor):
-    """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
+    """Return y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor), shaped like x (N, H, W, C)."""
     y = empty_like(x)
     launch(_normalize, *grid_for_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
            flat(y))
@@ -175,7 +184,7 @@ def _normalize(x, R, gamma, beta, mean, var, eps, floor, y):
 
 
 def gradients(dy, x, gamma, beta, mean, var, eps, relu):
-    """dx, dgamma, dbeta of batch norm; with ``relu``, of batch norm and the ReLU after it."""
+    """Return dx (N, H, W, C), dgamma (C,), dbeta (C,) of batch norm; if ``relu``, of batch norm followed by a ReLU."""
     dgammas, dbetas = _two_tables(x)
     of_forward = area(x), gamma, beta, mean, var, scalar(eps, x)
     launch(_map_sums(relu), *grid_for_maps(x), flat(dy), flat(x), *of_forward, dgammas, dbetas)
@@ -233,7 +242,7 @@ def _input_gradient(relu):
 
 
 def add_images(a, b):
-    """Sums of two tables (N, C) over the images: two arrays (C,)."""
+    """Sum two tables (N, C) over the images. Return two arrays (C,)."""
     sums = empty(a.shape[1:], a.dtype), empty(a.shape[1:], a.dtype)
     launch(_add_images, *grid_for_table(a), flat(a), flat(b), len(a), *sums)
     return sums

@@ -1,4 +1,4 @@
-"""The end of an SE block on the device: one pass forwards, two for the gradients. Letters: as in the book."""
+"""The end of an SE block on the device: one pass over memory forwards, two backwards. Letters: as in the book."""
 
 import math
 

@@ -1,12 +1,13 @@
 """Convolution, equation (1): its variants, the slowest first, and the rule that chooses one. Letters: as in the book.
 
-    naive       naive.py         a thread computes one number, from memory
-    tile        tiled.py         blocks share squares of patches and filters: an implicit matrix product
-    register    register.py      a thread computes a tile of numbers, from the part of a map that its block sees;
-                register_dw.py   the gradient of the filters
+    naive       naive.py         a thread computes one element and reads from global memory
+    tile        tiled.py         an implicit matrix product: a block loads tiles of patches and filters to shared memory
+    register    register.py      a thread computes a tile of elements in registers, from a part of the map in shared
+                                 memory: y and dx
+                register_dw.py   the same for dw
 
-`VARIANTS` holds the three ops of the book in each variant; `conv2d` and its gradients use the one that `choose` names.
-`VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTION, names the fastest variant that they may use.
+`VARIANTS` contains the three ops of the book in each variant. `conv2d` and its gradients use the variant that `choose`
+returns. `VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTION, sets the fastest variant allowed.
 """
 
 from types import SimpleNamespace
@@ -17,9 +18,10 @@ from npse.editions.convolution import Variants
 
 
 def choose(geometry):
-    """Name the highest variant, up to the limit, that can compute a convolution, whose window must fit a patch.
+    """Return the name of the fastest variant, up to the limit, that can compute a convolution.
 
-    A stride is limited by the s * s phases of dx (phases.py), which are an axis of the grid of blocks.
+    The register variant needs a window that is not larger than a patch. The strides of the variants "tile" and
+    "register" are limited: they compute dx in s * s phases (phases.py), which are one axis of the grid of blocks.
     """
     g = geometry
     fits = g.kh * g.kw <= min(register.CAPACITY, register_dw.CAPACITY)
@@ -35,6 +37,7 @@ VARIANTS = Variants({
 
 
 def chosen(geometry, *_):
+    """Return the variant that `choose` names: an object with ``forward``, ``backward_x`` and ``backward_w``."""
     return VARIANTS.variants[choose(geometry)]
 
 

@@ -1,4 +1,4 @@
-"""The dense layer on the device: a 1x1 convolution on maps of one pixel, by its kernels. Letters: as in the book."""
+"""The dense layer on the device, by the kernels of a 1x1 convolution on maps of one pixel. Letters: as in the book."""
 
 from npse import reference as book
 from npse.cuda.conv_kernels import register, register_dw
@@ -9,7 +9,7 @@ from npse.editions.convolution import Geometry
 
 @replaces(book.dense)
 def dense(x, w, b=None):
-    # The rows of w are what the gradient of a convolution multiplies by
+    # x w^T is the input gradient of a 1x1 convolution with the filters w and the upstream gradient x
     g = _geometry(*x.shape, w.shape[0])
     dx = register.backward_x(_maps(x), _filters(w), g, None if b is None else _maps(b))
     return dx.reshape(x.shape[0], w.shape[0])
@@ -28,13 +28,13 @@ def times(dy, w):
 
 
 def gram(x):
-    """Return x^T x (C, C) of x (N, C), of rows that are images to the gradient of a weight."""
+    """Return the matrix product x^T x (C, C) of x (N, C): the filter gradient of a 1x1 convolution for dy = x."""
     N, C = x.shape
     return register_dw.backward_w(_maps(x), _maps(x), _geometry(N, C, C)).reshape(C, C)
 
 
 def _geometry(N, C, K):
-    """Of the convolution that takes dy (N, K) to dx (N, C)."""
+    """Return the geometry of the 1x1 convolution from K to C channels, on N maps of one pixel."""
     return Geometry(N, 1, 1, Cin=K, kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)
 
 

@@ -1,5 +1,6 @@
-"""The composites on the device, each in as few passes over memory as batch norm or the scale alone. Letters: as in the
-book.
+"""The fused ops on the device. Each takes as few passes over memory as batch norm or the scaling alone.
+
+Letters: as in the book.
 """
 
 from numba import cuda

@@ -1,8 +1,8 @@
-"""Softmax and cross-entropy on the device: a row of `LANES` threads, on hardware a warp, for each row of scores.
+"""Softmax and cross-entropy on the device: `LANES` threads, on a GPU one warp, for each row of scores.
 
-Labels are NumPy integers, which are checked as in the book, or integers on the device, which cannot be looked at
-without waiting for them: there a label outside 0..K-1 makes the loss NaN. Nothing is ever indexed by a label. Letters:
-as in the book.
+Labels are NumPy integers or device integers. NumPy labels are checked as in the book. Device labels are not checked,
+because that would wait for the device: a label outside 0..K-1 makes the loss NaN. The kernels never use a label as an
+index. Letters: as in the book.
 """
 
 import math
@@ -124,7 +124,7 @@ def _cross_entropy_backward(share, logits, labels, aim, spread, dlogits):
 
 @device_function
 def _highest_and_total(shared, logits, n, zero):
-    """The highest score of row n, and the sum of exp(score - highest). All threads of the block must call."""
+    """Return the highest score of row n, and the sum of exp(score - highest). All threads of the block must call."""
     highest = logits[n, 0]
     for k in range(cuda.threadIdx.x, logits.shape[1], LANES):
         highest = max(highest, logits[n, k])
@@ -136,6 +136,8 @@ def _highest_and_total(shared, logits, n, zero):
 
 
 def _aims(logits, labels, smoothing):
-    """Return labels on the device, what the target of a label exceeds the others by, and the target of the others."""
+    """Return the labels on the device, and two numbers ``aim`` and ``spread``: the target is ``spread`` for each class,
+    and ``spread + aim`` for the class of the label.
+    """
     labels = labels if is_device_array(labels) else to_device(labels.astype(np.int32))
     return labels, scalar(1 - smoothing, logits), scalar(smoothing / logits.shape[1], logits)

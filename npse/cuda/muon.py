@@ -1,7 +1,7 @@
-"""Muon's update on the device: products by the kernels of the dense layer. Letters: as in the book.
+"""Muon's update on the device. The kernels of the dense layer compute the matrix products. Letters: as in the book.
 
-A matrix that is symmetric needs no turning: dense(x, A) = x A^T = x A. Nothing is read by the host, so a step is
-recorded like any other; as in sgd.py the learning rate may be a device array of no axes.
+A symmetric matrix need not be transposed: dense(x, A) = x A^T = x A. The host reads no results, so a step can be
+recorded. As in sgd.py, the learning rate may be a device array without axes.
 """
 
 import math
@@ -26,7 +26,7 @@ from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 
-COLUMN = 1, BLOCK_THREADS                              # threads of a block that sums a list, whatever its length
+COLUMN = 1, BLOCK_THREADS                              # threads of a block that sums a list of any length
 
 
 @replaces(book.orthogonalize)
@@ -77,7 +77,7 @@ def _advance(dw, v, momentum, new_v, u):
 
 @device_function
 def _sum_by_block(shared, numbers, stride):
-    """The sum of numbers[::stride], by all threads of a block of one column, to each of them."""
+    """Return the sum of numbers[::stride] to each thread. All threads of the block, which is one column, must call."""
     total = numbers.dtype.type(0)
     for k in range(cuda.threadIdx.y * stride, numbers.size, cuda.blockDim.y * stride):
         total += numbers[k]
@@ -86,7 +86,7 @@ def _sum_by_block(shared, numbers, stride):
 
 @kernel
 def _over_trace(product, A, length):
-    """A = product / its trace, zeros if that is zero; length[0] = the square root of the trace."""
+    """Write A = product / trace(product), zeros if the trace is zero, and length[0] = sqrt(trace(product))."""
     shared = cuda.shared.array(BLOCK_THREADS, product.dtype)
     K, zero = A.shape[0], product.dtype.type(0)
     total = _sum_by_block(shared, product, K + 1)
@@ -121,9 +121,9 @@ def _move(number):
         shared = cuda.shared.array(BLOCK_THREADS, w.dtype)
         zero, total = w.dtype.type(0), _sum_by_block(shared, squares, 1)
         rate = w.dtype.type(number(lr))
-        stretch = wanted / math.sqrt(total) if total > zero else wanted
+        factor = wanted / math.sqrt(total) if total > zero else wanted
         for k in range(cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, w.size, cuda.gridDim.x * cuda.blockDim.y):
-            new_w[k] = stretch * w[k] - rate * direction[k]
+            new_w[k] = factor * w[k] - rate * direction[k]
     return move
 
 

@@ -1,8 +1,8 @@
-"""Pooling over windows on the device; over the whole map it is `squeeze`. Letters: as in the book.
+"""Pooling over windows on the device. Pooling over the whole map is `squeeze`. Letters: as in the book.
 
-A thread gathers: forwards the pixels of its window, backwards the windows of its pixel, so no two threads write to one
-number. Windows that overlap are read from cache again. Backwards, a pixel goes through its windows from the last to the
-first, which is the order of the book's taps (i, j).
+In the forward pass a thread reads all pixels of its window. In the backward pass it reads all windows of its pixel. So
+each element is written by one thread only. Windows that overlap are read again, from the cache. The backward pass adds
+the windows of a pixel from the last to the first: this is the order of the taps (i, j) in the book.
 """
 
 from numba import cuda
@@ -74,7 +74,7 @@ def _max_pool(x, size, stride, y):
     n, a, first, c = thread_map_in_row(y.shape[3])
     if c < y.shape[3]:
         for b in range(first, y.shape[2], cuda.blockDim.y):
-            _, y[n, a, b, c] = _winner(x, n, stride * a, stride * b, c, size)
+            _, y[n, a, b, c] = _first_maximum(x, n, stride * a, stride * b, c, size)
 
 
 @replaces(book.max_pool_backward)
@@ -95,7 +95,7 @@ def _max_pool_backward(dy, x, size, stride, dx):
             left, right = _windows(v, size, stride, dy.shape[2])
             for a in range(bottom, top - 1, -1):
                 for b in range(right, left - 1, -1):
-                    tap, _ = _winner(x, n, stride * a, stride * b, c, size)
+                    tap, _ = _first_maximum(x, n, stride * a, stride * b, c, size)
                     if tap == (h - stride * a) * size + v - stride * b:
                         total += dy[n, a, b, c]
             dx[n, h, v, c] = total
@@ -103,14 +103,14 @@ def _max_pool_backward(dy, x, size, stride, dx):
 
 @device_function
 def _windows(i, size, stride, count):
-    """First and last of ``count`` windows that hold place i: those a with stride * a <= i < stride * a + size."""
+    """Return the first and the last window a, of ``count``, that contain i: stride * a <= i < stride * a + size."""
     first = (i - size) // stride + 1 if i >= size else 0
     return first, min(i // stride, count - 1)
 
 
 @device_function
-def _winner(x, n, top, left, c, size):
-    """Tap i*size + j of the first maximum of a window, and its value; a NaN wins over every number, as in NumPy."""
+def _first_maximum(x, n, top, left, c, size):
+    """Return the tap i*size + j of the first maximum of a window, and its value. A NaN is the maximum, as in NumPy."""
     tap, best = 0, x[n, top, left, c]
     for i in range(size):
         for j in range(size):

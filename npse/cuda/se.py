@@ -1,13 +1,13 @@
 """The squeeze-and-excitation block on the device: equations (2), (3) and (4).
 
-A map is read once for the squeeze and once for the scale; the excitation in between, a few thousand numbers, stands in
+A map is read once for the squeeze and once for the scale. The excitation, which has only a few thousand elements, is in
 se_kernels/excite.py. Letters: as in the book.
 
-The squeeze has several variants, `SQUEEZES`; the reductions of the other files are like the last ones:
+The squeeze has three variants, `SQUEEZES`. The other files use the reductions of the last two:
 
-    alone     one thread sums a map of its channel: coalesced, but N * C threads leave most of a device idle
-    tree      a block a map and up to 64 channels; its threads add up as a tree
-    shuffle   the same, through registers where rows share a warp; not in the simulator
+    alone     one thread sums one channel of a map: accesses are coalesced, but N * C threads do not fill a GPU
+    tree      a block sums up to 64 channels of a map; its threads add their sums as a tree
+    shuffle   the same with warp shuffles, where the rows of a block share a warp; not in the simulator
 """
 
 from numba import cuda
@@ -133,7 +133,7 @@ def se(u, w1, w2, b1=None, b2=None):
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
     R, share, shape = area(u), scalar(1 / area(u), u), (u.shape[0], u.shape[3])
     z, ds, du = empty(shape, u.dtype), empty(shape, u.dtype), empty_like(u)
-    launch(_squeezed_and_ds, *grid_for_maps(u), flat(dy), flat(u), R, share, z, ds)    # ds does not wait for the gates
+    launch(_squeezed_and_ds, *grid_for_maps(u), flat(dy), flat(u), R, share, z, ds)    # ds does not depend on the gates
     s = excite(z, w1, w2, b1, b2)
     dz, *dw = excite_backward(ds, z, s, w1, w2, b1)
     launch(_both_paths, *grid_for_pixels(u), flat(dy), R, s, dz, share, flat(du))

@@ -1,10 +1,10 @@
 """The parameter update in one pass over w, dw and v. Letters: as in the book.
 
-One launch a parameter. Parameters that lie next to each other in memory are one parameter: whoever keeps all weights in
-one array, and their gradients and velocities likewise, updates them by one launch.
+Each call is one launch. If all weights are in one array, and their gradients and velocities too, one launch updates all
+parameters.
 
-The learning rate may be a device array of no axes: a recorded sequence of launches repeats the numbers it was recorded
-with, but reads arrays anew.
+The learning rate may be a device array without axes. A recorded sequence of launches repeats the numbers that it was
+recorded with, but reads the arrays again each time. So the array can give it a new learning rate.
 """
 
 from npse import reference as book

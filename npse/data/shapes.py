@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 
 from npse.data.dataset import Dataset, pixel_statistics
+from npse.support.arithmetic import ceil_div
 from npse.types import Array
 
 CLASSES = ("warm disc", "cool disc", "warm ring", "cool ring", "warm cross", "cool cross",
@@ -196,7 +197,7 @@ class _Random:
     def bytes(self, *shape: int) -> Array:
         """Return a uint8 array; a word gives eight elements."""
         count = int(np.prod(shape))
-        return self._words.random_raw(-(-count // 8)).astype("<u8").view(np.uint8)[:count].reshape(shape)
+        return self._words.random_raw(ceil_div(count, 8)).astype("<u8").view(np.uint8)[:count].reshape(shape)
 
     def direction(self, count: int) -> Array:
         """Return cosine and sine (2, count) of random angles, by the rational parametrisation of the circle."""

@@ -1,4 +1,4 @@
-"""The course: holes in the book, a judge that explains, marks for a class."""
+"""The course: exercises made from the book, their check with diagnoses, and grading for a class."""
 
 from npse.exercises.annotated import exercises, find
 

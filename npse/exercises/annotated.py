@@ -1,17 +1,17 @@
-"""One annotated source for each exercise: the student's file, the notebook, the solution and the tests come from it.
+"""Reads the annotated source of an exercise. The student's file, the notebook, the solution and the tests come from it.
 
 A source is a Python file in cells that begin with ``# %%``:
 
     # %% [markdown]          text, for the student
-    # %%                     code; what stands between BEGIN SOLUTION and END SOLUTION becomes a hole
-    # %% [example]           a tiny example; the solution runs it, and what it prints is put under it
-    # %% [hint]              three of them, from a nudge to nearly all
-    # %% [tests]             TASKS: what is judged, and for how many points
-    # %% [mistake] title     replaces a function of the solution; the self-test of the kit marks it, and it must lose
+    # %%                     code; the lines between BEGIN SOLUTION and END SOLUTION become a hole
+    # %% [example]           a tiny example; the output that it has with the solution is added below it
+    # %% [hint]              three hints; the last one says nearly everything
+    # %% [tests]             TASKS: the tasks, with their points
+    # %% [mistake] title     a wrong version of a function; the tests of npse check that its mark loses
     # loses: part; part      these parts (and the contract of a function that has no other part right)
-    # kind: averaged         with this kind of diagnosis, - for none
+    # kind: averaged         and that it gets this kind of diagnosis, - for none
 
-Code between BEGIN BUG and END BUG is for the student alone: in "find the bug" it stands where the hole would be.
+Only the student's file has the code between BEGIN BUG and END BUG: "find the bug" has it in place of a hole.
 """
 
 import functools
@@ -28,7 +28,7 @@ from npse.support.names import suggest
 
 NEEDS = {"numpy": {}, "numba": {"numba": "numba"}, "cuda": {"numba": "numba", "numba.cuda": "numba-cuda"}}
 SOURCE = Path(__file__).parent / "source"
-STUDENT, ANSWER, SOURCED = "student", "answer", "sourced"      # SOURCED keeps the marked blocks, for other graders
+STUDENT, ANSWER, SOURCED = "student", "answer", "sourced"      # SOURCED has the blocks with their marks, for graders
 _HEAD = re.compile(r"^# %%(?: \[(?P<kind>\w+)\])?(?P<title>.*)$", re.MULTILINE)
 _BLOCK = re.compile(r"^(?P<indent> *)# BEGIN (?P<what>SOLUTION|BUG)\n(?P<body>.*?)^ *# END (?P=what)\n",
                     re.MULTILINE | re.DOTALL)
@@ -36,7 +36,7 @@ _BLOCK = re.compile(r"^(?P<indent> *)# BEGIN (?P<what>SOLUTION|BUG)\n(?P<body>.*
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of a source: ``kind`` is markdown, code, example, hint, tests or mistake."""
+    """A cell of a source: ``kind`` is markdown, code, example, hint, tests or mistake."""
 
     kind: str
     title: str
@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong version of some functions, the parts of the mark that it loses, and the diagnosis it should get."""
+    """A wrong version of some functions, the parts of the mark that it loses, and the kind of its diagnosis."""
 
     title: str
     loses: tuple[str, ...]
@@ -64,7 +64,7 @@ class Exercise:
         What the student may import: ``"numpy"``, ``"numba"`` or ``"cuda"``.
     cells : tuple of Cell
     hash : str
-        Of the source; every file made from it bears it.
+        Hash of the source. Every file made from it contains this hash.
     """
 
     number: int
@@ -88,7 +88,9 @@ class Exercise:
         return tuple(_mistake(cell) for cell in self.cells if cell.kind == "mistake")
 
     def cells_for(self, reader):
-        """The cells of the student (``STUDENT``), of the solution (``ANSWER``) or with both: texts, code, examples."""
+        """Yield the cells with text, code and examples. The code of ``STUDENT`` has holes, that of ``ANSWER`` has none,
+        and that of ``SOURCED`` has the solutions between their marks.
+        """
         for cell in self.cells:
             if cell.kind == "markdown":
                 yield cell
@@ -99,7 +101,7 @@ class Exercise:
 
     @functools.cached_property
     def _printed(self):
-        """What the example prints when the solution is right, as a comment."""
+        """The output of the example with the solution, as a comment."""
         self.expect_tools()
         example = "".join(cell.text for cell in self.cells if cell.kind == "example")
         with Sandbox([self.solution_code(), example], self.stem, self.tools, seconds=60) as sandbox:
@@ -108,17 +110,17 @@ class Exercise:
             return "\n# It should print:\n" + textwrap.indent(sandbox.printed, "# ", lambda line: True)
 
     def solution_code(self):
-        """The solution's functions, without text or example."""
+        """Return the code of the solution, without text and example."""
         return "\n\n".join(_fill(cell.text, ANSWER) for cell in self.cells if cell.kind == "code")
 
     def expect_tools(self):
-        """Raise ImportError if this machine lacks what the exercise is done with."""
+        """Raise ImportError if a module that the exercise needs is not installed."""
         for module, package in NEEDS[self.tools].items():
             if not importlib.util.find_spec(module):
                 raise ImportError(f"exercise {self.number} needs {module}; run: pip install {package}")
 
     def functions(self):
-        """What is right: the solution's functions, run in this process; the book's where the solution is compiled."""
+        """Return the right functions by name: those of the solution, or of the book if the solution is compiled."""
         if self.tools != "numpy":
             return {name: getattr(reference, name) for name in reference.OPS}
         namespace = {"__name__": self.name}
@@ -126,7 +128,7 @@ class Exercise:
         return namespace
 
     def tasks(self):
-        """What is judged: the ``TASKS`` of the source."""
+        """Return the tasks: the ``TASKS`` of the source."""
         namespace = self.functions()
         for cell in self.cells:
             if cell.kind == "tests":
@@ -138,11 +140,11 @@ class Exercise:
         return SOURCE / f"{self.stem}.py"
 
     def as_file(self, reader=STUDENT):
-        """The text of a Python file in cells, with the example under ``if __name__ == "__main__"``."""
+        """Return the text of a Python file in cells, with the example under ``if __name__ == "__main__"``."""
         file = f"{self.stem}.py"
         head = [f"# {self.mark}", f"# Write your code, save, and run:  npse exercise check {file}"]
         if reader == ANSWER:
-            head[1] = "# One solution; others are as good."
+            head[1] = "# One solution. Other solutions are right too."
         parts = ["\n".join(head) + "\n"]
         for cell in self.cells_for(reader):
             if cell.kind == "markdown":
@@ -156,12 +158,12 @@ class Exercise:
 
     @property
     def mark(self):
-        """What a file made from this exercise says about itself."""
+        """The line that identifies a file made from this exercise."""
         return f"npse exercise {self.number}: {self.name} (source {self.hash})"
 
 
 def uncomment(text):
-    """Lines without their leading ``# ``."""
+    """Return the text without the ``# `` before each line."""
     return "\n".join(re.sub(r"^# ?", "", line) for line in text.splitlines()).strip()
 
 
@@ -180,12 +182,12 @@ def parse(path):
 
 @functools.cache
 def exercises():
-    """All exercises in order."""
+    """Return all exercises in order."""
     return tuple(parse(path) for path in sorted(SOURCE.glob("[0-9][0-9]_*.py")))
 
 
 def find(which):
-    """The exercise of this number or name; ValueError if there is none."""
+    """Return the exercise with this number or name. Raise ValueError if there is none."""
     for exercise in exercises():
         if str(which).lstrip("0") == str(exercise.number) or which in (exercise.name, exercise.stem):
             return exercise
@@ -194,13 +196,13 @@ def find(which):
 
 
 def solution_lines(exercise):
-    """Every line that stands in a block of the solution, stripped: none of them may reach the student's files."""
+    """Return the lines in blocks of the solution, stripped, as a set. The student's files must not contain them."""
     return {line.strip() for cell in exercise.cells if cell.kind == "code" for block in _BLOCK.finditer(cell.text)
             if block["what"] == "SOLUTION" for line in block["body"].splitlines() if line.strip()}
 
 
 def _fill(text, reader):
-    """Resolve the marked blocks of a code cell for one reader."""
+    """Fill in or leave out the marked blocks of a code cell for one reader."""
     has_bug = "# BEGIN BUG" in text
 
     def block(match):
@@ -220,7 +222,7 @@ def _fill(text, reader):
 
 
 def _size(body):
-    """How many lines of code there are: comments and blank lines do not count."""
+    """Count the lines of code, without comments and blank lines."""
     return sum(1 for line in body.splitlines() if line.strip() and not line.strip().startswith("#"))
 
 

@@ -1,4 +1,4 @@
-"""From a submission to a mark: guard, sandbox, judge."""
+"""Marks a submission: the static check of the code, the sandbox that runs it, and the judge of each task."""
 
 import contextlib
 import time
@@ -19,10 +19,11 @@ class Mark:
     exercise : Exercise
     parts : tuple of Part
     note : str
-        One line about the file as a whole; empty if there is nothing to say.
+        One line about the whole file; empty if there is none.
     printed : str
-        What the code printed.
+        The text that the code printed.
     seconds : float
+        Time that the check took.
     """
 
     exercise: Exercise
@@ -53,21 +54,25 @@ class Mark:
 
 
 def check(submission, seed=0, hidden=False):
-    """Mark a submission; whatever is in it, this ends in time.
+    """Mark a submission. A time limit ends the check, whatever the submission contains.
 
     Parameters
     ----------
     submission : Submission
-        Of a known exercise.
+        Its exercise must be known.
     seed : int
-        Of all arguments that are drawn.
+        Seed of all arguments that are drawn.
     hidden : bool
-        Whether to try the hidden shapes too.
+        Whether to use the hidden shapes too.
+
+    Returns
+    -------
+    Mark
 
     Raises
     ------
     ImportError
-        The exercise is about Numba, and there is none on this machine.
+        The exercise needs Numba, and Numba is not installed.
     """
     submission.exercise.expect_tools()
     began, exercise = time.monotonic(), submission.exercise
@@ -78,12 +83,16 @@ def check(submission, seed=0, hidden=False):
     if note:
         parts = [part for task in tasks for part in zero_marks(task, "not judged")]
     elif submission.outdated:
-        note = "the file was made from another version of this exercise; compare with a fresh one (npse exercise start)"
+        note = ("the file was made from another version of this exercise; compare it with a new file "
+                "(npse exercise start)")
     return Mark(exercise, tuple(parts), note, printed, time.monotonic() - began)
 
 
 def _judge(tasks, submission, seed, hidden):
-    """Mark all tasks: parts, a note if nothing counts, and what was printed. A process that has ended is replaced."""
+    """Mark all tasks. Return the parts, a note if nothing counts, and the printed text.
+
+    If the code ends its process, the next task gets a new one.
+    """
     functions, parts, box = submission.exercise.functions(), [], None
     with contextlib.ExitStack() as stack:
         for task in tasks:
@@ -98,7 +107,7 @@ def _judge(tasks, submission, seed, hidden):
                 function = box.function(task.function, functions[task.function])
                 try:
                     parts += mark(task, function, functions, submission.cells, seed, hidden)
-                except Exception as error:                       # results so odd that the judge trips over them
+                except Exception as error:                       # the judge cannot handle such results
                     parts += zero_marks(task, f"the results cannot be judged: {type(error).__name__}: {error}")
             if box.tampering:
                 return [], box.tampering, box.printed

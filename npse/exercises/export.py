@@ -1,4 +1,4 @@
-"""The exercises as the source of a course in nbgrader or otter-grader, or as an autograder for Gradescope."""
+"""Exports the exercises as the source of a course in nbgrader or otter-grader, or as an autograder for Gradescope."""
 
 import importlib.metadata
 import io
@@ -12,9 +12,9 @@ from npse.exercises.notebook import code, dump, exercise_head, markdown
 from npse.support.files import write_atomically
 from npse.support.names import suggest
 
-HIDDEN_SEED = 2718           # of the hidden tests; nbgrader and otter-grader keep it from the students
+HIDDEN_SEED = 2718           # seed of the hidden tests; nbgrader and otter-grader do not show it to the students
 
-# npse travels along: it is on no package index.
+# The archive contains npse, because no package index has it.
 SETUP = """#!/usr/bin/env bash
 set -e
 apt-get update && apt-get install -y python3 python3-pip python3-venv
@@ -29,7 +29,7 @@ RUN = """#!/usr/bin/env bash
 
 
 def export(exercises, target, folder):
-    """Write exercises for another grader; return the paths written.
+    """Write exercises for another grader.
 
     Parameters
     ----------
@@ -38,20 +38,26 @@ def export(exercises, target, folder):
         ``"nbgrader"``: ``source/npse/NN_name.ipynb`` and a configuration, for ``nbgrader generate_assignment npse``;
         ``"otter"``: ``NN_name.ipynb`` for ``otter assign``; ``"gradescope"``: ``autograder.zip`` to upload.
     folder : path
+        Folder to write into.
+
+    Returns
+    -------
+    list of Path
+        The files written.
 
     Raises
     ------
     ValueError
-        An unknown target.
+        The target is unknown.
     FileExistsError
-        A file is there already.
+        One of the files exists already. Then nothing is written.
     """
     if target not in TARGETS:
         raise ValueError(f"unknown format {target!r}; {suggest(target, TARGETS)}")
     files = {Path(folder) / name: content for name, content in TARGETS[target](exercises).items()}
     for path in files:
         if path.exists():
-            raise FileExistsError(f"{path} is there already: it stays as it is; choose another folder")
+            raise FileExistsError(f"{path} exists already: it stays as it is; choose another folder")
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
@@ -100,12 +106,12 @@ def _otter_notebook(exercise):
     points = sum(points for _, points in _parts(exercise))
     prompt = [code(f"{cell.kind}-{number}", cell.text, tags=[cell.kind])
               for number, cell in enumerate(exercise.cells_for(STUDENT)) if cell.kind != "markdown"]
-    # The marks inside the cell are what otter goes by when it takes the solution out.
+    # otter finds the solution, which it removes, by the marks inside the cell.
     answer = code("answer", f"# BEGIN SOLUTION NO PROMPT\n{exercise.solution_code()}\n# END SOLUTION")
     cells += [_raw("question", f"# BEGIN QUESTION\nname: {exercise.name}\npoints: {points}"),
               *_otter_block("PROMPT", prompt), *_otter_block("SOLUTION", [answer]), _raw("tests", "# BEGIN TESTS")]
     for number, (part, points) in enumerate(_parts(exercise)):
-        for hidden in (False, True):                             # half of the points for what the student can see
+        for hidden in (False, True):                             # half of the points for the test that is shown
             about = f"points: {points / 2}\nhidden: {str(hidden).lower()}"
             cells.append(code(f"test-{number}-{'hidden' if hidden else 'shown'}",
                               f'""" # BEGIN TEST CONFIG\n{about}\n""" # END TEST CONFIG\n'

@@ -1,4 +1,4 @@
-"""The student's folder: files that were started, and a record of hints seen and of the last marks."""
+"""The student's folder: the files of exercises, and a record of the hints shown and of the last marks."""
 
 import hashlib
 import json
@@ -21,18 +21,18 @@ class Folder:
     Parameters
     ----------
     path : path
-        Made when the first exercise is started.
+        It need not exist: the first `start` makes it.
     """
 
     def __init__(self, path="."):
         self.path = Path(path)
 
     def start(self, exercise, kind="file"):
-        """Write the student's file and return its path; FileExistsError, and nothing touched, if there is one."""
+        """Write the student's file and return its path. Raise FileExistsError if the file exists: it stays as it is."""
         return self._write_new(exercise, exercise.stem, kind, STUDENT)
 
     def solve(self, exercise, kind="file"):
-        """Write the solution beside it, as NN_name_solution, and return its path."""
+        """Write the solution into this folder, as NN_name_solution, and return its path. Raises as `start` does."""
         return self._write_new(exercise, f"{exercise.stem}_solution", kind, ANSWER)
 
     def _write_new(self, exercise, stem, kind, reader):
@@ -40,14 +40,14 @@ class Folder:
             raise ValueError(f"unknown kind {kind!r}; {suggest(kind, FORMATS)}")
         path = self.path / f"{stem}{FORMATS[kind]}"
         if path.exists():
-            raise FileExistsError(f"{path} is there already, and may hold your work: it stays as it is; rename it, or "
+            raise FileExistsError(f"{path} exists already and may contain your work: it stays as it is; rename it, or "
                                   "choose another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(path, as_notebook(exercise, reader) if kind == "notebook" else exercise.as_file(reader))
         return path
 
     def files(self):
-        """Files of exercises here, by the exercise; the most recently changed one if there are two."""
+        """Map each exercise to its file in this folder. Of two files, take the one that was changed last."""
         found = {}
         for exercise in exercises():
             paths = [path for kind in KINDS if (path := self.path / f"{exercise.stem}{kind}").is_file()]
@@ -56,7 +56,20 @@ class Folder:
         return found
 
     def file_of(self, which):
-        """The file to check: a path, the number or name of an exercise, or None for the most recently changed."""
+        """Find the file to check.
+
+        Parameters
+        ----------
+        which : path, int, str or None
+            A path, the number or name of an exercise, or None for the file that was changed last.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file, or the exercise has not been started.
+        ValueError
+            There is no such exercise.
+        """
         files = self.files()
         if which is None:
             if not files:
@@ -74,17 +87,17 @@ class Folder:
         return files[exercise]
 
     def others(self, path):
-        """The files of the same exercise in another format."""
+        """Return the files of the same exercise in another format."""
         return [other for kind in KINDS if (other := path.with_suffix(kind)) != path and other.is_file()]
 
     def remember(self, mark, path):
-        """Keep a mark; one line on stderr where this folder cannot be written to."""
+        """Record a mark. If this folder cannot be written to, print one line to stderr."""
         record = self._record()
         record["marks"][mark.exercise.name] = {"earned": mark.earned, "points": mark.points, "code": _digest(path)}
         self._save(record)
 
     def next_hint(self, exercise):
-        """The hints seen so far and one more, as texts."""
+        """Return the texts of the hints shown so far, and one more."""
         record = self._record()
         count = record["hints"][exercise.name] = min(record["hints"].get(exercise.name, 0) + 1, len(exercise.hints))
         if self.path.is_dir():
@@ -92,7 +105,7 @@ class Folder:
         return exercise.hints[:count]
 
     def status(self):
-        """A line for each exercise: its number and title, how far it is, hints taken."""
+        """Yield, for each exercise: the exercise, its state in words, the number of hints shown."""
         record, files = self._record(), self.files()
         for exercise in exercises():
             yield exercise, _state(exercise, files.get(exercise), record["marks"].get(exercise.name)), \
@@ -104,15 +117,15 @@ class Folder:
             marks = {name: {"earned": int(mark["earned"]), "points": int(mark["points"]), "code": str(mark["code"])}
                      for name, mark in record["marks"].items()}
             return {"marks": marks, "hints": {name: int(count) for name, count in record["hints"].items()}}
-        except Exception:                                        # whatever is in it: without it one starts afresh
+        except Exception:                                        # no record, or not readable: begin with an empty one
             return {"marks": {}, "hints": {}}
 
     def _save(self, record):
-        """Write the record. It is a convenience: marks and hints stand without it."""
+        """Write the record. If that fails, say so and go on: marks and hints do not need the record."""
         try:
             write_atomically(self.path / RECORD, json.dumps(record, indent=1) + "\n")
         except OSError as error:
-            print(f"npse: {error.filename}: {error.strerror}: marks and hints are shown, but not kept in this folder",
+            print(f"npse: {error.filename}: {error.strerror}: marks and hints are shown, but not saved in this folder",
                   file=sys.stderr)
 
 

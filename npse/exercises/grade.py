@@ -1,4 +1,5 @@
-"""Grading a class: find the submissions, mark them in parallel, on hidden shapes and other numbers for each student."""
+"""Grades a class: finds the submissions, and marks them in parallel, on hidden shapes and with a seed for each student.
+"""
 
 import hashlib
 import multiprocessing
@@ -13,7 +14,7 @@ from npse.exercises.submission import KINDS, Submission, read
 from npse.exercises.task import zero_marks
 from npse.support.environment import cores
 
-MOST_FILES = 500             # of one student that are looked at
+MOST_FILES = 500             # files of one student that are read
 _FLAT = re.compile(r"(?P<student>.+?)[-_ ](?=\d\d_)")
 
 
@@ -26,25 +27,30 @@ def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None, stud
         A folder for each student (files may lie deeper, as in nbgrader's ``submitted``), or files like
         ``name_03_squeeze.py``.
     only : sequence of int or str
-        Numbers or names of exercises; by default all that anybody handed in.
+        Numbers or names of exercises; by default all exercises with a submission.
     seed : int
-        With a student's name it fixes the numbers that his work is tried on.
+        The seed and the student's name decide the values of the arguments for this student.
     workers : int, optional
-        Processes; by default one a core.
+        Number of processes; by default one for each core.
     say : function of (done, of), optional
+        Called after each mark, with the number of marks so far and of all marks.
     students : sequence of str, optional
-        Only these, of all that have a folder.
+        Grade only these students.
 
     Returns
     -------
     dict
         ``"exercises"``, ``"marks"`` (one record for each student and exercise), ``"similar"``, ``"left_out"``: plain
-        data. A submission that is missing, broken or hostile has a record with 0 points; nothing stops the run.
+        data. A submission that is missing, broken or hostile has a record with 0 points; it does not stop the run.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        No such folder, or nothing to grade in it.
+    FileNotFoundError
+        The folder does not exist.
+    ValueError
+        The folder has nothing to grade, or an exercise is unknown.
+    ImportError
+        An exercise needs Numba, and Numba is not installed.
     """
     handed_in, left_out = collect(folder, students)
     wanted = sorted({find(which) for which in only} or {exercise for files in handed_in.values() for exercise in files},
@@ -69,15 +75,21 @@ def grade(folder, only=(), seed=0, workers=None, say=lambda done, of: None, stud
 
 
 def seed_of(seed, student):
-    """The seed of one student's numbers."""
+    """Return the seed for the arguments of one student."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{student}".encode()).digest()[:4])
 
 
 def collect(folder, students=None):
-    """Files by student and exercise, and a list of (path, why) of those left out.
+    """Find the files of each student and exercise.
 
-    Where a student has two files for one exercise, the most recently changed counts. Links are not followed: they
-    could lead to somebody else's work.
+    If a student has two files for one exercise, the one that was changed last counts. Links are not followed: they
+    could lead to the work of another student.
+
+    Returns
+    -------
+    found : dict of student -> dict of Exercise -> Path
+    left_out : list of [path, reason]
+        The files that are not graded.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -102,13 +114,13 @@ def collect(folder, students=None):
 
 
 def _student_in(path):
-    """The student whom a file's name starts with, as in ``name_03_squeeze.py``."""
+    """Return the student's name, with which a file name begins, as in ``name_03_squeeze.py``."""
     flat = _FLAT.match(path.name)
     return flat["student"] if flat else path.stem
 
 
 def _put(files, path):
-    """Add a path to a student's files; return why not, or nothing."""
+    """Add a path to a student's files. Return the reason why a file is left out, or ""."""
     if ".ipynb_checkpoints" in path.parts:
         return "a checkpoint of Jupyter"
     exercise = read(path).exercise
@@ -122,16 +134,16 @@ def _put(files, path):
 
 
 def _mark(job):
-    """Mark one submission, in a worker: plain data, whatever happens."""
+    """Mark one submission in a worker process. Return plain data, also after an error."""
     student, name, path, seed = job
     exercise = find(name)
     try:
         submission = read(path) if path else Submission(exercise, (), "", "not handed in")
         mark = check(submission, seed, hidden=True)
         parts, note, seconds = mark.parts, mark.note, mark.seconds
-    except Exception as error:                                   # a defect of ours: say so, and go on with the class
+    except Exception as error:                                   # an error in npse: report it, grade the others
         parts = [part for task in exercise.tasks() for part in zero_marks(task, "not judged")]
-        note, seconds = f"could not be graded, look at it by hand: {type(error).__name__}: {error}", 0.0
+        note, seconds = f"could not be graded, grade it by hand: {type(error).__name__}: {error}", 0.0
     return {"student": student, "exercise": name, "file": path.name if path else "", "seed": seed,
             "earned": sum(part.earned for part in parts), "points": sum(part.points for part in parts), "note": note,
             "parts": [vars(part) for part in parts], "seconds": round(seconds, 2)}

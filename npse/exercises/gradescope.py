@@ -12,14 +12,15 @@ from npse.support.files import write_atomically
 
 
 def results(submission, names, seed=0):
-    """Mark a folder with one student's files; return what Gradescope reads from results.json.
+    """Mark a folder with the files of one student. Return a dict in the format of Gradescope's results.json.
 
     Parameters
     ----------
     submission : path
     names : sequence of str
-        The exercises that were set; a file that is missing gets 0.
+        The exercises to mark; a missing file gets 0 points.
     seed : int
+        As for `npse.exercises.grade.grade`.
     """
     student = Path(submission)
     found = grade(student.parent, names, seed, workers=1, students=[student.name])

@@ -1,4 +1,4 @@
-"""An exercise as a Jupyter notebook: the same cells as in the file, from the same source."""
+"""Makes a Jupyter notebook of an exercise: the same cells as in the Python file, from the same source."""
 
 import json
 
@@ -9,7 +9,7 @@ KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name
 
 
 def as_notebook(exercise, reader=STUDENT):
-    """The text of a notebook, for the student or with the solution."""
+    """Return the text of a notebook, for the student or with the solution."""
     cells = [markdown("intro", uncomment(exercise_head(exercise)))]
     for number, cell in enumerate(exercise.cells_for(reader)):
         if cell.kind == "markdown":
@@ -20,24 +20,24 @@ def as_notebook(exercise, reader=STUDENT):
 
 
 def exercise_head(exercise):
-    """The line by which a submission is recognised, and what to do."""
+    """Return the line that identifies the exercise of a submission and says what to do."""
     return (f"`{exercise.mark}`. Write your code, save, and run in a terminal: "
             f"`npse exercise check {exercise.stem}.ipynb`")
 
 
 def dump(cells, metadata=None):
-    """The text of a notebook of these cells."""
+    """Return the text of a notebook with these cells."""
     return json.dumps({"cells": cells, "metadata": KERNEL | (metadata or {}), "nbformat": 4, "nbformat_minor": 5},
                       indent=1, ensure_ascii=False) + "\n"
 
 
 def markdown(name, text, **metadata):
-    """A cell of text."""
+    """Return a cell of text."""
     return {"cell_type": "markdown", "id": name, "metadata": metadata, "source": _lines(text)}
 
 
 def code(name, text, **metadata):
-    """A cell of code, not yet run."""
+    """Return a cell of code without outputs."""
     return {"cell_type": "code", "id": name, "metadata": metadata, "execution_count": None, "outputs": [],
             "source": _lines(text)}
 

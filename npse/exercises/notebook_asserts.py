@@ -1,9 +1,9 @@
-"""Marks inside a notebook, for graders that run the tests in the student's own kernel: nbgrader and otter-grader.
+"""Tests inside a notebook, for graders that run them in the student's own process: nbgrader and otter-grader.
 
     require("squeeze", "squeeze: values", globals())          raises an AssertionError that says what is wrong
 
-There the student's code and the judge share a process, so a student's code can change the judge. `npse exercise grade`
-runs them in separate processes, and reads the folders of these graders too.
+With these graders the student's code and the judge share a process, so the student's code can change the judge.
+`npse exercise grade` runs them in separate processes. It reads the folders of these graders too.
 """
 
 from npse.exercises.annotated import find
@@ -20,18 +20,25 @@ def require(which, part, namespace, seed=0, hidden=False):
     which : int or str
         Number or name of the exercise.
     part : str
-        As `npse exercise check` prints it: ``"squeeze_backward: gradient of u"``.
+        Name of the part, as `npse exercise check` prints it: ``"squeeze_backward: gradient of u"``.
     namespace : dict
-        Where the student's functions are: ``globals()``.
-    seed, hidden : int, bool
-        The seed of the arguments; whether to use the hidden shapes too.
+        The student's functions by name: ``globals()``.
+    seed : int
+        Seed of the arguments.
+    hidden : bool
+        Whether to use the hidden shapes too.
+
+    Returns
+    -------
+    int
+        The points of the part.
 
     Raises
     ------
     AssertionError
-        With the diagnosis.
+        The part is wrong; the message is the diagnosis.
     ValueError
-        No such exercise or part.
+        The exercise or the part is unknown.
     """
     exercise = find(which)
     part = part.replace(": manners", ": contract")              # its name in notebooks exported by 0.1

@@ -1,4 +1,4 @@
-"""What a teacher gets: marks as CSV and JSON, a page for the class and one for each student."""
+"""Writes the report for the teacher: marks as CSV and JSON, a page for the class and one for each student."""
 
 import csv
 import io
@@ -23,9 +23,9 @@ def write(found, out):
     Parameters
     ----------
     found : dict
-        What `npse.exercises.grade.grade` returns.
+        The result of `npse.exercises.grade.grade`.
     out : path
-        Made if need be; reports of these names in it are replaced.
+        Folder; it need not exist. Files with these names in it are replaced.
     """
     out = Path(out)
     (out / "students").mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def write(found, out):
 
 
 def as_csv(found):
-    """A line for each student: points by exercise, and their sum."""
+    """Return the marks as CSV text: for each student a line with the points of each exercise and their sum."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     names = [exercise["name"] for exercise in found["exercises"]]
@@ -52,7 +52,7 @@ def as_csv(found):
 
 
 def class_page(found, pages):
-    """The class at a glance: points, what was hard, which mistakes were frequent, what to look at."""
+    """Return the HTML page for the class: points, difficult parts, frequent mistakes, submissions that look alike."""
     exercises = found["exercises"]
     head = "".join(f"<th>{e['number']} {escape(e['title'])}</th>" for e in exercises)
     rows = []
@@ -69,9 +69,9 @@ def class_page(found, pages):
         body.append(f"<h2>Mistakes by kind</h2><ul>{items}</ul>")
     if found["similar"]:
         items = "".join(f"<li>{escape(pair['exercise'])}: {escape(' and '.join(pair['students']))}, "
-                        f"{pair['share']:.0%} of what is their own</li>" for pair in found["similar"])
-        body.append("<h2>Look alike</h2><p>Beyond what everybody has in common. No mark depends on it; look at the "
-                    f"files and talk to the students.</p><ul>{items}</ul>")
+                        f"{pair['share']:.0%} of their own code</li>" for pair in found["similar"])
+        body.append("<h2>Look alike</h2><p>Code that many students have in common does not count. No mark depends on "
+                    f"this list. Read the files and talk to the students.</p><ul>{items}</ul>")
     if found["left_out"]:
         items = "".join(f"<li>{escape(path)}: {escape(why)}</li>" for path, why in found["left_out"])
         body.append(f"<h2>Files left out</h2><ul>{items}</ul>")
@@ -79,7 +79,7 @@ def class_page(found, pages):
 
 
 def student_page(found, student):
-    """One student's marks, part by part, with the reasons; it names nobody else."""
+    """Return the HTML page of one student: the marks of all parts, with reasons. It names no other student."""
     marks = _marks(found, student)
     titles = {e["name"]: f"{e['number']} {e['title']}" for e in found["exercises"]}
     body = [f"<h1>{escape(student)}: {' of '.join(map(str, _total(marks)))} points</h1>"]
@@ -130,11 +130,11 @@ def _total(marks):
 
 
 def _file_name(student):
-    """A name for a file, different for different students."""
+    """Return the name of the student's file. Different students get different names."""
     plain = re.sub(r"[^\w.-]", "_", student)
     return plain if plain == student else f"{plain}-{zlib.crc32(student.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def _harmless(text):
-    """A cell that no spreadsheet takes for a formula."""
+    """Return the text of a cell, changed so that a spreadsheet does not read it as a formula."""
     return f"'{text}" if text[:1] in "=+-@\t\r" and text else text

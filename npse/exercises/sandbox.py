@@ -1,10 +1,10 @@
-"""Runs a student's code in a process of its own, with limits, and makes its functions look like functions here.
+"""Runs a student's code in a separate process with limits. Its functions can be called here like other functions.
 
     with Sandbox(cells, "03_squeeze.py") as sandbox:
         squeeze = sandbox.function("squeeze", like=reference.squeeze)
-        z = squeeze(u)                                    arrays travel; the code stays on its side
+        z = squeeze(u)                                    sends u to the process and receives z
 
-What goes wrong on the other side is raised here as one line. Whatever the code does, a call ends in time.
+An error in the process is raised here with a message of one line. A time limit ends each call.
 """
 
 import builtins
@@ -26,41 +26,45 @@ import numpy as np
 from npse.exercises import worker
 from npse.exercises.static_check import FORBIDDEN, TOOLS
 
-SECONDS = 4.0                # that the code of one task may take, all calls together
-COMPILING = 15.0             # where a compiler runs first
-ORPHAN = 120                 # of computing, after which a process ends whose parent is gone
+SECONDS = 4.0                # time limit for the code of one task, all calls together
+COMPILING = 15.0             # the same, with a compiler
+ORPHAN = 120                 # seconds of computing; then a process whose parent has ended stops too
 MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
-MAX_MESSAGE = 400            # characters of a message that are passed on
+MAX_MESSAGE = 400            # characters of a message that are shown
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
-VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # no secrets of whoever grades
+VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # the code gets no others: they may be secret
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Sandbox:
-    """A student's code at work.
+    """A process that runs a student's code.
 
     Parameters
     ----------
     cells : sequence of str
         Python code, run one after the other.
     file : str
-        The name that errors give.
+        The file name in error messages.
     tools : str
         ``"numpy"``, ``"numba"`` or ``"cuda"`` (in Numba's simulator).
     seconds : float
-        That loading and all calls may take together; whoever sets ``left`` anew grants them again.
+        Time limit for loading the code and all calls together. To start a new limit, set ``left``.
 
     Attributes
     ----------
+    left : float
+        Seconds of the limit that are left.
+    names : tuple of str
+        The functions of the code.
     problem : str
-        What went wrong while the code was loaded; empty if nothing did.
+        The error while the code was loaded; empty if there was none.
     printed : str
-        The first characters of what the code printed.
+        The first characters that the code printed.
     ended : str
         Why the process has stopped or was stopped; empty while it runs.
     tampering : str
-        What the code changed in NumPy: nothing that it computed counts then; empty if it left NumPy alone.
+        Says what the code changed in NumPy; then none of its results count. Empty if it changed nothing.
     """
 
     def __init__(self, cells, file, tools="numpy", seconds=None):
@@ -71,7 +75,7 @@ class Sandbox:
             [sys.executable, "-P", "-B", worker.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=_environment(tools), cwd=self._folder.name,
             start_new_session=os.name == "posix")
-        self._replies = queue.Queue(maxsize=4)                   # more than one waits only where replies are forged
+        self._replies = queue.Queue(maxsize=4)                   # more than one waits only if the code forges replies
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         loaded = self._ask({"cells": list(cells), "file": str(file), "memory": MEMORY[tools], "seconds": ORPHAN,
@@ -82,7 +86,12 @@ class Sandbox:
         self.problem = self.ended or (_line("{type}: {text}".format(**problem)) if _is_raised(problem) else "")
 
     def function(self, name, like):
-        """The student's function ``name``, to be called here; with the signature and docstring of ``like``."""
+        """Return a function that calls the student's function ``name``. It has the signature and docstring of ``like``.
+
+        A call raises RuntimeError if the code could not be loaded, NameError if it has no such function, TimeoutError
+        if it takes too long, ChildProcessError if the process has ended, TypeError if the function returns None, and
+        otherwise the exception that the function raises.
+        """
         @functools.wraps(like)
         def call(*arguments, **options):
             if self.problem and name not in self.names:
@@ -102,11 +111,11 @@ class Sandbox:
         return call
 
     def _ask(self, message):
-        """Send a message and wait for the reply; None, and `ended` set, if the process has stopped or is stopped."""
+        """Send a message and wait for the reply. If the process has stopped or is stopped, set `ended`, return None."""
         if self.ended:
             return None
         began, left = time.monotonic(), max(self.left, 0.01)
-        watchdog = threading.Timer(left, self._kill)             # even sending waits, if nobody reads
+        watchdog = threading.Timer(left, self._kill)             # sending waits too, if the process does not read
         watchdog.start()
         try:
             worker.send(self._process.stdin, message)
@@ -131,11 +140,11 @@ class Sandbox:
         try:
             while True:
                 self._replies.put(worker.receive(self._process.stdout))
-        except Exception as error:                               # the pipe is closed, or what came is no message
+        except Exception as error:                               # the pipe is closed, or the message is not valid
             self._replies.put(error)
 
     def _stop(self):
-        """Give the process a moment to end by itself, then end it; return its exit code."""
+        """Wait half a second for the process to end, then kill it. Return its exit code."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
         self._kill()
@@ -155,23 +164,23 @@ class Sandbox:
         if not self.ended:
             self._kill()
             self._process.wait()
-        patience = time.monotonic() + 2
-        while self._listener.is_alive() and time.monotonic() < patience:
+        latest = time.monotonic() + 2
+        while self._listener.is_alive() and time.monotonic() < latest:
             with contextlib.suppress(queue.Empty):
                 self._replies.get(timeout=0.01)
-        with contextlib.suppress(OSError):                       # what was not sent cannot be flushed any more
+        with contextlib.suppress(OSError):                       # the rest of a message cannot be flushed any more
             self._process.stdin.close()
-        if not self._listener.is_alive():                        # else somebody else holds the pipe: let it be
+        if not self._listener.is_alive():                        # otherwise another process still uses the pipe
             self._process.stdout.close()
         self._folder.cleanup()
 
 
 def _last_words(reply, code):
     if isinstance(reply, ValueError):
-        return f"the process sends what is no result ({_line(reply)})"
+        return f"the process sends something that is not a result ({_line(reply)})"
     if code == 0:
         return "the code ends its own process (os._exit?)"
-    return f"the process of the code died (exit code {code}); memory exhausted, or a crash in compiled code?"
+    return f"the process of the code ended (exit code {code}): too little memory, or a crash in compiled code?"
 
 
 def _is_raised(found):
@@ -179,7 +188,7 @@ def _is_raised(found):
 
 
 def _line(text):
-    """A text from the other side as one line that is safe to print."""
+    """Return a text of the student's process as one line without control characters, safe to print."""
     return "".join(character if character.isprintable() else " " for character in str(text)[:MAX_MESSAGE])
 
 
@@ -191,15 +200,15 @@ def _exception(type, text):
     if isinstance(known, builtins.type) and issubclass(known, Exception):
         try:
             return known(text)
-        except TypeError:                                        # one that wants more arguments
+        except TypeError:                                        # it needs more arguments
             pass
     return RuntimeError(f"{type}: {text}")
 
 
 def _write_back(given, after):
-    """Let what the code did to its arguments happen here too, so that the judge sees it."""
+    """Change the arguments here as the code changed them in its process, so that the judge can compare them."""
     if not isinstance(after, tuple) or len(after) != len(given):
-        raise ValueError("the process sends what is no result")
+        raise ValueError("the process sends something that is not a result")
     for mine, theirs in zip(given, after, strict=True):
         if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray) and mine.flags.writeable:
             if mine.shape == theirs.shape:
@@ -215,13 +224,13 @@ def _environment(tools):
 
 
 def _readable():
-    """Where Python and its packages lie."""
+    """Return the folders and files that the code may read: Python and its packages."""
     folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
     folders |= {path for path in sys.path if "packages" in path}
     return ["/proc/cpuinfo", "/etc/ld.so.cache", *_folders(folders)]
 
 
 def _folders(paths):
-    """The beginnings of all paths inside, as they are spelled and with symbolic links resolved."""
+    """Return the prefixes of all paths inside these folders, as given and with symbolic links resolved."""
     return sorted({os.path.join(spelled, "") for path in paths
                    for spelled in (os.path.abspath(path), os.path.realpath(path))})

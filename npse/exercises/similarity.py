@@ -1,7 +1,7 @@
-"""Which submissions look alike, beyond what everybody has in common. For a teacher to look at; it changes no mark.
+"""Finds submissions that look alike. The list is for the teacher; it changes no mark.
 
-A program is seen as overlapping runs of its tokens, with the student's own names made equal, and its comments. What
-stands in the student's file or the solution from the start, or in many of the submissions, says nothing.
+A program is compared as a set of its comments and of overlapping runs of its tokens, in which the student's own names
+are replaced by one word. Runs and comments of the given file, of the solution, or of many submissions do not count.
 """
 
 import io
@@ -12,15 +12,15 @@ from collections import Counter
 
 from npse.exercises.annotated import ANSWER, STUDENT
 
-RUN = 8                      # tokens
-COMMON = 4                   # submissions with the same run make it common knowledge (at least, and 1 in 6)
-FEWEST = 40                  # runs of its own that a submission must have to be compared
-ALIKE = 0.75                 # share of these runs that two must have in common
+RUN = 8                      # tokens in a run
+COMMON = 4                   # a run in so many submissions, and in at least 1 of 6, does not count
+FEWEST = 40                  # own runs that a submission needs to be compared
+ALIKE = 0.75                 # two submissions look alike if they share this part of the own runs of the smaller one
 _SKIPPED = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER)
 
 
 def flags(exercise, submissions):
-    """Pairs of submissions to one exercise that look alike.
+    """Find the pairs of submissions to one exercise that look alike.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def flags(exercise, submissions):
     Returns
     -------
     list of dict
-        ``exercise``, ``students`` (two names), ``share`` (of the smaller one's own runs), ``runs``; most alike first.
+        ``exercise``, ``students`` (two names), ``share`` (shared runs as a part of the own runs of the smaller one),
+        ``runs`` (number of shared runs). The largest share comes first.
     """
     given = features([exercise.as_file(STUDENT)]) | features([exercise.as_file(ANSWER)])
     found = {student: features(cells) - given for student, cells in submissions.items()}
@@ -47,7 +48,7 @@ def flags(exercise, submissions):
 
 
 def features(cells):
-    """Runs of tokens and comments of some code; as much of it as can be read."""
+    """Return the set of the runs of tokens and the comments of some code. A part that cannot be read is left out."""
     tokens, comments = [], set()
     for cell in cells:
         try:
@@ -64,5 +65,5 @@ def features(cells):
 
 
 def _fixed(name, before):
-    """Whether a name is nobody's own choice: a keyword, NumPy, or an attribute."""
+    """Return whether a name was not chosen by the student: a keyword, NumPy, or an attribute."""
     return keyword.iskeyword(name) or name in ("np", "numpy") or (before and before[-1] == ".")

@@ -1,26 +1,31 @@
-"""Static check of a student's file: which modules it imports, and that it leaves NumPy unchanged."""
+"""Static check of a student's file: it imports only allowed modules and does not change NumPy."""
 
 import ast
 import contextlib
 
 _LIBRARIES = ("npse", "torch", "jax", "autograd", "tensorflow", "keras", "mxnet", "chainer", "mygrad", "micrograd",
               "tinygrad", "minitorch", "theano", "pytensor", "cupy", "scipy", "sympy", "sklearn", "cv2")
-_DOORS = ("ctypes", "cffi", "subprocess", "_posixsubprocess", "multiprocessing", "socket", "importlib.util")
-FORBIDDEN = {"numpy": (*_LIBRARIES, *_DOORS, "numba"), "numba": _LIBRARIES, "cuda": _LIBRARIES}
+_SYSTEM = ("ctypes", "cffi", "subprocess", "_posixsubprocess", "multiprocessing", "socket", "importlib.util")
+FORBIDDEN = {"numpy": (*_LIBRARIES, *_SYSTEM, "numba"), "numba": _LIBRARIES, "cuda": _LIBRARIES}
 TOOLS = {"numpy": "NumPy alone", "numba": "NumPy and Numba", "cuda": "NumPy and numba.cuda"}
-MAX_CHARACTERS = 200_000     # of a file
+MAX_CHARACTERS = 200_000     # in a file
 
 
 def static_check(cells, file, tools="numpy"):
-    """The first thing in the code that an exercise does not allow, in one line; "" if there is none.
+    """Find the first thing in the code that the exercise does not allow.
 
     Parameters
     ----------
     cells : sequence of str
     file : str
-        Name for the message.
+        File name for the message.
     tools : str
-        What the exercise is done with: a key of `TOOLS`.
+        What the code may import: a key of `TOOLS`.
+
+    Returns
+    -------
+    str
+        A message of one line; "" if all is allowed.
     """
     if sum(map(len, cells)) > MAX_CHARACTERS:
         return f"{file} is longer than {MAX_CHARACTERS} characters; hand in the exercise alone"
@@ -28,7 +33,7 @@ def static_check(cells, file, tools="numpy"):
         try:
             tree = ast.parse(cell)
         except SyntaxError as error:
-            if len(cells) > 1:                                   # in a notebook other cells may be worth something
+            if len(cells) > 1:                                   # in a notebook other cells may still earn points
                 continue
             return f"SyntaxError: {error.msg} (line {error.lineno})"
         except (ValueError, RecursionError, MemoryError) as error:
@@ -36,14 +41,14 @@ def static_check(cells, file, tools="numpy"):
         for node in ast.walk(tree):
             if found := _imported(node, FORBIDDEN[tools]):
                 return (f"line {node.lineno} imports {found}: this exercise is done by hand, with {TOOLS[tools]}; "
-                        "take the import out")
+                        "remove the import")
         if found := _patched(tree):
             return f"line {found.lineno} changes NumPy ({ast.unparse(found)[:60]}): leave it as it is"
     return ""
 
 
 def function_in(cells, name):
-    """The last definition of a function as a syntax tree, for rules on its text; ValueError if there is none."""
+    """Return the syntax tree of the last definition of a function. Raise ValueError if there is none."""
     found = None
     for cell in cells:
         with contextlib.suppress(SyntaxError):
@@ -64,7 +69,7 @@ def _imported(node, forbidden):
 
 
 def _patched(tree):
-    """An assignment to an attribute of NumPy, or of a module inside it."""
+    """Find an assignment to an attribute of NumPy or of a module inside it. Return its node, or None."""
     aliases = {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import)
                for alias in node.names if alias.name.split(".")[0] == "numpy"}
     for node in ast.walk(tree):

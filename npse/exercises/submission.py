@@ -1,4 +1,4 @@
-"""A file that a student wrote, script or notebook, as cells of Python code; and the exercise it belongs to."""
+"""Reads a student's file, a script or a notebook, as cells of Python code, and finds the exercise it belongs to."""
 
 import ast
 import json
@@ -9,25 +9,27 @@ from pathlib import Path
 from npse.exercises.annotated import Exercise, exercises, find
 
 KINDS = (".py", ".ipynb")
-LARGEST = 5_000_000          # bytes of a file
+LARGEST = 5_000_000          # bytes in a file
 _MARK = re.compile(r"npse exercise \d+: (?P<name>\w+) \(source (?P<hash>\w+)\)")
 _STEM = re.compile(r"(?<![0-9])(?P<number>\d\d)_(?P<name>[a-z_]+)")
 
 
 @dataclass(frozen=True)
 class Submission:
-    """Code of one exercise.
+    """The code of a student for one exercise.
 
     Attributes
     ----------
     exercise : Exercise or None
+        None if the file belongs to no exercise.
     cells : tuple of str
         Python code; empty if the file cannot be read.
     file : str
+        Name of the file, without its folder.
     problem : str
-        Why it cannot be read; empty if it can.
+        Why the file cannot be read; empty if it can be read.
     outdated : bool
-        Whether it was made from another version of the exercise.
+        Whether the file was made from another version of the exercise.
     """
 
     exercise: Exercise | None
@@ -38,7 +40,11 @@ class Submission:
 
 
 def read(path):
-    """Read a file; whatever is in it, this raises nothing but what the system raises when there is no file."""
+    """Read a file and return a Submission.
+
+    An OSError of the system is raised, for example if there is no file. The content of the file raises no error: the
+    Submission says what is wrong with it.
+    """
     path = Path(path)
     if path.stat().st_size > LARGEST:
         return Submission(_exercise_of(path, ""), (), path.name, f"{path.name} is larger than {LARGEST} bytes")
@@ -48,7 +54,8 @@ def read(path):
         if "\0" in text:
             raise ValueError
     except ValueError:
-        return Submission(_exercise_of(path, ""), (), path.name, f"{path.name} is no text: hand in the .py or .ipynb")
+        return Submission(_exercise_of(path, ""), (), path.name,
+                          f"{path.name} is not a text file: hand in the .py or .ipynb file")
     exercise, mark = _exercise_of(path, text), _MARK.search(text)
     outdated = bool(mark and exercise and mark["name"] == exercise.name and mark["hash"] != exercise.hash)
     if not text.strip():
@@ -56,12 +63,12 @@ def read(path):
     try:
         cells = _notebook_cells(text) if path.suffix == ".ipynb" else (text,)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Submission(exercise, (), path.name, f"{path.name} is no notebook that can be read")
+        return Submission(exercise, (), path.name, f"{path.name} is not a notebook that can be read")
     return Submission(exercise, cells, path.name, "", outdated)
 
 
 def _exercise_of(path, text):
-    """By what the file says, else by its name."""
+    """Find the exercise by the mark in the file, otherwise by the name of the file. Return None if there is none."""
     by_name = {exercise.name: exercise for exercise in exercises()}
     mark, stem = _MARK.search(text), _STEM.search(path.stem)
     if mark and mark["name"] in by_name:
@@ -73,7 +80,7 @@ def _exercise_of(path, text):
 
 
 def _notebook_cells(text):
-    """The code cells, examples and cells of tests left out; lines of IPython that are no Python become ``pass``."""
+    """Return the code cells, without examples and tests. Lines that only IPython understands become ``pass``."""
     cells = []
     for cell in json.loads(text)["cells"]:
         metadata = cell.get("metadata", {})
@@ -85,7 +92,7 @@ def _notebook_cells(text):
 
 
 def without_magics(source):
-    """Code as IPython takes it, as Python: lines that are no Python become ``pass``."""
+    """Return code for IPython as Python code: lines that are not Python become ``pass``."""
     try:
         ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,8 +1,8 @@
-"""What an exercise judges, and how a student's function is marked: by parts, each right or wrong.
+"""The tasks of an exercise, and the marking of a student's function. A mark has parts; each part is right or wrong.
 
-This process never runs the student's code, and it draws the arguments. Values of forward passes are compared with the
-solution, gradients with central differences of the solution's forward pass; the part "contract" holds the judge's
-other checks. All other ops come from the book, so one mistake costs one part.
+This process draws the arguments and never runs the student's code. Values of a forward pass are compared with those of
+the solution, gradients with central differences of the solution's forward pass. The part "contract" contains the other
+checks of the judge. All other ops come from the solution or the book, so one mistake costs one part.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from npse.gradcheck.contract import RULES, deviation
 from npse.gradcheck.draw import draw_arguments
 from npse.support.wrapped import Overlay
 
-VALUES_TOLERANCE = 1e-9      # relative deviation of a right forward pass, in float64
-CONTRACT = (*RULES, "linear", "float32")      # properties that count as the part "contract"
+VALUES_TOLERANCE = 1e-9      # largest relative deviation of a right forward pass, in float64
+CONTRACT = (*RULES, "linear", "float32")      # the checks that count as the part "contract"
 
 
 class Task:
-    """A function to write, the shapes it is tried on, and the points of its parts.
+    """A function to write, the cases it is checked on, and the points of its parts.
 
         Task("squeeze", values=2)                        a forward pass, compared with the solution
         Task("scale_backward", u=2, s=2, contract=1)      a backward pass, tensor by tensor
@@ -30,18 +30,19 @@ class Task:
     Parameters
     ----------
     function : str
+        Name of the function.
     cases : sequence of Case, optional
-        By default those of the op of that name that judge every edition of npse; the large ones excepted.
+        By default the cases of the op with this name, without the large ones. All editions are judged by these cases.
     labels : function of str -> bool, optional
-        Which of the cases count, by their label.
+        Chooses cases by their label.
     part : str, optional
-        What tells this task from another one about the same function.
+        A name that distinguishes this task from other tasks for the same function.
     contract : int
         Points for keeping the contract: arguments unchanged, dtype, memory layout, linearity in dy, ...
     extra : dict of str -> (points, rule), optional
-        Further parts; a rule takes the student's function and the cells of the file, and returns a complaint or "".
+        Further parts. A rule takes the student's function and the cells of the file, and returns a message or "".
     **points : int
-        ``values`` for a forward pass, or a name of a tensor to differentiate for.
+        Points for the ``values`` of a forward pass, or for the gradient of the tensor with this name.
     """
 
     def __init__(self, function, cases=None, labels=None, part="", contract=1, extra=None, **points):
@@ -52,12 +53,12 @@ class Task:
         self.extra = extra or {}
 
     def chosen(self, hidden):
-        """The cases: the last one of several is kept for grading."""
+        """Return the cases to check. The last one of three or more is hidden: it is used for grading only."""
         return self.cases if hidden or len(self.cases) < 3 else self.cases[:-1]
 
     @property
     def parts(self):
-        """Names and points of all parts, in order."""
+        """Names and points of all parts, in order: a dict of str -> int."""
         title = f"{self.function}, {self.part}" if self.part else self.function
         named = {f"{title}: {'values' if name == 'values' else f'gradient of {name}'}": points
                  for name, points in self.points.items()}
@@ -67,7 +68,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a mark: its name, the points earned, of how many, and the reason where they were not."""
+    """One part of a mark.
+
+    Attributes
+    ----------
+    name : str
+    earned, points : int
+        The points that were earned, and the points that can be earned.
+    message : str
+        Why no points were earned; empty if the part is right.
+    kind : str
+        Kind of the mistake, as in a diagnosis; may be empty.
+    """
 
     name: str
     earned: int
@@ -81,7 +93,7 @@ class Part:
 
 
 def zero_marks(task, message):
-    """The mark of a task whose function cannot be called: no points, and why."""
+    """Return the parts of a task whose function cannot be called: no points, and the message."""
     return [Part(name, 0, points, message) for name, points in task.parts.items()]
 
 
@@ -92,15 +104,15 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
     ----------
     task : Task
     function : callable
-        The student's, as the sandbox offers it.
+        The student's function, from `Sandbox.function`.
     functions : dict
-        Those of the solution.
+        The functions of the solution by name.
     cells : sequence of str
-        The student's code, for rules about how it is written.
+        The student's code, for rules about its text.
     seed : int
-        Of all arguments.
+        Seed of all arguments.
     hidden : bool
-        Whether to try the hidden shapes too.
+        Whether to use the hidden shapes too.
 
     Returns
     -------
@@ -120,8 +132,8 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
             if name != "values":
                 found[name].append(_gradient(results, name))
         found["contract"].append(_first_wrong(results, *CONTRACT, "runs"))
-    if all(any(found[name]) for name in task.points):            # a function that does nothing keeps any contract
-        waiting = f"counts once something else of {task.function} is right", ""
+    if all(any(found[name]) for name in task.points):            # a function that does nothing also keeps the contract
+        waiting = f"counts only when another part of {task.function} is right", ""
         found |= {name: [waiting] for name in (*task.extra, "contract")}
     else:
         found |= {name: [_obeys(rule, function, cells)] for name, (_, rule) in task.extra.items()}
@@ -129,7 +141,7 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
 
 
 def _part(name, points, problems):
-    """The part is earned where there is no problem; the first one is told. A part has at least one case."""
+    """Return a part. It is right if it has at least one case and no problem; its message is the first problem."""
     wrong = next(filter(None, problems), None) if problems else ("not judged", "")
     return Part(name, 0, points, *wrong) if wrong else Part(name, points, points)
 
@@ -143,7 +155,7 @@ def _obeys(rule, function, cells):
 
 
 def _values(case, ops, book, seed):
-    """What is wrong with a forward pass, as (message, kind); None if it gives what the solution gives."""
+    """Compare a forward pass with the solution. Return (message, kind) if it is wrong, otherwise None."""
     arguments = draw_arguments(case, seed)
     expected = np.asarray(case.forward(book, **_copies(arguments)))
     try:
@@ -151,7 +163,8 @@ def _values(case, ops, book, seed):
     except Exception as error:
         return _raised(f"raises {type(error).__name__}: {error}", case)
     if ours.dtype.kind not in "fciub":
-        return f"the result holds no numbers [shapes: {case.label}]", "dtype"
+        return (f"the result is not an array of numbers, expected numbers of shape {expected.shape} "
+                f"[shapes: {case.label}]"), "dtype"
     if ours.shape != expected.shape:
         return f"the result has shape {ours.shape}, expected {expected.shape} [shapes: {case.label}]", "shape"
     if not deviation(ours, expected) <= VALUES_TOLERANCE:
@@ -165,18 +178,18 @@ def _values(case, ops, book, seed):
 
 
 def _factor(ours, expected):
-    """A word on a constant factor between two arrays, if there is one."""
+    """Return an addition to the message if the two arrays differ by a constant factor, otherwise ""."""
     kept = np.abs(expected) > 1e-6 * np.abs(expected).max(initial=0)
     if not kept.any() or not np.isfinite(ours).all():
         return ""
     ratio = ours[kept] / expected[kept]
     if np.allclose(ratio, ratio[0], rtol=1e-6) and abs(ratio[0]) > 1e-9:
-        return f"; every entry is {ratio[0]:.4g} times what it should be"
+        return f"; every entry is {ratio[0]:.4g} times the expected one"
     return ""
 
 
 def _gradient(results, name):
-    """What is wrong with the gradient of one tensor; it must have been judged, and right."""
+    """Return (message, kind) if the gradient of this tensor is wrong or was not judged, otherwise None."""
     mine = [result for result in results if result.judged == "gradient" and result.argument == name]
     return _first_wrong(mine, "gradient") if mine else _first_wrong(results, "runs") or ("it is not returned", "shape")
 
@@ -193,7 +206,7 @@ def _first_wrong(results, *judged):
 
 
 def _raised(text, case):
-    """What is wrong where the function raises; an empty hole is no mistake of any kind."""
+    """Return (message, kind) for a function that raises. An empty hole has no kind of mistake."""
     hole = text.removeprefix("raises NotImplementedError: ")
     if hole and hole != text:
         return hole, ""
@@ -201,12 +214,12 @@ def _raised(text, case):
 
 
 def _only_forward(case):
-    """The case without gradients."""
+    """Return the case without gradients."""
     return dataclasses.replace(case, backward=None, wrt=())
 
 
 def _only(case, names):
-    """The case with the gradients of some of its tensors alone."""
+    """Return the case with the gradients of only some of its tensors."""
     kept = tuple(name for name in case.wrt if name in names)
     places = [case.wrt.index(name) for name in kept]
 

@@ -1,8 +1,9 @@
-"""The process in which a student's code runs. It gets calls and sends back arrays; it judges nothing.
+"""The process in which a student's code runs. It receives calls and sends back arrays; it does not judge them.
 
-The parent starts this file as a script and talks to it over two pipes. Nothing that comes back is trusted: messages are
-JSON and raw numbers, never pickles, and a forged result would still have to be the right numbers. What is refused here
-is refused to help (a clear line instead of a riddle) and to protect the files of whoever runs it.
+The parent process starts this file as a script. The two processes send messages through two pipes. The parent trusts no
+message: messages are JSON and raw numbers, never pickles, and a forged result earns points only if its numbers are
+right. The guard in this process refuses some operations. It gives the student a clear message, and it protects the
+files of the person who runs the code.
 """
 
 import builtins
@@ -17,13 +18,13 @@ import traceback
 
 import numpy as np
 
-LARGEST = 1 << 27            # bytes of one message
-MAX_PRINTED = 2000           # characters of what the code prints that are kept
+LARGEST = 1 << 27            # bytes in one message
+MAX_PRINTED = 2000           # the first characters that the code prints, which are kept
 DTYPE = re.compile(r"^[<>|=]?[biufc][0-9]{1,2}$")
 
 
 def send(stream, message):
-    """Write a message: plain values, tuples and arrays, nested in lists and dicts."""
+    """Write a message: plain values, tuples and arrays, nested in lists and dicts. Raise TypeError for other values."""
     blob = []
     head = json.dumps(_plain(message, blob)).encode()
     body = b"".join(blob)
@@ -32,10 +33,10 @@ def send(stream, message):
 
 
 def receive(stream):
-    """Read a message; EOFError when the other side is gone, ValueError if it is none."""
+    """Read a message. Raise EOFError if the other process has ended, ValueError if the message is not valid."""
     head, body = struct.unpack("<QQ", _exactly(stream, 16))
     if head + body > LARGEST:
-        raise ValueError(f"a result of {head + body} bytes, at most {LARGEST} are read")
+        raise ValueError(f"a result of {head + body} bytes, expected at most {LARGEST}")
     return _rich(json.loads(_exactly(stream, head)), _exactly(stream, body))
 
 
@@ -50,7 +51,7 @@ def _plain(value, blob):
     if isinstance(value, (np.ndarray, np.generic)):
         array = np.asarray(value)
         if not DTYPE.match(array.dtype.str):
-            raise TypeError(f"an array of dtype {array.dtype} is no result; use floating-point numbers")
+            raise TypeError(f"the result contains an array of dtype {array.dtype}; return floating-point numbers")
         layout = "F" if array.flags.f_contiguous else "gaps"
         if array.flags.c_contiguous:
             layout = "C"
@@ -65,7 +66,7 @@ def _plain(value, blob):
         return {"dict": {str(key): _plain(item, blob) for key, item in value.items()}}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"a {type(value).__name__} is no result; return arrays")
+    raise TypeError(f"the result contains a {type(value).__name__}; return arrays")
 
 
 def _rich(value, blob):
@@ -92,7 +93,7 @@ def _rich(value, blob):
     return array
 
 
-# Asked of the interpreter itself (PEP 578), so no trick with names or sys.modules goes round it.
+# Audit events, which the interpreter itself raises (PEP 578). Changing names or sys.modules does not avoid them.
 PROCESSES = ("subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.kill", "pty.",
              "socket.connect", "socket.bind", "socket.getaddrinfo", "resource.setrlimit", "gc.get_objects",
              "gc.get_referrers", "signal.pthread_kill")
@@ -101,12 +102,12 @@ FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlin
 
 
 def guard(forbidden, private, readable, tools):
-    """Refuse imports from ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, processes.
+    """Refuse imports of ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, and processes.
 
-    A library is also refused when its files are opened: when its name is that of a folder below the innermost readable
-    folder, such as site-packages.
+    Opening the files of a forbidden library is refused too: a file is refused if a folder on its path, below the
+    innermost readable folder (such as site-packages), has the name of a forbidden library.
     """
-    processes, files, by_hand = PROCESSES, FILES, tools == "NumPy alone"       # out of reach of who finds this module
+    processes, files, by_hand = PROCESSES, FILES, tools == "NumPy alone"       # copies: the code may change this module
 
     def hook(event, arguments):
         if event == "import" and arguments[0].split(".")[0] in forbidden:
@@ -114,27 +115,27 @@ def guard(forbidden, private, readable, tools):
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             _refuse_opening(os.path.abspath(os.fsdecode(arguments[0])), arguments[1], arguments[2])
         elif event.startswith(processes):
-            raise PermissionError(f"an exercise starts no process and no connection ({event})")
+            raise PermissionError(f"the code must not use processes or connections ({event})")
         elif event.startswith(files):
-            raise PermissionError(f"an exercise changes no files ({event})")
+            raise PermissionError(f"the code must not change files ({event})")
         elif by_hand and event.startswith("ctypes."):
-            raise PermissionError("an exercise calls no C library")
+            raise PermissionError("the code must not call C libraries")
 
     def _refuse_import(name):
-        raise ImportError(f"{name} is not allowed in this exercise, imported here or by a library: "
-                          f"it is done by hand, with {tools}")
+        raise ImportError(f"{name} is not allowed in this exercise, neither imported here nor by a library: "
+                          f"do it by hand, with {tools}")
 
     def _refuse_opening(path, mode, flags):
         if path == os.devnull:
             return
         if (mode and set(str(mode)) & set("wax+")) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            raise PermissionError(f"an exercise writes no files ({os.path.basename(path)})")
+            raise PermissionError(f"the code must not write files ({os.path.basename(path)})")
         if path.startswith(private):
             _refuse_import("npse")
         homes = [folder for folder in readable if path.startswith(folder)]
         if not homes:
-            raise PermissionError(f"an exercise reads no files ({os.path.basename(path)})")
-        inside = path.removeprefix(max(homes, key=len))           # folders above are named as their owner likes
+            raise PermissionError(f"the code must not read files ({os.path.basename(path)})")
+        inside = path.removeprefix(max(homes, key=len))           # folders above may have any name
         if found := forbidden.intersection(inside.split(os.sep)):
             _refuse_import(min(found))
 
@@ -142,14 +143,14 @@ def guard(forbidden, private, readable, tools):
 
 
 def limit(memory, seconds):
-    """Limit memory, computing time and files, where the system can."""
+    """Limit memory (bytes), computing time (seconds) and the writing of files, if the system supports it."""
     try:
         import resource
     except ImportError:
         return
     for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds),
                        (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        with contextlib.suppress(ValueError, OSError):           # macOS has no limit of memory
+        with contextlib.suppress(ValueError, OSError):           # macOS cannot limit memory
             resource.setrlimit(what, (most, most))
 
 
@@ -165,7 +166,7 @@ class Tail(io.TextIOBase):
 
 
 class Watch:
-    """Notices when somebody puts something else into the place of a function of NumPy."""
+    """Finds the functions of NumPy that the code has replaced."""
 
     def __init__(self):
         modules = [np, np.linalg, np.random, np.lib, np.fft]
@@ -177,20 +178,20 @@ class Watch:
 
 
 def describe(error, file):
-    """An exception for the parent: its type, and one line that says what and where."""
+    """Return an exception as a dict for the parent: its type, and its message with the line number, in one line."""
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     text = " ".join(str(error).split())[:300]
     if isinstance(error, SystemExit):
         text = f"the code calls exit({error.code!r})"[:100]
     elif isinstance(error, MemoryError):
-        text = text or "more memory than an exercise may use"
+        text = text or "the code needs more memory than an exercise may use"
     where = f" (line {line})" if line else ""
     return {"type": type(error).__name__, "text": f"{text}{where}"}
 
 
 def load(cells, file, namespace):
-    """Run the cells; return the first problem. In a notebook a failing cell does not take the others with it."""
+    """Run the cells and return the first error. The other cells of a notebook run after an error too."""
     problem = None
     for cell in cells:
         try:
@@ -201,7 +202,7 @@ def load(cells, file, namespace):
 
 
 def answer(request, namespace, file):
-    """Call one function of the student: its result, and the arguments as they are afterwards."""
+    """Call one function of the student. Return its result, and the arguments as they are after the call."""
     arguments, options = request["arguments"], request["options"]
     try:
         result = namespace[request["function"]](*arguments, **options)
@@ -239,5 +240,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except EOFError:                                              # the parent has heard enough
+    except EOFError:                                              # the parent has closed the pipe
         os._exit(0)

@@ -9,17 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.diagnosis import explain_contract
 from npse.gradcheck.judge import judge
+from npse.gradcheck.kinks import AtKinks
 from npse.gradcheck.results import WRONG, Report, Result
 from npse.support.names import suggest
+from npse.types import Arguments, Array, Ops
+
+Returned: TypeAlias = ArrayLike | Sequence[ArrayLike] | dict[str, Any]
+"""What a backward pass may return: the gradient of one argument, or of several, in order or by name."""
 
 
-def check_case(case: Case, ops: object, seed: int = 0, book: object = None) -> list[Result]:
+def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> list[Result]:
     """Check one case: gradients, float32, contract and, given a book, agreement with it.
 
     Parameters
@@ -51,8 +58,8 @@ def raised(op: str, label: str, error: Exception) -> Result:
     return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", f"{op} {complaint}"))
 
 
-def check_gradient(forward: Callable, backward: Callable, arguments: Mapping[str, object],
-                   wrt: str | Sequence[str] | None = None, kinks: Callable | None = None, seed: int = 0,
+def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Returned], arguments: Mapping[str, Any],
+                   wrt: str | Sequence[str] | None = None, kinks: Callable[..., AtKinks] | None = None, seed: int = 0,
                    float32: bool = True) -> Report:
     """Check a backward pass of your own against central differences, and its contract.
 
@@ -103,14 +110,14 @@ def check_gradient(forward: Callable, backward: Callable, arguments: Mapping[str
     return Report(tuple(judge(case, ops, seed, float32=float32)))
 
 
-def _as_arrays(arguments):
+def _as_arrays(arguments: Mapping[str, Any]) -> Arguments:
     if not isinstance(arguments, Mapping):
         raise TypeError(f"arguments must be a dict of arrays by name, but is a {type(arguments).__name__}; "
                         'write {"x": x}')
     return {name: cast(_as_array(name, value), np.float64) for name, value in arguments.items()}
 
 
-def _as_array(name, value):
+def _as_array(name: str, value: Any) -> Any:
     """Lists of numbers, floats and NumPy scalars as arrays; other values unchanged."""
     if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
         raise TypeError(f"{name} must be a plain array, but is a {type(value).__name__}; use np.asarray({name})")
@@ -122,34 +129,35 @@ def _as_array(name, value):
         raise ValueError(f"{name} is a list that cannot become an array: its rows differ in length or depth") from error
 
 
-def _differentiable(arguments, wrt):
+def _differentiable(arguments: Arguments, wrt: str | Sequence[str] | None) -> tuple[str, ...]:
     """The names of the arguments to differentiate, each a floating array of finite numbers."""
     kind_of = {name: value.dtype.kind for name, value in arguments.items() if isinstance(value, np.ndarray)}
     floating = [name for name, kind in kind_of.items() if kind == "f"]
     if wrt is None:
-        wrt = floating or kind_of             # all arrays, for the error below
+        names = tuple(floating or kind_of)    # all arrays, for the error below
     elif not len(wrt):
         raise ValueError(f"wrt must name an argument to differentiate (here: {', '.join(floating)}), but is empty")
-    wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-    for name in wrt:
+    else:
+        names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    for name in names:
         if name not in arguments:
             raise ValueError(f"wrt names {name}, which is not among the arguments; {suggest(name, arguments)}")
         if name not in floating:
             raise ValueError(f"{name} cannot be differentiated: it {_described(arguments[name])}")
         _expect_finite(name, arguments[name])
-    if not wrt:
+    if not names:
         raise ValueError("there is nothing to differentiate: no argument is an array of floating-point numbers")
-    return wrt
+    return names
 
 
-def _expect_finite(name, x):
+def _expect_finite(name: str, x: Array) -> None:
     if not x.size:
         raise ValueError(f"{name} is empty, its shape is {x.shape}: there is nothing to differentiate")
     for place in map(tuple, np.argwhere(~np.isfinite(x)).tolist()):
         raise ValueError(f"{name} holds {x[place]} at {place}; a difference quotient needs finite numbers")
 
 
-def _described(value):
+def _described(value: Any) -> str:
     if not isinstance(value, np.ndarray):
         return f"is a {type(value).__name__}, not an array"
     advice = "; use .astype(float)" if value.dtype.kind in "iub" else ""
@@ -159,11 +167,11 @@ def _described(value):
 class _Given(Case):
     """A case with given arguments, which may lie near a kink."""
 
-    def arguments(self, rng, dtype=np.float64):
+    def arguments(self, rng: np.random.Generator, dtype: DTypeLike = np.float64) -> Arguments:
         return {name: cast(value, dtype) for name, value in self.make(rng).items()}
 
 
-def _in_order(gradients, wrt):
+def _in_order(gradients: Returned, wrt: tuple[str, ...]) -> Sequence[ArrayLike]:
     if isinstance(gradients, dict):
         if missing := set(wrt) - set(gradients):
             raise ValueError(f"backward returns no gradient of {', '.join(sorted(missing))}; "

@@ -9,51 +9,52 @@ from dataclasses import replace
 import numpy as np
 
 from npse.gradcheck.measure import Measurement
-from npse.gradcheck.numeric import FLOOR, RESOLUTION, TOLERANCE, is_hidden, relative_error
+from npse.gradcheck.numeric import FLOOR, RESOLUTION, TOLERANCE, Budget, is_hidden, relative_error
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result, View
+from npse.types import Array, Index
 
 
 def compare(measured: Measurement, name: str) -> Result:
     """The verdict on the gradient of one argument: a `Result` without a diagnosis."""
     ours, x = measured.gradient(name), measured.arguments[name]
+    result = Result(measured.case.op, measured.case.label, "gradient", CANNOT_TELL, name)
     if measured.y.dtype != x.dtype:
-        return _result(measured, name, CANNOT_TELL, error=np.inf,
+        return replace(result, error=np.inf,
                        message=f"forward returns {measured.y.dtype} for {x.dtype}: its rounding hides the gradient")
     if ours.shape != x.shape:
-        return _result(measured, name, WRONG, error=np.inf,
+        return replace(result, verdict=WRONG, error=np.inf,
                        message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
     numeric = measured.numeric(name)
     error = relative_error(ours, numeric)
     crossed = tuple(map(tuple, np.argwhere(numeric.crossed).tolist()))
     note = f"{len(crossed)} of {ours.size} entries crossed a kink" if crossed else ""
-    facts = {"crossed": crossed, "entries": ours.size}
+    result = replace(result, crossed=crossed, entries=ours.size)
     if len(crossed) == ours.size:
-        return _result(measured, name, CANNOT_TELL, **facts, error=float(error.max()),
-                       message=f"{note}: try other arguments")
+        return replace(result, error=float(error.max()), message=f"{note}: try other arguments")
     if not np.isfinite(numeric.value[~numeric.crossed]).all():
         index = _worst(error)
-        return _result(measured, name, CANNOT_TELL, **facts, **_at(index, error, ours, numeric.value[index]),
+        return replace(_at(result, index, error, ours, numeric.value[index]),
                        message=f"forward is not finite near {_entry(name, index)}")
     verdict, index, budget = _verdict(measured, name, error)
     expected = budget.value if budget else numeric.value[index]
-    facts |= _at(index, error, ours, expected)
-    facts |= {"budget": budget, "complex_step": _error_of_complex_step(measured, name)}
+    result = replace(_at(result, index, error, ours, expected), budget=budget,
+                     complex_step=_error_of_complex_step(measured, name))
     if verdict == CANNOT_TELL:
-        note = (f"central differences do not settle near {_entry(name, index)} ({budget}): if there is a ReLU or "
-                "maximum inside forward, give its kinks")
-    elif verdict == RIGHT and is_hidden(ours, numeric):
-        verdict = CANNOT_TELL
-        note = "forward is so large beside its gradient that rounding would hide an error of 0.1 %"
-    elif verdict == WRONG:
+        return replace(result, message=f"central differences do not settle near {_entry(name, index)} ({budget}): if "
+                       "there is a ReLU or maximum inside forward, give its kinks")
+    if verdict == WRONG:
         wrong = (f"{np.count_nonzero(error > TOLERANCE)} of {ours.size} entries differ, worst at "
-                 f"{_entry(name, index)}: ours {facts['ours']:.8g}, numeric {facts['expected']:.8g}, "
-                 f"relative error {facts['error']:.1e}")
-        note = "; ".join(filter(None, (wrong, note)))
-        facts["view"] = View(ours, numeric.value, error, *measured.curve(name, index))
-    return _result(measured, name, verdict, **facts, message=note)
+                 f"{_entry(name, index)}: ours {result.ours:.8g}, numeric {result.expected:.8g}, "
+                 f"relative error {result.error:.1e}")
+        return replace(result, verdict=WRONG, message="; ".join(filter(None, (wrong, note))),
+                       view=View(ours, numeric.value, error, *measured.curve(name, index), index, float(expected)))
+    if is_hidden(ours, numeric):
+        return replace(result, message="forward is so large beside its gradient that rounding would hide an error of "
+                       "0.1 %")
+    return replace(result, verdict=RIGHT, message=note)
 
 
-def _verdict(measured, name, error):
+def _verdict(measured: Measurement, name: str, error: Array) -> tuple[str, Index, Budget | None]:
     """The verdict, the index of the entry that decides it, and the error budget of that entry.
 
     Entries whose error is too large are looked at once more, the worst first, with the best step: the error may be one
@@ -80,7 +81,7 @@ def _verdict(measured, name, error):
     return RIGHT, index, measured.budget(name, index)
 
 
-def _error_of_complex_step(measured, name):
+def _error_of_complex_step(measured: Measurement, name: str) -> float | None:
     """Worst relative error against the complex step; None if there is none."""
     second = measured.complex_step(name)
     if second is None:
@@ -88,17 +89,14 @@ def _error_of_complex_step(measured, name):
     return float(relative_error(measured.gradient(name), replace(measured.numeric(name), value=second)).max())
 
 
-def _worst(error):
+def _worst(error: Array) -> Index:
     return tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
 
 
-def _at(index, error, ours, expected):
-    return {"error": float(error[index]), "index": index, "ours": float(ours[index]), "expected": float(expected)}
+def _at(result: Result, index: Index, error: Array, ours: Array, expected: float) -> Result:
+    """The result with the facts of one entry."""
+    return replace(result, index=index, error=float(error[index]), ours=float(ours[index]), expected=float(expected))
 
 
-def _entry(name, index):
+def _entry(name: str, index: Index) -> str:
     return f"{name}[{', '.join(map(str, index))}]"
-
-
-def _result(measured, name, verdict, **facts):
-    return Result.on(measured.case, "gradient", verdict, name, **facts)

@@ -5,12 +5,15 @@ hands to backward are checked as well as the arguments of the case.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from npse.support.wrapped import Wrapped
+from npse.types import Array, Op, Ops
 
 SUM_ORDER_FLOAT64 = 1e-12    # relative deviation that a different order of additions may cause
 SUM_ORDER_FLOAT32 = 1e-5
@@ -35,13 +38,13 @@ class Call:
     """
 
     name: str
-    op: Callable
-    before: dict[int | str, object]
-    results: tuple[np.ndarray, ...]
+    op: Op
+    before: dict[int | str, Any]
+    results: tuple[Array, ...]
     changed: tuple[str, ...]
-    held: tuple[tuple[str, np.ndarray, np.ndarray], ...] = ()
+    held: tuple[tuple[str, Array, Array], ...] = ()
 
-    def repeat(self, op=None, arrange=np.copy):
+    def repeat(self, op: Op | None = None, arrange: Callable[[Array], Array] = np.copy) -> tuple[Array, ...]:
         """Results of the same call again, of another op, or with each array argument replaced by ``arrange(array)``."""
         fresh = {key: arrange(value) if isinstance(value, np.ndarray) else value
                  for key, value in self.before.items()}
@@ -52,12 +55,12 @@ class Call:
 class Recording(Wrapped):
     """An edition that keeps every call, in order, in ``.calls``."""
 
-    def __init__(self, ops):
+    def __init__(self, ops: Ops) -> None:
         super().__init__(ops, self._record)
-        self.calls = []
+        self.calls: list[Call] = []
 
-    def _record(self, name, op, arguments, options):
-        given = {**dict(enumerate(arguments)), **options}
+    def _record(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        given = dict(enumerate(arguments)) | options
         before = {key: _copy(value) for key, value in given.items()}
         result = op(*arguments, **options)
         changed = tuple(_title(op, key) for key, value in given.items()
@@ -72,11 +75,11 @@ class Recording(Wrapped):
 class Guarded(Wrapped):
     """An edition whose ops work on copies of their arguments; ``.changes`` tells what the first of them changes."""
 
-    def __init__(self, ops):
+    def __init__(self, ops: Ops) -> None:
         super().__init__(ops, self._on_copies)
         self.changes = ""
 
-    def _on_copies(self, name, op, arguments, options):
+    def _on_copies(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         recording = Recording(self._ops)
         result = getattr(recording, name)(*map(_copy, arguments), **{k: _copy(v) for k, v in options.items()})
         call, = recording.calls
@@ -85,7 +88,7 @@ class Guarded(Wrapped):
         return result
 
 
-def deviation(ours, theirs, backdrop=0.0):
+def deviation(ours: ArrayLike, theirs: ArrayLike, backdrop: float = 0.0) -> float:
     """Largest difference of two arrays, relative to the largest value in ``theirs``; infinite if shapes differ.
 
     ``backdrop`` is the size of the values from which ``theirs`` was computed. If ``theirs`` is smaller than a tenth of
@@ -100,7 +103,7 @@ def deviation(ours, theirs, backdrop=0.0):
     return np.inf if np.isnan(worst) else float(worst)
 
 
-def unchanged(call):
+def unchanged(call: Call) -> str | None:
     """No argument is written to, during the call or later, and no result after it was returned.
 
     A rule: it returns what is wrong with a call, or None.
@@ -111,20 +114,20 @@ def unchanged(call):
     return f"has ended, but {_and(later)} changes later: keep no array, write into a new one" if later else None
 
 
-def repeatable(call):
+def repeatable(call: Call) -> str | None:
     """The same arguments give the same result, bit for bit."""
     same = all(map(_identical, call.repeat(), call.results))
     return None if same else "gives a different result when called again with the same arguments"
 
 
-def same_dtype(call):
+def same_dtype(call: Call) -> str | None:
     """dtype in = dtype out."""
     wanted = {value.dtype for value in call.before.values() if _is_float(value)}
     found = {result.dtype for result in call.results} if len(wanted) == 1 else wanted
     return f"is given {_and(wanted)} but returns {_and(found - wanted)}" if found - wanted else None
 
 
-def any_layout(call):
+def any_layout(call: Call) -> str | None:
     """The result does not depend on the memory layout of arrays, nor on whether they are writable."""
     for description, arrange in (("non-contiguous", strided), ("Fortran-ordered", fortran), ("read-only", frozen)):
         try:
@@ -139,7 +142,7 @@ def any_layout(call):
 RULES = {"unchanged": unchanged, "repeatable": repeatable, "dtype": same_dtype, "layout": any_layout}
 
 
-def disagreement(book, call):
+def disagreement(book: Ops, call: Call) -> tuple[str | None, float]:
     """Compare a call with the same call of the book: (what is wrong or None, worst deviation)."""
     try:
         theirs = call.repeat(getattr(book, call.name))
@@ -152,7 +155,7 @@ def disagreement(book, call):
     return None if worst <= _same(call) else f"differs from the book by {worst:.1e} of the largest entry", worst
 
 
-def nonlinear(backward, dy, other):
+def nonlinear(backward: Callable[[Array], tuple[Array, ...]], dy: Array, other: Array) -> str:
     """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or "".
 
     All three results exist at the same time, so a function that returns one array each time is detected.
@@ -165,7 +168,7 @@ def nonlinear(backward, dy, other):
     return ""
 
 
-def strided(x):
+def strided(x: Array) -> Array:
     """The same array as a view with gaps, which hold values that no op may read."""
     if x.ndim == 0:
         return x
@@ -175,25 +178,25 @@ def strided(x):
     return wide[..., ::2]
 
 
-def fortran(x):
+def fortran(x: Array) -> Array:
     """The same array in Fortran order: its first axis is contiguous."""
     return x.copy(order="F")
 
 
-def frozen(x):
+def frozen(x: Array) -> Array:
     """The same array, read-only."""
     x = x.copy()
     x.flags.writeable = False
     return x
 
 
-def _worst_deviation(results, call):
+def _worst_deviation(results: tuple[Array, ...], call: Call) -> float:
     backdrop = max(_largest(a) for a in (*call.before.values(), *call.results) if _is_float(a))
     pairs = [_without_equal_nonfinite(ours, theirs) for ours, theirs in zip(results, call.results, strict=True)]
     return max(deviation(ours, theirs, backdrop) for ours, theirs in pairs)
 
 
-def _without_equal_nonfinite(ours, theirs):
+def _without_equal_nonfinite(ours: Array, theirs: Array) -> tuple[Array, Array]:
     """Both arrays with 0 where both hold the same infinity, or both nan: there they agree."""
     if ours.shape != theirs.shape:
         return ours, theirs
@@ -201,16 +204,16 @@ def _without_equal_nonfinite(ours, theirs):
     return np.where(equal, 0, ours), np.where(equal, 0, theirs)
 
 
-def _same(call):
+def _same(call: Call) -> float:
     in_float64 = all(a.dtype == np.float64 for a in call.before.values() if _is_float(a))
     return SUM_ORDER_FLOAT64 if in_float64 else SUM_ORDER_FLOAT32
 
 
-def _largest(a):
+def _largest(a: Array) -> float:
     return float(np.abs(a).max(initial=0))
 
 
-def _title(op, key):
+def _title(op: Op, key: int | str) -> str:
     """The name of an argument, for messages; its position if it has no name."""
     if isinstance(key, str):
         return key
@@ -218,22 +221,22 @@ def _title(op, key):
     return names[key] if key < len(names) else f"argument {key}"
 
 
-def _arrays(result):
+def _arrays(result: Any) -> tuple[Array, ...]:
     result = tuple(result.values()) if isinstance(result, dict) else result
     return tuple(map(np.asarray, result if isinstance(result, (tuple, list)) else (result,)))
 
 
-def _copy(value):
+def _copy(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def _is_float(value):
+def _is_float(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
 
 
-def _identical(a, b):
+def _identical(a: Array, b: Array) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def _and(names):
+def _and(names: Iterable[object]) -> str:
     return " and ".join(sorted(map(str, names)))

@@ -9,6 +9,8 @@ of the formula does not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
@@ -16,13 +18,17 @@ from npse.gradcheck.draw import generator
 from npse.gradcheck.kinks import KinkRecorder, count_changes
 from npse.gradcheck.numeric import FLOOR, RESOLUTION, SAFETY, TOLERANCE, typical_size
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Report, Result
+from npse.types import Array, Arrays, Gradients
+
+Evaluation: TypeAlias = tuple[float, list[Array]]
+"""The loss at one point, and the choices at its kinks."""
 
 ATTEMPTS = 6         # each with another direction
 SHRINK = 8           # and a step smaller by this factor, which crosses fewer kinks
 MIN_SLOPE = 0.1      # least derivative along a direction, relative to its typical size
 
 
-def check_direction(loss: Callable, parameters: dict[str, np.ndarray], gradients: dict[str, np.ndarray],
+def check_direction(loss: Callable[[Arrays], SupportsFloat], parameters: Arrays, gradients: Gradients,
                     recorder: KinkRecorder | None = None, seed: int = 0, tolerance: float = TOLERANCE) -> Report:
     """Check the gradients of a scalar function of many arrays, along random directions.
 
@@ -53,7 +59,7 @@ def check_direction(loss: Callable, parameters: dict[str, np.ndarray], gradients
     _expect_fitting(parameters, gradients)
     rng = generator(seed, "direction")
 
-    def evaluate(at):
+    def evaluate(at: Arrays) -> Evaluation:
         if recorder is None:
             return float(loss(at)), []
         recorder.clear()
@@ -66,7 +72,8 @@ def check_direction(loss: Callable, parameters: dict[str, np.ndarray], gradients
         for name, chosen in subjects.items()))
 
 
-def _along(name, chosen, evaluate, base, parameters, gradients, rng, tolerance):
+def _along(name: str, chosen: tuple[str, ...], evaluate: Callable[[Arrays], Evaluation], base: Evaluation,
+           parameters: Arrays, gradients: Gradients, rng: np.random.Generator, tolerance: float) -> Result:
     here, kinks_here = base
     h, crossings = np.cbrt(np.finfo(float).eps), []
     for _ in range(ATTEMPTS):
@@ -84,26 +91,22 @@ def _along(name, chosen, evaluate, base, parameters, gradients, rng, tolerance):
             break
 
     note = f"directions given up as their steps crossed kinks ({', '.join(map(str, crossings))})" if crossings else ""
-    facts = {"argument": name, "entries": sum(parameters[key].size for key in chosen)}
+    result = Result("loss", "random direction", "gradient", CANNOT_TELL, name,
+                    entries=sum(parameters[key].size for key in chosen))
     if crossed:
-        return _result(CANNOT_TELL, error=np.inf, **facts, message=f"all {note}")
+        return replace(result, error=np.inf, message=f"all {note}")
     error = abs(numeric - ours) / max(abs(numeric), abs(ours), FLOOR * typical, noise / tolerance)
-    facts |= {"error": float(error), "ours": ours, "expected": float(numeric)}
+    result = replace(result, error=float(error), ours=ours, expected=float(numeric))
     note = note and f"{len(crossings)} {note}"
     if not error <= tolerance:
         wrong = f"ours {ours:.8g}, numeric {numeric:.8g}, relative error {error:.1e}"
-        return _result(WRONG, **facts, message="; ".join(filter(None, (wrong, note))))
+        return replace(result, verdict=WRONG, message="; ".join(filter(None, (wrong, note))))
     if crossings and noise > RESOLUTION * typical:
-        return _result(CANNOT_TELL, **facts,
-                       message=f"{note}; at the step that was left, rounding would hide an error of 0.1 %")
-    return _result(RIGHT, **facts, message=note)
+        return replace(result, message=f"{note}; at the step that was left, rounding would hide an error of 0.1 %")
+    return replace(result, verdict=RIGHT, message=note)
 
 
-def _result(verdict, **facts):
-    return Result("loss", "random direction", "gradient", verdict, **facts)
-
-
-def _expect_fitting(parameters, gradients):
+def _expect_fitting(parameters: Arrays, gradients: Gradients) -> None:
     if not parameters:
         raise ValueError("there are no parameters to check")
     for name in (*parameters, *gradients):

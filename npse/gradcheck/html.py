@@ -4,12 +4,13 @@ import base64
 from html import escape
 
 from npse.gradcheck import pictures
+from npse.gradcheck.results import Report, Result
 
 COLOURS = {"right": "#15803d", "wrong": "#b91c1c", "cannot tell": "#a16207"}
 MOST_PICTURES = 4
 
 
-def report_as_html(report):
+def report_as_html(report: Report) -> str:
     """A report as HTML, with its pictures inside."""
     failed = len(report.failures)
     verdict = "everything is right" if report.ok else f"{failed} of {len(report.results)} checks failed"
@@ -20,7 +21,7 @@ def report_as_html(report):
             f"<tbody>{''.join(map(_row, report.results))}</tbody></table>{''.join(map(_picture, drawn))}")
 
 
-def _row(result):
+def _row(result: Result) -> str:
     why = result.diagnosis.text if result.diagnosis else result.message
     second = "not possible" if result.judged == "gradient" else ""
     if result.complex_step is not None:
@@ -33,7 +34,7 @@ def _row(result):
                             for i, cell in enumerate(cells)) + "</tr>"
 
 
-def _picture(result):
+def _picture(result: Result) -> str:
     data = base64.b64encode(pictures.png(result)).decode()
     alt = escape(f"d{result.argument}: {result.message}", quote=True)
     return f"<img alt='{alt}' src='data:image/png;base64,{data}'/>"

@@ -4,26 +4,31 @@ The gradient takes three stages: `measure`, `compare` and, if it is wrong, `diag
 from a generator of its own, so adding one changes no number of the others.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.random import Generator
 
 from npse.gradcheck import contract, diagnosis
-from npse.gradcheck.cases.case import cast
+from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.compare import compare
+from npse.gradcheck.contract import Call
+from npse.gradcheck.diagnosis import Diagnosis
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.kinks import choices, count_changes
 from npse.gradcheck.measure import Measurement, copies, run_backward, run_forward
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
+from npse.types import Arguments, Array, Ops
 
 TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one; a right gradient stays near 1e-6
 
 
-def judge(case, ops, seed, book=None, float32=True):
+def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, float32: bool = True) -> Iterator[Result]:
     """Yield every `Result` on a case; ``book`` is another edition to agree with, ``float32`` judges that dtype too."""
     drawn = [draw_arguments(case, seed, dtype) for dtype in ((np.float64, np.float32) if float32 else (np.float64,))]
 
-    def rng(purpose):
+    def rng(purpose: str) -> Generator:
         return generator(seed, f"{case}: {purpose}")
 
     if case.wrt:
@@ -37,7 +42,7 @@ def judge(case, ops, seed, book=None, float32=True):
         yield from _float32(case, ops, drawn[1], rng("float32"))
 
 
-def _gradients(case, ops, arguments, rng):
+def _gradients(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Iterator[Result]:
     measured = Measurement.of(case, ops, arguments, rng)
     failed = None
     for name in case.wrt:
@@ -48,18 +53,18 @@ def _gradients(case, ops, arguments, rng):
         yield result
 
 
-def _linearity(case, ops, arguments, rng):
+def _linearity(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Result:
     y = run_forward(case, ops, arguments)
     one, other = upstream(rng, y), upstream(rng, y)
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Array, ...]:
         return run_backward(case, ops, dy, arguments)
     complaint = contract.nonlinear(backward, one, other)
-    why = complaint and diagnosis.explain_linearity(backward, one, other, case.wrt, complaint)
+    why = diagnosis.explain_linearity(backward, one, other, case.wrt, complaint) if complaint else None
     return _verdict(case, "linear", why, complaint)
 
 
-def _recorded_calls(case, ops, drawn, rng):
+def _recorded_calls(case: Case, ops: Ops, drawn: list[Arguments], rng: Generator) -> list[Call]:
     """Every call of an op in the forward and backward pass, for each set of arguments."""
     recording = contract.Recording(ops)
     for arguments in drawn:
@@ -69,7 +74,7 @@ def _recorded_calls(case, ops, drawn, rng):
     return recording.calls
 
 
-def _contract(case, calls):
+def _contract(case: Case, calls: list[Call]) -> Iterator[Result]:
     culprits_first = sorted(calls, key=lambda call: not call.changed)
     for name, rule in contract.RULES.items():
         why, complaint = None, ""
@@ -81,7 +86,7 @@ def _contract(case, calls):
         yield _verdict(case, name, why, complaint)
 
 
-def _agreement(case, ops, drawn, rng, calls, book):
+def _agreement(case: Case, ops: Ops, drawn: list[Arguments], rng: Generator, calls: list[Call], book: Ops) -> Result:
     found = [(call, *contract.disagreement(book, call)) for call in calls]
     why, complaint = None, ""
     for call, what, _ in found:
@@ -92,7 +97,8 @@ def _agreement(case, ops, drawn, rng, calls, book):
     return _verdict(case, "book", why, complaint, error=max(worst for *_, worst in found))
 
 
-def _why_not_the_book(case, ops, drawn, rng, call, book):
+def _why_not_the_book(case: Case, ops: Ops, drawn: list[Arguments], rng: Generator, call: Call,
+                      book: Ops) -> Diagnosis:
     """A diagnosis of a call that differs from the book's.
 
     At a kink no numeric gradient tells, but the tape does. Not all arguments drawn show the difference: try each.
@@ -110,24 +116,26 @@ def _why_not_the_book(case, ops, drawn, rng, call, book):
     return diagnosis.explain_call(call.name, call.results, theirs)
 
 
-def _float32(case, ops, arguments, rng):
+def _float32(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Iterator[Result]:
     double = {name: cast(value, np.float64) for name, value in arguments.items()}
     dy = upstream(rng, run_forward(case, ops, arguments)).astype(np.float32)
     pairs = zip(run_backward(case, ops, dy, arguments), run_backward(case, ops, dy.astype(np.float64), double),
                 strict=True)
     for name, (ours, exact) in zip(case.wrt, pairs, strict=True):
-        facts = {"entries": ours.size, "error": contract.deviation(ours, exact, np.abs(dy).max())}
-        if facts["error"] <= TOLERANCE_FLOAT32:
-            yield Result.on(case, "float32", RIGHT, name, **facts)
+        error = contract.deviation(ours, exact, np.abs(dy).max())
+        result = Result(case.op, case.label, "float32", RIGHT, name, error, entries=ours.size)
+        if error <= TOLERANCE_FLOAT32:
+            yield result
         elif case.kinks and count_changes(choices(case.kinks(**arguments)), choices(case.kinks(**double))):
-            yield Result.on(case, "float32", CANNOT_TELL, name, **facts,
-                            message="a ReLU or maximum is so near its kink that float32 and float64 choose differently")
+            yield replace(result, verdict=CANNOT_TELL,
+                          message="a ReLU or maximum is so near its kink that float32 and float64 choose differently")
         else:
-            complaint = f"deviates from float64 by {facts['error']:.1e} of the largest entry"
+            complaint = f"deviates from float64 by {error:.1e} of the largest entry"
             why = diagnosis.explain_contract("float32", f"d{name} in float32 {complaint}", argument=name)
-            yield Result.on(case, "float32", WRONG, name, **facts, message=complaint, diagnosis=why)
+            yield replace(result, verdict=WRONG, message=complaint, diagnosis=why)
 
 
-def _verdict(case, judged, why, complaint, **facts):
+def _verdict(case: Case, judged: str, why: Diagnosis | None, complaint: str, error: float = 0.0) -> Result:
     """A result on a property of an op as a whole: right if there is no complaint."""
-    return Result.on(case, judged, WRONG if complaint else RIGHT, message=complaint, diagnosis=why or None, **facts)
+    return Result(case.op, case.label, judged, WRONG if complaint else RIGHT, error=error, message=complaint,
+                  diagnosis=why)

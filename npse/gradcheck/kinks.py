@@ -4,12 +4,17 @@ Which side of zero a ReLU is on, and which element is the maximum, is a *choice*
 x and x + h, the function is smooth in between. If one differs, the central difference is meaningless and left out.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from npse.types import Array
 
-def choices(arrays):
+AtKinks: TypeAlias = Array | list[Array] | tuple[Array, ...]
+"""The input of each ReLU (or its mask), and `max_margin` of each maximum (or the indices of the maxima)."""
+
+
+def choices(arrays: AtKinks) -> list[Array]:
     """The choices at kinks, as arrays: a floating array counts by its sign (> 0), any other array by its values.
 
     Parameters
@@ -21,7 +26,7 @@ def choices(arrays):
     return [a > 0 if a.dtype.kind == "f" else np.array(a) for a in map(np.asarray, arrays)]
 
 
-def count_changes(before, after):
+def count_changes(before: list[Array], after: list[Array]) -> int:
     """How many choices differ between two results of `choices`; ValueError if their shapes differ."""
     if [c.shape for c in before] != [c.shape for c in after]:
         raise ValueError("the kinks of two evaluations differ in number or shape; "
@@ -29,7 +34,7 @@ def count_changes(before, after):
     return sum(int(np.count_nonzero(b != a)) for b, a in zip(before, after, strict=True))
 
 
-def max_margin(x: np.ndarray, size: int, stride: int) -> np.ndarray:
+def max_margin(x: Array, size: int, stride: int) -> Array:
     """By how much each element of each window exceeds the largest of the others: > 0 for the maximum, 0 in a tie.
 
     x (N, H, W, C) -> (N, Ho, Wo, C, size * size)
@@ -42,7 +47,7 @@ def max_margin(x: np.ndarray, size: int, stride: int) -> np.ndarray:
     return windows - np.where(is_first, second[..., None], first[..., None])
 
 
-def _windows(x, size, stride):
+def _windows(x: Array, size: int, stride: int) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
     return windows.reshape(*windows.shape[:4], size * size)
 
@@ -61,13 +66,13 @@ class KinkRecorder:
     """
 
     def __init__(self) -> None:
-        self.choices: list[np.ndarray] = []
+        self.choices: list[Array] = []
 
     def clear(self) -> None:
         """Forget everything recorded so far."""
         self.choices = []
 
-    def __call__(self, op: Any, arguments: tuple, result: object) -> None:
+    def __call__(self, op: Any, arguments: tuple[Any, ...], result: Any) -> None:
         """Record a call; ``op`` tells by its declaration, `op.contract`, where it has kinks."""
         chosen = op.contract and op.contract.choices(arguments, result)
         if chosen is not None:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from npse.gradcheck import contract, numeric
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.draw import upstream
+from npse.gradcheck.kinks import AtKinks
+from npse.gradcheck.numeric import Budget, Forward, Kinks, NumericGradient
+from npse.types import Arguments, Array, Index, Ops
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,51 +38,51 @@ class Measurement:
     """
 
     case: Case
-    ops: object
-    arguments: dict[str, object]
-    y: np.ndarray
-    dy: np.ndarray
-    gradients: tuple[np.ndarray, ...]
-    _numeric: dict[str, numeric.NumericGradient] = field(default_factory=dict, init=False, repr=False)
+    ops: Ops
+    arguments: Arguments
+    y: Array
+    dy: Array
+    gradients: tuple[Array, ...]
+    _numeric: dict[str, NumericGradient] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, case, ops, arguments, rng) -> Measurement:
+    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator) -> Measurement:
         """Run both passes; TypeError or ValueError if a result is not an array of numbers, or one is missing."""
         y = run_forward(case, ops, arguments)
         dy = upstream(rng, y)
         return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))))
 
-    def gradient(self, name: str) -> np.ndarray:
+    def gradient(self, name: str) -> Array:
         """The gradient that the backward pass gave for an argument."""
         return self.gradients[self.case.wrt.index(name)]
 
-    def backward(self, dy: np.ndarray) -> tuple[np.ndarray, ...]:
+    def backward(self, dy: Array) -> tuple[Array, ...]:
         """The same backward pass once more, for any upstream gradient."""
         return run_backward(self.case, self.ops, dy, self.arguments)
 
     @functools.cached_property
-    def backward_on_copies(self) -> tuple[tuple[np.ndarray, ...], str]:
+    def backward_on_copies(self) -> tuple[tuple[Array, ...], str]:
         """Gradients if every op works on copies of its arguments, and which op changes what ("" if none does)."""
         edition = contract.Guarded(self.ops)
         return run_backward(self.case, edition, self.dy, self.arguments), edition.changes
 
-    def numeric(self, name: str) -> numeric.NumericGradient:
+    def numeric(self, name: str) -> NumericGradient:
         """The numeric gradient of an argument, by central differences; computed once."""
         if name not in self._numeric:
             self._numeric[name] = numeric.numeric_gradient(*self._function_of(name))
         return self._numeric[name]
 
-    def budget(self, name: str, index: tuple[int, ...]) -> numeric.Budget | None:
+    def budget(self, name: str, index: Index) -> Budget | None:
         """The best central difference of one entry and its error budget; None if every step crosses a kink."""
         f, x, dy, kinks = self._function_of(name)
         return numeric.budget(f, x, dy, index, kinks)
 
-    def curve(self, name: str, index: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def curve(self, name: str, index: Index) -> tuple[Array, Array]:
         """Central differences of one entry at many steps: steps, values."""
         f, x, dy, _ = self._function_of(name)
         return numeric.curve(f, x, dy, index)
 
-    def complex_step(self, name: str) -> np.ndarray | None:
+    def complex_step(self, name: str) -> Array | None:
         """A second numeric gradient of an argument, by the complex step.
 
         None if the function takes no complex numbers, or is not analytic: then the two numeric gradients differ. A
@@ -86,24 +91,27 @@ class Measurement:
         complex_arguments = {key: value.astype(complex) if is_floating(value) else value
                              for key, value in self.arguments.items()}
 
-        def forward(value):
+        def forward(value: Array) -> ArrayLike:
             return self.case.forward(self.ops, **complex_arguments | {name: value})
         found = numeric.complex_step(forward, self.arguments[name], self.dy)
         if found is None or numeric.relative_error(found, self.numeric(name)).max() > numeric.TOLERANCE:
             return None
         return found
 
-    def _function_of(self, name):
+    def _function_of(self, name: str) -> tuple[Forward, Array, Array, Kinks | None]:
         """The case as a function of one argument: (forward, argument, dy, kinks or None)."""
-        def forward(value):
+        def forward(value: Array) -> Array:
             return run_forward(self.case, self.ops, self.arguments | {name: value})
+        kinks_of_all = self.case.kinks
+        if kinks_of_all is None:
+            return forward, self.arguments[name], self.dy, None
 
-        def kinks(value):
-            return self.case.kinks(**self.arguments | {name: value})
-        return forward, self.arguments[name], self.dy, kinks if self.case.kinks else None
+        def kinks(value: Array) -> AtKinks:
+            return kinks_of_all(**self.arguments | {name: value})
+        return forward, self.arguments[name], self.dy, kinks
 
 
-def run_forward(case, ops, arguments):
+def run_forward(case: Case, ops: Ops, arguments: Arguments) -> Array:
     """The result of a case's forward pass on copies of the arguments; TypeError if it is no floating array."""
     y = case.forward(ops, **copies(arguments))
     if y is None:
@@ -114,8 +122,10 @@ def run_forward(case, ops, arguments):
     return y
 
 
-def run_backward(case, ops, dy, arguments):
+def run_backward(case: Case, ops: Ops, dy: Array, arguments: Arguments) -> tuple[Array, ...]:
     """The gradients of a case's backward pass, in the order of ``case.wrt``; TypeError or ValueError as above."""
+    if case.backward is None:
+        raise TypeError(f"{case} names arguments to differentiate, so it needs a backward pass, but has none")
     gradients = case.backward(ops, dy.copy(), **copies(arguments))
     if len(gradients) != len(case.wrt):
         raise ValueError(f"backward must return {len(case.wrt)} gradient{'s' * (len(case.wrt) != 1)} "
@@ -123,18 +133,18 @@ def run_backward(case, ops, dy, arguments):
     for name, gradient in zip(case.wrt, gradients, strict=True):
         if gradient is None:
             raise TypeError(f"backward returned None as the gradient of {name}: is a return missing?")
-    gradients = tuple(map(np.asarray, gradients))
-    for name, gradient in zip(case.wrt, gradients, strict=True):
-        if gradient.dtype.kind not in "fiub":
-            raise TypeError(f"the gradient of {name} must be an array of real numbers, but has dtype {gradient.dtype}")
-    return gradients
+    arrays = tuple(np.asarray(gradient) for gradient in gradients)
+    for name, array in zip(case.wrt, arrays, strict=True):
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"the gradient of {name} must be an array of real numbers, but has dtype {array.dtype}")
+    return arrays
 
 
-def copies(arguments):
+def copies(arguments: Arguments) -> Arguments:
     """The arguments with a copy of each array."""
     return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
 
 
-def is_floating(value):
+def is_floating(value: Any) -> bool:
     """Whether a value is an array (or a NumPy scalar) of floating-point numbers."""
     return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"

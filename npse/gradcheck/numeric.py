@@ -11,10 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from npse.gradcheck.kinks import choices, count_changes
+from npse.gradcheck.kinks import AtKinks, choices, count_changes
+from npse.types import Array, Index
+
+Forward: TypeAlias = Callable[[Array], Array]
+"""A forward pass as a function of one of its arguments."""
+
+Kinks: TypeAlias = Callable[[Array], AtKinks]
+"""The kinks of a forward pass, as a function of the same argument."""
 
 TOLERANCE = 1e-6     # of the relative error, in float64; a right gradient stays near 1e-9
 FLOOR = 0.01         # the error of smaller entries is relative to this share of the largest gradient
@@ -36,9 +45,9 @@ class NumericGradient:
         Where the step crossed a kink.
     """
 
-    value: np.ndarray
-    noise: np.ndarray
-    crossed: np.ndarray
+    value: Array
+    noise: Array
+    crossed: Array
 
 
 @dataclass(frozen=True)
@@ -65,16 +74,16 @@ class Budget:
         """The largest error to expect in the value."""
         return SAFETY * (self.truncation + self.rounding)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"step {self.step:.1e}, truncation {self.truncation:.0e}, rounding {self.rounding:.0e}"
 
 
-def typical_size(x: np.ndarray) -> float:
+def typical_size(x: Array) -> float:
     """Root mean square of x; 1 if x is zero everywhere."""
     return np.sqrt(np.mean(np.square(x))) or 1.0
 
 
-def step_sizes(x: np.ndarray) -> np.ndarray:
+def step_sizes(x: Array) -> Array:
     """Step of the central difference for each entry of x: h = eps^(1/3) * max(|x_i|, typical size of x).
 
     The error of the formula is about h^2 f'''/6 (truncation) plus eps |f| / h (rounding). The sum is least
@@ -85,7 +94,7 @@ def step_sizes(x: np.ndarray) -> np.ndarray:
     return np.cbrt(np.finfo(x.dtype).eps) * np.maximum(np.abs(x), typical_size(x))
 
 
-def numeric_gradient(f: Callable, x: np.ndarray, dy: np.ndarray, kinks: Callable | None = None) -> NumericGradient:
+def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None) -> NumericGradient:
     """Gradient of sum(dy * f(x)) with respect to every entry of x.
 
     Parameters
@@ -100,16 +109,14 @@ def numeric_gradient(f: Callable, x: np.ndarray, dy: np.ndarray, kinks: Callable
     -------
     NumericGradient
     """
-    h = step_sizes(x)
     value, noise, crossed = np.empty(x.shape), np.empty(x.shape), np.zeros(x.shape, bool)
     at = _differences(f, x, dy, kinks)
-    for i in np.ndindex(x.shape):
-        value[i], noise[i], crossed[i] = at(i, h[i])
+    for i, h in np.ndenumerate(step_sizes(x)):
+        value[i], noise[i], crossed[i] = at(i, h)
     return NumericGradient(value, noise, crossed)
 
 
-def budget(f: Callable, x: np.ndarray, dy: np.ndarray, index: tuple[int, ...],
-           kinks: Callable | None = None) -> Budget | None:
+def budget(f: Forward, x: Array, dy: Array, index: Index, kinks: Kinks | None = None) -> Budget | None:
     """The best central difference of one entry and its error budget; arguments as in `numeric_gradient`.
 
     The step is made smaller until the truncation error is below the rounding error, at most five times.
@@ -129,15 +136,14 @@ def budget(f: Callable, x: np.ndarray, dy: np.ndarray, index: tuple[int, ...],
     return min(found, key=lambda b: b.truncation + b.rounding) if found else None
 
 
-def curve(f: Callable, x: np.ndarray, dy: np.ndarray, index: tuple[int, ...],
-          count: int = 33) -> tuple[np.ndarray, np.ndarray]:
+def curve(f: Forward, x: Array, dy: Array, index: Index, count: int = 33) -> tuple[Array, Array]:
     """Central differences of one entry at many steps, from 1e-12 to 1 of its scale: steps, values."""
     scale = max(abs(x[index]), typical_size(x))
     at, steps = _differences(f, x, dy, None), scale * np.logspace(-12, 0, count)
     return steps, np.array([at(index, step)[0] for step in steps])
 
 
-def complex_step(f: Callable, x: np.ndarray, dy: np.ndarray) -> np.ndarray | None:
+def complex_step(f: Callable[[Array], ArrayLike], x: Array, dy: Array) -> Array | None:
     """Gradient of sum(dy * f(x)) by the complex step, exact to rounding for any analytic f: nothing is subtracted.
 
     Parameters
@@ -162,17 +168,21 @@ def complex_step(f: Callable, x: np.ndarray, dy: np.ndarray) -> np.ndarray | Non
     return value
 
 
-def _differences(f, x, dy, kinks):
+def _differences(f: Forward, x: Array, dy: Array,
+                 kinks: Kinks | None) -> Callable[[Index, float], tuple[float, float, bool]]:
     """A function of (index, step) -> central difference, size of its rounding error, whether it crossed a kink."""
     y = np.asarray(f(x))
     eps = max(np.finfo(x.dtype).eps, np.finfo(y.dtype).eps)
     largest_x, largest_y, largest_dy = (np.abs(a).max() for a in (x, y, dy))
-    here = choices(kinks(x)) if kinks else []
 
-    def at(i, h):
+    def chosen(x: Array) -> list[Array]:
+        return choices(kinks(x)) if kinks else []
+    here = chosen(x)
+
+    def at(i: Index, h: float) -> tuple[float, float, bool]:
         above, below = _moved(x, i, h), _moved(x, i, -h)
         distance = above[i] - below[i]                    # x + h is rounded: divide by the actual distance
-        crossed = bool(kinks) and any(count_changes(here, choices(kinks(there))) for there in (below, above))
+        crossed = any(count_changes(here, chosen(there)) for there in (below, above))
         y_above, y_below = np.array(f(above)), f(below)   # a copy, in case f returns one array each time
         with np.errstate(invalid="ignore"):               # inf - inf: the caller sees nan
             difference = y_above - y_below
@@ -183,7 +193,7 @@ def _differences(f, x, dy, kinks):
     return at
 
 
-def relative_error(ours: np.ndarray, numeric: NumericGradient, tolerance: float = TOLERANCE) -> np.ndarray:
+def relative_error(ours: Array, numeric: NumericGradient, tolerance: float = TOLERANCE) -> Array:
     """Relative error of each entry of a gradient, against its numeric gradient; zero where a kink was crossed.
 
     |numeric - ours| / max(|numeric|, |ours|, floor).  The floor is 1 % of the largest numeric gradient of the array:
@@ -199,16 +209,16 @@ def relative_error(ours: np.ndarray, numeric: NumericGradient, tolerance: float 
     return np.where(np.isnan(error), np.inf, error)
 
 
-def is_hidden(ours, numeric):
+def is_hidden(ours: Array, numeric: NumericGradient) -> bool:
     """Whether rounding would hide an error of 0.1 % in a gradient that does not vanish.
 
     A gradient counts as vanishing if it is no larger than its own rounding error: h times the noise.
     """
     noise, largest = SAFETY * numeric.noise.max(), np.abs(ours).max()
-    return noise * np.cbrt(np.finfo(float).eps) < largest < noise / RESOLUTION
+    return bool(noise * np.cbrt(np.finfo(float).eps) < largest < noise / RESOLUTION)
 
 
-def _moved(x, index, distance):
+def _moved(x: Array, index: Index, distance: complex) -> Array:
     x = x.copy()
     x[index] += distance
     return x

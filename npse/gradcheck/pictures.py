@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npse.gradcheck.results import Result
+from npse.gradcheck.numeric import Budget
+from npse.gradcheck.results import Result, View
 from npse.support.style import BLUE, GREY, LABEL, ORANGE, SMALL, TITLE, figure, plain
 from npse.support.style import png as png_of
+from npse.types import Array
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 OURS, RIGHT_SIDE = ORANGE, BLUE
 
@@ -41,7 +44,7 @@ def draw(result: Result) -> Figure:
         raise ValueError(f"there is nothing to draw for {result.op}, {result.judged}: only a gradient found wrong has "
                          "a picture; see report.failures")
     picture = figure(11, 6.6)
-    top, bottom = picture.subfigures(2, 1, height_ratios=(1.25, 1))
+    top, bottom = picture.subfigures(2, 1, squeeze=False, height_ratios=(1.25, 1))[:, 0]
     name, view = result.argument, result.view
     top.suptitle(f"{result.op} [{result.case}]: d{name}, {view.ours.shape}", fontsize=TITLE, x=0.012, ha="left",
                  weight="bold")
@@ -51,8 +54,8 @@ def draw(result: Result) -> Figure:
     _maps(top, name, view)
     scatter, v_curve = bottom.subplots(1, 2)
     _scatter(scatter, view)
-    _v_curve(v_curve, result)
-    picture.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+    _v_curve(v_curve, name, view, result.budget)
+    picture.set_layout_engine("constrained", rect=(0, 0.05, 1, 0.95))
     return picture
 
 
@@ -61,7 +64,7 @@ def png(result: Result) -> bytes:
     return png_of(draw(result))
 
 
-def flat(array, is_filter=False):
+def flat(array: Array, is_filter: bool = False) -> Array:
     """An array with any number of axes as a picture with two; lines of nan separate the tiles.
 
     (N, H, W, C) -> a row for each image, a tile (H, W) for each channel; (kh, kw, Cin, Cout) -> a row for each Cin, a
@@ -76,7 +79,7 @@ def flat(array, is_filter=False):
     return picture.reshape(rows * (height + 1), columns * (width + 1))[:-1, :-1]
 
 
-def _maps(figure, name, view):
+def _maps(figure: SubFigure, name: str, view: View) -> None:
     is_filter, largest = name.startswith("w"), np.nanmax(np.abs(view.numeric), initial=0) or 1
     difference = view.ours - view.numeric
     axes = figure.subplots(1, 3)
@@ -95,7 +98,7 @@ def _maps(figure, name, view):
         axes[0].set(ylabel=rows, xlabel=tiles)
 
 
-def _scatter(ax, view):
+def _scatter(ax: Axes, view: View) -> None:
     known = np.isfinite(view.numeric) & np.isfinite(view.ours)
     right, ours = view.numeric[known], view.ours[known]
     span = np.array([min(right.min(), 0), max(right.max(), 0)])
@@ -106,21 +109,21 @@ def _scatter(ax, view):
     plain(ax)
 
 
-def _v_curve(ax, result):
+def _v_curve(ax: Axes, name: str, view: View, budget: Budget | None) -> None:
     """Error of the central difference against the step: with smaller steps truncation falls and rounding grows."""
-    view, best = result.view, result.expected
-    scale = max(abs(best), abs(result.ours), np.finfo(float).tiny)
+    ours, best = float(view.ours[view.index]), view.expected
+    scale = max(abs(best), abs(ours), np.finfo(float).tiny)
     with np.errstate(all="ignore"):
-        to_right, to_ours = (np.maximum(np.abs(view.values - value) / scale, 1e-16) for value in (best, result.ours))
+        to_right, to_ours = (np.maximum(np.abs(view.values - value) / scale, 1e-16) for value in (best, ours))
     ax.loglog(view.steps, to_right, color=RIGHT_SIDE, marker=".", lw=1, label="from the value used")
     ax.loglog(view.steps, to_ours, color=OURS, marker=".", lw=1, label="from ours")
-    if result.budget:
-        ax.axvline(result.budget.step, color=GREY, lw=1, ls=":")
-        ax.annotate(" the step that was used", (result.budget.step, 0.02), xycoords=("data", "axes fraction"),
+    if budget:
+        ax.axvline(budget.step, color=GREY, lw=1, ls=":")
+        ax.annotate(" the step that was used", (budget.step, 0.02), xycoords=("data", "axes fraction"),
                     fontsize=SMALL, color=GREY)
-    where = ", ".join(map(str, result.index))
+    where = ", ".join(map(str, view.index))
     ax.set(xlabel="step h", ylabel="relative deviation",
-           title=f"d{result.argument}[{where}]: the numeric value at many steps",
+           title=f"d{name}[{where}]: the numeric value at many steps",
            ylim=(1e-14, max(10, float(np.nanmax(to_right[np.isfinite(to_right)], initial=1)))))
     ax.legend(frameon=False, fontsize=SMALL, loc="lower left", bbox_to_anchor=(0, 0.05))
     plain(ax)

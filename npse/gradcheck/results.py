@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-import numpy as np
-
-from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.result import Diagnosis
 from npse.gradcheck.numeric import Budget
+from npse.types import Array, Index
 
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"
 
@@ -23,13 +22,19 @@ class View:
     ours, numeric, error : arrays shaped like the argument
         ``numeric`` is nan where a step crossed a kink.
     steps, values : arrays
+    index : tuple
+        The worst entry.
+    expected : float
+        The value that it should have.
     """
 
-    ours: np.ndarray
-    numeric: np.ndarray
-    error: np.ndarray
-    steps: np.ndarray
-    values: np.ndarray
+    ours: Array
+    numeric: Array
+    error: Array
+    steps: Array
+    values: Array
+    index: Index
+    expected: float
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,10 @@ class Result:
     verdict: str
     argument: str = ""
     error: float = 0.0
-    index: tuple[int, ...] | None = None
+    index: Index | None = None
     ours: float | None = None
     expected: float | None = None
-    crossed: tuple[tuple[int, ...], ...] = ()
+    crossed: tuple[Index, ...] = ()
     entries: int = 0
     message: str = ""
     diagnosis: Diagnosis | None = None
@@ -85,16 +90,11 @@ class Result:
     complex_step: float | None = None
     view: View | None = field(default=None, repr=False, compare=False)
 
-    @classmethod
-    def on(cls, case: Case, judged: str, verdict: str, argument: str = "", **facts: object) -> Result:
-        """A result on a case; ``facts`` are further attributes."""
-        return cls(case.op, case.label, judged, verdict, argument, **facts)
-
     @property
     def ok(self) -> bool:
         return self.verdict == RIGHT
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file: None if a number is not finite; without ``view``."""
         facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "view"}
         return _plain(facts | {name: facts[name] and asdict(facts[name]) for name in ("diagnosis", "budget")})
@@ -108,7 +108,7 @@ class Result:
         return f"{line}\n    {self.diagnosis}" if is_news else line
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -133,7 +133,7 @@ class Report:
     def __bool__(self) -> bool:
         return self.ok
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """The report in a notebook: a table, and a picture of each wrong gradient."""
         from npse.gradcheck.html import report_as_html
         return report_as_html(self)

@@ -40,17 +40,17 @@ class Row:
 
 def rows(results: Iterable[Result]) -> list[Row]:
     """Summarize results, in the order in which ops and arguments first appear."""
-    by_op = {}
+    by_op: dict[str, list[Result]] = {}
     for result in results:
         by_op.setdefault(result.op, []).append(result)
     return [_row(op, argument, of_op) for op, of_op in by_op.items() for argument in _arguments(of_op)]
 
 
-def _arguments(results):
+def _arguments(results: list[Result]) -> list[str]:
     return list(dict.fromkeys(result.argument for result in results if result.argument)) or [""]
 
 
-def _row(op, argument, results):
+def _row(op: str, argument: str, results: list[Result]) -> Row:
     mine = [result for result in results if result.argument == argument and result.judged not in CONTRACT]
     whole = [result for result in results if result.judged in CONTRACT]
     gradients = [result for result in mine if result.judged == "gradient"]
@@ -62,5 +62,5 @@ def _row(op, argument, results):
         broken=broken, ok=not broken and all(result.ok for result in mine))
 
 
-def _worst(results):
+def _worst(results: list[Result]) -> float | None:
     return max((result.error for result in results), default=None)

@@ -11,6 +11,8 @@
 
 import inspect
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +22,10 @@ from npse.gradcheck.draw import generator
 from npse.gradcheck.results import Result
 from npse.support.python_file import run_python_file
 from npse.support.wrapped import Overlay
+from npse.types import Ops
 
 
-def check_file(path: str | Path, book: object, seed: int = 0) -> list[Result]:
+def check_file(path: str | Path, book: Ops, seed: int = 0) -> list[Result]:
     """Check every op and every pair of functions in a Python file.
 
     Parameters
@@ -57,7 +60,7 @@ def check_file(path: str | Path, book: object, seed: int = 0) -> list[Result]:
     if not own and not ops:
         raise ValueError(f"{path}: nothing to check; expected functions name and name_backward, "
                          f"found are: {', '.join(functions) or 'none'}")
-    results = []
+    results: list[Result] = []
     for name in own:
         results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed)
     edition = Overlay(book, **{name: functions[name] for name in ops})
@@ -67,7 +70,8 @@ def check_file(path: str | Path, book: object, seed: int = 0) -> list[Result]:
     return results
 
 
-def _check_pair(path, name, functions, arguments, seed):
+def _check_pair(path: Path, name: str, functions: dict[str, FunctionType], arguments: Any,
+                seed: int) -> tuple[Result, ...]:
     drawn = arguments(generator(seed, name)) if callable(arguments) else arguments
     if not isinstance(drawn, dict) or not any(np.asarray(value).dtype.kind == "f" for value in drawn.values()):
         raise ValueError(f"{path}: {name}_arguments must be a dict with at least one array of floating-point numbers, "

@@ -9,9 +9,10 @@ The random choices are arguments, so the same arguments always give the same bat
 import numpy as np
 
 from npse.reference.contract import op
+from npse.types import Array
 
 
-def expect_crops(op, letters, top, left, padding):
+def expect_crops(op: str, letters: dict[str, int], top: Array, left: Array, padding: int) -> None:
     """Raise ValueError unless each window lies inside its padded image."""
     H, W = letters["H"], letters["W"]
     if not 0 <= padding < min(H, W):
@@ -23,14 +24,15 @@ def expect_crops(op, letters, top, left, padding):
 
 
 @op("images: N H W C uint8, mean: C, std: C -> x: N H W C", backward=None, flops=3)
-def normalize(images, mean, std):
+def normalize(images: Array, mean: Array, std: Array) -> Array:
     """x[n, i, j, c] = (images[n, i, j, c] / 255 - mean[c]) / std[c]."""
     return (images.astype(mean.dtype) / 255 - mean) / std
 
 
 @op("images: N H W C uint8, top: N int, left: N int, flip: N bool, mean: C, std: C -> x: N H W C", backward=None,
     values=expect_crops, flops=3)
-def augment(images, top, left, flip, mean, std, padding=4):
+def augment(images: Array, top: Array, left: Array, flip: Array, mean: Array, std: Array,
+            padding: int = 4) -> Array:
     """Put a border around each image, cut an H x W window out of it, flip the window if ``flip``, and normalize.
 
     The border holds the pixels of the image, mirrored at its edge (..., 2, 1, 0, 1, 2, ...). So a crop looks like a

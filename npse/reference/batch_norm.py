@@ -13,10 +13,12 @@ import numpy as np
 
 from npse.reference.contract import op
 from npse.reference.numerics import average, total
+from npse.types import Array
 
 
 @op("x: N H W C, gamma: C, beta: C -> y: N H W C, mean: C, var: C", flops=7)
-def batch_norm(x, gamma, beta, eps=1e-5):
+def batch_norm(x: Array, gamma: Array, beta: Array,
+               eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Normalize with the statistics of this batch: the training mode.
 
     y[n, i, j, c] = gamma[c] * (x[n, i, j, c] - mean[c]) / sqrt(var[c] + eps) + beta[c]
@@ -38,7 +40,8 @@ def batch_norm(x, gamma, beta, eps=1e-5):
 
 
 @op("x: N H W C, dy: N H W C, gamma: C, mean: C, var: C -> dx: N H W C, dgamma: C, dbeta: C", flops=10)
-def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
+def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Array,
+                        eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm`, through the mean and the variance too.
 
     dbeta[c]  = sum over n, i, j of  dy
@@ -66,7 +69,7 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
 
 
 @op("x: N H W C -> mean: C, var: C, means: N C", backward=None, flops=4)
-def moments(x):
+def moments(x: Array) -> tuple[Array, Array, Array]:
     """Mean and variance of each channel over the batch, and its mean over each map.
 
     Returns
@@ -80,20 +83,23 @@ def moments(x):
 
 @op("x: N H W C, gamma: C, beta: C, running_mean: C, running_var: C -> y: N H W C",
     fixed=("running_mean", "running_var"), flops=3)
-def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
+def batch_norm_inference(x: Array, gamma: Array, beta: Array, running_mean: Array,
+                         running_var: Array, eps: float = 1e-5) -> Array:
     """Normalize with the running statistics: y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."""
     return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
 
 
 @op("x: N H W C, dy: N H W C, gamma: C, running_mean: C, running_var: C -> dx: N H W C, dgamma: C, dbeta: C")
-def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1e-5):
+def batch_norm_inference_backward(dy: Array, x: Array, gamma: Array, running_mean: Array,
+                                  running_var: Array,
+                                  eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm_inference` -> dx, dgamma, dbeta; the statistics are constants with no gradient."""
     xhat = (x - running_mean) / np.sqrt(running_var + eps)
     dx = dy * gamma / np.sqrt(running_var + eps)
     return dx, total(dy * xhat, (0, 1, 2)), total(dy, (0, 1, 2))
 
 
-def expect_enough(op, letters, count):
+def expect_enough(op: str, letters: dict[str, int], count: int) -> None:
     """Raise ValueError for a batch with one element in each channel, which has no unbiased variance."""
     if count < 2:
         raise ValueError(f"{op}: batch norm needs at least 2 elements a channel (N*H*W) in training, "
@@ -102,7 +108,8 @@ def expect_enough(op, letters, count):
 
 @op("mean: C, var: C, running_mean: C, running_var: C -> new_mean: C, new_var: C", backward=None,
     values=expect_enough)
-def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1):
+def running_statistics(mean: Array, var: Array, count: int, running_mean: Array, running_var: Array,
+                       momentum: float = 0.1) -> tuple[Array, Array]:
     """Return new running averages, moved towards those of this batch; the old arrays stay unchanged.
 
     running = (1 - momentum) * running + momentum * batch,  with var * B / (B - 1) for the unbiased variance

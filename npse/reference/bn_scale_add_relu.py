@@ -22,11 +22,13 @@ from npse.reference.contract import op
 from npse.reference.numerics import total
 from npse.reference.residual import add
 from npse.reference.se import scale
+from npse.types import Array
 
 
 @op("x: N H W C, r: N H W C, s: N C, gamma: C, beta: C, mean: C, var: C -> y: N H W C",
     backward=("bn_scale_add_relu_backward_s", "bn_scale_add_relu_backward"), kink="relu", flops=6)
-def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
+def bn_scale_add_relu(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, s: Array,
+                      r: Array, eps: float = 1e-5) -> Array:
     """y = relu(s * batch_norm(x) + r) -> y (N, H, W, C).
 
     Parameters
@@ -41,7 +43,9 @@ def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
 
 @op("x: N H W C, y: N H W C, dy: N H W C, gamma: C, beta: C, mean: C, var: C -> ds: N C, dgammas: N C, dbetas: N C",
     flops=6)
-def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
+def bn_scale_add_relu_backward_s(dy: Array, x: Array, y: Array, gamma: Array, beta: Array,
+                                 mean: Array, var: Array,
+                                 eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Gradient of the gates, and the two sums over each map from which it follows.
 
     dgammas[n, c] = sum over i, j of  g * xhat          what dgamma and dbeta would be for one image without gates
@@ -60,7 +64,9 @@ def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
 
 @op("x: N H W C, y: N H W C, dy: N H W C, s: N C, dz: N C, dgammas: N C, dbetas: N C, means: N C, gamma: C, mean: C, "
     "var: C -> dx: N H W C, dgamma: C, dbeta: C, dr: N H W C", flops=8)
-def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
+def bn_scale_add_relu_backward(dy: Array, x: Array, y: Array, s: Array, dz: Array, dgammas: Array,
+                               dbetas: Array, means: Array, gamma: Array, mean: Array, var: Array,
+                               eps: float = 1e-5) -> tuple[Array, Array, Array, Array]:
     """All other gradients of `bn_scale_add_relu`, with the paths through the statistics.
 
     du     = s * g + dz / R                             both paths into u: the gated one, and the squeeze

@@ -1,6 +1,10 @@
 """Checks of arrays. Each error says what was expected, what was given, and what to do."""
 
+from typing import Any
+
 import numpy as np
+
+from npse.types import Array, Shape
 
 PLAIN = (np.ndarray, np.memmap)  # other subclasses give *, sum or == another meaning, as np.matrix and masked arrays do
 KINDS = {                        # kinds of arrays without floating-point elements: dtypes, the rule, what to do
@@ -10,12 +14,12 @@ KINDS = {                        # kinds of arrays without floating-point elemen
 }
 
 
-def is_plain(kind):
+def is_plain(kind: type) -> bool:
     """Whether a type is that of a plain array: np.ndarray, np.memmap, or the type of arrays on a device."""
     return kind in PLAIN or hasattr(kind, "__cuda_ndarray__")
 
 
-def expect(op, **arguments):
+def expect(op: str, **arguments: tuple[Array | Shape, str]) -> None:
     """Check that arrays fit together, axis by axis; raise an error that names the first that does not.
 
     Parameters
@@ -40,12 +44,13 @@ def expect(op, **arguments):
     Traceback (most recent call last):
     ValueError: scale: s (N, C) has shape (2, 5), but C = 3 in u (N, H, W, C) of shape (2, 4, 4, 3)
     """
-    seen, dtypes = {}, {}
-    for name, (value, axes) in arguments.items():
+    seen: dict[str, tuple[int, str]] = {}
+    dtypes = {}
+    for name, (value, declared) in arguments.items():
         if not isinstance(value, tuple):
             dtypes[name] = _float_dtype(op, name, value)
         shape = value if isinstance(value, tuple) else value.shape
-        axes = axes.split()
+        axes = declared.split()
         title = f"{name} ({', '.join(axes)})"
         if len(shape) != len(axes):
             raise ValueError(f"{op}: {title} needs {len(axes)} axes, but has shape {tuple(shape)}")
@@ -63,14 +68,14 @@ def expect(op, **arguments):
         raise TypeError(f"{op}: arguments differ in dtype ({mixture}); convert them to one, e.g. x.astype(np.float32)")
 
 
-def expect_array(op, name, value):
+def expect_array(op: str, name: str, value: Any) -> None:
     """Raise TypeError unless an argument of an op is a plain array; its elements may have any dtype."""
     if not is_plain(type(value)):
         wanted = "a plain array" if isinstance(value, np.ndarray) else "an array"
         raise TypeError(f"{op}: {name} must be {wanted}, but is a {type(value).__name__}; use np.asarray({name})")
 
 
-def _float_dtype(op, name, value):
+def _float_dtype(op: str, name: str, value: Any) -> np.dtype[Any]:
     expect_array(op, name, value)
     dtype = value.dtype
     if dtype.kind not in "fc":
@@ -79,7 +84,7 @@ def _float_dtype(op, name, value):
     return dtype.newbyteorder("=")
 
 
-def expect_kind(op, name, value, kind):
+def expect_kind(op: str, name: str, value: Any, kind: str) -> None:
     """Raise TypeError unless an argument is a plain array of a ``kind`` of `KINDS`."""
     expect_array(op, name, value)
     codes, rule, remedy = KINDS[kind]

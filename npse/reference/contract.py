@@ -1,7 +1,7 @@
 """The declaration of an op, `@op`. All other code reads from it what it needs to know about the op.
 
     @op("u: N H W C, s: N C -> y: N H W C", flops=1)
-    def scale(u, s):
+    def scale(u: Array, s: Array) -> Array:
 
 The declaration names each array among the arguments, with its axes, and each result:
 
@@ -19,18 +19,25 @@ every edition, of the kinks that the judge looks for, of the counts of ``npse be
 import functools
 import inspect
 import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from npse.reference.checks import KINDS, expect, expect_array, expect_kind
+from npse.types import Array, Op, Shape
 
-TABLE = {}                       # every op of the book by its name, in the order of the chapters
+TABLE: dict[str, Op] = {}        # every op of the book by its name, in the order of the chapters
 DERIVED = {"Ho", "Wo"}           # letters that `sizes` computes
 REMEMBERED = 4096                # combinations of shapes and dtypes for which an op keeps the result of its checks
-_OWN = object()
+_Names: TypeAlias = str | tuple[str, ...] | None
+_Kink: TypeAlias = Literal["relu"] | Op | None
+_Flops: TypeAlias = float | Op | None
+_Function = TypeVar("_Function", bound=Op)
 
 
-def op(axes, *, backward=_OWN, fixed=(), kink=None, flops=None, sizes=None, values=None):
+def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (), kink: _Kink = None,
+       flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> Callable[[_Function], _Function]:
     """Return a decorator that declares a function as an op of the book. The op checks its arguments in every call.
 
     Parameters
@@ -38,7 +45,7 @@ def op(axes, *, backward=_OWN, fixed=(), kink=None, flops=None, sizes=None, valu
     axes : str
         Arguments and results, as in the head of this file. The arguments are checked in this order.
     backward : str, tuple of str or None
-        Names of the ops that compute its gradients. By default its own name and ``_backward``. None if it has none.
+        Names of the ops that compute its gradients. {} is the op's own name. None if it has none.
     fixed : tuple of str
         Array arguments for which no gradient is computed.
     kink : "relu" or function, optional
@@ -61,20 +68,20 @@ def op(axes, *, backward=_OWN, fixed=(), kink=None, flops=None, sizes=None, valu
     A decorator. It returns a function with the signature, the docstring and the source of the decorated one, and with
     the attribute ``contract``, a `Contract`.
     """
-    def declare(function):
+    def declare(function: _Function) -> _Function:
         contract = Contract(function, axes, backward, fixed, kink, flops, sizes, values)
 
         @functools.wraps(function)
-        def checked(*arguments, **options):
+        def checked(*arguments: Any, **options: Any) -> Any:
             contract.check(arguments, options)
             return function(*arguments, **options)
 
-        checked.contract = contract
-        return enter(function.__name__, checked)
+        checked.contract = contract           # type: ignore[attr-defined]      # a function may have attributes
+        return enter(function.__name__, cast(_Function, checked))
     return declare
 
 
-def enter(name, op):
+def enter(name: str, op: _Function) -> _Function:
     """Add an op to the table under its own name or a second one, and return it; ValueError if the name is in use."""
     if name in TABLE:
         raise ValueError(f"two ops are called {name!r}; rename one of them")
@@ -96,16 +103,17 @@ class Contract:
     kink, operations : as given to `op`
     """
 
-    def __init__(self, function, axes, backward=_OWN, fixed=(), kink=None, flops=None, sizes=None, values=None):
+    def __init__(self, function: Op, axes: str, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (),
+                 kink: _Kink = None, flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> None:
         self.name, self.signature = function.__name__, inspect.signature(function)
         arguments, results = map(_parsed, axes.split("->"))
         self.optional = frozenset(name.rstrip("?") for name in arguments if name.endswith("?"))
         self.arguments = {name.rstrip("?"): letters for name, letters in arguments.items()}
         self.results, self.fixed, self.kink, self.operations = results, frozenset(fixed), kink, flops
-        if backward is _OWN:
-            backward = f"{self.name}_backward"
-        self.backward = (backward,) if isinstance(backward, str) else tuple(backward or ())
-        self._sizes, self._values, self._known = _Hook(sizes), _Hook(values), {}
+        names = (backward,) if isinstance(backward, str) else backward or ()
+        self.backward = tuple(name.format(self.name) for name in names)
+        self._sizes, self._values = _Hook(sizes), _Hook(values)
+        self._known: dict[tuple[Any, ...], tuple[frozenset[np.dtype[Any]], dict[str, int]]] = {}
         if unknown := {*self.arguments, *self.fixed, *self._sizes.names, *self._values.names} - {*self._parameters()}:
             raise TypeError(f"{self.name}: the declaration names {', '.join(sorted(unknown))}, "
                             f"but the arguments are {', '.join(self._parameters())}")
@@ -115,10 +123,11 @@ class Contract:
         self._by_name = keys
         self._by_position = [(k, keys[name]) for k, name in enumerate(self._parameters()) if name in keys]
 
-    def _parameters(self):
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
         return self.signature.parameters
 
-    def check(self, arguments, options, seen=None):
+    def check(self, arguments: tuple[Any, ...], options: dict[str, Any],
+              seen: Callable[[Any], Any] | None = None) -> frozenset[np.dtype[Any]]:
         """Check the arguments of a call; return the dtypes of its floating-point arrays, a frozenset.
 
         If ``seen`` is given, the checks of elements get ``seen(argument)`` instead of each argument.
@@ -145,7 +154,7 @@ class Contract:
             self._values(self.name, letters, self._given(arguments, options), seen)
         return dtypes
 
-    def _key(self, arguments, options):
+    def _key(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
         """Return all that the checks depend on, except elements of arrays, as a hashable tuple."""
         count = len(arguments)
         key = [count, *[key_of(arguments[k]) for k, key_of in self._by_position if k < count]]
@@ -153,12 +162,12 @@ class Contract:
             key += [(name, self._by_name[name](value)) for name, value in options.items() if name in self._by_name]
         return tuple(key)
 
-    def _given(self, arguments, options):
+    def _given(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
         bound = self.signature.bind(*arguments, **options)
         bound.apply_defaults()
         return bound.arguments
 
-    def _examined(self, given):
+    def _examined(self, given: dict[str, Any]) -> tuple[frozenset[np.dtype[Any]], dict[str, int]]:
         arrays, floats, first = {}, {}, None
         for name, axes in self.arguments.items():
             value = given[name]
@@ -181,21 +190,21 @@ class Contract:
         _expect_one_shape(self.name, {name: given[name] for name, axes in self.arguments.items() if axes == "*"})
         known = {name: (value, axes) for name, (value, axes) in arrays.items() if not DERIVED & {*axes.split()}}
         expect(self.name, **known)
-        letters = {}
+        sizes: dict[str, int] = {}
         for value, axes in known.values():
-            letters |= zip(axes.split(), getattr(value, "shape", value), strict=True)
-        letters |= self._sizes(self.name, letters, given) or {}
+            sizes |= zip(axes.split(), getattr(value, "shape", value), strict=True)
+        sizes |= self._sizes(self.name, sizes, given) or {}
         if len(known) < len(arrays):
-            expect(self.name, **{name: (value, _filled_in(axes, letters)) for name, (value, axes) in arrays.items()})
-        return frozenset(value.dtype for value in floats.values()), letters
+            expect(self.name, **{name: (value, _filled_in(axes, sizes)) for name, (value, axes) in arrays.items()})
+        return frozenset(value.dtype for value in floats.values()), sizes
 
-    def choices(self, arguments, result):
+    def choices(self, arguments: tuple[Any, ...], result: Any) -> Array | None:
         """Return the choices of a call at its kinks, an array of booleans or integers; None for an op without kinks."""
         if self.kink == "relu":
             return (result[0] if isinstance(result, tuple) else result) > 0
         return None if self.kink is None else self.kink(*arguments)
 
-    def flops(self, arguments, result):
+    def flops(self, arguments: tuple[Any, ...], result: Any) -> float | None:
         """Return the floating-point operations of a call by the formula of the book; None if they are not declared."""
         if self.operations is None:
             return None
@@ -208,26 +217,28 @@ class Contract:
 class _Hook:
     """Calls a function with those arguments of an op that are among its parameters."""
 
-    def __init__(self, function):
+    def __init__(self, function: Op | None) -> None:
         self.function = function
         self.names = tuple(inspect.signature(function).parameters)[2:] if function else ()
 
-    def __call__(self, op, letters, given, seen=None):
+    def __call__(self, op: str, letters: dict[str, int], given: dict[str, Any],
+                 seen: Callable[[Any], Any] | None = None) -> Any:
         if not self.function:
             return None
         named = {name: given[name] for name in self.names}
         return self.function(op, letters, **({name: seen(value) for name, value in named.items()} if seen else named))
 
 
-def _parsed(declared):
+def _parsed(declared: str) -> dict[str, str]:
     """Turn "u: N H W C, s: N C" into {"u": "N H W C", "s": "N C"}."""
     found = [re.fullmatch(r"\s*(\w+\??)\s*:\s*(.*?)\s*", part) for part in declared.split(",")]
-    if not all(found):
+    names = {match[1]: match[2] for match in found if match}
+    if len(names) < len(found):
         raise ValueError(f"{declared.strip()!r} does not read as name: axes, name: axes, ...")
-    return {match[1]: match[2] for match in found}
+    return names
 
 
-def _sizes_in(op, name, value):
+def _sizes_in(op: str, name: str, value: Iterable[int]) -> Shape:
     try:
         sizes = tuple(value)
     except TypeError:
@@ -237,7 +248,7 @@ def _sizes_in(op, name, value):
     return sizes
 
 
-def _expect_one_shape(op, arrays):
+def _expect_one_shape(op: str, arrays: dict[str, Any]) -> None:
     for name, value in arrays.items():
         expect_array(op, name, value)
     if len({value.shape for value in arrays.values()}) > 1:
@@ -245,17 +256,17 @@ def _expect_one_shape(op, arrays):
         raise ValueError(f"{op}: arrays need one shape, but have {shapes}")
 
 
-def _filled_in(axes, letters):
+def _filled_in(axes: str, letters: dict[str, int]) -> str:
     return " ".join(str(letters[letter]) if letter in DERIVED else letter for letter in axes.split())
 
 
-def _key_of_array(value):
+def _key_of_array(value: Any) -> tuple[Any, ...] | None:
     return None if value is None else (value.shape, value.dtype, type(value))
 
 
-def _key_of_sizes(value):
+def _key_of_sizes(value: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(map(_key_of_value, value))
 
 
-def _key_of_value(value):
+def _key_of_value(value: Any) -> tuple[type, Any]:
     return type(value), value

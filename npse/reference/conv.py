@@ -15,16 +15,17 @@ import math
 import numpy as np
 
 from npse.reference.contract import op
+from npse.types import Array, Shape
 
 
-def output_size(x_shape, w_shape, stride, padding):
+def output_size(x_shape: Shape, w_shape: Shape, stride: int, padding: int) -> tuple[int, int]:
     """Ho = (H + 2p - kh) // s + 1, and Wo likewise: the number of positions of the filter along each axis."""
     _, H, W, _ = x_shape
     kh, kw = w_shape[:2]
     return (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
 
 
-def sizes_of_result(op, letters, stride, padding):
+def sizes_of_result(op: str, letters: dict[str, int], stride: int, padding: int) -> dict[str, int]:
     """Check stride, padding and the filter's size; return Ho and Wo. A hook of `npse.reference.contract.op`."""
     H, W, kh, kw = (letters[letter] for letter in ("H", "W", "kh", "kw"))
     for name, value, least in (("stride", stride, 1), ("padding", padding, 0)):
@@ -37,24 +38,24 @@ def sizes_of_result(op, letters, stride, padding):
     return {"Ho": Ho, "Wo": Wo}
 
 
-def products(y_shape, w_shape):
+def products(y_shape: Shape, w_shape: Shape) -> int:
     """Operations of any pass of a convolution. Those on the zeros around the map count too, as usual in this field."""
     return 2 * math.prod(y_shape) * math.prod(w_shape[:3])
 
 
-def pad(x, p):
+def pad(x: Array, p: int) -> Array:
     """Put p rows and columns of zeros around every map: (N, H, W, C) -> (N, H + 2p, W + 2p, C)."""
     return np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
 
 
-def window(x, i, j, Ho, Wo, stride):
+def window(x: Array, i: int, j: int, Ho: int, Wo: int, stride: int) -> Array:
     """View of x that tap (i, j) reads: x[n, stride*a + i, stride*b + j, c] for a < Ho, b < Wo."""
     return x[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride, :]
 
 
 @op("x: N H W Cin, w: kh kw Cin Cout -> y: N Ho Wo Cout", backward=("conv2d_backward_x", "conv2d_backward_w"),
     sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape))
-def conv2d(x, w, stride=1, padding=0):
+def conv2d(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
     """Convolve a batch of maps with a bank of filters.
 
     y[n, a, b, k] = sum over i, j, c of  xp[n, s*a + i, s*b + j, c] * w[i, j, c, k],  xp = x padded with zeros
@@ -86,7 +87,8 @@ def conv2d(x, w, stride=1, padding=0):
 
 @op("x_shape: (N H W Cin), w: kh kw Cin Cout, dy: N Ho Wo Cout -> dx: N H W Cin",
     sizes=sizes_of_result, flops=lambda dy, w, *_, y: products(dy.shape, w.shape))
-def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
+def conv2d_backward_x(dy: Array, w: Array, x_shape: Shape, stride: int = 1,
+                      padding: int = 0) -> Array:
     """Gradient of `conv2d` with respect to x.
 
     dxp[n, s*a + i, s*b + j, c] += sum over k of  dy[n, a, b, k] * w[i, j, c, k]   for every a, b, i, j
@@ -115,7 +117,8 @@ def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
 
 @op("x: N H W Cin, w_shape: (kh kw Cin Cout), dy: N Ho Wo Cout -> dw: kh kw Cin Cout",
     sizes=sizes_of_result, flops=lambda dy, x, w_shape, *_, y: products(dy.shape, w_shape))
-def conv2d_backward_w(dy, x, w_shape, stride=1, padding=0):
+def conv2d_backward_w(dy: Array, x: Array, w_shape: Shape, stride: int = 1,
+                      padding: int = 0) -> Array:
     """Gradient of `conv2d` with respect to w.
 
     dw[i, j, c, k] = sum over n, a, b of  xp[n, s*a + i, s*b + j, c] * dy[n, a, b, k]

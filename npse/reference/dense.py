@@ -6,17 +6,18 @@
 
 from npse.reference.contract import op
 from npse.reference.numerics import total
+from npse.types import Array
 
 
 @op("x: N C, w: K C, b?: K -> y: N K", flops=lambda x, w, *_, y: 2 * len(x) * w.size)
-def dense(x, w, b=None):
+def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     """y[n, k] = sum over c of  x[n, c] * w[k, c]  + b[k];  (N, C), (K, C), (K,) -> (N, K)."""
     y = x @ w.T
     return y if b is None else y + b
 
 
 @op("x: N C, w: K C, dy: N K -> dx: N C, dw: K C, db: K", flops=lambda dy, x, w, *_, y: 4 * len(x) * w.size)
-def dense_backward(dy, x, w):
+def dense_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
     """Gradients of `dense`: (N, K), (N, C), (K, C) -> dx (N, C), dw (K, C), db (K,).
 
     dx[n, c] = sum over k of dy[n, k] * w[k, c]

@@ -10,9 +10,10 @@ import numpy as np
 
 from npse.reference.contract import op
 from npse.reference.numerics import average, total
+from npse.types import Array
 
 
-def expect_targets(op, letters, labels, smoothing):
+def expect_targets(op: str, letters: dict[str, int], labels: Array, smoothing: float) -> None:
     """Raise ValueError for a label outside 0..K-1, or a smoothing outside 0 <= a < 1."""
     classes = letters["K"]
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -24,19 +25,19 @@ def expect_targets(op, letters, labels, smoothing):
 
 
 @op("logits: N K -> p: N K")
-def softmax(logits):
+def softmax(logits: Array) -> Array:
     """p[n, k] = exp(logits[n, k]) / sum over m of exp(logits[n, m]);  (N, K) -> (N, K)."""
     return np.exp(_log_softmax(logits))
 
 
 @op("p: N K, dp: N K -> dlogits: N K")
-def softmax_backward(dp, p):
+def softmax_backward(dp: Array, p: Array) -> Array:
     """dlogits[n, k] = p[n, k] * (dp[n, k] - sum over m of dp[n, m] * p[n, m])."""
     return p * (dp - total(dp * p, 1)[:, None])
 
 
 @op("logits: N K, labels: N int -> loss:", values=expect_targets)
-def softmax_cross_entropy(logits, labels, smoothing=0.0):
+def softmax_cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
     """loss = -1/N * sum over n, k of  q[n, k] * log p[n, k];  (N, K), (N,) -> scalar of the logits' dtype.
 
     Raises
@@ -50,19 +51,20 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0):
 
 
 @op("logits: N K, labels: N int -> dlogits: N K", values=expect_targets)
-def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+def softmax_cross_entropy_backward(dloss: float, logits: Array, labels: Array,
+                                   smoothing: float = 0.0) -> Array:
     """dlogits = dloss * (p - q) / N;  scalar, (N, K), (N,) -> (N, K). In training dloss is 1."""
     p = softmax(logits)
     q = _targets(logits, labels, smoothing)
     return (dloss * (p - q) / len(logits)).astype(logits.dtype, copy=False)
 
 
-def _log_softmax(logits):
+def _log_softmax(logits: Array) -> Array:
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(total(np.exp(shifted), 1))[:, None]
 
 
-def _targets(logits, labels, smoothing):
+def _targets(logits: Array, labels: Array, smoothing: float) -> Array:
     N, K = logits.shape
     q = np.full((N, K), smoothing / K, logits.dtype)
     q[np.arange(N), labels] += 1 - smoothing

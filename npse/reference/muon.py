@@ -14,24 +14,25 @@ import math
 import numpy as np
 
 from npse.reference.contract import op
+from npse.types import Array
 
 ITERATIONS, COEFFICIENTS = 3, (3.4445, -4.7750, 2.0315)    # of K. Jordan, fitted to few iterations
 
 
-def expect_matrix(op, letters):
+def expect_matrix(op: str, letters: dict[str, int]) -> None:
     """Raise ValueError unless the arrays have two axes or more. A hook of `npse.reference.contract.op`."""
     if len(letters) < 2:
         raise ValueError(f"{op}: needs a matrix, an array of at least 2 axes, but got one of {len(letters)}")
 
 
-def _operations(u):
+def _operations(u: Array) -> int:
     """Operations of the Gram matrix, of nine products of its size, and of the result."""
     K = min(u.size // u.shape[-1], u.shape[-1])
     return 4 * u.size * K + 18 * K**3
 
 
 @op("u: * -> o: *", backward=None, sizes=expect_matrix, flops=lambda u, *_, y: _operations(u))
-def orthogonalize(u):
+def orthogonalize(u: Array) -> Array:
     """Return U p(S) V^T for u = U S V^T, where p maps all singular values except small ones to 0.7 .. 1.2.
 
     p is the polynomial 3.4445 s - 4.7750 s^3 + 2.0315 s^5, applied three times, to s = S / |u|. No singular value is
@@ -69,7 +70,7 @@ def orthogonalize(u):
 
 @op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, sizes=expect_matrix,
     flops=lambda w, *_, y: _operations(w) + 9 * w.size)
-def muon(w, dw, v, lr, momentum=0.9):
+def muon(w: Array, dw: Array, v: Array, lr: float, momentum: float = 0.9) -> tuple[Array, Array]:
     """Return w and v after one step, as new arrays.
 
     v = momentum * v + dw
@@ -90,12 +91,12 @@ def muon(w, dw, v, lr, momentum=0.9):
     return (math.sqrt(min(R, K)) / length) * w - lr * orthogonalize(dw + momentum * v), v
 
 
-def _polynomial(A):
+def _polynomial(A: Array) -> Array:
     a, b, c = COEFFICIENTS
     return a * np.eye(len(A), dtype=A.dtype) + b * A + c * (A @ A)
 
 
-def as_matrix(array):
+def as_matrix(array: Array) -> Array:
     """View an array of R * K elements, K along its last axis, as a matrix (R, K)."""
     K = array.shape[array.ndim - 1]
     return array.reshape(array.size // K, K)

@@ -19,16 +19,17 @@ from npse.reference.activation import relu, relu_backward, sigmoid, sigmoid_back
 from npse.reference.contract import op
 from npse.reference.dense import dense, dense_backward
 from npse.reference.numerics import average, total
+from npse.types import Array, Shape
 
 
 @op("u: N H W C -> z: N C", flops=1)
-def squeeze(u):
+def squeeze(u: Array) -> Array:
     """z[n, c] = 1/(H*W) * sum over i, j of  u[n, i, j, c];  (N, H, W, C) -> (N, C). Equation (2)."""
     return average(u, (1, 2))
 
 
 @op("u_shape: (N H W C), dz: N C -> du: N H W C", flops=1)
-def squeeze_backward(dz, u_shape):
+def squeeze_backward(dz: Array, u_shape: Shape) -> Array:
     """du[n, i, j, c] = dz[n, c] / (H*W): every pixel has the same share;  (N, C) -> (N, H, W, C)."""
     _, H, W, _ = u_shape
     return np.broadcast_to(dz[:, None, None, :] / (H * W), u_shape).copy()
@@ -36,7 +37,8 @@ def squeeze_backward(dz, u_shape):
 
 @op("z: N C, w1: M C, w2: C M, b1?: M, b2?: C -> s: N C", kink=lambda z, w1, w2, b1=None, *_: dense(z, w1, b1) > 0,
     flops=lambda z, w1, w2, *_, y: 2 * len(z) * (w1.size + w2.size))
-def excite(z, w1, w2, b1=None, b2=None):
+def excite(z: Array, w1: Array, w2: Array, b1: Array | None = None,
+           b2: Array | None = None) -> Array:
     """s = sigma(W2 delta(W1 z + b1) + b2);  (N, C), (M, C), (C, M), (M,), (C,) -> (N, C). Equation (3)."""
     h = relu(dense(z, w1, b1))                                    # (N, M)
     return sigmoid(dense(h, w2, b2))                              # (N, C)
@@ -44,7 +46,8 @@ def excite(z, w1, w2, b1=None, b2=None):
 
 @op("z: N C, w1: M C, w2: C M, b1?: M, s: N C, ds: N C -> dz: N C, dw1: M C, dw2: C M, db1: M, db2: C",
     flops=lambda ds, z, s, w1, w2, *_, y: 2 * len(z) * (3 * w1.size + 2 * w2.size))
-def excite_backward(ds, z, s, w1, w2, b1=None):
+def excite_backward(ds: Array, z: Array, s: Array, w1: Array, w2: Array,
+                    b1: Array | None = None) -> tuple[Array, Array, Array, Array, Array]:
     """Gradients of `excite`, from the gates back to z.
 
     da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2
@@ -73,13 +76,13 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
 
 
 @op("u: N H W C, s: N C -> y: N H W C", flops=1)
-def scale(u, s):
+def scale(u: Array, s: Array) -> Array:
     """y[n, i, j, c] = s[n, c] * u[n, i, j, c];  (N, H, W, C), (N, C) -> (N, H, W, C). Equation (4)."""
     return u * s[:, None, None, :]
 
 
 @op("u: N H W C, s: N C, dy: N H W C -> du: N H W C, ds: N C", flops=3)
-def scale_backward(dy, u, s):
+def scale_backward(dy: Array, u: Array, s: Array) -> tuple[Array, Array]:
     """Gradients of `scale`: (N, H, W, C), (N, H, W, C), (N, C) -> du (N, H, W, C), ds (N, C).
 
     du[n, i, j, c] = dy[n, i, j, c] * s[n, c]
@@ -92,14 +95,15 @@ def scale_backward(dy, u, s):
 
 @op("u: N H W C, w1: M C, w2: C M, b1?: M, b2?: C -> y: N H W C",
     kink=lambda u, w1, w2, b1=None, *_: dense(squeeze(u), w1, b1) > 0)
-def se(u, w1, w2, b1=None, b2=None):
+def se(u: Array, w1: Array, w2: Array, b1: Array | None = None, b2: Array | None = None) -> Array:
     """The whole block: y = scale(u, excite(squeeze(u)));  (N, H, W, C) -> (N, H, W, C). Equations (2) to (4)."""
     return scale(u, excite(squeeze(u), w1, w2, b1, b2))
 
 
 @op("u: N H W C, dy: N H W C, w1: M C, w2: C M, b1?: M, b2?: C "
     "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
-def se_backward(dy, u, w1, w2, b1=None, b2=None):
+def se_backward(dy: Array, u: Array, w1: Array, w2: Array, b1: Array | None = None,
+                b2: Array | None = None) -> tuple[Array, Array, Array, Array, Array]:
     """Gradients of the whole block, in closed form, with both paths to u.
 
     du[n, i, j, c] = dy[n, i, j, c] * s[n, c]  +  dz[n, c] / (H*W)

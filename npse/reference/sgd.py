@@ -4,10 +4,12 @@
 """
 
 from npse.reference.contract import op
+from npse.types import Array
 
 
 @op("w: *, dw: *, v: * -> new_w: *, new_v: *", backward=None, flops=7)
-def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
+def sgd(w: Array, dw: Array, v: Array, lr: float, momentum: float = 0.9, weight_decay: float = 0.0,
+        nesterov: bool = True) -> tuple[Array, Array]:
     """Return w and v after one step, as new arrays.
 
     g = dw + weight_decay * w

@@ -9,10 +9,12 @@ import numpy as np
 
 from npse.reference.contract import op
 from npse.reference.numerics import total
+from npse.types import Array
 
 
 @op("x: N H W C, dy: N H W C, gamma: C, mean: C, var: C -> dx: N H W C, dgamma: C, dbeta: C")
-def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
+def batch_norm_backward_staged(dy: Array, x: Array, gamma: Array, mean: Array, var: Array,
+                               eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """The arguments and results are those of `batch_norm_backward`. Letters as in batch_norm.py."""
     B = x.size // x.shape[3]
     over = (0, 1, 2)
@@ -39,7 +41,8 @@ def batch_norm_backward_staged(dy, x, gamma, mean, var, eps=1e-5):
 
 @op("u: N H W C, dy: N H W C, w1: M C, w2: C M, b1?: M, b2?: C "
     "-> du: N H W C, dw1: M C, dw2: C M, db1: M, db2: C")
-def se_backward_staged(dy, u, w1, w2, b1=None, b2=None):
+def se_backward_staged(dy: Array, u: Array, w1: Array, w2: Array, b1: Array | None = None,
+                       b2: Array | None = None) -> tuple[Array, Array, Array, Array, Array]:
     """The arguments and results are those of `se_backward`. Letters as in se.py."""
     _, H, W, _ = u.shape
 

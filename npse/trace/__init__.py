@@ -1,12 +1,12 @@
-"""Memory accesses of the threads of a CUDA kernel, recorded in Numba's simulator.
+"""Records the memory accesses of the threads of a CUDA kernel in Numba's simulator.
 
-    record = trace(kernel, blocks, threads, x, y)      any kernel, with NumPy arrays for its arguments
-    print(record)                                      counts, and one line for each finding
-    draw(record)                                       a figure of threads and the cells they access
-    trace_op("squeeze")                                every kernel that an op of the cuda edition launches
-    draw(*trace_variants("conv2d"))                      ... in each of its variants
+    record = trace(kernel, blocks, threads, x, y)      records any kernel, with NumPy arrays as arguments
+    print(record)                                      prints counts, and one line for each finding
+    draw(record)                                       draws the threads and the cells that they access
+    trace_op("squeeze")                                records every kernel that an op of the cuda edition launches
+    trace_variants("conv2d")                           does this for each variant of the op
 
-Python must have been started with NUMBA_ENABLE_CUDASIM=1; `npse trace` sees to that itself.
+Start Python with NUMBA_ENABLE_CUDASIM=1 in its environment. `npse trace` does that itself.
 """
 
 from npse.trace.findings import Finding

@@ -1,8 +1,8 @@
-"""Arrays that log every access, used in place of the simulator's own arrays.
+"""Arrays that log every access. They replace the simulator's own arrays.
 
-The simulator runs each thread of the device as a thread of Python, one block after the other. The log stores with each
-access its interval: the number of barriers that the thread had passed. Accesses of different threads of a block are
-ordered only if their intervals differ.
+The simulator runs each thread of the device as a Python thread, one block after the other. The log stores the interval
+of each access: the number of barriers that the thread has passed before. Accesses of different threads of a block have
+a fixed order only if their intervals differ.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Access(NamedTuple):
 
 
 class OutOfBounds(NamedTuple):
-    """A thread used an index outside the array, or a negative one (``wraps``), which Python counts from the end."""
+    """One access with an index outside of the array, or with a negative index (``wraps``), counted from the end."""
 
     array: int
     index: tuple                 # type: ignore[assignment]  # a tuple has a method of that name
@@ -50,7 +50,7 @@ class OutOfBounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Memory:
-    """An array of global memory, or of shared memory: there each block has its own copy."""
+    """An array in global or shared memory. Of an array in shared memory, each block has its own copy."""
 
     name: str
     space: str
@@ -58,7 +58,7 @@ class Memory:
     dtype: np.dtype
 
     def index(self, cell):
-        """A cell as it is written in the kernel, such as x[0, 3]."""
+        """Return a cell as the kernel writes it, such as x[0, 3]."""
         return f"{self.name}[{', '.join(map(str, np.unravel_index(cell, self.shape)))}]"
 
 
@@ -68,12 +68,13 @@ class AccessLog:
     Attributes
     ----------
     arrays : list of Memory
-    accesses : list of Access, in order for each thread
+    accesses : list of Access
+        In order for each thread.
     out_of_bounds : list of OutOfBounds
     barriers : dict of (block, n) -> dict of thread -> site
-        Where each thread of a block waited for its n-th barrier.
+        The site at which each thread of a block waited for its n-th barrier.
     lines : list of str
-        The line of each site.
+        The source line of each site.
     """
 
     def __init__(self, home):
@@ -81,16 +82,16 @@ class AccessLog:
         self._home, self._sites, self._lock = home, {}, threading.Lock()
 
     def watch(self, name, space, values):
-        """Return an array to pass to a kernel: accesses are logged, and writes go to ``values``."""
+        """Return an array for a kernel. It logs each access, and it writes to ``values``."""
         self.arrays.append(Memory(name, space, values.shape, values.dtype))
         return Counted(self, len(self.arrays) - 1, values, np.arange(values.size).reshape(values.shape))
 
     def site(self):
-        """The number of the source position (in the kernel or a function it calls) that is running now."""
+        """Return the number of the current source position, in the kernel or in a function that it calls."""
         frame = sys._getframe(1)
         while frame.f_code.co_filename in MACHINERY:
             frame = frame.f_back
-        # The source position, not the instruction: Python replaces instructions by faster ones after a few runs
+        # The source position and not the instruction: Python replaces instructions by faster ones after a few runs
         file, place = frame.f_code.co_filename, (frame.f_code, _positions(frame.f_code)[frame.f_lasti // 2])
         with self._lock:
             if place not in self._sites:
@@ -99,19 +100,19 @@ class AccessLog:
             return self._sites[place]
 
     def note(self, array, cells, verb, atomic=False):
-        """Log that the running thread accesses cells."""
+        """Log an access of the current thread to these cells."""
         thread, site = threading.current_thread(), self.site()
         self.accesses += [Access(array, int(cell), thread.block, thread.thread_id, thread.interval, site, verb, atomic)
                           for cell in np.ravel(cells)]
 
     def note_out_of_bounds(self, array, index, verb, wraps):
-        """Log that the running thread uses an index outside the array, or a negative one."""
+        """Log an access of the current thread with an index outside of the array, or with a negative one."""
         thread = threading.current_thread()
         self.out_of_bounds.append(OutOfBounds(array, index, thread.block, thread.thread_id, self.site(), verb, wraps))
 
     @contextlib.contextmanager
     def replacing_the_simulators(self):
-        """Within the ``with`` block, kernels use arrays and barriers that are logged here."""
+        """Log all arrays and barriers of kernels that run in the ``with`` block."""
         module, thread = simulator.FakeCUDAModule, simulator.BlockThread
         simulator.FakeCUDAModule = lambda *launch: _Module(self, *launch)
         simulator.BlockThread = lambda *start: _Thread(self, *start)
@@ -122,7 +123,7 @@ class AccessLog:
 
 
 class Counted:
-    """An array as a kernel sees it, or a part of one; reads and writes by index are logged."""
+    """An array, or a part of one, that logs each read and write by index."""
 
     def __init__(self, log, array, values, cells):
         self._log, self._array, self._values, self._cells = log, array, values, cells
@@ -133,7 +134,7 @@ class Counted:
         return len(self._values)
 
     def __iter__(self):
-        return (self[index] for index in range(len(self)))       # nothing here raises Python's IndexError
+        return (self[index] for index in range(len(self)))       # needed because __getitem__ raises no IndexError
 
     def __getitem__(self, index):
         cells = self._find(index, READ)
@@ -160,7 +161,7 @@ class Counted:
         return operation(self._values, index, *values)
 
     def _find(self, index, verb):
-        """The cells of an index; None if it is out of bounds, which is logged."""
+        """Return the cells of an index. If it is out of bounds, log that and return None."""
         places = index if isinstance(index, tuple) else (index,)
         whole = all(isinstance(place, (int, np.integer)) for place in places)
         if whole and len(places) <= self.ndim:
@@ -174,7 +175,7 @@ class Counted:
 
 
 class _Thread(simulator.BlockThread):
-    """A thread that counts the barriers it has passed and knows the number of its block."""
+    """A thread of the simulator that counts the barriers that it has passed, and stores the number of its block."""
 
     def __init__(self, log, target, manager, block, thread, debug):
         super().__init__(target, manager, block, thread, debug)
@@ -188,7 +189,7 @@ class _Thread(simulator.BlockThread):
 
 
 class _Module(kernelapi.FakeCUDAModule):
-    """What a kernel calls ``cuda``."""
+    """The module that a kernel uses as ``cuda``."""
 
     def __init__(self, log, *launch):
         super().__init__(*launch)
@@ -200,7 +201,7 @@ class _Shared:
         self._log, self._arrays, self._lock = log, {}, threading.Lock()
 
     def array(self, shape, dtype, alignment=None):
-        """The shared array of the calling source position, one for all threads; filled with NaN at first."""
+        """Return the shared array of this source position, the same for all threads. It is first filled with NaN."""
         with self._lock:
             site = self._log.site()
             if site not in self._arrays:
@@ -210,7 +211,7 @@ class _Shared:
             return self._arrays[site]
 
     def _name(self):
-        """The variable that the array is assigned to, read from the source line."""
+        """Return the name of the variable to which the array is assigned, from the source line."""
         frame = sys._getframe(2)
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
         names = re.match(r"\s*([\w, ]+?)\s*=[^=]", line)
@@ -236,7 +237,7 @@ class _Atomic:
 
 @functools.cache
 def _positions(code):
-    """The source position of each instruction: lines and columns."""
+    """Return the source position of each instruction: lines and columns."""
     return list(code.co_positions())
 
 

@@ -1,4 +1,4 @@
-"""Example arguments of each op, on maps of 8 x 8 pixels; `npse trace` runs an op on them."""
+"""Example arguments for each op, with maps of 8 x 8 pixels. `npse trace` calls an op with them."""
 
 import inspect
 
@@ -11,7 +11,10 @@ N, SIDE = 1, 8                           # one image
 
 
 def example(op):
-    """Arguments of an op by their names: arrays of float32, the same each time; ValueError for an unknown op."""
+    """Return arguments for an op by their names. Arrays are float32, and their values are the same each time.
+
+    Raise ValueError if the op is unknown.
+    """
     if op not in book.OPS:
         raise ValueError(f"unknown op {op!r}; {suggest(op, book.OPS, 'npse.reference.OPS')}")
     rng, shapes, values = np.random.default_rng(0), _shapes(op), _values(op)
@@ -23,7 +26,7 @@ def example(op):
 
 
 def _channels(op):
-    return 4 if op.startswith("conv2d") else 2       # a tile of the convolution is four channels wide here
+    return 4 if op.startswith("conv2d") else 2       # in the simulator a tile of the convolution has four channels
 
 
 def _shapes(op):

@@ -1,7 +1,7 @@
 """Findings in a trace: races, out-of-bounds accesses, reads of unwritten memory, threads without work.
 
-A race does not depend on the order in which the simulator ran the threads. Hardware may run the accesses between two
-barriers in any order, and threads of different blocks never wait for each other.
+Races are found from the barriers, not from the order in which the simulator ran the threads. A GPU may run the accesses
+between two barriers in any order, and a barrier does not order threads of different blocks.
 """
 
 from collections import defaultdict
@@ -17,15 +17,16 @@ BARRIER = "put cuda.syncthreads() between them"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong or suspicious in a trace.
+    """An error or a possible error in a trace.
 
     Attributes
     ----------
     kind : str
         race, outside, negative, unwritten, barrier or idle.
-    message : str, one line
+    message : str
+        One line.
     cells : frozenset of (array, block, cell)
-        The cells concerned, by numbers; the block is None for global memory, which all blocks share.
+        The numbers of the cells that the finding is about. The block is None for global memory, which all blocks share.
     """
 
     kind: str
@@ -34,12 +35,12 @@ class Finding:
 
     @property
     def wrong(self):
-        """Whether this is an error. Idle threads and negative indices may be intended."""
+        """Whether this is an error. Idle threads and negative indices may be correct."""
         return self.kind not in ("negative", "idle")
 
     @property
     def marked(self):
-        """Whether a picture can show where this is."""
+        """Whether a picture marks the place of this finding."""
         return self.kind in ("race", "outside", "unwritten")
 
     def __str__(self):
@@ -47,7 +48,7 @@ class Finding:
 
 
 def findings(trace):
-    """All findings in a trace, the most serious first."""
+    """Return all findings in a trace, the most serious first."""
     return [finding for rule in RULES for finding in rule(trace)]
 
 
@@ -63,13 +64,13 @@ def _races(trace):
         memory, lines = trace.arrays[array], trace.log.lines
         threads = f"thread {_who(trace, other, far)} {verb} it ({lines[second]}), thread {_who(trace, writer, far)} " \
                   f"writes it ({lines[first]})"
-        cure = "no barrier reaches from block to block" if far else BARRIER
+        cure = "a barrier does not order threads of different blocks" if far else BARRIER
         cells = _in_all({cell for _, _, cell in pairs}, "cells")
-        yield Finding("race", f"{memory.index(cell)}{cells}: {threads}, in no order: {cure}", frozenset(pairs))
+        yield Finding("race", f"{memory.index(cell)}{cells}: {threads}, in no fixed order: {cure}", frozenset(pairs))
 
 
 def _by_cell(trace):
-    """The accesses to each cell, by (array, block, cell) as in `Finding.cells`."""
+    """Return a dict of the accesses to each cell. Its keys are (array, block, cell), as in `Finding.cells`."""
     cells = defaultdict(list)
     for access in trace.log.accesses:
         cells[_place(trace, access)].append(access)
@@ -82,7 +83,7 @@ def _place(trace, access):
 
 
 def _conflict(accesses):
-    """A write and an access of another thread to the same cell that no barrier orders; None if there is none."""
+    """Find a write and an access of another thread with no barrier between them. Return both, or None."""
     for write in accesses:
         if write.verb != WRITE:
             continue
@@ -103,7 +104,7 @@ def _out_of_bounds(trace, wraps):
         memory, one = trace.arrays[array], found[0]
         threads = {(access.block, access.thread) for access in found}
         where = f"{memory.name}[{', '.join(map(str, one.index))}]"
-        what = "that is counted from the end" if wraps else f"outside its shape {memory.shape}"
+        what = "which counts from the end" if wraps else f"outside of its shape {memory.shape}"
         yield Finding("negative" if wraps else "outside",
                       f"thread {_who(trace, one)} {verb} {where}, {what} ({trace.log.lines[site]})"
                       f"{_in_all(threads, 'threads')}")
@@ -120,8 +121,8 @@ def _unwritten(trace):
     for (array, site), accesses in early.items():
         yield Finding("unwritten",
                       f"thread {_who(trace, accesses[0])} reads {trace.arrays[array].index(accesses[0].cell)} "
-                      f"({trace.log.lines[site]}), which no thread has written: shared memory starts with anything "
-                      "in it", frozenset(_place(trace, access) for access in accesses))
+                      f"({trace.log.lines[site]}), which no thread writes: shared memory is not initialized",
+                      frozenset(_place(trace, access) for access in accesses))
 
 
 def _barriers(trace):
@@ -130,7 +131,7 @@ def _barriers(trace):
         places = sorted({lines[site] for site in waiting.values()})
         if len(places) > 1:
             yield Finding("barrier", f"threads of block {trace.place(block, trace.blocks)} wait at different barriers "
-                          f"({', '.join(places)}): hardware may hang; move cuda.syncthreads() out of the condition")
+                          f"({', '.join(places)}): a GPU may hang; move cuda.syncthreads() out of the condition")
             return
 
 
@@ -142,7 +143,7 @@ def _idle(trace):
     if idle:
         total = size * int(np.prod(trace.blocks))
         block, thread = idle[0]
-        yield Finding("idle", f"{len(idle)} of {total} threads touch no memory, the first of them thread "
+        yield Finding("idle", f"{len(idle)} of {total} threads use no memory, the first of them thread "
                       f"{trace.place(thread, trace.threads)} of block {trace.place(block, trace.blocks)}: "
                       "the grid is larger than the work")
 
@@ -156,7 +157,7 @@ def _in_all(found, what):
 
 
 def _who(trace, access, with_block=False):
-    """The indices of a thread, and of its block where there are several."""
+    """Return the indices of a thread, and of its block if there are several blocks."""
     thread = trace.place(access.thread, trace.threads)
     several = with_block or np.prod(trace.blocks) > 1
     return f"{thread} of block {trace.place(access.block, trace.blocks)}" if several else thread

@@ -1,6 +1,8 @@
-"""A record as a picture: the threads of a block, and for each array which cells they read, how often, and who writes.
+"""Draws traces: the threads of a block, and for each array how often each cell is read and which thread writes it.
 
-    draw(naive, tiled).savefig("matmul.png")          a row for each; matplotlib is imported here
+    draw(naive, tiled).savefig("matmul.png")          the picture has one row for each trace
+
+It needs matplotlib.
 """
 
 from dataclasses import dataclass
@@ -8,42 +10,48 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.gradcheck.pictures import flat
+from npse.support.arithmetic import ceil_div
 from npse.support.style import GREY, INK, LABEL, ORANGE, PAPER, PURPLE, SMALL, TITLE, figure
 from npse.support.style import png as png_of
 from npse.trace.access_log import READ, WRITE, Memory
 
-CELLS = 400                 # a panel with more of them goes without numbers
-ROW = 16                    # numbers of a list that stand side by side at most
-WIDTH, HEIGHT = 1.5, 2.4    # inches of a panel, at least and at most
+CELLS = 400                 # a panel with more cells has no numbers in them
+ROW = 16                    # at most so many numbers of a list are side by side
+WIDTH, HEIGHT = 1.5, 2.4    # inches: the smallest width and the largest height of a panel
 GAP = 0.15                  # inches between two panels
-PAGE = 10.0                 # inches of the picture: panels that find no room in a line go on below
-CELL = 0.18                 # inches of a cell, where there are many
+PAGE = 10.0                 # inches: width of the picture; panels that do not fit go to the next line
+CELL = 0.18                 # inches: side of a cell, if there are many
 LEGEND = "Numbers: how often the block reads a cell (blue: global memory, green: shared memory), or writes it.\n" \
-         "Colours of threads: who writes it. Frames: one thread, and the cells that it touches."
-WRONG = "Purple corners: cells that threads race for or read before they are written, and threads that go outside of " \
-        "an array.\nPurple dashes around an array: threads go outside of it."
-CORNER = 0.45               # of a cell's side, to mark it
-FILTERS = ("w", "filter")   # how the names of arrays begin that hold filters
+         "Colours of threads: which thread writes a cell. Frames: one thread, and the cells that it uses."
+WRONG = "Purple corners: cells with a race, cells that are read but never written, and threads that access an index " \
+        "outside of an array.\nPurple dashes around an array: threads access an index outside of it."
+CORNER = 0.45               # size of the mark of a cell, as a part of its side
+FILTERS = ("w", "filter")   # the names of arrays of filters begin with these
 
 
 def draw(*traces, block=0, thread=None):
-    """Draw what one block of each launch does.
+    """Draw the accesses of one block of each launch.
 
     Parameters
     ----------
     *traces : Trace
     block : int or tuple
-        Which block to look at.
+        The block to draw.
     thread : int, optional
-        The number of the thread whose cells are framed; by default one in the middle.
+        The number of the thread whose cells get a frame; by default one in the middle.
 
     Returns
     -------
     matplotlib Figure
-        It belongs to no window: save it, or let a notebook show it.
+        It has no window: save it, or show it in a notebook.
+
+    Raises
+    ------
+    ValueError
+        There is no trace, or no such block.
     """
     if not traces:
-        raise ValueError("there is nothing to draw: no kernel was launched")
+        raise ValueError("expected at least one trace, got none: the op launches no kernel, or no trace was given")
     lines = [(trace, line, first) for trace in traces for line, first in _lines(_panels(trace))]
     marked = any(finding.marked for trace in traces for finding in trace.findings)
     legend = f"{LEGEND}\n{WRONG}" if marked else LEGEND
@@ -73,13 +81,13 @@ def draw(*traces, block=0, thread=None):
 
 
 def png(*traces, block=0):
-    """The picture of `draw` as the bytes of a PNG file."""
+    """Return the picture of `draw` as the bytes of a PNG file."""
     return png_of(draw(*traces, block=block))
 
 
 @dataclass
 class _Panel:
-    """An array, or None for the threads, and the inches of its picture."""
+    """One panel: its array, or None for the threads, and its size in inches."""
 
     memory: Memory | None
     width: float
@@ -87,7 +95,7 @@ class _Panel:
 
 
 def _panels(trace):
-    """The panels of a trace, in order: the threads, then the arrays that are read or written."""
+    """Return the panels of a trace, in order: the threads, then the arrays that are read or written."""
     touched = [memory for number, memory in enumerate(trace.arrays)
                if trace.reads(memory.name).any() or trace.writes(memory.name).any()
                or any(access.array == number for access in trace.log.out_of_bounds)]
@@ -96,7 +104,7 @@ def _panels(trace):
 
 
 def _lines(panels):
-    """The panels in lines that are no wider than the page, each with whether it is the first."""
+    """Divide the panels into lines not wider than the page. Return (line, whether it is the first line) for each."""
     lines, free = [[]], PAGE
     for panel in panels:
         if panel.width + GAP > free and lines[-1]:
@@ -108,14 +116,14 @@ def _lines(panels):
 
 
 def _size(picture):
-    """Inches of a panel, so that its cells are squares and its captions have room."""
+    """Return the size of a panel in inches, such that its cells are squares and its captions fit."""
     rows, columns = picture.shape
     cell = min(max(WIDTH / columns, CELL), HEIGHT / rows, (PAGE - GAP) / columns)
     return max(columns * cell, WIDTH), rows * cell
 
 
 def _middle(trace, block):
-    """A thread that reads: the one in the middle of those."""
+    """Return the number of the thread in the middle of those that read or write."""
     busy = np.flatnonzero(trace.reads_by_thread(block=block).ravel() + trace.writes_by_thread(block=block).ravel())
     return int(busy[len(busy) // 2]) if len(busy) else 0
 
@@ -156,7 +164,7 @@ def _memory(ax, trace, memory, block, chosen, most):
 
 
 def _tiles(ax, colours, numbers, framed, wrong):
-    """Squares of the given colours with numbers in them: a frame for the chosen thread's, a corner for wrong ones."""
+    """Draw squares with these colours and numbers. Draw a frame or a purple corner where ``framed`` or ``wrong``."""
     from matplotlib.patches import Polygon, Rectangle
 
     height, width = numbers.shape
@@ -204,7 +212,7 @@ def _totals(trace):
 
 
 def _colours(threads, trace):
-    """A colour for each thread, fainter than any frame; none where there is no thread."""
+    """Return a colour for each thread, lighter than the frames. Return no colour where there is no thread."""
     from matplotlib import colormaps
 
     size = max(int(np.prod(trace.threads)) - 1, 1)
@@ -220,7 +228,7 @@ def _rgba(colour):
 
 
 def _picture(memory, values):
-    """An array as a picture: maps side by side, lists of pixels as the maps they are, long rows and columns folded."""
+    """Return an array as a picture with two axes: maps side by side, lists of pixels as maps, long rows folded."""
     *images, pixels, C = (1, *values.shape)[-3:] if values.ndim in (2, 3) else (0, 0)
     side = round(pixels ** 0.5)
     if memory.space == "global" and side > 1 and side * side == pixels and pixels >= 4 * C:
@@ -230,11 +238,11 @@ def _picture(memory, values):
 
 
 def _folded(values):
-    """Numbers as a picture with two axes; one long row of them goes on below itself."""
+    """Return numbers as a picture with two axes. A long row is divided into several rows."""
     values = np.atleast_2d(values.reshape(-1, values.shape[-1])).astype(float)
     if len(values) > 1 or values.size <= ROW // 2:
         return values
     row = ROW // 2 if values.size <= 4 * ROW else ROW
-    folded = np.full((-(-values.size // row), row), np.nan)
+    folded = np.full((ceil_div(values.size, row), row), np.nan)
     folded.flat[:values.size] = values
     return folded

@@ -16,7 +16,7 @@ from npse.trace.report import Trace
 
 
 class KernelError(ValueError):
-    """A kernel raised while it was traced; the message says what."""
+    """Raised if a kernel raises an error while it is traced. The message contains that error."""
 
 
 def trace(kernel, blocks, threads, *arguments, name=None):
@@ -24,14 +24,15 @@ def trace(kernel, blocks, threads, *arguments, name=None):
 
     Parameters
     ----------
-    kernel : function decorated with ``cuda.jit``, or one that might be
+    kernel : function
+        With or without the decorator ``cuda.jit``.
     blocks, threads : int or tuple of up to three int
         The grid, as in ``kernel[blocks, threads]``.
     *arguments
-        NumPy arrays or device arrays, into which the kernel writes, and scalars. Small ones: a thread of the device
-        takes a millisecond.
+        NumPy arrays or device arrays, which the kernel may change, and scalars. Use small arrays: the simulator needs
+        about a millisecond for each thread.
     name : str, optional
-        What to call it; by default the name of the function.
+        Name of the trace; by default the name of the function.
 
     Returns
     -------
@@ -40,12 +41,13 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     Raises
     ------
     ImportError
-        numba-cuda is not installed. (The simulator inside Numba itself is older.)
+        numba-cuda is not installed. (The simulator in Numba itself is too old.)
     RuntimeError
         Python was not started with NUMBA_ENABLE_CUDASIM=1.
     ValueError
-        The number of arguments is not the kernel's, there are more blocks or threads than a GPU takes, or the kernel
-        raises (`KernelError`).
+        The kernel takes another number of arguments, or the grid is larger than a GPU allows.
+    KernelError
+        The kernel raises an error. A `KernelError` is a ValueError.
 
     Examples
     --------
@@ -86,12 +88,14 @@ def trace_op(op, *arguments, **options):
     Parameters
     ----------
     op : function or str
-        A function of the edition, or its name. Without arguments it runs on `npse.trace.examples`.
+        A function of the edition, or its name.
+    *arguments, **options
+        Arguments of the op. If ``op`` is a name and there are none, they come from `npse.trace.examples`.
 
     Returns
     -------
     list of Trace
-        Empty if the op runs on the host, as the book's.
+        Empty if the op has no kernel and runs on the host.
     """
     if isinstance(op, str):
         options = options if arguments or options else example(op)
@@ -106,9 +110,17 @@ def trace_op(op, *arguments, **options):
 
 
 def trace_variants(op):
-    """Record an op of the cuda edition in each of its variants, the naive one first; see `trace_op`.
+    """Record an op of the cuda edition in each of its variants, the slowest first. Most ops have one variant.
 
-    Most ops have one variant.
+    Parameters
+    ----------
+    op : str
+        Name of the op. Its arguments come from `npse.trace.examples`.
+
+    Returns
+    -------
+    list of Trace
+        Empty if the op has no kernel and runs on the host.
     """
     arguments = example(op)
     variants = {name: getattr(ops, op) for name, ops in VARIANTS.items() if hasattr(ops, op)}
@@ -122,7 +134,7 @@ def trace_variants(op):
 
 
 class _Recorder(device.Runner):
-    """Runs kernels as the simulator does, and records them."""
+    """Runs kernels in the simulator and records them."""
 
     def __init__(self):
         self.traces = []
@@ -132,7 +144,7 @@ class _Recorder(device.Runner):
 
 
 def _values(argument):
-    """The NumPy array that holds the values of an argument; None if it is not an array."""
+    """Return the NumPy array with the values of an argument, or None if it is not an array."""
     return argument if isinstance(argument, np.ndarray) else getattr(argument, "_ary", None)
 
 

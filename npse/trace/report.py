@@ -1,4 +1,4 @@
-"""A trace: counts by cell and by thread, a table, and findings."""
+"""The trace of one launch: counts for each cell and each thread, a table, and the findings."""
 
 import functools
 from collections import defaultdict
@@ -9,7 +9,7 @@ from npse.support.names import suggest
 from npse.trace.access_log import READ, WRITE
 from npse.trace.findings import findings
 
-WARP = 32                    # threads that run in lockstep
+WARP = 32                    # threads that execute one instruction together
 SECTOR = 32                  # bytes of one memory transaction
 
 
@@ -22,7 +22,7 @@ class Trace:
     blocks, threads : tuple of three int
         The grid.
     arrays : list of Memory
-        Each with ``name``, ``space`` ("global" or "shared"), ``shape``, ``dtype``.
+        All arrays. Each has ``name``, ``space`` ("global" or "shared"), ``shape`` and ``dtype``.
     """
 
     def __init__(self, name, blocks, threads, log):
@@ -32,35 +32,41 @@ class Trace:
         log.out_of_bounds.sort(key=lambda access: (access.block, access.thread))
 
     def reads(self, array, block=None):
-        """How often each cell of an array was read, by all blocks or by one; shaped like the array.
+        """Return how often each cell of an array was read, by all blocks or by one; shaped like the array.
 
-        ``block`` is a number, or a tuple as in ``cuda.blockIdx``.
+        ``block`` is a number, or a tuple as in ``cuda.blockIdx``. Raise ValueError if there is no such array or block.
         """
         return self._by_cell(array, READ, block)
 
     def writes(self, array, block=None):
-        """How often each cell of an array was written; see `reads`."""
+        """Return how often each cell of an array was written; see `reads`."""
         return self._by_cell(array, WRITE, block)
 
     def reads_by_thread(self, array=None, space="global", block=0):
-        """How often each thread of a block read an array, or all of a space; shaped (z, y, x) less unused axes."""
+        """Return how often each thread of a block read an array, or all arrays of a space.
+
+        The result has the axes (z, y, x) of the threads, without those that the grid does not use.
+        """
         return self._by_thread(READ, array, space, block)
 
     def writes_by_thread(self, array=None, space="global", block=0):
-        """How often each thread of a block wrote; see `reads_by_thread`."""
+        """Return how often each thread of a block wrote; see `reads_by_thread`."""
         return self._by_thread(WRITE, array, space, block)
 
     def outside_by_thread(self, array=None, block=0):
-        """How many out-of-bounds accesses each thread of a block made, to an array or to any; see `reads_by_thread`."""
+        """Return how many out-of-bounds accesses each thread of a block made, to one array or to all.
+
+        The result has the axes of `reads_by_thread`.
+        """
         number = None if array is None else self._find(array)[0]
         return self._per_thread(access.thread for access in self.log.out_of_bounds
                                 if access.block == self.block_number(block) and not access.wraps
                                 and number in (None, access.array))
 
     def wrong_cells(self, array, block):
-        """Which cells of an array are part of a finding that is wrong: booleans, shaped like the array.
+        """Return which cells of an array are part of a finding that is an error: booleans, shaped like the array.
 
-        Shared memory belongs to one block; global memory is the same for all blocks.
+        For shared memory, only the cells of this block count. Global memory is the same for all blocks.
         """
         number, memory = self._find(array)
         wrong = np.zeros(memory.shape, bool)
@@ -70,7 +76,7 @@ class Trace:
         return wrong
 
     def cells(self, array, verb, block, thread):
-        """Which cells of an array a thread reads or writes: booleans, shaped like the array."""
+        """Return which cells of an array a thread reads (or writes, by ``verb``): booleans, shaped like the array."""
         number, memory = self._find(array)
         touched = np.zeros(memory.shape, bool)
         for access in self._of(number, verb):
@@ -79,7 +85,7 @@ class Trace:
         return touched
 
     def writers(self, array, block):
-        """Which thread of a block wrote each cell last; -1 where none did. Shaped like the array."""
+        """Return the thread of a block that wrote each cell last, -1 if none did; shaped like the array."""
         number, memory = self._find(array)
         threads = np.full(memory.shape, -1)
         for access in self._of(number, WRITE):
@@ -88,9 +94,9 @@ class Trace:
         return threads
 
     def pieces(self, array):
-        """How many 32-byte pieces of global memory all warps load to read an array; caches are not modelled.
+        """Return how many 32-byte pieces of global memory all warps load to read an array, without any cache.
 
-        Threads of a warp that read neighbouring cells at the same time share a piece.
+        Threads of a warp that read cells of the same piece at the same time load it once.
         """
         number, memory = self._find(array)
         turns, asked = defaultdict(int), set()
@@ -103,11 +109,11 @@ class Trace:
 
     @functools.cached_property
     def findings(self):
-        """A list of `Finding`; empty if nothing is wrong or suspicious."""
+        """A list of `Finding`, the most serious first; empty if there are none."""
         return findings(self)
 
     def block_number(self, block):
-        """The number of a block given as (x, y, z) or as a number; ValueError if the grid has no such block."""
+        """Return the number of a block given as (x, y, z) or as a number. Raise ValueError if it does not exist."""
         place = (block,) if isinstance(block, int) else tuple(block)
         sizes = (int(np.prod(self.blocks)),) if isinstance(block, int) else self.blocks
         if len(place) > 3 or any(not 0 <= i < size for i, size in zip(place, sizes, strict=False)):
@@ -115,7 +121,7 @@ class Trace:
         return block if isinstance(block, int) else number_of(place, self.blocks)
 
     def place(self, number, sizes):
-        """A block or thread number as in the kernel: (x, y), with as many indices as the grid has axes."""
+        """Return the indices of a block or thread as text, such as (x, y): as many indices as the grid has axes."""
         places = place_of(number, sizes)[:axes(sizes)]
         return f"({', '.join(map(str, places))})" if len(places) > 1 else str(number)
 
@@ -126,7 +132,9 @@ class Trace:
         return f"{_times(self.blocks)} block{several} of {_times(self.threads)} threads"
 
     def table(self):
-        """Rows of (memory, shape, reads, reads a thread, reads a cell, pieces of 32 bytes, writes) for each array."""
+        """Yield a row of text for each array: memory, shape, reads, reads for each thread, reads for each cell that is
+        read, 32-byte pieces, writes.
+        """
         threads = int(np.prod(self.blocks) * np.prod(self.threads))
         for memory in self.arrays:
             reads, writes = self.reads(memory.name), self.writes(memory.name)
@@ -183,23 +191,23 @@ class Trace:
                                 if access.block == block)
 
     def _per_thread(self, threads):
-        """How often each thread of a block occurs; shaped (z, y, x) less unused axes."""
+        """Count how often each thread of a block occurs. The result has the axes of `reads_by_thread`."""
         counts = np.bincount(np.fromiter(threads, int), minlength=int(np.prod(self.threads)))
         return counts.reshape(self.threads[:axes(self.threads)][::-1])
 
 
 def axes(sizes):
-    """How many of three sizes are in use: (8, 1, 1) has one axis."""
+    """Return how many axes three sizes use: (8, 1, 1) uses one axis."""
     return max((k + 1 for k, size in enumerate(sizes) if size > 1), default=1)
 
 
 def place_of(number, sizes):
-    """(x, y, z) of a block or thread number."""
+    """Return (x, y, z) of a block or thread from its number."""
     return number % sizes[0], number // sizes[0] % sizes[1], number // (sizes[0] * sizes[1])
 
 
 def number_of(place, sizes):
-    """The number of a block or thread at (x, y, z), or fewer indices."""
+    """Return the number of a block or thread from (x, y, z), or from fewer indices."""
     x, y, z = (*place, 0, 0)[:3]
     return x + sizes[0] * (y + sizes[1] * z)
 

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.simulator
 BY_THE_BOOK = {"batch_norm_backward_staged", "se_backward_staged"}     # derivations step by step: for reading
 
 
+LONG = {"conv2d_moments", "bn_scale_add_relu", "muon", "batch_norm_relu", "augment"}      # seconds in the simulator
+
+
 def recorded(case, dtype, ahead):
     """Every call of an op that a case makes, forwards and backwards."""
     rng = np.random.default_rng(zlib.crc32(str(case).encode()))
@@ -36,7 +39,8 @@ def judge(case, dtype, ahead):
             assert not rule(call), f"{call.name} {rule(call)}"
 
 
-@pytest.mark.parametrize("case", FIRST_CASES, ids=str)
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(case), marks=pytest.mark.slow if case.op in LONG else ())
+                                  for case in FIRST_CASES])
 def test_first_case_of_each_op_equals_the_book(case):
     judge(case, np.float32, ahead=True)
 

@@ -257,9 +257,9 @@ def test_sgd_says_what_the_book_says():
         cuda.sgd(w, w, v, 0.1)
     with pytest.raises(ValueError, match=r"muon: arrays need one shape, but have w \(2, 3\), dw \(2, 3\), v \(3,\)"):
         cuda.muon(w, w, v, 0.1)
-    with pytest.raises(ValueError, match="orthogonalize: needs a matrix, an array of at least 2 axes, but got one of 1"):
+    with pytest.raises(ValueError, match="orthogonalize: needs a matrix, an array of at least 2 axes, but got "):
         cuda.orthogonalize(v)
-    with pytest.raises(ValueError, match="batch norm needs at least 2 numbers a channel"):
+    with pytest.raises(ValueError, match="batch norm needs at least 2 elements a channel"):
         cuda.running_statistics(v, v, 1, v, v)
 
 

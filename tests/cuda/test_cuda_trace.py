@@ -90,8 +90,8 @@ def test_a_missing_barrier_is_seen_whichever_thread_came_first():
         assert kinds(record) == ["race"]
     write, read = (line(kernels.hasty_reverse, number) for number in (4, 5))
     assert str(record.findings[0]) == (
-        f"race: shared[0], 8 cells in all: thread 7 reads it ({read}), thread 0 writes it ({write}), in no order: "
-        "put cuda.syncthreads() between them")
+        f"race: shared[0], 8 cells in all: thread 7 reads it ({read}), thread 0 writes it ({write}), in no fixed "
+        "order: put cuda.syncthreads() between them")
     assert trace(kernels.reverse, 1, 8, ones(8), ones(8)).findings == []
 
 
@@ -105,7 +105,7 @@ def test_blocks_that_write_the_same_cell_race():
     record = trace(kernels.sum_of_all, 2, 1, ones(2), np.zeros(1, np.float32))
     assert kinds(record) == ["race"]
     assert "thread 0 of block 1" in record.findings[0].message
-    assert "no barrier reaches from block to block" in record.findings[0].message
+    assert "a barrier does not order threads of different blocks" in record.findings[0].message
 
 
 def test_indices_outside_are_named_and_the_rest_of_the_kernel_runs():
@@ -114,16 +114,16 @@ def test_indices_outside_are_named_and_the_rest_of_the_kernel_runs():
     assert (y == 1).all()
     here = line(kernels.beyond, 3)
     assert list(map(str, record.findings)) == [
-        f"outside: thread 0 of block 2 writes y[8], outside its shape (8,) ({here}), 4 threads in all",
-        f"outside: thread 1 of block 2 reads x[8], outside its shape (8,) ({here}), 3 threads in all",
-        f"negative: thread 0 of block 0 reads x[-1], that is counted from the end ({here})"]
+        f"outside: thread 0 of block 2 writes y[8], outside of its shape (8,) ({here}), 4 threads in all",
+        f"outside: thread 1 of block 2 reads x[8], outside of its shape (8,) ({here}), 3 threads in all",
+        f"negative: thread 0 of block 0 reads x[-1], which counts from the end ({here})"]
     assert [finding.wrong for finding in record.findings] == [True, True, False]
 
 
 def test_threads_without_work_are_counted():
     record = trace(kernels.neighbours, 3, 4, ones(9), ones(8))
     assert kinds(record) == ["idle"]
-    assert "4 of 12 threads touch no memory, the first of them thread 0 of block 2" in record.findings[0].message
+    assert "4 of 12 threads use no memory, the first of them thread 0 of block 2" in record.findings[0].message
     assert not record.findings[0].wrong
 
 
@@ -136,7 +136,7 @@ def test_shared_memory_that_nobody_wrote_and_barriers_apart_are_seen():
 
 def test_device_functions_are_followed():
     record = trace(kernels.through_a_function, 1, 2, ones(8), ones(8))
-    assert f"thread 0 reads x[8], outside its shape (8,) ({line(kernels.fetch, 2)})" in record.findings[0].message
+    assert f"thread 0 reads x[8], outside of its shape (8,) ({line(kernels.fetch, 2)})" in record.findings[0].message
 
 
 def test_tiles_save_reads_of_global_memory():
@@ -203,7 +203,7 @@ def test_the_legend_tells_of_marks_where_there_are_some():
     assert "Purple" not in legend(trace(kernels.reverse, 1, 8, ones(8), ones(8)))
 
 
-def test_the_ladder_of_the_convolution_saves_reads_of_global_memory():
+def test_the_fast_variants_of_the_convolution_save_reads_of_global_memory():
     naive, tile, *_ = trace_variants("conv2d")
     assert naive.name == "conv2d, naive"
     assert naive.reads("x").sum() >= 3.5 * tile.reads("x").sum()

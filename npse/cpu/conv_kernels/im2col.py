@@ -13,6 +13,7 @@ from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import blas_on_one_thread, run_on_threads
 from npse.reference.numerics import total
+from npse.support.arithmetic import ceil_div
 
 PATCH_BYTES = 2**19   # bytes of patches at a time: they fit into a core's second-level cache
 PARTS = 16            # partial sums of dw, for any number of threads
@@ -56,8 +57,8 @@ def backward_w(dy, x, g):
     """Return dw: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, Cin, Cout)."""
     rows, step = g.N * g.Ho, _rows_at_a_time(g, x.dtype)
     dy_rows = dy.reshape(rows, g.Wo, g.Cout)
-    part = -(-rows // PARTS)                                      # rows of a part
-    parts = np.zeros((-(-rows // part), *g.w_shape), x.dtype)
+    part = ceil_div(rows, PARTS)                                  # rows of a part
+    parts = np.zeros((ceil_div(rows, part), *g.w_shape), x.dtype)
 
     def task(first, last):
         for p in range(first, last):

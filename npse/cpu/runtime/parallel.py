@@ -32,6 +32,7 @@ from npse.cpu.runtime.thread_pool import (
     worker_loop,
 )
 from npse.support import environment
+from npse.support.arithmetic import ceil_div
 
 _threads = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _pool_lock = threading.RLock()                # held by the Python thread that uses the pool
@@ -116,8 +117,8 @@ def run_on_threads(function, count, block=None):
 def _ranges(count, block, threads=None):
     """Return the length of a range, and the number of workers besides the calling thread."""
     most = _threads                                   # read once, because another Python thread may change it
-    block = block or -(-count // (4 * most)) or 1
-    return block, min(most, threads or most, -(-count // block)) - 1
+    block = block or ceil_div(count, 4 * most) or 1
+    return block, min(most, threads or most, ceil_div(count, block)) - 1
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Convolution, variant 1: each thread computes one element of the result and reads all operands from global memory.
 
-Each product costs two reads, and neighbouring threads read the same elements. Its speed depends on the caches.
+Each product needs two reads, and neighbouring threads read the same elements. The speed depends on the caches.
 """
 
 import functools
@@ -18,7 +18,7 @@ def forward(x, w, g):
 
 @kernel
 def _forward(x, w, y, g):
-    """x (N, H, W, Cin), w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout), one element a thread."""
+    """x (N, H, W, Cin), w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout); each thread computes one element."""
     at = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if at >= y.size:
         return
@@ -44,13 +44,13 @@ def backward_x(dy, w, g, added=None):
 def _backward_x(adds):
     @kernel
     def backward_x(dy, w, added, dx, g):
-        """dy (N, Ho, Wo, Cout), w (kh, kw, Cin, Cout) -> dx (N, H, W, Cin), one element a thread."""
+        """dy (N, Ho, Wo, Cout), w (kh, kw, Cin, Cout) -> dx (N, H, W, Cin); each thread computes one element."""
         at = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if at >= dx.size:
             return
         c, v, h, n = at % g.Cin, at // g.Cin % g.W, at // (g.Cin * g.W) % g.H, at // (g.Cin * g.W * g.H)
         total = added[n, h, v, c] if adds else dx.dtype.type(0)
-        for i in range((h + g.padding) % g.stride, g.kh, g.stride):          # the taps that meet a pixel of dy
+        for i in range((h + g.padding) % g.stride, g.kh, g.stride):          # the taps for which a pixel of dy exists
             for j in range((v + g.padding) % g.stride, g.kw, g.stride):
                 a, b = (h + g.padding - i) // g.stride, (v + g.padding - j) // g.stride
                 if 0 <= a < g.Ho and 0 <= b < g.Wo:
@@ -68,14 +68,14 @@ def backward_w(dy, x, g):
 
 @kernel
 def _backward_w(dy, x, dw, g):
-    """dy (N, Ho, Wo, Cout), x (N, H, W, Cin) -> dw (kh, kw, Cin, Cout), one element a thread."""
+    """dy (N, Ho, Wo, Cout), x (N, H, W, Cin) -> dw (kh, kw, Cin, Cout); each thread computes one element."""
     at = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if at >= dw.size:
         return
     k, c, j, i = at % g.Cout, at // g.Cout % g.Cin, at // (g.Cout * g.Cin) % g.kw, at // (g.Cout * g.Cin * g.kw)
     total = dw.dtype.type(0)
     for n in range(g.N):
-        part = dw.dtype.type(0)                # one image at a time: one long sum over the batch would lose accuracy
+        part = dw.dtype.type(0)                # a sum for each image: one long sum over the batch would lose accuracy
         for a in range(g.Ho):
             for b in range(g.Wo):
                 h, v = g.stride * a + i - g.padding, g.stride * b + j - g.padding

@@ -1,7 +1,7 @@
-"""Which pixels of a result a block computes, and how it brings the part of a map that they see into shared memory.
+"""Divides the result of a convolution among blocks, and loads the part of a map that a block needs into shared memory.
 
-    box     n images, h rows, w columns of the result
-    patch   n images, (h - 1) * step + taps rows, columns likewise: what the windows of the box cover
+    box     the pixels of the result that a block computes: n images, h rows, w columns
+    patch   the pixels that the windows of the box cover: n images, (h - 1) * step + taps rows, and so for the columns
 """
 
 import functools
@@ -13,11 +13,11 @@ from numba import cuda
 from npse.cuda.runtime.device import device_function
 from npse.support.arithmetic import ceil_div
 
-HELD = 4                                   # loads that a thread has in flight at once
+HELD = 4                                   # loads that a thread has in flight at the same time
 
 
 class Box(NamedTuple):
-    """n, h, w as above, and how many boxes lie below and beside each other; images are counted last."""
+    """Size of a box: n images, h rows, w columns. ``down`` * ``across`` boxes cover a map of the result."""
 
     n: int
     h: int
@@ -28,19 +28,22 @@ class Box(NamedTuple):
 
 @functools.lru_cache(1024)
 def fit(maps, taps, step, pixels, capacity):
-    """Choose the box that covers ``maps`` with the fewest blocks; among those the one that sees the smallest patch.
+    """Choose the box that covers ``maps`` with the fewest blocks. Among these, choose the one with the smallest patch.
 
     Parameters
     ----------
-    maps : (N, H, W) of the result
-    taps : (kh, kw)
-    step : int, distance of two neighbours' windows
+    maps : (int, int, int)
+        Size (N, H, W) of the result.
+    taps : (int, int)
+        Size (kh, kw) of a window.
+    step : int
+        Distance between the windows of two neighbouring pixels.
     pixels, capacity : int
-        How many pixels box and patch may have at most.
+        The largest numbers of pixels in a box and in a patch.
 
     Returns
     -------
-    (Box, number of boxes), or None if not even one window fits.
+    (Box, number of boxes), or None if a patch of ``capacity`` pixels is smaller than one window.
     """
     N, H, W = maps
     best = None
@@ -59,25 +62,29 @@ def fit(maps, taps, step, pixels, capacity):
 
 
 def patch_side(results, taps, step):
-    """Pixels that so many neighbouring windows cover along an axis; one tap needs none of those between them."""
+    """Return the pixels of a patch along one axis, for so many neighbouring results.
+
+    With one tap, the pixels between two windows are left out of the patch.
+    """
     return results if taps <= 1 else (results - 1) * step + taps
 
 
 def _windows(side, taps, step):
-    """The most neighbouring windows that so many pixels cover."""
+    """Return the largest number of neighbouring windows in a patch with ``side`` pixels along this axis."""
     return side if taps <= 1 else (side - taps) // step + 1
 
 
 def _even(size, most):
-    """The smallest pieces that cover a size with as few as pieces of ``most`` do."""
+    """Divide ``size`` into equal pieces, as few as possible, of at most ``most``. Return the size of a piece."""
     return ceil_div(size, ceil_div(size, most))
 
 
 @device_function
 def place_in(m, h, w):
-    """Image, row and column of pixel m >= 0 in maps of h rows and w columns.
+    """Return image, row and column of pixel m >= 0 in maps of h rows and w columns.
 
-    Divides unsigned 32-bit integers, which takes a tenth of the time of Numba's default, signed 64-bit integers.
+    The division of unsigned 32-bit integers takes a tenth of the time of that of signed 64-bit integers, Numba's
+    default.
     """
     line = np.int32(np.uint32(m) // np.uint32(w))
     image = np.int32(np.uint32(line) // np.uint32(h))
@@ -86,10 +93,11 @@ def place_in(m, h, w):
 
 @device_function
 def locate(table, pixels, h, w, first, step, maps):
-    """Write into ``table`` where in memory each pixel of a box or patch lies, -1 for those outside of their map.
+    """Write to ``table`` the index of each pixel of a box or patch in the list of all pixels; -1 outside of the map.
 
-    The first ``pixels`` entries are n images of h rows and w columns: pixel (n, a, b) of them is pixel first + (n,
-    a, b) * step of ``maps``, whose sizes are (N, H, W). All threads of the block must call; a barrier must follow.
+    The first ``pixels`` entries of the table are n images of h rows and w columns. Its pixel (n, a, b) is the pixel
+    first + (n, a, b) * step of maps of size ``maps`` = (N, H, W). All threads of the block must call; a barrier must
+    follow.
     """
     for m in range(cuda.threadIdx.x, table.shape[0], cuda.blockDim.x):
         n, a, b = place_in(m, h, w)
@@ -100,11 +108,11 @@ def locate(table, pixels, h, w, first, step, maps):
 
 @functools.cache
 def reader(threads, channels, between_quads, between_pixels):
-    """Make the function by which a block reads ``channels`` channels of a list of pixels into shared memory.
+    """Make the device function that loads ``channels`` channels of a list of pixels into shared memory.
 
-    In shared memory, four channels are a row. The rows of a pixel are ``between_quads`` apart, those of neighbouring
-    pixels ``between_pixels``. All loads of a round are issued before the first element is stored, and none is
-    conditional, so that their latencies overlap.
+    In shared memory, a row has four channels of a pixel. The next four channels of the pixel are ``between_quads`` rows
+    further, the next pixel is ``between_pixels`` rows further. A thread issues all `HELD` loads before it stores the
+    first element, and no load is conditional. So the latencies of the loads overlap.
     """
     @device_function
     def read(x, c0, table, pixels, shared):

@@ -1,17 +1,17 @@
 """Convolution, variant 3: register tiles. Each element that a thread reads is used for many products.
 
 A thread computes TM pixels of TN channels. For four channels of x it reads TM + TN vectors of four elements from shared
-memory and computes 4 * TM * TN products: with 8 x 8, 16 reads for 256 products. Reads then take at most a third of the
-cycles of the arithmetic (24 of 64: a vector for each of 16 pixels takes two cycles, for two groups of channels one).
+memory and computes 4 * TM * TN products: with 8 x 8, 16 reads for 256 products. Reads then take at most 24 cycles for
+64 cycles of arithmetic. (A warp reads one vector for 16 pixels in two cycles, or for two groups of channels in one.)
 
 In the first layers the loads into shared memory would be the limit: with 16 filters, an element of an implicit matrix
-of patches is used only 16 times. Therefore shared memory holds the part of the map that a box of pixels sees
-(patches.py), of which a 3x3 filter uses each element 9 * 16 times. Between two taps only a few filters are loaded.
-Filters are double-buffered: those of the next tap load while the current tap is multiplied, with one barrier a tap.
-Three blocks share a multiprocessor: one computes while another loads its part of the map.
+of patches is used only 16 times. Therefore shared memory contains the patch of the map that a box of pixels needs
+(patches.py). A 3x3 convolution uses each element of it 9 * 16 times. Between two taps only the filters are loaded. They
+are double-buffered: the filters of the next tap are loaded while the current tap is multiplied, with one barrier for
+each tap. Three blocks share a multiprocessor: one computes while another loads its patch.
 
     patch     [4 channels of c][pixel of the patch][channel]     neighbouring threads read neighbouring pixels
-    filters   [turn, c][4 channels of k][channel]                ... and the same filters
+    filters   [turn, c][4 channels of k][channel]                neighbouring threads read the same filters
 
 In the machine code of the loop over taps (8 x 8, compute capability 9.0) 256 of 328 instructions are products. With
 16 channels of 32x32 maps, somewhat more than half of all instructions executed are products; with more channels the
@@ -29,14 +29,14 @@ from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
 from npse.support.arithmetic import ceil_div
 
-ALIGNED = None if SIMULATED else 16        # bytes, of a vector of four; the simulator has no addresses
-CAPACITY = 40 if SIMULATED else 640        # pixels of a patch: 18 x 34 are 16 rows of 32 pixels of a 3x3 filter
-MULTIPROCESSORS = 132                      # of the GPU whose blocks the rule below counts; others differ little
+ALIGNED = None if SIMULATED else 16        # bytes of a vector of four elements; the simulator has no addresses
+CAPACITY = 40 if SIMULATED else 640        # pixels of a patch; a 3x3 filter needs 18 x 34 for 16 rows of 32 results
+MULTIPROCESSORS = 132                      # for the rule in `plan`; another number changes the choice little
 
 
 class Tile(NamedTuple):
-    """What a block computes: ``threads`` of TM pixels x TN channels each, ``across`` of them side by side in channels;
-    ``depth`` channels of x at once; a patch of at most ``capacity`` pixels."""
+    """The tile of a block: ``threads`` threads compute TM pixels of TN channels each, ``across`` of them side by side
+    along the channels. The block loads ``depth`` channels of x at once, in a patch of at most ``capacity`` pixels."""
 
     threads: int
     TM: int
@@ -55,14 +55,17 @@ class Tile(NamedTuple):
 
 
 def threads_across(K):
-    """Number of threads, of 8 channels each, side by side in a block that computes K channels: 2, 4 or 8."""
+    """Return how many threads, of 8 channels each, are side by side in a block for K channels: 2, 4 or 8."""
     if K <= 16:
         return 2
     return 4 if K <= 32 else 8
 
 
 def hardware_tiles(dtype, C, K):
-    """The tiles to choose from for C channels seen and K computed, the largest first: as wide as K, up to 64."""
+    """Return the possible tiles for C channels of the input and K of the result, the largest first.
+
+    A tile is as wide as K channels, but not wider than 64.
+    """
     across = threads_across(K)
     double = np.dtype(dtype).itemsize > 4
     depth = 4 if double or C <= 4 else 8
@@ -70,7 +73,7 @@ def hardware_tiles(dtype, C, K):
 
 
 def simulator_tiles(dtype, C, K):
-    """The same for the simulator, where a thread is expensive."""
+    """Return the same for the simulator, which needs much time for a thread."""
     return (Tile(16, 2, 4, 2, 4, CAPACITY),)
 
 
@@ -78,10 +81,10 @@ tiles = simulator_tiles if SIMULATED else hardware_tiles
 
 
 def plan(dtype, maps, taps, step, C, K):
-    """Choose a tile and a box for a result of K channels on ``maps`` (N, H, W): (Tile, Box, number of boxes).
+    """Choose a tile and a box for a result of K channels on ``maps`` (N, H, W). Return (Tile, Box, number of boxes).
 
-    Small tiles need more reads for each product (a thread's time for a box is about TM + 2). Large tiles give fewer
-    blocks than the two for each multiprocessor that are needed to hide latency.
+    Small tiles need more reads for each product: the time of a thread for a box is about TM + 2. Large tiles may give
+    too few blocks: two for each multiprocessor are needed to hide latency.
     """
     def time(choice):
         tile, _, boxes = choice
@@ -99,7 +102,7 @@ def forward(x, w, g):
 
 
 def backward_x(dy, w, g, added=None):
-    """dx, to which ``added`` is added: an array of its shape, or of one pixel, which is added to each."""
+    """Return dx + ``added``. ``added`` has the shape of dx, or is one pixel that is added to each pixel of dx."""
     dx, s = empty(g.x_shape, dy.dtype), g.stride
     phases = g.N, ceil_div(g.H, s), ceil_div(g.W, s)
     tile, box, boxes = plan(dy.dtype, phases, (ceil_div(g.kh, s), ceil_div(g.kw, s)), 1, g.Cout, g.Cin)
@@ -110,13 +113,13 @@ def backward_x(dy, w, g, added=None):
 
 
 def _rows(maps):
-    """View maps as a list of pixels (N*H*W, C)."""
+    """Return a view of maps (N, H, W, C) as a list of pixels (N*H*W, C)."""
     C = maps.shape[maps.ndim - 1]
     return maps.reshape(maps.size // C, C)
 
 
 def bounded(threads, blocks):
-    """Decorate a kernel whose registers are to suffice for so many blocks of so many threads on a multiprocessor."""
+    """Return the decorator of a kernel whose registers must suffice for so many blocks on a multiprocessor."""
     return kernel if SIMULATED else kernel(launch_bounds=(threads, blocks))
 
 
@@ -124,8 +127,8 @@ def bounded(threads, blocks):
 def correlate(tile, backward, adds):
     """Make the kernel for y or, if ``backward``, for dx, where x is dy and filters are flipped.
 
-    x (pixels, C), w (kh * kw * Cin, Cout) -> y (pixels, K): maps as lists of pixels. If ``adds``, ``added``, as y or
-    of one pixel, is added to the result.
+    x (pixels, C), w (kh * kw * Cin, Cout) -> y (pixels, K), with maps as lists of pixels. If ``adds``, the kernel adds
+    ``added`` to the result; it has the shape of y or is one pixel.
     """
     THREADS, TM, TN, ACROSS, DEPTH, CAPACITY = tile
     PIXELS, CHANNELS, DOWN = tile.pixels, tile.channels, THREADS // ACROSS
@@ -160,7 +163,7 @@ def correlate(tile, backward, adds):
         n0, h0, w0 = place_in(cuda.blockIdx.x, box.down, box.across)
         n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
 
-        # One tap sees none of the pixels between two windows, so they are left out of the patch
+        # With one tap, the pixels between two windows are not used, so they are left out of the patch
         stride_h, between_h = (step, 1) if taps_h > 1 else (1, step)
         stride_w, between_w = (step, 1) if taps_w > 1 else (1, step)
         patch_h = np.int32((box.h - 1) * stride_h + max(taps_h, 1))
@@ -182,7 +185,7 @@ def correlate(tile, backward, adds):
         for c0 in range(0, C, DEPTH):
             read(x, c0, source, seen_pixels, patch)
             u, v, at = np.int32(0), np.int32(0), np.int32(0)
-            for tap in range(taps + 1):                      # load the filters of this tap, multiply the last
+            for tap in range(taps + 1):                      # load the filters of this tap, multiply the previous tap
                 row = ((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * g.Cin
                 for i in range(LOADS):
                     c, k = c0 + c_here + i * C_STEP, k0 + k_here + i * K_STEP

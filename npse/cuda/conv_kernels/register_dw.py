@@ -2,12 +2,14 @@
 
     dw[tap, c, k] = sum over pixels of  x[pixel + tap, c] * dy[pixel, k]
 
-A thread computes ROWS vectors (a tap and four channels of x each) by TN channels of dy: with 2 x 8, a pixel costs two
-vectors of x and two of dy for 64 products, which are 64 of 92 instructions in the machine code of that loop. As in
-the forward pass, shared memory holds the patch of x that a box of pixels sees, so all taps use each element loaded.
-Few filters need few threads (3x3 from 16 to 16 channels: 36 of 160). Therefore groups of threads divide the pixels of a
-box among them, and blocks divide the boxes. The sums of the groups are added in shared memory, those of the blocks by
-a second kernel. Two blocks of 160 threads, of up to 168 registers each, share a multiprocessor.
+A thread computes ROWS vectors (one tap and four channels of x each) by TN channels of dy. With 2 x 8, it reads two
+vectors of x and two of dy for each pixel, and computes 64 products. They are 64 of 92 instructions in the machine code
+of this loop. As in the forward pass, shared memory contains the patch of x that a box of pixels needs, so all taps use
+each loaded element.
+
+Few filters need few threads (3x3 from 16 to 16 channels: 36 of 160). Therefore the threads form groups, which divide
+the pixels of a box, and the blocks divide the boxes. The sums of the groups are added in shared memory. A second kernel
+adds the sums of the blocks. Two blocks of 160 threads share a multiprocessor; a thread has up to 168 registers.
 """
 
 import functools
@@ -22,12 +24,12 @@ from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
 from npse.support.arithmetic import ceil_div
 
-CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel of 16 channels lie in different banks
+CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel with 16 channels are in different banks
 
 
 class Tile(NamedTuple):
-    """``threads`` of ROWS vectors by TN channels of dy, ``across`` of them side by side; ``depth`` channels of x; at
-    most ``capacity`` pixels in a patch and ``pixels`` in a box."""
+    """The tile of a block: ``threads`` threads compute ROWS vectors by TN channels of dy, ``across`` of them side by
+    side. The block takes ``depth`` channels of x, at most ``capacity`` pixels in a patch and ``pixels`` in a box."""
 
     threads: int
     ROWS: int
@@ -43,7 +45,10 @@ class Tile(NamedTuple):
 
 
 def hardware_tile(dtype, C, K):
-    """The tile for filters from C to K channels; 160 threads are 9 taps of 16 channels by 64, 2 x 32 or 4 x 16."""
+    """Return the tile for filters from C to K channels.
+
+    With 160 threads, a block computes 9 taps of 16 channels by 64 channels; for 32 or 16 channels it has 2 or 4 groups.
+    """
     across = threads_across(K)
     double = np.dtype(dtype).itemsize > 4
     rows, depth, elements = (1, 8, 2048) if double else (2, 16, 4096)
@@ -53,7 +58,7 @@ def hardware_tile(dtype, C, K):
 
 
 def simulator_tile(dtype, C, K):
-    """The same for the simulator, where a thread is expensive."""
+    """Return the same for the simulator, which needs much time for a thread."""
     return Tile(8, 2, 4, 2, 4, CAPACITY, 8)
 
 
@@ -64,7 +69,7 @@ def backward_w(dy, x, g):
     tile = tile_for(x.dtype, g.Cin, g.Cout)
     box, boxes = fit((g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, tile.pixels, tile.capacity)
     vectors = g.kh * g.kw * (tile.depth // 4)
-    bands = ceil_div(vectors, tile.threads // tile.across * tile.ROWS)     # of taps, where a block cannot take all
+    bands = ceil_div(vectors, tile.threads // tile.across * tile.ROWS)     # groups of taps, if a block cannot take all
     lanes = ceil_div(vectors, bands * tile.ROWS)
     chunks, columns = ceil_div(g.Cin, tile.depth), ceil_div(g.Cout, tile.channels)
     parts = parts_for(boxes, bands * chunks * columns)
@@ -91,16 +96,16 @@ def _products(tile):
         start = cuda.shared.array(PIXELS, np.int32)          # where in the patch the window of a pixel begins
         total = cuda.local.array(products, x.dtype)
         vector = cuda.local.array(vectors, x.dtype)
-        offset = cuda.local.array(ROWS, np.int32)            # of a thread's vectors from there
+        offset = cuda.local.array(ROWS, np.int32)            # of each vector of a thread from this place
         t = cuda.threadIdx.x
         tx, lane, group = t % ACROSS, np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
         groups = np.int32(THREADS // ACROSS // lanes)        # the remaining threads only help to load
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
-        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # vector of this block
+        first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # the first vector of this block
         zero = x.dtype.type(0)
 
-        # One tap sees none of the pixels between two windows, so they are left out of the patch
+        # With one tap, the pixels between two windows are not used, so they are left out of the patch
         stride_h, between_h = (g.stride, 1) if g.kh > 1 else (1, g.stride)
         stride_w, between_w = (g.stride, 1) if g.kw > 1 else (1, g.stride)
         patch_h, patch_w = np.int32((box.h - 1) * stride_h + g.kh), np.int32((box.w - 1) * stride_w + g.kw)
@@ -143,7 +148,7 @@ def _products(tile):
             tap, c = place // QUADS, c0 + place % QUADS * 4 + e % 4
             for r in range(ROWS):
                 for q in range(4):
-                    if e == 4 * r + q:                       # registers have constant indices only
+                    if e == 4 * r + q:                       # arrays in registers need constant indices
                         for j in range(TN):
                             patch[np.uint32(j // 4 * THREADS + t), j % 4] = total[r, q, j]
             cuda.syncthreads()

@@ -1,9 +1,9 @@
 """Convolution, variant 2: an implicit matrix product, tiled in shared memory.
 
-The patches of x (im2col) are the rows of a matrix that is never written. A block of SIDE x SIDE threads computes SIDE
-pixels of SIDE channels. For each tap it loads a square of patches and a square of filters into shared memory, where
-each element is used SIDE times. A product still costs a thread two reads from shared memory. A multiprocessor
-multiplies 128 pairs a cycle but reads 32 elements, so this variant reaches at most about 1/8 of peak arithmetic.
+The patches of x (im2col) are the rows of a matrix that is not stored. A block of SIDE x SIDE threads computes SIDE
+pixels of SIDE channels. For each tap it loads a square tile of patches and one of filters into shared memory, where
+each element is used SIDE times. A thread still reads two elements from shared memory for each product. In one cycle a
+multiprocessor computes 128 products but reads 32 elements, so this variant reaches at most about 1/8 of the peak.
 """
 
 import functools
@@ -17,7 +17,7 @@ from npse.support.arithmetic import ceil_div
 
 SIDE = 4 if SIMULATED else 16
 SQUARE = (SIDE, SIDE)
-PADDED = (SIDE, SIDE + 1)                  # rows and columns are written to different banks
+PADDED = (SIDE, SIDE + 1)                  # the elements of a row are in different banks, and those of a column too
 
 
 def forward(x, w, g):
@@ -41,7 +41,7 @@ def _squares(*sizes):
 def _correlate(backward, adds):
     """Make the kernel for y or, if ``backward``, for dx, where x is dy and filters are flipped.
 
-    x (N, H, W, C), w (kh, kw, Cin, Cout) -> y (N, H', W', K). If ``adds``, ``added`` (as y) is added to the result.
+    x (N, H, W, C), w (kh, kw, Cin, Cout) -> y (N, H', W', K). If ``adds``, the kernel adds ``added``, shaped like y.
     """
     seen = seen_by_dx if backward else seen_by_y
 
@@ -56,7 +56,7 @@ def _correlate(backward, adds):
         first_h, step, taps_h, tap_h, tap_step, out_h, out_step = seen(cuda.blockIdx.z // s, g.kh, s, g.padding)
         first_w, step, taps_w, tap_w, tap_step, out_w, out_step = seen(cuda.blockIdx.z % s, g.kw, s, g.padding)
 
-        # The pixel of this thread; the last ones of a phase may lie beyond the map
+        # The pixel of this thread; the last pixels of a phase may be beyond the map
         rows, columns = (y.shape[1] + out_step - 1) // out_step, (y.shape[2] + out_step - 1) // out_step
         pixel = cuda.blockIdx.x * SIDE + ty
         n, a, b = pixel // (rows * columns), pixel // columns % rows, pixel % columns

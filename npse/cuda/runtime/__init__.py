@@ -1,1 +1,1 @@
-"""What the kernels run on: the device or its stand-ins, memory, and how blocks and threads share out work."""
+"""Runs the kernels: the device, the simulator or the compiler; memory; how work is divided among blocks and threads."""

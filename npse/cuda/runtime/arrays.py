@@ -1,4 +1,4 @@
-"""Helpers that all chapters of this edition use: which arrays an op takes, and what becomes of the others."""
+"""Helpers for all chapters of this edition: views of arrays, and `replaces`, which connects a kernel with its op."""
 
 import numpy as np
 
@@ -8,27 +8,27 @@ from npse.reference.checks import is_plain
 
 
 def area(maps):
-    """Number of pixels of a map (N, H, W, C)."""
+    """Return the number of pixels of a map, H * W, of maps (N, H, W, C)."""
     return maps.shape[1] * maps.shape[2]
 
 
 def flat(array):
-    """View an array (...) as one axis (size,)."""
+    """Return a view of an array of any shape as an array of one axis (size,)."""
     return array.reshape(array.size)
 
 
 def _placed(value):
-    """Return an array of float32 or float64 on the device, C-contiguous, anything else as it is.
+    """Copy an array of float32 or float64 to the device, C-contiguous. Return any other value as it is.
 
-    Arrays that hold no floating-point elements (labels, images) are placed by the op.
+    The op itself copies arrays of integers, such as labels and images.
     """
     return to_device(value) if getattr(value, "dtype", None) in COMPILED and is_plain(type(value)) else value
 
 
 def _seen(value):
-    """What the checks of elements may look at: zeros in place of an array on the device, which takes time to arrive."""
+    """Return the array for the checks of elements. For a device array return zeros: a copy to the host would wait."""
     return np.zeros(value.shape, value.dtype) if is_device_array(value) else value
 
 
-# Results stay on the device: `to_host` brings them back.
+# Results stay on the device: `to_host` copies them to the host.
 replaces = Dispatcher(place=_placed, fetch=to_host, seen=_seen).replaces

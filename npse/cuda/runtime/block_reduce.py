@@ -1,12 +1,12 @@
-"""Block reductions: how the threads of a block, or of one row of it, add up their values.
+"""Block reductions: the sum or maximum of the values of all threads of a block, or of one row of it.
 
 The sum over the threads of a channel has two variants:
 
-    sum_rows_by_tree      halves the rows until one is left: log2(rows) + 2 barriers
-    sum_rows_by_shuffle   rows of one warp through registers, the few sums of warps by everyone: 2 barriers
-    sum_rows              the fastest that runs here; the simulator has no shuffles
+    sum_rows_by_tree      halves the number of rows until one is left: log2(rows) + 2 barriers
+    sum_rows_by_shuffle   adds the rows of a warp with shuffles, then each thread adds the sums of the warps: 2 barriers
+    sum_rows              is the second variant on a GPU, the first in the simulator, which has no shuffles
 
-A block is a rectangle of threads, x across channels and y across pixels, as in grid_stride.py.
+A block is a rectangle of threads, x along channels and y along pixels, as in grid_stride.py.
 """
 
 from numba import cuda
@@ -19,9 +19,9 @@ WARP = 32
 
 @device_function
 def sum_rows_by_tree(shared, value):
-    """Add the values of all threads of a channel; the sum is returned to every thread of the channel.
+    """Add the values of all threads of a channel. Each of these threads gets the sum.
 
-    ``shared`` has one element for each thread. All threads of the block must call.
+    ``shared`` is an array in shared memory with one element for each thread. All threads of the block must call.
     """
     width, rows = cuda.blockDim.x, cuda.blockDim.y
     row = cuda.threadIdx.y
@@ -41,13 +41,14 @@ def sum_rows_by_tree(shared, value):
 
 @device_function
 def sum_rows_by_shuffle(shared, value):
-    """The same as `sum_rows_by_tree`.
+    """Compute the same as `sum_rows_by_tree`, with shuffles.
 
-    Thread t = y * width + x is lane t % 32 of its warp. If width divides 32, and warps are full, lane + width is the
-    same channel, one row on: x = t % width = lane % width. So a lane takes in the values of the lanes ``offset``
-    further, for each offset 16, 8, ... that is a multiple of width, and the first width lanes end with the sums over
-    their warp's 32 / width rows. (Lanes too near the end of the warp read undefined values that are never used.)
-    The few sums that are left, one for each warp and channel, are added as the rows of other widths are.
+    Thread t = y * width + x is lane t % 32 of its warp. Suppose that width divides 32 and that all warps are full. Then
+    lane + width has the same channel in the next row, because x = t % width = lane % width. So each lane adds the value
+    of the lane ``offset`` further, for each offset 16, 8, ... that is at least width. After that, the first width lanes
+    have the sums over the 32 / width rows of their warp. Lanes near the end of the warp read undefined values; nothing
+    uses their results. At the end each thread adds the sums of all warps for its channel. For other widths it adds the
+    values of all rows.
     """
     width, rows = cuda.blockDim.x, cuda.blockDim.y
     t = cuda.threadIdx.y * width + cuda.threadIdx.x
@@ -83,11 +84,11 @@ def _higher(a, b):
 
 
 def _over_lanes(join):
-    """A device function that joins the values of the `LANES` threads of a row, and returns the result to all of them.
+    """Make a device function that combines the values of the `LANES` threads of a row. Each thread gets the result.
 
-    All threads of the block must call. On hardware the threads of a row are a warp: lane l combines its value with that
-    of lane l xor offset, for offsets 16, 8, 4, 2, 1. Then each has the result over all 32 lanes, the same in each lane.
-    Nothing is written to ``shared``, and no barrier is needed.
+    All threads of the block must call. On a GPU the threads of a row are a warp: lane l combines its value with that of
+    lane l xor offset, for the offsets 16, 8, 4, 2, 1. After that each lane has the same result over all 32 lanes. This
+    needs no barrier and does not use ``shared``.
     """
     @device_function
     def by_tree(shared, value):

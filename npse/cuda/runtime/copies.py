@@ -1,4 +1,4 @@
-"""Copies within device memory: rows of a data set, and arrays whose address must not change."""
+"""Copies within device memory: rows of a data set, and copies into arrays whose address must not change."""
 
 from numba import cuda
 
@@ -7,7 +7,7 @@ from npse.cuda.runtime.device import BLOCK_THREADS, blocks_for, empty, kernel, l
 
 
 def copy(source, target):
-    """Copy the elements of a device array into another of the same size and dtype."""
+    """Copy the elements of the device array ``source`` into ``target``, of the same size and dtype."""
     launch(_copy, blocks_for(source.size), BLOCK_THREADS, flat(source), flat(target))
 
 
@@ -19,7 +19,10 @@ def _copy(x, y):
 
 
 def rows(array, chosen):
-    """Return ``array[chosen]`` for a device array (N, ...) and integers (n,) of 0 .. N - 1, as a device array."""
+    """Return the device array ``array[chosen]`` (n, ...) for a device array (N, ...) and integers (n,) in 0 .. N - 1.
+
+    The integers are not checked.
+    """
     count, elements = len(chosen), array.size // len(array)
     y = empty((count, *array.shape[1:]), array.dtype)
     launch(_rows, (count, blocks_for(elements)), BLOCK_THREADS, array.reshape(len(array), elements), to_device(chosen),

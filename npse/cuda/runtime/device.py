@@ -1,8 +1,8 @@
-"""The one place that knows numba.cuda: whether it can run here, memory for results, and the launch of a kernel.
+"""Device arrays, launches of kernels, and the check whether kernels can run on this computer.
 
-Three things can stand behind these functions: a GPU; Numba's simulator, which runs a kernel thread by thread in Python
-(NUMBA_ENABLE_CUDASIM=1, set before Python starts); and, for computers without a GPU, a compiler that runs nothing
-(`npse.cuda.runtime.ptx`).
+A runner does the work of these functions. There are three: the GPU (`npse.cuda.runtime.gpu`); Numba's simulator, which
+runs a kernel thread by thread in Python (NUMBA_ENABLE_CUDASIM=1, set before Python starts); and a compiler for
+computers without a GPU, which compiles kernels and does not run them (`npse.cuda.runtime.ptx`).
 """
 
 import functools
@@ -16,7 +16,7 @@ from npse.support import nvidia_driver
 from npse.support.arithmetic import ceil_div
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-BLOCK_THREADS = 16 if SIMULATED else 256  # threads of a block; the simulator makes a Python thread of each
+BLOCK_THREADS = 16 if SIMULATED else 256  # threads of a block; in the simulator each one is a Python thread
 
 kernel = cuda.jit
 device_function = cuda.jit(device=True)
@@ -25,7 +25,7 @@ device_function = cuda.jit(device=True)
 def _present():
     if SIMULATED:
         return Runner()
-    from npse.cuda.runtime.gpu import Gpu  # imports what the simulator lacks
+    from npse.cuda.runtime.gpu import Gpu  # imports modules that the simulator does not have
 
     return Gpu()
 
@@ -34,95 +34,110 @@ _runner = _present()
 
 
 def use(runner):
-    """Let another runner stand behind `empty`, `to_device` and `launch`; return the one before."""
+    """Set the runner that the functions of this file use. Return the previous one."""
     global _runner
     before, _runner = _runner, runner
     return before
 
 
 def empty(shape, dtype):
-    """Return an uninitialised C-contiguous device array."""
+    """Return an uninitialized C-contiguous device array."""
     return _runner.empty(tuple(shape), np.dtype(dtype))
 
 
 def empty_like(array):
-    """Return an uninitialised device array of the shape and dtype of another."""
+    """Return an uninitialized device array with the shape and dtype of ``array``."""
     return empty(array.shape, array.dtype)
 
 
 def launch(kernel, blocks, threads, *arguments):
-    """Start ``kernel`` on a grid of ``blocks`` of ``threads``, each an int or a tuple of up to three.
+    """Launch ``kernel``.
 
-    Scalars should be NumPy scalars of the arrays' dtype (`scalar`): a Python float is a float64, and arithmetic with it
-    is too, at a small fraction of the speed. ValueError if the grid or the blocks are too large for a GPU, whatever
-    runs here.
+    Parameters
+    ----------
+    kernel : kernel
+    blocks, threads : int or tuple of up to three int
+        Size of the grid in blocks, and of a block in threads.
+    *arguments
+        Arrays and numbers. Numbers should be NumPy scalars of the arrays' dtype (`scalar`): a Python float makes the
+        arithmetic float64, which is much slower.
+
+    Raises
+    ------
+    ValueError
+        The grid or its blocks are too large for a GPU. The simulator raises this error too.
     """
     _expect_grid(kernel, blocks, threads)
     _runner.launch(kernel, blocks, threads, *arguments)
 
 
-@functools.cache                           # a step launches the same kernels in the same sizes, over and over
+@functools.cache                           # each training step launches the same kernels in the same sizes
 def _expect_grid(kernel, blocks, threads):
     limits.expect_grid(kernel.__name__.lstrip("_"), blocks, threads)
 
 
 def scalar(value, array):
-    """Return a number as a scalar of the array's dtype, for a kernel."""
+    """Return a number as a NumPy scalar with the dtype of ``array``, as an argument of a kernel."""
     return array.dtype.type(value)
 
 
 def is_device_array(value):
-    """Whether a value is an array that lies on the device."""
+    """Return whether a value is a device array."""
     return hasattr(value, "__cuda_ndarray__")
 
 
 def to_device(array):
-    """Return a NumPy array's copy on the device, C-contiguous; a device array as it is, if it is C-contiguous."""
+    """Copy a NumPy array to the device, C-contiguous. Return a C-contiguous device array as it is."""
     if is_device_array(array):
         return array if array.flags["C_CONTIGUOUS"] else _runner.to_device(to_host(array))
     return _runner.to_device(np.asarray(array))
 
 
 def to_host(value):
-    """Return a device array as a NumPy array, a tuple of them as a tuple; anything else as it is. Waits for kernels."""
+    """Wait for the kernels and copy a device array, or a tuple of them, to NumPy. Return other values as they are."""
     if isinstance(value, tuple):
         return tuple(map(to_host, value))
     return _runner.to_host(value) if is_device_array(value) else value
 
 
 def record(task):
-    """Return a function that does again what ``task()`` starts on the device, in one call and without waiting.
+    """Record the kernels that ``task()`` launches. Return a function that launches them all again in one call.
 
-    Recording runs nothing, so ``task`` must have run before, when its kernels were compiled. The kernels recorded read
-    and write the same arrays each time: what is to come or to stay is copied (`copies.copy`) from and to arrays made
-    before. RuntimeError if ``task`` needs the host on its way.
+    The function returns before the kernels have run. Call ``task()`` once before you record it, so that its kernels are
+    compiled: recording runs no kernel. The recorded kernels use the same arrays each time. To give them new values, or
+    to keep their results, copy from and to arrays made before the recording (`copies.copy`).
+
+    Raises
+    ------
+    RuntimeError
+        ``task`` copies between host and device.
     """
     return _runner.record(task)
 
 
 def blocks_for(numbers):
-    """Number of blocks that give every element of a list a thread of its own."""
+    """Return the number of blocks that have one thread for each of ``numbers`` elements."""
     return ceil_div(numbers, BLOCK_THREADS)
 
 
 def synchronize():
-    """Wait until everything started on the device has run."""
+    """Wait until all kernels and copies on the device have finished."""
     _runner.synchronize()
 
 
 def memory():
-    """Return the bytes of the device that this process holds for arrays; None in the simulator."""
+    """Return the bytes of device memory in the memory pool of this process; None in the simulator."""
     return _runner.memory()
 
 
 def stopwatch(task):
-    """Return the milliseconds that the device takes for what ``task()`` starts, from its own clock."""
+    """Return the milliseconds that the device takes for the work that ``task()`` starts, by the clock of the device."""
     return _runner.stopwatch(task)
 
 
 @functools.cache
 def why_unavailable():
-    """Say in one line what is missing to run kernels here and how to get it; None if nothing is."""
+    """Return one line that says what is missing to run kernels here and how to get it; None if nothing is missing."""
     if SIMULATED:
         return None
     if lacking := nvidia_driver.why_unavailable():
@@ -131,7 +146,7 @@ def why_unavailable():
         cuda.current_context()
         cuda.runtime.get_version()         # loads the compiler's library
         complete = cuda.is_available()
-    except Exception as error:             # of the driver, of Numba, of the bindings: they share no base
-        return (f"the cuda edition cannot run: {' '.join(str(error).split())}; nvidia-smi shows what holds it; "
-                f"for the libraries that are needed, run: {nvidia_driver.install()}")
+    except Exception as error:             # errors of the driver, of Numba and of the bindings have no common base
+        return (f"the cuda edition cannot run: {' '.join(str(error).split())}; nvidia-smi shows which processes use "
+                f"the GPU; for the libraries that are needed, run: {nvidia_driver.install()}")
     return None if complete else f"Numba lacks a library of CUDA; run: {nvidia_driver.install()}"

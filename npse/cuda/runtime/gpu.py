@@ -1,6 +1,6 @@
-"""The GPU behind device.py: one queue for kernels and copies, memory asked of the driver once, graphs.
+"""The runner for the GPU: one stream for kernels and copies, a memory pool, and CUDA graphs.
 
-Every call here is in the sources of numba-cuda and cuda.core; the extra `cuda` holds the versions they are in.
+It calls functions of numba-cuda and cuda.core. The extra `cuda` installs the versions that have these functions.
 """
 
 import functools
@@ -20,24 +20,24 @@ from npse.cuda.runtime.simulator import Runner
 
 
 class Gpu(Runner):
-    """The first GPU. Calls return before what they start has run; only `to_host` and `synchronize` wait."""
+    """The first GPU. Its methods start work on the GPU and return at once; only `to_host` and `synchronize` wait."""
 
     def __init__(self):
         self._pool, self._graph = MemoryPool(self._memory), None      # the graph that is being recorded
-        self._of_graphs = weakref.WeakSet()                       # the memory pools of those that are in use
+        self._of_graphs = weakref.WeakSet()                       # the memory pools of the graphs in use
 
     def empty(self, shape, dtype):
         size = math.prod(shape) * dtype.itemsize
         block, give_back = self._pool.acquire(size)
-        # the loan ends with the last array that stands on it, views included
-        loan = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
-        return Array(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=loan)
+        # the block returns to the pool when the array and all views of it are gone
+        memory = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
+        return Array(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=memory)
 
     def to_device(self, array):
         self._expect_no_graph()
         copy = self.empty(array.shape, array.dtype)
-        # with a stream the copy takes its place in the queue; without, the call would wait for every kernel before it
-        copy.copy_to_device(np.asarray(array, order="C"), stream=self._queue)
+        # with a stream, the copy runs after the kernels before it; without one, this call would wait for them
+        copy.copy_to_device(np.asarray(array, order="C"), stream=self._stream)
         return copy
 
     def to_host(self, array):
@@ -53,7 +53,7 @@ class Gpu(Runner):
         self._pool.clear()
         graph = self._device.create_graph_builder()
         graph.begin_building()
-        # memory of its own: what is made elsewhere between two runs of the graph must not lie where the graph writes
+        # a separate memory pool: arrays made between two runs of the graph must not use the memory that it writes
         pool, kept = self._pool, MemoryPool(self._memory)
         self._graph, self._pool = graph, kept
         try:
@@ -65,7 +65,7 @@ class Gpu(Runner):
         self._of_graphs.add(kept)
 
         def replay(kept=kept):
-            ready.launch(Stream.from_handle(0))                   # the queue of everything else
+            ready.launch(Stream.from_handle(0))                   # the stream of all other work
         return replay
 
     def synchronize(self):
@@ -87,7 +87,7 @@ class Gpu(Runner):
         return cuda.current_context()
 
     @functools.cached_property
-    def _queue(self):
+    def _stream(self):
         return cuda.default_stream()
 
     @functools.cached_property
@@ -105,16 +105,17 @@ class Gpu(Runner):
             free, total = self._context.get_memory_info()
             raise MemoryError(
                 f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of "
-                f"{total / 1e6:.0f} MB are free; lower batch_size, or end what else runs on it") from error
+                f"{total / 1e6:.0f} MB are free; lower batch_size, or end other programs on the GPU") from error
 
     def _expect_no_graph(self):
-        """A copy would wait for kernels that were only recorded, or be made once and never again."""
+        """Raise RuntimeError while a graph is recorded: it would not contain a copy between host and device."""
         if self._graph is not None:
-            raise RuntimeError("what is recorded for the device cannot bring numbers from the host or look at any")
+            raise RuntimeError("a recorded task must not copy between host and device; make such copies before the "
+                               "recording, or after it")
 
 
 class Array(DeviceNDArray):
-    """Numba's device array, quicker in what a training step asks a thousand times: its type, and other shapes of it."""
+    """Numba's device array with two faster operations, of which a training step needs thousands: type and reshape."""
 
     @property
     def _numba_type_(self):
@@ -143,9 +144,9 @@ def _configured(kernel, blocks, threads):
 
 
 def _launcher(kernel, *configuration):
-    """Return kernel[configuration] without Numba's warning of small grids: few numbers need few blocks.
+    """Return kernel[configuration] without Numba's warning about small grids: small arrays need only few blocks.
 
-    Numba reads the setting here. It is put back, for the user's own kernels.
+    Numba reads the setting at this call. It is restored after it, because the user's own kernels may need it.
     """
     before, config.CUDA_LOW_OCCUPANCY_WARNINGS = config.CUDA_LOW_OCCUPANCY_WARNINGS, 0
     try:

@@ -1,17 +1,17 @@
-"""How large a grid of blocks and a block of threads may be on every GPU; the simulator knows no limits."""
+"""The largest grid and the largest block that every GPU can launch. The simulator does not check these limits."""
 
 import math
 
 AXES = "xyz"
-BLOCKS = 2**31 - 1, 65535, 65535         # of a grid, along each axis
-THREADS = 1024, 1024, 64                 # of a block, along each axis
-THREADS_IN_ALL = 1024
+BLOCKS = 2**31 - 1, 65535, 65535         # in a grid, along each axis
+THREADS = 1024, 1024, 64                 # in a block, along each axis
+THREADS_IN_ALL = 1024                    # in a block
 
 
 def expect_grid(name, blocks, threads):
-    """Check the size of a launch of the kernel ``name``: ValueError if a GPU would refuse it, with what it allows.
+    """Check the size of a launch of the kernel ``name``. Raise ValueError if it is larger than a GPU allows.
 
-    ``blocks`` and ``threads`` are an int each, or a tuple of up to three.
+    ``blocks`` and ``threads`` are an int or a tuple of up to three int.
     """
     for what, sizes, limits in (("gridDim", blocks, BLOCKS), ("blockDim", threads, THREADS)):
         sizes = sizes if isinstance(sizes, tuple) else (sizes,)

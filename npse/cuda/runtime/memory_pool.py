@@ -1,15 +1,15 @@
-"""The memory pool of the device: a block returns to it when the last view of its array is gone.
+"""The memory pool of the device: a block of memory returns to it when its array and all views of it are gone.
 
-A training step makes the same arrays over and over. Asking the driver for memory costs more than most kernels take,
-and giving it back waits for all of them; so a block that returns is kept for the next array of its size.
-All kernels and copies are in one queue, so the next array may take the block before those of the last have run.
+Each training step makes the same arrays. Allocation by the driver takes longer than most kernels, and freeing memory
+waits for all kernels. So the pool keeps a block for the next array of this size. All kernels and copies are in one
+stream, in order. So the next array may use the block while kernels that use the previous array are still waiting.
 """
 
 import collections
 
 from npse.support.arithmetic import ceil_div
 
-GRAIN = 512                      # bytes: sizes are rounded up to it, so that small arrays of many sizes share blocks
+GRAIN = 512                      # bytes; sizes are rounded up to multiples, so that arrays of similar size share blocks
 
 
 class MemoryPool:
@@ -17,18 +17,24 @@ class MemoryPool:
 
     Parameters
     ----------
-    make : function of bytes -> block; raises MemoryError if there is no room for it
+    make : function of int -> block
+        Allocates a block of so many bytes; raises MemoryError if that is not possible.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of all blocks, in use or free.
     """
 
     def __init__(self, make):
-        self._make, self.size = make, 0                    # bytes, in use or free
-        self._blocks = collections.defaultdict(list)       # by bytes
-        self._returned = collections.deque()               # blocks return at any moment, even inside `acquire`
+        self._make, self.size = make, 0
+        self._blocks = collections.defaultdict(list)       # free blocks by their size in bytes
+        self._returned = collections.deque()               # a block may return at any time, also during `acquire`
 
     def acquire(self, size):
-        """Return a block of at least ``size`` bytes and a function that gives it back.
+        """Return a block of at least ``size`` bytes, and a function that returns it to the pool.
 
-        MemoryError only if there is no room even when all free blocks are released.
+        If there is no memory for a new block, all free blocks are released. Raise MemoryError if that is not enough.
         """
         size = max(1, ceil_div(size, GRAIN)) * GRAIN
         self._reclaim()

@@ -1,6 +1,6 @@
-"""Sums over rows: a gradient that many blocks computed in parts, and the gradient of a bias.
+"""Sums over rows: for a gradient of which many blocks computed parts, and for the gradient of a bias.
 
-The shape alone decides the order of the additions, so the same input gives the same bits. Atomics would not.
+Only the shape decides the order of the additions, so the same input gives the same bits. Atomic additions would not.
 """
 
 from numba import cuda
@@ -11,13 +11,13 @@ from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, 
 from npse.cuda.runtime.grid_stride import column, grid_for_table
 from npse.support.arithmetic import ceil_div
 
-BLOCKS_TO_FILL_DEVICE = 4 if SIMULATED else 264     # while they compute parts: two on each of 132 processors
+BLOCKS_TO_FILL_DEVICE = 4 if SIMULATED else 264     # two blocks on each of 132 multiprocessors
 
 
 def parts_for(pieces, tiles):
-    """Number of parts into which to cut a sum over ``pieces``, with ``tiles`` blocks at work on each part."""
+    """Return the number of parts into which to divide a sum over ``pieces``, if ``tiles`` blocks compute each part."""
     parts = max(1, min(pieces, BLOCKS_TO_FILL_DEVICE // tiles))
-    return ceil_div(pieces, ceil_div(pieces, parts))           # fewer if none then has more pieces than before
+    return ceil_div(pieces, ceil_div(pieces, parts))           # fewer, if the largest part stays the same
 
 
 def add_rows(rows):

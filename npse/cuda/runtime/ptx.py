@@ -1,12 +1,12 @@
-"""A runner that runs nothing: it compiles what an op launches for GPUs that are not there, and assembles it.
+"""A runner that compiles kernels to PTX and machine code, for any GPU, and does not run them.
 
     compiler = Compiler([(9, 0)])
     before = device.use(compiler)
-    cuda.scale(u, s)                        the result is of the right shape and dtype, and zero
+    cuda.scale(u, s)                        returns zeros of the right shape and dtype
     device.use(before)
     for build in compiler.builds: ...       each kernel and signature, with its PTX
 
-The simulator never sees a type; this sees nothing else. It works on computers without a GPU and on those with one.
+It finds errors that the simulator cannot find, because the simulator does not check types. It needs no GPU.
 """
 
 import re
@@ -26,14 +26,14 @@ class Build:
 
     Attributes
     ----------
-    kernel : the kernel, as it was launched
+    kernel : the kernel
     name : str
-        Its module and name.
+        Module and name of the kernel.
     signature : tuple of Numba types
     threads : int
-        The largest number of threads of a block that it was launched with.
-    ptx : dict
-        Its PTX by compute capability.
+        Threads of a block, the largest number of all launches.
+    ptx : dict of (int, int) -> str
+        PTX for each compute capability.
     """
 
     kernel: object
@@ -46,19 +46,29 @@ class Build:
         return f"{self.name}({', '.join(map(str, self.signature))})"
 
     def float64_instructions(self):
-        """Instructions on float64, in order of appearance; moving such numbers about counts."""
+        """Return the names of all instructions on float64, each once, in their order. Loads and moves count too."""
         code = "\n".join(self.ptx.values())
         return list(dict.fromkeys(re.findall(r"^\s*(?:@!?%\w+\s+)?([a-z][\w.]*\.f64[\w.]*)", code, re.MULTILINE)))
 
     def resources(self, capability):
-        """What its machine code for a compute capability takes, from the assembler."""
+        """Assemble the PTX for a compute capability and return the `Resources` of the kernel. Raises as `assemble`."""
         return assemble(self.ptx[capability], capability)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a kernel takes: registers of a thread, bytes of shared memory of a block, and bytes of local memory of a
-    thread, as slow as global memory: what did not fit into registers, or arrays whose indices are not constant."""
+    """The resources that a kernel needs.
+
+    Attributes
+    ----------
+    registers : int
+        Registers of a thread.
+    shared : int
+        Bytes of shared memory of a block.
+    local : int
+        Bytes of local memory of a thread, which is as slow as global memory. It has the values that do not fit into the
+        registers, and arrays whose indices are not constants.
+    """
 
     registers: int
     shared: int
@@ -66,16 +76,17 @@ class Resources:
 
 
 class Compiler(device.Runner):
-    """Compiles each kernel for a list of compute capabilities when it is launched; memory is NumPy's, and zero.
+    """Compiles each launched kernel for a list of compute capabilities. Its device arrays are NumPy arrays of zeros.
 
     Parameters
     ----------
     capabilities : sequence of (int, int)
+        Compute capabilities, such as (9, 0).
 
     Attributes
     ----------
     builds : list of Build
-        In the order of first launches.
+        One for each kernel and signature, in the order of their first launches.
     """
 
     def __init__(self, capabilities):
@@ -102,11 +113,11 @@ class Compiler(device.Runner):
         build.threads = max(build.threads, int(np.prod(threads)))
 
     def synchronize(self):
-        """Nothing runs, so nothing is waited for."""
+        """Do nothing: no kernel runs."""
 
 
 class _Memory(np.ndarray):
-    """Device memory that is NumPy's: enough of it for `npse.cuda.runtime.device`."""
+    """A NumPy array with the attributes of a device array that `npse.cuda.runtime.device` uses."""
 
     __cuda_ndarray__ = True
 
@@ -115,8 +126,8 @@ class _Memory(np.ndarray):
 
 
 def _compile(kernel, signature, capabilities):
-    """PTX by compute capability. Types are worked out once, for the first: it is what takes most of the time."""
-    here = dispatcher.get_current_device                        # device functions ask the GPU at hand
+    """Return the PTX for each compute capability. Type inference, the slowest part, is done only for the first one."""
+    here = dispatcher.get_current_device                        # Numba compiles device functions for the current GPU
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capabilities[0])
     fastmath, bounds = (kernel.targetoptions.get(option) for option in ("fastmath", "launch_bounds"))
     try:
@@ -128,9 +139,9 @@ def _compile(kernel, signature, capabilities):
 
 
 def assemble(ptx, capability):
-    """Turn PTX into machine code for a compute capability, and return what it takes as `Resources`.
+    """Translate PTX into machine code for a compute capability and return the `Resources` that it needs.
 
-    Raises ValueError if the assembler refuses it.
+    Raise ValueError if the assembler finds an error.
     """
     from cuda.bindings import nvjitlink
 
@@ -142,7 +153,7 @@ def assemble(ptx, capability):
         log = _log(nvjitlink.get_info_log_size, nvjitlink.get_info_log, handle)
     except nvjitlink.nvJitLinkError as error:
         why = _log(nvjitlink.get_error_log_size, nvjitlink.get_error_log, handle)
-        raise ValueError(f"the assembler refuses this PTX for {capability}: {why or error}") from error
+        raise ValueError(f"the assembler finds an error in the PTX for {capability}: {why or error}") from error
     finally:
         nvjitlink.destroy(handle)
     return Resources(*(int(re.search(rf"^info .*?(\d+) {what}\b", log, re.MULTILINE)[1])

@@ -1,4 +1,4 @@
-"""What gives memory and runs kernels behind device.py: here Numba's simulator; gpu.py does it for a GPU."""
+"""The runner for Numba's simulator: device arrays and launches of kernels. The one for a GPU is in gpu.py."""
 
 import time
 
@@ -7,34 +7,34 @@ from numba import cuda
 
 
 class Runner:
-    """The simulator: what is started has run when the call returns."""
+    """Runs kernels in the simulator. A kernel has finished when `launch` returns."""
 
     def empty(self, shape, dtype):
-        """Return an uninitialised C-contiguous device array."""
+        """Return an uninitialized C-contiguous device array."""
         return cuda.device_array(shape, dtype)
 
     def to_device(self, array):
-        """Return a C-contiguous copy of a NumPy array on the device."""
+        """Copy a NumPy array to the device, C-contiguous."""
         return cuda.to_device(np.asarray(array, order="C"))
 
     def to_host(self, array):
-        """Return a device array as a NumPy array, once the kernels that write it have run."""
+        """Wait for the kernels and copy a device array to a NumPy array."""
         return array.copy_to_host()
 
     def launch(self, kernel, blocks, threads, *arguments):
-        """Start a kernel."""
+        """Launch a kernel; see `npse.cuda.runtime.device.launch`."""
         kernel[blocks, threads](*arguments)
 
     def record(self, task):
-        """Return a function that does again what ``task()`` starts; see `npse.cuda.runtime.device.record`."""
+        """Return a function that repeats ``task()``; see `npse.cuda.runtime.device.record`."""
         return task
 
     def synchronize(self):
-        """Wait until everything started has run."""
+        """Wait until all kernels and copies have finished."""
         cuda.synchronize()
 
     def memory(self):
-        """Return the bytes of the device that this process holds for arrays; None if they are not counted."""
+        """Return the bytes of device memory in the memory pool; None if there is no pool."""
         return None
 
     def stopwatch(self, task):

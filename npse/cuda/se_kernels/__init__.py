@@ -1,1 +1,1 @@
-"""The kernels of the squeeze-and-excitation block that are too long for its chapter."""
+"""Kernels of the squeeze-and-excitation block that are too long for the chapter se.py."""

@@ -1,7 +1,7 @@
-"""The excitation on the device, equation (3): two small matrix products an image, by one block that need not leave the
-chip, for any C and M. Letters: as in the book.
+"""The excitation on the device, equation (3), for any C and M. Letters: as in the book.
 
-Rows of `LANES` threads work together, so that weights are read as they lie in memory, in either direction:
+One block computes both small matrix products of an image in one launch. A row of `LANES` threads works together, so
+that both directions read the weights in the order of memory:
 
     w1[m] . z        a row of threads for each m, its lanes along c          `_product`
     da2 . w2[:, m]   a lane for each m, the rows of threads along c          `_product_of_columns`
@@ -55,7 +55,7 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
     h, da1, da2, dz = empty((N, M), z.dtype), empty((N, M), z.dtype), empty_like(z), empty_like(z)
     launch(_excite_backward(b1 is not None), N, SQUARE, ds, z, s, w1, w2, _or_any(b1, z), h, da1, da2, dz)
     dw1, dw2, db1, db2 = empty_like(w1), empty_like(w2), empty((M,), z.dtype), empty((C,), z.dtype)
-    pieces = min(ceil_div(max(M, C) + 1, LANES), 4)                          # of a row
+    pieces = min(ceil_div(max(M, C) + 1, LANES), 4)                          # blocks for each row
     launch(_weight_gradients, (M + C, pieces), SQUARE, da1, z, dw1, db1, da2, h, dw2, db2)
     return dz, dw1, dw2, db1, db2
 
@@ -92,7 +92,7 @@ def _excite_backward(has_b1):
 
 @kernel
 def _weight_gradients(da1, z, dw1, db1, da2, h, dw2, db2):
-    """Blocks for each row of w1, then for each row of w2."""
+    """Compute the gradients of weights and biases. The first M blocks take the rows of w1, the others those of w2."""
     shared = cuda.shared.array(BLOCK_THREADS, z.dtype)
     k, M = cuda.blockIdx.x, dw1.shape[0]
     if k < M:
@@ -103,7 +103,7 @@ def _weight_gradients(da1, z, dw1, db1, da2, h, dw2, db2):
 
 @device_function
 def _product(shared, w, k, x, n, zero):
-    """w[k] . x[n] for the threads of a row; zero where w has no row k. All threads of the block must call."""
+    """Return w[k] . x[n] to the threads of a row; 0 if w has no row k. All threads of the block must call."""
     total = zero
     if k < w.shape[0]:
         for i in range(cuda.threadIdx.x, w.shape[1], LANES):
@@ -113,7 +113,7 @@ def _product(shared, w, k, x, n, zero):
 
 @device_function
 def _product_of_columns(shared, x, n, w, i, zero):
-    """x[n] . w[:, i] for the threads of a lane; zero where w has no column i. All threads of the block must call."""
+    """Return x[n] . w[:, i] to the threads of a lane; 0 if w has no column i. All threads of the block must call."""
     total = zero
     if i < w.shape[1]:
         for k in range(cuda.threadIdx.y, w.shape[0], cuda.blockDim.y):
@@ -123,7 +123,7 @@ def _product_of_columns(shared, x, n, w, i, zero):
 
 @device_function
 def _row_of_gradients(shared, dy, x, k, dw, db):
-    """dw[k, i] = sum over n of dy[n, k] * x[n, i]; a bias is the weight of one more input, which is always one."""
+    """Write dw[k, i] = sum over n of dy[n, k] * x[n, i]. The bias is the weight of one more input that is always 1."""
     zero, one = dw.dtype.type(0), dw.dtype.type(1)
     inputs = dw.shape[1]
     for first in range(cuda.blockIdx.y * LANES, inputs + 1, cuda.gridDim.y * LANES):
@@ -141,5 +141,5 @@ def _row_of_gradients(shared, dy, x, k, dw, db):
 
 
 def _or_any(bias, z):
-    """The bias; without one, some array of one axis for a kernel that does not look at it."""
+    """Return the bias. If there is none, return any array of one axis, for a kernel that does not use it."""
     return flat(z) if bias is None else bias

@@ -4,12 +4,12 @@
 # %% [markdown]
 # # Exercise 1: Convolution
 #
-# Equation (1) of the paper, with all its indices. Every output pixel looks at one window of the padded input, and the
-# kernel is not flipped:
+# Equation (1) of the paper, with all its indices. Each output pixel is computed from one window of the padded input.
+# The kernel is not flipped:
 #
 # $$y[n, a, b, k] = \sum_{i, j, c} \tilde{x}[n,\ S a + i,\ S b + j,\ c] \; w[i, j, c, k]$$
 #
-# Here $S$ is the stride, and $\tilde{x}$ is $x$ inside a frame of zeros, `padding` pixels wide.
+# Here $S$ is the stride, and $\tilde{x}$ is $x$ with a border of zeros, `padding` pixels wide.
 #
 # | array | shape |
 # |---|---|
@@ -17,7 +17,8 @@
 # | `w` | `(kh, kw, Cin, Cout)` |
 # | `y` | `(N, Ho, Wo, Cout)` with `Ho = (H + 2*padding - kh) // stride + 1`, `Wo` likewise |
 #
-# Seven loops would do it. Two are enough: only over the taps `(i, j)` of the kernel.
+# Written as it stands, the formula takes seven loops. Two loops are enough, over the taps of the kernel. A tap is one
+# position `(i, j)` in the kernel.
 
 # %%
 import numpy as np
@@ -46,16 +47,17 @@ print("stride 1\n", conv2d(x, w)[0, :, :, 0])
 print("stride 2, padding 1\n", conv2d(x, w, stride=2, padding=1)[0, :, :, 0])
 
 # %% [hint]
-# Begin with stride 1, no padding and one tap, w[0, 0]: a matrix (Cin, Cout). It meets the upper left Ho x Wo pixels
-# of x. What does `@` do with an array (N, Ho, Wo, Cin) and a matrix?
+# Begin with stride 1, no padding and one tap, w[0, 0]: a matrix (Cin, Cout). It is multiplied with the upper left
+# Ho x Wo pixels of x. What does `@` do with an array (N, Ho, Wo, Cin) and a matrix?
 
 # %% [hint]
-# Tap (i, j) meets the same pixels, shifted by i rows and j columns. Add up one product for each tap. With a stride,
-# the rows that a tap meets are i, i + stride, i + 2*stride and so on, Ho of them.
+# Tap (i, j) is multiplied with the same pixels, shifted by i rows and j columns. Add up one product for each tap. With
+# a stride, a tap uses the rows i, i + stride, i + 2*stride and so on. There are Ho of them.
 
 # %% [hint]
-# A slice with a step, start:stop:step, is the view you need. The last row that tap i meets is i + stride*(Ho - 1), so
-# stop one after it: otherwise a row may slip in that no window reaches. np.pad makes the frame; pad axes 1 and 2 alone.
+# A slice with a step, start:stop:step, gives the view that you need. The last row that tap i uses is
+# i + stride*(Ho - 1), so stop one after it: otherwise the view may have a row too many. np.pad makes the border; pad
+# only axes 1 and 2.
 
 # %% [tests]
 from npse.exercises.task import Task

@@ -1,20 +1,21 @@
 # title: The two gradients of a convolution
-# idea: follow every way from a number to the loss, and add up the ways
+# idea: follow every path from a number to the loss, and add up the paths
 
 # %% [markdown]
 # # Exercise 2: The two gradients of a convolution
 #
-# The loss sends back $dy$, shaped like $y$. A weight has touched every window: its gradient collects them all.
+# The backward pass starts from $dy$, the gradient of the loss for $y$, shaped like $y$. Each weight is used in every
+# window, so its gradient is a sum over all windows:
 #
 # $$dw[i, j, c, k] = \sum_{n, a, b} \tilde{x}[n,\ S a + i,\ S b + j,\ c] \; dy[n, a, b, k]$$
 #
-# A pixel has been met by every tap of every window that covers it. Said the other way round: each $dy[n, a, b, k]$ is
-# handed to all pixels of its window,
+# A pixel is used in every window that covers it. So each $dy[n, a, b, k]$ is added to all pixels of its window, times
+# the weight that was used there:
 #
 # $$d\tilde{x}[n,\ S a + i,\ S b + j,\ c] \mathrel{+}= \sum_k dy[n, a, b, k] \; w[i, j, c, k]
 # \quad\text{for all } a, b, i, j$$
 #
-# and in the end the frame of zeros is cut off. Windows overlap, therefore `+=`.
+# At the end the border of zeros is cut off. Windows overlap, therefore `+=`.
 #
 # | array | shape |
 # |---|---|
@@ -63,17 +64,17 @@ print("dw\n", conv2d_backward_w(dy, x, w.shape)[:, :, 0, 0])
 print("dx\n", conv2d_backward_x(dy, w, x.shape)[0, :, :, 0])
 
 # %% [hint]
-# Both use the very views of exercise 1: the pixels that tap (i, j) meets. For dw, these pixels and dy are multiplied
-# and summed over n, a and b. For dx, something is added into these pixels.
+# Both use the views of exercise 1: the pixels that tap (i, j) uses. For dw, multiply these pixels by dy and sum over n,
+# a and b. For dx, add something to these pixels.
 
 # %% [hint]
 # dw[i, j] is a matrix (Cin, Cout): np.tensordot can sum over the first three axes of two arrays. For dx, a row of Cout
-# numbers of dy becomes a row of Cin numbers: multiply by the transpose of w[i, j].
+# numbers of dy must become a row of Cin numbers: multiply it by the transpose of w[i, j].
 
 # %% [hint]
-# Make an array of zeros for the padded dx; for each tap take the same strided slice of it as in the forward pass and
-# add dy @ transpose into it; return the middle. Where the stride does not divide, some rows are never reached: they
-# stay zero, and that is right.
+# Make an array of zeros for the padded dx. For each tap, take the same strided slice of it as in the forward pass, and
+# add dy @ transpose to this slice. Return the part without the border. If the stride does not divide the size, some
+# rows are used by no window: they stay zero, and that is right.
 
 # %% [tests]
 from npse.exercises.task import Task

@@ -4,13 +4,13 @@
 # %% [markdown]
 # # Exercise 3: Squeeze
 #
-# A filter sees only its window. To know what is going on in the whole picture, the block first averages each channel
-# over its map (paper, equation 2):
+# A filter uses only the pixels of its window. To use the whole picture, the block first averages each channel over its
+# map (paper, equation 2):
 #
 # $$z[n, c] = \frac{1}{H W} \sum_{i, j} u[n, i, j, c]$$
 #
-# Backwards, $dz[n, c]$ says how much the loss rises with $z[n, c]$. Every pixel of the channel had the same share
-# in that mean, so every pixel receives the same part of the gradient. Which part?
+# In the backward pass, $dz[n, c]$ is the derivative of the loss for $z[n, c]$. Every pixel of the channel has the same
+# share in the mean, so every pixel gets the same part of the gradient. Which part?
 #
 # | array | shape |
 # |---|---|
@@ -41,14 +41,14 @@ print("z", squeeze(u))
 print("du, first channel\n", squeeze_backward(np.array([[6.0, 12.0]]), u.shape)[0, :, :, 0])
 
 # %% [hint]
-# NumPy averages over several axes at once. Which axes of u are the map, and which must survive?
+# NumPy can average over several axes at once. Which axes of u are the map, and which axes must the result still have?
 
 # %% [hint]
-# Count: if one pixel of u rises by 1, by how much does z rise? That number, times dz, is the pixel's gradient.
+# If one pixel of u rises by 1, by how much does z rise? This number, times dz, is the gradient of the pixel.
 
 # %% [hint]
 # dz has two axes and du has four. Insert two axes of size 1 into dz (index it with None), divide by the number of
-# pixels of a map, and let np.broadcast_to spread it over u_shape. What it returns is a read-only view: copy it.
+# pixels of a map, and let np.broadcast_to repeat it to u_shape. The result is a read-only view: copy it.
 
 # %% [tests]
 from npse.exercises.task import Task
@@ -61,13 +61,13 @@ TASKS = (Task("squeeze", values=2), Task("squeeze_backward", u=3))
 def squeeze_backward(dz, u_shape):
     return np.broadcast_to(dz[:, None, None, :], u_shape).copy()
 
-# %% [mistake] sum for mean
+# %% [mistake] a sum in place of the mean
 # loses: squeeze: values
 # kind: forward
 def squeeze(u):
     return u.sum(axis=(1, 2))
 
-# %% [mistake] float64 for everyone
+# %% [mistake] the result is always float64
 # loses: squeeze: contract
 # kind: dtype
 def squeeze(u):

@@ -1,5 +1,5 @@
 # title: Excite
-# idea: two small layers turn what was squeezed into a gate for each channel
+# idea: two small layers turn the squeezed map into a gate for each channel
 
 # %% [markdown]
 # # Exercise 4: Excite
@@ -9,7 +9,8 @@
 #
 # $$a_1 = z W_1^T, \qquad h = \delta(a_1), \qquad a_2 = h W_2^T, \qquad s = \sigma(a_2)$$
 #
-# Backwards, in the opposite order, with $\sigma'(a) = s (1 - s)$ written with the output $s$:
+# The backward pass takes the same steps in the opposite order. The derivative of the sigmoid can be written with its
+# output $s$: $\sigma'(a_2) = s (1 - s)$.
 #
 # $$da_2 = ds \odot s \odot (1 - s), \quad dW_2 = da_2^T h, \quad dh = da_2 W_2$$
 #
@@ -26,7 +27,7 @@ import numpy as np
 
 
 def excite(z, w1, w2):
-    """Gates: z (N, C), w1 (M, C), w2 (C, M) -> s (N, C)."""
+    """Compute the gates: z (N, C), w1 (M, C), w2 (C, M) -> s (N, C)."""
     # BEGIN SOLUTION
     h = np.maximum(z @ w1.T, 0)
     return 1 / (1 + np.exp(-(h @ w2.T)))
@@ -52,15 +53,15 @@ for name, gradient in zip(("dz", "dw1", "dw2"), excite_backward(np.ones((1, 3)),
     print(name, gradient.round(4).tolist())
 
 # %% [hint]
-# Samples are rows: z W^T is `z @ w.T`. Compare the shapes in the table with what each product gives you.
+# Each row is one sample: z W^T is `z @ w.T`. Compare the shape of each product with the shapes in the table.
 
 # %% [hint]
-# Backward, begin at the gates and go up, one line for each quantity. The ReLU passes its gradient on where its output
-# was above zero and nowhere else; the hidden layer is small, so compute it once more.
+# In the backward pass, begin at the gates and go back to z, with one line for each quantity. The gradient passes the
+# ReLU only where the output of the ReLU is above zero. The hidden layer is small, so compute it once more.
 
 # %% [hint]
-# The sum over the batch hides in the matrix products: (M, N) @ (N, C) adds up all samples. The derivative of the
-# sigmoid takes s, its output; neither the input of the sigmoid nor ds belongs into s(1 - s).
+# The matrix products contain the sum over the batch: (M, N) @ (N, C) adds up all samples. Compute the derivative of the
+# sigmoid, s (1 - s), from its output s, not from its input a2 and not from ds.
 
 # %% [tests]
 from npse.exercises.task import Task
@@ -96,7 +97,7 @@ def excite_backward(ds, z, s, w1, w2):
     dz, dw1, dw2 = _excite_backward(ds, z, s, w1, w2)
     return dz, dw1, dw2 / len(z)
 
-# %% [mistake] tanh's derivative
+# %% [mistake] the derivative of tanh in place of that of the sigmoid
 # loses: excite_backward: gradient of z; excite_backward: gradient of w1; excite_backward: gradient of w2
 # kind: sigmoid
 def excite_backward(ds, z, s, w1, w2):

@@ -8,8 +8,8 @@
 #
 # $$y[n, i, j, c] = s[n, c] \; u[n, i, j, c]$$
 #
-# A product passes to each factor the gradient times the other factor. But while a pixel of $u$ is used once, the gate
-# $s[n, c]$ is used at all $H W$ pixels of its channel:
+# Each factor of a product gets the gradient times the other factor. A pixel of $u$ is used once, but the gate $s[n, c]$
+# is used at all $H W$ pixels of its channel. So its gradient is a sum over these pixels:
 #
 # $$du[n, i, j, c] = dy[n, i, j, c] \; s[n, c], \qquad ds[n, c] = \sum_{i, j} dy[n, i, j, c] \; u[n, i, j, c]$$
 #
@@ -46,14 +46,14 @@ print("du, second channel\n", du[0, :, :, 1])
 print("ds", ds)
 
 # %% [hint]
-# u and s have to be lined up before they can be multiplied: which axes of u does s lack?
+# The axes of u and s must match before the two can be multiplied. Which axes of u are missing in s?
 
 # %% [hint]
-# s[:, None, None, :] has shape (N, 1, 1, C), and NumPy repeats it over the map. Repeating forwards means adding
-# backwards.
+# s[:, None, None, :] has shape (N, 1, 1, C), and NumPy repeats it over the map. What the forward pass repeats, the
+# backward pass must sum.
 
 # %% [hint]
-# ds has the shape of s, so the two axes of the map must go. Sum them; a mean would make ds H*W times too small.
+# ds has the shape of s, without the two axes of the map. Sum over these axes; a mean would make ds H*W times too small.
 
 # %% [tests]
 from npse.exercises.task import Task
@@ -66,7 +66,7 @@ TASKS = (Task("scale", values=1), Task("scale_backward", u=2, s=2))
 def scale_backward(dy, u, s):
     return dy * s[:, None, None, :], (dy * u).mean(axis=(1, 2))
 
-# %% [mistake] du is dy as it comes
+# %% [mistake] du is dy, not multiplied by the gates
 # loses: scale_backward: gradient of u
 # kind: path missing
 def scale_backward(dy, u, s):
@@ -80,7 +80,7 @@ def scale_backward(dy, u, s):
     dy *= s[:, None, None, :]
     return dy, ds
 
-# %% [mistake] gates lined up with the wrong axes
+# %% [mistake] gates broadcast along the wrong axes
 # loses: scale: values
 # kind: raises
 def scale(u, s):

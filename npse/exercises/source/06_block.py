@@ -8,14 +8,14 @@
 #
 # $$z = \text{mean of } u \text{ over the map}, \qquad s = \sigma(\delta(z W_1^T) W_2^T), \qquad y = s \odot u$$
 #
-# Backwards, $u$ reaches $y$ on **two** paths: directly, as the map that is scaled, and through the squeeze, because
-# every pixel of $u$ has a say in every gate. Leaving out the second path is the classic mistake of this block: the
-# network still trains, only worse.
+# $u$ influences $y$ on **two** paths: directly, because $u$ is scaled, and through the squeeze, because every pixel of
+# $u$ influences every gate of its picture. The gradients of both paths are added. The usual mistake in this block is to
+# leave out the second path: the network still trains, but worse.
 #
 # $$du = \underbrace{dy \odot s}_{\text{directly}} + \underbrace{dz / (H W)}_{\text{through the squeeze}}$$
 #
-# $dz$ comes from $ds$ as in exercise 4, and $ds$ from $dy$ as in exercise 5. `excite`, `excite_backward` and the rest
-# are not at hand here: write them out, or copy your own functions into this file.
+# Compute $ds$ from $dy$ as in exercise 5, and $dz$ from $ds$ as in exercise 4. This file does not have `excite`,
+# `excite_backward` and the other functions: write them out, or copy your own functions into this file.
 #
 # | array | shape |
 # |---|---|
@@ -61,16 +61,16 @@ print("du, first channel\n", du[0, :, :, 0].round(4))
 print("dw1", dw1.round(4).tolist(), "dw2", dw2.round(4).tolist())
 
 # %% [hint]
-# Write the forward pass once more at the head of the backward pass, and give every intermediate result a name: z, h, s.
+# Write the forward pass once more at the beginning of the backward pass, and name each intermediate result: z, h, s.
 # Then go through these lines from the last to the first.
 
 # %% [hint]
-# The last line multiplies u by s. So u receives one part of its gradient there, and ds starts the way back through
-# the excitation. What arrives at z must still go through the mean.
+# The last line multiplies u by s. It gives u one part of its gradient, and it gives ds. From ds, go back through the
+# excitation to dz, and from dz through the mean to u.
 
 # %% [hint]
-# Two parts of du are added: dy times the gates, and dz spread over the map, a share of 1/(H*W) for each pixel.
-# If only dw1 and dw2 are right, look at du; if only dw2 is right, look at the mask of the ReLU.
+# du is the sum of two parts: dy times the gates, and dz / (H*W), which is the same at every pixel of the map.
+# If dw1 and dw2 are right and du is not, look at the second part. If only dw2 is right, look at the mask of the ReLU.
 
 # %% [tests]
 from npse.exercises.task import Task

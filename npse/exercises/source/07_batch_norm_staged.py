@@ -1,16 +1,17 @@
 # title: Batch norm, one step at a time
-# idea: walk the computational graph backwards, line by line
+# idea: go through the computational graph backwards, line by line
 
 # %% [markdown]
 # # Exercise 7: Batch norm, one step at a time
 #
-# Each channel is brought to mean 0 and variance 1 over the batch, then scaled and shifted. With $B = N H W$ numbers in
-# a channel:
+# Each channel is normalized to mean 0 and variance 1 over the batch, then scaled and shifted. A channel has
+# $B = N H W$ numbers:
 #
 # $$\mu = \tfrac{1}{B} \sum x, \quad v = \tfrac{1}{B} \sum (x - \mu)^2, \quad
 # \hat{x} = \frac{x - \mu}{\sqrt{v + \epsilon}}, \quad y = \gamma \hat{x} + \beta$$
 #
-# The variance is the biased one: divided by $B$. Backwards, take the forward pass as a list of small steps
+# The variance is the biased one: the sum is divided by $B$. For the backward pass, write the forward pass as a list of
+# small steps
 #
 #     centred = x - mean           (mean depends on x)
 #     std     = sqrt(var + eps)    (var depends on centred)
@@ -18,8 +19,8 @@
 #     xhat    = centred * inverse
 #     y       = gamma * xhat + beta
 #
-# and go through it from the last line to the first. `centred` is used twice, in `xhat` and in `var`: what comes back
-# on both ways is added. So it is with `x`, which is used in `centred` and in `mean`.
+# and go through the list from the last line to the first. `centred` is used twice, in `xhat` and in `var`: its gradient
+# is the sum of both parts. In the same way `x` is used twice, in `centred` and in `mean`.
 #
 # | array | shape |
 # |---|---|
@@ -70,16 +71,16 @@ dx, dgamma, dbeta = batch_norm_backward_staged(dy, x, gamma, mean, var)
 print("dx", dx.ravel().round(4), "dgamma", dgamma.round(4), "dbeta", dbeta)
 
 # %% [hint]
-# For each line of the list, ask: which names stand on its right, and what is the derivative with respect to each?
-# gamma, beta, mean and var are one number a channel: what comes back to them is summed over the other three axes.
+# For each line of the list, ask: which names are on its right side, and what is the derivative for each of them?
+# gamma, beta, mean and var have one number for each channel: their gradients are sums over the other three axes.
 
 # %% [hint]
-# The order is: beta and gamma, then xhat, then inverse and (first part of) centred, then std, var, (second part of)
-# centred, then mean, and x at last. The derivative of 1/std is -1/std^2, that of a square root is 1/(2 std).
+# The order is: beta and gamma, xhat, inverse and the first part of centred, std, var, the second part of centred, mean,
+# and x last. The derivative of 1/std is -1/std^2. The derivative of std = sqrt(var + eps) is 1/(2 std).
 
 # %% [hint]
-# var is the mean of centred^2, so dvar returns 2 * centred / B times itself to every pixel. mean enters centred with a
-# minus sign, so its gradient is minus the sum of what centred received; every pixel has a share of 1/B in the mean.
+# var is the mean of centred^2, so each pixel of centred gets 2 * centred / B * dvar. In centred = x - mean, the mean
+# has a minus sign, so dmean is minus the sum of the whole gradient of centred. Each pixel of x gets 1/B of dmean.
 
 # %% [tests]
 from npse.exercises.task import Task

@@ -1,17 +1,20 @@
 # title: Batch norm in closed form
-# idea: what a shift and a stretch of the batch would change is taken out of the gradient
+# idea: the gradient loses the parts that belong to a shift and to a scaling of the channel
 
 # %% [markdown]
 # # Exercise 8: Batch norm in closed form
 #
-# The dozen lines of exercise 7 collapse. With $\hat{x} = (x - \mu) / \sqrt{v + \epsilon}$ and $B = N H W$:
+# The lines of exercise 7 can be simplified to three formulas. With $\hat{x} = (x - \mu) / \sqrt{v + \epsilon}$ and
+# $B = N H W$:
 #
 # $$d\beta = \sum dy, \qquad d\gamma = \sum dy \, \hat{x}$$
 #
 # $$dx = \frac{\gamma}{\sqrt{v + \epsilon}} \left( dy - \frac{d\beta}{B} - \hat{x} \, \frac{d\gamma}{B} \right)$$
 #
-# The second term takes out what a common shift of the channel would change, the third what a common stretch would
-# change: neither can reach $y$. A check for free: $dx$ sums to zero over every channel.
+# If a constant is added to all $x$ of a channel, $y$ does not change. If all $x$ of a channel are scaled about their
+# mean, $y$ does not change either, apart from the effect of $\epsilon$. So $dx$ has no part in these two directions:
+# the second term removes the part of the shift, and the third term removes the part of the scaling. This gives a
+# simple check: $dx$ sums to zero over every channel.
 #
 # | array | shape |
 # |---|---|
@@ -41,22 +44,22 @@ print("dx", dx.ravel().round(4), "dgamma", dgamma.round(4), "dbeta", dbeta)
 print("sum of dx", abs(dx.sum().round(9)))
 
 # %% [hint]
-# Three sums run over the same three axes. Which of the arrays have the axis C alone, and do they line up with
-# (N, H, W, C) without any help?
+# All sums run over the same three axes. Which arrays have only the axis C, and can NumPy broadcast them to (N, H, W, C)
+# as they are?
 
 # %% [hint]
-# B counts the numbers in one channel: it is not x.size, and not N.
+# B is the number of values in one channel: it is not x.size, and not N.
 
 # %% [hint]
-# Compute xhat first, then dbeta and dgamma, then put the three terms of the bracket together. NumPy lines (C,) up
-# with the last axis of (N, H, W, C), which is where the channels are.
+# Compute xhat first, then dbeta and dgamma, then the three terms in the bracket. NumPy broadcasts (C,) along the last
+# axis of (N, H, W, C), and the last axis is the channels.
 
 # %% [tests]
 from npse.exercises.task import Task
 
 TASKS = (Task("batch_norm_backward", x=4, gamma=1, beta=1),)
 
-# %% [mistake] the stretch is forgotten
+# %% [mistake] the term of the scaling is forgotten
 # loses: batch_norm_backward: gradient of x
 # kind: constant statistics
 _batch_norm_backward = batch_norm_backward
@@ -74,7 +77,7 @@ def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     dx, _, dbeta = _batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx, (dy * x).sum(axis=(0, 1, 2)), dbeta
 
-# %% [mistake] adds to what was there
+# %% [mistake] x is changed in place
 # loses: batch_norm_backward: contract
 # kind: changed in place
 _batch_norm_backward = batch_norm_backward

@@ -1,5 +1,5 @@
 # title: The residual join
-# idea: a sum hands its gradient to both sides, a ReLU lets it through where its output is positive
+# idea: a sum passes its gradient to both terms, a ReLU passes it where its output is positive
 
 # %% [markdown]
 # # Exercise 9: The residual join
@@ -9,8 +9,8 @@
 #
 # $$y = \max(s \odot u + x,\ 0)$$
 #
-# Backwards, first through the ReLU: $g = dy$ where $y > 0$, and 0 elsewhere. A sum gives $g$ to both its terms; the
-# first of them is the product of exercise 5:
+# The backward pass begins with the ReLU: $g = dy$ where $y > 0$, and 0 elsewhere. Both terms of the sum get $g$. The
+# first term is the product of exercise 5:
 #
 # $$dx = g, \qquad du = g \odot s, \qquad ds[n, c] = \sum_{i, j} g \odot u$$
 #
@@ -24,7 +24,7 @@ import numpy as np
 
 
 def scale_add_relu(u, s, x):
-    """Join branch u, gates s and shortcut x -> y (N, H, W, C)."""
+    """Join branch u (N, H, W, C), gates s (N, C) and shortcut x (N, H, W, C) -> y (N, H, W, C)."""
     # BEGIN SOLUTION
     return np.maximum(u * s[:, None, None, :] + x, 0)
     # END SOLUTION
@@ -46,15 +46,15 @@ du, ds, dx = scale_add_relu_backward(np.ones((1, 2, 2, 1)), u, s, y)
 print("du", du.ravel(), "ds", ds.ravel(), "dx", dx.ravel())
 
 # %% [hint]
-# The ReLU stands last in the forward pass, so it comes first in the backward pass: its mask must reach all gradients.
+# The ReLU is last in the forward pass, so it comes first in the backward pass: its mask applies to all gradients.
 
 # %% [hint]
-# The mask can be read off the output: y is positive exactly where the sum was positive. Multiply dy by it once and
-# forget dy.
+# The output gives the mask: y is positive exactly where the sum was positive. Multiply dy by the mask once, and use the
+# product in place of dy everywhere.
 
 # %% [hint]
-# With g = masked dy, the shortcut gets g as it is, and the branch gets what `scale_backward` of exercise 5 would make
-# of g. Where the sum is exactly zero, nothing passes: that is the convention, here and in the book.
+# With g = masked dy: dx is g, and `scale_backward` of exercise 5, called with g in place of dy, gives du and ds. Where
+# the sum is exactly zero, the gradient is zero: that is the convention, here and in the book.
 
 # %% [tests]
 from npse.exercises.task import Task

@@ -1,22 +1,23 @@
 # title: The loss
-# idea: softmax and cross-entropy together have the simplest gradient of all
+# idea: softmax and cross-entropy together have a very simple gradient
 
 # %% [markdown]
 # # Exercise 10: The loss
 #
-# The network ends in scores, `logits`. The softmax makes probabilities of them, and the cross-entropy compares these
-# with the target $q$: almost all of it on the right class, and a little, the smoothing $a$, spread over all $K$
-# classes.
+# The output of the network is one score for each class, the `logits`. The softmax turns the scores into probabilities
+# $p$. The cross-entropy compares $p$ with the target $q$. The target gives $1 - a$ to the right class, and divides the
+# rest, the smoothing $a$, equally among all $K$ classes.
 #
 # $$p_{nk} = \frac{e^{l_{nk}}}{\sum_m e^{l_{nm}}}, \qquad q = (1 - a) \cdot \text{one-hot} + \frac{a}{K}, \qquad
 # L = -\frac{1}{N} \sum_{n, k} q_{nk} \log p_{nk}$$
 #
-# Backwards everything cancels but
+# In the backward pass, most terms cancel:
 #
 # $$dl = dL \cdot \frac{p - q}{N}$$
 #
-# Scores may be large. $e^{1000}$ overflows, but softmax does not change if the largest score of a row is subtracted
-# from the whole row first. Take the logarithm of $p$ as $l - \log \sum e^l$ and it never sees a zero.
+# Scores may be large, and $e^{1000}$ overflows. The softmax does not change if the largest score of a row is first
+# subtracted from the whole row. Compute the logarithm of $p$ as $l - \log \sum e^l$: then the logarithm of zero never
+# occurs.
 #
 # | array | shape |
 # |---|---|
@@ -57,15 +58,16 @@ print("dlogits\n", softmax_cross_entropy_backward(1.0, logits, labels).round(4))
 print("huge scores", softmax_cross_entropy(1000 * logits, labels))
 
 # %% [hint]
-# Ten classes and an untrained network: every p is about 1/10, so the loss should be about log(10) = 2.3. Does yours?
+# If all scores of a row are equal and there are ten classes, every p is 1/10, so the loss is log(10) = 2.3. Is yours?
 
 # %% [hint]
-# One-hot rows: compare labels[:, None] with np.arange(K). Subtract the row's maximum before anything is exponentiated.
+# To make one-hot rows, compare labels[:, None] with np.arange(K). Subtract the maximum of each row before you call
+# np.exp.
 
 # %% [hint]
-# The sums in the softmax run over the classes of one row: axis 1, and keepdims=True lets the result line up again.
-# The loss is a mean over rows: one 1/N, in the loss and in its gradient, and no second one. float32 scores give a
-# float32 result.
+# The sums in the softmax run over the classes of one row: axis 1. With keepdims=True the result can be broadcast to the
+# rows again. The loss is a mean over rows: the factor 1/N stands once in the loss and once in the gradient. float32
+# scores give a float32 result.
 
 # %% [tests]
 from npse.exercises.task import Task

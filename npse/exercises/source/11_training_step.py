@@ -1,16 +1,16 @@
 # title: A training step
-# idea: forward, loss, backward, update: four lines that are repeated a million times
+# idea: training repeats four steps: forward, loss, backward, update
 
 # %% [markdown]
 # # Exercise 11: A training step
 #
-# First the update. Stochastic gradient descent with momentum keeps a velocity $v$ beside each parameter; Nesterov's
-# variant looks one step ahead; weight decay pulls weights towards zero:
+# First the update. Stochastic gradient descent with momentum keeps a velocity $v$ for each parameter. Nesterov's
+# variant adds the momentum of the next step in advance. Weight decay moves the weights towards zero:
 #
 # $$g = dw + \lambda w, \qquad v \leftarrow \mu v + g, \qquad
 # w \leftarrow w - \eta \, (g + \mu v) \ \text{(Nesterov)} \quad\text{or}\quad w - \eta \, v$$
 #
-# Then a whole step of the smallest network there is: squeezed maps $z$, one dense layer, the loss of exercise 10
+# Then a whole training step of a very small network: squeezed maps $z$, one dense layer, the loss of exercise 10
 # (without smoothing), plain gradient descent.
 #
 # $$l = z W^T + b, \qquad dW = dl^T z, \qquad db = \sum_n dl, \qquad W \leftarrow W - \eta \, dW, \quad
@@ -29,7 +29,7 @@ import numpy as np
 
 
 def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
-    """One update -> new w, new v."""
+    """Update parameters w with their gradient dw and velocity v, all of one shape -> new w, new v."""
     # BEGIN SOLUTION
     g = dw + weight_decay * w
     v = momentum * v + g
@@ -38,7 +38,7 @@ def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
 
 
 def training_step(z, labels, w, b, lr):
-    """One step of a linear classifier -> loss before the step, new w (K, C), new b (K,)."""
+    """Train a linear classifier for one step -> loss before the step, new w (K, C), new b (K,)."""
     # BEGIN SOLUTION
     logits = z @ w.T + b
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -60,16 +60,16 @@ for step in range(3):
     print("step", step, "loss", round(float(loss), 4))
 
 # %% [hint]
-# sgd is the three formulas, one after the other; mind that v in the last one is the new one. Write no `+=` or `-=`:
-# that would change the caller's arrays.
+# sgd is the three formulas, one after the other. The v in the last formula is the new v. Do not write `+=` or `-=`:
+# that changes the caller's arrays.
 
 # %% [hint]
-# The first loss of the example is log(3): all probabilities are 1/3 when w and b are zero. If it is not, the loss is
-# wrong; if it does not fall, a gradient has the wrong sign.
+# In the example w and b are zero, so all probabilities are 1/3 and the first loss is log(3). If yours is different, the
+# loss is wrong. If the loss rises, a gradient has the wrong sign.
 
 # %% [hint]
-# Use your functions of exercise 10: they can be copied into this file. Gradients of the dense layer are matrix
-# products; the one for w is shaped like w, (K, C), and sums over the batch.
+# Copy your functions of exercise 10 into this file and use them. The gradient for w is a matrix product: it sums over
+# the batch, and has the shape of w, (K, C).
 
 # %% [tests]
 from npse.exercises.task import Task
@@ -92,7 +92,7 @@ TASKS = (Task("sgd", values=2), Task("training_step", cases(0), part="loss", val
          Task("training_step", cases(1), part="w", values=2, contract=0),
          Task("training_step", cases(2), part="b", values=1, contract=0))
 
-# %% [mistake] uphill
+# %% [mistake] the step goes up the gradient
 # loses: training_step, w: values
 # kind: forward
 _step = training_step

@@ -1,25 +1,25 @@
 # title: A Numba kernel
-# idea: plain loops, compiled, are as fast as the machine
+# idea: plain loops, compiled to machine code, are fast
 # tools: numba
 
 # %% [markdown]
 # # Exercise 12: A Numba kernel
 #
-# NumPy needs a view, a broadcast or a trick for everything. With Numba you write the formula as loops, as in exercise
-# 3,
+# With NumPy you write a formula as operations on whole arrays. With Numba you write it as loops. The formula is that of
+# exercise 3:
 #
 # $$z[n, c] = \frac{1}{H W} \sum_{i, j} u[n, i, j, c]$$
 #
-# put `@njit` above them, and they are compiled when they are first called. Two habits make a kernel fast: walk through
-# memory in the order in which it lies (the channels of one pixel are neighbours, so let `c` be the innermost loop), and
-# add into what you have instead of making new arrays.
+# Put `@njit` above the function, and Numba compiles the loops at the first call. Two rules make a kernel fast. Read the
+# array in the order of its memory: the channels of one pixel are neighbours, so `c` is the innermost loop. Make no new
+# arrays inside the loops: add to `z`.
 #
 # | array | shape |
 # |---|---|
 # | `u` | `(N, H, W, C)`, contiguous |
 # | `z` | `(N, C)`, full of zeros; write the result into it |
 #
-# While you are searching for a mistake, `NUMBA_DISABLE_JIT=1 python 12_numba_kernel.py` runs the loops as plain Python.
+# To search for a mistake, run the loops as plain Python: `NUMBA_DISABLE_JIT=1 python 12_numba_kernel.py`
 
 # %%
 import numpy as np
@@ -42,7 +42,7 @@ def squeeze_kernel(u, z):
 
 
 def squeeze(u):
-    """The kernel with its surroundings: u (N, H, W, C) -> z (N, C). This is what is judged; leave it as it is."""
+    """Call the kernel: u (N, H, W, C) -> z (N, C). The check calls this function; leave it as it is."""
     z = np.zeros((u.shape[0], u.shape[3]), u.dtype)
     squeeze_kernel(np.ascontiguousarray(u), z)
     return z
@@ -52,16 +52,17 @@ u = np.arange(24.0).reshape(2, 2, 3, 2)
 print("z\n", squeeze(u))
 
 # %% [hint]
-# Four loops, n, i, j and c, and one line that adds. When is the sum of picture n complete, so that it can be divided?
+# Write four loops, over n, i, j and c, and one line that adds. After which loop is the sum of picture n complete, so
+# that you can divide it?
 
 # %% [hint]
-# The four sizes can be taken from u.shape, inside a kernel too. Add every pixel into z[n, c]; after the loops over i
-# and j, a last loop over c divides by the number of pixels.
+# Take the four sizes from u.shape; this works in a kernel too. Add every pixel to z[n, c]. After the loops over i and
+# j, one more loop over c divides by the number of pixels.
 
 # %% [hint]
-# Numba compiles a part of Python: numbers, arrays, loops, if. The order n, i, j, c reads memory from left to right.
-# If you loop over c before i and j, the result is right and the kernel slower, because each step jumps C numbers
-# ahead.
+# Numba compiles a part of Python: numbers, arrays, loops, if. Loops in the order n, i, j, c read the memory in its
+# order. If the loop over c is outside of those over i and j, the result is right but the kernel is slower, because each
+# step skips C numbers.
 
 # %% [tests]
 import ast
@@ -72,7 +73,7 @@ import numpy as np
 from npse.exercises.static_check import function_in
 from npse.exercises.task import Task
 
-TIME_LIMIT = 1.0      # seconds for 4 million numbers, their transport included; plain Python takes longer
+TIME_LIMIT = 1.0      # seconds for 4 million numbers, with the time to send them; plain Python takes longer
 
 
 def loops(function, cells):
@@ -80,7 +81,7 @@ def loops(function, cells):
     if not any("jit" in ast.unparse(decorator) for decorator in kernel.decorator_list):
         return "squeeze_kernel is not compiled: put @njit above it"
     if not any(isinstance(inner, ast.For) for inner in ast.walk(kernel)):
-        return "squeeze_kernel has no loop: this exercise is about writing them"
+        return "squeeze_kernel has no loop: write the formula as loops, without operations on whole arrays"
     return ""
 
 
@@ -92,7 +93,8 @@ def fast(function, cells):
     seconds = time.perf_counter() - began
     if seconds < TIME_LIMIT:
         return ""
-    return f"{u.size} numbers take {seconds:.1f} s, compiled loops less than {TIME_LIMIT:g} s"
+    return (f"{u.size} numbers take {seconds:.1f} s, expected less than {TIME_LIMIT:g} s: put @njit above the kernel, "
+            "and let c be the innermost loop")
 
 
 TASKS = (Task("squeeze", values=3, extra={"loops, compiled": (2, loops), "fast": (1, fast)}),)

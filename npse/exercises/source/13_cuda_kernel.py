@@ -1,28 +1,28 @@
 # title: A CUDA kernel
-# idea: one thread for each number, and a guard at the end
+# idea: one thread computes one number, and a check of the index stops threads beyond the end
 # tools: cuda
 
 # %% [markdown]
 # # Exercise 13: A CUDA kernel
 #
-# On a graphics card there are no loops over an array: the kernel is started once for each number, in thousands of
-# threads, and each thread finds out which number is its own. Equation (4) again,
+# On a GPU, this kernel has no loop over the array. Thousands of threads run the same kernel, one thread for each
+# number, and each thread computes the index of its number. The formula is equation (4):
 #
 # $$y[n, i, j, c] = s[n, c] \; u[n, i, j, c]$$
 #
-# Threads come in blocks of 32, and the last block is rarely full: threads beyond the end must do nothing. Without a
-# guard they write where they should not.
+# The launch starts whole blocks of 32 threads. So the last block may have threads beyond the end of the array. These
+# threads must do nothing. Without a check of the index they write outside of the array.
 #
-# No card is needed: Numba's simulator runs every thread in Python (`npse exercise check` turns it on; for the example,
-# run `NUMBA_ENABLE_CUDASIM=1 python 13_cuda_kernel.py`).
+# You need no GPU: Numba's simulator runs every thread in Python. `npse exercise check` turns the simulator on. To run
+# the example in it, type `NUMBA_ENABLE_CUDASIM=1 python 13_cuda_kernel.py`.
 #
 # | array | shape |
 # |---|---|
 # | `u`, `y` | `(N, P, C)`, the H*W = P pixels of a map in one axis |
 # | `s` | `(N, C)` |
 #
-# The threads are numbered 0, 1, 2 and so on; number `t` owns entry `t` of the flattened `u`. From `t` it must find `n`,
-# `p` and `c`: the channel changes fastest, then the pixel, then the picture.
+# The threads are numbered 0, 1, 2 and so on. Thread `t` computes entry `t` of the flattened `y`. It must compute `n`,
+# `p` and `c` from `t`: the channel changes fastest, then the pixel, then the picture.
 
 # %%
 import numpy as np
@@ -43,7 +43,7 @@ def scale_kernel(u, s, y):
 
 
 def scale(u, s):
-    """The launch: u (N, H, W, C), s (N, C) -> y (N, H, W, C). This is what is judged; leave it as it is."""
+    """Launch the kernel: u (N, H, W, C), s (N, C) -> y (N, H, W, C). The check calls this; leave it as it is."""
     flat = np.ascontiguousarray(u).reshape(u.shape[0], -1, u.shape[3])
     y = cuda.to_device(np.zeros_like(flat))
     scale_kernel[(u.size + 31) // 32, 32](cuda.to_device(flat), cuda.to_device(np.ascontiguousarray(s)), y)
@@ -54,15 +54,16 @@ u = np.arange(12.0).reshape(1, 2, 3, 2)
 print("y, second channel\n", scale(u, np.array([[1.0, 0.5]]))[0, :, :, 1])
 
 # %% [hint]
-# cuda.grid(1) is the number of the thread. Which numbers belong to no entry, and what should such a thread do?
+# cuda.grid(1) is the number of the thread. Which thread numbers are beyond the last entry, and what should these
+# threads do?
 
 # %% [hint]
-# The guard: only threads below u.size work. The channel is the remainder of t divided by C; what is left over is
-# divided by the number of pixels in the same way.
+# Check the index first: only threads with t < u.size write. The channel is the remainder of t divided by C. Divide the
+# quotient by the number of pixels in the same way: the remainder is the pixel, the quotient is the picture.
 
 # %% [hint]
-# With C = u.shape[2] and P = u.shape[1]: t counts (n * P + p) * C + c. So c is t modulo C, p is t // C modulo P, and
-# n is t // (C * P). One assignment to y at [n, p, c] finishes the kernel.
+# With C = u.shape[2] and P = u.shape[1], t is (n * P + p) * C + c. So c is t modulo C, p is t // C modulo P, and
+# n is t // (C * P). One assignment to y at [n, p, c] completes the kernel.
 
 # %% [tests]
 import ast
@@ -75,16 +76,16 @@ from npse.gradcheck import cases_of
 def own_threads(function, cells):
     kernel = function_in(cells, "scale_kernel")
     if not any("cuda.jit" in ast.unparse(decorator) for decorator in kernel.decorator_list):
-        return "scale_kernel is no CUDA kernel: put @cuda.jit above it"
+        return "scale_kernel is not a CUDA kernel: put @cuda.jit above it"
     if any(isinstance(inner, ast.For | ast.While) for inner in ast.walk(kernel)):
-        return "scale_kernel has a loop: every thread owns one number"
+        return "scale_kernel has a loop: take it out, each thread computes one number"
     return ""
 
 
 SMALL = [case for case in cases_of("scale") if case.label in ("H > W, N = 1, C = 1", "1x1 map")]
 TASKS = (Task("scale", SMALL, values=4, extra={"one thread, one number": (1, own_threads)}),)
 
-# %% [mistake] no guard
+# %% [mistake] the index is not checked
 # loses: scale: values
 # kind: raises
 @cuda.jit

@@ -1,18 +1,18 @@
 # title: An excitation of your own
-# idea: efficient channel attention: neighbouring channels decide, with a handful of weights
+# idea: efficient channel attention: a gate depends on the neighbouring channels, through a few weights
 
 # %% [markdown]
 # # Exercise 14: An excitation of your own
 #
-# The two dense layers of the excitation cost $2 C^2 / r$ weights. Efficient channel attention (arXiv 1910.03151) does
-# with
-# $K$ of them, typically three: a filter `k` slides over the squeezed channels, with zeros beyond both ends.
+# The two dense layers of the excitation have $2 C^2 / r$ weights. Efficient channel attention (arXiv 1910.03151) has
+# only $K$ weights, typically three. They are a filter `k` that slides over the squeezed channels, with zeros beyond
+# both ends.
 #
 # $$z = \text{mean of } u \text{ over the map}, \qquad
 # a[n, c] = \sum_{t=0}^{K-1} k[t] \; z[n,\ c + t - (K-1)/2], \qquad s = \sigma(a), \qquad y = s \odot u$$
 #
-# Now it is your turn to derive: the gradient of this block has both paths of exercise 6, and in place of the dense
-# layers a convolution along one axis, as in exercise 2.
+# Derive the gradient of this block yourself. It has both paths of exercise 6. In place of the dense layers it has a
+# convolution along one axis, as in exercise 2.
 #
 # | array | shape |
 # |---|---|
@@ -60,15 +60,15 @@ print("du, first channel\n", du[0, :, :, 0].round(4))
 print("dk", dk.round(4))
 
 # %% [hint]
-# Pad z with (K-1)/2 zeros on both sides of the channel axis. Tap t then meets C neighbouring columns of the padded z.
+# Pad z with (K-1)/2 zeros on both sides of the channel axis. Tap t then uses C neighbouring columns of the padded z.
 
 # %% [hint]
-# From the gates down to `da` everything is as in the block of exercise 6. From there, treat it as a convolution with
-# one output channel: dk[t] collects, dz is scattered, and the frame of zeros is cut off.
+# From dy back to `da`, everything is as in the block of exercise 6. The rest is the backward pass of a convolution with
+# one output channel: dk[t] is a sum, da is added into the padded dz, and the border of zeros is cut off.
 
 # %% [hint]
-# For every tap t: k's gradient is da times the columns it met, summed over everything; the padded dz receives k[t]
-# times da, added into the same columns. Then spread dz over the map, divided by H*W, and add the direct path.
+# For each tap t: dk[t] is da times the columns that the tap uses, summed over all entries. Add k[t] times da to the
+# same columns of the padded dz. Then divide dz by H*W, repeat it over the map, and add the direct path.
 
 # %% [tests]
 from npse.exercises.task import Task
@@ -101,7 +101,7 @@ CASES = [case("H < W, K = 3", (2, 3, 4, 5), 3), case("K = 1, N = 1", (1, 3, 2, 4
          case("K = C = 3", (2, 2, 2, 3), 3), case("K = 5", (2, 2, 3, 6), 5)]
 TASKS = (Task("eca", CASES, values=3), Task("eca_backward", CASES, u=4, k=2))
 
-# %% [mistake] the filter is not turned round on the way back
+# %% [mistake] the filter is not flipped in the backward pass
 # loses: eca_backward: gradient of u
 # kind: flipped kernel
 _eca_backward = eca_backward

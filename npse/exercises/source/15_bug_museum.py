@@ -1,19 +1,19 @@
 # title: Find the bug: the museum
-# idea: three mistakes that stood in public code, and ran without any error
+# idea: three mistakes from public code, all of which ran without an error
 
 # %% [markdown]
 # # Exercise 15: Find the bug, the museum
 #
-# Each of these three functions is the NumPy twin of a bug that was published in somebody's repository. All of them ran,
-# and networks with them trained. Read first, run the example, then repair each with the smallest change.
+# Each of these three functions has a bug that was in a public repository, here written in NumPy. All of them ran, and
+# networks trained with them. Read the code, run the example, then correct each function with the smallest change.
 #
-# 1. `excitation_weights` was meant to make the two matrices of the excitation, for a reduction by `r`
+# 1. `excitation_weights` should make the two matrices of the excitation, for a reduction by `r`
 #    (moskomule/senet.pytorch, issue 13).
-# 2. `gates` was meant to be equation (3) (HiFuse, issue 9).
-# 3. `block` was meant to be the whole block; only one thing about the squeeze is wrong (mobilenetv3, issue 12).
+# 2. `gates` should compute equation (3) (HiFuse, issue 9).
+# 3. `block` should compute the whole block; the mistake is in the squeeze (mobilenetv3, issue 12).
 #
-# For each, ask which test would have caught it. A test on one easy shape would not: with C = 16 and r = 4 the first bug
-# cannot be seen at all.
+# For each function, ask which test finds the bug. One easy shape is not enough: with C = 16 and r = 4, the first
+# function gives the right result.
 #
 # | array | shape |
 # |---|---|
@@ -26,7 +26,7 @@ import numpy as np
 
 
 def excitation_weights(C, r):
-    """Start values for the excitation of C channels, reduced by r -> w1 and w2."""
+    """Make initial weights of the excitation for C channels and reduction r -> w1 (C/r, C), w2 (C, C/r)."""
     # BEGIN BUG
     M = r
     # END BUG
@@ -76,12 +76,12 @@ print("y, first channel\n", block(u, w1, w2)[0, :, :, 0].round(4))
 # Print shapes and ranges. How wide is the hidden layer for C = 64, r = 16? Between which two numbers do the gates lie?
 
 # %% [hint]
-# Equation (3) has one sigma. And in `block`, follow the axes: how many numbers a channel and picture enter the
-# excitation, and how many should?
+# How often does sigma stand in equation (3)? In `block`, follow the axes: how many numbers of each channel of each
+# picture enter the excitation, and how many should?
 
 # %% [hint]
-# In the first, r is by how much the width is divided, not the width. In the second, a squashing too many keeps all
-# gates above 1/2. In the third nothing is ever averaged: each pixel computes gates of its own.
+# In the first function, the hidden width is C divided by r, not r. In the second, there is one sigmoid too many, so all
+# gates are above 1/2. In the third, the mean over the map is missing: each pixel gets its own gates.
 
 # %% [tests]
 from npse.exercises.task import Task
@@ -117,7 +117,7 @@ TASKS = (
 def excitation_weights(C, r):
     return np.full((C, C), 1 / C), np.full((C, C), 1 / C)
 
-# %% [mistake] a sum for the squeeze
+# %% [mistake] the squeeze is a sum
 # loses: block: values
 # kind: forward
 def block(u, w1, w2):

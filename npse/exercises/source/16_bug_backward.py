@@ -1,15 +1,15 @@
 # title: Find the bug: backwards
-# idea: a wrong gradient raises no error, and the network trains on
+# idea: a wrong gradient raises no error, and the network still trains
 
 # %% [markdown]
 # # Exercise 16: Find the bug, backwards
 #
-# Three backward passes, one mistake in each. Nothing crashes, all shapes are right, and training with them works, only
-# worse. Check first, read the diagnosis, and repair each with the smallest change.
+# Each of these three backward passes has one mistake. They run, all shapes are right, and a network trains with them,
+# but worse. Run the check, read the diagnosis, and correct each function with the smallest change.
 #
-# 1. `batch_norm_backward` computes a smaller $dx$ than it should, and one whose channels do not sum to zero.
-# 2. `add_relu_backward` belongs to $y = \max(f + x, 0)$, the end of a residual block.
-# 3. `scale_backward` belongs to equation (4); it is right the first time it is called.
+# 1. `batch_norm_backward` returns a wrong $dx$: it does not sum to zero over each channel.
+# 2. `add_relu_backward` is the backward pass of $y = \max(f + x, 0)$, the end of a residual block.
+# 3. `scale_backward` is the backward pass of equation (4). A second call with the same arguments gives another result.
 #
 # | array | shape |
 # |---|---|
@@ -71,22 +71,23 @@ du, ds = scale_backward(dy, x, np.array([[0.5]]))
 print("ds", ds.ravel(), "dy afterwards", dy.ravel())
 
 # %% [hint]
-# Sum dx over a channel. Look at which gradient the mask of the ReLU reaches. Print dy before and after a call.
+# Sum dx over a channel. Find out which gradients are multiplied by the mask of the ReLU. Print dy before and after a
+# call.
 
 # %% [hint]
-# The mean of the batch depends on x as well as its variance does: one term of the closed form is missing. The ReLU
-# stands after the sum, so both terms of the sum stand behind its mask.
+# The mean of the batch depends on x, and so does the variance: one term of the closed form is missing. The ReLU comes
+# after the sum, so its mask applies to the gradients of both terms.
 
 # %% [hint]
-# Batch norm: compare with the three terms in exercise 8. Join: mask once, give both the same. Scale: `du = dy` makes a
-# second name, not a second array; the next line changes both.
+# Batch norm: compare with the three terms in exercise 8. Join: multiply dy by the mask once, and use the product for
+# both gradients. Scale: `du = dy` makes a second name of the same array, so the next line changes dy too.
 
 # %% [tests]
 from npse.exercises.task import Task
 
 TASKS = (Task("batch_norm_backward", x=2), Task("add_relu_backward", x=2), Task("scale_backward", s=2))
 
-# %% [mistake] the mean's term has the wrong sign
+# %% [mistake] the term of the mean has the wrong sign
 # loses: batch_norm_backward: gradient of x
 # kind: sign
 _batch_norm_backward = batch_norm_backward

@@ -1,15 +1,18 @@
 """Cases for batch normalization, in training and in inference, alone and with the ReLU that follows it."""
 
 import numpy as np
+from numpy.random import Generator
 
 from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.types import Arguments, Array, Ops, Shape
 
 WRT = ("x", "gamma", "beta")
 
 
-def batch_norm_case(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_backward"):
+def batch_norm_case(label: str, shape: Shape, eps: float = 1e-5, wrt: tuple[str, ...] = WRT,
+                    backward_op: str = "batch_norm_backward") -> Case:
     """A case for `batch_norm`."""
-    def backward(ops, dy, x, gamma, beta):
+    def backward(ops: Ops, dy: Array, x: Array, gamma: Array, beta: Array) -> tuple[Array, ...]:
         _, mean, var = ops.batch_norm(x, gamma, beta, eps)
         return getattr(ops, backward_op)(dy, x, gamma, mean, var, eps)
 
@@ -20,13 +23,13 @@ def batch_norm_case(label, shape, eps=1e-5, wrt=WRT, backward_op="batch_norm_bac
         backward=backward, wrt=wrt)
 
 
-def batch_norm_relu_case(label, shape, eps=1e-5, wrt=WRT):
+def batch_norm_relu_case(label: str, shape: Shape, eps: float = 1e-5, wrt: tuple[str, ...] = WRT) -> Case:
     """A case for `batch_norm_relu`."""
-    def backward(ops, dy, x, gamma, beta):
+    def backward(ops: Ops, dy: Array, x: Array, gamma: Array, beta: Array) -> tuple[Array, ...]:
         _, mean, var = ops.batch_norm_relu(x, gamma, beta, eps)
         return ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps)
 
-    def before_relu(x, gamma, beta):
+    def before_relu(x: Array, gamma: Array, beta: Array) -> list[Array]:
         centred = x - x.mean(axis=(0, 1, 2))
         return [gamma * centred / np.sqrt((centred**2).mean(axis=(0, 1, 2)) + eps) + beta]
 
@@ -37,7 +40,7 @@ def batch_norm_relu_case(label, shape, eps=1e-5, wrt=WRT):
         backward=backward, wrt=wrt, kinks=before_relu if wrt else None)
 
 
-def batch_norm_inference_case(label, shape, eps=1e-5, wrt=WRT):
+def batch_norm_inference_case(label: str, shape: Shape, eps: float = 1e-5, wrt: tuple[str, ...] = WRT) -> Case:
     """A case for `batch_norm_inference`."""
     C = shape[-1]
     return Case(
@@ -51,7 +54,7 @@ def batch_norm_inference_case(label, shape, eps=1e-5, wrt=WRT):
         wrt=wrt)
 
 
-def _arguments(rng, shape):
+def _arguments(rng: Generator, shape: Shape) -> Arguments:
     C = shape[-1]
     return {"x": distinct(rng, *shape) + signed(rng, C), "gamma": signed(rng, C), "beta": signed(rng, C)}
 

@@ -1,28 +1,32 @@
 """Cases for fused ops: convolution with moments, and the end of an SE block."""
 
 import numpy as np
+from numpy.random import Generator
 
 from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.types import Arguments, Array, Ops, Shape
 
 
-def bn_scale_add_relu_case(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2", "r"), eps=1e-5):
+def bn_scale_add_relu_case(label: str, shape: Shape, M: int,
+                           wrt: tuple[str, ...] = ("x", "gamma", "beta", "w1", "w2", "r"), eps: float = 1e-5) -> Case:
     """The whole end of a block as a network runs it, so that dx is checked through statistics, squeeze and gates."""
     N, _, _, C = shape
 
-    def make(rng):
+    def make(rng: Generator) -> Arguments:
         return {"x": distinct(rng, *shape) + signed(rng, N, 1, 1, C), "gamma": signed(rng, C), "beta": signed(rng, C),
                 "w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M, "r": 2 * distinct(rng, *shape)}
 
-    def inner(ops, x, gamma, beta, w1, w2):
+    def inner(ops: Ops, x: Array, gamma: Array, beta: Array, w1: Array, w2: Array) -> tuple[Array, ...]:
         mean, var, means = ops.moments(x)
         z = ops.batch_norm_inference(means[:, None, None], gamma, beta, mean, var, eps)[:, 0, 0]
         return mean, var, means, z, ops.excite(z, w1, w2)
 
-    def forward(ops, x, gamma, beta, w1, w2, r):
+    def forward(ops: Ops, x: Array, gamma: Array, beta: Array, w1: Array, w2: Array, r: Array) -> Array:
         mean, var, _, _, s = inner(ops, x, gamma, beta, w1, w2)
         return ops.bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps)
 
-    def backward(ops, dy, x, gamma, beta, w1, w2, r):
+    def backward(ops: Ops, dy: Array, x: Array, gamma: Array, beta: Array, w1: Array, w2: Array,
+                 r: Array) -> tuple[Array, ...]:
         mean, var, means, z, s = inner(ops, x, gamma, beta, w1, w2)
         y = ops.bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps)
         ds, dgammas, dbetas = ops.bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps)
@@ -31,7 +35,7 @@ def bn_scale_add_relu_case(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2
             dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
         return dx, dgamma, dbeta, dw1, dw2, dr
 
-    def kinks(x, gamma, beta, w1, w2, r):
+    def kinks(x: Array, gamma: Array, beta: Array, w1: Array, w2: Array, r: Array) -> list[Array]:
         u = gamma * (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + eps) + beta
         hidden = u.mean(axis=(1, 2)) @ w1.T
         s = 1 / (1 + np.exp(-np.maximum(hidden, 0) @ w2.T))
@@ -41,14 +45,14 @@ def bn_scale_add_relu_case(label, shape, M, wrt=("x", "gamma", "beta", "w1", "w2
     return Case(ops, label, make, forward, backward, wrt, kinks if wrt else None)
 
 
-def moments_case(label, part, *shape):
+def moments_case(label: str, part: int, *shape: int) -> Case:
     """A case for `moments`."""
     return Case(("moments",), label,
                 make=lambda rng: {"x": distinct(rng, *shape) + signed(rng, shape[-1])},
                 forward=lambda ops, x: ops.moments(x)[part])
 
 
-def batch_norm_inference_relu_case(label, *shape):
+def batch_norm_inference_relu_case(label: str, *shape: int) -> Case:
     """A case for `batch_norm_inference_relu`."""
     C = shape[-1]
     return Case(("batch_norm_inference_relu",), label,
@@ -58,14 +62,14 @@ def batch_norm_inference_relu_case(label, *shape):
                     ops.batch_norm_inference_relu(x, gamma, beta, mean, var))
 
 
-def conv2d_moments_case(label, part, x_shape, w_shape, *strided):
+def conv2d_moments_case(label: str, part: int, x_shape: Shape, w_shape: Shape, *strided: int) -> Case:
     """A case for `conv2d_moments`."""
     return Case(("conv2d_moments",), label,
                 make=lambda rng: {"x": distinct(rng, *x_shape) + 0.5, "w": signed(rng, *w_shape)},
                 forward=lambda ops, x, w: ops.conv2d_moments(x, w, *strided)[part])
 
 
-def conv2d_backward_x_add_case(label, x_shape, w_shape, dy_shape, *strided):
+def conv2d_backward_x_add_case(label: str, x_shape: Shape, w_shape: Shape, dy_shape: Shape, *strided: int) -> Case:
     """A case for `conv2d_backward_x_add`."""
     return Case(("conv2d_backward_x_add",), label,
                 make=lambda rng: {"dy": distinct(rng, *dy_shape), "w": signed(rng, *w_shape),
@@ -84,10 +88,10 @@ CASES = (
       for part, what in enumerate(("mean", "var", "means"))
       for label, shape in (("H < W", (2, 3, 4, 3)), ("one number a channel", (1, 1, 1, 3)), ("wide", (4, 9, 7, 32)))),
     batch_norm_inference_relu_case("H < W", 2, 3, 4, 3),
-    *(conv2d_moments_case(f"{what}, {label}", part, *arguments)
+    *(conv2d_moments_case(f"{what}, {label}", part, x_shape, w_shape, stride, padding)
       for part, what in enumerate(("y", "mean", "var", "means"))
-      for label, *arguments in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1),
-                                ("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), 1, 1))),
+      for label, x_shape, w_shape, stride, padding in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1),
+                                                       ("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), 1, 1))),
     conv2d_backward_x_add_case("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), (2, 3, 4, 4), 2, 1),
     conv2d_backward_x_add_case("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), (18, 9, 10, 16), 1, 1),
 )

@@ -1,9 +1,18 @@
 """A case: one op on one set of shapes, and how its arguments are drawn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
+
+from npse.gradcheck.kinks import AtKinks
+from npse.types import Arguments, Array
+
+Draw: TypeAlias = Callable[[Generator, *tuple[int, ...]], Array]
+"""How an array is drawn: ``draw(rng, *shape)``."""
 
 CLEARANCE = 1e-3     # least distance from a kink: much more than any step or float32 rounding
 
@@ -31,11 +40,11 @@ class Case:
 
     ops: tuple[str, ...]
     label: str
-    make: Callable
-    forward: Callable
-    backward: Callable | None = None
+    make: Callable[[Generator], Arguments]
+    forward: Callable[..., ArrayLike]
+    backward: Callable[..., Sequence[ArrayLike]] | None = None
     wrt: tuple[str, ...] = ()
-    kinks: Callable | None = None
+    kinks: Callable[..., AtKinks] | None = None
 
     @property
     def op(self) -> str:
@@ -44,7 +53,7 @@ class Case:
     def __str__(self) -> str:
         return f"{self.op} [{self.label}]"
 
-    def arguments(self, rng: np.random.Generator, dtype=np.float64) -> dict[str, object]:
+    def arguments(self, rng: Generator, dtype: DTypeLike = np.float64) -> Arguments:
         """Draw arguments until no kink is nearer than CLEARANCE (exact ties may be) and some values are positive."""
         for _ in range(100):
             drawn = {name: cast(value, dtype) for name, value in self.make(rng).items()}
@@ -53,23 +62,23 @@ class Case:
         raise RuntimeError(f"{self}: no arguments clear of kinks in 100 draws; draw them further apart")
 
 
-def cast(value, dtype):
+def cast(value: Any, dtype: DTypeLike) -> Any:
     """A floating array in ``dtype``; any other value unchanged."""
     return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
-def _clear(margin):
+def _clear(margin: Array) -> bool:
     if margin.dtype.kind != "f":
         return True
-    return margin.max() > 0 and not np.any((margin != 0) & (np.abs(margin) < CLEARANCE))
+    return bool(margin.max() > 0) and not np.any((margin != 0) & (np.abs(margin) < CLEARANCE))
 
 
-def distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def distinct(rng: Generator, *shape: int) -> Array:
     """Values spread evenly over (-2, 2) in random order, any two at least 2 / size apart."""
     size = int(np.prod(shape))
     return ((rng.permutation(size) + rng.uniform(0.25, 0.75, size)) * (4 / size) - 2).reshape(shape)
 
 
-def signed(rng: np.random.Generator, *shape: int) -> np.ndarray:
+def signed(rng: Generator, *shape: int) -> Array:
     """Values of size 0.5 to 1.5 and random sign: none is nearly zero."""
     return rng.uniform(0.5, 1.5, shape) * rng.choice((-1.0, 1.0), shape)

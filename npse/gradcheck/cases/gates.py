@@ -1,13 +1,15 @@
 """Cases for the squeeze-and-excitation block and its parts."""
 
 import numpy as np
+from numpy.random import Generator
 
 from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.types import Arguments, Array, Ops, Shape
 
 BOTH, NONE, ZERO = "biases", "no biases", "biases left out are zero"
 
 
-def _weights(rng, C, M, biases):
+def _weights(rng: Generator, C: int, M: int, biases: str) -> Arguments:
     weights = {"w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M}      # small, so that no gate saturates
     if biases == BOTH:
         weights |= {"b1": signed(rng, M) / 2, "b2": signed(rng, C) / 2}
@@ -16,20 +18,21 @@ def _weights(rng, C, M, biases):
     return weights
 
 
-def _hidden(z, w1, b1=0.0):
+def _hidden(z: Array, w1: Array, b1: Array | float) -> Array:
     return z @ w1.T + b1
 
 
-def _without(biases, b1, b2):
+def _without(biases: str, b1: Array | None, b2: Array | None) -> tuple[Array | None, Array | None]:
     """The biases for a backward pass: None instead of zeros, so that it is checked without biases."""
     return (None, None) if biases == ZERO else (b1, b2)
 
 
-def excite_case(label, N, C, M, biases):
+def excite_case(label: str, N: int, C: int, M: int, biases: str) -> Case:
     """A case for `excite`."""
     wrt = ("z", "w1", "w2") if biases == NONE else ("z", "w1", "w2", "b1", "b2")
 
-    def backward(ops, ds, z, w1, w2, b1=None, b2=None):
+    def backward(ops: Ops, ds: Array, z: Array, w1: Array, w2: Array, b1: Array | None = None,
+                 b2: Array | None = None) -> tuple[Array, ...]:
         b1, b2 = _without(biases, b1, b2)
         s = ops.excite(z, w1, w2, b1, b2)
         return ops.excite_backward(ds, z, s, w1, w2, b1)[:len(wrt)]
@@ -42,12 +45,13 @@ def excite_case(label, N, C, M, biases):
         kinks=lambda z, w1, w2, b1=0.0, b2=0.0: [_hidden(z, w1, b1)])
 
 
-def se_case(label, shape, M, biases, backward_op="se_backward"):
+def se_case(label: str, shape: Shape, M: int, biases: str, backward_op: str = "se_backward") -> Case:
     """A case for `se`."""
     wrt = ("u", "w1", "w2") if biases == NONE else ("u", "w1", "w2", "b1", "b2")
     C = shape[-1]
 
-    def backward(ops, dy, u, w1, w2, b1=None, b2=None):
+    def backward(ops: Ops, dy: Array, u: Array, w1: Array, w2: Array, b1: Array | None = None,
+                 b2: Array | None = None) -> tuple[Array, ...]:
         return getattr(ops, backward_op)(dy, u, w1, w2, *_without(biases, b1, b2))[:len(wrt)]
 
     return Case(
@@ -59,7 +63,7 @@ def se_case(label, shape, M, biases, backward_op="se_backward"):
         kinks=lambda u, w1, w2, b1=0.0, b2=0.0: [_hidden(u.mean(axis=(1, 2)), w1, b1)])
 
 
-def scale_case(label, N, H, W, C, wrt=("u", "s")):
+def scale_case(label: str, N: int, H: int, W: int, C: int, wrt: tuple[str, ...] = ("u", "s")) -> Case:
     """A case for `scale`."""
     return Case(
         ("scale", "scale_backward"), label,

@@ -1,12 +1,15 @@
 """Cases for convolution, pooling and the squeeze."""
 
 import numpy as np
+from numpy.random import Generator
 
-from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.gradcheck.cases.case import Case, Draw, distinct, signed
 from npse.gradcheck.kinks import max_margin
+from npse.types import Array, Shape
 
 
-def conv2d_case(label, x_shape, w_shape, stride=1, padding=0, wrt=("x", "w")):
+def conv2d_case(label: str, x_shape: Shape, w_shape: Shape, stride: int = 1, padding: int = 0,
+                wrt: tuple[str, ...] = ("x", "w")) -> Case:
     """A case for the convolution and both of its gradients."""
     return Case(
         ("conv2d", "conv2d_backward_x", "conv2d_backward_w"), label,
@@ -17,7 +20,7 @@ def conv2d_case(label, x_shape, w_shape, stride=1, padding=0, wrt=("x", "w")):
         wrt=wrt)
 
 
-def squeeze_case(op, label, *shape):
+def squeeze_case(op: str, label: str, *shape: int) -> Case:
     """A case for `squeeze` or `global_average_pool`, named by ``op``."""
     return Case(
         (op, f"{op}_backward"), label,
@@ -27,7 +30,7 @@ def squeeze_case(op, label, *shape):
         wrt=("u",))
 
 
-def average_pool_case(label, shape, *window):
+def average_pool_case(label: str, shape: Shape, *window: int) -> Case:
     """A case for `average_pool`."""
     return Case(
         ("average_pool", "average_pool_backward"), label,
@@ -37,7 +40,7 @@ def average_pool_case(label, shape, *window):
         wrt=("x",))
 
 
-def max_pool_case(label, shape, *window, draw=distinct):
+def max_pool_case(label: str, shape: Shape, *window: int, draw: Draw = distinct) -> Case:
     """A case for `max_pool`."""
     size, stride = window[0], window[-1]
     return Case(
@@ -48,7 +51,7 @@ def max_pool_case(label, shape, *window, draw=distinct):
         wrt=("x",), kinks=lambda x: [max_margin(x, size, stride)])
 
 
-def _with_ties(rng, *shape):
+def _with_ties(rng: Generator, *shape: int) -> Array:
     return np.round(distinct(rng, *shape))
 
 

@@ -1,27 +1,32 @@
 """Cases for elementwise ops: the non-linearities and the residual additions."""
 
-from npse.gradcheck.cases.case import Case, distinct, signed
+from collections.abc import Callable
+
+from numpy.random import Generator
+
+from npse.gradcheck.cases.case import Case, Draw, distinct, signed
+from npse.types import Arguments, Array
 
 
-def relu_case(label, make):
+def relu_case(label: str, draw: Callable[[Generator], Array]) -> Case:
     """A case for `relu`."""
     return Case(
-        ("relu", "relu_backward"), label, make=lambda rng: {"x": make(rng)},
+        ("relu", "relu_backward"), label, make=lambda rng: {"x": draw(rng)},
         forward=lambda ops, x: ops.relu(x),
         backward=lambda ops, dy, x: (ops.relu_backward(dy, ops.relu(x)),),
         wrt=("x",), kinks=lambda x: [x])
 
 
-def sigmoid_case(label, make):
+def sigmoid_case(label: str, draw: Callable[[Generator], Array]) -> Case:
     """A case for `sigmoid`."""
     return Case(
-        ("sigmoid", "sigmoid_backward"), label, make=lambda rng: {"x": make(rng)},
+        ("sigmoid", "sigmoid_backward"), label, make=lambda rng: {"x": draw(rng)},
         forward=lambda ops, x: ops.sigmoid(x),
         backward=lambda ops, dy, x: (ops.sigmoid_backward(dy, ops.sigmoid(x)),),
         wrt=("x",))
 
 
-def add_case(label, *shape):
+def add_case(label: str, *shape: int) -> Case:
     """A case for `add`."""
     return Case(
         ("add", "add_backward"), label,
@@ -31,9 +36,9 @@ def add_case(label, *shape):
         wrt=("f", "x"))
 
 
-def add_relu_case(label, *shape, draw=signed):
+def add_relu_case(label: str, *shape: int, draw: Draw = signed) -> Case:
     """A case for `add_relu`."""
-    def make(rng):
+    def make(rng: Generator) -> Arguments:
         f = distinct(rng, *shape)
         return {"f": f, "x": draw(rng, *shape) - f}                # the sum is what was drawn
 
@@ -44,11 +49,11 @@ def add_relu_case(label, *shape, draw=signed):
         wrt=("f", "x"), kinks=lambda f, x: [f + x])
 
 
-def scale_add_relu_case(label, *shape, wrt=("u", "s", "x")):
+def scale_add_relu_case(label: str, *shape: int, wrt: tuple[str, ...] = ("u", "s", "x")) -> Case:
     """A case for `scale_add_relu`."""
     N, _, _, C = shape
 
-    def make(rng):
+    def make(rng: Generator) -> Arguments:
         u, s = distinct(rng, *shape), rng.uniform(0.1, 0.9, (N, C))
         return {"u": u, "s": s, "x": signed(rng, *shape) - u * s[:, None, None, :]}
 
@@ -59,7 +64,7 @@ def scale_add_relu_case(label, *shape, wrt=("u", "s", "x")):
         wrt=wrt, kinks=lambda u, s, x: [u * s[:, None, None, :] + x])
 
 
-def _some_zeros(rng, *shape):
+def _some_zeros(rng: Generator, *shape: int) -> Array:
     values = signed(rng, *shape)
     values.flat[::3] = 0
     return values

@@ -1,13 +1,16 @@
 """Cases for the end of a network: the dense layer, the softmax and the loss."""
 
+from numpy.random import Generator
+
 from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.types import Arguments
 
 
-def dense_case(label, N, C, K, biased=True):
+def dense_case(label: str, N: int, C: int, K: int, biased: bool = True) -> Case:
     """A case for `dense`."""
     wrt = ("x", "w", "b") if biased else ("x", "w")
 
-    def make(rng):
+    def make(rng: Generator) -> Arguments:
         drawn = {"x": distinct(rng, N, C), "w": signed(rng, K, C), "b": signed(rng, K)}
         return {name: drawn[name] for name in wrt}
 
@@ -18,7 +21,7 @@ def dense_case(label, N, C, K, biased=True):
         wrt=wrt)
 
 
-def softmax_case(label, N, K):
+def softmax_case(label: str, N: int, K: int) -> Case:
     """A case for `softmax`."""
     return Case(
         ("softmax", "softmax_backward"), label,
@@ -28,7 +31,7 @@ def softmax_case(label, N, K):
         wrt=("logits",))
 
 
-def softmax_cross_entropy_case(label, N, K, smoothing, spread=1.0):
+def softmax_cross_entropy_case(label: str, N: int, K: int, smoothing: float, spread: float = 1.0) -> Case:
     """A case for `softmax_cross_entropy`."""
     return Case(
         ("softmax_cross_entropy", "softmax_cross_entropy_backward"), label,

@@ -1,11 +1,13 @@
 """Cases for ops without a gradient: their values are compared between editions."""
 
 import numpy as np
+from numpy.random import Generator
 
 from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.types import Arguments
 
 
-def sgd_case(label, *shape, **options):
+def sgd_case(label: str, *shape: int, **options: float) -> Case:
     """A case for `sgd`."""
     return Case(
         ("sgd",), label,
@@ -13,7 +15,7 @@ def sgd_case(label, *shape, **options):
         forward=lambda ops, w, dw, v: ops.sgd(w, dw, v, 0.1, **options))
 
 
-def muon_case(label, *shape, **options):
+def muon_case(label: str, *shape: int, **options: float) -> Case:
     """A case for `muon`."""
     return Case(
         ("muon",), label,
@@ -21,13 +23,13 @@ def muon_case(label, *shape, **options):
         forward=lambda ops, w, dw, v: ops.muon(w, dw, v, 0.1, **options))
 
 
-def orthogonalize_case(label, *shape):
+def orthogonalize_case(label: str, *shape: int) -> Case:
     """A case for `orthogonalize`."""
     return Case(("orthogonalize",), label, make=lambda rng: {"u": signed(rng, *shape)},
                 forward=lambda ops, u: ops.orthogonalize(u))
 
 
-def running_statistics_case(label, C, count, *momentum):
+def running_statistics_case(label: str, C: int, count: int, *momentum: float) -> Case:
     """A case for `running_statistics`."""
     return Case(
         ("running_statistics",), label,
@@ -37,22 +39,22 @@ def running_statistics_case(label, C, count, *momentum):
             ops.running_statistics(mean, var, count, running_mean, running_var, *momentum))
 
 
-def _images(rng, N, H, W, C):
+def _images(rng: Generator, N: int, H: int, W: int, C: int) -> Arguments:
     return {"images": rng.integers(256, size=(N, H, W, C), dtype=np.uint8),
             "mean": rng.uniform(0.3, 0.6, C), "std": rng.uniform(0.1, 0.3, C)}
 
 
-def normalize_case(label, *shape):
+def normalize_case(label: str, *shape: int) -> Case:
     """A case for `normalize`."""
     return Case(("normalize",), label, make=lambda rng: _images(rng, *shape),
                 forward=lambda ops, images, mean, std: ops.normalize(images, mean, std))
 
 
-def augment_case(label, *shape, padding=4):
+def augment_case(label: str, *shape: int, padding: int = 4) -> Case:
     """A case for `augment`."""
     N = shape[0]
 
-    def make(rng):
+    def make(rng: Generator) -> Arguments:
         return _images(rng, *shape) | {"top": rng.integers(2 * padding + 1, size=N),
                                        "left": rng.integers(2 * padding + 1, size=N),
                                        "flip": rng.integers(2, size=N).astype(bool)}
@@ -62,7 +64,7 @@ def augment_case(label, *shape, padding=4):
                     ops.augment(images, top, left, flip, mean, std, padding))
 
 
-def add_squeeze_backward_case(label, N, H, W, C):
+def add_squeeze_backward_case(label: str, N: int, H: int, W: int, C: int) -> Case:
     """A case for `add_squeeze_backward`."""
     return Case(("add_squeeze_backward",), label,
                 make=lambda rng: {"du": signed(rng, N, H, W, C), "dz": signed(rng, N, C)},
