@@ -1,4 +1,4 @@
-"""Copies of a small stand-in for CIFAR-10, in every form that npse reads."""
+"""Copies of a small data set in place of CIFAR-10, in every form that npse reads."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from npse.data import cifar10
 
 
 def make_small(monkeypatch, records=20):
-    """Let npse take six batches of a few random records for the official ones; returns them, bytes by file name."""
+    """Make npse accept six batches of a few random records as the official ones; return {file name: bytes}."""
     rng = np.random.default_rng(0)
     batches = {}
     for name in cifar10.SHA256:
@@ -26,7 +26,7 @@ def make_small(monkeypatch, records=20):
 
 
 def python_files(batches):
-    """The batches as the pickles of Python 2 and NumPy 1 are; labels first, as in the official ones."""
+    """Return the batches as pickles of Python 2 and NumPy 1, with the labels first, like the official ones."""
     files = {}
     for name, content in batches.items():
         records = np.frombuffer(content, np.uint8).reshape(-1, cifar10.RECORD)
@@ -40,7 +40,7 @@ def old_pickle(content):
 
 
 def sheet_files(batches):
-    """The batches as the npm package has them."""
+    """Return the batches in the form of the npm package."""
     files, labels = {}, []
     for name, content in batches.items():
         records = np.frombuffer(content, np.uint8).reshape(-1, cifar10.RECORD)

@@ -1,4 +1,4 @@
-"""What several test files share: a small data set, and the command line called as a user calls it."""
+"""Fixtures of several test files: a small data set, and the command line called as a user calls it."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from npse import backend
 
 
 def pytest_configure(config):
-    """Where tests run in several processes at once, each has one thread: the cores are taken."""
+    """If tests run in several processes at once, give each one thread, because all cores are in use."""
     for name in ("COLUMNS", "LINES"):         # the library readline sets them in the process that starts the others
         os.environ.pop(name, None)
     if getattr(config.option, "numprocesses", None):
@@ -23,7 +23,7 @@ def pytest_configure(config):
 
 
 def pytest_sessionstart(session):
-    """Where the whole suite runs, kernels are compiled once for all its processes, on all cores."""
+    """If the whole suite runs, compile the kernels once for all its processes, on all cores."""
     option = session.config.option
     chosen = option.keyword or option.markexpr != "not slow and not gpu" or session.config.args != ["tests"]
     if getattr(option, "numprocesses", None) and not chosen and importlib.util.find_spec("numba"):
@@ -39,7 +39,7 @@ def pytest_sessionstart(session):
 
 @pytest.fixture(autouse=True)
 def _reference_edition_first():
-    """Every test starts from the edition a fresh process has."""
+    """Start every test with the edition of a fresh process."""
     with backend.using_edition("reference"):
         yield
 
@@ -77,7 +77,7 @@ def npse(monkeypatch, capsys, few_shapes, tmp_path):
 
 @pytest.fixture(scope="module")
 def numeric_gradients_once():
-    """Bugs are planted in backward passes: numeric gradients of the forward pass are computed once for all of them."""
+    """Compute the numeric gradients of a forward pass once for all bugs: they are planted in backward passes."""
     from npse.gradcheck import numeric
 
     with pytest.MonkeyPatch.context() as patch:
@@ -88,7 +88,7 @@ def numeric_gradients_once():
 
 @functools.cache
 def _once(numeric, dtype):
-    """The same function, but what it found is kept: functions that agree at x and at a point beside it are one."""
+    """Return ``numeric`` with kept results. Functions that agree at x and at another point count as the same."""
     kept = {}
 
     @functools.wraps(numeric)
@@ -98,7 +98,7 @@ def _once(numeric, dtype):
             with np.errstate(all="ignore"):
                 points = [at.astype(dtype) for at in (x, beside)]
                 seen = [function(at) for at in points for function in (f, *filter(None, kinks))]
-        except Exception:            # f takes no complex numbers: that is for the function to say
+        except Exception:            # f takes no complex numbers: numeric handles that
             return numeric(f, x, dy, *kinks)
         key = pickle.dumps((x, dy, seen))
         if key not in kept:

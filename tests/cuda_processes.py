@@ -18,12 +18,12 @@ _MARK = re.compile(rf"^pytestmark = .*pytest\.mark\.({'|'.join(KINDS)})\b", re.M
 
 
 def this_process():
-    """The kind of this process."""
+    """Return the kind of this process."""
     return next((kind for kind, variable in VARIABLES.items() if os.environ.get(variable) == "1"), "gpu")
 
 
 def kind_of(file):
-    """The kind of process that a file of tests needs; read from its text, for another process may not import it."""
+    """Return the kind of process that a test file needs, from its text: other processes may not import the file."""
     found = _MARK.findall(file.read_text(encoding="utf-8"))
     if len(found) != 1:
         raise pytest.UsageError(f"{file} must say once which process it needs: pytestmark = pytest.mark.KIND, "

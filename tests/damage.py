@@ -1,4 +1,4 @@
-"""Good files and values, damaged as a generator of random numbers says."""
+"""Functions that damage good files and values at random."""
 
 import json
 import pickle
@@ -13,7 +13,7 @@ FOREIGN = [b"", b"\0" * 64, b"<html>not found</html>", pickle.dumps({"weights": 
 
 
 def damaged_bytes(rng, content):
-    """The same bytes with some lost, added, changed or repeated; or those of another kind of file."""
+    """Return the bytes with some lost, added, changed or repeated, or the bytes of another kind of file."""
     start = rng.randrange(len(content) + 1)
     end = min(len(content), start + rng.choice([1, 1, 8, 100, len(content)]))
     some = rng.randbytes(rng.choice([1, 1, 8, 100]))
@@ -25,7 +25,7 @@ def damaged_bytes(rng, content):
 
 
 def damaged_json(rng, value):
-    """The same value with one part replaced by an odd one, left out, renamed, or repeated."""
+    """Return the value with one part replaced by an odd value, left out, renamed, or repeated."""
     if isinstance(value, dict) and value and rng.random() < 0.95:
         name, other = rng.choice(list(value)), rng.choice(list(value))
         return rng.choice([
@@ -40,14 +40,14 @@ def damaged_json(rng, value):
 
 
 def damaged_config(rng, content):
-    """The bytes of a config.json, damaged as bytes or as JSON."""
+    """Return the bytes of a config.json, damaged as bytes or as JSON."""
     if rng.random() < 0.3:
         return damaged_bytes(rng, content)
     return json.dumps(damaged_json(rng, json.loads(content))).encode()
 
 
 def damaged_metrics(rng, content):
-    """The bytes of a metrics.jsonl, damaged as bytes, as lines, or in one line."""
+    """Return the bytes of a metrics.jsonl, damaged as bytes, as lines, or in one line."""
     if rng.random() < 0.3:
         return damaged_bytes(rng, content)
     lines = content.splitlines()
@@ -61,7 +61,7 @@ def damaged_metrics(rng, content):
 
 
 def damaged_checkpoint(rng, content):
-    """The bytes of a checkpoint, damaged as bytes, in its header, in its facts or in its arrays."""
+    """Return the bytes of a checkpoint, damaged as bytes, in its header, in its facts or in its arrays."""
     kind = rng.random()
     if kind < 0.3:
         return damaged_bytes(rng, content)
@@ -79,7 +79,7 @@ def damaged_checkpoint(rng, content):
 
 
 def damaged_arrays(rng, arrays):
-    """Named arrays of which one has other numbers, another type or shape, another name, or is not there."""
+    """Return named arrays, one of them with other numbers, another type, shape or name, or left out."""
     name, other = rng.choice(list(arrays)), rng.choice(list(arrays))
     array = arrays[name]
     few = array.copy()
@@ -93,7 +93,7 @@ def damaged_arrays(rng, arrays):
 
 
 def damaged_batch(rng, content):
-    """The bytes of a file of CIFAR-10, damaged as bytes or, a pickle or JSON, as what it holds."""
+    """Return the bytes of a file of CIFAR-10, damaged as bytes or, for a pickle or JSON, in its content."""
     if content.startswith(b"[") and rng.random() < 0.5:
         return json.dumps(damaged_json(rng, json.loads(content))).encode()
     if content.startswith(b"\x80") and rng.random() < 0.5:
@@ -105,6 +105,6 @@ def damaged_batch(rng, content):
 
 
 def facts_of(content):
-    """What the header of a safetensors file says under the name npse."""
+    """Return the entry npse in the header of a safetensors file."""
     header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
     return json.loads(header["__metadata__"]["npse"])

@@ -1,4 +1,4 @@
-"""A small real run in a process of its own, to be killed: python resume_victim.py FOLDER."""
+"""A small real run in its own process, which a test kills: python resume_victim.py FOLDER."""
 
 import dataclasses
 import sys
@@ -7,7 +7,7 @@ from npse import backend, data
 from npse.cli.progress import Lines
 from npse.training import Config, RunFolder, loop, prepare, run
 
-loop.CHECKPOINT_SECONDS = 0.0                                     # save after every step: the kill often meets a save
+loop.CHECKPOINT_SECONDS = 0.0                                     # save after every step: kills often interrupt a save
 
 whole = data.load("shapes")
 few = dataclasses.replace(whole, images=whole.images[:160], labels=whole.labels[:160],

@@ -1,4 +1,4 @@
-"""docs/add_an_op.md, done literally: its blocks are appended to the files it names, in a copy of the package."""
+"""docs/add_an_op.md, followed literally: its blocks are appended to the files it names, in a copy of the package."""
 
 import os
 import re
@@ -18,7 +18,7 @@ COMMANDS = re.findall(r"^```sh\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def append(folder, name, block):
-    """Append a block to a file; the lines that import go to the head, under the docstring."""
+    """Append a block to a file; import lines go to the head of the file, under its docstring."""
     file = folder / name
     imports = [line for line in block.splitlines(keepends=True) if line.startswith(("import ", "from "))]
     rest = "".join(line for line in block.splitlines(keepends=True) if line not in imports)

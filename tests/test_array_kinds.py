@@ -1,4 +1,4 @@
-"""One rule for every op of every edition: plain floating arrays, of either byte order; all else is refused by name."""
+"""One rule for every op of every edition: plain floating arrays of either byte order. Others are refused by name."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ OF_EACH_OP = list({case.ops: case for case in reversed(CASES)}.values())
 
 
 class Convert:
-    """An edition whose every op gets its floating arrays as another kind of array, and tells what it returned."""
+    """An edition whose ops get their floating arrays as another kind of array, and whose results are recorded."""
 
     def __init__(self, ops, convert):
         self._ops, self._convert, self.results = ops, convert, []
@@ -38,7 +38,7 @@ def run(case, ops):
 
 @EDITIONS
 @pytest.mark.parametrize("case", OF_EACH_OP, ids=str)
-def test_either_byte_order_is_taken(edition, case):
+def test_either_byte_order_is_accepted(edition, case):
     ops = backend.edition(edition)
     native = run(case, Convert(ops, lambda value: value))
     foreign = run(case, Convert(ops, lambda value: value.astype(value.dtype.newbyteorder(">"))))
@@ -47,7 +47,7 @@ def test_either_byte_order_is_taken(edition, case):
         np.testing.assert_allclose(ours.astype(theirs.dtype), theirs, rtol=1e-9, atol=1e-12)
 
 
-def test_byte_orders_may_stand_side_by_side():
+def test_byte_orders_may_be_mixed():
     ops, w, rng = backend.edition("reference"), np.ones((4, 3)), np.random.default_rng(0)
     x = rng.standard_normal((2, 3))
     np.testing.assert_array_equal(ops.dense(x.astype(">f8"), w), ops.dense(x, w))

@@ -1,4 +1,4 @@
-"""Choosing an edition, and doing without one."""
+"""The choice of an edition, and the case that an edition is missing."""
 
 import contextvars
 import importlib.util
@@ -20,7 +20,7 @@ def without_numba(monkeypatch):
 
 
 @pytest.mark.usefixtures("without_numba")
-def test_without_numba_the_book_runs_and_says_so():
+def test_without_numba_the_book_runs_and_the_reason_is_given():
     assert backend.available() == ["reference"]
     name, reason = backend.choose("auto")
     assert name == "reference"
@@ -42,7 +42,7 @@ def test_using_ends_with_its_block():
     assert backend.active() is before
 
 
-def test_a_watcher_sees_every_argument_in_order():
+def test_an_observer_gets_every_argument_in_order():
     seen = []
     with backend.observing(lambda op, arguments, result: seen.append((op, arguments))) as ops:
         ops.conv2d(np.ones((1, 3, 3, 1)), padding=1, w=np.ones((3, 3, 1, 1)))
@@ -52,7 +52,7 @@ def test_a_watcher_sees_every_argument_in_order():
 
 @pytest.fixture
 def fresh_process(monkeypatch):
-    """Nothing has been chosen, neither by this thread nor for others."""
+    """A process in which no edition was chosen, for this thread or for others."""
     monkeypatch.setattr(backend, "_of_others", None)
     with backend.using_edition(None):
         yield
@@ -64,7 +64,7 @@ def in_a_new_thread(function):
 
 
 @pytest.mark.usefixtures("fresh_process")
-def test_use_holds_in_threads_started_before_and_after():
+def test_use_applies_to_threads_started_before_and_after():
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(backend.active).result() is reference
         ops = backend.use("auto")
@@ -90,7 +90,7 @@ def test_threads_with_different_editions_do_not_disturb_each_other(monkeypatch, 
 
 
 @pytest.mark.usefixtures("fresh_process")
-def test_a_block_holds_in_its_thread_alone():
+def test_a_block_applies_to_its_thread_only():
     mine = object()
     with backend.using_edition(mine):
         assert in_a_new_thread(backend.active) is reference

@@ -15,7 +15,7 @@ RATES = {"sgemm_gflops": 100.0, "copy_cache_gbs": 50.0, "copy_memory_gbs": 10.0,
 
 
 def fake_ask(times, fails=()):
-    """An `ask` that needs no process: {mode: [train ms of each round]}; evaluation takes half as long."""
+    """Return an `ask` without a process, from {mode: [train ms of each round]}; evaluation takes half as long."""
     left, asked = {mode: iter(ms) for mode, ms in times.items()}, []
 
     def ask(job, channels_last=None, compiled=None, **work):
@@ -70,10 +70,10 @@ def test_a_quick_bench_from_end_to_end(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "npse is 3.00 times as fast as torch eager, channels_last (1.50 .. 3.50 over 3 rounds)" in out
     assert f"wrote {file}" in out
-    assert "\x1b" not in out                                      # plain text, as this is no terminal
+    assert "\x1b" not in out                                      # plain text, because this is no terminal
 
 
-def test_what_a_step_calls_is_counted_by_shape():
+def test_the_calls_of_a_step_are_counted_by_shape():
     with backend.using_edition("reference"):
         work = workload.prepare("se_resnet8", 2, "reference", 1)
         calls = ops.watch(work)
@@ -112,7 +112,7 @@ def test_every_array_is_counted_once():
     assert flops.flops("add", (x, x), x) == 100
 
 
-def test_a_call_is_measured_against_what_limits_it():
+def test_a_call_is_compared_with_the_rate_that_limits_it():
     row = {"flops": 10**9, "bytes": 10**6, "ms": 20.0}            # 10 ms at the rate of sgemm, 0.02 of copying
     light, heavy, none = ({"flops": count, "bytes": size, "ms": 1.0} for count, size in
                           ((1000, 10**6), (1000, 10**7), (None, 10**6)))
@@ -136,7 +136,7 @@ def test_on_a_gpu_torch_runs_without_tensor_cores_and_with():
     assert compare.torch_modes("cpu") == compare.TORCH_MODES
 
 
-def test_what_the_gpu_has_none_of_is_refused(monkeypatch):
+def test_options_for_the_processor_are_refused_on_a_gpu(monkeypatch):
     monkeypatch.setattr(backend, "choose", lambda name: ("cuda", "as asked"))
     with pytest.raises(ValueError, match="--ladder and --roofline are about the processor"):
         bench(ladder=True)
@@ -151,11 +151,11 @@ def test_ratios_are_taken_round_by_round_against_the_best_mode(monkeypatch):
     rows, failures, asked = compared(monkeypatch, TIMES, 3)
     found = compare.summary(rows)
     assert not failures
-    assert found["train_best_torch"] == LAST                      # least median; torch.compile had the best round
+    assert found["train_best_torch"] == LAST                      # smallest median; torch.compile had the best round
     assert found["train_ratios"] == [3, 1.5, 3.5]
     assert found["train_ratio_best_torch"] == found["eval_ratio_best_torch"] == 3
     assert found["modes"]["npse"] == {"train_ms": 10, "eval_ms": 5, "peak_mb": 100}
-    assert {asked[k] for k in (0, 4, 8)} == {EAGER, LAST, COMPILED}       # who begins changes
+    assert {asked[k] for k in (0, 4, 8)} == {EAGER, LAST, COMPILED}       # each round begins with another mode
     assert sorted(asked) == sorted([*TIMES] * 3)
 
 
@@ -174,7 +174,7 @@ def test_without_anything_to_compare_there_is_an_error(monkeypatch, fails):
         compared(monkeypatch, TIMES, 1, fails=fails)
 
 
-def test_a_missing_torch_is_told_before_anything_is_measured(monkeypatch):
+def test_a_missing_torch_is_reported_before_anything_is_measured(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install torch=="):
         bench(vs="torch")
@@ -182,7 +182,7 @@ def test_a_missing_torch_is_told_before_anything_is_measured(monkeypatch):
         bench(vs="jax")
 
 
-def test_a_folder_that_is_not_there_is_told_before_anything_is_measured(tmp_path):
+def test_a_missing_folder_is_reported_before_anything_is_measured(tmp_path):
     with pytest.raises(FileNotFoundError, match="make it first"):
         bench(json_file=tmp_path / "no" / "bench.json")
 
@@ -201,12 +201,12 @@ def test_sgemm_is_the_best_of_all_kernels_that_run(monkeypatch):
     assert "other programs ran" in report.machine(found | {"load": 2.0}).notes[-1]
 
 
-def test_what_a_worker_raises_arrives_here():
+def test_an_error_in_a_worker_is_raised_in_this_process():
     with pytest.raises(ChildProcessError, match="ValueError: unknown model 'nope'; known are"):
         process.ask(step.measure, threads=1, model="nope", batch_size=1, edition="auto", seconds=0)
 
 
-def test_a_worker_that_dies_is_told(monkeypatch):
+def test_a_worker_that_dies_is_reported(monkeypatch):
     monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(ChildProcessError, match="ended with code 1"):
         process.ask(step.measure, threads=1)
@@ -218,7 +218,7 @@ def test_a_worker_prints_one_line_of_json(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == {"result": {"threads": 3}}
 
 
-def test_the_peak_of_memory_is_the_process_own():
+def test_the_peak_of_memory_is_that_of_the_process_alone():
     here = np.ones(2**25)                                         # 268 MB
     code = "from npse.bench.timing import peak_memory; print(peak_memory())"
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -253,7 +253,7 @@ def test_a_variant_that_refuses_is_left_out(monkeypatch):
     assert [row["pass"] for row in variants.measure([CONVOLUTION], 1, 0)] == ["conv2d_backward_x"]
 
 
-def test_python_loops_are_multiplied_up():
+def test_the_time_of_python_loops_is_scaled_to_all_pixels():
     pytest.importorskip("numba")
     small, large = ([[batch, *CONVOLUTION[0][1:]], *CONVOLUTION[1:]] for batch in (1, 1000))
     rows = process.ask(variants.measure_python, threads=1, convolutions=[small, large],
@@ -263,7 +263,7 @@ def test_python_loops_are_multiplied_up():
     assert 200 < forward_large["ms"] / forward["ms"] < 5000
 
 
-def test_tables_read_well():
+def test_the_cells_of_the_tables():
     row = {"op": "conv2d_backward_w", "arguments": [[2, 8, 8, 4], [2, 8, 8, 4], [3, 3, 4, 4], 1, 1], "count": 2,
            "ms": 1.0, "ms_min": 0.9, "ms_step": 2.0, "gflops": 5.0, "gbs": 1.0, "percent": 50.0, "bound": "sgemm"}
     small = row | {"op": "relu", "ms_step": 0.05, "gflops": None}

@@ -1,4 +1,4 @@
-"""The peer of `npse bench --vs torch` does the same work: same weights, same batch, same losses step by step."""
+"""The PyTorch side of `npse bench --vs torch` does the same work: same weights, batch, and losses of each step."""
 
 import numpy as np
 import pytest

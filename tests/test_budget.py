@@ -19,7 +19,7 @@ def test_spans(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "20", "fast", "0s", "-5min", "1d"])
-def test_what_is_no_span(text):
+def test_a_text_that_is_no_span(text):
     with pytest.raises(ValueError, match="budget must be a span of time such as 20min"):
         budget.parse_span(text)
 
@@ -39,7 +39,7 @@ def test_accuracy_between_two_measured_runs():
     assert budget.expected(TABLE["se_resnet8"], 100) == pytest.approx(0.86)
 
 
-def test_a_span_too_short_says_how_much_it_takes():
+def test_the_error_of_a_short_span_names_the_time_that_is_needed():
     with pytest.raises(ValueError, match="no measured run fits 20 s on this machine; the shortest takes about 62 s"):
         plan(20)
 

@@ -1,4 +1,4 @@
-"""The command line as its user meets it: what it prints, what it leaves, and one clear line for every mistake."""
+"""The command line: what it prints, which files it writes, and one line for every mistake."""
 
 import errno
 import json
@@ -36,7 +36,7 @@ def finished_run(few_shapes, tmp_path_factory):
 
 @pytest.fixture
 def run(finished_run, npse, tmp_path):
-    """A finished run of one epoch in the folder ``run``."""
+    """Put a finished run of one epoch into the folder ``run``."""
     shutil.copytree(finished_run, tmp_path / "run")
 
 
@@ -87,7 +87,7 @@ def test_info_names_versions_and_folders(npse):
         assert word in out
 
 
-def test_resume_refuses_other_settings_but_for_the_edition(run, npse):
+def test_resume_refuses_other_settings_except_another_edition(run, npse):
     code, _, err = npse("train", "--resume", "--out", "run", "--lr", 0.1)
     assert code == 2
     assert "lr is 0.4" in err
@@ -111,7 +111,7 @@ def other_model(folder):
     (folder / "config.json").write_text(json.dumps(config | {"model": "resnet20"}))
 
 
-def torn_config(folder):
+def truncated_config(folder):
     (folder / "config.json").write_text("{")
 
 
@@ -123,7 +123,7 @@ def lost_checkpoint(folder):
 
 @pytest.mark.parametrize(("damage", "words"), [
     (broken_checkpoint, "not a whole safetensors file"), (foreign_checkpoint, "does not belong to the model"),
-    (other_model, "does not belong to the model"), (torn_config, "config.json cannot be read"),
+    (other_model, "does not belong to the model"), (truncated_config, "config.json cannot be read"),
     (lost_checkpoint, "last.safetensors")])
 @pytest.mark.parametrize("command", [("evaluate", "run"), ("train", "--resume", "--out", "run")])
 def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, command):
@@ -176,17 +176,17 @@ def no_picture(path):
     path.write_text("no picture")
 
 
-def torn_picture(path):
+def truncated_picture(path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:9999])
 
 
 def bomb(path):
-    """A picture of 400 million pixels, by its header."""
+    """Write a picture of 400 million pixels."""
     Image.new("1", (20000, 20000)).save(path)
 
 
-@pytest.mark.parametrize("draw", [no_picture, torn_picture, bomb])
+@pytest.mark.parametrize("draw", [no_picture, truncated_picture, bomb])
 def test_a_file_that_is_no_picture(run, npse, tmp_path, draw):
     draw(tmp_path / "notes.png")
     code, _, err = npse("predict", "run", "notes.png")
@@ -195,7 +195,7 @@ def test_a_file_that_is_no_picture(run, npse, tmp_path, draw):
     assert len(err.splitlines()) == 1
 
 
-def test_one_unreadable_picture_costs_no_answer(run, npse, few_shapes, tmp_path):
+def test_an_unreadable_picture_does_not_stop_the_others(run, npse, few_shapes, tmp_path):
     Image.fromarray(few_shapes.test_images[0]).save("good.png")
     no_picture(tmp_path / "bad.png")
     (tmp_path / "empty.png").touch()
@@ -223,8 +223,8 @@ def test_a_folder_in_use_is_not_overwritten(run, npse, tmp_path):
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 
-def test_a_run_that_never_saved_begins_anew_with_one_line_an_epoch(run, npse, tmp_path):
-    """As after a power cut between the line of the first epoch and its checkpoint."""
+def test_a_run_without_a_checkpoint_begins_anew_with_one_line_for_each_epoch(run, npse, tmp_path):
+    """This is the state after a power cut between the line of the first epoch and its checkpoint."""
     (tmp_path / "run" / "last.safetensors").unlink()
     assert npse("train", "--resume", "--out", "run")[0] == 0
     assert [row["epoch"] for row in RunFolder(tmp_path / "run").metrics()] == [1]
@@ -240,7 +240,7 @@ def test_weights_alone_cannot_be_resumed_from(run, npse, tmp_path):
     shutil.copy(tmp_path / "run" / "best.safetensors", tmp_path / "run" / "last.safetensors")
     code, _, err = npse("train", "--resume", "--out", "run")
     assert code == 2
-    assert "not the velocity of" in err
+    assert "lacks the velocity of" in err
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
@@ -261,7 +261,7 @@ def test_a_folder_below_a_file(npse, tmp_path):
 
 @pytest.mark.parametrize(("number", "says"), [(errno.ENOSPC, "No space left on device"),
                                               (errno.EDQUOT, "Disk quota exceeded")])
-def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, monkeypatch, number, says):
+def test_a_disk_that_fills_up_while_saving_loses_nothing(run, npse, tmp_path, monkeypatch, number, says):
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
     settings = json.loads((tmp_path / "run" / "config.json").read_text()) | {"epochs": 2}
     (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
@@ -276,7 +276,7 @@ def test_a_disk_that_fills_up_while_saving_costs_nothing(run, npse, tmp_path, mo
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
 
 
-def test_a_run_that_finds_no_memory_is_told_of_the_batch_size(npse, monkeypatch):
+def test_the_error_of_a_run_without_memory_names_the_batch_size(npse, monkeypatch):
     def full(*arguments, **options):
         raise MemoryError("the GPU's memory is full")
     monkeypatch.setattr("npse.training.run", full)
@@ -298,7 +298,7 @@ def test_two_runs_at_once_take_two_folders(tmp_path, monkeypatch):
     assert [path.name for path in folders] == [f"se_resnet8-shapes-{number}" for number in (1, 2, 3)]
 
 
-def test_a_folder_given_as_data_is_told_how_to_bring_it_in(npse, tmp_path):
+def test_the_error_of_a_folder_given_as_data_names_the_command_that_reads_it(npse, tmp_path):
     (tmp_path / "cifar-10-batches-py").mkdir()
     code, _, err = npse("train", "--data", tmp_path / "cifar-10-batches-py")
     assert code == 2

@@ -1,4 +1,4 @@
-"""What the command line writes fits its reader: 80 columns, every encoding, a file or a terminal."""
+"""The output of the command line fits 80 columns and every encoding, in a file and on a terminal."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 
 def commands(command=None, words=()):
-    """Every command of npse: the words that call it, and what typer made of it."""
+    """Yield every command of npse: the words that call it, and typer's command."""
     command = command or get_command(cli.app)
     yield words, command
     for name, part in getattr(command, "commands", {}).items():
@@ -52,7 +52,7 @@ def test_a_paragraph_of_a_help_page_is_folded_as_a_whole(npse, monkeypatch):
 
 
 def shown_defaults(page):
-    """What stands as the default of each option on a help page, by the option without its dashes."""
+    """Return the default of each option on a help page; the option is written without its dashes."""
     rows = re.findall(r"^  (?:-\w, )?--([\w-]+)(.*?)(?=^  -|^\w|\Z)", page, re.MULTILINE | re.DOTALL)
     defaults = {name: re.search(r"\[default: (.*?)\]", " ".join(text.split())) for name, text in rows}
     return {name: default and default[1] for name, default in defaults.items()}
@@ -88,7 +88,7 @@ def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, o
 
 @pytest.mark.parametrize(("given", "epochs"), [((), 10), (("--data", "cifar10"), 30), (("--epochs", "3"), 3),
                                                (("--data", "cifar10", "--epochs", "3"), 3)])
-def test_a_run_has_the_epochs_that_the_page_tells(npse, monkeypatch, given, epochs):
+def test_a_run_has_the_epochs_that_the_page_states(npse, monkeypatch, given, epochs):
     configs = []
     monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
     assert npse("train", *given)[0] == 0
@@ -150,12 +150,12 @@ def fits(out, columns=80):
 
 
 def words(out):
-    """What stands in the cells of a table: words with one space between them belong together."""
+    """Return the cells of a table; words with a single space between them are one cell."""
     return set(re.split(r"\s\s+|\n", out))
 
 
 def on_a_terminal(*given, encoding="utf-8", columns=80, program=("-m", "npse")):
-    """Call npse (or another program) on a terminal of so many columns; return all it wrote, escape sequences aside."""
+    """Call npse or another program on a terminal of ``columns`` columns; return its output without escape sequences."""
     import pty
     import termios
 
@@ -167,7 +167,7 @@ def on_a_terminal(*given, encoding="utf-8", columns=80, program=("-m", "npse")):
                              env=environment | {"PYTHONIOENCODING": encoding, "TERM": "xterm"})
     os.close(theirs)
     said = b""
-    with contextlib.suppress(OSError):                            # the terminal is gone when the child is
+    with contextlib.suppress(OSError):                            # the terminal closes when the child ends
         while chunk := os.read(ours, 4096):
             said += chunk
     os.close(ours)
@@ -224,11 +224,11 @@ def test_a_run_shows_whole_words_on_a_narrow_terminal(columns, figures):
 @terminal
 @pytest.mark.parametrize("given", [("exercise", "list"), ("exercise", "hint", "2", "--all"), ("info",),
                                    ("exercise", "solution", "6"), ("train", "--data", "ünïcode █ 数")], ids=" ".join)
-def test_no_command_fails_for_the_encoding_of_the_terminal(given):
+def test_no_command_fails_because_of_the_encoding_of_the_terminal(given):
     assert "Traceback" not in on_a_terminal(*given, encoding="ascii")
 
 
-def test_what_an_encoding_lacks_is_written_plainly(capsys):
+def test_characters_that_an_encoding_lacks_are_replaced(capsys):
     line = "█ 5 × 3 · ² é … → 数 \udcff"
     code = f"from npse.cli.console import fit_encoding; fit_encoding(); print({line!r})"
     for encoding, wanted in (("ascii", "# 5 x 3 . 2 e ... -> ? ?"), ("cp437", "█ 5 x 3 · ² é ... -> ? ?"),

@@ -1,4 +1,4 @@
-"""`npse warmup`: afterwards nothing is left to compile, and it says what it did."""
+"""`npse warmup`: it compiles all kernels, and prints how many."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def test_from_an_empty_folder(tmp_path):
     assert python(RUN, NPSE_CACHE_DIR=str(tmp_path)).stderr == ""
 
 
-def test_what_is_compiled_is_counted(tmp_path):
+def test_compiled_kernels_are_counted(tmp_path):
     code = """
 import numpy as np, numba
 from npse import cpu
@@ -48,10 +48,10 @@ from npse.cpu.runtime.jit import on_compile
 with on_compile(print):
     numba.njit(lambda x: x + 1)(1)
     cpu.relu(np.ones(3, np.float32)), cpu.relu(np.ones(3))
-    cpu.relu(np.broadcast_to(1.0, 3)), cpu.relu(np.frombuffer(bytes(24)))       # laid out otherwise, or read-only"""
+    cpu.relu(np.broadcast_to(1.0, 3)), cpu.relu(np.frombuffer(bytes(24)))       # another layout, or read-only"""
     result = python(code, NPSE_CACHE_DIR=str(tmp_path))
     assert result.stdout.splitlines() == ["1 _relu", "2 _relu"]
-    assert result.stderr == ""                                    # the line for the user stays away
+    assert result.stderr == ""                                    # no line for the user
 
 
 @pytest.mark.parametrize(("count", "line"), [
@@ -59,19 +59,19 @@ with on_compile(print):
     (1, "compiled 1 kernel in 0.0 s, kept in kept"),
     (7, "compiled 7 kernels in 0.0 s, kept in kept"),
 ])
-def test_what_it_says(monkeypatch, capsys, count, line):
+def test_its_message(monkeypatch, capsys, count, line):
     monkeypatch.setattr(precompile, "warm_up", lambda *works, say: count)
     monkeypatch.setattr(cpu, "cache_folder", lambda: Path("kept"))
     warmup()
     assert capsys.readouterr().out.startswith(line)
 
 
-def test_without_a_folder_it_says_how_to_name_one(monkeypatch):
+def test_without_a_folder_the_error_says_how_to_name_one(monkeypatch):
     monkeypatch.setattr(cpu, "cache_folder", lambda: None)
     with pytest.raises(OSError, match=r"no folder for compiled kernels can be written.* NPSE_CACHE_DIR"):
         warmup()
 
 
-def test_an_unknown_model_is_told():
+def test_an_unknown_model_is_reported():
     with pytest.raises(ValueError, match="unknown model 'nope'; known are"):
         warmup(model="nope")

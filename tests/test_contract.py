@@ -1,4 +1,4 @@
-"""What an op declares, `npse.reference.contract.op`: nothing is missing, nothing is wrong, and a call costs little."""
+"""The declarations of ops, `npse.reference.contract.op`: they are complete and right, and a call costs little time."""
 
 import inspect
 from types import SimpleNamespace
@@ -11,8 +11,8 @@ from npse.gradcheck import CASES
 from npse.reference.contract import Contract
 
 
-def complaints(ops, cases):
-    """What is missing of ops: a dict of name to function with a contract; and of the cases that judge them."""
+def problems(ops, cases):
+    """Yield a line for each thing that ops, a dict of name to function with a contract, or their cases lack."""
     for name, op in ops.items():
         contract, judged = op.contract, [case for case in cases if name in case.ops]
         if not judged:
@@ -30,8 +30,8 @@ def complaints(ops, cases):
             yield f"{name} declares a kink, but no case of it has kinks"
 
 
-def test_nothing_is_missing_of_any_op():
-    assert not list(complaints({name: getattr(reference, name) for name in reference.OPS}, CASES))
+def test_no_op_lacks_anything():
+    assert not list(problems({name: getattr(reference, name) for name in reference.OPS}, CASES))
 
 
 def planted(axes, **more):
@@ -52,7 +52,7 @@ JUDGED = SimpleNamespace(ops=("leaky", "leaky_backward"), op="leaky", kinks=lamb
     (planted("x: * -> y: *", kink="relu"), [SimpleNamespace(**vars(JUDGED) | {"kinks": None})], "no case of it has"),
 ])
 def test_an_op_that_lacks_something_is_refused(ops, cases, words):
-    assert any(words in complaint for complaint in complaints(ops, cases))
+    assert any(words in problem for problem in problems(ops, cases))
 
 
 def test_every_array_of_every_call_has_the_axes_that_are_declared():
@@ -94,7 +94,7 @@ def test_every_array_of_every_call_has_the_axes_that_are_declared():
 @pytest.mark.parametrize(("axes", "words"), [
     ("x: N C -> y", "does not read as"), ("u: N C -> y: N C", "names u, but the arguments are x"),
 ])
-def test_a_declaration_that_cannot_be_is_refused(axes, words):
+def test_an_impossible_declaration_is_refused(axes, words):
     with pytest.raises((TypeError, ValueError), match=words):
         Contract(lambda x: x, axes)
 
@@ -104,7 +104,7 @@ def test_two_ops_of_one_name_are_refused():
         reference.contract.op("x: * -> y: *")(reference.relu.__wrapped__)
 
 
-def test_what_was_checked_once_is_known_and_anything_else_is_not():
+def test_only_a_combination_that_was_checked_before_is_known():
     x, w = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 2))
     assert reference.conv2d(x, w, 1, 1).shape == (1, 4, 4, 2)
     for stride in (1.0, 0):                                       # 1.0 == 1, which is known

@@ -1,4 +1,4 @@
-"""Kernels compiled ahead, by processes of their own: what is needed, what is compiled, what is lost if one fails."""
+"""Kernels that other processes compile ahead: which are needed, which are compiled, and what happens if one fails."""
 
 import os
 import re
@@ -27,18 +27,18 @@ def two_threads():
 
 
 def names(needed):
-    """Names of kernels, without the constants at their end."""
+    """Return the names of kernels without the constants at their end."""
     return sorted(re.sub(r"(_\d+)+$", "", name.rpartition(".")[2]) for name, _ in needed)
 
 
-def test_what_a_call_needs_is_known_and_nothing_runs(two_threads, monkeypatch):
-    monkeypatch.setattr("npse.cpu.runtime.parallel._pool", None)           # no thread is asked for
+def test_the_kernels_of_a_call_are_found_without_running_them(two_threads, monkeypatch):
+    monkeypatch.setattr("npse.cpu.runtime.parallel._pool", None)           # no thread is used
     monkeypatch.setattr("npse.cpu.runtime.memory_pool._fresh", lambda size: np.full(size, 7, np.uint8))
     assert names(compile_ahead.needed_by(SQUEEZE)) == ["image_sums", "submit", "worker_loop"]
     assert names(compile_ahead.needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
 
 
-def test_signatures_have_names_of_their_own():
+def test_each_signature_has_its_own_name():
     both = compile_ahead.needed_by(lambda: (cpu.relu(X), cpu.relu(X.astype(np.float64)), cpu.relu(X)))
     assert names(both) == ["_relu", "_relu"]
 
@@ -65,14 +65,14 @@ print(cpu.squeeze(np.ones((64, 2, 2, 16), np.float32)).sum())
 """
 
 
-def test_what_was_compiled_ahead_is_loaded(tmp_path):
+def test_a_kernel_that_was_compiled_ahead_is_loaded(tmp_path):
     assert python(AHEAD, tmp_path).stdout.split("\n")[:-1] == ["0 3", "1 3", "2 3", "3 3", "3"]
     assert python(AHEAD, tmp_path).stdout == "0\n"                # at once, without another process
     called = python(CALL, tmp_path)
-    assert (called.stdout, called.stderr) == ("1024.0\n", "")     # a compilation would be told of
+    assert (called.stdout, called.stderr) == ("1024.0\n", "")     # a compilation would be announced
 
 
-def test_what_a_worker_leaves_is_compiled_when_it_is_called(tmp_path):
+def test_kernels_that_a_worker_did_not_compile_are_compiled_when_called(tmp_path):
     code = f"from npse.cpu.runtime import compile_ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
     ran = python(code, tmp_path)
     assert ran.stdout.splitlines()[-2:] == ["0", "1024.0"]

@@ -1,4 +1,4 @@
-"""Kernels on disk: whatever happens to the files, an op is right; and no signal breaks compilation off."""
+"""Kernels on disk: an op is right for any damage of the files, and no signal interrupts a compilation."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from npse.cpu.runtime.kernel_cache import KernelCache
 from npse.cpu.runtime.uninterrupted import uninterrupted
 from npse.cpu.simd.tile import lanes
 
-pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python is not kept")
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python is not cached")
 
 
 def double(x):
@@ -30,7 +30,7 @@ def double(x):
 
 
 def kernel(folder):
-    """The function above as a kernel of a fresh process: nothing is compiled, what is kept is loaded."""
+    """Return the function above as a kernel of a fresh process: no code is compiled yet, code on disk is loaded."""
     compiled = numba.njit(double)
     compiled._cache = KernelCache(double, folder)
     return compiled
@@ -47,7 +47,7 @@ DAMAGES = {
     "one bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
     "another format": lambda content: b"not a kernel",
     "a digest of nothing": lambda content: kernel_cache._digest(b""),
-    "a sound file of something else": lambda content: kernel_cache._digest(b"x") + b"x",
+    "a valid file of something else": lambda content: kernel_cache._digest(b"x") + b"x",
 }
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_compiled_again_and_replaced(damage, tmp_path):
     assert kept(tmp_path) == [file]
 
 
-def test_a_file_of_another_signature_is_not_taken_for_this_one(tmp_path):
+def test_a_file_of_another_signature_is_not_used_for_this_one(tmp_path):
     kernel(tmp_path)(2)
     file, = kept(tmp_path)
     kernel(tmp_path)(2.5)
@@ -76,14 +76,14 @@ def test_a_file_of_another_signature_is_not_taken_for_this_one(tmp_path):
 
 
 def test_processes_that_write_at_once_do_not_mix_signatures(tmp_path):
-    first, second = kernel(tmp_path), kernel(tmp_path)            # neither sees what the other one keeps
+    first, second = kernel(tmp_path), kernel(tmp_path)            # neither knows the file of the other
     assert (first(2), second(2.5)) == (4, 5.0)
     third = kernel(tmp_path)
     assert (third(2.5), third(2)) == (5.0, 4)
     assert sum(third.stats.cache_hits.values()) == 2
 
 
-def test_what_is_changed_in_the_source_is_compiled(tmp_path):
+def test_a_changed_source_is_compiled_again(tmp_path):
     kernel(tmp_path)(2)
     other = kernel(tmp_path)
     other._cache._source = b"the digest of another version of this file"
@@ -92,7 +92,7 @@ def test_what_is_changed_in_the_source_is_compiled(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EDQUOT, errno.EROFS])
-def test_what_cannot_be_written_is_told_once_and_the_op_is_right(number, tmp_path, monkeypatch, capsys):
+def test_a_file_that_cannot_be_written_is_reported_once_and_the_op_is_right(number, tmp_path, monkeypatch, capsys):
     def fail(path, content):
         raise OSError(number, os.strerror(number))
     monkeypatch.setattr(kernel_cache, "write_atomically", fail)
@@ -104,7 +104,7 @@ def test_what_cannot_be_written_is_told_once_and_the_op_is_right(number, tmp_pat
                     "they will be compiled again next time (NPSE_CACHE_DIR names another folder)")
 
 
-def test_a_file_that_cannot_be_read_or_replaced_is_told(tmp_path, monkeypatch, capsys):
+def test_a_file_that_cannot_be_read_or_replaced_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(kernel_cache, "_told", threading.Lock())
     kernel(tmp_path)(2)
     file, = kept(tmp_path)
@@ -126,7 +126,7 @@ def test_a_folder_that_was_removed_meanwhile_is_made_again(tmp_path):
 
 @pytest.fixture
 def folder_for(monkeypatch, tmp_path):
-    """Ask for the folder of kernels with NPSE_CACHE_DIR set to something, in an empty folder that is also the home."""
+    """A function: value of NPSE_CACHE_DIR -> folder of kernels. Working directory and home are an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -144,13 +144,13 @@ def folder_for(monkeypatch, tmp_path):
 ])
 def test_the_folder_may_be_named_in_any_way(folder_for, tmp_path, value, where):
     folder = folder_for(value)
-    assert folder.is_absolute()                                   # so that it stays where it is when the process moves
+    assert folder.is_absolute()                                   # it must not change with the working directory
     assert folder.resolve().parent == (tmp_path / where).resolve()
     assert folder.is_dir()
 
 
 @pytest.mark.parametrize("value", ["file", "file/below", "~nobody-of-that-name/x", "x" * 5000])
-def test_what_can_be_no_folder_keeps_nothing(folder_for, tmp_path, value):
+def test_a_path_that_cannot_be_a_folder_keeps_nothing(folder_for, tmp_path, value):
     (tmp_path / "file").touch()
     assert folder_for(value) is None
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -186,7 +186,7 @@ def test_results_and_errors_come_from_the_other_thread():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an alarm")
-def test_an_interrupt_comes_at_once_and_the_work_is_finished():
+def test_an_interrupt_is_raised_at_once_and_the_work_is_finished():
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -205,7 +205,7 @@ def test_an_interrupt_comes_at_once_and_the_work_is_finished():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_waits_for_what_an_interrupt_has_left_at_work():
+def test_a_fork_waits_for_work_that_goes_on_after_an_interrupt():
     code = """
 import os, signal, threading, time
 from npse.cpu.runtime.uninterrupted import uninterrupted
@@ -239,8 +239,8 @@ def run(channels):
 """
 
 
-@pytest.mark.skipif(not lanes(np.float32), reason="this processor has no vectors to tile with")
-def test_kernels_of_two_processes_are_told_apart(tmp_path):
+@pytest.mark.skipif(not lanes(np.float32), reason="this processor has no register tile")
+def test_kernels_of_two_processes_are_not_confused(tmp_path):
     def process(code):
         environment = os.environ | {"NPSE_CACHE_DIR": str(tmp_path)}
         subprocess.run([sys.executable, "-c", CONVOLVE + code], env=environment, check=True)
@@ -255,7 +255,7 @@ for ours, others in zip(one, two):
     np.testing.assert_array_equal(ours, others)""")
 
 
-def test_the_name_of_a_kernel_says_what_it_closes_over():
+def test_the_name_of_a_kernel_contains_the_values_it_closes_over():
     def make(size, helper):
         @jit.kernel
         def add(x):

@@ -1,4 +1,4 @@
-"""Every variant of the convolution against the book, on shapes that fit no tile; the rule that chooses; AVX2."""
+"""Every variant of the convolution against the book, on shapes that fit no tile; the choice of a variant; AVX2."""
 
 import platform
 
@@ -23,7 +23,7 @@ needs_tile = pytest.mark.skipif(tile.lanes(np.float32) == 0, reason="no tile on 
 
 
 def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
-    """Random x, w, dy and the geometry."""
+    """Return random x, w, dy and the geometry."""
     random = np.random.default_rng(0)
     x, w = (random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, Cin), (kh, kw, Cin, Cout)))
     g = Geometry.of(x.shape, w.shape, stride, padding)
@@ -57,7 +57,7 @@ def assert_every_variant_equals_the_book(x, w, dy, g):
     ("matrix", np.float32, (3, 9, 31, 5, 3, 3, 16), 1, 1), ("tile", np.float64, (3, 9, 31, 5, 3, 3, 16), 1, 1),
     ("tile", np.float32, (2, 9, 40, 17, 3, 3, 32), 2, 1), ("tile", np.float32, (3, 7, 5, 16, 1, 1, 70), 2, 0),
     ("sliding", np.float32, (2, 20, 33, 16, 3, 3, 37), 1, 2), ("sliding", np.float64, (1, 3, 2, 3, 5, 4, 8), 1, 3)])
-def test_what_is_summed_and_added_in_registers_is_what_two_passes_give(variant, shape, stride, padding, dtype):
+def test_sums_and_additions_in_registers_equal_those_of_two_passes(variant, shape, stride, padding, dtype):
     x, w, dy, g = problem(*shape, stride, padding, dtype)
     exact = EQUAL_TO[dtype]
     with conv.VARIANTS.limited_to(variant):
@@ -94,16 +94,16 @@ def test_each_variant_equals_the_book_for_every_kernel(N, H, W, Cin, Cout, kh, k
 @pytest.mark.parametrize("sizes", [                    # N H W Cin, kh kw Cout, stride padding
     (1, 1, 1, 1, 1, 1, 1, 1, 0),
     (3, 4, 5, 16, 3, 3, 17, 1, 1),                     # one channel more than a vector
-    (2, 17, 21, 3, 3, 3, 16, 1, 1),                    # a stem; rows longer than a tile
+    (2, 17, 21, 3, 3, 3, 16, 1, 1),                    # a first convolution; rows longer than a tile
     (2, 6, 35, 5, 3, 3, 70, 2, 1),                     # a remainder of the stride
-    (1, 9, 8, 64, 3, 3, 32, 1, 2),                     # more padding than keeps the size
+    (1, 9, 8, 64, 3, 3, 32, 1, 2),                     # more padding than the size of the map needs
     (2, 7, 6, 17, 5, 5, 64, 1, 2),
     (2, 8, 8, 32, 1, 1, 64, 2, 0),                     # a projection: three of four pixels of dx are zero
     (5, 3, 3, 16, 3, 3, 16, 1, 0),                     # one pixel
     (2, 9, 19, 16, 1, 1, 32, 1, 0),                    # tiles that reach beyond the map, which needs no border
-    (2, 11, 17, 6, 2, 3, 24, 4, 0),                    # pixels that no filter sees
-    (2, 10, 13, 16, 5, 7, 20, 3, 6),                   # a tap more than two strides; as much padding as taps reach
-    (2, 7, 9, 16, 3, 2, 16, 2, 4),                     # more padding than taps reach
+    (2, 11, 17, 6, 2, 3, 24, 4, 0),                    # pixels that no filter reads
+    (2, 10, 13, 16, 5, 7, 20, 3, 6),                   # kw = 2 strides + 1; padding kw - 1
+    (2, 7, 9, 16, 3, 2, 16, 2, 4),                     # padding larger than kw - 1
 ])
 def test_awkward_shapes(sizes):
     assert_every_variant_equals_the_book(*problem(*sizes, np.float32))
@@ -132,7 +132,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(stride):
 
 @needs_tile
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 2)])
-def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, monkeypatch):
+def test_maps_larger_than_the_scratch_are_processed_in_bands(stride, padding, monkeypatch):
     given = problem(2, 23, 18, 5, 3, 3, 32, stride, padding)
     whole = [passes(variant, *given) for variant in variants_for(given[-1])]
     monkeypatch.setattr(direct, "SCRATCH_BYTES", 2**13)
@@ -146,7 +146,7 @@ def test_maps_larger_than_the_scratch_are_worked_on_in_bands(stride, padding, mo
 @pytest.mark.parametrize("sizes", [(1, 5, 6, 3, 3, 3, 17, 1, 1), (1, 8, 8, 16, 1, 1, 32, 2, 0),
                                    (1, 7, 8, 16, 3, 3, 32, 2, 1), (1, 6, 8, 16, 3, 3, 16, 1, 0)])
 def test_nothing_outside_of_an_image_is_read(sizes):
-    """Neighbours of x and dy in memory are NaN: one that is read and kept would show."""
+    """The memory around x and dy is NaN, so a result that depends on it would be NaN."""
     x, w, dy, g = problem(*sizes, np.float32)
     expected = [passes(variant, x, w, dy, g) for variant in variants_for(g)]
     fenced = []
@@ -161,7 +161,7 @@ def test_nothing_outside_of_an_image_is_read(sizes):
 
 @pytest.mark.parametrize(("k", "stride", "padding"), [(1, 2, 0), (3, 2, 1), (3, 3, 0), (2, 4, 1)])
 def test_the_stride_multiplies_by_no_inserted_zeros(k, stride, padding):
-    """A NaN in dy reaches the pixels of dx that its window saw, and no others."""
+    """A NaN in dy reaches the pixels of dx in its window, and no others."""
     _, w, dy, g = problem(1, 9, 18, 3, k, k, 17, stride, padding, np.float32)
     dy[0, 1, 2] = np.nan
     expected = np.isnan(book.conv2d_backward_x(dy, w, g.x_shape, stride, padding))
@@ -176,7 +176,7 @@ def chosen(channels, kw=3, stride=1, dtype=np.float32):
 
 
 @needs_tile
-def test_the_highest_variant_that_pays_is_taken():
+def test_the_fastest_variant_that_pays_is_chosen():
     wide = tile.lanes(np.float32)
     assert chosen(wide) == "sliding"
     assert chosen(wide, kw=1) == chosen(wide, stride=2) == chosen(wide, kw=9) == "tile"
@@ -249,7 +249,7 @@ def test_avx2_and_the_same_bits_from_the_cache(tmp_path):
 
 
 def test_without_the_compiler_the_matrix_product_runs():
-    """Under NUMBA_DISABLE_JIT there is no tile; what runs is the matrix product, in plain Python but for BLAS."""
+    """With NUMBA_DISABLE_JIT there is no tile. The matrix product runs, in plain Python except for BLAS."""
     code = """
 import numpy as np
 from npse import cpu, reference as book

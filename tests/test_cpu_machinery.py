@@ -1,4 +1,4 @@
-"""The Numba edition's cache folder, its one line on the terminal, its threads; most of it in processes of their own."""
+"""The Numba edition: its cache folder, its line on the terminal, its threads. Most tests start their own processes."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def python(code, check=True, **environment):
     return subprocess.run([sys.executable, "-c", code], env=variables, text=True, capture_output=True, check=check)
 
 
-def test_one_line_when_compiling_the_same_bits_and_silence_when_loading(tmp_path):
+def test_compiling_prints_one_line_and_loading_none_and_the_bits_are_the_same(tmp_path):
     code = """
 import hashlib, numpy as np, npse.cpu as cpu
 random = np.random.default_rng(0)
@@ -83,7 +83,7 @@ def test_the_fingerprint_follows_versions_and_cpu(monkeypatch):
     assert len({before, other_version, jit.fingerprint()}) == 3
 
 
-def test_folders_of_other_fingerprints_go_after_a_month(tmp_path):
+def test_folders_of_other_fingerprints_are_removed_after_a_month(tmp_path):
     old, recent, foreign = (tmp_path / name for name in ("kernels-" + "0" * 16, "kernels-" + "1" * 16, "mine"))
     for folder in (old, recent, foreign):
         folder.mkdir()
@@ -144,7 +144,7 @@ def any_threads():
     cpu.set_threads(before)
 
 
-def test_parallel_for_hands_a_kernel_every_index_once(any_threads):
+def test_parallel_for_gives_a_kernel_every_index_once(any_threads):
     for count in (1, 2, 7, 100, 1000):
         for block in (None, 1, 3, 999):
             for number in (1, 2, 5):
@@ -163,22 +163,22 @@ def test_workers_run_in_compiled_code_and_wake_when_there_is_work(any_threads):
     for _ in range(3):
         seen, calls, begun = np.zeros((2, 50), int), 0, time.monotonic()
         while not seen.any(axis=1).all():
-            assert time.monotonic() - begun < 60, "the worker never came"
+            assert time.monotonic() - begun < 60, "the worker did not start"
             parallel.parallel_for(partial(mark_by_thread, seen, 10**4), 50, 1, threads=2, pass_thread=True)
             calls += 1
         assert (seen.sum(axis=0) == calls).all()
-        time.sleep(0.1)                                           # it falls asleep
+        time.sleep(0.1)                                           # now it sleeps
 
 
 def test_no_more_threads_than_there_is_scratch_memory_for(any_threads):
-    any_threads(5)                                                # as by another thread, after the memory was taken
+    any_threads(5)                                                # as another thread could, after the memory was taken
     seen = np.zeros((3, 1000), int)
     for _ in range(50):
         parallel.parallel_for(partial(mark_by_thread, seen[:2], 10), 1000, 1, threads=2, pass_thread=True)
     assert (seen.sum(axis=1)[:2].sum(), seen[2].any()) == (50 * 1000, False)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python has no types to tell by")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python has no types to check")
 def test_a_kernel_that_returns_something_is_refused(any_threads):
     @jit.kernel
     def count_them(seen, first, last):
@@ -190,7 +190,7 @@ def test_a_kernel_that_returns_something_is_refused(any_threads):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python raises the error itself")
-def test_a_kernel_that_fails_is_heard_of(any_threads):
+def test_a_kernel_that_fails_raises_an_error(any_threads):
     for number in (2, 3):
         any_threads(number)
         with pytest.raises(MemoryError, match="fail failed on one of its threads"):
@@ -203,19 +203,19 @@ def test_a_kernel_that_fails_is_heard_of(any_threads):
 def test_an_error_in_a_task_reaches_the_caller():
     def task(first, last):
         if last == 64:
-            raise OSError("disk on fire")
+            raise OSError("disk failure")
 
     before = cpu.get_threads()
     try:
         for count in (1, 3):
             cpu.set_threads(count)
-            with pytest.raises(OSError, match="disk on fire"):
+            with pytest.raises(OSError, match="disk failure"):
                 parallel.run_on_threads(task, 64, 1)
     finally:
         cpu.set_threads(before)
 
 
-def test_errstate_of_the_caller_holds_on_every_thread():
+def test_errstate_of_the_caller_applies_to_every_thread():
     x, w = np.full((16, 8, 8, 4), 1e300), np.full((3, 3, 4, 4), 1e300)
     matrix_product = conv.VARIANTS["matrix"].conv2d
     before = cpu.get_threads()
@@ -230,7 +230,7 @@ def test_errstate_of_the_caller_holds_on_every_thread():
         cpu.set_threads(before)
 
 
-def test_set_threads_refuses_nonsense():
+def test_set_threads_refuses_other_values():
     for count in (0, -1, 1.5, "two"):
         with pytest.raises(ValueError, match="at least 1"):
             cpu.set_threads(count)
@@ -240,7 +240,7 @@ def test_set_threads_refuses_nonsense():
         cpu.set_threads(100000)
 
 
-def test_where_the_system_starts_no_more_threads_fewer_help(any_threads, monkeypatch):
+def test_if_the_system_starts_no_more_threads_fewer_are_used(any_threads, monkeypatch):
     start, started = threading.Thread.start, []
 
     def refuse(thread):
@@ -278,9 +278,9 @@ def test_blas_gets_its_threads_back():
 
 
 def test_small_products_stay_on_one_blas_thread(monkeypatch):
-    """A second one would look out for more work afterwards, on the core that the kernels need."""
+    """A second BLAS thread would poll for work afterwards, on the core that the kernels need."""
     seen = []
-    for op in (reference.dense, reference.dense_backward):       # each is checked before, then by the book's function
+    for op in (reference.dense, reference.dense_backward):       # checked by this edition, then by the book's function
         def check(*arguments, check=op.contract.check):
             seen.append(blas_threads())
             return check(*arguments)
@@ -312,7 +312,7 @@ def test_two_python_threads_may_call_ops_at_once():
 
 
 def test_workers_compile_nothing():
-    """A process that is forked while one compiles could never compile again."""
+    """If a process is forked while a worker compiles, the child can never compile."""
     code = """
 import threading, numpy as np, npse.cpu as cpu
 from npse.cpu.runtime import parallel
@@ -331,7 +331,7 @@ print(compiled)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_can_go_on():
+def test_a_forked_process_can_continue():
     code = """
 import os, numpy as np, npse.cpu as cpu
 cpu.set_threads(2)

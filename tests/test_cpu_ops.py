@@ -111,7 +111,7 @@ ARGUMENTS = {
 
 
 def drawn(op, d):
-    """Arguments of an op: as above, or random arrays of the axes that its declaration names."""
+    """Return arguments of an op: as above, or random arrays with the axes of its declaration."""
     if op in ARGUMENTS:
         return ARGUMENTS[op](d)
     contract, sizes = getattr(book, op).contract, dict(zip("NHWC", d.shape, strict=True))
@@ -142,7 +142,7 @@ def assert_same_bits(ours, others):
 
 
 def strided(value):
-    """The same numbers in another memory layout: no axis contiguous."""
+    """Return the same numbers in another memory layout: no axis is contiguous."""
     if not isinstance(value, np.ndarray) or value.ndim == 0:
         return value
     wide = np.zeros([2 * size for size in value.shape[::-1]], value.dtype).T
@@ -151,13 +151,13 @@ def strided(value):
     return view
 
 
-def test_every_op_of_the_book_is_there_with_its_signature():
+def test_the_edition_has_every_op_of_the_book_with_its_signature():
     for name in book.OPS:
         assert inspect.signature(getattr(cpu, name)) == inspect.signature(getattr(book, name)), name
         assert getattr(cpu, name).__doc__ == getattr(book, name).__doc__
 
 
-def test_batch_statistics_survive_a_large_offset_that_differs_between_images():
+def test_batch_statistics_are_accurate_with_large_offsets_that_differ_between_images():
     offsets = np.array([1000, 1003, -997, 1001], np.float32)[:, None, None, None]
     x = (np.random.default_rng(0).standard_normal((4, 9, 8, 3)) + offsets).astype(np.float32)
     _, mean, var = cpu.batch_norm(x, np.ones(3, np.float32), np.zeros(3, np.float32))
@@ -170,10 +170,10 @@ def test_batch_statistics_survive_a_large_offset_that_differs_between_images():
 
 
 @pytest.mark.parametrize("offset", [0, 3, 300])
-def test_moments_kept_by_a_convolution_are_those_of_its_output(offset):
+def test_moments_from_a_convolution_are_those_of_its_output(offset):
     d = Draw((9, 12, 11, 16), np.float32)
     x, w = d.map() + np.float32(offset), abs(d(3, 3, 16, 32))
-    y, mean, var, means = cpu.conv2d_moments(x, w, 1, 0)          # without padding: at its zeros y would vary by itself
+    y, mean, var, means = cpu.conv2d_moments(x, w, 1, 0)          # without padding, which would add variance to y
     exact = y.astype(np.float64)
     np.testing.assert_allclose(mean, exact.mean(axis=(0, 1, 2)), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(means, exact.mean(axis=(1, 2)), rtol=1e-5, atol=1e-5)
@@ -236,7 +236,7 @@ def test_what_the_book_refuses_is_refused(op):
     spoilt = [lambda a: a.astype(int) if a.dtype != np.uint8 else a.astype(np.float32), np.ndarray.tolist]
     if op != "sgd":
         spoilt += [lambda a: a[:0], lambda a: a[..., None]]
-    if len(arrays) > 1:                                # at least one other array says what the shape must be
+    if len(arrays) > 1:                                # another array decides what the shape must be
         spoilt += [lambda a: np.concatenate([a, a], axis=-1)]
     for k in arrays:
         for spoil in spoilt:
@@ -261,7 +261,7 @@ def test_nan_is_passed_on():
         np.testing.assert_array_equal(getattr(cpu, op)(*arguments), getattr(book, op)(*arguments))
 
 
-def test_variance_survives_a_large_mean_in_float32():
+def test_variance_is_accurate_with_a_large_mean_in_float32():
     x = Draw((16, 32, 32, 2)).map() + 1e4
     _, mean, var = cpu.batch_norm(x.astype(np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))
     np.testing.assert_allclose(mean, x.mean(axis=(0, 1, 2)), rtol=1e-6)

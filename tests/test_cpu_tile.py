@@ -1,4 +1,4 @@
-"""The register tile, every instruction against NumPy; the memory of results."""
+"""The register tile: every operation against NumPy. The memory pool of results."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def instructions(x, w, y, size):
     store(fma(t, u, u), y, at + 18 * step, step)
     store((t + u) * u - t, y, at + 21 * step, step)
     store(2 * t - u * 0.5, y, at + 24 * step, step)
-    prefetch(x, 2**30, False)                                     # even of what is not there
+    prefetch(x, 2**30, False)                                     # also of memory that does not exist
     prefetch(y, 0, True)
 
 
@@ -74,7 +74,7 @@ def more_instructions(x, w, y, size, wanted):
     store(fma(2, t, t), y, 6 * step, step)
     store(fma(t, -0.5, t), y, 10 * step, step)
     store(load_if(wanted, w, 3), y, 14 * step, step)
-    store(load_if(not wanted, w, 2**40), y, 14 * step + size, step)             # what is not there is not read
+    store(load_if(not wanted, w, 2**40), y, 14 * step + size, step)             # memory that does not exist is not read
     store(sum_rows(t), y, 15 * step, step)
     store(sum_rows(load(w, step, step, 7, 2)), y, 16 * step, step)
     store(sum_rows(load(w, step, step, 1, 2)), y, 17 * step, step)
@@ -128,7 +128,7 @@ def test_a_product_is_added_in_one_rounding():
     assert (y == -2.0**-60).all()                                 # 0 if the product were rounded first
 
 
-def test_relu_lets_nan_pass():
+def test_relu_keeps_nan():
     y = np.full(lanes(np.float32), np.nan, np.float32)
     y[0] = -1
 

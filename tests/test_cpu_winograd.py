@@ -68,7 +68,7 @@ def six(x, at, step):
 
 
 def matrix(transform, take):
-    """The matrix of a transform, in float64, from what it does to each of the unit vectors that ``take`` takes."""
+    """Return the matrix of a transform in float64, from its results for unit vectors; ``take`` loads their elements."""
     size, lane = {three: 3, four: 4, six: 6}[take], lanes(np.float64)
     results = np.full((size, 6, lane), np.nan)
 
@@ -183,7 +183,7 @@ def test_the_gradient_of_wide_filters_does_not_depend_on_threads(shape):
 @needs_tiles
 @settings(deadline=None, max_examples=40)
 @given(Cin=st.integers(FEWEST, 3 * FEWEST + 1), Cout=st.integers(FEWEST, 3 * FEWEST + 1))
-def test_turned_filters_are_transformed_as_they_lie(Cin, Cout):
+def test_turned_filters_are_transformed_like_a_turned_copy(Cin, Cout):
     w = draw(1, 3, 3, Cin, Cout)[1]
     shape = -(-Cin // winograd.WIDTH), 36 * Cout * winograd.WIDTH
     ours, copied = np.full((2, *shape), np.nan, np.float32)
@@ -204,7 +204,7 @@ def test_the_gradients_are_adjoint_to_the_forward_pass():
 
 
 @needs_tiles
-def test_the_judge_passes_it_in_float32():
+def test_the_judge_finds_it_right_in_float32():
     x, w, _ = draw(1, 5, 6, FEWEST, FEWEST)
 
     def forward(x, w):
@@ -242,7 +242,7 @@ def test_fits_where_it_pays():
 
 
 @needs_tiles
-def test_what_it_cannot_do_is_refused():
+def test_unsupported_sizes_are_refused():
     x, w, dy = draw(2, 6, 6, FEWEST, FEWEST)
     few, many = x[..., :FEWEST - 1], np.ones((5, 3, FEWEST, FEWEST), np.float32)
     with pytest.raises(ValueError, match="channels"):

@@ -1,7 +1,7 @@
-"""The tests of the cuda edition that need no GPU, each kind in a process of its own.
+"""The tests of the cuda edition that need no GPU. Each kind runs in its own process.
 
-In the simulator every op is judged against the book; in a process that only compiles, every kernel is. Where numba-cuda
-is not installed they skip, or fail if NPSE_REQUIRE_CUDA=1 asks for them.
+In the simulator every op is compared with the book. Another process only compiles, and compiles every kernel. If
+numba-cuda is not installed, the tests are skipped, or fail if NPSE_REQUIRE_CUDA=1.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ def _numba_cuda():
 
 
 def run(kind, *words):
-    """Run pytest on tests/cuda in a process of that kind; return how it ended and what it said."""
+    """Run pytest on tests/cuda in a process of that kind; return its exit code and its output."""
     environment = {name: value for name, value in os.environ.items()
                    if name not in VARIABLES.values() and not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
@@ -37,7 +37,7 @@ def run(kind, *words):
 
 
 def succeed(kind, *words):
-    """What such a run says; if a test of it fails, so does this one, and shows it."""
+    """Return the output of such a run; if a test in it fails, this test fails and shows the output."""
     code, output = run(kind, *words)
     if code:
         pytest.fail(output, pytrace=False)
@@ -65,7 +65,7 @@ def test_a_process_collects_the_files_of_its_kind(kind):
 
 
 @pytest.mark.slow
-def test_without_a_word_a_plain_process_runs_none_of_them():
+def test_by_default_a_plain_process_runs_none_of_them():
     assert run("gpu", "tests/cuda")[0] == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
@@ -78,7 +78,7 @@ def test_a_file_that_names_no_kind_is_refused(text, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_was_asked_for_and_cannot_run_fails(monkeypatch):
+def test_requested_tests_that_cannot_run_fail(monkeypatch):
     from npse.cuda import why_unavailable
 
     if why_unavailable() is None:

@@ -1,4 +1,4 @@
-"""docs/cuda.md is true: its kernels are traced with its commands, and the outputs compared.
+"""docs/cuda.md is correct: its kernels are traced with its commands, and the outputs are compared.
 
     python tests/test_cuda_docs.py             writes the outputs and the picture anew
 """
@@ -18,7 +18,7 @@ PICTURE = PAGE.parent / "pictures" / "trace.png"
 
 
 def run(folder):
-    """The page with every output replaced by what its command prints, its Python blocks in one file of ``folder``."""
+    """Return the page with the output of its commands today; its Python blocks are written to a file of ``folder``."""
     file = folder / "matmul.py"
     blocks = []
 
@@ -38,7 +38,7 @@ def _numba_cuda():
         (pytest.fail if os.environ.get("NPSE_REQUIRE_CUDA") == "1" else pytest.skip)("numba-cuda is not installed")
 
 
-def test_the_outputs_on_the_page_are_true(tmp_path):
+def test_the_outputs_on_the_page_are_correct(tmp_path):
     page = PAGE.read_text(encoding="utf-8")
     assert run(tmp_path).splitlines() == page.splitlines()
     assert page.count("$ npse trace") == 4

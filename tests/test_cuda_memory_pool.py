@@ -1,4 +1,4 @@
-"""Device memory that is used again, tried without a device: the pool is plain Python."""
+"""The memory pool of the device, tested without a device: the pool is plain Python."""
 
 import warnings
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from npse.cuda.runtime.memory_pool import GRAIN, MemoryPool
 
 
 class Memory:
-    """So much memory, in blocks that have a number; gone is what nobody holds."""
+    """Memory of a limited size, in numbered blocks. A block without references is free."""
 
     def __init__(self, room):
         self.room, self.used, self.made = room, 0, 0
@@ -34,7 +34,7 @@ class Block:
         self.memory.used -= self.size
 
 
-def test_a_block_that_came_back_is_used_again():
+def test_a_returned_block_is_used_again():
     memory = Memory(100 * GRAIN)
     pool = MemoryPool(memory)
     first, give_back = pool.acquire(3 * GRAIN)
@@ -46,13 +46,13 @@ def test_a_block_that_came_back_is_used_again():
     assert memory.made == 2
 
 
-def test_what_is_lent_is_lent_once():
+def test_a_block_in_use_is_not_given_out_again():
     pool = MemoryPool(Memory(100 * GRAIN))
-    lent = [pool.acquire(GRAIN)[0] for _ in range(10)]
-    assert len({block.number for block in lent}) == 10
+    in_use = [pool.acquire(GRAIN)[0] for _ in range(10)]
+    assert len({block.number for block in in_use}) == 10
 
 
-def test_a_step_repeated_asks_for_nothing_new():
+def test_a_repeated_step_needs_no_new_memory():
     memory = Memory(1000 * GRAIN)
     pool = MemoryPool(memory)
 
@@ -70,24 +70,24 @@ def test_a_step_repeated_asks_for_nothing_new():
     assert pool.size == memory.used == (1 + 5 + 3 + 5 + 2) * GRAIN
 
 
-def test_full_memory_costs_what_waits_before_it_costs_the_run():
+def test_if_memory_is_full_free_blocks_are_released_first():
     memory = Memory(10 * GRAIN)
     pool = MemoryPool(memory)
     pool.acquire(8 * GRAIN)[1]()
-    block, _ = pool.acquire(9 * GRAIN)                              # only if the 8 are let go
+    block, _ = pool.acquire(9 * GRAIN)                              # only if the block of 8 is released
     assert block.size == pool.size == 9 * GRAIN
     with pytest.raises(MemoryError):
         pool.acquire(2 * GRAIN)
 
 
-def test_nothing_is_a_size_too():
+def test_size_zero_is_allowed():
     pool = MemoryPool(Memory(10 * GRAIN))
     assert pool.acquire(0)[0].size == GRAIN
 
 
 @pytest.fixture
 def gpu():
-    """The runner of a GPU on a driver that hands out addresses; enough to make arrays, not to fill them."""
+    """The runner of a GPU whose driver only gives out addresses: arrays can be made, but not filled."""
     bindings = pytest.importorskip("cuda.bindings.driver")
     addresses = iter(range(4096, 2**20, 4096))
     from npse.cuda.runtime.gpu import Gpu
@@ -106,7 +106,7 @@ class TestArrays:
         array = gpu.empty((2, 4, 4, 3), self.FLOAT)
         place = array.device_ctypes_pointer.value
         view = array.reshape(2, 16, 3).reshape(96)
-        part = view.gpu_data.view(40, 80)                         # what a slice stands on; a slice asks the driver
+        part = view.gpu_data.view(40, 80)                         # the memory of a slice; a real slice calls the driver
         del array, view
         assert gpu.empty((96,), self.FLOAT).device_ctypes_pointer.value != place
         assert part.device_ctypes_pointer.value == place + 40
@@ -120,7 +120,7 @@ class TestArrays:
         assert array.flags["C_CONTIGUOUS"]
         assert str(array._numba_type_) == f"array(float32, {len(shape)}d, C)"
 
-    def test_a_full_gpu_is_told_in_one_line(self, gpu):
+    def test_a_full_gpu_is_reported_in_one_line(self, gpu):
         from numba.cuda.cudadrv.driver import CudaAPIError
 
         def memalloc(size):
@@ -129,7 +129,7 @@ class TestArrays:
         with pytest.raises(MemoryError, match=r"is full: 400 MB more .* 5 of 8000 MB are free; lower batch_size"):
             gpu.empty((10**8,), self.FLOAT)
 
-    def test_a_graph_has_memory_of_its_own(self, gpu, builder):
+    def test_a_graph_has_its_own_memory(self, gpu, builder):
         before = gpu.empty((100,), self.FLOAT).device_ctypes_pointer.value      # and free again
         places = []
 
@@ -149,7 +149,7 @@ class TestArrays:
         assert gpu.memory() == 5 * GRAIN
 
     @pytest.mark.parametrize("setting", [0, 1])
-    def test_small_grids_are_not_warned_of_and_the_users_setting_stays(self, monkeypatch, setting):
+    def test_small_grids_cause_no_warning_and_the_users_setting_stays(self, monkeypatch, setting):
         from numba import config, cuda
 
         from npse.cuda.runtime import gpu as hardware
@@ -161,7 +161,7 @@ class TestArrays:
             assert hardware._configured(kernel, 1, 32).griddim == (1, 1, 1)
         assert setting == config.CUDA_LOW_OCCUPANCY_WARNINGS
 
-    def test_a_recording_that_needs_the_host_is_given_up(self, gpu, builder):
+    def test_a_recording_that_needs_the_host_fails(self, gpu, builder):
         array, pool = gpu.empty((3,), self.FLOAT), gpu._pool
         for task in (lambda: gpu.to_host(array), lambda: gpu.to_device(np.ones(3))):
             with pytest.raises(RuntimeError, match="must not copy between host and device"):
@@ -172,7 +172,7 @@ class TestArrays:
 
 @pytest.fixture
 def builder(gpu, monkeypatch):
-    """The graph builder of cuda.core, as far as it is used."""
+    """The parts of cuda.core's graph builder that are used."""
     from npse.cuda.runtime import gpu as hardware
 
     class Builder:

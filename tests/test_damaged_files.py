@@ -1,7 +1,7 @@
-"""Files damaged at random: npse goes on, or says in one line what is wrong with which file; nothing on disk is lost.
+"""Files damaged at random: npse continues, or names the file and the error in one line; nothing on disk is lost.
 
-Every trial takes good files, damages one of them as its seed says, and lets npse read it. The long version of each
-test makes 150 trials, or as many as the environment variable NPSE_TRIALS says: a thousand take half an hour.
+Every trial takes good files, damages one of them at random with its own seed, and lets npse read it. The long version
+of each test makes 150 trials, or the number in the environment variable NPSE_TRIALS: a thousand take half an hour.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from npse.data.fetch import fetch
 from npse.training import Config, Interrupted, RunFolder, prepare, run
 
 TRIALS = [40, pytest.param(int(os.environ.get("NPSE_TRIALS", "150")), marks=pytest.mark.slow, id="long")]
-USER_ERRORS = (ValueError, OSError, FloatingPointError)            # what the command line makes a line of
+USER_ERRORS = (ValueError, OSError, FloatingPointError)            # errors that the command line prints in one line
 DAMAGES = {"config.json": damaged_config, "metrics.jsonl": damaged_metrics, "last.safetensors": damaged_checkpoint,
            "best.safetensors": damaged_checkpoint}
 
 
 class Silent:
-    """A reporter of a run that nobody watches."""
+    """A reporter that ignores everything."""
 
     def say(self, line):
         assert len(line.splitlines()) == 1
@@ -43,7 +43,7 @@ class Silent:
 
 @pytest.fixture(scope="module")
 def good_runs(few_shapes, tmp_path_factory):
-    """The files of a run of two epochs: finished, and stopped in its second epoch; and one as version 0.1.0 left it."""
+    """Return the files of three runs: finished, stopped in the second epoch, and written by version 0.1.0."""
     few = dataclasses.replace(few_shapes, images=few_shapes.images[:16], labels=few_shapes.labels[:16],
                               test_images=few_shapes.test_images[:10], test_labels=few_shapes.test_labels[:10])
     runs = []
@@ -75,7 +75,7 @@ def good(good_runs, monkeypatch, tmp_path):
 
 
 def put(path, files):
-    """Let a folder hold these files and no others."""
+    """Make a folder hold these files and no others."""
     path.mkdir(exist_ok=True)
     for old in path.iterdir():
         if old.name not in files:
@@ -89,7 +89,7 @@ def files_in(path):
 
 
 def resume(path):
-    """Go on with a run for a step, as ``npse train --resume`` does."""
+    """Resume a run for one step, as ``npse train --resume`` does."""
     folder = RunFolder(path)
     config = folder.config()
     with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
@@ -99,7 +99,7 @@ def resume(path):
 
 
 def look(path):
-    """Read a run as ``npse evaluate`` and ``npse predict`` do, but for the images."""
+    """Read a run as ``npse evaluate`` and ``npse predict`` do, except for the images."""
     folder = RunFolder(path)
     for weights in ("last", "best"):
         folder.load_network(weights)
@@ -109,7 +109,7 @@ def look(path):
 
 
 def outcome(task, path, damaged):
-    """Whether npse could use the files; that it said so in a line that names the damaged one, and changed nothing."""
+    """Return "used" or "refused"; if refused, check that one line names the damaged file and that no file changed."""
     before = files_in(path)
     try:
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
@@ -126,7 +126,7 @@ def outcome(task, path, damaged):
 
 
 def expect_nothing_lost(before, after):
-    """All epochs on record before are on record after, the settings are there, and no file is gone."""
+    """Check that all epochs on record are still on record, that the settings are there, and that no file is missing."""
     assert before.keys() <= after.keys()
     kept = b"\n".join(content for name, content in after.items() if name.startswith("metrics")).splitlines()
     for line in before["metrics.jsonl"].removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True):
@@ -157,7 +157,7 @@ def test_a_damaged_file_of_a_run(good, tmp_path, name, trials):
 
 @pytest.fixture
 def batches(monkeypatch, tmp_path):
-    """A small stand-in for CIFAR-10, fetched into a data folder of our own; the official bytes by file name."""
+    """A small data set in place of CIFAR-10, fetched into its own data folder; returns {file name: official bytes}."""
     monkeypatch.setenv("NPSE_DATA_DIR", str(tmp_path / "home"))
     batches = make_small(monkeypatch)
     put(tmp_path / "copy", batches)
@@ -192,7 +192,7 @@ def test_a_damaged_copy_of_the_data(batches, tmp_path, form, trials):
 
         def take(_, source=source):
             assert sources.read(source) == batches
-        damaged = str(path) if name.endswith("lables.json") else name      # which labels a batch has, it does not say
+        damaged = str(path) if name.endswith("lables.json") else name      # the error names no batch then
         outcomes[outcome(take, path, damaged)] += 1
     print(f"{trials} times a damaged copy, {form}: {dict(outcomes)}")
     assert outcomes["refused"] > trials / 3

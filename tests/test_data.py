@@ -43,13 +43,13 @@ class TestShapes:
         x, targets = rows(drawn.images), np.eye(10, dtype=np.float32)[drawn.labels] - np.float32(0.1)
         weights = np.linalg.solve(x.T @ x + 1e4 * np.eye(x.shape[1], dtype=np.float32), x.T @ targets)
         accuracy = ((rows(drawn.test_images) @ weights).argmax(axis=1) == drawn.test_labels).mean()
-        assert 0.3 < accuracy < 0.6                              # it learns something: 0.45; ten times chance is 1
+        assert 0.3 < accuracy < 0.6                              # about 0.45 is learned; chance is 0.1
 
     def test_a_crop_by_four_pixels_keeps_the_whole_object(self):
         outline = np.repeat(np.arange(5), 200)
         inside, _ = shapes._object(shapes._Random(0), outline, np.zeros(1000, int))
         assert inside[:, 8:-8, 8:-8].any(axis=(1, 2)).all()
-        inside[:, 8:-8, 8:-8] = False                            # the masks are twice as fine as the picture
+        inside[:, 8:-8, 8:-8] = False                            # the masks have twice the resolution of the picture
         assert not inside.any()
 
     def test_texture_distinguishes_the_variants(self):
@@ -125,7 +125,7 @@ def tiny():
 
 
 class Recorder:
-    """An edition that keeps the arguments of `augment`."""
+    """An edition that records the arguments of `augment`."""
 
     def __init__(self):
         self.calls = []
@@ -139,13 +139,13 @@ class TestBatches:
     count = 130
     mean, std = np.array([0.4, 0.5, 0.6], np.float32), np.array([0.2, 0.25, 0.3], np.float32)
     images = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
-    numbers = np.arange(count)                                   # in the place of labels: they tell which images came
+    numbers = np.arange(count)                                   # in place of labels: they identify the images
 
     def epoch(self, batch_size=32, seed=3, epoch=5, start=0):
         return list(data.training_batches(self.images, self.numbers, self.mean, self.std, batch_size, seed, epoch,
                                           start))
 
-    def test_an_epoch_shows_every_image_once_but_for_the_rest(self):
+    def test_an_epoch_has_every_image_once_except_the_rest(self):
         shown = np.concatenate([numbers for _, numbers in self.epoch()])
         assert len(shown) == 128
         assert len(set(shown)) == 128
@@ -165,19 +165,19 @@ class TestBatches:
             assert x.dtype == np.float32
             assert x.shape == (32, 32, 32, 3)
             middle = reference.normalize(self.images[numbers], self.mean, self.std)[:, 12:20, 12:20]
-            for picture, part in zip(x, middle, strict=True):    # the middle survives every crop, perhaps mirrored
+            for picture, part in zip(x, middle, strict=True):    # every crop contains the middle, perhaps mirrored
                 windows = sliding_window_view(picture, (8, 8), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
                 assert any((windows == p).all(axis=(2, 3, 4)).any() for p in (part, part[:, ::-1]))
 
     @pytest.mark.parametrize("start", [0, 1, 3, 4])
-    def test_an_epoch_can_be_entered_at_any_step(self, start):
+    def test_an_epoch_can_be_started_at_any_step(self, start):
         whole, rest = self.epoch()[start:], self.epoch(start=start)
         assert len(whole) == len(rest) == 4 - start
         for (x, numbers), (other_x, other_numbers) in zip(whole, rest, strict=True):
             assert np.array_equal(x, other_x)
             assert np.array_equal(numbers, other_numbers)
 
-    def test_two_epochs_show_both_sides_of_every_image(self):
+    def test_two_epochs_have_both_mirror_images_of_every_image(self):
         sides = []
         for epoch in (4, 5, 6):
             recorder = Recorder()
@@ -229,7 +229,7 @@ class TestBatches:
         with pytest.raises(ValueError, match="130 images and 4 labels"):
             next(data.training_batches(self.images, self.numbers[:4], self.mean, self.std, 32, 0, 0))
 
-    def test_evaluation_shows_all_images_in_order(self):
+    def test_evaluation_has_all_images_in_order(self):
         parts = list(data.evaluation_batches(self.images, self.mean, self.std, 50))
         assert [len(part) for part in parts] == [50, 50, 30]
         assert np.array_equal(np.concatenate(parts), reference.normalize(self.images, self.mean, self.std))

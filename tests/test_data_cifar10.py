@@ -1,4 +1,4 @@
-"""CIFAR-10 from copies of every form, and what npse says of copies that are not right."""
+"""CIFAR-10 from copies of every form, and the errors for wrong copies."""
 
 import os
 import pickle
@@ -31,7 +31,7 @@ class TestForms:
         assert sources.read(pack(tmp_path / "copy", FORMS[form](small_cifar10))) == small_cifar10
 
     @pytest.mark.parametrize(("form", "name"), [("python", "cifar-10-batches-py"), ("binary", "cifar-10-batches-bin")])
-    def test_the_folder_around_the_official_one_will_do(self, small_cifar10, tmp_path, form, name):
+    def test_the_folder_that_contains_the_official_one_is_accepted(self, small_cifar10, tmp_path, form, name):
         folder(tmp_path / name, FORMS[form](small_cifar10))
         assert sources.read(tmp_path) == small_cifar10
 
@@ -195,7 +195,7 @@ class TestFolder:
 
 @pytest.fixture
 def fetched(small_cifar10, tmp_path):
-    """The folder of the data set, fetched from the folder tmp_path / "copy"."""
+    """Return the folder of the data set, fetched from the folder tmp_path / "copy"."""
     return fetch("cifar10", folder(tmp_path / "copy", small_cifar10), lambda line: None)
 
 

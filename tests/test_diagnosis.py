@@ -1,4 +1,4 @@
-"""The judge says why: mistakes written by hand, mistakes drawn at random, and functions that no book knows."""
+"""The judge's diagnosis: mistakes written by hand, mistakes drawn at random, and functions that are not in the book."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,19 +21,19 @@ OPS = tuple(dict.fromkeys(op for case in WITH_GRADIENTS for op in case.ops if "b
 
 
 def edition(**planted):
-    """The book with some of its ops replaced."""
+    """Return the book with some of its ops replaced."""
     return SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS} | planted)
 
 
 def diagnoses(op, planted, seed=0, book=reference, judged=("gradient",)):
-    """Every diagnosis that a planted op gets, over all cases of the op."""
+    """Return every diagnosis that a planted op gets, over all cases of the op."""
     ops = edition(**{op: planted})
     return [result.diagnosis for case in cases_of(op) for result in check_case(case, ops, seed, book)
             if result.verdict == "wrong" and (judged is None or result.judged in judged)]
 
 
 def share(found, *kinds):
-    """How many of the diagnoses are of these kinds, those left out that are degenerate: a gradient of zeros."""
+    """Return the share of the diagnoses that are of these kinds; a gradient of zeros is degenerate and left out."""
     found = [why for why in found if why.kind != "zero"]
     return np.mean([bool({why.kind, *why.also} & set(kinds)) for why in found]) if found else 0.0
 
@@ -41,7 +41,7 @@ def share(found, *kinds):
 # The tape
 
 @pytest.mark.parametrize("case", [*WITH_GRADIENTS, *find("eca").tasks()[1].cases], ids=str)
-def test_the_tape_is_a_derivation_of_its_own_and_agrees_with_the_book_and_an_exercise(case):
+def test_the_tape_is_another_derivation_and_agrees_with_the_book_and_an_exercise(case):
     arguments = case.arguments(np.random.default_rng(3))
     found, ops = trace(case, arguments), edition(**find("eca").functions())
     y = np.asarray(case.forward(ops, **arguments))
@@ -57,12 +57,12 @@ def test_an_op_that_is_not_in_the_book_can_be_registered(monkeypatch):
     u, k = distinct(np.random.default_rng(0), 2, 2, 2, 3), np.array([0.5, 1.0, -0.5])
     eca = find("eca").functions()["eca"]
     assert recognise({"u": u, "k": k}, eca(eca(u, k), k)) is None
-    monkeypatch.setattr(TapeOps, "eca_twice", None, raising=False)       # taken away again afterwards
+    monkeypatch.setattr(TapeOps, "eca_twice", None, raising=False)       # removed afterwards
     register("eca_twice", eca_twice)
     assert recognise({"u": u, "k": k}, eca(eca(u, k), k)).op == "eca_twice"
 
 
-def test_a_function_is_recognised_by_what_it_gives():
+def test_a_function_is_recognised_by_its_values():
     rng = np.random.default_rng(0)
     x, w = distinct(rng, 2, 6, 5, 3), signed(rng, 3, 3, 3, 2)
     found = recognise({"image": x, "filters": w}, reference.conv2d(x, w, 2, 1), "mine")
@@ -72,10 +72,10 @@ def test_a_function_is_recognised_by_what_it_gives():
     assert recognise({"x": x, "w": w}, reference.conv2d(x, w[::-1], 1, 1)) is None
 
 
-# Any gradient of any op, changed in ways that need no knowledge of it
+# Any gradient of any op, changed in ways that do not depend on the op
 
 class Adds:
-    """A gradient kept in an array that nobody clears."""
+    """A gradient that is added to an array that is never cleared."""
 
     def __init__(self):
         self.kept = {}
@@ -97,7 +97,7 @@ BLIND = {
 
 
 def results_of(op):
-    """How many results a backward op has."""
+    """Return the number of results of a backward op."""
     case, calls = next(case for case in WITH_GRADIENTS if op in case.ops), []
 
     def recorded(*arguments, **options):
@@ -110,7 +110,7 @@ def results_of(op):
 
 
 def planted(op, k, change):
-    """The op of the book, its k-th result changed."""
+    """Return the op of the book with its k-th result changed."""
     right = getattr(reference, op)
 
     def wrong(*arguments, **options):
@@ -120,7 +120,7 @@ def planted(op, k, change):
     return wrong
 
 
-# What the second half of the join is given is no gradient yet: a mistake in it is another mistake in what follows.
+# The results of this op are inputs of the next op: a mistake in them looks like another mistake in that op.
 WHOLE = [op for op in OPS if op != "bn_scale_add_relu_backward_s"]
 
 
@@ -142,7 +142,7 @@ def test_any_gradient_changed_blindly_is_explained(kind, shapes):
 # One mistake at any place of any op, on any shape
 
 def plant_on_tape(case, text):
-    """The case with the backward pass of somebody who makes the mistake of that text."""
+    """Return the case with a backward pass that makes the mistake with this text."""
     def backward(ops, dy, **arguments):
         double = {name: np.asarray(a, float) if a.dtype.kind == "f" else a for name, a in arguments.items()}
         found = trace(case, double)
@@ -158,13 +158,13 @@ def every_mistake(found):
 
 
 def draw_mistakes(count, seed):
-    """Random combinations of op, shape and mistake."""
+    """Yield random combinations of op, shape and mistake."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         op = rng.choice(OPS)
         case = rng.choice([case for case in WITH_GRADIENTS if op in case.ops])
         mistakes = every_mistake(trace(case, case.arguments(rng)))
-        if mistakes:                                              # a sum of two arrays has none but the blind ones
+        if mistakes:                                              # a sum of two arrays has only the blind ones
             yield case, mistakes[rng.integers(len(mistakes))]
 
 
@@ -181,12 +181,12 @@ def test_random_mistakes_at_random_places_are_named(seed):
     assert len(missed) <= 0.02 * len(found), "\n".join(missed)
 
 
-def test_every_kind_is_of_the_vocabulary():
+def test_every_kind_is_in_the_list():
     for case, mistake in draw_mistakes(200, 5):
         assert mistake.kind in KINDS, (case, mistake)
 
 
-# Mistakes as people write them: nothing here leans on the tape
+# Mistakes as people write them: the tape is not used here
 
 def conv_x(change_w=lambda w: w, add=True, stride=None, crop=None):
     def planted(dy, w, x_shape, stride_=1, padding=0):
@@ -426,7 +426,7 @@ class Drifts:
 
 
 class Loses:
-    """Every so many calls a number is lost."""
+    """Loses a number in every ``period``-th call."""
 
     def __init__(self, period):
         self.calls, self.period = 0, period
@@ -472,7 +472,7 @@ def test_contract_and_conventions_are_named(op, kind, planted, words):
     assert any(words in why.text for why in found if why.kind == kind), found
 
 
-def test_the_slope_at_the_kink_is_a_convention_that_only_the_book_can_tell():
+def test_the_slope_at_the_kink_is_a_convention_that_only_the_book_decides():
     class Remembers:
         def relu(self, x):
             self.x = x
@@ -489,7 +489,7 @@ def test_the_slope_at_the_kink_is_a_convention_that_only_the_book_can_tell():
     assert "exactly 0" in str(wrong[0])
 
 
-def test_what_the_book_refuses_is_no_crash():
+def test_arguments_that_the_book_refuses_cause_no_crash():
     def batch_norm(x, gamma, beta, eps=1e-5):
         y, mean, var = reference.batch_norm(x, gamma, beta, eps)
         return y, mean[None], var[None]
@@ -560,7 +560,7 @@ def test_any_pair_of_functions_is_explained(forward, backward, arguments, kind, 
 
 
 def test_the_classic_mistake_in_full():
-    """The words of the task: du is dy*s only, u also reaches y through the squeeze, add dz/(H*W), equation 2."""
+    """The required text: du is dy*s only, u also reaches y through the squeeze, add dz/(H*W), equation 2."""
     rng = np.random.default_rng(0)
     arguments = {"u": rng.normal(size=(2, 4, 3, 6)), "w1": rng.normal(size=(2, 6)), "w2": rng.normal(size=(6, 2))}
 
@@ -574,7 +574,7 @@ def test_the_classic_mistake_in_full():
     assert "through the squeeze" in str(report)
 
 
-def test_what_nobody_can_explain_is_said_to_be_so():
+def test_a_mistake_that_cannot_be_explained_is_called_unexplained():
     noise = np.random.default_rng(0).standard_normal((2, 3, 4, 2))
     found = diagnoses("relu_backward", lambda dy, y: dy * (y > 0) * (
         noise.astype(dy.dtype) if dy.shape == noise.shape else 1))
@@ -594,7 +594,7 @@ def test_right_results_carry_no_diagnosis():
     (lambda g: g[None, None], "not summed"), (lambda g: g * np.inf, "unexplained"), (lambda g: g > 0, "dtype"),
     (lambda g: np.where(g == g.max(), np.nan, g), "unexplained"), (lambda g: g * 1e-300, "factor"),
 ])
-def test_whatever_comes_back_is_answered(change, kind):
+def test_every_returned_value_gets_a_diagnosis(change, kind):
     def odd(dy, u, s):
         du, ds = reference.scale_backward(dy, u, s)
         return change(du), ds

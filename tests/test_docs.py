@@ -1,4 +1,4 @@
-"""The pages in Markdown: lines are short; every link, anchor and path that they name leads to something."""
+"""The pages in Markdown: lines are short; every link, anchor and path that they name exists."""
 
 import re
 from pathlib import Path
@@ -33,13 +33,13 @@ def long_lines(text):
 
 
 def links(text):
-    """The targets of all links and pictures within npse, as they are written."""
+    """Return the targets of all links and pictures within npse, as they are written."""
     targets = LINK.finditer("\n".join(line for _, line in prose(text)))
     return [found["target"] for found in targets if not re.match(r"https?:|mailto:", found["target"])]
 
 
 def anchors(text):
-    """The anchors that GitHub makes of the headings of a page."""
+    """Return the anchors that GitHub makes of the headings of a page."""
     found = []
     for _, line in prose(text):
         if heading := re.match(r"#{1,6} +(.*)", line):
@@ -49,7 +49,7 @@ def anchors(text):
 
 
 def broken(page, text):
-    """The links of a page, with this text, that lead nowhere."""
+    """Return the links of a page with this text whose targets do not exist."""
     for target in links(text):
         path, _, anchor = target.partition("#")
         file = page.parent / path if path else page
@@ -58,7 +58,7 @@ def broken(page, text):
 
 
 def missing(text):
-    """The files and folders of this project that a page names, in text or code, and that do not exist."""
+    """Return the files and folders of this project that a page names, in text or code, and that do not exist."""
     named = {path.rstrip(".-") for path in FILE.findall(text)}
     return sorted(path for path in named if not any(ROOT.glob(path)))
 
@@ -73,7 +73,7 @@ def test_lines_are_short(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_link_leads_to_something(page):
+def test_every_link_has_a_target(page):
     assert list(broken(page, page.read_text(encoding="utf-8"))) == []
 
 
@@ -109,7 +109,7 @@ def test_a_broken_link_is_seen(text):
 @pytest.mark.parametrize("text", ["[a](README.md)", "# What `it` is, here\n[a](#what-it-is-here)", "[a](docs)",
                                   "[a](docs/architecture.md#five-rules)", "[a](https://example.org/none)",
                                   "```\n[a](none.md)\n```"])
-def test_a_link_that_leads_somewhere_passes(text):
+def test_a_link_with_a_target_passes(text):
     assert not list(broken(ROOT / "README.md", text))
 
 

@@ -1,4 +1,4 @@
-"""What keeps the house one house: the same ops in every edition, a light import, and arrows that run one way."""
+"""The rules between packages: the same ops in every edition, a light import, and imports that run one way."""
 
 import ast
 import inspect
@@ -14,7 +14,7 @@ from npse import backend, reference
 ROOT = Path(npse.__file__).parent
 
 # What each package or module under npse may import from npse.
-# `data` and what stands above it may ask which edition runs: augmentation, prediction and the update step are ops.
+# `data` and the packages above it may import `backend`: augmentation, prediction and the update step are ops.
 HELPERS = {"support", "backend"}
 ARROWS = {
     "types": set(),
@@ -56,7 +56,7 @@ def test_the_contract_lists_every_op_once():
         assert getattr(reference, op).__doc__, f"{op} has no docstring"
 
 
-def test_only_a_missing_numba_takes_the_cpu_edition_away(monkeypatch):
+def test_only_a_missing_numba_disables_the_cpu_edition(monkeypatch):
     assert "reference" in backend.available()
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None if name == "numba" else object())
     assert backend.available() == ["reference"]
@@ -81,12 +81,12 @@ def test_packages_are_imported_on_first_use():
 
 
 def package_of(file):
-    """The package or module directly under npse that a file belongs to: layers, backend, ..."""
+    """Return the package or module directly under npse that a file belongs to: layers, backend, ..."""
     return file.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def imports(file, tree):
-    """Every (line, package under npse) that a file imports, at its head or inside a function; relative ones too."""
+    """Yield every (line, package under npse) that a file imports, at its head or in a function, relative ones too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -110,7 +110,7 @@ def violations(file, source):
 
 
 def unlisted(packages):
-    """One line for each package that has no arrows, and for each arrow without a package."""
+    """Return one line for each package that has no arrows, and for each arrow without a package."""
     new, gone = sorted(packages - set(ARROWS)), sorted(set(ARROWS) - packages)
     return [*(f"npse/{name} is not listed: say in ARROWS what it may import" for name in new),
             *(f"npse/{name} is listed in ARROWS but does not exist" for name in gone)]
@@ -172,7 +172,7 @@ def chapters(package):
 
 def test_the_editions_have_the_chapters_of_the_book_and_nothing_else():
     book = chapters("reference") - {"contract", "checks", "numerics"}
-    assert chapters("cpu") == book - {"loss", "staged"}                   # the book's own functions serve
+    assert chapters("cpu") == book - {"loss", "staged"}                   # here the book's own functions are used
     assert chapters("cuda") == book - {"staged"}
     folders = {edition: {path.name for path in (ROOT / edition).iterdir() if (path / "__init__.py").exists()}
                for edition in ("reference", "cpu", "cuda")}
@@ -181,7 +181,7 @@ def test_the_editions_have_the_chapters_of_the_book_and_nothing_else():
 
 
 @pytest.mark.skipif("cpu" not in backend.available(), reason="Numba is missing")
-def test_an_op_stands_in_the_chapter_of_the_same_name():
+def test_an_op_is_in_the_chapter_of_the_same_name():
     cpu = backend.edition("cpu")
     for name in reference.OPS:
         if hasattr(getattr(cpu, name), "replaced"):

@@ -1,4 +1,4 @@
-"""How many cores and threads there are for npse: affinity, a container's quota of processor time, NUMBA_NUM_THREADS."""
+"""The numbers of cores and threads: affinity, a container's quota of processor time, NUMBA_NUM_THREADS."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ VERSION_1 = "9:name=systemd:/\n4:memory:/elsewhere\n2:cpu,cpuacct:{}\n0::/\n"
 
 @pytest.fixture
 def container(monkeypatch, tmp_path):
-    """Give this process a group, as /proc/self/cgroup tells it, files of limits, and eight cores to run on."""
+    """Give this process a control group, with the text of /proc/self/cgroup and files of limits, and eight cores."""
     def container(membership, **limits):
         for name, limit in limits.items():
             folder = tmp_path / "cgroup" / name.strip("/")
@@ -39,7 +39,7 @@ def container(monkeypatch, tmp_path):
     ("0::/\n", {}, None, 8),
     ("0::/a/b/c\n", {"/a": "200000 100000", "/a/b": "max 100000", "/a/b/c": "300000 100000"}, 2, 2),
     ("0::/a/b\n", {"/a/b": "300000 100000", "/a/b/c": "100000 100000", "/z": "100000 100000"}, 3, 3),
-    ("0::/docker/0123\n", {"/": "400000 100000"}, 4, 4),          # the host's path, of which nothing is to be seen
+    ("0::/docker/0123\n", {"/": "400000 100000"}, 4, 4),          # the host's path, which is not visible
     ("0::/../../a\n", {"/": "200000 100000"}, 2, 2),
     ("0::/a\n", {"/unified/a": "200000 100000"}, 2, 2),
     (VERSION_1.format("/a"), {"/cpu,cpuacct/a": (250000, 100000)}, 2.5, 3),
@@ -57,7 +57,7 @@ def test_a_quota_limits_the_cores(container, membership, limits, quota, cores):
     assert environment.record()["cores"] == cores
 
 
-def test_where_there_are_no_control_groups_the_affinity_counts(container, monkeypatch, tmp_path):
+def test_without_control_groups_the_affinity_counts(container, monkeypatch, tmp_path):
     container("0::/\n")
     monkeypatch.setattr(environment, "MEMBERSHIP", tmp_path / "none")
     assert (environment.quota(), environment.cores()) == (None, 8)
@@ -66,7 +66,7 @@ def test_where_there_are_no_control_groups_the_affinity_counts(container, monkey
     assert environment.cores() == 1
 
 
-def test_threads_are_those_asked_for_else_the_cores(container, monkeypatch):
+def test_threads_are_those_of_the_variable_else_the_cores(container, monkeypatch):
     container("0::/\n", **{"/": "200000 100000"})
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     assert environment.threads() == 2
@@ -75,7 +75,7 @@ def test_threads_are_those_asked_for_else_the_cores(container, monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "100000", "1.5", "", " ", "²"])
-def test_nonsense_in_the_variable_is_one_line_and_info_still_works(monkeypatch, npse, value):
+def test_a_wrong_value_of_the_variable_is_one_line_and_info_still_works(monkeypatch, npse, value):
     pytest.importorskip("numba")
     line = (f"the environment variable NUMBA_NUM_THREADS must be an integer from 1 to 1024, but is {value!r}; "
             "unset it to use one thread for each core")
@@ -90,7 +90,7 @@ def test_nonsense_in_the_variable_is_one_line_and_info_still_works(monkeypatch, 
     assert line in out
 
 
-def test_the_blas_library_keeps_to_the_quota_for_a_while(container):
+def test_the_blas_library_uses_the_quota_within_a_block(container):
     import numpy as np
     from threadpoolctl import ThreadpoolController
 

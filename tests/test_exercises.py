@@ -1,4 +1,4 @@
-"""The course tested on itself: stubs score nothing, solutions everything, mistakes lose their part, nothing leaks."""
+"""The exercises: stubs get no points, solutions all, mistakes lose their part, and no solution is in a stub."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def skip_without_tools(exercise):
 
 
 @EVERY
-def test_the_untouched_stub_scores_nothing(exercise):
+def test_the_unchanged_stub_gets_no_points(exercise):
     skip_without_tools(exercise)
     mark = marked(exercise, exercise.as_file(STUDENT), hidden=True)
     assert mark.earned == 0
@@ -35,7 +35,7 @@ def test_the_untouched_stub_scores_nothing(exercise):
 
 @EVERY
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
-def test_the_solution_scores_full_marks(exercise, seed):
+def test_the_solution_gets_all_points(exercise, seed):
     skip_without_tools(exercise)
     mark = marked(exercise, exercise.as_file(ANSWER), seed=seed, hidden=True)
     assert mark.ok, str(mark)
@@ -82,11 +82,11 @@ def test_nothing_of_a_solution_reaches_the_student(exercise):
 
 
 def appears(line, text):
-    """Whether a line of code stands in a text, on a line of its own or inside one."""
+    """Whether a text contains a line of code, as a whole line or as part of one."""
     return re.search(rf"(?<!\w){re.escape(line)}(?!\w)", text) is not None
 
 
-def test_the_leak_test_sees_a_leak(tmp_path):
+def test_the_leak_test_finds_a_leak(tmp_path):
     exercise = find("squeeze")
     line = max(solution_lines(exercise), key=len)
     leaking = exercise.path.read_text().replace("# %% [hint]\n", f"# %% [hint]\n# write {line} and be done\n", 1)
@@ -119,7 +119,7 @@ def test_find_knows_numbers_and_names():
 
 
 @pytest.mark.parametrize("suffix", [".py", ".ipynb"])
-def test_a_file_and_a_notebook_earn_the_same(tmp_path, suffix):
+def test_a_file_and_a_notebook_get_the_same_points(tmp_path, suffix):
     exercise = find("scale")
     path = tmp_path / f"anything{suffix}"
     path.write_text(as_notebook(exercise, ANSWER) if suffix == ".ipynb" else exercise.as_file(ANSWER), encoding="utf-8")
@@ -151,7 +151,7 @@ def test_a_notebook_may_hold_magics_and_cells_that_fail(tmp_path):
     ("05_scale.py", b"x = 1\n" * 10**5, "longer than"),
     ("05_scale.py", b"def scale(u, s):\nreturn u", "SyntaxError: expected an indented block"),
 ])
-def test_what_cannot_be_read_gets_nothing_and_one_line(tmp_path, name, content, words):
+def test_a_file_that_cannot_be_read_gets_no_points_and_one_line(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     mark = check(read(tmp_path / name))
     assert mark.earned == 0
@@ -170,7 +170,7 @@ def test_a_file_from_an_older_source_is_judged_and_says_so(tmp_path):
 
 @pytest.mark.parametrize("hole", ["raise NotImplementedError", "raise NotImplementedError()", "return None", "pass",
                                   "...", "assert False", "raise Exception('')"])
-def test_no_way_of_doing_nothing_earns_a_point(hole):
+def test_code_that_does_nothing_gets_no_points(hole):
     exercise = find("scale")
     mark = marked(exercise, f"def scale(u, s):\n    {hole}\n\ndef scale_backward(dy, u, s):\n    {hole}\n")
     assert mark.earned == 0

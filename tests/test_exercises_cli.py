@@ -81,7 +81,7 @@ def test_check_takes_the_file_changed_last(npse):
     (("grade", "nowhere", "--out", "report"), "no folder nowhere"),
     (("export", "--format", "moodle", "--to", "x"), "unknown format 'moodle'; known are: nbgrader, otter"),
 ])
-def test_wrong_words_end_in_one_line(npse, words, expected):
+def test_wrong_arguments_end_in_one_line(npse, words, expected):
     Path("stranger.py").write_text("x = 1")
     code, _, err = npse("exercise", *words)
     assert code == 2
@@ -89,7 +89,7 @@ def test_wrong_words_end_in_one_line(npse, words, expected):
     assert err.count("\n") == 1
 
 
-def test_without_numba_it_is_said_and_nothing_else_suffers(npse, monkeypatch):
+def test_without_numba_one_line_says_so_and_the_rest_works(npse, monkeypatch):
     real = annotated.importlib.util.find_spec
     monkeypatch.setattr(annotated.importlib.util, "find_spec", lambda name: None if name == "numba" else real(name))
     monkeypatch.delitem(vars(find(12)), "_printed", raising=False)
@@ -103,7 +103,7 @@ def test_without_numba_it_is_said_and_nothing_else_suffers(npse, monkeypatch):
 @pytest.mark.parametrize("content", [
     "{", "[]", '{"marks": {"scale": 3}, "hints": {}}', '{"marks": {}, "hints": {"scale": "two"}}',
     '{"marks": {"scale": {"earned": Infinity, "points": 7, "code": ""}}, "hints": {}}'])
-def test_a_broken_record_is_no_obstacle(content, npse):
+def test_a_broken_record_stops_no_command(content, npse):
     npse("exercise", "start", 5)
     Path(RECORD).write_text(content)
     assert npse("exercise", "status")[0] == 0
@@ -112,7 +112,7 @@ def test_a_broken_record_is_no_obstacle(content, npse):
 
 
 @pytest.mark.parametrize(("reader", "code"), [(ANSWER, 0), (STUDENT, 1)])
-def test_where_nothing_can_be_written_the_marks_stand(reader, code, npse):
+def test_if_nothing_can_be_written_the_marks_are_shown(reader, code, npse):
     Path("05_scale.py").write_text(SCALE.as_file(reader))
     Path(RECORD).mkdir()                                          # root may write into every folder
     told = f"npse: {RECORD}: Is a directory: marks and hints are shown, but not saved in this folder\n"
@@ -165,7 +165,7 @@ def test_grade_writes_the_report(npse):
     assert Path("report/marks.csv").read_text().splitlines()[1] == "student1,7,7,7,"
 
 
-def test_require_speaks_inside_a_notebook():
+def test_require_explains_within_a_notebook():
     functions = SQUEEZE.functions()
     assert require("squeeze", "squeeze_backward: gradient of u", functions, hidden=True) == 3
     assert require("squeeze", "squeeze: manners", functions) == 1          # the name of 0.1
@@ -215,8 +215,8 @@ def test_gradescope_gets_a_script_that_runs_and_results(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("nbgrader"), reason="nbgrader is not installed: pip install -e .[teach]")
-def test_nbgrader_generates_and_autogrades_for_real(tmp_path):
-    """The stub scores 0, the solution everything, a mistake loses its part; and no solution is in the release."""
+def test_the_real_nbgrader_generates_and_autogrades(tmp_path):
+    """The stub gets 0 points, the solution all, a mistake loses its part; the release contains no solution."""
     chosen = [SQUEEZE, SCALE, find("bug_backward")]
     export(chosen, "nbgrader", tmp_path)
     environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}

@@ -1,4 +1,4 @@
-"""docs/teaching.md is true: its commands are run, its outputs compared, its table checked against the exercises.
+"""docs/teaching.md is correct: its commands are run, and its outputs and its table are checked.
 
     python tests/test_exercises_docs.py        writes the outputs anew
 """
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```(?P<kind>console|python)\n(?P<text>.*?)^```\n", re.MULT
 
 
 def run(page, folder):
-    """The page with every output replaced by what its command prints in ``folder``."""
+    """Return the page with every output replaced by what its command prints in ``folder``."""
     def block(match):
         if match["kind"] == "python":
             with (folder / "03_squeeze.py").open("a", encoding="utf-8") as file:
@@ -35,14 +35,14 @@ def output_of(command, folder):
                           env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PAGE.parents[1]), *sys.path])}).stdout
 
 
-def test_the_outputs_on_the_page_are_true(tmp_path):
+def test_the_outputs_on_the_page_are_correct(tmp_path):
     page = PAGE.read_text(encoding="utf-8")
     assert run(page, tmp_path).splitlines() == page.splitlines()
     assert page.count("$ npse exercise") == 7
 
 
 @pytest.mark.parametrize("exercise", exercises(), ids=lambda exercise: exercise.stem)
-def test_the_table_knows_every_exercise_and_its_points(exercise):
+def test_the_table_has_every_exercise_and_its_points(exercise):
     points = sum(points for task in exercise.tasks() for points in task.parts.values())
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     row = next(line for line in lines if line.startswith(f"| {exercise.number} |"))

@@ -1,4 +1,4 @@
-"""Grading: a class with hostile submissions in it, the reports, look-alikes, and exports."""
+"""Grading: a class with hostile submissions, the reports, similar solutions, and exports."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from npse.exercises.notebook import as_notebook
 
 SQUEEZE, SCALE, BLOCK = find("squeeze"), find("scale"), find("block")
 
-# A long way round, by loops, as only one student would write it.
+# A long solution with loops, which only one student would write.
 LONG_WAY = """
 import numpy as np
 
@@ -71,7 +71,7 @@ def points(found, student):
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """Five students and what grading them finds."""
+    """Return the results of five students."""
     folder = tmp_path_factory.mktemp("submissions")
     hand_in(folder, "student1", SCALE, GOOD)
     hand_in(folder, "=student2 <b>", SCALE, as_notebook(SCALE, ANSWER), ".ipynb")
@@ -95,20 +95,20 @@ def test_everybody_has_a_mark_for_everything(few):
     assert "ends its own process" in notes["exiting"]
 
 
-def test_links_and_strangers_are_left_out(few):
+def test_links_and_unknown_files_are_left_out(few):
     _, found = few
     assert sorted(found["left_out"]) == [["student1/notes.py", "belongs to no exercise"],
                                          ["student3/03_squeeze.py", "a link or no file"]]
 
 
-def test_each_student_has_numbers_of_his_own(few):
+def test_each_student_gets_other_numbers(few):
     _, found = few
     seeds = {mark["student"]: mark["seed"] for mark in found["marks"]}
     assert len(set(seeds.values())) == 5
     assert seeds["student1"] == seed_of(7, "student1") != seed_of(8, "student1")
 
 
-def test_the_reports_say_the_same_and_nothing_in_them_is_alive(few, tmp_path):
+def test_the_reports_agree_and_contain_no_active_content(few, tmp_path):
     _, found = few
     paths = report.write(found, tmp_path / "report")
     assert all(path.is_file() for path in paths)
@@ -124,7 +124,7 @@ def test_the_reports_say_the_same_and_nothing_in_them_is_alive(few, tmp_path):
     assert "averaged" in pages[0] or "right" in pages[0]
 
 
-def test_a_class_can_lie_flat_and_the_newest_file_counts(tmp_path):
+def test_all_files_may_be_in_one_folder_and_the_newest_counts(tmp_path):
     (tmp_path / "student1_03_squeeze.py").write_text("old")
     (tmp_path / "student1-03_squeeze.ipynb").write_text("{}")
     os.utime(tmp_path / "student1_03_squeeze.py", (1, 1))
@@ -136,13 +136,13 @@ def test_a_class_can_lie_flat_and_the_newest_file_counts(tmp_path):
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_nothing_to_grade_is_said(tmp_path, make):
+def test_nothing_to_grade_is_reported(tmp_path, make):
     make(tmp_path / "class")
     with pytest.raises((FileNotFoundError, ValueError), match=r"submissions|nothing to grade"):
         grade(tmp_path / "class")
 
 
-def test_look_alikes_are_flagged_though_every_name_was_changed():
+def test_similar_solutions_are_flagged_although_every_name_was_changed():
     found = similarity.flags(SCALE, {"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY],
                                      "student4": [RENAMED],
                                      "student5": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
@@ -150,7 +150,7 @@ def test_look_alikes_are_flagged_though_every_name_was_changed():
     assert found[0]["share"] > 0.9
 
 
-def test_what_many_have_is_no_sign():
+def test_code_that_many_have_is_not_flagged():
     assert not similarity.flags(SCALE, {f"s{i}": [LONG_WAY] for i in range(6)})
 
 
@@ -159,7 +159,7 @@ def test_unreadable_code_has_few_features():
 
 
 @pytest.mark.slow
-def test_a_class_of_thirty_with_hostile_ones_in_it(tmp_path):
+def test_a_class_of_thirty_with_hostile_submissions(tmp_path):
     honest = [f"honest-{i:02d}" for i in range(20)]
     assert len(honest) + len(HOSTILE) == 30
     for i, student in enumerate(honest):

@@ -1,4 +1,4 @@
-"""Exercises work wherever npse and its libraries lie: in folders called npse or torch, with spaces, behind links."""
+"""Exercises work wherever npse and its libraries are: in folders called npse or torch, with spaces, behind links."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ print(len(export([exercise], "nbgrader", "course")))
 
 
 def checkout(folder):
-    """A copy of the package with a virtual environment inside, as README makes it; returns its Python."""
+    """Make a copy of the package with a virtual environment in it, as README does; return its Python."""
     folder.mkdir(parents=True)
     (folder / "npse").symlink_to(PACKAGE)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
@@ -58,7 +58,7 @@ def test_a_checkout_starts_solves_checks_and_exports(name, tmp_path):
 
 @pytest.fixture
 def opening(tmp_path, monkeypatch):
-    """What an exercise is told that opens a file, with an environment in a folder named like a library."""
+    """A function: file -> the error when an exercise opens it; the environment is in a folder named like a library."""
     home = tmp_path / "torch" / "npse" / "venv"
     packages = home / "lib" / "site-packages"
     monkeypatch.setattr(sandbox, "PACKAGE", tmp_path / "torch" / "npse" / "npse")
@@ -95,7 +95,7 @@ def test_a_file_elsewhere_is_refused_as_a_file(name, opening):
     assert "must not read files" in opening(name)
 
 
-def test_npse_is_private_by_its_other_name_too(opening, tmp_path, monkeypatch):
+def test_npse_is_refused_through_a_link_too(opening, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").symlink_to(tmp_path / "torch" / "npse" / "npse")
     monkeypatch.setattr(sandbox, "PACKAGE", tmp_path / "elsewhere")
     assert "npse is not allowed" in opening("npse/npse/reference/se.py")

@@ -36,7 +36,7 @@ def forge(frame, messages):
 HOSTILE = {
     "endless loop": ("def scale(u, s):\n    while True: pass", "longer than"),
     "endless loop outside of any function": ("while True: pass", "longer than"),
-    "a loop that swallows everything": (
+    "a loop that catches every exception": (
         "import time\ndef scale(u, s):\n    while 1:\n        try: time.sleep(1)\n        except BaseException: pass",
         "longer than"),
     "endless printing": ("def scale(u, s):\n    while True: print('x' * 1000)", "longer than"),
@@ -62,7 +62,7 @@ HOSTILE = {
     "NumPy patched while it runs": (
         GOOD + "\ndef scale(u, s):\n    vars(np)['add'] = 1\n    return u * s[:, None, None, :]", "changes numpy.add"),
     "npse's own op": ("from npse.reference import scale, scale_backward", "imports npse.reference"),
-    "npse by another door": (
+    "npse by importlib": (
         "import importlib\nscale = importlib.import_module('npse.reference').scale", "npse is not"),
     "npse by a made-up name": ("scale = __import__('np' + 'se.reference').reference.scale", "npse is not"),
     "npse's file": (f"exec(open({str(npse.reference.__path__[0])!r} + '/se.py').read())", "npse is not"),
@@ -81,10 +81,10 @@ HOSTILE = {
     "write a file": ("open('evil', 'w')", "must not write files"),
     "read a file": (f"open({str(__file__)!r})", "must not read files"),
     "remove a file": ("import os\nos.remove('evil')", "must not change files"),
-    "noise in every pipe": (
+    "bytes in every pipe": (
         "import os\nfor f in range(3, 20):\n    try: os.write(f, b'{\"points\": 9}' * 99)\n    except OSError: pass",
         "not a result"),
-    "messages that are none": (
+    "messages in a wrong format": (
         FORGE + "forge(sys._getframe(), [b'[1]', {'a': 1}, {'dict': {}}, {'dict': {'problem': [1], 'names': 3}}] * 9)",
         ""),
     "forged results": (
@@ -120,12 +120,12 @@ def test_a_hostile_file_gets_nothing_and_one_clear_line(name, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_an_endless_loop_costs_its_own_function_only():
+def test_an_endless_loop_fails_its_own_function_only():
     mark = check(Submission(SCALE, (GOOD + "\ndef scale(u, s):\n    while True: pass\n",), "05_scale.py"))
     assert [part.ok for part in mark.parts] == [False, False, True, True, True]
 
 
-def test_arguments_travel_as_they_are():
+def test_arguments_arrive_unchanged():
     code = ("def look(x, y, shape):\n"
             "    flags = x.flags\n"
             "    flags = flags.c_contiguous, flags.f_contiguous, flags.writeable\n"
@@ -159,7 +159,7 @@ def test_a_message_arrives_as_it_was_sent(message):
 
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 60), st.integers(0, 60))
-def test_what_is_no_message_raises_what_the_listener_expects(noise, head, body):
+def test_a_wrong_message_raises_the_error_that_the_reader_expects(noise, head, body):
     with contextlib.suppress(Exception):
         worker.receive(io.BytesIO(struct.pack("<QQ", head, body) + noise))
 
@@ -187,14 +187,14 @@ def test_a_solution_with_pieces_cut_out_is_marked_without_a_crash(seed):
     assert "cannot be judged" not in str(mark)
 
 
-def test_what_the_code_does_to_its_arguments_happens_here_too():
+def test_changes_of_arguments_are_copied_back():
     x = np.ones(3)
     with sandbox.Sandbox(["def f(x):\n    x[1] = 5\n    return x"], "f.py") as box:
         box.function("f", lambda x: None)(x)
     assert x.tolist() == [1, 5, 1]
 
 
-def test_forged_replies_and_nobody_who_reads_end_in_time():
+def test_forged_replies_to_a_call_that_is_not_read_end_in_time():
     code = FORGE + ("def f(x):\n"
                     "    forge(sys._getframe(), [{'dict': {'result': 1.0, 'arguments': {'tuple': [1]}}}] * 99)\n"
                     "    while True: pass")
@@ -208,7 +208,7 @@ def test_forged_replies_and_nobody_who_reads_end_in_time():
     assert time.monotonic() - began < 4
 
 
-def test_a_flood_of_forged_replies_does_not_fill_the_memory_of_the_judge():
+def test_endless_forged_replies_do_not_fill_the_memory_of_the_judge():
     flood = "import os\nwhile True:\n    for f in range(3, 9):\n        try: os.write(f, (b'%s' + b' ' * 10**6))\n" \
             "        except OSError: pass"
     flood = flood.replace("%s", (r"\x02" + r"\0" * 7 + r"\x3e\x42\x0f" + r"\0" * 5 + "{}"))
@@ -231,6 +231,6 @@ def test_what_the_code_prints_is_kept_and_cut():
         assert len(box.printed) <= 2000
 
 
-def test_one_module_is_guarded_in_words_that_help():
+def test_the_error_of_a_forbidden_module_says_what_to_do():
     mark = check(Submission(SCALE, ("import numpy as np\nimport torch.nn\n" + GOOD,), "05_scale.py"))
     assert mark.note == "line 2 imports torch.nn: this exercise is done by hand, with NumPy alone; remove the import"

@@ -18,7 +18,7 @@ zoo = pytest.importorskip("npse.zoo")
 def fitting():
     """Pairs of an exercise and a bug in an op that is a function of it, with the same arguments.
 
-    The exercises in finding bugs are left out: they judge the tensors that their own bugs reach.
+    The exercises on finding bugs are left out: they check only the tensors that their own bugs reach.
     """
     for exercise in exercises():
         if exercise.tools == "numpy" and "bug" not in exercise.name:
@@ -34,7 +34,7 @@ def arguments_of(function):
 
 
 def wrong_tensors(task, bug, functions):
-    """Names of the gradients that differ from the solution's in any case; all of them if it cannot be called."""
+    """Return the names of the gradients that differ from the solution's in any case; all names if a call fails."""
     found, solution = set(), Overlay(reference, **functions)
     for case in task.cases:
         arguments = draw_arguments(case, 0)
@@ -44,7 +44,7 @@ def wrong_tensors(task, bug, functions):
             return case.backward(ops, np.array(dy), **copy.deepcopy(arguments))
 
         right, buggy = gradients(solution), Overlay(solution, **bug.plant())
-        for _ in range(3):                                       # some bugs have a memory
+        for _ in range(3):                                       # some bugs keep state
             try:
                 ours = gradients(buggy)
             except Exception:

@@ -1,4 +1,4 @@
-"""What stands in the way of a GPU, said in one line; the driver is a fake, so that every computer sees every case."""
+"""The reasons why a GPU cannot be used, each in one line. The driver is a fake, so every computer tests every case."""
 
 import importlib.metadata
 import importlib.util
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Driver:
-    """A driver that knows one GPU, unless told otherwise."""
+    """A driver that has one GPU by default."""
 
     def __init__(self, init=0, version=13000, words=b"system not yet initialized"):
         self.init, self.version, self.words = init, version, words
@@ -77,7 +77,7 @@ def computer(monkeypatch):
     (Driver(version=12080), "13.0.1", ["too old", "CUDA 12.8", "needs CUDA 13", "update the driver", "[cuda12]\""]),
     (Driver(version=11040), "12.9.1", ["too old", "CUDA 11.4", "needs CUDA 12", "update the driver"]),
 ])
-def test_what_is_missing_is_said_in_one_line(computer, driver, wheels, words):
+def test_a_missing_part_is_reported_in_one_line(computer, driver, wheels, words):
     computer(driver, wheels)
     line = backend.why_unavailable("cuda")
     assert "\n" not in line
@@ -99,7 +99,7 @@ def test_auto_takes_the_gpu_and_says_so(computer, monkeypatch):
     assert backend.choose() == ("cuda", "the fastest edition available, on NVIDIA Test GPU")
 
 
-def test_auto_says_why_a_gpu_stays_idle(computer):
+def test_auto_says_why_a_gpu_is_not_used(computer):
     computer(Driver(), wheels=None)
     name, reason = backend.choose()
     assert name in ("cpu", "reference")
@@ -125,7 +125,7 @@ def test_trace_needs_the_extra_and_says_so(computer, npse, tmp_path):
 
 
 def test_nothing_is_installed_by_the_bare_name():
-    """npse is on no package index: what came from one would be a stranger's."""
+    """npse is on no package index, so a package of that name would come from somebody else."""
     files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"),
              *(ROOT / "notebooks").glob("[!.]*"), *(ROOT / "npse").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     bare = re.compile(r"pip install [^\n]*[ '\"]npse[\s\['\"=`]")
@@ -141,7 +141,7 @@ def test_auto_never_takes_the_simulator(computer, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError, AttributeError])
-def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch, error):
+def test_a_library_that_cannot_be_loaded_is_reported(computer, monkeypatch, error):
     computer(Driver())
 
     def fail(name):
@@ -157,7 +157,7 @@ def test_a_library_that_cannot_be_loaded_is_told(computer, monkeypatch, error):
     ("0.31.0", "2.5.1", False, None),
     ("0.30.4", "2.5.1", True, None),
 ])
-def test_a_numpy_that_numba_cuda_cannot_compile_with_is_told(computer, monkeypatch, installed, numpy, simulator, words):
+def test_a_numpy_that_is_too_new_for_numba_cuda_is_reported(computer, monkeypatch, installed, numpy, simulator, words):
     computer(Driver(), numba_cuda=installed)
     functions = {} if numpy > "2.5" else {"row_stack": print}
     monkeypatch.setattr(nvidia_driver, "np", SimpleNamespace(__version__=numpy, **functions))
@@ -168,7 +168,7 @@ def test_a_numpy_that_numba_cuda_cannot_compile_with_is_told(computer, monkeypat
     assert nvidia_driver.without_numba_cuda("npse trace") is None           # the simulator works with any NumPy
 
 
-def test_the_extras_hold_a_numpy_that_numba_cuda_can_compile_with():
+def test_the_extras_require_a_numpy_that_numba_cuda_can_compile_with():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra in ("cuda", "cuda12"):
         assert any(line.startswith("numba-cuda") and "<0.31" in line for line in extras[extra])
@@ -182,12 +182,12 @@ def test_packages_without_a_version_are_none(computer, version):
 
 
 @pytest.mark.parametrize(("value", "simulated"), [("1", True), (" 2 ", True), ("0", False), ("", False), ("y", False)])
-def test_the_simulator_is_asked_for_as_numba_reads_it(monkeypatch, value, simulated):
+def test_the_variable_of_the_simulator_is_read_as_numba_reads_it(monkeypatch, value, simulated):
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", value)
     assert nvidia_driver.simulated() == simulated
 
 
-def test_without_a_driver_nothing_heavy_is_imported():
+def test_without_a_driver_no_large_package_is_imported():
     code = ("import sys; from npse import backend; from npse.support import nvidia_driver; "
             "nvidia_driver._driver = lambda: None; print(backend.choose()[0]); "
             "print([name for name in ('numba', 'cuda', 'numba_cuda') if name in sys.modules])")
@@ -195,7 +195,7 @@ def test_without_a_driver_nothing_heavy_is_imported():
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_command_line_says_it_and_leaves(npse, computer):
+def test_the_command_line_reports_it_and_exits(npse, computer):
     computer(None)
     for words in (["train"], ["check"], ["bench"]):
         code, _, err = npse(*words, "--edition", "cuda")

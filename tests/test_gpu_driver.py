@@ -1,7 +1,7 @@
-"""An NVIDIA driver that is there but of no use, for npse and for Numba: a stub of its library, compiled here.
+"""NVIDIA drivers that are installed but do not work, for npse and for Numba: stubs of the library, compiled here.
 
-What is asked of each: `npse info` tells of it, `auto` takes another edition and says why, and whoever asks for the cuda
-edition gets one line.
+For each, `npse info` must report it, `auto` must take another edition and say why, and the choice of the cuda edition
+must end in one line.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ NAME = "int cuDeviceGetName(char *text, int room, int device) { strncpy(text, %s
 WORDS = "int cuGetErrorString(int code, const char **text) { *text = %s; return 0; }\n"
 WELL = INIT % 0 + VERSION % 13000 + DEVICE % 0 + NAME % ('"NVIDIA Stub GPU"', 0)
 
-# What Numba asks for is found by this function: those of the stub, and for all others one that fails with a code.
+# Numba finds functions through this one: those of the stub, and for all others one that fails with a code.
 LOOKUP = """
 static int fails() { return %d; }
 int cuGetErrorName(int code, const char **text) { *text = "CUDA_ERROR_STUB"; return 0; }
@@ -55,7 +55,7 @@ print(json.dumps({"edition": edition, "reason": reason, "missing": backend.why_u
 
 @pytest.fixture
 def computer_with(tmp_path):
-    """Put a driver, given as C, into a computer; returns a function that runs Python there."""
+    """Return a function: C code of a driver -> a function that runs Python with that driver."""
     def build(driver):
         source, library = tmp_path / "driver.c", tmp_path / "libcuda.so.1"
         source.write_text(f"#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <string.h>\n{driver}")
@@ -94,7 +94,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_a_driver_of_no_use_is_told_in_one_line(what, computer_with):
+def test_a_driver_that_does_not_work_is_reported_in_one_line(what, computer_with):
     driver, words = CASES[what]
     code, out, err = computer_with(driver)("-c", SCRIPT)
     assert (code, err) == (0, "")
@@ -110,7 +110,7 @@ def test_a_driver_of_no_use_is_told_in_one_line(what, computer_with):
 
 @pytest.mark.parametrize("what", ["an empty library", *(pytest.param(what, marks=pytest.mark.slow) for what in (
     "no version", "few functions", "a full GPU"))])
-def test_the_command_line_goes_on_without_the_gpu(what, computer_with, tmp_path):
+def test_the_command_line_works_without_the_gpu(what, computer_with, tmp_path):
     driver, words = CASES[what]
     python = computer_with(driver)
     code, out, err = python("-m", "npse", "info")

@@ -1,4 +1,4 @@
-"""benchmarks/gpu_report.py where there is no GPU: it says so; and the page it would write."""
+"""benchmarks/gpu_report.py without a GPU, and the page that it writes with one."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ def run(*words):
                           env=environment | {"CUDA_VISIBLE_DEVICES": ""})
 
 
-def test_it_tells_what_it_takes():
+def test_it_prints_its_options():
     ran = run("--help")
     assert ran.returncode == 0
     assert "--cifar10" in ran.stdout
@@ -43,7 +43,7 @@ FOUND = {"gpu": {"name": "NVIDIA Test GPU", "driver": "580.1", "cuda": "13.0"}, 
          "parts": {}, "failures": {"judge": "not begun, no time was left"}}
 
 
-def test_a_page_of_nothing_still_says_what_failed(page):
+def test_a_page_without_results_says_what_failed(page):
     text = page(FOUND)
     assert "On a GPU: NVIDIA Test GPU" in text
     assert "* judge: not begun, no time was left" in text

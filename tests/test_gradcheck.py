@@ -1,4 +1,4 @@
-"""The judge's instruments: numeric gradients, kinks, and the check of any pair of functions."""
+"""The parts of the judge: numeric gradients, kinks, and the check of any pair of functions."""
 
 import doctest
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def test_numeric_gradient_of_a_function_that_returns_a_view():
 
 
 def test_outputs_are_subtracted_before_they_are_summed():
-    """A large output that does not move must not drown the small one that does."""
+    """A large constant output must not hide a small one that changes."""
     found = numeric_gradient(lambda x: np.array([1e12, x[0] ** 2]), np.array([3.0]), np.ones(2)).value
     assert found == pytest.approx([6.0], rel=1e-9)
 
@@ -64,7 +64,7 @@ def test_the_step_is_near_its_optimum():
 
 
 def test_noise_covers_the_error_of_a_function_without_truncation():
-    """Summing many terms that nearly cancel is the worst that rounding does."""
+    """Rounding errors are largest in a sum of many terms that nearly cancel."""
     for seed in range(50):
         x = distinct(rng(seed), 40)
         found = numeric_gradient(lambda x: np.array([x.sum()]), x, np.ones(1))
@@ -81,7 +81,7 @@ def test_a_vanishing_gradient_is_no_error_and_a_wrong_zero_is():
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_infinitely_wrong(broken):
+def test_the_error_of_a_value_that_is_not_finite_is_infinite(broken):
     x = distinct(rng(), 3)
     ours = 2 * x
     ours[1] = broken
@@ -89,7 +89,7 @@ def test_what_is_not_finite_is_infinitely_wrong(broken):
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf, 1e300])
-def test_what_is_not_finite_is_wrong(broken):
+def test_a_gradient_that_is_not_finite_is_wrong(broken):
     result = check_gradient(lambda x: 2 * x, lambda dy, x: dy * broken, {"x": np.ones(3)}, float32=False).results[0]
     assert result.verdict == "wrong"
 
@@ -121,14 +121,14 @@ def test_max_kinks_are_the_tied_entries_alone():
     assert margin.ravel().tolist() == [0, 0, -1, -2]
 
     def backward(dy, x):
-        return dy * (x == x.max()) / 2                            # spreads over ties: at a kink nobody can tell
+        return dy * (x == x.max()) / 2                            # shared among ties: no check can judge it at a kink
     report = check_gradient(lambda x: x.max(axis=(1, 2)), lambda dy, x: backward(dy[:, None, None, :], x),
                             {"x": window}, kinks=lambda x: max_margin(x, 2, 2))
     assert report.results[0].crossed == ((0, 0, 0, 0), (0, 0, 1, 0))
     assert report.results[0].ok
 
 
-def test_winners_do_as_well_as_margins():
+def test_indices_of_maxima_show_the_same_kinks_as_margins():
     x = np.array([3.0, 1.0, 3.0, 2.0])
     report = check_gradient(lambda x: x.max(keepdims=True), lambda dy, x: dy * (np.arange(4) == x.argmax()),
                             {"x": x}, kinks=lambda x: np.array([x.argmax()]))
@@ -143,7 +143,7 @@ def test_nothing_but_a_kink_is_excused():
     assert report.results[0].index == (1,)
 
 
-def test_all_entries_at_a_kink_prove_nothing():
+def test_if_all_entries_are_at_a_kink_there_is_no_verdict():
     report = check_gradient(lambda x: np.abs(x), lambda dy, x: 0 * dy, {"x": np.zeros(3)}, kinks=lambda x: x)
     assert report.results[0].verdict == "cannot tell"
     assert not report.ok
@@ -217,7 +217,7 @@ SQUARE, SLOPE = (lambda x: np.asarray(x) ** 2), (lambda dy, x: 2 * dy * x)
 
 @pytest.mark.parametrize("x", [[1.0, 2.0], 1.5, np.float32(1.5), np.array(2.0), np.array([1.0, 2.0], ">f4"),
                                np.array([1, 2], np.float16), np.broadcast_to(2.0, 3)], ids=repr)
-def test_what_means_plain_numbers_is_taken(x):
+def test_values_that_mean_plain_numbers_are_accepted(x):
     assert check_gradient(SQUARE, SLOPE, {"x": x}).ok
 
 
@@ -235,7 +235,7 @@ def test_what_means_plain_numbers_is_taken(x):
     ({"x": np.array([1.0, np.nan])}, ValueError, r"x holds nan at \(1,\)"),
     ({"x": np.array([[np.inf]])}, ValueError, r"x holds inf at \(0, 0\)"),
 ], ids=repr)
-def test_arguments_that_cannot_be_checked_are_told(arguments, error, message):
+def test_arguments_that_cannot_be_checked_are_reported(arguments, error, message):
     with pytest.raises(error, match=message):
         check_gradient(SQUARE, SLOPE, arguments)
 
@@ -245,13 +245,13 @@ def test_arguments_that_cannot_be_checked_are_told(arguments, error, message):
     (lambda x: np.fft.fft(x), SLOPE, "forward must return an array of floating-point numbers, but returned complex128"),
     (SQUARE, lambda dy, x: None, "backward returned None as the gradient of x: is a return missing?"),
 ])
-def test_a_missing_return_is_told(forward, backward, message):
+def test_a_missing_return_is_reported(forward, backward, message):
     with pytest.raises(TypeError, match=message.replace("?", r"\?")):
         check_gradient(forward, backward, {"x": np.ones(2)})
 
 
 def test_numbers_that_are_not_finite_do_not_differ_from_themselves():
-    """A constant may hold an infinity, as the mask of an attention does; it accuses nobody."""
+    """A constant argument may hold an infinity, such as the mask of an attention. It is no mistake."""
     mask = np.array([0.0, -np.inf, np.nan])
     report = check_gradient(lambda x, mask: np.stack([x, x + mask]), lambda dy, x, mask: dy.sum(axis=0),
                             {"x": np.ones(3), "mask": mask}, wrt=("x",))
@@ -277,7 +277,7 @@ def test_not_finite_forward_cannot_be_judged():
     assert check_gradient(half, lambda dy, x: dy, {"x": np.array([0.0, 1.0])}).results[0].verdict == "cannot tell"
 
 
-def test_a_gradient_drowned_by_rounding_cannot_be_judged():
+def test_a_gradient_hidden_by_rounding_cannot_be_judged():
     def offset(x):
         return 1e9 + x
 
@@ -293,8 +293,8 @@ def test_float32_is_optional():
     assert check_gradient(*arguments, float32=False).ok
 
 
-def test_arguments_drawn_from_the_same_seed_do_not_meet_themselves():
-    """dy equal to x would hide that x stands where dy should."""
+def test_dy_differs_from_an_argument_drawn_with_the_same_seed():
+    """If dy were equal to x, a function that uses x in place of dy would look right."""
     x = np.random.default_rng(0).standard_normal((2, 3))
     assert not check_gradient(lambda x: x**2, lambda dy, x: 2 * x * x, {"x": x}, seed=0).ok
 
@@ -306,7 +306,7 @@ def test_examples_in_the_docstrings():
 # The error budget and the second reference
 
 def test_a_steep_function_is_judged_by_its_best_step():
-    """At the usual step the formula is wrong by h^2 f'''/6, far above the tolerance: no fault of the gradient's."""
+    """At the usual step the error of the difference, h^2 f'''/6, is far above the tolerance; the gradient is right."""
     x = np.array([0.7, -1.1, 0.4])
 
     def wave(x):
@@ -328,7 +328,7 @@ def test_the_budget_covers_the_error():
                 assert abs(found.value - slope(x)[i]) <= found.error
 
 
-def test_a_kink_that_nobody_named_cannot_be_told_from_a_jump():
+def test_an_undeclared_kink_looks_like_a_jump():
     x = np.array([1e-9, 1.0, -1.0])
     report = check_gradient(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), {"x": x})
     assert report.results[0].verdict in ("wrong", "cannot tell")
@@ -373,7 +373,7 @@ def test_an_array_kept_and_changed_later_is_found():
     assert "x changes later" in str(found[0])
 
 
-def test_read_only_arrays_must_do():
+def test_backward_must_work_with_read_only_arrays():
     def backward(dy, x):
         dy.flags.writeable = True
         dy -= 0
@@ -385,13 +385,13 @@ def test_read_only_arrays_must_do():
         return 2 * view
 
     x = {"x": np.ones(3)}
-    assert check_gradient(lambda x: 2 * x, backward, x).ok              # its own array: nothing is harmed
+    assert check_gradient(lambda x: 2 * x, backward, x).ok              # dy is its own array: no other array changes
     found = check_gradient(lambda x: 2 * x, opens, x).failures
     assert [result.judged for result in found] == ["layout"]
     assert "read-only" in str(found[0])
 
 
-def test_each_property_draws_numbers_of_its_own():
+def test_each_property_draws_its_own_numbers():
     case = next(case for case in cases_of("scale") if case.wrt)
 
     def errors(**options):

@@ -14,12 +14,12 @@ DIFFERENTIABLE = [op for op in dict.fromkeys(case.op for case in CASES) if any(c
 
 
 def edition(**planted):
-    """The book with some of its ops replaced."""
+    """Return the book with some of its ops replaced."""
     return SimpleNamespace(**{op: getattr(reference, op) for op in reference.OPS} | planted)
 
 
 def failures(op, ops, seed=0, book=None):
-    """What the judge finds wrong with an op, up to the first case that shows it."""
+    """Return what the judge finds wrong with an op, up to the first case with a finding."""
     for case in cases_of(op):
         found = [result for result in check_case(case, ops, seed, book) if not result.ok]
         if found:
@@ -78,7 +78,7 @@ def test_ties_are_counted_exactly():
         assert bool(check_case(case, reference)[0].crossed) == ("ties" in case.label)
 
 
-def test_rows_gather_the_cases():
+def test_rows_summarize_the_cases():
     results = [result for case in cases_of("conv2d") for result in check_case(case, reference)]
     found = rows(results)
     assert [(row.op, row.argument) for row in found] == [("conv2d", "x"), ("conv2d", "w")]
@@ -88,7 +88,7 @@ def test_rows_gather_the_cases():
 # Errors planted in every gradient of every op
 
 def plant(name, k, change):
-    """The op of that name, its k-th result changed."""
+    """Return the op of that name with its k-th result changed."""
     op = getattr(reference, name)
 
     def planted(*arguments):
@@ -100,7 +100,7 @@ def plant(name, k, change):
 
 
 def one_entry(gradient):
-    """0.1 % too much in the entry of middle size."""
+    """Add 0.1 % to the entry of middle size."""
     gradient = gradient.copy()
     gradient.flat[np.argsort(np.abs(gradient), axis=None)[gradient.size // 2]] *= 1.001
     return gradient
@@ -136,7 +136,7 @@ IN_DEFAULT_SUITE = ("sign", "0.1 % in one entry")
 @pytest.mark.parametrize("change", [pytest.param(change, marks=() if change in IN_DEFAULT_SUITE else pytest.mark.slow)
                                     for change in CHANGES])
 def test_an_error_in_any_gradient_of_any_op_is_caught(change, explained, monkeypatch):
-    if not explained:            # the verdict is what counts here; words take most of the time
+    if not explained:            # only the verdict is tested; the diagnosis takes most of the time
         monkeypatch.setattr(diagnosis, "explain", lambda trial, name: None)
     missed = [f"{op} result {k}" for op, k in backward_results()
               if not failures(op, edition(**plant(op, k, CHANGES[change])))]
@@ -338,7 +338,7 @@ def mutates_an_input(u, s):
 
 
 class Reuses:
-    """Returns the same array each time, as a careless workspace would."""
+    """Returns the same array each time, like a workspace that is used again."""
 
     def __init__(self):
         self.buffers = {}
@@ -350,7 +350,7 @@ class Reuses:
 
 
 class Drifts:
-    """A little different at every call."""
+    """Returns slightly different values at every call."""
 
     def __init__(self):
         self.calls = 0
@@ -397,7 +397,7 @@ def test_a_broken_contract_is_named(op, planted, rule, words):
 
 @pytest.mark.parametrize(("op", "planted"), [
     ("conv2d", lambda *a: reference.conv2d(*a) * (1 + 1e-4)),
-    ("relu_backward", lambda dy, y: dy * (y >= 0)),                     # y is the output: this mask is always open
+    ("relu_backward", lambda dy, y: dy * (y >= 0)),                     # y is the output: this mask is always on
     ("max_pool_backward", lambda dy, x, *a: reference.max_pool_backward(dy[:, :, ::-1], x[:, :, ::-1], *a)[:, :, ::-1]),
     ("batch_norm", lambda *a: (*reference.batch_norm(*a)[:2], reference.batch_norm(*a)[2] * (1 + 1e-4))),
     ("sgd", lambda w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 
 
 def run(*words):
-    """Call the command; return exit code and output. What is no verdict is raised."""
+    """Call the command; return exit code and output. Other exceptions are raised."""
     app = typer.Typer()
     app.command()(check)
     done = CliRunner().invoke(app, list(words), catch_exceptions=False)
@@ -95,6 +95,6 @@ def test_it_runs_without_numba(monkeypatch):
 
 @pytest.mark.parametrize(("words", "known"), [(("--op", "conv3d"), "did you mean conv2d"),
                                                (("--edition", "gpu"), "known are: all, reference")])
-def test_unknown_names_are_answered_with_the_known(words, known):
+def test_an_error_of_an_unknown_name_lists_the_known_ones(words, known):
     with pytest.raises(ValueError, match=f"unknown .*{known}"):
         run(*words)

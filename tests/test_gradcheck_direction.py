@@ -1,4 +1,4 @@
-"""Random directions through whole networks: right ones pass, planted errors do not, kinks are never tolerated."""
+"""Random directions through whole networks: right gradients pass, planted errors do not, kinks are never tolerated."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ LABELS = np.array([0, 2, 1])
 
 
 def network(x, p):
-    """A convolution, an SE block, two joins, a pooling and a loss, by ops alone: loss, backward."""
+    """Return loss, backward of a network made of ops: a convolution, an SE block, two joins, a pooling and a loss."""
     ops = backend.active()
     u = ops.conv2d(x, p["conv"], 1, 1)
     f, mean, var = ops.batch_norm_relu(u, p["gamma"], p["beta"])
@@ -63,7 +63,7 @@ def test_right_networks_pass(edition):
 
 @pytest.mark.parametrize("name", draw(0)[1])
 @pytest.mark.parametrize("change", [lambda g: g * 1.001, lambda g: -g, np.zeros_like], ids=["0.1 %", "sign", "zero"])
-def test_an_error_in_any_array_is_seen(name, change):
+def test_an_error_in_any_array_is_found(name, change):
     for seed in range(3):
         found = report(seed, **{name: change})
         assert name in {result.argument for result in found.failures}
@@ -72,7 +72,7 @@ def test_an_error_in_any_array_is_seen(name, change):
 
 
 def test_the_direction_does_not_repeat_the_callers_numbers():
-    """A scale-invariant function has no slope along its own argument, and so sees no error in that direction."""
+    """A scale-invariant function has no slope along its own argument, so a check in that direction finds no error."""
     w = np.random.default_rng(0).standard_normal(9)
 
     def loss(p):
@@ -95,7 +95,7 @@ def relu_report(w, gradient=None):
         return check_direction(loss, {"w": w}, {"w": gradient}, recorder)
 
 
-def test_at_a_kink_nothing_can_be_told():
+def test_at_a_kink_there_is_no_verdict():
     found = relu_report(np.array([0.0, 1.0, -1.0]))
     assert {result.verdict for result in found.results} == {"cannot tell"}
     assert "crossed kinks" in str(found)
@@ -109,12 +109,12 @@ def test_near_a_kink_a_smaller_step_decides():
     assert not relu_report(w, gradient=np.array([1.0, 3.003, 0.0, 5.005])).ok
 
 
-def test_without_a_recorder_the_kink_would_pass_for_an_error():
+def test_without_a_recorder_the_kink_would_look_like_an_error():
     w = np.array([1e-7, 1.0])
     assert not check_direction(lambda p: np.maximum(p["w"], 0).sum(), {"w": w}, {"w": np.ones(2)}).ok
 
 
-def test_the_recorder_sees_every_op_with_a_kink():
+def test_the_recorder_records_every_op_with_a_kink():
     rng, recorder = np.random.default_rng(0), KinkRecorder()
     u, s = distinct(rng, 2, 4, 4, 3), rng.uniform(0.1, 0.9, (2, 3))
     w1, w2, b = signed(rng, 2, 3), signed(rng, 3, 2), signed(rng, 2)
@@ -135,7 +135,7 @@ def test_the_recorder_sees_every_op_with_a_kink():
     assert recorder.choices == []
 
 
-def test_the_recorder_sees_arguments_given_by_name():
+def test_the_recorder_records_arguments_given_by_name():
     x = np.random.default_rng(0).standard_normal((1, 5, 5, 2))
     recorder = KinkRecorder()
     with backend.observing(recorder) as ops:

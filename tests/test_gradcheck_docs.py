@@ -1,4 +1,4 @@
-"""docs/judge.md is true: its example is run and its output compared, and the files it names exist."""
+"""docs/judge.md is correct: its example is run and its output compared, and the files it names exist."""
 
 import contextlib
 import io

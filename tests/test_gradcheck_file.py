@@ -1,4 +1,4 @@
-"""A file of somebody's own, the JSON report, and what a notebook shows."""
+"""A user's file, the JSON report, and the page in a notebook."""
 
 import json
 
@@ -55,14 +55,14 @@ def test_an_op_of_the_book_is_checked_on_its_shapes(tmp_path):
     assert "ds is averaged over H, W, where a sum belongs (H*W is 12 here)" in output
 
 
-def test_a_backward_pass_alone_stands_on_the_forward_pass_of_the_book(tmp_path):
+def test_a_backward_pass_alone_is_checked_with_the_forward_pass_of_the_book(tmp_path):
     results = check_file(write(tmp_path, "def relu_backward(dy, y):\n    return dy\n"), reference)
     wrong = [result for result in results if not result.ok and result.judged == "gradient"]
     assert {result.diagnosis.kind for result in wrong} == {"mask missing"}
 
 
 @pytest.mark.parametrize("arguments", ['{"x": np.linspace(-2, 2, 7)}', 'lambda rng: {"x": rng.normal(size=(2, 3))}'])
-def test_functions_that_no_book_knows(tmp_path, arguments):
+def test_functions_that_are_not_in_the_book(tmp_path, arguments):
     assert run(write(tmp_path, SWISH.format(sign="", arguments=arguments)))[0] == 0
     code, output = run(write(tmp_path, SWISH.format(sign="-", arguments=arguments)))
     assert code == 1
@@ -113,7 +113,7 @@ def test_json_holds_every_result(tmp_path):
     assert set(right["budget"]) == {"value", "step", "truncation", "rounding"}
 
 
-def test_what_is_not_finite_is_null_in_json():
+def test_numbers_that_are_not_finite_are_null_in_json():
     report = check_gradient(lambda x: 2 * x, lambda dy, x: dy[:1], {"x": np.ones(2)})
     assert json.loads(json.dumps(report.results[0].as_dict(), allow_nan=False))["error"] is None
 
@@ -121,7 +121,7 @@ def test_what_is_not_finite_is_null_in_json():
 # Pictures
 
 def wrong_results():
-    """A wrong gradient of every number of axes."""
+    """Return wrong gradients with every number of axes."""
     def halves(result):
         return tuple(a / 3 for a in result) if isinstance(result, tuple) else result / 3
 
@@ -142,7 +142,7 @@ def test_every_wrong_gradient_can_be_drawn():
         assert pictures.png(result).startswith(b"\x89PNG")
 
 
-def test_a_picture_keeps_every_number_once():
+def test_a_picture_contains_every_number_once():
     array = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
     for is_filter in (False, True):
         picture = pictures.flat(array, is_filter)
@@ -151,7 +151,7 @@ def test_a_picture_keeps_every_number_once():
     assert pictures.flat(array, True)[1, 2] == array[1, 2, 0, 0]
 
 
-def test_what_is_right_has_no_picture():
+def test_a_right_result_has_no_picture():
     result = check_gradient(lambda x: 2 * x, lambda dy, x: 2 * dy, {"x": np.ones(2)}).results[0]
     with pytest.raises(ValueError, match="nothing to draw"):
         pictures.draw(result)

@@ -1,4 +1,4 @@
-"""An import of npse changes no setting that belongs to the user's process."""
+"""An import of npse changes no setting of the user's process."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ import matplotlib.pyplot, numpy as np, threadpoolctl
 others = ["numba", "llvmlite.binding", "PIL.Image", "rich", "typer", "safetensors", "platformdirs", "pooch"]
 others += ["numba.cuda"] if sys.argv[1] == "cuda" else []
 for name in others:
-    importlib.import_module(name)                  # what they change is not our doing
+    importlib.import_module(name)                  # npse does not cause what they change
 from numba import config
 
 
@@ -30,14 +30,14 @@ def settings():
                     "excepthook": sys.excepthook, "recursion": sys.getrecursionlimit(), "path": sys.path[:]}
 
 
-sys.modules["torch"] = None                        # takes seconds, and changes much
+sys.modules["torch"] = None                        # takes seconds, and changes many settings
 before, failed = settings(), []
 import npse
 for module in pkgutil.walk_packages(npse.__path__, "npse."):
     if module.name != "npse.__main__":
         try:
             importlib.import_module(module.name)
-        except Exception:                          # where an extra is not installed
+        except Exception:                          # if an extra is not installed
             failed.append(module.name)
 after = settings()
 print(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))

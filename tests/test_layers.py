@@ -40,7 +40,7 @@ def count(network):
     ("wide", {}, 864 + 18_432 + 36_864 + 147_456 + 3 * 589_824 + 2 * (32 + 2 * (64 + 256 + 256)) + 2_570),
     ("se_wide", {"reduction": 8}, 1_978_026 + 2 * 8 * 64 + 4 * 32 * 256),
 ])
-def test_parameter_counts_are_the_literatures(name, options, parameters):
+def test_parameter_counts_are_those_of_the_literature(name, options, parameters):
     assert count(models.build(name, **options)) == parameters
 
 
@@ -150,7 +150,7 @@ def test_relu_and_sequential():
 
 def test_predict_keeps_nothing_for_a_backward_pass():
     class Plus1(Layer):
-        """Counts the maps still there: those that it and layers before it were given."""
+        """Counts the inputs, of this layer and of those before it, that are still in memory."""
 
         given, alive = [], []
 
@@ -161,7 +161,7 @@ def test_predict_keeps_nothing_for_a_backward_pass():
 
     chain = Sequential({"stage": Sequential({str(index): Plus1() for index in range(4)})})
     assert chain.predict(np.zeros(3)).tolist() == [4, 4, 4]
-    assert Plus1.alive == [1, 2, 2, 2]                             # the first of all, and the one at hand
+    assert Plus1.alive == [1, 2, 2, 2]                             # the input of the network, and that of this layer
 
 
 def test_predict_returns_what_a_call_returns():
@@ -174,7 +174,7 @@ def test_predict_takes_many_images_a_few_at_a_time():
     given = []
 
     class Middle(Layer):
-        """Takes the mean away."""
+        """Subtracts the mean."""
 
         def __call__(self, x):
             given.append(len(x))
@@ -182,7 +182,7 @@ def test_predict_takes_many_images_a_few_at_a_time():
 
     x = np.random.default_rng(0).standard_normal((300, 2))
     chain = Sequential({"stage": Sequential({"middle": Middle()})})
-    np.testing.assert_array_equal(chain.predict(x), x - x.mean())          # in training images depend on each other
+    np.testing.assert_array_equal(chain.predict(x), x - x.mean())          # in training the batch stays whole
     pieces = [x[:128], x[128:256], x[256:]]
     np.testing.assert_array_equal(chain.eval().predict(x), np.concatenate([piece - piece.mean() for piece in pieces]))
     assert given == [300, 128, 128, 44]
@@ -200,7 +200,7 @@ def test_backward_runs_on_the_edition_of_its_forward(edition):
 
 
 @pytest.mark.parametrize("edition", backend.available())
-def test_a_network_learns_32_images_by_heart(edition):
+def test_a_network_memorizes_32_images(edition):
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((32, 12, 12, 3)).astype(np.float32), rng.integers(10, size=32)
     network = models.se_resnet8(widths=(8, 16, 32))
@@ -214,7 +214,7 @@ def test_a_network_learns_32_images_by_heart(edition):
     assert (logits.argmax(axis=1) == labels).all()
 
 
-def test_weight_decay_spares_batch_norm_and_biases():
+def test_weight_decay_leaves_out_batch_norm_and_biases():
     network = models.se_resnet8(bias=True)
     before = network.named_parameters()
     SGD(network, momentum=0.0, weight_decay=0.5).step({name: np.zeros_like(w) for name, w in before.items()}, lr=1.0)
@@ -235,7 +235,7 @@ def test_load_names_the_first_misfit_in_the_order_of_what_is_loaded():
         network.load({name: np.zeros(1) for name in reversed(network.state())})
 
 
-def test_load_takes_all_or_nothing():
+def test_load_copies_all_or_nothing():
     network, other = models.se_resnet8(seed=0), models.se_resnet8(seed=1)
     before = network.state()
     state = other.state() | {"fc.bias": np.zeros(7, np.float32)}
@@ -276,7 +276,7 @@ def test_a_block_keeps_the_shortcut_it_is_given(shortcut, names, placement):
 
 
 def test_gates_of_one_make_a_plain_block():
-    """A plain block is the block with gates, all of them one: same ops, so times of the two compare the gates alone."""
+    """A plain block runs the ops of a block with gates, with all gates one. So their times differ by the excitation."""
     def seen(network):
         ops = []
         with backend.observing(lambda op, arguments, result: ops.append(op)):

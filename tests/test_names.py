@@ -1,4 +1,4 @@
-"""A name that is not known is answered with the name that was meant, wherever a person types one."""
+"""The error for an unknown name suggests the name that was meant, wherever a user writes a name."""
 
 import ast
 from pathlib import Path
@@ -66,26 +66,26 @@ MISTYPED = {
 
 
 @pytest.mark.parametrize("what", MISTYPED)
-def test_a_mistyped_name_is_answered_with_the_one_that_was_meant(tmp_path, what):
+def test_the_error_of_a_mistyped_name_suggests_the_right_one(tmp_path, what):
     mistyped, meant = MISTYPED[what]
     with pytest.raises((ValueError, TypeError), match=rf"did you mean {meant}\b.*\? (known are|all are in)"):
         mistyped(tmp_path)
 
 
-def test_a_file_without_kernels_is_told_what_one_is(tmp_path):
+def test_the_error_of_a_file_without_kernels_says_what_a_kernel_is(tmp_path):
     (tmp_path / "empty.py").touch()
     with pytest.raises(ValueError, match="has no kernel: a kernel is a function with @cuda"):
         trace._own(f"{tmp_path / 'empty.py'}:blur")
 
 
-def test_names_that_look_like_nothing_are_only_listed():
+def test_without_a_similar_name_the_known_names_are_listed():
     assert suggest("zebra", ["cpu", "cuda"]) == "known are: cpu, cuda"
     assert suggest("CPU", ["cpu", "cuda"]) == "did you mean cpu? known are: cpu, cuda"
     assert suggest("x1", [f"x{k}" for k in range(2, 99)], "the manual").endswith("? all are in the manual")
 
 
 def raised_without_a_suggestion(tree):
-    """The lines of a module that raise an error about an unknown name without looking for a similar one."""
+    """Yield the lines of a module that raise an error about an unknown name without a search for a similar one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and node.exc is not None:
             texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
@@ -99,5 +99,5 @@ def raised_without_a_suggestion(tree):
 def test_every_error_about_an_unknown_name_looks_for_similar_ones():
     assert [f"{path}:{line}" for path in FILES
             for line in raised_without_a_suggestion(ast.parse(path.read_text(encoding="utf-8")))] == []
-    careless = ast.parse("raise ValueError(f'unknown op {op!r}; known are: {OPS}')")
-    assert list(raised_without_a_suggestion(careless)) == [1]
+    source = ast.parse("raise ValueError(f'unknown op {op!r}; known are: {OPS}')")
+    assert list(raised_without_a_suggestion(source)) == [1]

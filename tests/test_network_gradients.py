@@ -1,4 +1,4 @@
-"""The gradient of a whole network, along random directions, on every edition; and a planted error that must be seen."""
+"""The gradient of a whole network, along random directions, on every edition; and a planted error that is found."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_network_gradients(name, options, edition):
 
 
 @pytest.mark.parametrize("plant", ["conv1.weight", "layer2.0.se.fc1.weight", "layer3.0.bn2.bias", "fc.weight"])
-def test_a_thousandth_too_much_is_seen(plant):
+def test_an_error_of_a_thousandth_is_found(plant):
     report = network_report("se_resnet8", {}, "reference", plant)
     assert not report.ok
     assert {result.argument for result in report.failures} <= {plant, "all"}

@@ -1,4 +1,4 @@
-"""The pages: each runs from top to bottom, and what is committed is what it shows today."""
+"""The notebooks: each runs from top to bottom, and the committed outputs are those of today."""
 
 import ast
 import copy
@@ -38,7 +38,7 @@ def code_cells(notebook):
 
 
 def texts(cell):
-    """What a cell says, pictures aside; numbers are hidden where the cell is marked as varying."""
+    """Return the text outputs of a cell. If the cell is marked as varying, numbers are replaced."""
     said = []
     for output in cell.outputs:
         if output.output_type == "stream" and output.name == "stdout":
@@ -55,7 +55,7 @@ def texts(cell):
 
 
 def differences(live, kept):
-    """The cells of two runs of a page that do not say the same, as one message for each."""
+    """Return one message for each cell whose outputs differ between two runs of a page."""
     return [f"In this cell\n\n{new.source}\n\nthe page says\n{texts(old)}\nand today it is\n{texts(new)}\n{REFRESH}"
             for new, old in zip(code_cells(live), code_cells(kept), strict=True) if texts(new) != texts(old)]
 
@@ -69,12 +69,12 @@ def test_there_are_four_pages():
 
 @every_page
 def test_page_runs_and_shows_what_is_committed(source):
-    live = refresh.execute(source)                # raises where a cell fails
+    live = refresh.execute(source)                # raises if a cell fails
     assert not differences(live, committed(source)), "\n\n".join(differences(live, committed(source)))
 
 
 @every_page
-def test_source_and_notebook_are_in_step(source):
+def test_source_and_notebook_have_the_same_cells(source):
     pair = [[(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
             for notebook in (refresh.read(source), committed(source))]
     assert pair[0] == pair[1], f"{source.name} and its .ipynb differ; run: python notebooks/refresh.py"

@@ -1,4 +1,4 @@
-"""Pictures can be read: no label over another, every scale with its unit, nothing left empty."""
+"""Pictures can be read: no labels overlap, every scale has its unit, no part is empty."""
 
 import itertools
 
@@ -17,13 +17,13 @@ def row(epoch, error=50.0, loss=1.0):
 
 
 def drawn(picture):
-    """A figure laid out as in its file."""
+    """Return a figure that is laid out as in its file."""
     FigureCanvasAgg(picture).draw()
     return picture
 
 
 def overlapping(axis):
-    """Pairs of tick labels that lie over each other."""
+    """Return pairs of tick labels that overlap."""
     labels = [label for label in (*axis.get_majorticklabels(), *axis.get_minorticklabels())
               if label.get_text() and label.get_visible()]
     boxes = [(label.get_text(), label.get_window_extent()) for label in labels]
@@ -35,7 +35,7 @@ def overlapping(axis):
 
 @pytest.mark.parametrize("errors", [[50], [77, 34, 12, 6, 4, 2.4, 1.3, 0.9, 0.6, 0.4], [90, 80, 70, 60], [40, 5, 0, 0],
                                     [8, 7.9], [90 / 1.1 ** k for k in range(100)]], ids=len)
-def test_no_label_of_the_curves_lies_over_another(errors):
+def test_no_labels_of_the_curves_overlap(errors):
     picture = drawn(plots.curves([row(epoch, error) for epoch, error in enumerate(errors, 1)], "a run"))
     for axes in picture.axes:
         assert not overlapping(axes.yaxis)

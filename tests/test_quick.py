@@ -1,4 +1,4 @@
-"""That an installation works, in less than a minute: pytest -m quick. The other files hold what it does."""
+"""A test of an installation, in less than a minute: pytest -m quick. The other files test the details."""
 
 import dataclasses
 import subprocess
@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[1]
 
 # One op that the Numba edition compiles for each kind of work.
 FAMILIES = ["conv2d", "batch_norm", "squeeze", "excite", "scale", "relu", "add_relu", "max_pool", "dense", "sgd"]
-ROOMS = ["reference", "backend", "layers", "models", "gradcheck", "zoo", "exercises", "data", "training", "analysis",
+PACKAGES = ["reference", "backend", "layers", "models", "gradcheck", "zoo", "exercises", "data", "training", "analysis",
          "bench", "cli"]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_room_can_be_imported(room):
-    __import__(f"npse.{room}")
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_can_be_imported(package):
+    __import__(f"npse.{package}")
 
 
 def test_npse_itself_needs_numpy_alone():
@@ -70,7 +70,7 @@ def test_a_network_learns():
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_the_command_line_answers(npse):
+def test_the_command_line_works(npse):
     code, out, _ = npse("info")
     assert code == 0
     assert package.__version__ in out

@@ -1,4 +1,4 @@
-"""README is true: its snippets and commands run as they stand, in an empty folder, and print what it shows."""
+"""README is correct: its snippets and commands run unchanged in an empty folder, and print what it shows."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
 
 
 def run(command, folder):
-    """A command as it stands, with the Python and the npse that are tested; returns what it prints."""
+    """Run a command unchanged, with the Python and the npse that are tested; return what it prints."""
     script = f'python() {{ "{sys.executable}" "$@"; }}\nnpse() {{ python -m npse "$@"; }}\n{command}'
     ran = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, encoding="utf-8",
                          env=os.environ | {"PYTHONPATH": os.pathsep.join([str(README.parent), *sys.path])})
@@ -62,7 +62,7 @@ def test_every_command_is_run_or_left_out_for_a_reason():
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"`(npse [^`]*)`", TEXT.replace("\n", " ")))))
 def test_commands_in_the_text_exist_with_their_options(line):
-    """As far as they can be read without running them; words in capitals are for the reader to fill in."""
+    """The commands are parsed and not run. Words in capitals are placeholders."""
     command, given = get_command(cli.app), shlex.split(line)[1:]
     while given and given[0] in getattr(command, "commands", {}):
         command = command.commands[given.pop(0)]

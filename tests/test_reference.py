@@ -61,7 +61,7 @@ def test_batch_norm_gradient_obeys_its_identities():
 def test_convolution_and_its_gradients_are_adjoint():
     rng = np.random.default_rng(3)
     x, w = rng.standard_normal((2, 8, 7, 3)), rng.standard_normal((3, 3, 3, 4))
-    y = ops.conv2d(x, w, 2, 1)                                    # 8 + 2 - 3 is odd: the last padded row is never met
+    y = ops.conv2d(x, w, 2, 1)                                    # 8 + 2 - 3 is odd: the last padded row is not read
     dy = rng.standard_normal(y.shape)
     inner = (y * dy).sum()
     np.testing.assert_allclose((x * ops.conv2d_backward_x(dy, w, x.shape, 2, 1)).sum(), inner, rtol=1e-12)
@@ -87,10 +87,10 @@ def test_orthogonalize_is_a_polynomial_of_the_singular_values(shape):
     assert s.max() < 1.25
 
 
-def test_muon_moves_by_a_length_that_is_known_and_keeps_that_of_the_filters():
+def test_muon_makes_steps_of_a_known_length_and_keeps_the_length_of_the_filters():
     rng = np.random.default_rng(0)
     w, v = 5 * rng.standard_normal((3, 3, 8, 16)), np.zeros((3, 3, 8, 16))
-    for size in (1e-20, 1.0, 1e20):                               # of the gradient: it does not count
+    for size in (1e-20, 1.0, 1e20):                               # the size of the gradient has no effect
         dw = size * rng.standard_normal(w.shape)
         moved, speed = ops.muon(w, dw, v, 0.01)
         shortened = 4 * w / np.linalg.norm(w)                     # 4: the root of the number of columns
@@ -100,7 +100,7 @@ def test_muon_moves_by_a_length_that_is_known_and_keeps_that_of_the_filters():
         np.testing.assert_array_equal(speed, dw)
     again, faster = ops.muon(moved, dw, speed, 0.01, 0.9)
     np.testing.assert_allclose(faster, 1.9 * dw)
-    np.testing.assert_allclose(4 * moved / np.linalg.norm(moved) - again, step, rtol=0, atol=1e-12)   # along dw alone
+    np.testing.assert_allclose(4 * moved / np.linalg.norm(moved) - again, step, rtol=0, atol=1e-12)   # along dw only
     for still in (*ops.muon(v, v, v, 0.1), ops.orthogonalize(v)):
         np.testing.assert_array_equal(still, v)
 

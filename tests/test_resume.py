@@ -1,4 +1,4 @@
-"""A run killed with kill -9 at a random moment and resumed ends, bit for bit, with the weights of one that was not."""
+"""A run that is killed with kill -9 at a random moment and resumed ends with exactly the weights of an unbroken run."""
 
 import random
 import shutil
@@ -14,7 +14,7 @@ VICTIM = [sys.executable, Path(__file__).with_name("resume_victim.py")]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The run that nobody kills: its bytes, and the seconds it took."""
+    """Return the weights of a run that is not killed, as bytes, and the seconds it took."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     while True:
         start = time.monotonic()
@@ -30,7 +30,7 @@ def whole(tmp_path_factory):
 def test_killed_and_resumed(moment, whole, tmp_path):
     expected, seconds = whole
     folder = tmp_path / "run"
-    lowest = 0.45 if moment % 2 else 0.0                          # half of the kills fall well after start-up
+    lowest = 0.45 if moment % 2 else 0.0                          # half of the kills are well after the start
     victim = subprocess.Popen([*VICTIM, folder], stdout=subprocess.DEVNULL)
     time.sleep(random.Random(moment).uniform(lowest, 1.0) * seconds)
     victim.kill()

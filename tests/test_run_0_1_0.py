@@ -1,8 +1,8 @@
-"""A run that version 0.1.0 left behind, interrupted in its second epoch, is still resumed and still loads.
+"""A run that version 0.1.0 wrote and that was interrupted in its second epoch can still be resumed and loaded.
 
 Written by the code of commit 5b1bf10c82: shapes cut down to 32 and 10 images, batches of 8, a network of 4, 8 and 16
-channels. Beside it lie the logits that 0.1.0 found for the 10 images, of the best weights, and of the last after it
-had resumed the run itself.
+channels. Two more files hold the logits of 0.1.0 for the 10 images: with the best weights, and with the last weights
+after 0.1.0 had resumed the run itself.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ KEPT = Path(__file__).parent / "data" / "run_0_1_0"
 
 
 class Silent:
-    """A reporter that listens to nothing."""
+    """A reporter that ignores everything."""
 
     def say(self, line):
         pass
@@ -29,7 +29,7 @@ class Silent:
 
 @pytest.fixture
 def folder(monkeypatch, few_shapes, tmp_path):
-    """A copy of the folder, with the data and the network that it belongs to."""
+    """Return a copy of the folder; its data and its network are made available."""
     few = dataclasses.replace(few_shapes, images=few_shapes.images[:32], labels=few_shapes.labels[:32],
                               test_images=few_shapes.test_images[:10], test_labels=few_shapes.test_labels[:10])
     monkeypatch.setattr(data, "load", lambda name: few)

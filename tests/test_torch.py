@@ -17,7 +17,7 @@ FEWER = settings(deadline=None, max_examples=100, derandomize=True)
 SIZES = st.integers(1, 6)
 
 
-# Every edition is held against the book in the default suite; against PyTorch, where each shape compiles, with -m slow.
+# The default suite compares every edition with the book; -m slow compares them with PyTorch: each shape compiles there.
 @pytest.fixture(params=["reference", *(pytest.param(name, marks=pytest.mark.slow)
                                        for name in backend.available() if name != "reference")], scope="module")
 def ops(request):
@@ -90,7 +90,7 @@ def test_squeeze_excite_and_scale(ops, shape, hidden, biased, seed):
 @EXAMPLES
 @given(maps(), st.integers(0, 99))
 def test_batch_norm(ops, shape, seed):
-    assume(shape[0] * shape[1] * shape[2] > 3)                    # two or three numbers have next to no variance
+    assume(shape[0] * shape[1] * shape[2] > 3)                    # the variance of two or three numbers is inaccurate
     rng, C = np.random.default_rng(seed), shape[3]
     x, gamma, beta = rng.standard_normal(shape), rng.standard_normal(C), rng.standard_normal(C)
     arguments = {"x": x, "gamma": gamma, "beta": beta}

@@ -1,4 +1,4 @@
-"""Schedule, settings, checkpoints, sanity lines, and what a run promises: the same seed, the same bits."""
+"""Schedule, settings, checkpoints, sanity lines, and reproducible runs: the same seed gives the same bits."""
 
 import inspect
 import json
@@ -34,7 +34,7 @@ SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.ava
 
 
 class Silent:
-    """A reporter that keeps what it is told."""
+    """A reporter that records its calls."""
 
     def __init__(self):
         self.lines, self.rows = [], []
@@ -54,7 +54,7 @@ class Silent:
 
 @pytest.fixture
 def start(monkeypatch, few_shapes, tmp_path):
-    """Run a small run in a folder of its own; options as for `run`."""
+    """Return a function that runs a small run in its own folder; options as for `run`."""
     monkeypatch.setattr(data, "load", lambda name: few_shapes)
 
     def start(name, report=None, resume=False, stop=lambda: False, **settings):
@@ -90,14 +90,14 @@ def test_one_cycle_rises_then_falls_to_zero():
                                    {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1},
                                    {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimizer": "adam"},
                                    {"filter_lr": 0.03, "optimizer": "sgd"}])
-def test_settings_that_cannot_be_are_refused(wrong):
+def test_impossible_settings_are_refused(wrong):
     name, *_ = wrong
     with pytest.raises(ValueError, match=f"{name} must"):
         Config(**wrong)
 
 
 @pytest.mark.parametrize("name", ["se_resnet8", "se_wide"])
-def test_muon_moves_the_filters_that_see_features(name):
+def test_muon_updates_the_3x3_filters_of_the_stages(name):
     called = {}
 
     class Watched:
@@ -126,7 +126,7 @@ def test_muon_of_a_network_without_filters_is_sgd():
         np.testing.assert_array_equal(w, layers[1].named_parameters()[name])
 
 
-def test_parameter_groups_have_patterns_rates_and_decay_of_their_own():
+def test_each_parameter_group_has_its_own_patterns_rate_and_decay():
     layer = Dense(3, 2, rng=np.random.default_rng(0))
     w = layer.parameters["weight"]
     first = ParameterGroup(("weight",), lr_scale=0.5, momentum=0.0, weight_decay=0.1)
@@ -143,7 +143,7 @@ def test_parameter_groups_have_patterns_rates_and_decay_of_their_own():
         ParameterGroup(rule="muon", weight_decay=0.1)
 
 
-def test_the_optimizer_of_a_run_and_of_one_from_before_there_was_a_choice():
+def test_the_optimizer_of_a_run_and_of_one_from_before_the_setting_existed():
     network = models.build("se_resnet8")
     muon, sgd = Config(lr=0.2, filter_lr=0.05), Config(optimizer="sgd", weight_decay=0.1)
     filters, rest = muon.optimizer_for(network).groups
@@ -155,7 +155,7 @@ def test_the_optimizer_of_a_run_and_of_one_from_before_there_was_a_choice():
     assert Config.from_dict(muon.as_dict()) == muon
 
 
-def test_a_run_leaves_its_folder(start, few_shapes):
+def test_a_run_writes_its_folder(start, few_shapes):
     report = Silent()
     folder, network = start("run", report)
     rows = folder.metrics()
@@ -184,7 +184,7 @@ def test_same_seed_same_bits_other_seed_other_bits(start):
 
 
 @pytest.mark.parametrize("stopped_after", [1, 3, 4, 6])
-def test_a_stopped_run_goes_on_bit_for_bit(start, stopped_after):
+def test_a_stopped_run_continues_bit_for_bit(start, stopped_after):
     whole_folder, whole = start("whole")
     asked = iter([False] * (stopped_after - 1) + [True])
     with pytest.raises(Interrupted):
@@ -205,7 +205,7 @@ def test_resuming_a_finished_run_changes_nothing(start):
     assert all(np.array_equal(network.state()[name], array) for name, array in again.state().items())
 
 
-def test_a_metrics_line_torn_by_a_crash_is_written_again(start):
+def test_a_metrics_line_cut_off_by_a_crash_is_written_again(start):
     folder, _ = start("run")
     whole = folder.metrics()
     folder.metrics_file.write_text(json.dumps(whole[0]) + "\n" + json.dumps(whole[1])[:20])
@@ -230,7 +230,7 @@ def test_a_diverging_run_says_so_and_keeps_its_checkpoint(start):
 
 
 class OnDevice:
-    """A number or an array that knows how often it was looked at."""
+    """A number or an array on a device; the class counts how often arrays are read."""
 
     looks = 0
 
@@ -264,7 +264,7 @@ def test_on_a_device_losses_are_read_every_few_steps(monkeypatch):
 
 
 class Recording:
-    """The book as an edition that keeps arrays of its own and records: what it records is done again."""
+    """The book as an edition with its own arrays that can record; a recorded task is run again."""
 
     def __init__(self, fails=False):
         self.recorded, self._fails = 0, fails
@@ -313,7 +313,7 @@ def test_a_recorded_step_is_the_step(few_shapes, fails, kind):
         assert all(ours[name] is before[name] for name in before)
 
 
-def test_recording_must_be_asked_for(monkeypatch):
+def test_recording_is_off_by_default(monkeypatch):
     with backend.using_edition(Recording()):
         assert not can_record()
         monkeypatch.setenv("NPSE_GRAPH", "1")
@@ -346,7 +346,7 @@ def test_checkpoints_refuse_what_is_truncated_or_foreign(tmp_path):
         checkpoint.load(path)
     checkpoint.save(path, {"w": np.arange(6.0).reshape(2, 3).T}, {"epoch": 1})
     arrays, facts = checkpoint.load(path)
-    np.testing.assert_array_equal(arrays["w"], np.arange(6.0).reshape(2, 3).T)     # saved right though not contiguous
+    np.testing.assert_array_equal(arrays["w"], np.arange(6.0).reshape(2, 3).T)     # though not contiguous
     assert facts == {"epoch": 1}
     whole = path.read_bytes()
     for broken in (whole[:-1], whole[:10], b"", b"not a checkpoint at all", whole + b"x"):
@@ -366,7 +366,7 @@ def test_a_run_folder_of_another_model_is_refused(start):
         start("run", resume=True, model="resnet8")
 
 
-def test_a_write_that_breaks_off_keeps_the_old_file(tmp_path):
+def test_a_write_that_fails_halfway_keeps_the_old_file(tmp_path):
     resource = pytest.importorskip("resource")
     path = tmp_path / "file"
     write_atomically(path, "old")
@@ -388,7 +388,7 @@ def test_a_write_that_fails_names_the_file_and_not_the_temporary_one(tmp_path):
         assert failed.value.filename == str(path)
 
 
-def test_a_batch_larger_than_the_data_set_is_warned_of(start):
+def test_a_batch_larger_than_the_data_set_causes_a_warning(start):
     """With 256 images an epoch is one step with all images, as in a run with batches of 256."""
     reports = {size: Silent() for size in (256, 257)}
     folders = [start(f"run{size}", report, batch_size=size, epochs=1)[0] for size, report in reports.items()]
@@ -400,7 +400,7 @@ def test_a_batch_larger_than_the_data_set_is_warned_of(start):
     assert smaller["loss"] == larger["loss"]
 
 
-def test_sanity_lines_tell_sick_from_healthy():
+def test_sanity_lines_mark_wrong_values():
     def named(op):
         return backend.OpName(op, getattr(reference, op))
 
@@ -424,12 +424,12 @@ def test_sanity_lines_tell_sick_from_healthy():
 
 
 def stop_after(steps):
-    """A ``stop`` for `run` that is True after so many steps."""
+    """Return a ``stop`` for `run` that is True after so many steps."""
     taken = iter(range(steps))
     return lambda: next(taken, None) is None
 
 
-def test_more_epochs_train_a_run_on(start):
+def test_more_epochs_continue_a_run(start):
     start("run")
     report = Silent()
     folder, _ = start("run", report, resume=True, epochs=3)
@@ -440,7 +440,7 @@ def test_more_epochs_train_a_run_on(start):
     assert report.rows[0]["lr"] == one_cycle(3 * report.steps - 1, 3 * report.steps, Config.lr, Config.warmup)
 
 
-def test_a_run_trained_on_ends_with_the_same_bits_when_it_is_stopped(start):
+def test_a_continued_run_ends_with_the_same_bits_if_it_is_stopped(start):
     networks = []
     for name, steps in (("at once", []), ("in parts", [2])):
         start(name)
@@ -452,7 +452,7 @@ def test_a_run_trained_on_ends_with_the_same_bits_when_it_is_stopped(start):
 
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 128), ("seed", 1), ("crop", 2), ("lr", 0.1)])
-def test_settings_changed_on_disk_in_the_middle_of_an_epoch_are_seen(start, tmp_path, name, value):
+def test_settings_changed_on_disk_in_the_middle_of_an_epoch_are_refused(start, tmp_path, name, value):
     with pytest.raises(Interrupted):
         start("run", stop=stop_after(2))
     folder = RunFolder(tmp_path / "run")
@@ -467,13 +467,13 @@ def test_settings_changed_on_disk_in_the_middle_of_an_epoch_are_seen(start, tmp_
 def test_of_two_runs_that_begin_in_one_folder_one_gets_it(few_shapes, tmp_path):
     one, other = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
     one.path.mkdir()
-    one.metrics_file.touch()                                      # one has begun to make it
+    one.metrics_file.touch()                                      # one run has begun to make the folder
     with pytest.raises(FileExistsError, match="is not empty"):
         other.create(Config(), few_shapes, {})
     assert [path.name for path in one.path.iterdir()] == ["metrics.jsonl"]
 
 
-def test_a_start_that_fails_leaves_nothing(few_shapes, tmp_path, monkeypatch):
+def test_a_start_that_fails_leaves_no_files(few_shapes, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""What is published: the source archive and the wheel built from it hold what they should, and the wheel works alone.
+"""The published files: the source archive and the wheel built from it are complete, and the wheel works alone.
 
 Both are built from a copy of the files that Git tracks, with the leftovers of a working copy among them. The wheel is
 installed with its dependencies in a fresh environment, and everything runs there, in a folder away from the checkout.
@@ -24,7 +24,7 @@ OFFLINE = re.compile(r"(?i)connection|resolution|network is unreachable|timed? ?
 
 
 def run(*command, cwd, code=0):
-    """Run a command as one would who has no checkout; it must end with ``code``. Return what it prints."""
+    """Run a command as a user without a checkout does; it must end with ``code``. Return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     ran = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert ran.returncode == code, f"{' '.join(map(str, command))}\n{ran.stdout}{ran.stderr}"
@@ -32,7 +32,7 @@ def run(*command, cwd, code=0):
 
 
 def install(python, *packages, cwd):
-    """Install with pip; the test is skipped where no index can be reached."""
+    """Install with pip; skip the test if no index can be reached."""
     try:
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages, cwd=cwd)
     except AssertionError as error:
@@ -49,15 +49,15 @@ def environment(folder):
 
 @pytest.fixture(scope="module")
 def tracked():
-    """The files that Git tracks and that are still there, as paths below the checkout."""
+    """Return the files that Git tracks and that exist, as paths below the checkout."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
-        pytest.skip("needs a checkout and Git: what is not tracked must not be published")
+        pytest.skip("needs a checkout and Git: files that are not tracked must not be published")
     return {name for name in run("git", "ls-files", cwd=ROOT).splitlines() if (ROOT / name).is_file()}
 
 
 @pytest.fixture(scope="module")
 def built(tracked, tmp_path_factory):
-    """The source archive and the wheel."""
+    """Return the source archive and the wheel."""
     folder = tmp_path_factory.mktemp("build")
     for name in tracked:
         (folder / "npse" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def built(tracked, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def npse(built, tmp_path_factory):
-    """Call the installed command, as in npse("info"), or ``python`` beside it, in one folder that was empty."""
+    """Return a function that calls the installed command, as in npse("info"), or the ``python`` beside it."""
     folder = tmp_path_factory.mktemp("installed")
     python, elsewhere = environment(folder / "env"), folder / "elsewhere"
     elsewhere.mkdir()

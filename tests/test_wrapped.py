@@ -9,7 +9,7 @@ from npse.support.wrapped import Overlay, Wrapped
 
 
 def double(x, times=2):
-    """x, times as large."""
+    """Return x multiplied by ``times``."""
     return times * x
 
 

@@ -1,4 +1,4 @@
-"""The bug zoo: every planted bug is caught and explained, the correct book is left in peace, the page is true."""
+"""The bug zoo: every planted bug is caught and explained, the correct book causes no alarm, the page is correct."""
 
 import inspect
 import json
@@ -75,7 +75,7 @@ def test_a_bug_replaces_its_ops_and_no_others():
     assert {op: getattr(BOOK, op) for op in reference.OPS} == {op: getattr(reference, op) for op in reference.OPS}
 
 
-def test_a_memory_starts_empty_each_time():
+def test_a_bug_with_state_starts_anew_each_time():
     accumulates = next(bug for bug in BUGS if bug.name == "accumulates")
     assert accumulates.edition().dense_backward is not accumulates.edition().dense_backward
 
@@ -84,7 +84,7 @@ def test_two_bugs_of_one_name_are_refused():
     with pytest.raises(ValueError, match="mirrors_the_filter"):
         @plant("conv2d_backward_x", "flipped kernel")
         def mirrors_the_filter(dy, w, x_shape, stride=1, padding=0):
-            """Once is enough."""
+            """A second bug with this name."""
 
 
 # The judge
@@ -104,15 +104,15 @@ def test_nine_of_ten_bugs_are_diagnosed(rows, bugs):
 
 
 @pytest.mark.slow
-def test_the_correct_book_is_left_in_peace():
+def test_the_correct_book_causes_no_false_alarm():
     found = false_alarms(1, 1)
     assert found["judge"].checks > 1000
     assert found["judge"].false == found["judge"].undecided == 0
-    assert found["sum, all"].false > 0                            # ties: who looks too simply must stumble there
+    assert found["sum, all"].false > 0                            # at ties a simple design gives a false alarm
 
 
 @pytest.mark.slow
-def test_the_correct_book_is_left_in_peace_for_many_seeds():
+def test_the_correct_book_causes_no_false_alarm_with_many_seeds():
     assert false_alarms(100, 0)["judge"].false == 0
 
 
@@ -120,12 +120,12 @@ def test_the_correct_book_is_left_in_peace_for_many_seeds():
 
 @pytest.fixture
 def design(monkeypatch):
-    """Put a function of (case, bug, seed) in the judge's place."""
+    """Return a function that replaces the judge by a function of (case, bug, seed)."""
     def put(function):
-        measure.complains_about_the_book.cache_clear()
+        measure.is_false_alarm.cache_clear()
         monkeypatch.setitem(DESIGNS, "judge", function)
     yield put
-    measure.complains_about_the_book.cache_clear()
+    measure.is_false_alarm.cache_clear()
 
 
 def row_of(name, seeds):
@@ -145,7 +145,7 @@ def test_the_first_shape_that_shows_it_counts(design):
     assert (row.kind, row.diagnosed) == ("sign", True)
 
 
-def test_who_complains_about_the_book_has_caught_nothing(design):
+def test_a_finding_on_the_correct_book_too_is_no_catch(design):
     design(lambda case, bug, seed: Finding("!"))
     assert row_of("mirrors_the_filter", 2).caught["judge"] == ""
 
@@ -192,7 +192,7 @@ def test_a_blind_judge_exits_with_1(design):
     assert "add_drops_the_shortcut: not caught" in output
 
 
-def test_a_judge_without_words_exits_with_1(design):
+def test_a_judge_without_diagnoses_exits_with_1(design):
     design(lambda case, bug, seed: Finding("!") if bug is not NO_BUG else None)
     code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0")
     assert code == 1
@@ -207,7 +207,7 @@ def test_a_false_alarm_exits_with_1(monkeypatch):
     assert "not caught" not in output
 
 
-def test_wrong_words_are_explained(tmp_path):
+def test_wrong_arguments_are_explained(tmp_path):
     with pytest.raises(ValueError, match=r"did you mean conv2d\? all are in docs/zoo\.md"):
         run("--op", "conv3d")
     page = tmp_path / "page.md"
@@ -226,7 +226,7 @@ def table_under(title):
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
 
-def test_the_page_shows_what_is_planted():
+def test_the_page_lists_the_planted_bugs():
     text = PAGE.read_text(encoding="utf-8")
     written = re.findall(r"^\| `(\w+)` \| (.+?) \|", text.partition(report.BEGIN)[2], re.MULTILINE)
     assert written == [(bug.name, "<br>".join(f"`{op}`" for op in bug.ops)) for bug in BUGS]
@@ -235,7 +235,7 @@ def test_the_page_shows_what_is_planted():
         assert bug.source in text
 
 
-def test_the_page_keeps_the_promise():
+def test_the_page_shows_that_every_bug_is_caught():
     header, _, *lines = table_under(report.BEGIN)[:2 + len(DESIGNS)]
     table = {line[0]: dict(zip(header, line, strict=True)) for line in lines}
     assert list(table) == list(DESIGNS)

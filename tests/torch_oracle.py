@@ -1,10 +1,10 @@
-"""The same ops and the same network written with PyTorch, whose autograd is the second opinion on every gradient."""
+"""The same ops and the same network written with PyTorch, whose autograd is a second reference for every gradient."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-torch.set_num_threads(1)                                          # tiny arrays: threads would only wait for each other
+torch.set_num_threads(1)                                          # with tiny arrays more threads cost time
 
 
 def tensor(array, gradient=True):
@@ -37,7 +37,7 @@ def se(u, w1, w2, b1=None, b2=None):
 
 
 def se_resnet(parameters, x, placement):
-    """Logits of the network whose parameters have these names, in training mode; NHWC throughout."""
+    """Return the logits of the network with these named parameters, in training mode; all arrays are NHWC."""
     p = parameters
 
     def norm(x, name):

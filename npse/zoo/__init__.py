@@ -4,8 +4,8 @@
         print(bug.name, bug.mistake)
     rows = survey(BUGS, seeds=20)
 
-Each chapter of the book has a chapter of bugs here; `museum` reproduces bugs of real repositories. `designs` are the
-checkers that are compared: npse's judge, and four designs in use elsewhere.
+Each chapter of the book has a chapter of bugs here; `museum` reproduces bugs of real repositories. `designs` has the
+checkers that are compared: npse's judge, and four designs that other projects use.
 """
 
 from npse.zoo import activation, batch_norm, bn_scale_add_relu, contract, conv, dense, loss, museum, pool, se

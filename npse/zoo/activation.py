@@ -1,4 +1,4 @@
-"""The non-linearities: masks, and where the sigmoid is differentiated."""
+"""The non-linearities: masks, and the point at which the sigmoid is differentiated."""
 
 from npse import reference as book
 from npse.zoo.bug import bug
@@ -6,13 +6,13 @@ from npse.zoo.bug import bug
 
 @bug("relu_backward", "mask missing")
 def relu_passes_everything(dy, y):
-    """The gradient is passed on where the ReLU was shut too."""
+    """The gradient is also passed on where the ReLU was off."""
     return dy.copy()
 
 
 @bug("relu_backward", "mask misplaced")
 def relu_masks_the_gradient_by_itself(dy, y):
-    """The gradient is rectified: negative gradients are cut off instead of those of negative inputs."""
+    """The ReLU is applied to the gradient: negative gradients are cut off instead of those of negative inputs."""
     return book.relu(dy)
 
 
@@ -24,13 +24,13 @@ def relu_masks_the_wrong_side(dy, y):
 
 @bug("relu_backward", "zero", "mask misplaced")
 def relu_asks_for_negative_outputs(dy, y):
-    """The mask asks for y < 0, which no output of a ReLU is."""
+    """The mask is y < 0, which is true for no output of a ReLU."""
     return dy * (y < 0)
 
 
 @bug("relu_backward", "mask missing")
 def relu_asks_for_outputs_not_negative(dy, y):
-    """The mask asks for y >= 0, which every output of a ReLU is: meant was another value of relu'(0)."""
+    """The mask is y >= 0, which is true for every output of a ReLU; the aim was another value of relu'(0)."""
     return dy * (y >= 0)
 
 
@@ -60,20 +60,20 @@ def sigmoid_as_tanh(dy, y):
 
 @bug("sigmoid_backward", "upstream ignored")
 def sigmoid_ignores_the_upstream_gradient(dy, y):
-    """s (1 - s) is returned, and dy is not multiplied in."""
+    """s (1 - s) is returned without the factor dy."""
     return y * (1 - y)
 
 
 @bug("sigmoid_backward", "sigmoid")
 def sigmoid_overwrites_s(dy, y):
-    """s is overwritten by s (1 - s), and then used once more as if it were s."""
+    """s is overwritten by s (1 - s), and then used again as if it were s."""
     s = y * (1 - y)
     return dy * s * (1 - s)
 
 
 @bug("softmax_backward", "averaged")
 def softmax_averages_over_the_classes(dp, p):
-    """The sum of dp * p over the classes is a mean."""
+    """The mean of dp * p over the classes is taken instead of the sum."""
     return p * (dp - (dp * p).mean(axis=1, keepdims=True))
 
 

@@ -1,4 +1,4 @@
-"""Batch normalization: what depends on the batch, and which variance."""
+"""Batch normalization: dependence on the batch, and the two variances."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ OVER = (0, 1, 2)
 
 @bug("batch_norm_backward", "constant statistics")
 def statistics_are_constants(dy, x, gamma, mean, var, eps=1e-5):
-    """Mean and variance are taken as given numbers, as in inference; both terms that couple the batch are left out."""
+    """Mean and variance are used as constants, as in inference: the terms through them are left out."""
     return dy * gamma / np.sqrt(var + eps), *book.batch_norm_backward(dy, x, gamma, mean, var, eps)[1:]
 
 
 @bug("batch_norm_backward", "constant statistics")
 def mean_is_a_constant(dy, x, gamma, mean, var, eps=1e-5):
-    """The term that comes through the mean is left out."""
+    """The term through the mean is left out."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx + gamma / np.sqrt(var + eps) * dy.mean(axis=OVER), dgamma, dbeta
 
@@ -30,7 +30,7 @@ def backward_takes_the_unbiased_variance(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("batch_norm", "variance", "forward")
 def forward_takes_the_unbiased_variance(x, gamma, beta, eps=1e-5):
-    """The batch is normalized with the unbiased variance, which is meant for the running average alone."""
+    """The batch is normalized with the unbiased variance, which is only meant for the running average."""
     B = x.size // x.shape[3]
     _, mean, var = book.batch_norm(x, gamma, beta, eps)
     unbiased = var * (B / max(B - 1, 1))
@@ -46,7 +46,7 @@ def forgets_eps(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("batch_norm_backward", "variance")
 def takes_its_own_eps(dy, x, gamma, mean, var, eps=1e-5):
-    """The backward pass uses the default eps, whatever the forward pass was given."""
+    """The backward pass uses the default eps, even if the forward pass used another."""
     return book.batch_norm_backward(dy, x, gamma, mean, var)
 
 
@@ -79,21 +79,21 @@ def sums_over_the_batch_alone(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("batch_norm_backward", "not summed")
 def takes_the_sums_of_the_first_image(dy, x, gamma, mean, var, eps=1e-5):
-    """dgamma and dbeta are summed over the pixels of one image."""
+    """dgamma and dbeta are summed over the pixels of one image only."""
     dx, _, _ = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx, *book.batch_norm_backward(dy[:1], x[:1], gamma, mean, var, eps)[1:]
 
 
 @bug("batch_norm_backward", "wrong value")
 def multiplies_dgamma_by_x(dy, x, gamma, mean, var, eps=1e-5):
-    """dgamma is the sum of dy * x: x has not been normalized."""
+    """dgamma is the sum of dy * x: x is not normalized."""
     dx, _, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx, (dy * x).sum(axis=OVER), dbeta
 
 
 @bug("batch_norm_backward", "swapped")
 def returns_dbeta_before_dgamma(dy, x, gamma, mean, var, eps=1e-5):
-    """The last two results change places."""
+    """The last two results are exchanged."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx, dbeta, dgamma
 
@@ -119,7 +119,7 @@ def inference_moves_the_running_mean():
 
 @bug("batch_norm_inference_backward", "constant statistics", "path twice")
 def inference_couples_the_batch(dy, x, gamma, running_mean, running_var, eps=1e-5):
-    """The gradient of training is used in inference, where the statistics really are constants."""
+    """The gradient of training is used in inference, where the statistics are constants."""
     return book.batch_norm_backward(dy, x, gamma, running_mean, running_var, eps)
 
 
@@ -131,7 +131,7 @@ def inference_forgets_eps(dy, x, gamma, running_mean, running_var, eps=1e-5):
 
 @bug("batch_norm_relu_backward", "mask missing")
 def norm_relu_without_mask(dy, x, gamma, beta, mean, var, eps=1e-5):
-    """The ReLU is forgotten on the way back."""
+    """The ReLU is forgotten in the backward pass."""
     return book.batch_norm_backward(dy, x, gamma, mean, var, eps)
 
 
@@ -144,28 +144,28 @@ def norm_relu_masks_at_the_end(dy, x, gamma, beta, mean, var, eps=1e-5):
 
 @bug("batch_norm_relu_backward", "mask misplaced")
 def norm_relu_masks_by_the_input(dy, x, gamma, beta, mean, var, eps=1e-5):
-    """The mask asks whether x is positive, not whether the normalized y is."""
+    """The mask is x > 0 instead of y > 0, where y is the normalized x."""
     return book.batch_norm_backward(dy * (x > 0), x, gamma, mean, var, eps)
 
 
 @bug("batch_norm_relu_backward", "mask missing", "mask misplaced")
 def norm_relu_masks_dx_alone(dy, x, gamma, beta, mean, var, eps=1e-5):
-    """dgamma and dbeta are summed over all pixels, those that the ReLU cut off included."""
+    """dgamma and dbeta are summed over all pixels, including those where the ReLU is off."""
     dx, _, _ = book.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps)
     return dx, *book.batch_norm_backward(dy, x, gamma, mean, var, eps)[1:]
 
 
 @bug("batch_norm_backward_staged", "constant statistics")
 def staged_forgets_the_mean(dy, x, gamma, mean, var, eps=1e-5):
-    """The last stage is forgotten: x is used once more, in the mean."""
+    """The last stage is forgotten: x is used a second time, in the mean."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx + gamma / np.sqrt(var + eps) * dbeta / (x.size // x.shape[3]), dgamma, dbeta
 
 
 @bug("batch_norm_backward_staged", "path twice", "constant statistics", "variance")
 def staged_forgets_the_half(dy, x, gamma, mean, var, eps=1e-5):
-    """The derivative of the square root is written as 1 / std instead of 1 / (2 std): twice the path through the
-    variance."""
+    """The derivative of the square root is written as 1 / std instead of 1 / (2 std), so the path through the variance
+    counts twice."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     through_the_variance = -gamma * (x - mean) / (var + eps) * dgamma / (x.size // x.shape[3])
     return dx + through_the_variance, dgamma, dbeta
@@ -173,5 +173,5 @@ def staged_forgets_the_half(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("running_statistics", "forward")
 def reverses_the_momentum(mean, var, count, running_mean, running_var, momentum=0.1):
-    """The old average is weighted with momentum and the batch with 1 - momentum, as another convention has it."""
+    """The old average is weighted with momentum and the batch with 1 - momentum, which is another convention."""
     return book.running_statistics(mean, var, count, running_mean, running_var, 1 - momentum)

@@ -1,4 +1,4 @@
-"""The backward pass of a whole SE block as one more op, so that mistakes between the ops can be planted too.
+"""The backward pass of a whole SE block as another op, so that mistakes between the ops can be planted too.
 
     y = relu(s * b + x)      b = batch_norm(conv2d(x, w))      s = excite(squeeze(b))
 """
@@ -7,7 +7,7 @@ from npse import reference
 
 
 def forward(ops, x, w, gamma, beta, w1, w2):
-    """Every array on the way: u, mean, var, b, z, s, y."""
+    """Return all arrays of the forward pass: u, mean, var, b, z, s, y."""
     u = ops.conv2d(x, w, 1, w.shape[0] // 2)
     b, mean, var = ops.batch_norm(u, gamma, beta)
     z = ops.squeeze(b)
@@ -16,7 +16,7 @@ def forward(ops, x, w, gamma, beta, w1, w2):
 
 
 def backward(ops, dy, x, w, gamma, beta, w1, w2):
-    """Gradients of `forward` -> dx, dw, dgamma, dbeta, dw1, dw2."""
+    """Return the gradients of `forward`: dx, dw, dgamma, dbeta, dw1, dw2."""
     u, mean, var, b, z, s, y = forward(ops, x, w, gamma, beta, w1, w2)
     direct, ds, shortcut = ops.scale_add_relu_backward(dy, b, s, y)
     dz, dw1, dw2, _, _ = ops.excite_backward(ds, z, s, w1, w2)
@@ -27,5 +27,5 @@ def backward(ops, dy, x, w, gamma, beta, w1, w2):
 
 
 def se_block_backward(dy, x, w, gamma, beta, w1, w2):
-    """`backward` on the book: x (N, H, W, C), w (k, k, C, C), gamma, beta (C,), w1 (M, C), w2 (C, M)."""
+    """Run `backward` on the book: x (N, H, W, C), w (k, k, C, C), gamma, beta (C,), w1 (M, C), w2 (C, M)."""
     return backward(reference, dy, x, w, gamma, beta, w1, w2)

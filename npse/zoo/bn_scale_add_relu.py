@@ -1,4 +1,4 @@
-"""The residual join and the end of a block: the mask before the split, every path once."""
+"""The residual join and the end of a block: the mask is applied before the split, and every path is added once."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from npse.zoo.bug import BOOK, bug, bugs_of
 
 
 def block_with(**planted):
-    """The backward pass of a whole block, some of its ops replaced; the forward pass is the book's."""
+    """Return the backward pass of a whole block with some ops replaced; the forward pass is that of the book."""
     ops = Overlay(BOOK, **planted)
 
     def se_block_backward(dy, x, w, gamma, beta, w1, w2):
@@ -19,19 +19,19 @@ def block_with(**planted):
 
 @bug("add_backward", "zero", "path missing")
 def add_drops_the_shortcut(dy):
-    """The branch receives the gradient and the shortcut nothing."""
+    """The branch receives the gradient, the shortcut receives zero."""
     return dy.copy(), 0 * dy
 
 
 @bug("add_backward", "factor", "averaged")
 def add_shares_the_gradient(dy):
-    """Branch and shortcut receive one half each."""
+    """Branch and shortcut receive one half of the gradient each."""
     return dy / 2, dy / 2
 
 
 @bug("add_relu_backward", "mask missing")
 def add_relu_without_mask(dy, y):
-    """The ReLU after the addition is forgotten on the way back."""
+    """The ReLU after the addition is forgotten in the backward pass."""
     return dy.copy(), dy.copy()
 
 
@@ -56,27 +56,27 @@ def join_masks_the_shortcut_alone(dy, u, s, y):
 
 @bug("scale_add_relu_backward", "mask missing")
 def join_does_not_mask_ds(dy, u, s, y):
-    """ds is summed over all pixels, those that the ReLU cut off included."""
+    """ds is summed over all pixels, including those where the ReLU is off."""
     du, _, dx = book.scale_add_relu_backward(dy, u, s, y)
     return du, book.scale_backward(dy, u, s)[1], dx
 
 
 @bug("scale_add_relu_backward", "mask misplaced")
 def join_masks_by_the_branch(dy, u, s, y):
-    """The mask asks whether the branch s * u is positive, not whether the sum is."""
+    """The mask is s * u > 0, the branch alone, instead of the sum > 0."""
     return book.scale_add_relu_backward(dy, u, s, book.scale(u, s))
 
 
 @bug("scale_add_relu_backward", "path missing", "zero")
 def join_drops_the_shortcut(dy, u, s, y):
-    """The shortcut receives nothing."""
+    """The shortcut receives a gradient of zero."""
     du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
     return du, ds, 0 * dx
 
 
 @bug("scale_add_relu_backward", "path twice", "factor")
 def join_scales_the_shortcut_too(dy, u, s, y):
-    """The gates weigh the shortcut's gradient as well as the branch's."""
+    """The gradient of the shortcut is multiplied by the gates too."""
     du, ds, dx = book.scale_add_relu_backward(dy, u, s, y)
     return du, ds, book.scale(dx, s)
 
@@ -97,20 +97,20 @@ def join_averages_ds(dy, u, s, y):
 
 @bug("bn_scale_add_relu_backward_s", "path missing")
 def gates_forget_beta(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    """ds = gamma * dgammas: the constant part of u, which is beta, is forgotten."""
+    """ds = gamma * dgammas: beta, the constant part of u, is forgotten."""
     _, dgammas, dbetas = book.bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps)
     return gamma * dgammas, dgammas, dbetas
 
 
 @bug("bn_scale_add_relu_backward_s", "mask missing")
 def gates_without_mask(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    """The sums over each map are taken of dy, not of dy where y > 0."""
+    """The sums over each map contain all of dy instead of dy where y > 0."""
     return book.bn_scale_add_relu_backward_s(dy, x, y * y + 1, gamma, beta, mean, var, eps)
 
 
 @bug("bn_scale_add_relu_backward", "path missing")
 def join_forgets_the_squeeze(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    """dz is not added: u reaches the output through the squeeze too."""
+    """dz is not added, although u reaches the output through the squeeze too."""
     return book.bn_scale_add_relu_backward(dy, x, y, s, 0 * dz, dgammas, dbetas, means, gamma, mean, var, eps)
 
 
@@ -123,7 +123,7 @@ def join_forgets_the_area(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, 
 
 @bug("bn_scale_add_relu_backward", "path missing")
 def join_forgets_the_gates_in_dgamma(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    """dgamma and dbeta sum the gradient without the gates' weight."""
+    """dgamma and dbeta sum the gradient without the factor of the gates."""
     one = s - s + 1
     _, dgamma, dbeta, _ = book.bn_scale_add_relu_backward(
         dy, x, y, one, dz, dgammas, dbetas, means, gamma, mean, var, eps)
@@ -143,7 +143,7 @@ def join_takes_the_statistics_for_constants(
 
 @bug("bn_scale_add_relu_backward", "mask missing")
 def join_does_not_mask_the_shortcut(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    """The shortcut receives dy as it came, also where the ReLU was shut."""
+    """The shortcut receives dy without the mask, also where the ReLU was off."""
     gradients = book.bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps)
     return *gradients[:3], dy.copy()
 
@@ -164,31 +164,31 @@ def block_adds_the_shortcut_twice():
 
 @bugs_of("path missing")
 def block_detaches_the_squeeze():
-    """What comes back through the squeeze is not added to the branch; the block still trains, only worse."""
+    """The gradient through the squeeze is not added to that of the branch; the block still trains, but worse."""
     return block_with(add_squeeze_backward=lambda du, dz: du)
 
 
 @bugs_of("mask missing")
 def block_masks_the_branch_alone():
-    """The ReLU's mask is applied after the split, to the branch only: the shortcut receives dy as it came."""
+    """The ReLU's mask is applied after the split, to the branch only: the shortcut receives dy without the mask."""
     return block_with(scale_add_relu_backward=lambda dy, u, s, y:
                       (*book.scale_add_relu_backward(dy, u, s, y)[:2], dy))
 
 
 @bugs_of("path twice", "factor")
 def block_routes_the_shortcut_through_the_gates():
-    """The shortcut's gradient is weighted with the gates, as if the block had scaled the sum."""
+    """The shortcut's gradient is multiplied by the gates, as if the block had scaled the sum."""
     return block_with(scale_add_relu_backward=join_scales_the_shortcut_too)
 
 
 @bugs_of("changed in place", "factor")
 def block_scales_in_place():
-    """The branch is scaled in place in the forward pass, so the gates' gradient is computed from s * u."""
+    """The branch is scaled in place in the forward pass, so the gates' gradient is computed from s * u instead of u."""
     return block_with(scale_add_relu_backward=lambda dy, u, s, y:
                       book.scale_add_relu_backward(dy, book.scale(u, s), s, y))
 
 
 @bugs_of("constant statistics")
 def block_normalizes_as_in_inference():
-    """The batch norm inside the block goes back in inference mode while it went forward in training mode."""
+    """The batch norm in the block runs forward in training mode, but backward in inference mode."""
     return block_with(batch_norm_backward=book.batch_norm_inference_backward)

@@ -1,4 +1,4 @@
-"""A bug of the zoo: which ops it replaces, what the mistake is, and what the judge should say about it."""
+"""A bug of the zoo: the ops that it replaces, the mistake, and the kind of diagnosis that the judge should give."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from npse.support.wrapped import Overlay
 from npse.zoo import block
 from npse.zoo.cases import CASES as OWN_CASES
 
-# The book for the zoo: every op, and the backward pass of a whole block.
+# The book of the zoo: every op, and the backward pass of a whole block.
 BOOK = Overlay(reference, se_block_backward=block.se_block_backward)
 
 _PLANTED: dict[str, "Bug"] = {}  # by name; the chapters fill it
@@ -27,11 +27,11 @@ class Bug:
     mistake : str
         One sentence.
     kinds : tuple of str
-        Kinds of diagnosis that name this mistake, any of them; empty if there is no kind for it.
+        Kinds of diagnosis that name this mistake: each of them is right; empty if no kind fits.
     source : str
-        The thread it is taken from, ``owner/repository #number``; empty if it has no source.
+        The thread that reports it, ``owner/repository #number``; empty if it has no source.
     plant : function of () -> dict of functions
-        The ops it replaces. Called for each run, so that a bug with state starts without it.
+        Returns the ops that replace those of the book. Called for each run, so a bug that keeps state starts anew.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Bug:
 
     @property
     def cases(self):
-        """The cases that check its ops: those with gradients, or all if there are none."""
+        """The cases that check its ops: those with gradients, or all if none has gradients."""
         mine = [case for case in all_cases() if set(self.ops) & set(case.ops)]
         return [case for case in mine if case.wrt] or mine
 
     def edition(self):
-        """The book with this bug in it."""
+        """Return the book with this bug in it."""
         return Overlay(BOOK, **self.plant())
 
 
@@ -60,17 +60,17 @@ NO_BUG = Bug("nothing", "", "The book as it is.", (), "", dict)
 
 
 def all_cases():
-    """Every case of the judge, and the zoo's own cases."""
+    """Return every case of the judge, and the zoo's own cases."""
     return (*CASES, *OWN_CASES)
 
 
 def planted(chapters):
-    """Every bug of the chapters named, in their order."""
+    """Return every bug of these chapters, in their order."""
     return tuple(bug for chapter in chapters for bug in _PLANTED.values() if bug.chapter == chapter)
 
 
 def bug(op, *kinds, source=""):
-    """Plant the decorated function in place of ``op``; its docstring is the mistake, its name the bug's."""
+    """Plant the decorated function in place of ``op``; its docstring states the mistake, its name names the bug."""
     def register(function):
         _add(function, kinds, source, lambda: {op: function})
         return function
@@ -78,9 +78,9 @@ def bug(op, *kinds, source=""):
 
 
 def bugs_of(*kinds, source=""):
-    """Plant what the decorated function returns: a tuple of functions that replace the ops of their own names.
+    """Plant the functions that the decorated function returns, a tuple; each replaces the op of its own name.
 
-    For mistakes in both passes, and for those that keep state between calls.
+    This is for mistakes in both passes, and for those that keep state between calls.
     """
     def register(factory):
         _add(factory, kinds, source, lambda: {function.__name__: function for function in factory()})

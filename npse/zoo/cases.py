@@ -1,4 +1,4 @@
-"""The zoo's own cases: gradients of two ops that only add paths, and the whole block."""
+"""The zoo's own cases: ops that only add the gradients of two paths, the excitation at a kink, and a whole block."""
 
 from npse import reference
 from npse.gradcheck import Case

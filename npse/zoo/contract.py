@@ -1,4 +1,4 @@
-"""Broken contracts: side effects, dtype, memory layout. The values are right, at least on the first call."""
+"""Broken contracts: side effects, dtype, memory layout. The values are right, at least in the first call."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def masks_in_place(dy, y):
 
 @bug("relu_backward", "changed in place", "layout")
 def borrows_dy(dy, y):
-    """dy is used as a buffer and restored afterwards; another thread may have read it before."""
+    """dy is used as a buffer and restored afterwards; another thread may read it in between."""
     kept = dy.copy()
     dy *= y > 0
     result = dy.copy()
@@ -40,7 +40,7 @@ def scales_the_saved_branch(dy, u, s, y):
 
 @bug("dense_backward", "changed in place")
 def updates_the_weights(dy, x, w):
-    """The weights are moved during the backward pass, before others have read them."""
+    """The weights are updated during the backward pass, before other code has read them."""
     result = book.dense_backward(dy, x, w)
     w -= 0.1 * result[1]
     return result
@@ -71,7 +71,7 @@ def returns_the_same_buffer():
 
 @bugs_of("not repeatable")
 def loses_updates():
-    """Threads add to the same values without a lock, so that updates are lost: here in every third call."""
+    """Threads add to the same values without a lock, so updates are lost; here in every third call."""
     calls = []
 
     def conv2d_backward_x(dy, w, x_shape, stride=1, padding=0):
@@ -85,7 +85,7 @@ def loses_updates():
 
 @bugs_of("not repeatable")
 def rounds_differently_each_time():
-    """The order of additions changes from call to call; the last bits differ each time."""
+    """The order of additions changes from call to call, so the last bits differ each time."""
     calls = []
 
     def squeeze_backward(dz, u_shape):
@@ -109,13 +109,13 @@ def narrows(dy, x, gamma, mean, var, eps=1e-5):
 
 @bug("relu_backward", "layout")
 def ignores_strides(dy, y):
-    """Values are read in memory order, as a kernel does that takes a raw pointer."""
+    """Values are read in the order of memory, as by a kernel that gets a raw pointer."""
     return dy.ravel(order="K").reshape(dy.shape) * (y > 0)
 
 
 @bug("scale_backward", "layout", "raises")
 def insists_on_contiguous_maps(dy, u, s):
-    """A flat view is required, which fails for a strided gradient."""
+    """A flat view is made, which fails for a gradient that is not contiguous."""
     flat = dy.view()
     flat.shape = (dy.shape[0], -1, dy.shape[3])
     du, ds = book.scale_backward(flat.reshape(dy.shape), u, s)

@@ -8,7 +8,7 @@ from npse.zoo.bug import bug, bugs_of
 
 
 def scatter(dy, w, x_shape, stride, padding, put):
-    """dx of `conv2d` where ``put(view, share)`` decides what a window of dx does with its share."""
+    """Return dx of `conv2d`, computed with ``put(view, share)``: for each tap it puts a share into a view of dx."""
     N, H, W, Cin = x_shape
     dxp = np.zeros((N, H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
     for i, j in np.ndindex(w.shape[:2]):
@@ -36,8 +36,8 @@ def does_not_transpose_the_channels(dy, w, x_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_x", "stride")
 def loses_the_remainder_of_the_stride(dy, w, x_shape, stride=1, padding=0):
-    """The transposed convolution is cropped alike on all sides, so the last rows and columns, which a stride that does
-    not divide leaves over, stay zero."""
+    """The transposed convolution is cropped equally on all sides. If the stride leaves a remainder, the last rows and
+    columns stay zero."""
     dx = book.conv2d_backward_x(dy, w, x_shape, stride, padding)
     rows, columns = ((size - 1) * stride + k - 2 * padding
                      for size, k in zip(dy.shape[1:3], w.shape[:2], strict=True))
@@ -48,20 +48,20 @@ def loses_the_remainder_of_the_stride(dy, w, x_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_x", "stride")
 def scatters_without_the_stride(dy, w, x_shape, stride=1, padding=0):
-    """Neighbouring outputs are scattered to neighbouring inputs, whatever the stride."""
+    """Neighbouring outputs are scattered to neighbouring inputs, as if the stride were 1."""
     return scatter(dy, w, x_shape, 1, padding, lambda view, share: np.add(view, share, out=view))
 
 
 @bug("conv2d_backward_x", "shape")
 def returns_the_padded_map(dy, w, x_shape, stride=1, padding=0):
-    """The padding is not cut off the gradient."""
+    """The padding is not removed from the gradient."""
     N, H, W, Cin = x_shape
     return book.conv2d_backward_x(dy, w, (N, H + 2 * padding, W + 2 * padding, Cin), stride, 0)
 
 
 @bug("conv2d_backward_x", "borders")
 def scatters_only_whole_windows(dy, w, x_shape, stride=1, padding=0):
-    """Windows that reach into the padding are skipped, so pixels near the border get too little."""
+    """Windows that reach into the padding are skipped, so the gradient of pixels near the border is too small."""
     dy = dy.copy()
     for axis, (size, k) in enumerate(zip(x_shape[1:3], w.shape[:2], strict=True), 1):
         start = np.arange(dy.shape[axis]) * stride - padding
@@ -71,7 +71,7 @@ def scatters_only_whole_windows(dy, w, x_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_x", "borders")
 def crops_the_padding_from_one_side(dy, w, x_shape, stride=1, padding=0):
-    """All of the padding is cut off at the top and left, so every gradient sits one place off."""
+    """All of the padding is removed at the top and left, so every gradient is shifted."""
     N, H, W, Cin = x_shape
     dxp = book.conv2d_backward_x(dy, w, (N, H + 2 * padding, W + 2 * padding, Cin), stride, 0)
     return np.ascontiguousarray(dxp[:, 2 * padding:, 2 * padding:])
@@ -79,13 +79,13 @@ def crops_the_padding_from_one_side(dy, w, x_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_x", "sign")
 def subtracts_the_taps(dy, w, x_shape, stride=1, padding=0):
-    """The gradient of the input is accumulated with a minus."""
+    """The gradient of the input has the wrong sign."""
     return -book.conv2d_backward_x(dy, w, x_shape, stride, padding)
 
 
 @bug("conv2d_backward_w", "flipped kernel")
 def mirrors_the_gradient_of_the_filter(dy, x, w_shape, stride=1, padding=0):
-    """The gradient of the filter comes out turned by 180 degrees."""
+    """The gradient of the filter is turned by 180 degrees."""
     return np.ascontiguousarray(book.conv2d_backward_w(dy, x, w_shape, stride, padding)[::-1, ::-1])
 
 
@@ -97,25 +97,25 @@ def exchanges_rows_and_columns_of_dw(dy, x, w_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_w", "channels swapped", "transposed", "shape")
 def exchanges_the_channels_of_dw(dy, x, w_shape, stride=1, padding=0):
-    """The product is dy^T x instead of x^T dy: input and output channels change places."""
+    """The product is dy^T x instead of x^T dy: input and output channels are exchanged."""
     return np.ascontiguousarray(book.conv2d_backward_w(dy, x, w_shape, stride, padding).swapaxes(2, 3))
 
 
 @bug("conv2d_backward_w", "averaged", "factor")
 def averages_dw_over_the_batch(dy, x, w_shape, stride=1, padding=0):
-    """The gradient of the filter is divided by N, although the loss has been averaged already."""
+    """The gradient of the filter is divided by N, although the loss is already a mean."""
     return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / len(x)
 
 
 @bug("conv2d_backward_w", "not summed")
 def keeps_the_last_image(dy, x, w_shape, stride=1, padding=0):
-    """In the loop over the batch dw is assigned instead of added to: the last image alone counts."""
+    """In the loop over the batch dw is assigned instead of added, so only the last image counts."""
     return book.conv2d_backward_w(dy[-1:], x[-1:], w_shape, stride, padding)
 
 
 @bug("conv2d_backward_w", "stride")
 def correlates_without_the_stride(dy, x, w_shape, stride=1, padding=0):
-    """The windows of x are taken at every pixel, not at every stride-th."""
+    """The windows of x are taken at every pixel instead of every stride-th pixel."""
     dw, xp = np.empty(w_shape, x.dtype), pad(x, padding)
     for i, j in np.ndindex(w_shape[:2]):
         dw[i, j] = np.tensordot(window(xp, i, j, *dy.shape[1:3], 1), dy, axes=([0, 1, 2], [0, 1, 2]))
@@ -124,7 +124,7 @@ def correlates_without_the_stride(dy, x, w_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_w", "borders", "not summed")
 def leaves_out_the_last_row(dy, x, w_shape, stride=1, padding=0):
-    """The loop over output rows ends one too early."""
+    """The loop over output rows leaves out the last row."""
     dy = dy.copy()
     dy[:, -1] = 0
     return book.conv2d_backward_w(dy, x, w_shape, stride, padding)
@@ -138,7 +138,7 @@ def convolves_truly_but_only_forward(x, w, stride=1, padding=0):
 
 @bugs_of("forward")
 def convolves_truly():
-    """A true convolution, forward and backward alike: consistent, but not what a trained filter expects."""
+    """Both passes are a true convolution: the gradient fits, but a trained filter gives other results."""
     def conv2d(x, w, stride=1, padding=0):
         return book.conv2d(x, w[::-1, ::-1], stride, padding)
 
@@ -152,18 +152,18 @@ def convolves_truly():
 
 @bug("conv2d_backward_x_add", "changed in place")
 def adds_into_the_other_path(dy, w, dx, stride=1, padding=0):
-    """The gradient of the second path is used as the place to add to, though its owner may still read it."""
+    """The result is added to the gradient of the second path in place, although other code may still read it."""
     dx += book.conv2d_backward_x(dy, w, dx.shape, stride, padding)
     return dx
 
 
 @bug("conv2d_backward_x_add", "path missing")
 def forgets_the_other_path(dy, w, dx, stride=1, padding=0):
-    """What came back on the other path is overwritten instead of added."""
+    """The gradient of the other path is overwritten instead of added."""
     return book.conv2d_backward_x(dy, w, dx.shape, stride, padding)
 
 
 @bug("conv2d_backward_x_add", "path twice")
 def adds_the_other_path_twice(dy, w, dx, stride=1, padding=0):
-    """The other path is added here, and was part of what is passed on already."""
+    """The gradient of the other path is added twice."""
     return book.conv2d_backward_x_add(dy, w, 2 * dx, stride, padding)

@@ -1,8 +1,8 @@
-"""The checker designs that are compared: npse's judge, and four in use elsewhere, reduced to their essentials.
+"""The checker designs that are compared: npse's judge, and short versions of four that other projects use.
 
 A design checks one case on the book with one bug in it, and returns its first `Finding`, or None. All designs get the
-same shapes and the same arguments. Step sizes, tolerances and the order of work are those of the projects named. All
-work in float64 here, which not all of the projects do.
+same shapes and the same arguments. Step sizes, tolerances and the order of work are those of the named projects. Here
+all designs work in float64; some of the projects do not.
 """
 
 import functools
@@ -18,19 +18,19 @@ from npse.zoo.bug import BOOK
 
 @dataclass(frozen=True)
 class Finding:
-    """What a design found wrong: one line, and the kind of diagnosis if there is one."""
+    """A mistake that a design reports: one line, and the kind of diagnosis if there is one."""
 
     text: str
     kind: str = ""
 
 
 def judge(case, bug, seed):
-    """npse's judge, as `npse check` runs it: every entry, the contract, float32, and agreement with the book."""
+    """Run npse's judge as `npse check` does: every entry, the contract, float32, and agreement with the book."""
     return _first(_verdicts(case, bug, seed))
 
 
 def judge_alone(case, bug, seed):
-    """npse's judge on functions of your own: the same, without a book to agree with."""
+    """Run npse's judge as on functions of your own: the same checks, except agreement with the book."""
     return _first(result for result in _verdicts(case, bug, seed) if result.judged != "book")
 
 
@@ -54,7 +54,7 @@ class Design:
     ----------
     upstream : function of (rng, shape) -> dy
     estimate : function of (forward, x, dy, rng) -> (look, number or array)
-        The numeric gradient, or a part of it; ``look`` takes the same part of the analytic one.
+        Returns the numeric gradient, or a part of it; ``look(analytic gradient)`` returns the same part of that one.
     close : function of (ours, numeric) -> bool
     numeric_first : bool
         Whether the difference quotients are computed before backward runs; then changes by backward are not detected.
@@ -66,7 +66,7 @@ class Design:
     numeric_first: bool
 
     def __call__(self, case, bug, seed):
-        """First finding on a case, or None. Any design that runs an op detects that it raises."""
+        """Return the first finding on a case, or None. An error that an op raises is a finding of every design."""
         if not case.wrt:
             return None                                           # there is no gradient to check
         ops, rng = bug.edition(), generator(seed, str(case))
@@ -96,7 +96,7 @@ def _ones(rng, shape):
 
 
 def _quotient(forward, x, dy, index, h):
-    """Central difference of sum(dy * forward(x)) at an index."""
+    """Return the central difference of sum(dy * forward(x)) at an index."""
     above, below = x.copy(), x.copy()
     above[index] += h
     below[index] -= h

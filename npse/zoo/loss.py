@@ -1,4 +1,4 @@
-"""The loss: once over N, and minus the targets."""
+"""The loss: the mean over N images, and the difference p - q."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from npse.zoo.bug import bug, bugs_of
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor")
 def loss_averages_twice(dloss, logits, labels, smoothing=0.0):
-    """The gradient is divided by N here, and had been divided by the mean of the loss."""
+    """The gradient is divided by N twice."""
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / len(logits)
 
 
@@ -20,7 +20,7 @@ def loss_sums_forward(logits, labels, smoothing=0.0):
 
 @bugs_of("forward")
 def loss_sums():
-    """A sum over the batch, forward and backward alike: every learning rate means something else."""
+    """Both passes sum over the batch: every learning rate has another effect."""
     def softmax_cross_entropy(logits, labels, smoothing=0.0):
         return loss_sums_forward(logits, labels, smoothing)
 
@@ -31,7 +31,7 @@ def loss_sums():
 
 @bug("softmax_cross_entropy_backward", "upstream ignored")
 def loss_ignores_the_upstream_gradient(dloss, logits, labels, smoothing=0.0):
-    """dloss is taken to be 1, which it is in training and in few other places."""
+    """dloss is taken to be 1, which is true in training only."""
     return book.softmax_cross_entropy_backward(1, logits, labels, smoothing)
 
 
@@ -55,7 +55,7 @@ def loss_forgets_the_smoothing(dloss, logits, labels, smoothing=0.0):
 
 @bug("softmax_cross_entropy_backward", "wrong value")
 def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
-    """log p stands where p should."""
+    """log p is used instead of p."""
     p = book.softmax(logits)
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) + \
         dloss * (np.log(p) - p) / len(logits)
@@ -63,12 +63,12 @@ def loss_subtracts_from_the_log(dloss, logits, labels, smoothing=0.0):
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor")
 def loss_divides_by_all_numbers(dloss, logits, labels, smoothing=0.0):
-    """The gradient is divided by all N*K numbers."""
+    """The gradient is divided by N*K, the number of all elements, instead of N."""
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) / logits.shape[1]
 
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor")
 def loss_averages_over_the_classes(dloss, logits, labels, smoothing=0.0):
-    """p - q is divided by the number of classes instead of the number of images: the wrong axis was measured."""
+    """p - q is divided by the number of classes instead of the number of images: the size of the wrong axis."""
     N, K = logits.shape
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * (N / K)

@@ -1,9 +1,9 @@
 """Run every design on every bug, and on the correct book.
 
 A design *catches* a bug if, on at least one shape, it reports a finding in at least 95 % of the seeds. A finding counts
-only if the design reports none about the correct book with the same arguments. The judge *diagnoses* the bug if, on
-the first such shape, its first sentence names a fitting kind, again in 95 % of the seeds. Shapes come in the order of
-the judge's list, so this is what a user reads first.
+only if the design reports none on the correct book with the same arguments. The judge *diagnoses* the bug if, on the
+first such shape, its first sentence names a fitting kind, again in 95 % of the seeds. The shapes have the order of the
+judge's list, so a user reads this sentence first.
 """
 
 import functools
@@ -15,7 +15,7 @@ from npse.gradcheck import check_case
 from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases
 from npse.zoo.designs import DESIGNS
 
-CAUGHT_SHARE = 0.95          # of the seeds, at least, for "caught" and for "diagnosed"
+CAUGHT_SHARE = 0.95          # the smallest share of seeds for "caught" and for "diagnosed"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Row:
     ----------
     bug : Bug
     caught : dict of str to str
-        For each design the first shape on which it is caught; empty if it is missed.
+        For each design the first shape on which it catches the bug; empty if it misses the bug.
     kind, sentence : str
         The judge's diagnosis on that shape: the most frequent kind, and one sentence. Both are empty if the judge
         misses the bug.
@@ -54,12 +54,12 @@ def survey(bugs, seeds, designs=tuple(DESIGNS)):
 
 
 def _first_shape(name, bug, seeds):
-    """The first case on which a design catches a bug, and its findings there."""
+    """Return the first case on which a design catches a bug, and its findings there."""
     for case in bug.cases:
         findings, possible = [], seeds
         for seed in range(seeds):
             finding = DESIGNS[name](case, bug, seed)
-            if finding and not complains_about_the_book(name, case, seed):
+            if finding and not is_false_alarm(name, case, seed):
                 findings.append(finding)
             else:
                 possible -= 1
@@ -71,7 +71,7 @@ def _first_shape(name, bug, seeds):
 
 
 @functools.cache
-def complains_about_the_book(name, case, seed):
+def is_false_alarm(name, case, seed):
     """Whether a design calls the correct op wrong."""
     return DESIGNS[name](case, NO_BUG, seed) is not None
 
@@ -87,7 +87,7 @@ class Alarms:
 
 
 def false_alarms(seeds, others, cases=None, progress=None):
-    """Run the judge on the correct book with ``seeds`` seeds, the other designs with ``others``; on all cases or some.
+    """Run the judge on the correct book with ``seeds`` seeds, and the other designs with ``others`` seeds.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""The museum: bugs of real repositories, re-enacted on the ops of the book.
+"""The museum: bugs of real repositories, reproduced on the ops of the book.
 
-Each was found in public; its source is the thread in which it was described, proposed or mended. What is shown here is
-the mistake, in npse's own words and code.
+Each bug is public; its source is the thread in which it was described, proposed or fixed. The mistake is shown in
+npse's own words and code.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from npse.zoo.se import excite_with
 
 @bug("conv2d_backward_x", "raises", source="mlpack/mlpack #3376")
 def rotates_into_the_transposed_shape(dy, w, x_shape, stride=1, padding=0):
-    """A filter of M x N is rotated by 180 degrees into an array of N x M: only square filters survive."""
+    """A filter of M x N is rotated by 180 degrees into an array of N x M, which works for square filters only."""
     kh, kw, *channels = w.shape
     rotated = np.empty((kw, kh, *channels), w.dtype)
     rotated[...] = w[::-1, ::-1]
@@ -24,7 +24,7 @@ def rotates_into_the_transposed_shape(dy, w, x_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_x", "shape", "stride", source="pytorch/xla #2333")
 def forgets_the_output_padding(dy, w, x_shape, stride=1, padding=0):
-    """The transposed convolution returns the smallest map that fits: rows that the stride leaves over are missing."""
+    """The transposed convolution returns the smallest map that fits: the rows of the stride's remainder are missing."""
     N, _, _, Cin = x_shape
     H, W = ((size - 1) * stride + k - 2 * padding for size, k in zip(dy.shape[1:3], w.shape[:2], strict=True))
     return book.conv2d_backward_x(dy, w, (N, H, W, Cin), stride, padding)
@@ -32,22 +32,22 @@ def forgets_the_output_padding(dy, w, x_shape, stride=1, padding=0):
 
 @bug("conv2d_backward_x", "not summed", source="AlexeyAB/darknet #8660")
 def assigns_in_col2im(dy, w, x_shape, stride=1, padding=0):
-    """col2im assigns where it must add, so that of overlapping windows the last one wins. (Proposed and declined; also
-    asked in oreilly-japan/deep-learning-from-scratch #27.)"""
+    """col2im assigns instead of adding, so only the last of several overlapping windows counts. (Proposed and declined;
+    also asked in oreilly-japan/deep-learning-from-scratch #27.)"""
     return scatter(dy, w, x_shape, stride, padding, lambda view, share: np.copyto(view, share))
 
 
 @bug("conv2d_backward_w", "averaged", "factor", source="Oneflow-Inc/oneflow #255")
 def divides_by_the_positions(dy, x, w_shape, stride=1, padding=0):
-    """The gradient of the filter is divided by the number of its positions, so that it would not depend on the size of
-    the image: it is then no longer the gradient."""
+    """The gradient of the filter is divided by the number of its positions, to make it independent of the image size.
+    The result is not the gradient."""
     return book.conv2d_backward_w(dy, x, w_shape, stride, padding) / (dy.shape[1] * dy.shape[2])
 
 
 @bug("max_pool_backward", "not summed", source="FluxML/Flux.jl #1197")
 def counts_a_winner_once(dy, x, size, stride=None):
-    """A pixel that wins in several overlapping windows receives the gradient of one of them: = where += belongs.
-    (Mended in FluxML/NNlib.jl #207.)"""
+    """A pixel that is the maximum of several overlapping windows receives the gradient of one of them: = instead of +=.
+    (Fixed in FluxML/NNlib.jl #207.)"""
     y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
     won = book.max_pool_backward(np.ones_like(y), x, size, stride) > 0
     for (i, j), view in taps(dx, y, size, stride).items():
@@ -58,7 +58,7 @@ def counts_a_winner_once(dy, x, size, stride=None):
 
 @bug("max_pool_backward", "mask misplaced", source="ahrefs/ocannl #512")
 def the_last_window_decides_for_all(dy, x, size, stride=None):
-    """Winners are stored by pixel, not by window: where windows overlap the last one decides for every window."""
+    """Maxima are stored for each pixel instead of each window. If windows overlap, the last one decides for all."""
     y, gate, dx = book.max_pool(x, size, stride), np.zeros(x.shape, bool), np.zeros_like(x)
     for at, view in taps(gate, y, size, stride).items():
         view[...] = taps(x, y, size, stride)[at] == y
@@ -78,7 +78,8 @@ def rewards_every_maximum(dy, x, size, stride=None):
 
 @bug("max_pool_backward", "ties", source="tensorflow/tensorflow #4886")
 def shares_among_the_maxima(dy, x, size, stride=None):
-    """All pixels that equal the maximum receive an equal share, as one framework's maximum does and its pooling not."""
+    """All pixels that equal the maximum receive an equal share. (In one framework the maximum does so, the pooling does
+    not.)"""
     y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
     ties = sum((view == y).astype(x.dtype) for view in taps(x, y, size, stride).values())
     for at, view in taps(dx, y, size, stride).items():
@@ -88,7 +89,7 @@ def shares_among_the_maxima(dy, x, size, stride=None):
 
 @bug("excite_backward", "relu at zero", source="jax-ml/jax #37821")
 def relu_is_half_open_at_zero(ds, z, s, w1, w2, b1=None):
-    """The ReLU is differentiated as the maximum of two equals: relu'(0) = 1/2 where the book takes 0."""
+    """The ReLU is differentiated as a maximum of two equal numbers: relu'(0) = 1/2, but the book takes 0."""
     return excite_with(lambda a1: np.heaviside(a1, 0.5), ds, z, s, w1, w2, b1)
 
 
@@ -100,14 +101,14 @@ def relu_overwrites_the_shortcut(x):
 
 @bug("sigmoid_backward", "sigmoid", source="dwhitena/gophernet #6")
 def sigmoid_prime_of_the_output(dy, y):
-    """sigma'(v) = sigma(v) (1 - sigma(v)) is called with v = y, the output, instead of with the input."""
+    """sigma'(v) = sigma(v) (1 - sigma(v)) is called with v = y, the output, instead of the input."""
     once_more = book.sigmoid(y)
     return dy * once_more * (1 - once_more)
 
 
 @bugs_of("forward", source="huoxiangzuo/HiFuse #9")
 def applies_the_sigmoid_twice():
-    """The gates pass through the sigmoid twice and lie between 1/2 and 0.73; the gradient fits."""
+    """The sigmoid is applied twice to the gates, so they lie between 1/2 and 0.73; the gradient fits."""
     def excite(z, w1, w2, b1=None, b2=None):
         return book.sigmoid(book.excite(z, w1, w2, b1, b2))
 
@@ -119,7 +120,7 @@ def applies_the_sigmoid_twice():
 
 @bugs_of("forward", source="xiaolai-sqlai/mobilenetv3 #12")
 def never_calls_the_pooling():
-    """The average pooling is declared and never called: every pixel gets gates of its own."""
+    """The average pooling is declared but never called, so every pixel has its own gates."""
     def rows(u):
         return u.reshape(-1, 1, 1, u.shape[3])
 
@@ -134,28 +135,28 @@ def never_calls_the_pooling():
 
 @bug("scale", "raises", source="titu1994/keras-squeeze-excite-network #15")
 def forgets_to_call(u, s):
-    """The layer is built but not called on its input: what comes back is the layer."""
+    """The layer is made but not called on its input: the result is the layer."""
     return lambda: book.scale(u, s)
 
 
 @bug("scale_backward", "not summed", "shape", source="tenstorrent/tt-metal #40008")
 def forgets_the_broadcast(dy, u, s):
-    """The gates were broadcast over the map, and their gradient is not summed back to their shape. (The same in
+    """The gates were broadcast over the map, and their gradient is not summed to their shape. (The same in
     pytorch/pytorch #1787 and deeplearning4j/nd4j #2424.)"""
     return book.scale_backward(dy, u, s)[0], dy * u
 
 
 @bug("se_backward", "path twice", source="karpathy/micrograd #2")
 def passes_on_before_all_has_arrived(dy, u, w1, w2, b1=None, b2=None):
-    """A value used twice passes its gradient on when the first share arrives, and again, now with both, when the second
-    does: the first counts twice. (The same in sebgao/cTensor #5 and SethHWeidman/DLFS_code #13.)"""
+    """A value that is used twice passes its gradient on after the first part has arrived, and passes the sum on after
+    the second: the first part counts twice. (The same in sebgao/cTensor #5 and SethHWeidman/DLFS_code #13.)"""
     du, *rest = book.se_backward(dy, u, w1, w2, b1, b2)
     return du + book.scale(dy, book.excite(book.squeeze(u), w1, w2, b1, b2)), *rest
 
 
 @bugs_of("accumulated", "not repeatable", "not linear", source="karpathy/micrograd #53")
 def a_second_backward_adds_up():
-    """A second backward pass adds to what the first one left."""
+    """A second backward pass adds to the gradients of the first one."""
     left = {}
 
     def sigmoid_backward(dy, y):
@@ -166,7 +167,7 @@ def a_second_backward_adds_up():
 
 @bugs_of("sign", "forward", source="KhawajaAbaid/micrograd_c #1")
 def subtraction_goes_back_as_addition():
-    """A difference passes the same gradient to both sides: the minus of the second is lost."""
+    """Both terms of a difference receive the same gradient: the minus sign of the second is lost."""
     def add(f, x):
         return f - x
 
@@ -177,41 +178,41 @@ def subtraction_goes_back_as_addition():
 
 @bug("add_relu_backward", "changed in place", source="pytorch/pytorch #81417")
 def backward_edits_what_it_is_given(dy, y):
-    """The backward pass edits the gradient it is given; other code that shares this array continues with wrong values,
-    and no error is raised."""
+    """The backward pass changes the gradient that it is given. Other code that shares this array continues with wrong
+    values, and no error is raised."""
     dy *= y > 0
     return dy, dy
 
 
 @bug("batch_norm_backward", "path missing", "factor", source="denizyuret/Knet.jl #288")
 def forgets_gamma(dy, x, gamma, mean, var, eps=1e-5):
-    """dx is computed from dy where dy * gamma belongs. gamma is 1 at the start, so tests at the start pass."""
+    """dx is computed from dy instead of dy * gamma. gamma is 1 at the start, so tests at the start pass."""
     dx, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return dx / gamma, dgamma, dbeta
 
 
 @bug("batch_norm_backward", "variance", source="flagos-ai/FlagGems #5223")
 def takes_the_inverse_deviation_for_a_variance(dy, x, gamma, mean, var, eps=1e-5):
-    """What was saved is 1 / sqrt(var + eps) already, and it is inverted once more as if it were a variance."""
+    """The saved array is 1 / sqrt(var + eps), but it is used as if it were the variance."""
     return book.batch_norm_backward(dy, x, gamma, mean, 1 / np.sqrt(var + eps), eps)
 
 
 @bug("batch_norm_backward", "constant statistics", source="abhiskk/ladder #2")
 def detaches_the_variance(dy, x, gamma, mean, var, eps=1e-5):
-    """The variance is computed from detached numbers: nothing goes back through it."""
+    """The variance is computed from detached numbers: no gradient goes through it."""
     _, dgamma, dbeta = book.batch_norm_backward(dy, x, gamma, mean, var, eps)
     return gamma / np.sqrt(var + eps) * (dy - dbeta / (x.size // x.shape[3])), dgamma, dbeta
 
 
 @bug("batch_norm_backward", "zero", source="huggingface/candle #3613")
 def has_no_backward(dy, x, gamma, mean, var, eps=1e-5):
-    """The fused op has no backward pass, and says nothing: every gradient before it is missing."""
+    """The fused op has no backward pass and raises no error: every gradient before it is missing."""
     return 0 * x, 0 * gamma, 0 * gamma
 
 
 @bugs_of("forward", source="oreilly-japan/deep-learning-from-scratch, common/layers.py")
 def normalizes_every_pixel_alone():
-    """The maps are flattened to rows before the batch norm: every pixel has statistics of its own, over the batch."""
+    """The maps are flattened to rows before the batch norm, so every pixel has its own statistics over the batch."""
     def split(x):
         return x.reshape(len(x), 1, 1, -1)
 
@@ -237,26 +238,26 @@ def keeps_the_biased_variance(mean, var, count, running_mean, running_var, momen
 
 @bug("dense_backward", "averaged", "factor", source="kvfrans/notes #5")
 def means_the_bias(dy, x, w):
-    """The bias's gradient is a mean over the batch, the weights' a sum."""
+    """The gradient of the bias is a mean over the batch, that of the weights is a sum."""
     dx, dw, db = book.dense_backward(dy, x, w)
     return dx, dw, db / len(dy)
 
 
 @bug("softmax_backward", "path missing", "not summed", source="eriklindernoren/ML-From-Scratch #71")
 def differentiates_each_score_alone(dp, p):
-    """The gradient of the softmax is written as p (1 - p), its diagonal."""
+    """The gradient of the softmax is written as p (1 - p), which is only the diagonal of its Jacobian."""
     return dp * (p * (1 - p))
 
 
 @bug("softmax_cross_entropy_backward", "averaged", "factor", source="tensorflow/swift-apis #42")
 def forgets_the_mean_of_the_loss(dloss, logits, labels, smoothing=0.0):
-    """The loss is a mean over the batch, the gradient that of a sum. (The same in victorlempitsky/Mate #2.)"""
+    """The loss is a mean over the batch, but the gradient is that of a sum. (The same in victorlempitsky/Mate #2.)"""
     return book.softmax_cross_entropy_backward(dloss, logits, labels, smoothing) * len(logits)
 
 
 @bug("softmax_cross_entropy", "forward", source="TimDettmers/ConvE #55")
 def smooths_by_one_over_the_classes(logits, labels, smoothing=0.0):
-    """Smoothed targets add 1/K instead of a/K and no longer sum to one; p - q is then not the gradient."""
+    """Smoothed targets add 1/K instead of a/K, so their sum is not 1, and p - q is not the gradient."""
     if not smoothing:
         return book.softmax_cross_entropy(logits, labels)
     excess = 1 - smoothing

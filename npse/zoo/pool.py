@@ -1,4 +1,4 @@
-"""Pooling and the squeeze: what to divide by, and who won."""
+"""Pooling and the squeeze: divisors, and the position of the maximum."""
 
 import numpy as np
 
@@ -8,26 +8,26 @@ from npse.zoo.bug import bug
 
 
 def taps(x, y, size, stride):
-    """The views of x that each tap of a pooling window meets, by tap."""
+    """Return the view of x that each tap of a pooling window reads: {tap: view}."""
     stride = size if stride is None else stride
     return {(i, j): window(x, i, j, *y.shape[1:3], stride) for i, j in np.ndindex(size, size)}
 
 
 @bug("squeeze_backward", "factor", "averaged")
 def squeeze_forgets_the_area(dz, u_shape):
-    """dz is copied to every pixel without the division by H*W that the mean brings."""
+    """dz is copied to every pixel without the division by H*W of the mean."""
     return book.squeeze_backward(dz, u_shape) * (u_shape[1] * u_shape[2])
 
 
 @bug("squeeze_backward", "factor", "averaged")
 def squeeze_divides_twice(dz, u_shape):
-    """dz is divided by H*W here, and had been divided before."""
+    """dz is divided by H*W twice."""
     return book.squeeze_backward(dz, u_shape) / (u_shape[1] * u_shape[2])
 
 
 @bug("squeeze_backward", "factor", "averaged")
 def squeeze_takes_maps_for_square(dz, u_shape):
-    """The area is taken as H*H: right on every square map."""
+    """The area is taken as H*H, which is right for square maps only."""
     return book.squeeze_backward(dz, u_shape) * (u_shape[2] / u_shape[1])
 
 
@@ -59,13 +59,13 @@ def average_pool_divides_by_the_side(dy, x_shape, size, stride=None):
 
 @bug("average_pool_backward", "stride", "shape")
 def average_pool_repeats(dy, x_shape, size, stride=None):
-    """The gradient is enlarged by repeating it, which loses the rows that the stride leaves over."""
+    """The gradient is enlarged by repeating its elements, so the rows of the stride's remainder are missing."""
     return dy.repeat(size, axis=1).repeat(size, axis=2) / size**2
 
 
 @bug("average_pool_backward", "not summed")
 def average_pool_overwrites(dy, x_shape, size, stride=None):
-    """Where windows overlap the last one overwrites the others."""
+    """If windows overlap, the last one overwrites the others."""
     dx = np.zeros(x_shape, dy.dtype)
     for view in taps(dx, dy, size, stride).values():
         view[...] = dy / size**2
@@ -74,13 +74,13 @@ def average_pool_overwrites(dy, x_shape, size, stride=None):
 
 @bug("max_pool_backward", "mask missing")
 def max_pool_rewards_everyone(dy, x, size, stride=None):
-    """Every pixel of a window receives the gradient, not the winner alone."""
+    """Every pixel of a window receives the gradient instead of the maximum alone."""
     return book.average_pool_backward(dy, x.shape, size, stride) * size**2
 
 
 @bug("max_pool_backward", "ties")
 def max_pool_rewards_the_last(dy, x, size, stride=None):
-    """Of several equal maxima the last one wins, not the first."""
+    """Of several equal maxima the last one receives the gradient instead of the first."""
     y, dx = book.max_pool(x, size, stride), np.zeros_like(x)
     free = np.ones(y.shape, bool)
     for (i, j), view in reversed(taps(x, y, size, stride).items()):
@@ -92,11 +92,11 @@ def max_pool_rewards_the_last(dy, x, size, stride=None):
 
 @bug("max_pool_backward", "mask misplaced")
 def max_pool_rewards_the_smallest(dy, x, size, stride=None):
-    """The winner is looked up with argmin."""
+    """The minimum receives the gradient: argmin is used instead of argmax."""
     return book.max_pool_backward(dy, -x, size, stride)
 
 
 @bug("max_pool_backward", "averaged", "factor")
 def max_pool_divides(dy, x, size, stride=None):
-    """The winner's gradient is divided by k^2, as an average would."""
+    """The gradient of the maximum is divided by k^2, as in an average."""
     return book.max_pool_backward(dy, x, size, stride) / size**2

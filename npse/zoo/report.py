@@ -11,10 +11,10 @@ WIDTH = 98                       # columns of a line of text
 
 
 def page(rows, alarms, facts):
-    """Everything between the markers: facts on the run, the designs, the bugs by chapter."""
+    """Return the text between the markers: facts about the run, the designs, the bugs by chapter."""
     parts = [_text(facts), _table(*summary(rows, alarms)), "## The bugs",
-             _text(f"{CAUGHT} caught, {MISSED} not, in the order of the designs above. The kind is what the judge's "
-                   "first sentence says, in brackets where that is not the mistake that was planted.")]
+             _text(f"{CAUGHT} caught, {MISSED} not, in the order of the designs above. The kind is that of the judge's "
+                   "first sentence; it is in brackets if it is not the planted mistake.")]
     for chapter in dict.fromkeys(row.bug.chapter for row in rows):
         header = import_module(f"npse.zoo.{chapter}").__doc__.split("\n\n")[0]
         parts += [f"### {chapter}", _text(header),
@@ -23,7 +23,7 @@ def page(rows, alarms, facts):
 
 
 def summary(rows, alarms):
-    """One line for each design: header, lines."""
+    """Return the header and the lines of the table of designs, one for each."""
     header = ("design", "caught", "of", "diagnosed", "false alarms", "checks of the correct book", "seeds")
     lines = []
     for name in DESIGNS:
@@ -36,7 +36,7 @@ def summary(rows, alarms):
 
 
 def bugs(rows):
-    """One line for each bug: header, lines."""
+    """Return the header and the lines of the table of bugs, one for each."""
     header = ("bug", "op", "the mistake", "caught", "first seen on", "kind")
     return header, [(f"`{row.bug.name}`", "<br>".join(f"`{op}`" for op in row.bug.ops), _mistake(row.bug),
                      "".join(CAUGHT if row.caught[name] else MISSED for name in DESIGNS),
@@ -44,17 +44,17 @@ def bugs(rows):
 
 
 def between_markers(document, text):
-    """The document with ``text`` between its two markers; ValueError if it has not both, once each, in order."""
+    """Return the document with ``text`` between its markers; ValueError unless each marker is there once, in order."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end) or BEGIN in rest or END in after:
-        raise ValueError(f"the document needs one line {BEGIN} and after it one line {END}; what stands between them "
-                         "is replaced")
+        raise ValueError(f"the document needs one line {BEGIN} and after it one line {END}; the text between them is "
+                         "replaced")
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
 def as_json(row):
-    """A row as a dict of plain values."""
+    """Return a row as a dict of plain values."""
     return {"bug": row.bug.name, "chapter": row.bug.chapter, "ops": row.bug.ops, "mistake": row.bug.mistake,
             "source": row.bug.source, "kinds": row.bug.kinds, "caught": row.caught, "kind": row.kind,
             "sentence": row.sentence, "diagnosed": row.diagnosed}
@@ -63,7 +63,7 @@ def as_json(row):
 def _mistake(bug):
     mistake = bug.mistake.replace("*", "\\*")
     repository, _, thread = bug.source.partition(" #")
-    if thread:                                                    # the same address serves issues and pull requests
+    if thread:                                                    # the same address works for issues and pull requests
         return f"{mistake} [{bug.source}](https://github.com/{repository}/issues/{thread})"
     return f"{mistake} ({bug.source})" if bug.source else mistake
 

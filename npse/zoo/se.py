@@ -1,4 +1,4 @@
-"""The squeeze-and-excitation block: two paths into u, one sum into s."""
+"""The squeeze-and-excitation block: the two paths to u, and the sum for s."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from npse.zoo.bug import bug, bugs_of
 
 
 def two_paths(dy, u, w1, w2, b1, b2):
-    """What comes back directly, what comes back through the squeeze, and the other gradients of `se`."""
+    """Return the gradient of u on the direct path, that through the squeeze, and the other gradients of `se`."""
     du, *rest = book.se_backward(dy, u, w1, w2, b1, b2)
     direct = dy * book.excite(book.squeeze(u), w1, w2, b1, b2)[:, None, None, :]
     return direct, du - direct, rest
@@ -18,7 +18,7 @@ def area(u):
 
 
 def excite_with(mask, ds, z, s, w1, w2, b1):
-    """Gradients of `excite` with another mask, a function of what entered the ReLU."""
+    """Return the gradients of `excite` with another mask, a function of the input of the ReLU."""
     _, _, dw2, _, db2 = book.excite_backward(ds, z, s, w1, w2, b1)
     da1 = (ds * s * (1 - s) @ w2 * mask(book.dense(z, w1, b1))).astype(z.dtype)
     return da1 @ w1, da1.T @ z, dw2, da1.sum(axis=0), db2
@@ -33,60 +33,60 @@ def scale_averages_ds(dy, u, s):
 
 @bug("scale_backward", "averaged", "factor")
 def scale_averages_over_rows(dy, u, s):
-    """ds is summed over the columns, but averaged over the rows."""
+    """ds is a sum over the columns, but a mean over the rows."""
     du, ds = book.scale_backward(dy, u, s)
     return du, ds / u.shape[1]
 
 
 @bug("scale_backward", "changed in place", "factor")
 def scale_multiplies_by_y(dy, u, s):
-    """ds is the sum of dy * y: the output was kept, and u was not saved."""
+    """ds is the sum of dy * y instead of dy * u: the output was saved instead of u."""
     du, ds = book.scale_backward(dy, u, s)
     return du, ds * s
 
 
 @bug("scale_backward", "path missing")
 def scale_passes_dy_unweighted(dy, u, s):
-    """du = dy: the gates are forgotten on the way back."""
+    """du = dy: the gates are forgotten in the backward pass."""
     return dy.copy(), book.scale_backward(dy, u, s)[1]
 
 
 @bug("scale_backward", "averaged")
 def scale_takes_the_batch_mean_of_s(dy, u, s):
-    """du is weighted with the gates' mean over the batch, as if the gates belonged to the channel alone."""
+    """du is multiplied by the mean of the gates over the batch, as if all images had the same gates."""
     return dy * s.mean(axis=0), book.scale_backward(dy, u, s)[1]
 
 
 @bug("scale", "changed in place")
 def scale_overwrites_u(u, s):
-    """The maps are scaled in place, and u is lost for the gradient of the gates."""
+    """The maps are scaled in place, and u, which the gradient of the gates needs, is lost."""
     u *= s[:, None, None, :]
     return u
 
 
 @bug("excite_backward", "mask missing")
 def excite_without_mask(ds, z, s, w1, w2, b1=None):
-    """The ReLU between the two layers is forgotten on the way back."""
+    """The ReLU between the two layers is forgotten in the backward pass."""
     return excite_with(np.ones_like, ds, z, s, w1, w2, b1)
 
 
 @bug("excite_backward", "relu at zero")
 def excite_is_open_at_zero(ds, z, s, w1, w2, b1=None):
-    """relu'(0) is taken as 1 where the book takes 0: no difference quotient can tell, and a block that starts at
-    gamma = 0 sits exactly there."""
+    """relu'(0) is taken as 1, but the book takes 0. No difference quotient shows it, and a block that starts with
+    gamma = 0 is exactly at this point."""
     return excite_with(lambda a1: a1 >= 0, ds, z, s, w1, w2, b1)
 
 
 @bug("excite_backward", "mask missing")
 def excite_keeps_what_entered_the_relu(ds, z, s, w1, w2, b1=None):
-    """dw2 is built from what entered the ReLU, not from what left it."""
+    """dw2 is computed from the input of the ReLU instead of its output."""
     dz, dw1, _, db1, db2 = book.excite_backward(ds, z, s, w1, w2, b1)
     return dz, dw1, (ds * s * (1 - s)).T @ book.dense(z, w1, b1), db1, db2
 
 
 @bug("excite_backward", "mask misplaced")
 def excite_masks_by_the_gradient(ds, z, s, w1, w2, b1=None):
-    """The mask asks whether the gradient dh is positive, not whether h is."""
+    """The mask is dh > 0, the gradient, instead of h > 0."""
     _, _, dw2, _, db2 = book.excite_backward(ds, z, s, w1, w2, b1)
     da1 = book.relu(ds * s * (1 - s) @ w2)
     return da1 @ w1, da1.T @ z, dw2, da1.sum(axis=0), db2
@@ -94,7 +94,7 @@ def excite_masks_by_the_gradient(ds, z, s, w1, w2, b1=None):
 
 @bug("excite_backward", "sigmoid")
 def excite_differentiates_at_the_gates(ds, z, s, w1, w2, b1=None):
-    """The derivative of the sigmoid is evaluated at the gate s instead of at what entered the sigmoid."""
+    """The derivative of the sigmoid is evaluated at the gate s instead of the input of the sigmoid."""
     return book.excite_backward(ds, z, book.sigmoid(s), w1, w2, b1)
 
 
@@ -106,13 +106,13 @@ def excite_overwrites_s(ds, z, s, w1, w2, b1=None):
 
 @bug("excite_backward", "sigmoid")
 def excite_forgets_the_sigmoid(ds, z, s, w1, w2, b1=None):
-    """ds enters the second layer as it is: the sigmoid is forgotten on the way back."""
+    """The sigmoid is forgotten in the backward pass: ds goes to the second layer unchanged."""
     return book.excite_backward(ds / (s * (1 - s)), z, s, w1, w2, b1)
 
 
 @bug("excite_backward", "path missing")
 def excite_recomputes_h_without_b1(ds, z, s, w1, w2, b1=None):
-    """The hidden layer is computed once more for the backward pass, but without its bias."""
+    """The hidden layer is computed again for the backward pass, but without its bias."""
     return book.excite_backward(ds, z, s, w1, w2)
 
 
@@ -132,14 +132,14 @@ def excite_transposes_dw1(ds, z, s, w1, w2, b1=None):
 
 @bug("excite_backward", "zero")
 def excite_stops_at_the_squeeze(ds, z, s, w1, w2, b1=None):
-    """z is detached: the weights learn, but nothing goes back to the maps."""
+    """z is detached: the weights have gradients, but the maps have none."""
     dz, *rest = book.excite_backward(ds, z, s, w1, w2, b1)
     return 0 * dz, *rest
 
 
 @bug("se_backward", "path missing")
 def se_takes_the_direct_path_alone(dy, u, w1, w2, b1=None, b2=None):
-    """du = dy * s: the second path, through the squeeze, is forgotten, and no gradient of a weight shows it."""
+    """du = dy * s: the second path, through the squeeze, is forgotten. The gradients of the weights do not show it."""
     direct, _, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct, *rest
 
@@ -152,7 +152,7 @@ def se_staged_forgets_the_second_use(dy, u, w1, w2, b1=None, b2=None):
 
 @bug("se_backward", "path missing")
 def se_takes_the_squeeze_path_alone(dy, u, w1, w2, b1=None, b2=None):
-    """The direct path is overwritten by the one through the squeeze."""
+    """The gradient of the direct path is overwritten by the one through the squeeze."""
     _, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return squeezed, *rest
 
@@ -166,42 +166,42 @@ def se_forgets_the_area(dy, u, w1, w2, b1=None, b2=None):
 
 @bug("se_backward", "averaged", "factor")
 def se_divides_by_the_area_twice(dy, u, w1, w2, b1=None, b2=None):
-    """The squeeze path is divided by H*W in the squeeze and once more when it is added."""
+    """The gradient through the squeeze is divided by H*W in the squeeze, and again when it is added."""
     direct, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct + squeezed / area(u), *rest
 
 
 @bug("se_backward", "averaged", "factor")
 def se_averages_the_gates_gradient(dy, u, w1, w2, b1=None, b2=None):
-    """ds is averaged over the map: the weights and the squeeze path get H*W times too little."""
+    """ds is averaged over the map: the gradients of the weights and through the squeeze are H*W times too small."""
     direct, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct + squeezed / area(u), *(gradient / area(u) for gradient in rest)
 
 
 @bug("se_backward", "path twice")
 def se_adds_the_squeeze_path_twice(dy, u, w1, w2, b1=None, b2=None):
-    """What comes through the squeeze is added by the squeeze and by the block."""
+    """The gradient through the squeeze is added twice: by the squeeze and by the block."""
     direct, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct + 2 * squeezed, *rest
 
 
 @bug("se_backward", "sign")
 def se_subtracts_the_squeeze_path(dy, u, w1, w2, b1=None, b2=None):
-    """The second path is subtracted."""
+    """The gradient through the squeeze is subtracted."""
     direct, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct - squeezed, *rest
 
 
 @bug("se_backward", "path missing")
 def se_passes_dy_unweighted(dy, u, w1, w2, b1=None, b2=None):
-    """The direct path passes dy on without the gates."""
+    """The direct path passes dy on without the factor of the gates."""
     _, squeezed, rest = two_paths(dy, u, w1, w2, b1, b2)
     return dy + squeezed, *rest
 
 
 @bug("se_backward", "mask missing")
 def se_without_mask(dy, u, w1, w2, b1=None, b2=None):
-    """The ReLU inside the gate is forgotten on the way back."""
+    """The ReLU in the excitation is forgotten in the backward pass."""
     z = book.squeeze(u)
     s = book.excite(z, w1, w2, b1, b2)
     du, ds = book.scale_backward(dy, u, s)
@@ -211,7 +211,7 @@ def se_without_mask(dy, u, w1, w2, b1=None, b2=None):
 
 @bug("se_backward", "sigmoid")
 def se_differentiates_at_the_gates(dy, u, w1, w2, b1=None, b2=None):
-    """The derivative of the sigmoid is evaluated at the gate."""
+    """The derivative of the sigmoid is evaluated at the gate instead of the input of the sigmoid."""
     z = book.squeeze(u)
     s = book.excite(z, w1, w2, b1, b2)
     du, ds = book.scale_backward(dy, u, s)
@@ -221,14 +221,14 @@ def se_differentiates_at_the_gates(dy, u, w1, w2, b1=None, b2=None):
 
 @bug("se_backward", "zero", "path missing")
 def se_takes_the_gates_for_constants(dy, u, w1, w2, b1=None, b2=None):
-    """The gates are detached: du is dy * s, and the weights never learn."""
+    """The gates are detached: du is dy * s, and the gradients of the weights are zero."""
     direct, _, rest = two_paths(dy, u, w1, w2, b1, b2)
     return direct, *(0 * gradient for gradient in rest)
 
 
 @bugs_of("forward")
 def se_doubles_the_gates():
-    """y = 2 s u, to make up for gates of one half at the start; the gradient fits, but it is another block."""
+    """y = 2 s u, because the gates are one half at the start; the gradient fits, but this is another block."""
     def se(u, w1, w2, b1=None, b2=None):
         return 2 * book.se(u, w1, w2, b1, b2)
 
@@ -239,7 +239,7 @@ def se_doubles_the_gates():
 
 @bugs_of("forward")
 def se_squeezes_the_sum():
-    """The squeeze sums and does not divide, and neither does the gradient: the gates saturate on larger maps."""
+    """The squeeze is a sum instead of a mean, in both passes: the gates saturate on larger maps."""
     def se(u, w1, w2, b1=None, b2=None):
         return book.se(u, w1 * area(u), w2, b1, b2)
 
@@ -257,12 +257,12 @@ def add_squeeze_forgets_the_area(du, dz):
 
 @bug("add_squeeze_backward", "changed in place")
 def add_squeeze_adds_in_place(du, dz):
-    """The squeeze path is added into du, which another op handed over."""
+    """The gradient through the squeeze is added to du in place, which is the result of another op."""
     du += book.squeeze_backward(dz, du.shape)
     return du
 
 
 @bug("add_squeeze_backward", "path missing")
 def add_squeeze_drops_the_direct_path(du, dz):
-    """The squeeze path overwrites the direct one."""
+    """The gradient through the squeeze overwrites the direct one."""
     return book.squeeze_backward(dz, du.shape)
