@@ -92,6 +92,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
+        """Whether the verdict is "right"."""
         return self.verdict == RIGHT
 
     def as_dict(self) -> dict[str, Any]:
@@ -124,10 +125,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether there are results, and all are right."""
         return bool(self.results) and all(result.ok for result in self.results)
 
     @property
     def failures(self) -> tuple[Result, ...]:
+        """The results that are not right."""
         return tuple(result for result in self.results if not result.ok)
 
     def __bool__(self) -> bool:

@@ -80,8 +80,7 @@ class _ConvBackward:
 
 
 class BatchNorm(Layer):
-    """Batch normalization over (N, H, W): in training with the statistics of the batch, at inference with running ones.
-    """
+    """Batch normalization over (N, H, W), with the statistics of the batch in training, else with running ones."""
 
     eps, momentum = 1e-5, 0.1
 

@@ -1,4 +1,4 @@
-"""The base class of layers. A layer has named arrays, named sub-layers, and a call:
+"""The base class of layers. A layer has named arrays, named sub-layers, and a call.
 
     y, backward = layer(x)
     dx, gradients = backward(dy)

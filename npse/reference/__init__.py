@@ -1,5 +1,6 @@
-"""The book: every op of npse in plain NumPy, each backward under its forward. This edition is the contract:
-another edition may lack an op, but never differs in name, argument, result or convention.
+"""The book: every op of npse in plain NumPy, each backward under its forward.
+
+This edition is the contract: another edition may lack an op, but never differs in name, argument, result or convention.
 
 `OPS` lists the names of the ops. Each op is declared once, by `contract.op`, in its chapter. A chapter is a module.
 """

@@ -1,4 +1,4 @@
-"""The end of an SE block in training: batch norm, gates, shortcut and ReLU in one formula,
+"""The end of an SE block in training: batch norm, gates, shortcut and ReLU in one formula.
 
     y = relu(s * u + r)      u = gamma * xhat + beta      xhat = (x - mean) / sqrt(var + eps)
 

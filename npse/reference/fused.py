@@ -1,5 +1,7 @@
-"""Fused ops: several ops that follow each other in every network. Here each is a few calls of the book. A compiled
-edition does the same in one pass over memory. The same gradient check judges both.
+"""Fused ops: several ops that follow each other in every network.
+
+Here each is a few calls of the book. A compiled edition does the same in one pass over memory. The same gradient check
+judges both.
 
     x  (N, H, W, C)  input or shortcut     u  (N, H, W, C)  residual branch     s  (N, C)  its gates
     y  (N, H, W, C)  output; y > 0 is the mask of the ReLU, so the sum before the ReLU is not kept

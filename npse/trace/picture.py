@@ -190,7 +190,8 @@ def _tiles(ax, colours, numbers, framed, wrong):
 
 
 def _table(ax, traces):
-    heads = ("", "reads of global memory", "a thread", "32-byte pieces", "writes", "reads of shared memory", "findings")
+    heads = ("", "reads of global memory", "per thread", "32-byte pieces", "writes", "reads of shared memory",
+             "findings")
     ax.set_axis_off()
     table = ax.table([_totals(trace) for trace in traces], colLabels=heads, loc="center", cellLoc="center",
                      colWidths=[0.16, 0.18, 0.1, 0.14, 0.1, 0.18, 0.14], edges="horizontal")

@@ -132,8 +132,10 @@ class Trace:
         return f"{_times(self.blocks)} block{several} of {_times(self.threads)} threads"
 
     def table(self):
-        """Yield a row of text for each array: memory, shape, reads, reads for each thread, reads for each cell that is
-        read, 32-byte pieces, writes.
+        """Yield a row of text for each array.
+
+        Its columns: memory, shape, reads, reads for each thread, reads for each cell that is read, 32-byte pieces,
+        writes.
         """
         threads = int(np.prod(self.blocks) * np.prod(self.threads))
         for memory in self.arrays:
@@ -144,7 +146,7 @@ class Trace:
                    str(self.pieces(memory.name)) if memory.space == "global" else "-", str(writes.sum()))
 
     def __str__(self):
-        heads = ("memory", "shape", "reads", "a thread", "a cell", "32-byte pieces", "writes")
+        heads = ("memory", "shape", "reads", "per thread", "per cell", "32-byte pieces", "writes")
         rows = [heads, *self.table()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [f"{self.name}: {self.grid}"]

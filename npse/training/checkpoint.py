@@ -1,4 +1,6 @@
-"""Save arrays and a few facts in one safetensors file. A crash or a full disk never damages the file of the last save.
+"""Save arrays and a few facts in one safetensors file.
+
+A crash or a full disk never damages the file of the last save.
 """
 
 import json

@@ -78,8 +78,7 @@ class Config:
                 if not (name == "edition" or ours[name] == value or (name == "epochs" and ours[name] > value))}
 
     def model_options(self) -> dict[str, Any]:
-        """Return the options of `npse.models.build` for this run: the seed, and those that differ from their defaults.
-        """
+        """Return the options of `npse.models.build`: the seed, and those that differ from their defaults."""
         names = ("reduction", "min_hidden", "bias", "placement", "shortcut")
         return {"seed": self.seed} | {name: getattr(self, name) for name in names
                                       if getattr(self, name) != getattr(Config, name)}

@@ -59,8 +59,7 @@ class Optimizer:
         self.step_at(gradients, self.rates(lr))
 
     def step_at(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]) -> None:
-        """Update every parameter by one step; ``rates`` holds the rate of each group, a number or an array of shape ().
-        """
+        """Update every parameter by one step; ``rates`` has a number or an array of shape () for each group."""
         for (name, owner, key), index in self._moves:
             owner[key], self.velocity[name] = _moved(self.groups[index], owner[key], gradients[name],
                                                      self.velocity[name], rates[index])

@@ -126,7 +126,7 @@ def synchronize():
 
 
 def memory():
-    """Return the bytes of device memory in the memory pool of this process; None in the simulator."""
+    """Return the bytes of device memory in the memory pools of this process; None in the simulator."""
     return _runner.memory()
 
 

@@ -20,7 +20,7 @@ from npse.cuda.runtime.simulator import Runner
 
 
 class Gpu(Runner):
-    """The first GPU. Its methods start work on the GPU and return at once; only `to_host` and `synchronize` wait."""
+    """The first GPU. Methods start work and return at once; only `to_host`, `synchronize` and `stopwatch` wait."""
 
     def __init__(self):
         self._pool, self._graph = MemoryPool(self._memory), None      # the graph that is being recorded

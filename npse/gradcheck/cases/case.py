@@ -48,6 +48,7 @@ class Case:
 
     @property
     def op(self) -> str:
+        """The first of its ops, by which it is listed."""
         return self.ops[0]
 
     def __str__(self) -> str:

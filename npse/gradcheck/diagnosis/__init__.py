@@ -1,7 +1,8 @@
-"""Why is it wrong? After a mismatch, hypotheses are tried until one gives the values that were found.
+"""The diagnosis of a wrong gradient: hypotheses are tried until one gives the values that were found.
 
-There are two sorts. *Blind* hypotheses compare two arrays, and serve any function. Hypotheses on a *tape* run the
-backward pass of an op with one step changed, for every step and every known mistake. The simplest comes first.
+There are two sorts. *Blind* hypotheses compare two arrays; they serve any function. Hypotheses on a *tape* run the
+backward pass of an op with one step changed, for each step and each known mistake. Simple hypotheses are tried before
+complicated ones.
 """
 
 from npse.gradcheck.diagnosis.contract import explain_contract, explain_linearity

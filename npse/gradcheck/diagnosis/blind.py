@@ -1,20 +1,30 @@
 """Hypotheses that compare two arrays, our gradient and the right one. They need no tape, so they serve any function.
 
-Each yields ``(kind, text, advice)``; the text starts with the name of the gradient.
+Each function yields explanations; their text starts with the name of the gradient. ``letters`` are the names of the
+axes of the gradient.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, permutations
+from typing import TypeAlias
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.result import EXACT, SINGLE, alike, explains
+from npse.gradcheck.diagnosis.result import EXACT, SINGLE, Explanation, alike, explains
 from npse.gradcheck.diagnosis.sizes import which
+from npse.types import Array, Shape
 
 NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # axes without a border
 
+Pairs: TypeAlias = Mapping[str, tuple[Array, Array]]
+"""Our gradient and the right one, by the name of the argument."""
 
-def whole(name, ours, right):
-    """The whole gradient is not finite, zero, or has the wrong sign."""
+Same: TypeAlias = Callable[[Array], bool]
+"""Whether a candidate explains our gradient."""
+
+
+def whole(name: str, ours: Array, right: Array) -> Iterator[Explanation]:
+    """Some entries are not finite, all are zero, or all have the wrong sign."""
     if not np.isfinite(ours).all():
         at = tuple(map(int, np.argwhere(~np.isfinite(ours))[0]))
         yield ("unexplained", f"d{name} is {ours[at]} at {list(at)} and {np.count_nonzero(~np.isfinite(ours))} entries "
@@ -25,28 +35,29 @@ def whole(name, ours, right):
         yield "sign", f"d{name} has the wrong sign, everywhere", ""
 
 
-def swapped(name, pairs, tolerance):
-    """Two results are swapped. ``pairs`` is a dict of name -> (our gradient, the right one)."""
+def swapped(name: str, pairs: Pairs, tolerance: float) -> Iterator[Explanation]:
+    """Two results are swapped."""
     for other in _taken_for(name, pairs, tolerance):
         if explains(pairs[other][0], pairs[name][1], pairs[other][1], tolerance):
             yield ("swapped", f"d{name} is the gradient of {other}, and d{other} that of {name}: two results are "
                    "swapped", f"Gradients are returned in the order {', '.join(f'd{key}' for key in pairs)}.")
 
 
-def another(name, pairs, tolerance):
-    """The gradient of another argument is returned for this one, and its own is missing."""
+def another(name: str, pairs: Pairs, tolerance: float) -> Iterator[Explanation]:
+    """The gradient of another argument is returned for this one."""
     for other in _taken_for(name, pairs, tolerance):
         yield "swapped", f"d{name} is the gradient of {other}", ""
 
 
-def _taken_for(name, pairs, tolerance):
+def _taken_for(name: str, pairs: Pairs, tolerance: float) -> list[str]:
+    """The other arguments whose gradient is returned for this one."""
     ours, right = pairs[name]
     return [other for other, (_, its) in pairs.items()
             if other != name and its.shape == right.shape and explains(ours, its, right, tolerance)]
 
 
-def rounded(name, ours, right):
-    """Right, but only to the precision of float32."""
+def rounded(name: str, ours: Array, right: Array) -> Iterator[Explanation]:
+    """The gradient is right, but only to the precision of float32."""
     with np.errstate(invalid="ignore"):
         error = np.nanmax(np.abs(ours - right)) / np.nanmax(np.abs(right))
     if error <= SINGLE:
@@ -54,9 +65,10 @@ def rounded(name, ours, right):
                "float32", "dtype in = dtype out, and in between too.")
 
 
-def exact(name, ours, right, letters, sizes, others, tolerance):
-    """One rule explains all entries; ``others`` are arrays by name that may be a factor too many or missing."""
-    def same(candidate):
+def exact(name: str, ours: Array, right: Array, letters: Sequence[str], sizes: Mapping[str, int],
+          others: Mapping[str, Array], tolerance: float) -> Iterator[Explanation]:
+    """One rule explains all entries; ``others`` holds arrays that may be missing as a factor, or be one too many."""
+    def same(candidate: Array) -> bool:
         return explains(ours, candidate, right, tolerance)
     yield from _factor(name, ours, right, sizes, same)
     yield from _rearranged(name, right, letters, same)
@@ -66,8 +78,9 @@ def exact(name, ours, right, letters, sizes, others, tolerance):
     yield from _by_axis(name, ours, right, letters, same)
 
 
-def local(name, ours, right, letters, stride, tolerance):
-    """Right except for rows or columns at the border."""
+def local(name: str, ours: Array, right: Array, letters: Sequence[str], stride: int,
+          tolerance: float) -> Iterator[Explanation]:
+    """The gradient is right except for rows or columns at the border."""
     with np.errstate(invalid="ignore"):
         wrong = np.abs(ours - right) > tolerance * np.nanmax(np.abs(right))
     bounds = [(places.min(), places.max()) for places in np.nonzero(wrong)] if wrong.any() else []
@@ -85,13 +98,15 @@ def local(name, ours, right, letters, stride, tolerance):
             return
 
 
-def _edge(bounds, size):
+def _edge(bounds: tuple[int, int], size: int) -> str:
+    """Where wrong entries lie along an axis, all of them at the border; ``bounds`` are the first and the last place."""
     if bounds[0] == size - 1:
         return "the last place"
     return "the first place" if bounds[1] == 0 else "both ends"
 
 
-def _factor(name, ours, right, sizes, same):
+def _factor(name: str, ours: Array, right: Array, sizes: Mapping[str, int], same: Same) -> Iterator[Explanation]:
+    """All entries have the same wrong factor."""
     known = ~np.isnan(right)
     square = np.square(right[known]).sum()
     factor = (ours * right)[known].sum() / square if square else 0
@@ -104,7 +119,8 @@ def _factor(name, ours, right, sizes, same):
         yield "factor", text, f"{cure} by {name_of}." if name_of else ""
 
 
-def _rearranged(name, right, letters, same):
+def _rearranged(name: str, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:
+    """Axes are in another order or reversed, or entries are shifted by one place."""
     identity = tuple(range(right.ndim))
     for order in permutations(identity):
         moved = right.transpose(order)
@@ -118,16 +134,14 @@ def _rearranged(name, right, letters, same):
     for axis in identity:
         for shift in (1, -1):
             rolled = np.roll(right, shift, axis)
-            edge = [slice(None)] * right.ndim
-            edge[axis] = 0 if shift > 0 else -1
             empty = rolled.copy()
-            empty[tuple(edge)] = 0
+            np.moveaxis(empty, axis, 0)[0 if shift > 0 else -1] = 0
             if same(rolled) or same(empty):
                 yield "borders", f"d{name} is shifted by one along {letters[axis]}", ""
 
 
-def _flattened(name, right, letters, same):
-    """A sum or mean along some axes, repeated there."""
+def _flattened(name: str, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:
+    """Each entry is the sum or the mean along some axes."""
     for axes in _subsets(range(right.ndim)):
         if np.prod([right.shape[a] for a in axes]) > 1:
             where = " and ".join(letters[a] for a in axes)
@@ -137,8 +151,9 @@ def _flattened(name, right, letters, same):
                            "entry has its own gradient", "")
 
 
-def _with_another(name, ours, right, others, same):
-    """One of ``others`` is a factor too many, a missing factor, or a term too many."""
+def _with_another(name: str, ours: Array, right: Array, others: Mapping[str, Array],
+                  same: Same) -> Iterator[Explanation]:
+    """One of ``others`` is a missing factor, a factor too many, or a term too many."""
     for other, array in others.items():
         for view in _views(array, right.shape):
             with np.errstate(all="ignore"):
@@ -164,8 +179,8 @@ def _with_another(name, ours, right, others, same):
                        f"d{name} has a term too many: {scale:.6g} times {other}", "")
 
 
-def _by_axis(name, ours, right, letters, same):
-    """A different factor at each place along one axis, or along two."""
+def _by_axis(name: str, ours: Array, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:
+    """Each place along one axis, or along two, has its own wrong factor."""
     for axes in _subsets(range(right.ndim)):
         rest = tuple(a for a in range(right.ndim) if a not in axes)
         repeats = np.prod([right.shape[a] for a in rest]) if rest else 1
@@ -186,7 +201,8 @@ def _by_axis(name, ours, right, letters, same):
             return
 
 
-def _masks(name, ours, right, others, same):
+def _masks(name: str, ours: Array, right: Array, others: Mapping[str, Array], same: Same) -> Iterator[Explanation]:
+    """A mask is missing, or one of ``others`` is used as a mask too many."""
     known = ~np.isnan(right)
     silent = known & (right == 0)
     if silent.any() and (ours[silent] != 0).any() and same(np.where(silent, ours, right)):
@@ -199,8 +215,12 @@ def _masks(name, ours, right, others, same):
                     yield "mask misplaced", f"d{name} is right where {other} {sign} 0 and zero elsewhere", ""
 
 
-def _views(array, shape):
-    """The ways to broadcast an array to a shape: as NumPy does, or with its first axis first, as (N, C) in NHWC."""
+def _views(array: Array, shape: Shape) -> Iterator[Array]:
+    """The ways to broadcast an array to a shape.
+
+    The axes of the array are the last ones of the shape, as in NumPy; or its first axis stays the first, as that of
+    (N, C) in NHWC.
+    """
     if array.size > 1 and array.ndim <= len(shape):
         spread = array.reshape(array.shape[:1] + (1,) * (len(shape) - array.ndim) + array.shape[1:]) \
             if array.ndim > 1 else array
@@ -209,13 +229,14 @@ def _views(array, shape):
                 yield view
 
 
-def _subsets(axes):
+def _subsets(axes: Iterable[int]) -> Iterator[tuple[int, ...]]:
+    """Every selection of one or more axes, the small ones first."""
     axes = list(axes)
     return chain.from_iterable(combinations(axes, count) for count in range(1, len(axes) + 1))
 
 
-def shapes(name, ours, right, letters):
-    """The gradient does not have the shape of its argument."""
+def shapes(name: str, ours: Array, right: Array, letters: Sequence[str]) -> Iterator[Explanation]:
+    """The gradient does not have the shape of its argument. At least one explanation is given."""
     if ours.ndim == right.ndim > 1:
         for order in permutations(range(right.ndim)):
             if alike(ours, right.transpose(order)):

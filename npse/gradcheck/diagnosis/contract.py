@@ -1,16 +1,20 @@
 """Diagnoses of a broken contract: the rule gives the kind; for some rules, repeated calls give a more exact one."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from npse.gradcheck.diagnosis.result import SINGLE, Diagnosis, alike
+from npse.types import Array
 
-REPEATED = 1e-13     # of the largest entry: the order of additions may change from call to call
+REPEATED = 1e-13     # relative to the largest entry: the order of additions may change from call to call
 KIND_OF = {"unchanged": "changed in place", "saved": "changed in place", "repeatable": "not repeatable",
            "dtype": "dtype", "layout": "layout", "read-only": "changed in place", "float32": "dtype",
            "linear": "not linear", "twice": "accumulated", "runs": "raises", "book": "forward"}
 
 
-def explain_contract(judged, message, call=None, argument=""):
+def explain_contract(judged: str, message: str, call: Callable[[], Sequence[Array]] | None = None,
+                     argument: str = "") -> Diagnosis:
     """A diagnosis of a broken rule of the contract.
 
     Parameters
@@ -20,8 +24,9 @@ def explain_contract(judged, message, call=None, argument=""):
     message : str
         What was found, in one sentence.
     call : function of nothing -> tuple of arrays, optional
-        Repeats the call with the same arguments, to tell results that grow from results that vary.
-    argument : str
+        Repeats the call with the same arguments, to distinguish results that grow from results that vary.
+    argument : str, optional
+        The argument whose gradient breaks the rule.
     """
     kind = KIND_OF[judged]
     if judged in ("repeatable", "linear", "twice") and call is not None:
@@ -32,8 +37,9 @@ def explain_contract(judged, message, call=None, argument=""):
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def explain_linearity(backward, dy, other, wrt, message):
-    """A diagnosis of gradients that are not linear in dy."""
+def explain_linearity(backward: Callable[[Array], Sequence[Array]], dy: Array, other: Array, wrt: Sequence[str],
+                      message: str) -> Diagnosis:
+    """A diagnosis of gradients that are not linear in dy; ``other`` is a second dy, ``message`` what was found."""
     one, two, together, nothing = (tuple(map(np.copy, backward(upstream)))
                                    for upstream in (dy, other, 2 * dy - 3 * other, 0 * dy))
     for name, first, second in zip(wrt, one, two, strict=True):
@@ -48,17 +54,17 @@ def explain_linearity(backward, dy, other, wrt, message):
     return found
 
 
-def _nearly(ours, theirs):
+def _nearly(ours: Array, theirs: Array) -> bool:
     return alike(ours, theirs, SINGLE)
 
 
-def _experiment(call):
+def _experiment(call: Callable[[], Sequence[Array]]) -> tuple[str, str] | None:
+    """What calling a function three times shows: (kind, message), or None if all results are alike."""
     results = [call() for _ in range(3)]
-    if any(np.shares_memory(a, b) for a, b in zip(results[0], results[1], strict=True) if a.size):
-        copies = [[np.array(a) for a in call()] for _ in range(3)]
-    else:
-        copies = results
-    first, second, third = (np.concatenate([np.ravel(a) for a in result]).astype(float) for result in copies)
+    is_shared = any(np.shares_memory(a, b) for a, b in zip(results[0], results[1], strict=True) if a.size)
+    if is_shared:
+        results = [[np.array(a) for a in call()] for _ in range(3)]
+    first, second, third = (np.concatenate([np.ravel(a) for a in result]).astype(float) for result in results)
     if not np.isfinite(third).all():
         return None
     if np.any(second - first) and np.allclose(third - second, second - first, rtol=1e-6,
@@ -67,7 +73,7 @@ def _experiment(call):
         if step > 1e-6 * size:
             return "accumulated", ("the result grows with every call, because each call adds to the result of "
                                    "earlier ones: start from zeros and return a new array")
-    if copies is not results:
+    if is_shared:
         return "changed in place", ("the result is the same array at every call, so that a later call overwrites the "
                                     "result of an earlier one: return a new array")
     if not alike(second, first, REPEATED) or not alike(third, second, REPEATED):

@@ -1,20 +1,24 @@
 """Explain: from a failed check to its diagnosis. The third stage, after `npse.gradcheck.measure` and `compare`.
 
-First how the function behaves when it is called again, then what its values say; the simplest explanation first.
+It first looks at how the backward pass behaves when it is called again, then at the values of the gradient. Simple
+explanations are tried before complicated ones.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from npse.gradcheck.diagnosis import blind
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
-from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, alike, sentence
+from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
 from npse.gradcheck.diagnosis.search import constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size
-from npse.gradcheck.diagnosis.trace import forward_mistake
+from npse.gradcheck.diagnosis.tape import Hypothesis
+from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
+from npse.types import Array
 
-VALUES_TOLERANCE = 1e-12     # of the largest entry: between two right results in float64
+VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
 @np.errstate(all="ignore")
@@ -24,6 +28,7 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
     dtype = failed.measured.gradient(name).dtype
     if dtype.kind != "f":
         return Diagnosis("dtype", name, f"d{name} has dtype {dtype}. A gradient holds floating-point numbers.")
+    found: Explanation | None
     if ours.shape != numeric.shape:
         found = next(blind.shapes(name, ours, numeric, failed.letters[name]))
     else:
@@ -32,9 +37,9 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         kind, text, advice = found
         return Diagnosis(kind, name, sentence(text, advice, name))
     if failed.trace and not failed.search:
-        diagnosis = _forward(failed, name, ours)
-        if diagnosis:
-            return diagnosis
+        about_forward = _forward(failed, failed.trace, name, ours)
+        if about_forward:
+            return about_forward
     diagnosis = _by_values(failed, name)
     says_nothing = diagnosis.kind == "unexplained" or (diagnosis.kind == "factor" and ours.size == 1)
     return _by_another(failed, name) or diagnosis if says_nothing else diagnosis
@@ -42,8 +47,11 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
 
 @np.errstate(all="ignore")
 def explain_values(failed: FailedCheck, name: str) -> Diagnosis | None:
-    """Say why a gradient is not the book's where no numeric gradient contradicts it: at a kink, by convention."""
-    ours, argument = failed.gradient(name), failed.measured.arguments[name]
+    """Say why a gradient differs from the book's at a kink, where no numeric gradient shows an error.
+
+    None if there is no tape, or if the gradient is the book's.
+    """
+    ours, argument = failed.gradient(name), failed.arrays[name]
     if ours.shape != argument.shape:
         return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {argument.shape}.")
     if not failed.search or alike(ours, failed.right(name), VALUES_TOLERANCE):
@@ -51,8 +59,8 @@ def explain_values(failed: FailedCheck, name: str) -> Diagnosis | None:
     return _by_values(failed, name)
 
 
-def _by_another(failed, name):
-    """A mistake that this gradient does not reveal may be plain in another one; None if it is in none."""
+def _by_another(failed: FailedCheck, name: str) -> Diagnosis | None:
+    """The diagnosis of another wrong gradient: both may come from the same mistake. None if no other is explained."""
     for other in failed.wrt:
         ours, right = failed.gradient(other), failed.right(other)
         if other != name and ours.shape == right.shape and not alike(ours, right, failed.tolerance):
@@ -63,14 +71,14 @@ def _by_another(failed, name):
     return None
 
 
-def _by_values(failed, name):
-    """The first hypothesis that explains the values of a gradient, in the order of `_tiers`; found only once."""
+def _by_values(failed: FailedCheck, name: str) -> Diagnosis:
+    """The first explanation of the values of a gradient, in the order of `_tiers`; computed once."""
     if name not in failed.found:
         failed.found[name] = _first_explanation(failed, name)
     return failed.found[name]
 
 
-def _first_explanation(failed, name):
+def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
     ours, right = failed.gradient(name), failed.right(name)
     by_the_op = failed.search.single(name) if failed.search else []
     for tier in _tiers(failed, name, by_the_op):
@@ -86,13 +94,17 @@ def _first_explanation(failed, name):
     return Diagnosis("unexplained", name, _what_is_known(name, ours, right, failed.tolerance))
 
 
-def _tiers(failed, name, by_the_op):
-    """Functions that yield explanations (kind, text, advice), the simplest first; those of the tape only if known."""
+def _tiers(failed: FailedCheck, name: str,
+           by_the_op: list[Hypothesis]) -> Iterator[Callable[[], Iterable[Explanation]]]:
+    """Functions that yield explanations, the simplest first; those that need the tape only if there is one.
+
+    ``by_the_op`` holds the single mistakes on the tape that explain the gradient.
+    """
     ours, right, letters = failed.gradient(name), failed.right(name), failed.letters[name]
     search, tolerance, measured = failed.search, failed.tolerance, failed.measured
     others = failed.arrays | {"dy": measured.dy, "y": measured.y}
     if search:
-        others = {var.name: var.value for var in failed.trace.tape.variables()} | others
+        others = {var.name: var.value for var in search.trace.tape.variables()} | others
     pairs = {key: (failed.gradient(key), failed.right(key)) for key in failed.wrt}
     yield lambda: blind.whole(name, ours, right)
     yield lambda: blind.swapped(name, pairs, tolerance)
@@ -108,12 +120,12 @@ def _tiers(failed, name, by_the_op):
     yield lambda: blind.local(name, ours, right, letters, failed.stride, tolerance)
 
 
-def _triple(hypothesis):
+def _triple(hypothesis: Hypothesis) -> Explanation:
     return hypothesis.kind, hypothesis.text, hypothesis.advice
 
 
-def _behaviour(failed, name, ours, numeric):
-    """What calling the backward pass again shows: (kind, text, advice) or None."""
+def _behaviour(failed: FailedCheck, name: str, ours: Array, numeric: Array) -> Explanation | None:
+    """What further calls of the backward pass show."""
     measured, k = failed.measured, failed.wrt.index(name)
     try:
         gradients, changes = measured.backward_on_copies
@@ -145,11 +157,14 @@ def _behaviour(failed, name, ours, numeric):
     return "not linear", f"d{name} has a term that is not a multiple of dy", "Every term has dy as a factor, once."
 
 
-def _forward(failed, name, ours):
-    """A diagnosis if forward differs from the book: in what, and whether the gradient is the book's; or None."""
+def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagnosis | None:
+    """How forward differs from the book's, and whether the gradient is the book's; None if neither is known.
+
+    ``book`` is the tape of the case. It gives other values than forward.
+    """
     measured, op = failed.measured, failed.measured.case.op
-    right = failed.trace.gradients(measured.dy, failed.wrt)[failed.wrt.index(name)]
-    found = forward_mistake(failed.trace, measured.case, measured.arguments, measured.y)
+    right = book.gradients(measured.dy, failed.wrt)[failed.wrt.index(name)]
+    found = forward_mistake(book, measured.case, measured.arguments, measured.y)
     is_the_books = alike(ours, right)
     if not found and not is_the_books:
         return None
@@ -164,8 +179,8 @@ def _forward(failed, name, ours):
     return Diagnosis(kind, name, sentence(text))
 
 
-def _what_is_known(name, ours, right, tolerance):
-    """Facts if nothing explains a gradient: how many entries differ, the correlation, the range of ratios."""
+def _what_is_known(name: str, ours: Array, right: Array, tolerance: float) -> str:
+    """What is said if nothing explains a gradient: how many entries differ, the correlation, the range of ratios."""
     known = np.isfinite(right) & np.isfinite(ours)
     a, n = ours[known], right[known]
     wrong = np.abs(a - n) > tolerance * np.abs(n).max(initial=0)
@@ -179,18 +194,17 @@ def _what_is_known(name, ours, right, tolerance):
 
 
 @np.errstate(all="ignore")
-def explain_call(op, ours, theirs):
-    """Say how the results of one call of an op differ from the book's, where no tape tells more."""
+def explain_call(op: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Diagnosis:
+    """Say how the results of one call of an op differ from the book's, if no tape says more."""
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-        a_is, b_is = np.asarray(a), np.asarray(b)
         result = f"result {k} of {op}" if len(ours) > 1 else f"the result of {op}"
-        if a_is.dtype != b_is.dtype:
-            return Diagnosis("dtype", "", f"{result.capitalize()} is {a_is.dtype}, where the book gives {b_is.dtype}.")
-        if a_is.shape != b_is.shape:
-            return Diagnosis("shape", "", f"{result.capitalize()} has shape {a_is.shape}, the book's {b_is.shape}.")
-        if not alike(a_is, b_is, 1e-12 if a_is.dtype == np.float64 else NUMERIC):
-            letters = [f"axis {i}" for i in range(a_is.ndim)]
-            found = [*blind.whole("", a_is, b_is), *blind.exact("", a_is, b_is, letters, {}, {}, NUMERIC)]
+        if a.dtype != b.dtype:
+            return Diagnosis("dtype", "", f"{result.capitalize()} is {a.dtype}, where the book gives {b.dtype}.")
+        if a.shape != b.shape:
+            return Diagnosis("shape", "", f"{result.capitalize()} has shape {a.shape}, the book's {b.shape}.")
+        if not alike(a, b, 1e-12 if a.dtype == np.float64 else NUMERIC):
+            letters = [f"axis {i}" for i in range(a.ndim)]
+            found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, {}, {}, NUMERIC)]
             kind, text, advice = found[0] if found else ("unexplained", "d differs", "")
             if "backward" not in op:
                 kind = "forward"

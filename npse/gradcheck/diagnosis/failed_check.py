@@ -12,6 +12,7 @@ from npse.gradcheck.diagnosis.search import Search
 from npse.gradcheck.diagnosis.sizes import sizes_of
 from npse.gradcheck.diagnosis.trace import Trace, recognise, trace
 from npse.gradcheck.measure import Measurement, is_floating
+from npse.types import Array, Arrays
 
 
 @dataclass(eq=False)
@@ -21,7 +22,7 @@ class FailedCheck:
     Attributes
     ----------
     measured : Measurement
-        Arguments, upstream gradient, gradients and numeric gradients. It is the only owner of these arrays.
+        Arguments, upstream gradient, gradients and numeric gradients. They are stored nowhere else.
     trace : Trace or None
         The forward pass on a tape; None if no tape can follow it.
     found : dict of str to Diagnosis
@@ -34,42 +35,43 @@ class FailedCheck:
 
     @classmethod
     def of(cls, measured: Measurement) -> FailedCheck:
-        """With the tape of the case; else of the op of the book that gives the same values."""
+        """A failed check with the tape of the case, or of the op of the book that gives the same values."""
         case, arguments = measured.case, measured.arguments
         return cls(measured, trace(case, arguments) or recognise(arguments, measured.y, case.op))
 
     @cached_property
     def search(self) -> Search | None:
         """The search for mistakes on the tape; None if the tape gives other values than forward."""
-        known = self.trace is not None and alike(self.trace.output.value, self.measured.y)
-        return Search(self.trace, self.measured, self.sizes) if known else None
+        if self.trace is None or not alike(self.trace.output.value, self.measured.y):
+            return None
+        return Search(self.trace, self.measured, self.sizes)
 
     @property
     def tolerance(self) -> float:
-        """Of the right gradients below, relative to the largest entry."""
+        """The tolerance of a comparison with the right gradients, relative to the largest entry."""
         return EXACT if self.search else NUMERIC
 
     @property
     def wrt(self) -> tuple[str, ...]:
         return self.measured.case.wrt
 
-    def gradient(self, name: str) -> np.ndarray:
+    def gradient(self, name: str) -> Array:
         """The gradient that was checked, in float64."""
         return np.asarray(self.measured.gradient(name), np.float64)
 
-    def right(self, name: str) -> np.ndarray:
-        """What the gradient should be: by the tape if there is one, else by central differences."""
+    def right(self, name: str) -> Array:
+        """The right gradient: by the tape if there is one, else by central differences."""
         return self.search.right[self.wrt.index(name)] if self.search else self.measured.numeric(name).value
 
     @property
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> Arrays:
         """The floating arrays among the arguments."""
         return {name: value for name, value in self.measured.arguments.items()
                 if isinstance(value, np.ndarray) and is_floating(value)}
 
     @cached_property
     def letters(self) -> dict[str, tuple[str, ...]]:
-        """A letter for each axis of each array, such as ("N", "C"); "axis 0" and so on if no tape tells."""
+        """A letter for each axis of each array, such as ("N", "C"); "axis 0" and so on if there is no tape."""
         letters = {name: tuple(f"axis {i}" for i in range(array.ndim)) for name, array in self.arrays.items()}
         return letters | {name: var.axes for name, var in self.trace.leaves.items()} if self.trace else letters
 
@@ -82,7 +84,7 @@ class FailedCheck:
 
     @property
     def stride(self) -> int:
-        """The step from one output to the next in an op with windows, at least; else 1."""
+        """2 if the sizes of x and y show that an op with windows has a stride of 2 or more; else 1."""
         x, y = next(iter(self.arrays.values())), self.measured.y
         if y.ndim != 4 or x.ndim != 4 or y.shape[1:3] == x.shape[1:3]:
             return 1

@@ -1,14 +1,19 @@
 """Non-linear steps of a tape: the ReLU and the sigmoid, each with mistakes in its mask or derivative."""
 
+from collections.abc import Callable, Iterator
+from typing import Unpack
+
 import numpy as np
 
-from npse.gradcheck.diagnosis.tape import Hypothesis
+from npse.gradcheck.diagnosis.tape import Hypothesis, Parts, Step, Var, Words
+from npse.types import Array
 
 
-def relu(x, name, **words):
+def relu(x: Var, name: str, **words: Unpack[Words]) -> Var:
     """max(x, 0)."""
-    def faults(step):
-        def mask(kind, text, chosen):
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        def mask(kind: str, text: str, chosen: Callable[..., Array | float]) -> Hypothesis:
+            """``chosen(dy, y)`` is the wrong mask."""
             return Hypothesis(kind, f"d{x.name} {text}", {(step, 0): lambda dy, y, x: dy * chosen(dy, y)},
                               advice=f"The ReLU passes d{name} on where {name} > 0 and stops it elsewhere.")
         yield mask("relu at zero", f"lets the gradient through where {x.name} is exactly 0: relu'(0) is 0",
@@ -33,37 +38,40 @@ def relu(x, name, **words):
                        faults=faults, nonlinearity="relu", **words)
 
 
-def _masks_elsewhere(step, x, name):
+def _masks_elsewhere(step: Step, x: Var, name: str) -> Iterator[Hypothesis]:
     """Hypotheses about a ReLU whose mask is applied too late in the backward pass, or not on all paths."""
-    tape, mask, whole = x.tape, x.value > 0, {(step, 0): lambda dy, y, x: dy}
+    tape, mask = x.tape, x.value > 0
+    whole: Parts = {(step, 0): lambda dy, y, x: dy}
     for var, others in _ways_but_one(x, mask):
         yield Hypothesis("mask missing", f"d{var.name} alone lacks the mask of the ReLU, {name} > 0", whole | others,
                          advice=f"The mask comes before the paths split: d{x.name} = d{name} where {name} > 0.")
     for var in tape.variables():
         if var.shape == x.shape and var not in (x, step.output) and tape.uses(var):
-            late = {(use, i): lambda *read, part=use.parts[i]: part(*read) * mask for use, i in tape.uses(var)}
+            late: Parts = {(use, i): lambda *read, part=use.parts[i]: part(*read) * mask for use, i in tape.uses(var)}
             yield Hypothesis("mask misplaced", f"the mask of the ReLU, {name} > 0, is applied to d{var.name}, not to "
                              f"d{name}", whole | late, advice=f"d{x.name} = d{name} where {name} > 0, first of all.")
 
 
-def _ways_but_one(x, mask):
+def _ways_but_one(x: Var, mask: Array) -> Iterator[tuple[Var, Parts]]:
     """Each variable that x is computed from, with the parts of all others masked."""
     maker = x.tape.maker(x)
-    for i, var in enumerate(maker.inputs if maker and len(maker.inputs) > 1 and x.shape == mask.shape else ()):
-        others = {(maker, k): lambda dy, *read, part=maker.parts[k]: part(dy * mask, *read)
-                  for k in range(len(maker.inputs)) if k != i}
+    if maker is None or len(maker.inputs) < 2 or x.shape != mask.shape:
+        return
+    for i, var in enumerate(maker.inputs):
+        others: Parts = {(maker, k): lambda dy, *read, part=maker.parts[k]: part(dy * mask, *read)
+                         for k in range(len(maker.inputs)) if k != i}
         yield var, others
         for deeper, more in _ways_but_one(var, mask):
             yield deeper, others | more
 
 
-def sigmoid(x, name, **words):
+def sigmoid(x: Var, name: str, **words: Unpack[Words]) -> Var:
     """1 / (1 + exp(-x))."""
-    def run(x):
+    def run(x: Array) -> Array:
         e = np.exp(-np.abs(x))
         return np.where(x >= 0, 1, e) / (1 + e)
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         s, a = name, x.name
         for text, slope in ((f"taken at {a} instead of {s}: {a}*(1 - {a})", lambda y, x: x * (1 - x)),
                             (f"taken at sigma({s}): {s} is the gate already, {s}*(1 - {s}) is all",

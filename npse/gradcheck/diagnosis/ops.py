@@ -1,7 +1,10 @@
 """The forward passes of the book's ops on a tape, each as elementary steps.
 
-No gradient is written here: it follows from the steps. A test compares it with the book's.
+Only softmax and the loss have gradients written here. All others follow from the steps. A test compares them with the
+book's.
 """
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,16 +20,17 @@ from npse.gradcheck.diagnosis.primitives import (
     subtract,
     wrong_deviations,
 )
-from npse.gradcheck.diagnosis.tape import Hypothesis, Tape
+from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape, Var, Way
 from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
+from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"}, "b2": {1: "C"},
         "b": {1: "K"}, "k": {1: "K"}, "logits": {2: "N K"}}
 COMMON = {4: "N H W C", 2: "N C", 1: "C"}
 
 
-def letters(name, ndim):
-    """A letter for each axis of an argument of that name; "axis 0" and so on where the book has none."""
+def letters(name: str, ndim: int) -> tuple[str, ...]:
+    """A letter for each axis of an argument of that name; "axis 0" and so on if the book has no letters for it."""
     known = AXES.get(name, COMMON).get(ndim)
     return tuple(known.split()) if known else tuple(f"axis {i}" for i in range(ndim))
 
@@ -34,94 +38,97 @@ def letters(name, ndim):
 class TapeOps:
     """An edition whose ops take variables of one tape and record their steps on it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.tape = Tape()
 
-    def conv2d(self, x, w, stride=1, padding=0):
+    def conv2d(self, x: Var, w: Var, stride: int = 1, padding: int = 0) -> Var:
         return convolve(x, w, stride, padding, "y", ways=(("through the convolution", "dy correlated with w, Eq. 1"),
                                                           ("as the filters", "dy correlated with x, Eq. 1")))
 
-    def squeeze(self, u):
+    def squeeze(self, u: Var) -> Var:
         R, _ = u.sizes((1, 2))
         return average(u, (1, 2), "z", ways=(("through the squeeze", f"dz/({R}), Eq. 2"),))[:, 0, 0]
 
     global_average_pool = squeeze
 
-    def excite(self, z, w1, w2, b1=None, b2=None):
+    def excite(self, z: Var, w1: Var, w2: Var, b1: Var | None = None, b2: Var | None = None) -> Var:
         self._rename(z, "z")
         a1 = self._dense(z, w1, b1, "a1", ("through the excitation", "da1 @ w1, Eq. 3"))
         a2 = self._dense(relu(a1, "h"), w2, b2, "a2", ("through the excitation", "da2 @ w2, Eq. 3"))
         if b1 is not None:
-            step, product = self.tape.maker(a1), self.tape.maker(a1).inputs[0]
+            step = self.tape.step_of(a1)
+            product, _ = step.inputs
             step.faults = _and_then(step.faults, Hypothesis(
                 "path missing", "h is computed once more without its bias b1",
                 values={a1: product.value, a2: a2.value}, advice="h = relu(w1 z + b1), Eq. 3."))
         return sigmoid(a2, "s")
 
-    def scale(self, u, s):
+    def scale(self, u: Var, s: Var) -> Var:
         return multiply(u, s[:, None, None, :], "y", ways=(
             ("directly, as the factor of s", "dy*s, Eq. 4"), ("as the gate", "the sum over H, W of dy*u, Eq. 4")))
 
-    def se(self, u, w1, w2, b1=None, b2=None):
+    def se(self, u: Var, w1: Var, w2: Var, b1: Var | None = None, b2: Var | None = None) -> Var:
         return self.scale(u, self.excite(self.squeeze(u), w1, w2, b1, b2))
 
-    def moments(self, x):
+    def moments(self, x: Var) -> tuple[Var, Var, Var]:
         mean, _, var = self._statistics(x)
         return mean[0, 0, 0], var[0, 0, 0], self._means(x)
 
-    def batch_norm(self, x, gamma, beta, eps=1e-5):
+    def batch_norm(self, x: Var, gamma: Var, beta: Var, eps: float = 1e-5) -> tuple[Var, Var, Var]:
         mean, centred, var = self._statistics(x)
         _, B = centred.sizes((0, 1, 2))
         return self._normalized(centred, var, gamma, beta, eps, B), mean, var
 
-    def batch_norm_inference(self, x, gamma, beta, running_mean, running_var, eps=1e-5):
+    def batch_norm_inference(self, x: Var, gamma: Var, beta: Var, running_mean: Var, running_var: Var,
+                             eps: float = 1e-5) -> Var:
         centred = subtract(x, running_mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
-        if not self.tape.maker(running_mean):
-            step, xhat = self.tape.maker(centred), centred.value / np.sqrt(running_var.value + eps)
+        if running_mean in self.tape.leaves:
+            step, xhat = self.tape.step_of(centred), centred.value / np.sqrt(running_var.value + eps)
             step.faults = _and_then(step.faults, Hypothesis(
                 "constant statistics", "dx couples the batch as in training, though the running statistics are "
                 "constants", {(step, 0): lambda dc, *read: _coupled(dc, xhat)},
                 advice="dx = dy*gamma/sqrt(running_var + eps), and no more."))
         return self._normalized(centred, running_var, gamma, beta, eps, None)
 
-    def relu(self, x):
+    def relu(self, x: Var) -> Var:
         return relu(x, "y")
 
-    def sigmoid(self, x):
+    def sigmoid(self, x: Var) -> Var:
         return sigmoid(x, "y")
 
-    def dense(self, x, w, b=None):
+    def dense(self, x: Var, w: Var, b: Var | None = None) -> Var:
         return self._dense(x, w, b, "y", ("through the weights", "dy @ w"))
 
-    def average_pool(self, x, size, stride=None):
+    def average_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
         return average_windows(x, size, stride or size, "y")
 
-    def max_pool(self, x, size, stride=None):
+    def max_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
         return largest_in_windows(x, size, stride or size, "y")
 
-    def add(self, f, x):
+    def add(self, f: Var, x: Var) -> Var:
         return add(f, x, "y", ways=(("as the branch", "dy"), ("as the shortcut", "dy")))
 
-    def batch_norm_relu(self, x, gamma, beta, eps=1e-5):
+    def batch_norm_relu(self, x: Var, gamma: Var, beta: Var, eps: float = 1e-5) -> tuple[Var, Var, Var]:
         y, mean, var = self.batch_norm(x, gamma, beta, eps)
         return self._rectified(y, "(gamma*xhat + beta)"), mean, var
 
-    def batch_norm_inference_relu(self, x, gamma, beta, mean, var, eps=1e-5):
+    def batch_norm_inference_relu(self, x: Var, gamma: Var, beta: Var, mean: Var, var: Var, eps: float = 1e-5) -> Var:
         return self._rectified(self.batch_norm_inference(x, gamma, beta, mean, var, eps), "(gamma*xhat + beta)")
 
-    def add_relu(self, f, x):
+    def add_relu(self, f: Var, x: Var) -> Var:
         return self._rectified(self.add(f, x), "(f + x)")
 
-    def scale_add_relu(self, u, s, x):
+    def scale_add_relu(self, u: Var, s: Var, x: Var) -> Var:
         return self._joined(u, s, x)
 
-    def bn_scale_add_relu(self, x, gamma, beta, mean, var, s, r, eps=1e-5):
+    def bn_scale_add_relu(self, x: Var, gamma: Var, beta: Var, mean: Var, var: Var, s: Var, r: Var,
+                          eps: float = 1e-5) -> Var:
         u = self.batch_norm_inference(x, gamma, beta, mean, var, eps)
         u.name = "u"
         return self._joined(u, s, r)
 
-    def softmax(self, logits):
-        def faults(step):
+    def softmax(self, logits: Var) -> Var:
+        def faults(step: Step) -> Iterator[Hypothesis]:
             for text, part in (("is dp*p only: each logit also lowers the other classes' probabilities",
                                 lambda dp, p, x: dp * p),
                                ("takes the diagonal of the Jacobian only, p*(1 - p): the other classes are forgotten",
@@ -139,15 +146,15 @@ class TapeOps:
         return logits.tape.step(_softmax, [logits], [lambda dp, p, x: p * (dp - (dp * p).sum(1, keepdims=True))],
                                 "p", axes=logits.axes, faults=faults)
 
-    def softmax_cross_entropy(self, logits, labels, smoothing=0.0):
+    def softmax_cross_entropy(self, logits: Var, labels: Array, smoothing: float = 0.0) -> Var:
         N, K = logits.shape
         onehot = np.eye(K)[labels]
         q = (1 - smoothing) * onehot + smoothing / K
 
-        def run(x):
-            return -(q * np.log(_softmax(x))).sum() / N
+        def run(x: Array) -> Array:
+            return np.asarray(-(q * np.log(_softmax(x))).sum() / N)
 
-        def faults(step):
+        def faults(step: Step) -> Iterator[Hypothesis]:
             for kind, text, slope in (
                     ("path missing", "is p/N: the one-hot labels are not subtracted", lambda p: p / N),
                     ("path missing", "is -q/N: the softmax p is missing", lambda p: -q / N),
@@ -169,15 +176,16 @@ class TapeOps:
         advice = "dlogits = dloss*(p - q)/N, q = (1 - a)*onehot + a/K."
         return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (_softmax(x) - q) / N], "loss", faults=faults)
 
-    def _deviation_in_one_place(self, centred, var, inverse, xhat, eps, count):
-        """Backward passes use 1/sqrt(var + eps) twice, in xhat and outside of it: one of them may be wrong."""
-        root, of_xhat = self.tape.maker(inverse), self.tape.maker(xhat)
+    def _deviation_in_one_place(self, centred: Var, var: Var, inverse: Var, xhat: Var, eps: float,
+                                count: int | None) -> None:
+        """Add hypotheses about 1/sqrt(var + eps): a backward pass uses it in xhat and outside; one may be wrong."""
+        root, of_xhat = self.tape.step_of(inverse), self.tape.step_of(xhat)
         faults, others = of_xhat.faults, wrong_deviations(eps, count)
 
-        def more_faults(step):
+        def more_faults(step: Step) -> Iterator[Hypothesis]:
             yield from faults(step)
             yield Hypothesis("constant statistics", "xhat is computed without subtracting the mean",
-                             values={centred: self.tape.maker(centred).inputs[0].value, inverse: inverse.value},
+                             values={centred: self.tape.step_of(centred).inputs[0].value, inverse: inverse.value},
                              advice="xhat = (x - mean)/sqrt(var + eps).")
             for text, other in others.items():
                 wrong = other(var.value)
@@ -190,31 +198,31 @@ class TapeOps:
                                   for use, i in self.tape.uses(centred)}, advice=NORMALIZE)
         of_xhat.faults = more_faults
 
-    def _rename(self, var, name):
-        """Rename a variable, also before its axes were moved; an argument keeps its name."""
+    def _rename(self, var: Var, name: str) -> None:
+        """Rename a variable, and those of the same name that it was computed from; an argument keeps its name."""
         old, maker = var.name, self.tape.maker(var)
         while maker and var.name == old:
             var.name, var = name, maker.inputs[0]
             maker = self.tape.maker(var)
 
-    def _joined(self, u, s, x):
+    def _joined(self, u: Var, s: Var, x: Var) -> Var:
         scaled = self.scale(u, s)
         scaled.name = "(s*u)"
         return self._rectified(self.add(scaled, x), f"(s*u + {x.name})")
 
-    def _rectified(self, before, name):
+    def _rectified(self, before: Var, name: str) -> Var:
         before.name = name
         return relu(before, "y")
 
-    def _dense(self, x, w, b, name, way):
+    def _dense(self, x: Var, w: Var, b: Var | None, name: str, way: Way) -> Var:
         product = dense(x, w, name, ways=(way, ("as the weights", f"d{name}^T @ {x.name}")))
         if b is None:
             return product
         return add(product, b, name, ways=(("through the sum", f"d{name}"),
                                              ("as the bias", f"the sum of d{name} over N")))
 
-    def _statistics(self, x):
-        """Mean, x minus mean, variance; the statistics keep their axes, with size 1."""
+    def _statistics(self, x: Var) -> tuple[Var, Var, Var]:
+        """Mean, x minus mean, variance. Mean and variance keep the axes of x, with size 1."""
         mean = average(x, (0, 1, 2), "mean", missing="constant statistics",
                        ways=(("through the mean of the batch", "dmean/B, B = N*H*W"),))
         centred = subtract(x, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
@@ -222,21 +230,21 @@ class TapeOps:
                          ways=(("through the variance of the batch", "2*(x - mean)*dvar/B, B = N*H*W"),))
         return mean, centred, average(squares, (0, 1, 2), "var")
 
-    def _constants(self, mean):
-        """The most common mistake: mean and variance of the batch are treated as constants."""
-        def faults(step):
-            nothing = {(of, 0): lambda *read, part=of.parts[0]: 0 * part(*read)
-                       for of in (self.tape.maker(mean), step)}
+    def _constants(self, mean: Var) -> Faults:
+        """The hypothesis that mean and variance of the batch are treated as constants, the most common mistake."""
+        def faults(step: Step) -> Iterator[Hypothesis]:
+            nothing: Parts = {(of, 0): lambda *read, part=of.parts[0]: 0 * part(*read)
+                              for of in (self.tape.step_of(mean), step)}
             yield Hypothesis("constant statistics", "dx treats the mean and the variance of the batch as constants: it "
                              "is dy*gamma/sqrt(var + eps) only", nothing,
                              advice="dx = gamma/sqrt(var + eps) * (dy - dbeta/B - xhat*dgamma/B), B = N*H*W.")
         return faults
 
-    def _means(self, x):
+    def _means(self, x: Var) -> Var:
         return average(x, (1, 2), "means", ways=(("through the squeeze", "the gradient of its mean over the map "
                                                   "divided by H*W, Eq. 2"),))[:, 0, 0]
 
-    def _normalized(self, centred, var, gamma, beta, eps, count):
+    def _normalized(self, centred: Var, var: Var, gamma: Var, beta: Var, eps: float, count: int | None) -> Var:
         inverse = inverse_deviation(var, eps, count, "1/sqrt(var + eps)")
         xhat = multiply(centred, inverse, "xhat", ways=(
             ("in the numerator of xhat", "dxhat/sqrt(var + eps)"),
@@ -247,24 +255,24 @@ class TapeOps:
         return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
 
 
-def register(name, forward):
-    """Let the diagnosis follow an op that is not in the book: ``forward(ops, *arguments) -> Var``, as in `TapeOps`."""
+def register(name: str, forward: Callable[..., Var]) -> None:
+    """Let the diagnosis explain an op that is not in the book: ``forward(ops, *arguments) -> Var``, as in `TapeOps`."""
     setattr(TapeOps, name, forward)
 
 
 _NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
 
 
-def _coupled(dc, xhat):
+def _coupled(dc: Array, xhat: Array) -> Array:
     """A gradient through the mean and the variance of a batch."""
     over = (0, 1, 2)
     return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
 
 
-def _and_then(faults, hypothesis):
+def _and_then(faults: Faults, hypothesis: Hypothesis) -> Faults:
     return lambda step: [*faults(step), hypothesis]
 
 
-def _softmax(x):
+def _softmax(x: Array) -> Array:
     e = np.exp(x - x.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)

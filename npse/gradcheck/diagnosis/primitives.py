@@ -1,38 +1,45 @@
 """The elementary steps of a tape, each with the mistakes that are common in it.
 
-Sums, products, means and matrix products, with broadcasting; `nonlinear` has the ReLU and the sigmoid, `windows`
-convolution and pooling.
+Here are sums, products, means and matrix products, with broadcasting. `nonlinear` has the ReLU and the sigmoid,
+`windows` has convolution and pooling.
 """
 
+from collections.abc import Callable, Iterator
 from itertools import combinations
+from typing import TypeAlias, Unpack
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.tape import Hypothesis, Var
+from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Part, Step, Var, Words
+from npse.types import Array, Shape
 
 NORMALIZE = "Normalize by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
 
+Factor: TypeAlias = Callable[..., Array | float]
+"""The factor of dy in the gradient of one of two inputs: a function of the output and both inputs."""
 
-def total(x, axes):
+
+def total(x: Array, axes: tuple[int, ...]) -> Array:
     """Sum over ``axes``, which are kept with size 1."""
     return x.sum(axis=axes, keepdims=True)
 
 
-def fit(gradient, shape):
-    """Sum a gradient over the axes along which its variable was repeated."""
-    gradient = total(gradient, tuple(range(gradient.ndim - len(shape)))).reshape(gradient.shape[-len(shape):] or ()) \
-        if gradient.ndim > len(shape) else gradient
+def fit(gradient: Array, shape: Shape) -> Array:
+    """Sum a gradient over the axes along which its variable, of this shape, was repeated."""
+    extra = gradient.ndim - len(shape)
+    if extra > 0:
+        gradient = gradient.sum(axis=tuple(range(extra)))
     return total(gradient, tuple(a for a, n in enumerate(shape) if n == 1 and gradient.shape[a] > 1))
 
 
-def add(a, b, name, **words):
+def add(a: Var, b: Var, name: str, **words: Unpack[Words]) -> Var:
     """a + b, with broadcasting."""
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         for i, (mine, other) in enumerate(((a, b), (b, a))):
             maker = mine.tape.maker(other)
             for factor in maker.inputs if maker and maker.run is np.multiply else ():
                 if factor.shape != other.shape:
-                    def part(dy, y, *read, i=i, factor=factor):
+                    def part(dy: Array, y: Array, *read: Array, i: int = i, factor: Var = factor) -> Array:
                         return fit(dy * factor.value, read[i].shape)
                     yield Hypothesis("path twice", f"d{mine.name} has the factor {factor.name}, which belongs to "
                                      f"{other.name} alone", {(step, i): part},
@@ -41,26 +48,27 @@ def add(a, b, name, **words):
     return _binary(np.add, a, b, (lambda y, a, b: 1.0, lambda y, a, b: 1.0), name, faults, **words)
 
 
-def subtract(a, b, name, **words):
+def subtract(a: Var, b: Var, name: str, **words: Unpack[Words]) -> Var:
     """a - b, with broadcasting."""
     return _binary(np.subtract, a, b, (lambda y, a, b: 1.0, lambda y, a, b: -1.0), name, **words)
 
 
-def multiply(a, b, name, **words):
-    """a * b, with broadcasting: each factor's gradient is dy times the other."""
-    def faults(step):
+def multiply(a: Var, b: Var, name: str, **words: Unpack[Words]) -> Var:
+    """a * b, with broadcasting: the gradient of each factor is dy times the other factor."""
+    def faults(step: Step) -> Iterator[Hypothesis]:
         for i, (mine, other) in enumerate(((a, b), (b, a))):
             yield from _wrong_factors(step, i, mine, other)
     return _binary(np.multiply, a, b, (lambda y, a, b: b, lambda y, a, b: a), name, faults, **words)
 
 
-def _wrong_factors(step, i, mine, other):
+def _wrong_factors(step: Step, i: int, mine: Var, other: Var) -> Iterator[Hypothesis]:
     """Hypotheses about a wrong factor of dy, in place of the other factor."""
     d, f = f"d{mine.name}", other.name
     formula = step.ways[i][1] if step.ways else f"dy*{f}"
 
-    def with_factor(kind, text, factor):
-        def part(dy, y, *read):
+    def with_factor(kind: str, text: str, factor: Factor) -> Hypothesis:
+        """``factor`` is a function of the output, the other input, and this one."""
+        def part(dy: Array, y: Array, *read: Array) -> Array:
             return fit(dy * factor(y, read[1 - i], read[i]), read[i].shape)
         return Hypothesis(kind, f"{d} {text}", {(step, i): part}, advice=f"{d} = {formula}.")
 
@@ -83,51 +91,50 @@ def _wrong_factors(step, i, mine, other):
                               lambda y, f, m, axis=axis: f.mean(axis=axis, keepdims=True))
 
 
-def _binary(run, a, b, factors, name, faults=lambda step: (), **words):
-    tape = a.tape if isinstance(a, Var) else b.tape
+def _binary(run: np.ufunc, a: Var, b: Var, factors: tuple[Factor, Factor], name: str,
+            faults: Faults = lambda step: (), **words: Unpack[Words]) -> Var:
+    """A step of two inputs with broadcasting; ``factors`` are its derivatives with respect to a and to b."""
+    def part(i: int) -> Part:
+        return lambda dy, y, a, b: fit(dy * factors[i](y, a, b), (a, b)[i].shape)
 
-    def part(i):
-        return lambda dy, y, *read: fit(dy * factors[i](y, *read), read[i].shape)
-
-    def all_faults(step):
+    def all_faults(step: Step) -> Iterator[Hypothesis]:
         yield from faults(step)
         for i in range(2):
             yield from _wrong_sums(step, i, factors[i])
 
     axes = a.axes if len(a.shape) >= len(b.shape) else b.axes
-    return tape.step(run, [a, b], [part(0), part(1)], name, axes=axes, faults=all_faults, **words)
+    return a.tape.step(run, [a, b], [part(0), part(1)], name, axes=axes, faults=all_faults, **words)
 
 
-def _wrong_sums(step, i, factor):
+def _wrong_sums(step: Step, i: int, factor: Factor) -> Iterator[Hypothesis]:
     """Hypotheses about the sum over broadcast axes."""
     var, shape = step.inputs[i], step.output.shape
     own = (1,) * (len(shape) - len(var.shape)) + var.shape
     repeated = [axis for axis, (n, size) in enumerate(zip(own, shape, strict=True)) if n == 1 and size > 1]
 
-    def terms(dy, y, read):
-        return np.broadcast_to(dy * factor(y, *read), shape)
+    def terms(dy: Array, y: Array, a: Array, b: Array) -> Array:
+        return np.broadcast_to(dy * factor(y, a, b), shape)
 
     for count in range(len(repeated), 0, -1):
         for over in combinations(repeated, count):
             name, size = step.output.sizes(over)
             yield Hypothesis("averaged", f"d{var.name} is averaged over {spoken(name)}, where a sum belongs ({name} is "
                              f"{size} here)",
-                             {(step, i): lambda dy, y, *read, size=size: fit(terms(dy, y, read), var.shape) / size},
+                             {(step, i): lambda *read, size=size: fit(terms(*read), var.shape) / size},
                              advice=f"d{var.name} = {step.ways[i][1]}." if step.ways else "")
     for axis in repeated:
         for place, at in (("first", 0), ("last", -1)):
-            def part(dy, y, *read, axis=axis, at=at):
-                return fit(np.take(terms(dy, y, read), [at], axis), var.shape)
-            yield Hypothesis("not summed", f"d{var.name} takes only the {place} entry along "
-                             f"{step.output.axes[axis]}, where a sum over {step.output.axes[axis]} belongs",
-                             {(step, i): part})
+            letter = step.output.axes[axis]
+            yield Hypothesis("not summed", f"d{var.name} takes only the {place} entry along {letter}, where a sum over "
+                             f"{letter} belongs", {(step, i): lambda *read, axis=axis, at=at: fit(
+                                 np.take(terms(*read), [at], axis), var.shape)})
 
 
-def average(x, axes, name, **words):
+def average(x: Var, axes: tuple[int, ...], name: str, **words: Unpack[Words]) -> Var:
     """Mean over axes, which are kept with size 1."""
     letters, size = x.sizes(axes)
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         divisors = {1: ("averaged", f"is not divided by {letters} = {size}")}
         for count in range(len(axes) - 1, 0, -1):
             for over in combinations(axes, count):
@@ -139,11 +146,11 @@ def average(x, axes, name, **words):
         way = f"d{x.name} gets {step.ways[0][1]}." if step.ways else ""
         for divisor, (kind, text) in divisors.items():
             if divisor not in (0, size):
-                def part(dy, y, x, divisor=divisor):
-                    return np.broadcast_to(dy / divisor, x.shape)
-                yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}", {(step, 0): part}, advice=way)
+                yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}",
+                                 {(step, 0): lambda dy, y, x, divisor=divisor: np.broadcast_to(dy / divisor, x.shape)},
+                                 advice=way)
         for place, at in (("first", slice(0, 1)), ("last", slice(-1, None))):
-            def part(dy, y, x, at=at):
+            def part(dy: Array, y: Array, x: Array, at: slice = at) -> Array:
                 dx = np.zeros(x.shape)
                 dx[tuple(at if a in axes else slice(None) for a in range(x.ndim))] = dy
                 return dx
@@ -154,31 +161,35 @@ def average(x, axes, name, **words):
 
     return x.tape.step(lambda x: x.mean(axis=axes, keepdims=True), [x],
                        [lambda dy, y, x: np.broadcast_to(dy / size, x.shape)], name,
-                       axes=[x.axes[a] for a in range(len(x.shape))], faults=faults, **words)
+                       axes=x.axes, faults=faults, **words)
 
 
-def square(x, name, faults=lambda step: (), **words):
+def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[Words]) -> Var:
     """x**2."""
-    def all_faults(step):
+    def all_faults(step: Step) -> Iterator[Hypothesis]:
         yield from faults(step)
         yield Hypothesis("factor", f"d{x.name} lacks the factor 2 from the square of {x.name}",
                          {(step, 0): lambda dy, y, x: dy * x})
     return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
 
 
-def wrong_deviations(eps, count):
-    """Wrong versions of 1 / sqrt(var + eps): functions of var, by what is wrong."""
-    others = {"without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
-              "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
-              "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
-              "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
-              "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
-              "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
-              "without the root": lambda v: 1 / (v + eps),
-              "with 1/sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
-              "with sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
-              "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
-              "as 1": np.ones_like}
+def wrong_deviations(eps: float, count: int | None) -> dict[str, Callable[[Array], Array]]:
+    """Wrong versions of 1 / sqrt(var + eps): functions of var, by what is wrong.
+
+    ``count`` is the number of values of which var is the variance, None if var is an argument.
+    """
+    others: dict[str, Callable[[Array], Array]] = {
+        "without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
+        "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
+        "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
+        "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
+        "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
+        "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
+        "without the root": lambda v: 1 / (v + eps),
+        "with 1/sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
+        "with sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
+        "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
+        "as 1": np.ones_like}
     if count and count > 1:
         others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
                   lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
@@ -186,12 +197,12 @@ def wrong_deviations(eps, count):
     return others
 
 
-def inverse_deviation(var, eps, count, name, **words):
-    """1 / sqrt(var + eps), a number for each channel; ``count`` numbers make a variance, none if it is given."""
-    def run(v):
+def inverse_deviation(var: Var, eps: float, count: int | None, name: str, **words: Unpack[Words]) -> Var:
+    """1 / sqrt(var + eps), one value for each channel; ``count`` as in `wrong_deviations`."""
+    def run(v: Array) -> Array:
         return 1 / np.sqrt(v + eps)
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         for text, other in wrong_deviations(eps, count).items():
             yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: other(var.value)},
                              advice=NORMALIZE)
@@ -202,11 +213,11 @@ def inverse_deviation(var, eps, count, name, **words):
     return var.tape.step(run, [var], [lambda dy, y, v: -dy * y**3 / 2], name, axes=var.axes, faults=faults, **words)
 
 
-def dense(x, w, name, **words):
+def dense(x: Var, w: Var, name: str, **words: Unpack[Words]) -> Var:
     """x @ w.T: (N, C), (K, C) -> (N, K)."""
     dx, dw = f"d{x.name}", f"d{w.name}"
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         advice_w = f"{dw} = dy^T @ {x.name}, of shape ({', '.join(w.axes)}), where dy is the gradient of {name}."
         if w.shape[0] == w.shape[1]:
             yield Hypothesis("channels swapped", f"{dx} uses {w.name} transposed: {w.name}^T stands where {w.name} "
@@ -231,17 +242,19 @@ def dense(x, w, name, **words):
                        axes=(x.axes[0], w.axes[0]), faults=faults, **words)
 
 
-def _before(var):
-    """Variables from which a variable was computed, each with the kind of mistake to use it instead."""
+def _before(var: Var) -> Iterator[tuple[str, Var]]:
+    """Variables from which a variable was computed, each with the kind of mistake if it is used instead."""
     maker = var.tape.maker(var)
-    kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker and maker.nonlinearity) or (
-        "path missing" if maker and maker.run in (np.add, np.multiply) else "wrong value")
-    for made_of in maker.inputs if maker else ():
+    if maker is None:
+        return
+    kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker.nonlinearity) or (
+        "path missing" if maker.run in (np.add, np.multiply) else "wrong value")
+    for made_of in maker.inputs:
         if made_of.shape == var.shape and made_of.name != var.name:
             yield kind, made_of
             yield from (("wrong value", earlier) for _, earlier in _before(made_of))
 
 
-def spoken(name):
-    """"N*H*W" as "N, H, W"."""
+def spoken(name: str) -> str:
+    """A product of sizes as a list of axes: "N*H*W" becomes "N, H, W"."""
     return name.replace("*", ", ")

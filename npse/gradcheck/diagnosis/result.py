@@ -1,8 +1,11 @@
 """A diagnosis, its kinds, and the tolerances within which two arrays count as equal."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+
+from npse.types import Array
 
 KINDS = (
     "factor", "sign", "transposed", "flipped kernel", "channels swapped", "borders", "stride", "mask missing",
@@ -14,6 +17,9 @@ EXACT = 1e-7         # relative to the largest entry: between two results in flo
 SINGLE = 2e-6        # between a result in float64 and one in float32
 NUMERIC = 1e-5       # between a result in float64 and central differences
 
+Explanation: TypeAlias = tuple[str, str, str]
+"""A possible diagnosis: kind, text, advice. The text names the mistake; the advice gives the formula, or is empty."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -24,9 +30,9 @@ class Diagnosis:
     kind : str
         One of `KINDS`.
     argument : str
-        The argument whose gradient it is about; empty where it is about an op as a whole.
+        The argument whose gradient is wrong; empty if the diagnosis is about an op as a whole.
     text : str
-        The first sentence names the tensor and the mistake; what follows gives the formula.
+        The first sentence names the tensor and the mistake. The next ones give the formula.
     also : tuple of str
         Other kinds that explain the same values, for example if two sizes are equal.
     """
@@ -40,8 +46,11 @@ class Diagnosis:
         return self.text
 
 
-def alike(ours, theirs, tolerance=EXACT):
-    """Whether two arrays are equal, relative to the largest entry; entries that are nan in ``theirs`` are skipped."""
+def alike(ours: Array, theirs: Array, tolerance: float = EXACT) -> bool:
+    """Whether two arrays are equal within a tolerance.
+
+    The tolerance is relative to the largest entry of ``theirs``. Entries that are nan in ``theirs`` are skipped.
+    """
     if np.shape(ours) != np.shape(theirs):
         return False
     known = ~np.isnan(theirs)
@@ -50,10 +59,11 @@ def alike(ours, theirs, tolerance=EXACT):
         return bool(np.all(np.abs(ours - theirs)[known] <= tolerance * largest))
 
 
-def explains(ours, candidate, right, tolerance=EXACT):
-    """Whether a candidate explains ``ours``: it is alike, and a hundred times nearer than the right gradient.
+def explains(ours: Array, candidate: Array, right: Array, tolerance: float = EXACT) -> bool:
+    """Whether a candidate explains ``ours``.
 
-    Without the second condition, a mistake that changes nothing would explain any small error.
+    Both must be alike, and the right gradient must be at least a hundred times further from ``ours``. Without the
+    second condition, a mistake that changes nothing would explain any small error.
     """
     if not alike(ours, candidate, tolerance):
         return False
@@ -63,7 +73,10 @@ def explains(ours, candidate, right, tolerance=EXACT):
     return bool(np.abs(ours - candidate)[known].max(initial=0) <= 0.01 * np.abs(ours - right)[known].max(initial=0))
 
 
-def sentence(text, advice="", name=""):
-    """A diagnosis in words; it starts with the wrong gradient if the text is about another tensor."""
+def sentence(text: str, advice: str = "", name: str = "") -> str:
+    """The text and the advice as sentences.
+
+    If the text does not mention the gradient of ``name``, "d<name> is wrong" is put in front.
+    """
     opening = "" if not name or f"d{name} " in text else f"d{name} is wrong: "
     return " ".join(filter(None, (f"{opening}{text}.", advice)))

@@ -1,14 +1,22 @@
 """Search on a tape for the mistake, or the two mistakes, that give the gradient that was found."""
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations, islice
+from typing import TypeAlias
 
 import numpy as np
 
 from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
-from npse.gradcheck.diagnosis.tape import Hypothesis
+from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Step, Use, Var, Way
+from npse.gradcheck.diagnosis.trace import Trace
+from npse.gradcheck.measure import Measurement
+from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
+
+Tried: TypeAlias = tuple[Hypothesis, list[Array]]
+"""A hypothesis and the gradients that follow from it."""
 
 
 class Search:
@@ -19,24 +27,24 @@ class Search:
     trace : Trace
     measured : Measurement
         Upstream gradient and the gradients that were found.
-    sizes : dict, see `npse.gradcheck.diagnosis.sizes.sizes_of`
+    sizes : dict of str -> int, see `npse.gradcheck.diagnosis.sizes.sizes_of`
 
     Attributes
     ----------
-    right : list of arrays, what the gradients should be
+    right : list of arrays, the right gradients by the tape
     """
 
-    def __init__(self, trace, measured, sizes):
+    def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int]) -> None:
         self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
         self._results = [(hypothesis, self._gradients_of(hypothesis)) for hypothesis in mistakes(trace)]
 
-    def single(self, name):
+    def single(self, name: str) -> list[Hypothesis]:
         """Hypotheses that explain a gradient; first those that explain the other gradients too."""
         k = self.measured.case.wrt.index(name)
         return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
 
-    def scaled(self, name):
+    def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""
         k = self.measured.case.wrt.index(name)
         for hypothesis, found in self._different(k):
@@ -47,7 +55,7 @@ class Search:
                 yield hypothesis + Hypothesis("sign" if is_sign else "factor", f"all of it {words}")
                 return
 
-    def pairs(self, name):
+    def pairs(self, name: str) -> list[Hypothesis]:
         """Two mistakes at once."""
         k = self.measured.case.wrt.index(name)
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
@@ -55,58 +63,59 @@ class Search:
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
         return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
 
-    def paths(self, name):
+    def paths(self, name: str) -> list[Hypothesis]:
         """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
         k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
 
-    def _wrong_factors(self, k):
+    def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
             columns = {use: column for use, column in columns.items() if np.abs(column).max() > 1e-12}
-            if not columns or ours.size <= len(columns):          # as many unknowns as entries always fit
+            if not columns or ours.size <= len(columns):          # so many unknowns fit any gradient
                 continue
             matrix = np.stack([column.ravel() for column in columns.values()], 1)
             factors, *_ = np.linalg.lstsq(matrix, (ours - rest).ravel(), rcond=1e-9)
-            is_all = np.ptp(factors) <= CLOSE and not np.abs(rest).max(initial=0) > 1e-12    # a factor of the whole
+            is_all = np.ptp(factors) <= CLOSE and not np.abs(rest).max(initial=0) > 1e-12    # one factor for all
             if not is_all and explains(ours, rest + (matrix @ factors).reshape(rest.shape), self.right[k]):
                 wrong = {use: factor for use, factor in zip(columns, factors, strict=True) if abs(factor - 1) > CLOSE}
                 if wrong:
                     yield self._about_paths(var, wrong)
 
-    def _about_paths(self, var, wrong):
+    def _about_paths(self, var: Var, wrong: Mapping[Use, float]) -> Hypothesis:
         ways = {(step, i): _way(step, i) for step, i in wrong}
         (step, i), factor = next(iter(wrong.items()))
         kind = _kind_of_factor(factor, step.missing, self.sizes)
         whole = len(self.trace.tape.uses(var)) == 1
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
                             + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
-        parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
-                 for (step, i), factor in wrong.items()}
+        parts: Parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
+                        for (step, i), factor in wrong.items()}
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
 
-    def _explains(self, k, found):
+    def _explains(self, k: int, found: Array) -> bool:
         return explains(self.measured.gradients[k], found, self.right[k])
 
-    def _different(self, k):
+    def _different(self, k: int) -> list[Tried]:
+        """Single mistakes that change the k-th gradient."""
         return [(hypothesis, found) for hypothesis, found in self._results if not alike(found[k], self.right[k])]
 
-    def _gradients_of(self, *hypothesis):
+    def _gradients_of(self, hypothesis: Hypothesis = NO_MISTAKE) -> list[Array]:
         with np.errstate(all="ignore"):
-            return self.trace.gradients(self.measured.dy, self.measured.case.wrt, *hypothesis)
+            return self.trace.gradients(self.measured.dy, self.measured.case.wrt, hypothesis)
 
-    def _ranked(self, results):
-        def merit(result):
+    def _ranked(self, results: Iterable[Tried]) -> list[Hypothesis]:
+        def merit(result: Tried) -> tuple[int, int]:
             hypothesis, found = result
             return hypothesis.size, -sum(alike(a, b) for a, b in zip(self.measured.gradients, found, strict=True))
         return [hypothesis for hypothesis, _ in sorted(results, key=merit)]
 
 
-def _kind_of_factor(factor, missing, sizes):
+def _kind_of_factor(factor: float, missing: str, sizes: Mapping[str, int]) -> str:
     """The kind of mistake if a path has a wrong factor; ``missing`` is the kind if the path is missing."""
     for value, kind in ((0, missing), (2, "path twice"), (-1, "sign")):
         if abs(factor - value) < CLOSE:
@@ -114,16 +123,16 @@ def _kind_of_factor(factor, missing, sizes):
     return "averaged" if is_size(factor, sizes) else "factor"
 
 
-def mistakes(trace):
+def mistakes(trace: Trace) -> Iterator[Hypothesis]:
     """Every single mistake on a tape, the most likely first."""
     tape = trace.tape
-    once = []
+    once: list[Use] = []
     for var in tape.variables():
         uses = tape.uses(var)
         if len(uses) > 1:
             yield from _wrong_paths(trace, var, uses)
         else:
-            once += [(step, i) for step, i in uses if step.output.name != var.name]   # else only its axes are moved
+            once += [(step, i) for step, i in uses if step.output.name != var.name]   # the same name: axes moved
     for step, i in once:
         yield _scaled_part((step, i), -1, "sign", f"d{step.inputs[i].name} has the wrong sign")
     for step, i in once:
@@ -134,7 +143,8 @@ def mistakes(trace):
         yield from step.faults(step)
 
 
-def _wrong_paths(trace, var, uses):
+def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis]:
+    """Hypotheses about a variable that is read more than once: one path is missing, counted twice, or subtracted."""
     for use in uses:
         step, i = use
         way, formula = _way(step, i)
@@ -149,23 +159,23 @@ def _wrong_paths(trace, var, uses):
                            f"Add {formula}.")
 
 
-def _way(step, i):
-    """How the output depends on the i-th input of a step, and the gradient that returns this way."""
+def _way(step: Step, i: int) -> Way:
+    """How the output depends on the i-th input of a step, and the gradient that returns to it."""
     return step.ways[i] if step.ways else (f"through {step.output.name}", f"what {step.output.name} hands back")
 
 
-def _scaled_part(use, factor, kind, text, advice=""):
+def _scaled_part(use: Use, factor: float, kind: str, text: str, advice: str = "") -> Hypothesis:
     step, i = use
     return Hypothesis(kind, text, {use: lambda *read: factor * step.parts[i](*read)}, advice=advice)
 
 
-def _only(uses, kept):
+def _only(uses: Iterable[Use], kept: Collection[Use]) -> Hypothesis:
     """No gradient returns through these uses of a variable, except those in ``kept``."""
     return Hypothesis("", "", {(step, i): lambda *read, part=step.parts[i]: 0 * part(*read)
                                for step, i in uses if (step, i) not in kept})
 
 
-def constant_factor(ours, other):
+def constant_factor(ours: Array, other: Array) -> float | None:
     """The factor between two arrays if it is the same for all entries; else None."""
     square = np.square(other).sum()
     if ours.shape != other.shape or not np.isfinite(square) or not square:

@@ -1,18 +1,22 @@
 """Express a number by sizes of axes: 12 is H*W."""
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
+from npse.types import Array
+
 CLOSE = 1e-5
 
 
-def sizes_of(letters, arrays):
-    """Size of every axis by its letter, and of products of several: {"N": 2, "H": 3, "H*W": 12, ...}.
+def sizes_of(letters: Mapping[str, Sequence[str]], arrays: Mapping[str, Array]) -> dict[str, int]:
+    """The size of each axis by its letter, and products of several sizes: {"N": 2, "H": 3, "H*W": 12, ...}.
 
-    ``letters`` is a dict of name -> letters of its axes, ``arrays`` a dict of name -> array.
+    ``letters`` holds the letters of the axes of each array, both by the name of the array.
     """
-    single, products = {}, {}
+    single: dict[str, int] = {}
+    products: dict[str, int] = {}
     for name, axes in letters.items():
         own = {letter: size for letter, size in zip(axes, np.shape(arrays[name]), strict=True) if letter != "1"}
         single |= own
@@ -22,9 +26,9 @@ def sizes_of(letters, arrays):
     return single | dict(sorted(products.items(), key=lambda item: item[0].count("*")))
 
 
-def which(number, sizes):
-    """A positive number in terms of sizes: "H*W", "1/N", "N or W" (at most three); "" if it is none."""
-    found = []
+def which(number: float, sizes: Mapping[str, int]) -> str:
+    """A positive number in terms of sizes: "H*W", "1/N", "N or W" (at most three); "" if no size gives it."""
+    found: list[str] = []
     for name, size in sizes.items():
         product = f"({name})" if "*" in name else name
         if size > 1:
@@ -36,12 +40,12 @@ def which(number, sizes):
     return " or ".join(list(dict.fromkeys(found))[:3])
 
 
-def named(factor, sizes):
-    """A factor in words: "12, which is H*W"; the plain number if it is no size."""
+def named(factor: float, sizes: Mapping[str, int]) -> str:
+    """A factor in words: "12, which is H*W"; the number alone if no size gives it."""
     name = which(abs(factor), sizes)
     return f"{factor:.6g}, which is {'minus ' if factor < 0 else ''}{name}" if name else f"{factor:.6g}"
 
 
-def is_size(factor, sizes):
-    """Whether a factor is the size of some axes, or one over it."""
+def is_size(factor: float, sizes: Mapping[str, int]) -> bool:
+    """Whether a factor is one of the sizes, or one divided by one of them."""
     return any(size > 1 and min(abs(factor - size) / size, abs(factor * size - 1)) <= CLOSE for size in sizes.values())

@@ -1,17 +1,21 @@
 """From a case to a tape: run the forward pass on variables that record each step."""
 
 import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
+from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
 from npse.gradcheck.diagnosis.result import EXACT, alike
-from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Tape, Var
+from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Tape, Var
+from npse.types import Array
 
 # Settings that a function may use without taking them as arguments; `recognise` tries these values.
-HIDDEN = {
+HIDDEN: dict[str, dict[str, tuple[float | None, ...]]] = {
     "conv2d": {"stride": (1, 2, 3), "padding": (0, 1, 2, 3)},
     "average_pool": {"size": (2, 3, 4, 5), "stride": (None, 1, 2, 3)},
     "max_pool": {"size": (2, 3, 4, 5), "stride": (None, 1, 2, 3)},
@@ -29,29 +33,33 @@ class Trace:
     Attributes
     ----------
     op : str
-        The op of the book that it is.
+        The op of the book that the forward pass computes.
     tape : Tape
     output : Var
     leaves : dict of name -> Var
+        The arguments that are floating arrays.
     """
 
     op: str
     tape: Tape
     output: Var
-    leaves: dict
+    leaves: dict[str, Var]
 
-    def gradients(self, dy, wrt, hypothesis=NO_MISTAKE):
+    def gradients(self, dy: Array, wrt: Sequence[str], hypothesis: Hypothesis = NO_MISTAKE) -> list[Array]:
         """Gradients in the order of ``wrt``, under the given hypothesis."""
         return self.tape.gradients(self.output, dy, [self.leaves[name] for name in wrt], hypothesis)
 
 
-def trace(case, arguments):
-    """The case's forward pass on a tape; None if it does what a tape cannot follow."""
+def trace(case: Case, arguments: Mapping[str, Any]) -> Trace | None:
+    """The case's forward pass on a tape; None if a tape cannot record it."""
     return _run(case.op, lambda ops, **a: case.forward(ops, **a), arguments)
 
 
-def recognise(arguments, y, name=""):
-    """Find the op that gives y for these arguments, passed by name or in their order; None if none does."""
+def recognise(arguments: Mapping[str, Any], y: Array, name: str = "") -> Trace | None:
+    """Find the op that gives y for these arguments, passed by name or in their order; None if no op does.
+
+    The op called ``name`` is tried first.
+    """
     known = [op for op in vars(TapeOps) if not op.startswith("_")]
     for op in sorted(known, key=lambda op: op != name):
         names = list(inspect.signature(getattr(TapeOps, op)).parameters)[1:]
@@ -70,15 +78,15 @@ def recognise(arguments, y, name=""):
     return None
 
 
-def forward_mistake(found, case, arguments, y):
+def forward_mistake(found: Trace, case: Case, arguments: Mapping[str, Any], y: Array) -> tuple[str, str] | None:
     """How the forward pass differs from the tape's: (kind, text), or None.
 
-    It tries one mirrored or transposed argument, and each wrong value that a step knows, such as another variance.
+    Each argument is tried mirrored and transposed. Then each wrong value is tried that a step has a hypothesis about,
+    such as another variance.
     """
-    for name, array in ((n, a) for n, a in arguments.items() if getattr(a, "ndim", 0) > 1):
-        axes = found.leaves[name].axes
-        for kind, text, changed in _rearrangements(name, array, axes):
-            other = trace(case, arguments | {name: changed})
+    for name, leaf in found.leaves.items():
+        for kind, text, changed in _rearrangements(name, leaf.value, leaf.axes):
+            other = trace(case, {**arguments, name: changed})
             if other and alike(y, other.output.value, EXACT):
                 return kind, text
     for step in found.tape.steps:
@@ -88,7 +96,10 @@ def forward_mistake(found, case, arguments, y):
     return None
 
 
-def _rearrangements(name, array, axes):
+def _rearrangements(name: str, array: Array, axes: tuple[str, ...]) -> Iterator[tuple[str, str, Array]]:
+    """An array of two or more axes mirrored, or with two axes swapped: (kind, text, changed array)."""
+    if array.ndim < 2:
+        return
     is_filter = axes[:2] == ("kh", "kw")
     pairs = [(a, b) for a in range(array.ndim) for b in range(a) if array.shape[a] == array.shape[b]]
     for over in ((0, 1), (0,), (1,)):
@@ -99,21 +110,21 @@ def _rearrangements(name, array, axes):
         yield kind, f"{name} has {axes[b]} and {axes[a]} swapped", array.swapaxes(a, b)
 
 
-def _call_of(op, options):
+def _call_of(op: str, options: dict[str, float | None]) -> Callable[..., Any]:
     """A forward pass that is one op with some options; of several results it returns the first."""
-    def forward(ops, **arguments):
+    def forward(ops: TapeOps, **arguments: Any) -> Any:
         result = getattr(ops, op)(**arguments, **options)
         return result[0] if isinstance(result, tuple) else result
     return forward
 
 
-def _run(op, forward, arguments):
+def _run(op: str, forward: Callable[..., Any], arguments: Mapping[str, Any]) -> Trace | None:
     ops = TapeOps()
     leaves = {name: ops.tape.leaf(value, name, letters(name, value.ndim))
               for name, value in arguments.items() if getattr(getattr(value, "dtype", None), "kind", "") == "f"}
     try:
         with np.errstate(all="ignore"):
-            output = forward(ops, **arguments | leaves)
-    except Exception:                # a tape cannot follow the function
+            output = forward(ops, **{**arguments, **leaves})
+    except Exception:                # a tape cannot record the function
         return None
     return Trace(op, ops.tape, output, leaves) if isinstance(output, Var) else None

@@ -1,23 +1,32 @@
 """Steps of a tape with windows, over a map or over channels: convolution and pooling, each with its mistakes."""
 
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, TypeAlias, Unpack
+
 import numpy as np
 
-from npse.gradcheck.diagnosis.tape import Hypothesis
+from npse.gradcheck.diagnosis.tape import Hypothesis, Part, Step, Var, Way, Words
+from npse.types import Array, Shape
+
+Share: TypeAlias = Callable[[Array], Array]
+"""From the values in all windows, (size**2, N, Ho, Wo, C), the share of dy that each pixel of a window gets."""
 
 
-def convolve(x, w, stride, padding, name, **words):
+def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpack[Words]) -> Var:
     """x (N, H, W, Cin), w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout); cross-correlation."""
     kh, kw, Cin, _ = w.shape
     _, H, W, _ = x.shape
     Ho, Wo = (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
 
-    def views(xp, step=stride):
-        return [(i, j, _view(xp, i, j, Ho, Wo, step)) for i, j in np.ndindex(kh, kw)]
+    def views(xp: Array, step: int = stride) -> list[tuple[int, int, Array]]:
+        """For each entry (i, j) of a filter the pixels that it meets: (N, Ho, Wo, Cin)."""
+        return [(i, j, _view(xp, i, j, (Ho, Wo), step)) for i, j in np.ndindex(kh, kw)]
 
-    def run(x, w):
+    def run(x: Array, w: Array) -> Array:
         return sum(view @ w[i, j] for i, j, view in views(_pad(x, padding)))
 
-    def spread(dy, w, step=stride, assign=False, crop=padding):
+    def spread(dy: Array, w: Array, step: int = stride, assign: bool = False, crop: int = padding) -> Array:
+        """dx: each window adds its part, or overwrites what is there (``assign``); ``crop`` pixels are cut off."""
         dxp = np.zeros((len(dy), H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
         for i, j, view in views(dxp, step):
             view[...] = dy @ w[i, j].T + (0 if assign else view)
@@ -26,11 +35,12 @@ def convolve(x, w, stride, padding, name, **words):
         dx[:, :there.shape[1], :there.shape[2]] = there
         return dx
 
-    def correlate(dy, xp, step=stride):
+    def correlate(dy: Array, xp: Array, step: int = stride) -> Array:
+        """dw, from x with its padding."""
         return np.stack([np.einsum("nabc,nabk->ck", view, dy) for _, _, view in views(xp, step)]).reshape(w.shape)
 
-    def faults(step):
-        def wrong(i, kind, text, part):
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        def wrong(i: int, kind: str, text: str, part: Part) -> Hypothesis:
             d = f"d{step.inputs[i].name}"
             return Hypothesis(kind, f"{d} {text}", {(step, i): part}, advice=_CONV_ADVICE[i])
         for over, words in (((0, 1), "both spatial axes"), ((0,), "its rows"), ((1,), "its columns")):
@@ -70,17 +80,22 @@ _CONV_ADVICE = ("dxp[n, s*a + i, s*b + j, c] += dy[n, a, b, k] * w[i, j, c, k], 
                 "dw[i, j, c, k] = sum over n, a, b of xp[n, s*a + i, s*b + j, c] * dy[n, a, b, k], Eq. 1.")
 
 
-def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs):
-    """Hypotheses about rows and columns at the border, in the padding, and left over by the stride."""
+def _edges(wrong: Callable[[int, str, str, Part], Hypothesis], spread: Callable[..., Array],
+           correlate: Callable[..., Array], padding: int, stride: int, map_size: tuple[int, int],
+           kernel: tuple[int, int], outputs: tuple[int, int]) -> Iterator[Hypothesis]:
+    """Hypotheses about rows and columns at the border, in the padding, and in the remainder of the stride.
+
+    The first three arguments are the inner functions of `convolve`.
+    """
     rests = [(n + 2 * padding - k) % stride for n, k in zip(map_size, kernel, strict=True)]
 
-    def emptied(array, axis, entries):
+    def emptied(array: Array, axis: int, entries: slice | Array) -> Array:
         array = array.copy()
         np.moveaxis(array, axis, 0)[entries] = 0
         return array
 
     for axes, words in (((1, 2), "row and column"), ((1,), "row"), ((2,), "column")):
-        def cut(array, entries, axes=axes):
+        def cut(array: Array, entries: Mapping[int, slice], axes: tuple[int, ...] = axes) -> Array:
             for axis in axes:
                 array = emptied(array, axis, entries[axis])
             return array
@@ -99,14 +114,14 @@ def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs)
                         lambda dy, y, x, w, cut=cut, at=at: cut(spread(dy, w), at))
             yield wrong(1, kind, f"leaves out the {side} {words} of x",
                         lambda dy, y, x, w, cut=cut, at=at: correlate(dy, _pad(cut(x, at), padding)))
-            for i, words_of in ((0, "does not get"), (1, "leaves out")):
-                def part(dy, y, x, w, cut=cut, at=at, i=i):
-                    return (spread(cut(dy, at), w), correlate(cut(dy, at), _pad(x, padding)))[i]
-                yield wrong(i, "borders", f"{words_of} the {side} {words} of the output", part)
+            yield wrong(0, "borders", f"does not get the {side} {words} of the output",
+                        lambda dy, y, x, w, cut=cut, at=at: spread(cut(dy, at), w))
+            yield wrong(1, "borders", f"leaves out the {side} {words} of the output",
+                        lambda dy, y, x, w, cut=cut, at=at: correlate(cut(dy, at), _pad(x, padding)))
     if padding:
-        both = dict.fromkeys((1, 2), np.r_[:padding, -padding:0])
+        border = np.r_[:padding, -padding:0]
         yield wrong(0, "borders", "is zero all along the border, as wide as the padding",
-                    lambda dy, y, x, w: emptied(emptied(spread(dy, w), 1, both[1]), 2, both[2]))
+                    lambda dy, y, x, w: emptied(emptied(spread(dy, w), 1, border), 2, border))
         for crop, words in ((0, "none of it is cut off in front"), (2 * padding, "all of it is cut off in front")):
             yield wrong(0, "borders", f"is shifted by the padding {padding}: {words}",
                         lambda dy, y, x, w, crop=crop: spread(dy, w, crop=crop))
@@ -114,11 +129,11 @@ def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs)
         reach = {axis: (start < 0) | (start + k > n)
                  for axis, start, k, n in zip((1, 2), starts, kernel, map_size, strict=True)}
 
-        def inside(dy):
+        def inside(dy: Array) -> Array:
             return emptied(emptied(dy, 1, reach[1]), 2, reach[2])
-        for i, part in enumerate((lambda dy, y, x, w: spread(inside(dy), w),
-                                  lambda dy, y, x, w: correlate(inside(dy), _pad(x, padding)))):
-            yield wrong(i, "borders", "skips the windows that reach into the padding", part)
+        skips = "skips the windows that reach into the padding"
+        yield wrong(0, "borders", skips, lambda dy, y, x, w: spread(inside(dy), w))
+        yield wrong(1, "borders", skips, lambda dy, y, x, w: correlate(inside(dy), _pad(x, padding)))
         for before, words in ((0, "at the end of the map only"), (2 * padding, "in front of the map only")):
             around = (before, 2 * padding - before)
             yield wrong(1, "borders", f"pads x {words}",
@@ -126,21 +141,22 @@ def _edges(wrong, spread, correlate, padding, stride, map_size, kernel, outputs)
                             dy, np.pad(x, ((0, 0), around, around, (0, 0)))))
 
 
-def slide(z, k, name, ways):
+def slide(z: Var, k: Var, name: str, ways: tuple[Way, Way]) -> Var:
     """z (N, C), k (K,), K odd -> a (N, C): k slides over the channels, with zeros beyond both ends."""
     half = k.shape[0] // 2
 
-    def taps(z, **padding):
-        padded = np.pad(z, ((0, 0), (half, half)), **padding)
-        return np.stack([padded[:, t:t + z.shape[1]] for t in range(2 * half + 1)])               # (K, N, C)
+    def taps(z: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
+        """For each entry of k the channels that it meets: (K, N, C)."""
+        padded = np.pad(z, ((0, 0), (half, half)), mode)
+        return np.stack([padded[:, t:t + z.shape[1]] for t in range(2 * half + 1)])
 
-    def run(z, k, **padding):
-        return np.tensordot(k, taps(z, **padding), 1)
+    def run(z: Array, k: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
+        return np.tensordot(k, taps(z, mode), 1)
 
-    def gather(da, z, **padding):
-        return (taps(z, **padding) * da).sum(axis=(1, 2))
+    def gather(da: Array, z: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
+        return (taps(z, mode) * da).sum(axis=(1, 2))
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         for i, kind, text, part in (
                 (0, "flipped kernel", f"uses {k.name} unflipped, but it must be flipped",
                  lambda da, y, z, k: run(da, k)),
@@ -158,16 +174,17 @@ def slide(z, k, name, ways):
                        axes=z.axes, faults=faults, ways=ways)
 
 
-def average_windows(x, size, stride, name, **words):
+def average_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[Words]) -> Var:
     """Mean over windows of size x size."""
-    def spread(dy, x, assign=False):
+    def spread(dy: Array, x: Array, assign: bool = False) -> Array:
+        """Each window adds its dy to all of its pixels, or overwrites what is there (``assign``)."""
         dx = np.zeros_like(x)
         for i, j in np.ndindex(size, size):
-            view = _view(dx, i, j, *dy.shape[1:3], stride)
+            view = _view(dx, i, j, dy.shape[1:3], stride)
             view[...] = dy + (0 if assign else view)
         return dx
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         for divisor, text in ((1, f"is not divided by k^2 = {size**2}"), (size, "is divided by k instead of k^2"),
                               (size**4, f"is divided by k^2 = {size**2} twice")):
             yield Hypothesis("averaged", f"d{x.name} {text}",
@@ -176,41 +193,44 @@ def average_windows(x, size, stride, name, **words):
         yield Hypothesis("not summed", f"d{x.name} keeps only the last window at each pixel, where windows overlap and "
                          "add up", {(step, 0): lambda dy, y, x: spread(dy, x, assign=True) / size**2})
 
-    def run(x):
-        Ho, Wo = ((n - size) // stride + 1 for n in x.shape[1:3])
-        return sum(_view(x, i, j, Ho, Wo, stride) for i, j in np.ndindex(size, size)) / size**2
+    def run(x: Array) -> Array:
+        outputs = tuple((n - size) // stride + 1 for n in x.shape[1:3])
+        return np.mean([_view(x, i, j, outputs, stride) for i, j in np.ndindex(size, size)], axis=0)
 
     return x.tape.step(run, [x], [lambda dy, y, x: spread(dy, x) / size**2], name, axes=("N", "Ho", "Wo", "C"),
                        faults=faults, **words)
 
 
-def largest_in_windows(x, size, stride, name, **words):
+def largest_in_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[Words]) -> Var:
     """Maximum over windows of size x size; the first winner takes the gradient."""
-    def windows(x, Ho, Wo):
-        return np.stack([_view(x, i, j, Ho, Wo, stride) for i, j in np.ndindex(size, size)])
+    def windows(x: Array, outputs: Shape) -> Array:
+        """The values in all windows: (size**2, N, Ho, Wo, C)."""
+        return np.stack([_view(x, i, j, outputs, stride) for i, j in np.ndindex(size, size)])
 
-    def spread(share, dy, x, assign=False):
-        """``share(windows)`` says how much of dy goes to each of the size**2 pixels of a window."""
-        shares, dx = share(windows(x, *dy.shape[1:3])), np.zeros_like(x)
+    def spread(share: Share, dy: Array, x: Array, assign: bool = False) -> Array:
+        """Each window adds a share of dy to each of its pixels, or overwrites what is there (``assign``)."""
+        shares, dx = share(windows(x, dy.shape[1:3])), np.zeros_like(x)
         for tap, (i, j) in enumerate(np.ndindex(size, size)):
-            view = _view(dx, i, j, *dy.shape[1:3], stride)
+            view = _view(dx, i, j, dy.shape[1:3], stride)
             view[...] = np.where(shares[tap] != 0, dy * shares[tap], view) if assign else view + dy * shares[tap]
         return dx
 
-    def one_of(pick):
+    def one_of(pick: Callable[[Array], Array | int]) -> Share:
+        """All of dy for one pixel of each window, whose position ``pick`` returns."""
         return lambda taps: np.arange(size**2)[:, None, None, None, None] == pick(taps)
 
-    def winners(taps):
+    def winners(taps: Array) -> Array:
         return taps == taps.max(axis=0)
 
-    def by_pixel(taps, x):
+    def by_pixel(taps: Array, x: Array) -> Array:
+        """The winners if each pixel stores whether it won in the last window that it is in."""
         won, gate = first(taps), np.zeros(x.shape)
         for tap, (i, j) in enumerate(np.ndindex(size, size)):
-            _view(gate, i, j, *taps.shape[2:4], stride)[...] = won[tap]
-        return windows(gate, *taps.shape[2:4])
+            _view(gate, i, j, taps.shape[2:4], stride)[...] = won[tap]
+        return windows(gate, taps.shape[2:4])
 
     first = one_of(lambda taps: taps.argmax(axis=0))
-    others = (
+    others: tuple[tuple[str, str, Share], ...] = (
         ("ties", "is shared by equal winners", lambda taps: winners(taps) / winners(taps).sum(axis=0)),
         ("ties", "goes in full to every one of equal winners", winners),
         ("ties", "goes to the last of equal winners", one_of(lambda taps: size**2 - 1 - taps[::-1].argmax(axis=0))),
@@ -221,7 +241,7 @@ def largest_in_windows(x, size, stride, name, **words):
          one_of(lambda taps: taps.argmin(axis=0))),
         ("mask misplaced", "goes to the first pixel of a window, not to the largest", one_of(lambda taps: 0)))
 
-    def faults(step):
+    def faults(step: Step) -> Iterator[Hypothesis]:
         for kind, text, share in others:
             yield Hypothesis(kind, f"d{x.name} {text}",
                              {(step, 0): lambda dy, y, x, share=share: spread(share, dy, x)},
@@ -232,16 +252,18 @@ def largest_in_windows(x, size, stride, name, **words):
                          "at a pixel: winners are stored by pixel, not by window",
                          {(step, 0): lambda dy, y, x: spread(lambda taps: by_pixel(taps, x), dy, x)})
 
-    def run(x):
-        return windows(x, *((n - size) // stride + 1 for n in x.shape[1:3])).max(axis=0)
+    def run(x: Array) -> Array:
+        return windows(x, tuple((n - size) // stride + 1 for n in x.shape[1:3])).max(axis=0)
 
     return x.tape.step(run, [x], [lambda dy, y, x: spread(first, dy, x)], name, axes=("N", "Ho", "Wo", "C"),
                        faults=faults, **words)
 
 
-def _pad(x, p):
+def _pad(x: Array, p: int) -> Array:
     return np.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
 
 
-def _view(x, i, j, Ho, Wo, stride):
+def _view(x: Array, i: int, j: int, outputs: Shape, stride: int) -> Array:
+    """The pixel (i, j) of each window: (N, Ho, Wo, C), with (Ho, Wo) = ``outputs``."""
+    Ho, Wo = outputs
     return x[:, i:i + stride * (Ho - 1) + 1:stride, j:j + stride * (Wo - 1) + 1:stride]
