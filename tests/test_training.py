@@ -405,7 +405,7 @@ def test_sanity_lines_mark_wrong_values():
         return backend.OpName(op, getattr(reference, op))
 
     assert sanity.first_loss(2.4, 10).startswith("ok")
-    assert "normalized" in sanity.first_loss(9.0, 10)
+    assert "check normalization" in sanity.first_loss(9.0, 10)
     sick = sanity.Probe()
     sick(named("relu"), (), np.zeros((2, 3, 3, 4), np.float32))
     sick(named("excite"), (), np.full((2, 4), 0.5, np.float32))
