@@ -138,8 +138,8 @@ def test_on_a_gpu_torch_runs_without_tensor_cores_and_with():
 
 def test_options_for_the_processor_are_refused_on_a_gpu(monkeypatch):
     monkeypatch.setattr(backend, "choose", lambda name: ("cuda", "as asked"))
-    with pytest.raises(ValueError, match="--ladder and --roofline are about the processor"):
-        bench(ladder=True)
+    with pytest.raises(ValueError, match="--variants and --roofline are about the processor"):
+        bench(each_variant=True)
 
 
 def test_calls_are_timed_by_the_clock_that_is_given():
@@ -239,7 +239,7 @@ WIDE = [[2, 6, 7, 16], [3, 3, 16, 16], 1, 1]                      # wide enough 
 
 def test_every_variant_is_timed_and_right():
     rows = variants.measure([WIDE], 1, 0)
-    assert len(variants.variants()) == len({row["rung"] for row in rows})
+    assert len(variants.variants()) == len({row["variant"] for row in rows})
     assert {row["pass"] for row in rows} == set(variants.PASSES)
     for row in rows:
         assert row["error"] < 1e-5
@@ -272,7 +272,7 @@ def test_the_cells_of_the_tables():
     assert table.rows[0][5] == "95.2%"
     assert table.rows[1][0] == "2 other calls"
     assert all(len(cells) == len(table.columns) for cells in table.rows)
-    rows = [{"pass": op, "x": [2, 6], "w": [3, 3], "rung": "tile", "ms": 1.0, "gflops": 50.0, "error": 1e-7}
+    rows = [{"pass": op, "x": [2, 6], "w": [3, 3], "variant": "tile", "ms": 1.0, "gflops": 50.0, "error": 1e-7}
              for op in variants.PASSES[:2]]
     table = report.variants(rows, RATES)
     assert table.rows == [("2x6", "3x3", "tile", "1.00", "50 (50 %)", "1.00", "50 (50 %)", "-", "-", "1e-07")]

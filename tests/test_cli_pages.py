@@ -86,6 +86,13 @@ def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, o
     assert "unknown data set 'optimiser'" in npse("data", "fetch", "optimiser")[2]          # a value stays as it is
 
 
+@pytest.mark.parametrize("spelt", ["variants", "ladder"])
+def test_the_old_name_of_the_variants_is_accepted(npse, monkeypatch, spelt):
+    monkeypatch.setattr("npse.backend.choose", lambda name: ("cuda", "as asked"))
+    assert npse("bench", f"--{spelt}") == (2, "", "npse: --variants and --roofline are about the processor; "
+                                                 "leave them out, or add --edition cpu\n")
+
+
 @pytest.mark.parametrize(("given", "epochs"), [((), 10), (("--data", "cifar10"), 30), (("--epochs", "3"), 3),
                                                (("--data", "cifar10", "--epochs", "3"), 3)])
 def test_a_run_has_the_epochs_that_the_page_states(npse, monkeypatch, given, epochs):
@@ -118,7 +125,7 @@ def bench_machine():
 
 
 def bench_variants():
-    rows = [{"x": [128, 32, 32, 16], "w": [3, 3, 16, 16], "rung": name, "pass": op, "ms": 12345.6, "gflops": 1234.5,
+    rows = [{"x": [128, 32, 32, 16], "w": [3, 3, 16, 16], "variant": name, "pass": op, "ms": 12345.6, "gflops": 1234.5,
              "error": 1e-6, "extrapolated": name == "Python loops"}
             for name in ("Python loops", "winograd") for op in ("conv2d", "conv2d_backward_x", "conv2d_backward_w")]
     return report.variants(rows, {"sgemm_gflops": 2000.0})

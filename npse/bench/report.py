@@ -104,7 +104,7 @@ def variants(rows, rates):
     """Return the table of the convolution by stage and variant, with the three passes side by side."""
     found = {}
     for row in rows:
-        found.setdefault((_shape(row["x"]), _shape(row["w"]), row["rung"]), {})[row["pass"]] = row
+        found.setdefault((_shape(row["x"]), _shape(row["w"]), row["variant"]), {})[row["pass"]] = row
     stages = list(dict.fromkeys(key[:2] for key in found))
     shown = []
     for key in sorted(found, key=lambda key: stages.index(key[:2])):

@@ -55,7 +55,7 @@ def measure(convolutions, threads, seconds):
     Returns
     -------
     list of dict
-        ``pass``, ``x``, ``w`` (shapes), ``stride``, ``rung``, ``ms``, ``ms_min``, ``gflops`` and ``error``, the largest
+        ``pass``, ``x``, ``w`` (shapes), ``stride``, ``variant``, ``ms``, ``ms_min``, ``gflops``, ``error``: the largest
         difference from the book relative to the book's largest absolute value. A variant that does not support a shape
         is left out.
     """
@@ -116,5 +116,5 @@ def _flops(convolution):
 
 def _row(op, convolution, variant, found):
     x, w, stride, _ = convolution
-    return {"pass": op, "x": x, "w": w, "stride": stride, "rung": variant, **found,
+    return {"pass": op, "x": x, "w": w, "stride": stride, "variant": variant, **found,
             "gflops": 1e-6 * _flops(convolution) / found["ms"]}

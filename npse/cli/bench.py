@@ -16,7 +16,8 @@ def bench(
     batch_size: Annotated[int, Option(min=1, help="images in a step")] = 128,
     threads: Annotated[int | None, Option(min=1, help="of every library", show_default="all cores")] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
-    ladder: Annotated[bool, Option("--ladder", help="time each variant of the convolution, loops first")] = False,
+    each_variant: Annotated[bool, Option("--variants",
+                                         help="time each variant of the convolution, the simplest first")] = False,
     vs: Annotated[str | None, Option(help="torch: also time the step in PyTorch, in each of its modes")] = None,
     rounds: Annotated[int, Option(min=1, help="with --vs: fresh processes for each library and mode")] = 5,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE",
@@ -37,8 +38,8 @@ def bench(
         compare.expect_torch()
     name = backend.choose(edition)[0]
     on_gpu = name == "cuda"
-    if on_gpu and (ladder or roofline):
-        raise ValueError("--ladder and --roofline are about the processor; leave them out, or add --edition cpu")
+    if on_gpu and (each_variant or roofline):
+        raise ValueError("--variants and --roofline are about the processor; leave them out, or add --edition cpu")
     expect_place(json_file)
     expect_place(roofline, ".png")
     models.build(model)                                           # an unknown name is refused at once
@@ -59,10 +60,10 @@ def bench(
         tell("measuring the ops of a step")
         found["ops"] = ops.against(ask(ops.measure, **work, seconds=seconds(0.2)), found["machine"])
         _print(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
-        if ladder:
+        if each_variant:
             tell("measuring the variants of the convolution")
-            found["ladder"] = variants.measure_variants(found["ops"], threads, seconds(0.3))
-            _print(report.variants(found["ladder"], found["machine"]))
+            found["variants"] = variants.measure_variants(found["ops"], threads, seconds(0.3))
+            _print(report.variants(found["variants"], found["machine"]))
         if vs:
             rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=tell)
             versus = compare.summary(rows)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}      # placeholders for the value of an option
-SPELLINGS = {"optimiser": "optimizer"}                            # other spellings of options, accepted too
+SPELLINGS = {"optimiser": "optimizer", "ladder": "variants"}      # names of options that are accepted too
 UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
