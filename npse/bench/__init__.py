@@ -5,5 +5,5 @@
     ops.py             each op call of a step, timed alone           flops.py               arithmetic of a call
     variants.py        each variant of the convolution               timing.py              clock and memory
     torch_peer.py      the same step in PyTorch                      compare.py             interleaved runs, ratios
-    report.py, roofline.py   tables and picture of the measurements  warmup.py              compiles all kernels
+    report.py, roofline.py   tables and picture of the measurements
 """

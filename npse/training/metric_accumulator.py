@@ -54,7 +54,7 @@ class Progress:
             raise ValueError(f"it was saved after {self.epoch} epochs and {self.step} steps, "
                              f"but the run has {epochs} epochs of {steps} steps")
         if self.seen != self.step * batch:
-            raise ValueError(f"it has seen {self.seen} images in {self.step} steps of its epoch, but the run has "
+            raise ValueError(f"it counts {self.seen} images in {self.step} steps of its epoch, but the run has "
                              f"batches of {batch}; was batch_size changed?")
         if not (0 <= self.correct <= self.seen and -1 <= self.best_accuracy <= 1 and np.isfinite(self.loss_sum)
                 and 0 <= self.seconds < np.inf and (self.seconds > 0) == (self.step > 0)):
@@ -101,8 +101,8 @@ class MetricAccumulator:
 
 def diverged(sign: str) -> FloatingPointError:
     """Return the FloatingPointError of a run that diverged; ``sign`` is the first part of its message."""
-    return FloatingPointError(f"{sign}: training has diverged. Lower lr (to a third of it, say) or lengthen warmup; "
-                              "the last checkpoint is as it was")
+    return FloatingPointError(f"{sign}: training has diverged. Lower lr, for example to a third, or lengthen warmup; "
+                              "the last checkpoint is unchanged")
 
 
 def read(loss: Array, logits: Array, labels: Array) -> tuple[float, int]:
