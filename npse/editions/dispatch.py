@@ -17,6 +17,7 @@ import numpy as np
 from npse.types import Op
 
 COMPILED = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+CHAPTERS = ("excitations",)         # folders of the book that hold chapters
 
 
 class Dispatcher:
@@ -61,7 +62,7 @@ class Dispatcher:
 
 
 def compiled_ops(package: str, path: Iterable[str]) -> dict[str, Op]:
-    """Import the chapters of an edition, which are the modules of a package but not its folders; return their ops.
+    """Import the chapters of an edition: its modules, and those of its folders in `CHAPTERS`. Return their ops.
 
     Parameters
     ----------
@@ -74,6 +75,11 @@ def compiled_ops(package: str, path: Iterable[str]) -> dict[str, Op]:
     -------
     dict of str to op
     """
-    chapters = [importlib.import_module(f"{package}.{module.name}")
-                for module in pkgutil.iter_modules(path) if not module.ispkg]
-    return {name: op for chapter in chapters for name, op in vars(chapter).items() if hasattr(op, "replaced")}
+    ops: dict[str, Op] = {}
+    for found in pkgutil.iter_modules(path):
+        if not found.ispkg or found.name in CHAPTERS:
+            module = importlib.import_module(f"{package}.{found.name}")
+            if found.ispkg:
+                ops |= compiled_ops(module.__name__, module.__path__)
+            ops |= {name: op for name, op in vars(module).items() if hasattr(op, "replaced")}
+    return ops

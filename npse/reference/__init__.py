@@ -12,6 +12,7 @@ from npse.reference.bn_scale_add_relu import *  # noqa: F403
 from npse.reference.contract import TABLE
 from npse.reference.conv import *  # noqa: F403
 from npse.reference.dense import *  # noqa: F403
+from npse.reference.excitations import *  # noqa: F403
 from npse.reference.fused import *  # noqa: F403
 from npse.reference.loss import *  # noqa: F403
 from npse.reference.muon import *  # noqa: F403

@@ -1,8 +1,8 @@
-"""The two non-linearities of the paper: delta, the ReLU, and sigma, the sigmoid.
+"""The two non-linearities of the paper, delta, the ReLU, and sigma, the sigmoid; then others that can be a gate.
 
     x  any shape   input            y  like x   output
 
-Both gradients are written in terms of the output y: it is kept in any case, because the next op reads it.
+The gradients are written in terms of the output y: it is kept in any case, because the next op reads it.
 """
 
 import numpy as np
@@ -34,3 +34,44 @@ def sigmoid(x: Array) -> Array:
 def sigmoid_backward(dy: Array, y: Array) -> Array:
     """dx = dy * y * (1 - y): sigma' at x is s(1 - s), where s = y is the output, not the input."""
     return dy * y * (1 - y)
+
+
+@op("x: * -> y: *")
+def twice_sigmoid(x: Array) -> Array:
+    """y = 2 / (1 + exp(-x)), elementwise: a gate in (0, 2) that is 1 at x = 0."""
+    return 2 * sigmoid(x)
+
+
+@op("dy: *, y: * -> dx: *")
+def twice_sigmoid_backward(dy: Array, y: Array) -> Array:
+    """dx = dy * y * (1 - y/2)."""
+    return dy * y * (1 - y / 2)
+
+
+@op("x: * -> y: *")
+def tanh(x: Array) -> Array:
+    """y = tanh(x), elementwise: a gate in (-1, 1). Table 12 of the paper: less accurate than the sigmoid."""
+    return np.tanh(x)
+
+
+@op("dy: *, y: * -> dx: *")
+def tanh_backward(dy: Array, y: Array) -> Array:
+    """dx = dy * (1 - y^2)."""
+    return dy * (1 - y * y)
+
+
+def _pieces(x: Array) -> Array:
+    """The piece of the line that each element of x is on: 0, 1 or 2."""
+    return (x > -3).astype(np.int8) + (x >= 3)
+
+
+@op("x: * -> y: *", kink=_pieces)
+def hard_sigmoid(x: Array) -> Array:
+    """y = 0 where x <= -3, 1 where x >= 3, x/6 + 1/2 between: a sigmoid of straight lines, arXiv 1905.02244."""
+    return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype, copy=False)
+
+
+@op("dy: *, y: * -> dx: *")
+def hard_sigmoid_backward(dy: Array, y: Array) -> Array:
+    """dx = dy / 6 where 0 < y < 1, else 0."""
+    return dy / 6 * ((y > 0) & (y < 1))
