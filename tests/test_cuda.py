@@ -2,58 +2,21 @@
 
 In the simulator every op is compared with the book. Another process only compiles, and compiles every kernel. If
 numba-cuda is not installed, the tests are skipped, or fail if NPSE_REQUIRE_CUDA=1.
+
+This file has one case of each op, and tests of the processes themselves. The slow tests are in test_cuda_simulator.py,
+test_cuda_simulator_cases.py and test_cuda_compiled.py: three files, because the tests of one file do not run in
+parallel.
 """
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from cuda_processes import FILES, KINDS, VARIABLES, kind_of
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def _numba_cuda():
-    if importlib.util.find_spec("numba_cuda") is None:
-        refuse = pytest.fail if os.environ.get("NPSE_REQUIRE_CUDA") == "1" else pytest.skip
-        refuse('numba-cuda is not installed; run: pip install -e ".[cuda]"')
-
-
-def run(kind, *words):
-    """Run pytest on tests/cuda in a process of that kind; return its exit code and its output."""
-    environment = {name: value for name, value in os.environ.items()
-                   if name not in VARIABLES.values() and not name.startswith("PYTEST_")}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
-    if kind in VARIABLES:
-        environment[VARIABLES[kind]] = "1"
-    command = [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=short", *words]
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    return ran.returncode, ran.stdout + ran.stderr
-
-
-def succeed(kind, *words):
-    """Return the output of such a run; if a test in it fails, this test fails and shows the output."""
-    code, output = run(kind, *words)
-    if code:
-        pytest.fail(output, pytrace=False)
-    return output
+from cuda_processes import FILES, KINDS, VARIABLES, kind_of, run, succeed
 
 
 @pytest.mark.parametrize("kind", VARIABLES)
 def test_one_case_of_each_op(kind):
     succeed(kind, "-m", f"{kind} and not slow", "tests/cuda")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) in VARIABLES], ids=lambda file: file.stem)
-def test_all_of(file):
-    kind = kind_of(file)
-    succeed(kind, "-m", kind, file)
 
 
 @pytest.mark.slow

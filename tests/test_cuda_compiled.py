@@ -1,0 +1,11 @@
+"""The slow tests of the cuda edition that compile its kernels and run none."""
+
+import pytest
+from cuda_processes import FILES, kind_of, succeed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) == "ptx"],
+                         ids=lambda file: file.stem)
+def test_all_of(file):
+    succeed("ptx", "-m", "ptx", file)
