@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +114,8 @@ def test_the_correct_book_causes_no_false_alarm():
 
 @pytest.mark.slow
 def test_the_correct_book_causes_no_false_alarm_with_many_seeds():
-    assert false_alarms(100, 0)["judge"].false == 0
+    """25 seeds, or as many as NPSE_SEEDS says; the page of the zoo is measured with 100."""
+    assert false_alarms(int(os.environ.get("NPSE_SEEDS", "25")), 0)["judge"].false == 0
 
 
 # The rule

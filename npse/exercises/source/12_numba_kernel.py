@@ -74,6 +74,7 @@ from npse.exercises.static_check import function_in
 from npse.exercises.task import Task
 
 TIME_LIMIT = 1.0      # seconds for 4 million numbers, with the time to send them; plain Python takes longer
+TRIES_LIMIT = 5.0     # seconds for all tries: on a busy computer one try can be slow
 
 
 def loops(function, cells):
@@ -88,12 +89,14 @@ def loops(function, cells):
 def fast(function, cells):
     u = np.ones((16, 64, 64, 64), np.float32)
     function(u[:1, :2, :2])
-    began = time.perf_counter()
-    function(u)
-    seconds = time.perf_counter() - began
-    if seconds < TIME_LIMIT:
-        return ""
-    return (f"{u.size} numbers take {seconds:.1f} s, expected less than {TIME_LIMIT:g} s: put @njit above the kernel, "
+    tries = []
+    while sum(tries) < TRIES_LIMIT:
+        began = time.perf_counter()
+        function(u)
+        tries.append(time.perf_counter() - began)
+        if tries[-1] < TIME_LIMIT:
+            return ""
+    return (f"{u.size} numbers take {min(tries):.1f} s, expected less than {TIME_LIMIT:g} s: put @njit above the kernel, "
             "and let c be the innermost loop")
 
 
