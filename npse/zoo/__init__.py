@@ -8,12 +8,24 @@ Each chapter of the book has a chapter of bugs here; `museum` reproduces bugs of
 checkers that are compared: npse's judge, and four designs that other projects use.
 """
 
-from npse.zoo import activation, batch_norm, bn_scale_add_relu, contract, conv, dense, loss, museum, pool, se
+from npse.zoo import (
+    activation,
+    batch_norm,
+    bn_scale_add_relu,
+    contract,
+    conv,
+    dense,
+    excitations,
+    loss,
+    museum,
+    pool,
+    se,
+)
 from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases, planted
 from npse.zoo.designs import DESIGNS
 from npse.zoo.measure import Row, false_alarms, survey
 
-CHAPTERS = (conv, pool, batch_norm, activation, dense, se, bn_scale_add_relu, loss, contract, museum)
+CHAPTERS = (conv, pool, batch_norm, activation, dense, se, bn_scale_add_relu, excitations, loss, contract, museum)
 BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)
 
 __all__ = ["BOOK", "BUGS", "DESIGNS", "NO_BUG", "Bug", "Row", "all_cases", "false_alarms", "survey"]
