@@ -96,8 +96,8 @@ def fast(function, cells):
         tries.append(time.perf_counter() - began)
         if tries[-1] < TIME_LIMIT:
             return ""
-    return (f"{u.size} numbers take {min(tries):.1f} s, expected less than {TIME_LIMIT:g} s: put @njit above the kernel, "
-            "and let c be the innermost loop")
+    return (f"{u.size} numbers take {min(tries):.1f} s, expected less than {TIME_LIMIT:g} s: put @njit above the "
+            "kernel, and let c be the innermost loop")
 
 
 TASKS = (Task("squeeze", values=3, extra={"loops, compiled": (2, loops), "fast": (1, fast)}),)
