@@ -2,10 +2,13 @@
 
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense, GlobalAveragePool, MaxPool, ReLU
 from npse.layers.block import PLACEMENTS, BasicBlock, ResidualUnit
+from npse.layers.excitation import GATES, Excitation
+from npse.layers.excitations import EXCITATIONS, make_excitation
 from npse.layers.layer import Layer
 from npse.layers.sequential import Sequential
 from npse.layers.shortcut import identity_shortcut, projection_shortcut
 from npse.layers.squeeze_excite import SqueezeExcite
 
-__all__ = ["PLACEMENTS", "BasicBlock", "BatchNorm", "BatchNormReLU", "Conv2d", "Dense", "GlobalAveragePool", "Layer",
-           "MaxPool", "ReLU", "ResidualUnit", "Sequential", "SqueezeExcite", "identity_shortcut", "projection_shortcut"]
+__all__ = ["EXCITATIONS", "GATES", "PLACEMENTS", "BasicBlock", "BatchNorm", "BatchNormReLU", "Conv2d", "Dense",
+           "Excitation", "GlobalAveragePool", "Layer", "MaxPool", "ReLU", "ResidualUnit", "Sequential",
+           "SqueezeExcite", "identity_shortcut", "make_excitation", "projection_shortcut"]

@@ -6,11 +6,11 @@
 import numpy as np
 
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
+from npse.layers.excitation import Excitation
 from npse.layers.fused import ConvBNReLU, ConvBNSEAddReLU
 from npse.layers.layer import Layer, prefixed
 from npse.layers.residual import Residual
 from npse.layers.sequential import Sequential
-from npse.layers.squeeze_excite import SqueezeExcite
 from npse.support.names import suggest
 from npse.types import Array, Backward, Gradients
 
@@ -27,7 +27,7 @@ class BasicBlock(Layer):
         The stride of the first convolution.
     shortcut : Layer or None
         The layer on the shortcut, or None for the identity. Its arrays are named ``downsample.*``.
-    se : SqueezeExcite or None
+    se : Excitation or None
     placement : str
         Where the excitation stands: "standard", at the end of the branch, before the sum; "pre", at the start of the
         branch; "post", after the sum and its ReLU; "identity", on the shortcut.
@@ -40,7 +40,7 @@ class BasicBlock(Layer):
         An unknown placement.
     """
 
-    def __init__(self, cin: int, cout: int, stride: int, shortcut: Layer | None, se: SqueezeExcite | None = None,
+    def __init__(self, cin: int, cout: int, stride: int, shortcut: Layer | None, se: Excitation | None = None,
                  placement: str = "standard", *, rng: np.random.Generator) -> None:
         if placement not in PLACEMENTS:
             raise ValueError(f"unknown placement {placement!r}; {suggest(placement, PLACEMENTS)}")
@@ -72,7 +72,7 @@ class ResidualUnit(Layer):
     With an excitation, the output of the batch norm is scaled by its gates.
     """
 
-    def __init__(self, conv: Conv2d, norm: BatchNorm, se: SqueezeExcite | None = None) -> None:
+    def __init__(self, conv: Conv2d, norm: BatchNorm, se: Excitation | None = None) -> None:
         end = ConvBNSEAddReLU(conv, norm, se)
         self.residual = Residual(start=Sequential(), end=end, shortcut=Sequential())
         super().__init__(children=end.children)
@@ -84,7 +84,7 @@ class ResidualUnit(Layer):
 class _After:
     """h = then(se(x)): an excitation at the start of a branch."""
 
-    def __init__(self, se: SqueezeExcite, then: ConvBNReLU) -> None:
+    def __init__(self, se: Excitation, then: ConvBNReLU) -> None:
         self._se, self._then = se, then
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:

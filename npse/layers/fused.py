@@ -9,8 +9,8 @@ from typing import Any
 
 from npse.backend import active, reshape
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
+from npse.layers.excitation import Excitation
 from npse.layers.layer import Layer, constant, prefixed
-from npse.layers.squeeze_excite import SqueezeExcite
 from npse.types import Array, Gradients
 
 
@@ -75,7 +75,7 @@ class ConvBNSEAddReLU(Fused):
     both kinds of networks make the same number of passes over their maps.
     """
 
-    def __init__(self, conv: Conv2d, norm: BatchNorm, se: SqueezeExcite | None = None) -> None:
+    def __init__(self, conv: Conv2d, norm: BatchNorm, se: Excitation | None = None) -> None:
         super().__init__(conv2=conv, bn2=norm, se=se)
         self.conv, self.norm, self.se = conv, norm, se
 

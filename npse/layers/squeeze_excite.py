@@ -3,12 +3,13 @@
 import numpy as np
 
 from npse.layers.basic import Dense, expect_sizes
-from npse.layers.layer import Layer, active, prefixed
+from npse.layers.excitation import Excitation
+from npse.layers.layer import active, prefixed
 from npse.types import Array, Backward, Gradients
 
 
-class SqueezeExcite(Layer):
-    """Recalibrate channels: y = s * x with s = sigma(W2 delta(W1 mean(x))), (N, H, W, C) -> (N, H, W, C).
+class SqueezeExcite(Excitation):
+    """Recalibrate channels: y = s * x with s = gate(W2 delta(W1 mean(x))), (N, H, W, C) -> (N, H, W, C).
 
     Parameters
     ----------
@@ -17,25 +18,41 @@ class SqueezeExcite(Layer):
     min_hidden : int, the smallest number of hidden units. With one hidden unit and inputs of mean zero, the ReLU is off
         for half of the images, and their gates are exactly 1/2
     bias : bool, whether the two dense layers have biases; the paper's formula has none, its released models have
+    gate : str, see `Excitation`; the paper's is the sigmoid
 
     Raises
     ------
     ValueError
-        A size is not an integer of at least 1, or the reduction is larger than the number of channels.
+        A size is not an integer of at least 1, the reduction is larger than the number of channels, or the gate is
+        unknown.
     """
 
-    def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, bias: bool = False, *,
-                 rng: np.random.Generator) -> None:
+    def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, bias: bool = False,
+                 gate: str = "sigmoid", *, rng: np.random.Generator) -> None:
         expect_sizes("SqueezeExcite", channels=channels, reduction=reduction, min_hidden=min_hidden)
         if reduction > channels:
             raise ValueError(f"SqueezeExcite: reduction {reduction} is larger than the {channels} channels it divides; "
                              f"use a reduction of at most {channels}")
         hidden = max(channels // reduction, min_hidden)
-        super().__init__(children={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
-                                "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
+        super().__init__(gate, children={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
+                                         "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
+
+    def logits(self, z: Array) -> tuple[Array, Backward]:
+        ops = active()
+        hidden, fc1_backward = self.children["fc1"](z)
+        h = ops.relu(hidden)
+        a, fc2_backward = self.children["fc2"](h)
+
+        def backward(da: Array) -> tuple[Array, Gradients]:
+            dh, second = fc2_backward(da)
+            dz, first = fc1_backward(ops.relu_backward(dh, h))
+            return dz, prefixed("fc1", first) | prefixed("fc2", second)
+        return a, backward
 
     def excite(self, z: Array) -> tuple[Array, Backward]:
-        """Return ``s, backward``: the gates (N, C) of squeezed maps z (N, C), and dz, gradients = backward(ds)."""
+        """Return ``s, backward``; with the sigmoid by one op."""
+        if self.gate != "sigmoid":
+            return super().excite(z)
         ops = active()
         fc1, fc2 = (self.children[name].parameters for name in ("fc1", "fc2"))
         w1, b1, w2, b2 = fc1["weight"], fc1.get("bias"), fc2["weight"], fc2.get("bias")
@@ -48,14 +65,3 @@ class SqueezeExcite(Layer):
                 first["bias"], second["bias"] = db1, db2
             return dz, prefixed("fc1", first) | prefixed("fc2", second)
         return s, backward
-
-    def __call__(self, u: Array) -> tuple[Array, Backward]:
-        ops = active()
-        s, excite_backward = self.excite(ops.squeeze(u))
-        y = ops.scale(u, s)
-
-        def backward(dy: Array) -> tuple[Array, Gradients]:
-            du, ds = ops.scale_backward(dy, u, s)
-            dz, gradients = excite_backward(ds)
-            return ops.add_squeeze_backward(du, dz), gradients    # the sum of both paths to u
-        return y, backward

@@ -19,6 +19,8 @@ class WideOptions(TypedDict, total=False):
     reduction: int
     bias: bool
     min_hidden: int
+    excitation: str
+    gate: str
     widths: tuple[int, ...]
     channels: int
     input_gradient: bool

@@ -14,8 +14,8 @@ from npse.layers import (
     GlobalAveragePool,
     Layer,
     Sequential,
-    SqueezeExcite,
     identity_shortcut,
+    make_excitation,
     projection_shortcut,
 )
 from npse.support.names import suggest
@@ -24,7 +24,8 @@ SHORTCUTS = ("projection", "identity")
 
 
 def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool = False,
-           min_hidden: int = 4, placement: str = "standard", shortcut: str = "projection",
+           min_hidden: int = 4, excitation: str = "se", gate: str = "sigmoid", placement: str = "standard",
+           shortcut: str = "projection",
            widths: tuple[int, ...] = (16, 32, 64), channels: int = 3, input_gradient: bool = True,
            seed: int = 0) -> Sequential:
     """Build a residual network, with squeeze-and-excitation in every block or in none.
@@ -34,6 +35,7 @@ def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: in
     depth : int, 6n + 2 for n blocks in each stage
     se : bool
     classes : int
+    excitation, gate : str, the structure and its gate, see `npse.layers.EXCITATIONS` and `npse.layers.GATES`
     reduction, bias, min_hidden : see `npse.layers.SqueezeExcite`
     placement : "standard", "pre", "post" or "identity", see `npse.layers.BasicBlock`
     shortcut : "projection" (1x1 convolution and batch norm) or "identity" (zero-padded channels), for blocks that
@@ -65,8 +67,9 @@ def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: in
             way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
                    else identity_shortcut(cin, cout, stride))
         gated = cin if placement == "pre" else cout
-        excitation = SqueezeExcite(gated, reduction, min_hidden, bias, rng=rng) if se else None
-        return BasicBlock(cin, cout, stride, way, excitation, placement, rng=rng)
+        part = make_excitation(excitation, gated, reduction=reduction, min_hidden=min_hidden, bias=bias, gate=gate,
+                               rng=rng) if se else None
+        return BasicBlock(cin, cout, stride, way, part, placement, rng=rng)
 
     parts: dict[str, Layer] = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
              "bn1": BatchNormReLU(widths[0])}

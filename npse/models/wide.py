@@ -18,11 +18,12 @@ from npse.layers import (
     MaxPool,
     ResidualUnit,
     Sequential,
-    SqueezeExcite,
+    make_excitation,
 )
 
 
 def wide(*, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool = False, min_hidden: int = 4,
+         excitation: str = "se", gate: str = "sigmoid",
          widths: tuple[int, ...] = (32, 64, 256, 256), channels: int = 3, input_gradient: bool = True,
          seed: int = 0) -> Sequential:
     """Build the network, with squeeze-and-excitation or without.
@@ -30,7 +31,8 @@ def wide(*, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool =
     Parameters
     ----------
     widths : channels of the first convolution and of the stages
-    se, classes, reduction, bias, min_hidden, channels, input_gradient, seed : as in `npse.models.resnet.resnet`
+    se, classes, reduction, bias, min_hidden, excitation, gate, channels, input_gradient, seed : as in
+        `npse.models.resnet.resnet`
 
     Returns
     -------
@@ -41,10 +43,11 @@ def wide(*, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool =
     stem = widths[0]
 
     def stage(cin: int, cout: int) -> Sequential:
-        excitation = SqueezeExcite(cout, reduction, min_hidden, bias, rng=rng) if se else None
+        gates = make_excitation(excitation, cout, reduction=reduction, min_hidden=min_hidden, bias=bias, gate=gate,
+                                rng=rng) if se else None
         return Sequential({
             "conv1": Conv2d(cin, cout, 3, rng=rng), "pool": MaxPool(2), "bn1": BatchNormReLU(cout),
-            "unit": ResidualUnit(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), excitation)})
+            "unit": ResidualUnit(Conv2d(cout, cout, 3, rng=rng), BatchNorm(cout), gates)})
 
     parts = {"conv1": Conv2d(channels, stem, 3, input_gradient=input_gradient, rng=rng), "bn1": BatchNormReLU(stem)}
     parts |= {f"layer{i}": stage(*pair) for i, pair in enumerate(itertools.pairwise(widths), start=1)}
