@@ -12,7 +12,7 @@ def twice_sigmoid_as_sigmoid(dy, y):
     return dy * y * (1 - y)
 
 
-@bug("twice_sigmoid_backward", "factor")
+@bug("twice_sigmoid_backward", "factor", "sigmoid")
 def twice_sigmoid_forgets_the_two(dy, y):
     """The factor 2 is missing in the derivative."""
     return dy * y * (1 - y / 2) / 2
@@ -150,7 +150,7 @@ def channel_norm_takes_the_unbiased_variance(dzhat, z, eps=1e-5):
                                                 / (z.var(axis=2, keepdims=True, ddof=1) + eps))
 
 
-@bugs_of("forward", source="changzy00/pytorch-attention, attention_mechanisms/gct.py")
+@bugs_of("forward", "factor", source="changzy00/pytorch-attention, attention_mechanisms/gct.py")
 def gaussian_multiplies_by_the_width():
     """The exponent is -(x^2 / 2 * c) where the paper has -x^2 / (2 c^2): the parentheses are missing."""
     def gaussian(x, width=2.0):

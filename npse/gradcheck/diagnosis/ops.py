@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from npse.gradcheck.diagnosis import excitations
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
@@ -24,9 +25,9 @@ from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape,
 from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
 from npse.types import Array
 
-AXES = {"w": {4: "kh kw Cin Cout", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"}, "b2": {1: "C"},
-        "b": {1: "K"}, "k": {1: "K"}, "logits": {2: "N K"}}
-COMMON = {4: "N H W C", 2: "N C", 1: "C"}
+AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
+        "b2": {1: "C"}, "b": {1: "K"}, "k": {1: "K"}, "logits": {2: "N K"}}
+COMMON = {4: "N H W C", 3: "N G D", 2: "N C", 1: "C"}
 
 
 def letters(name: str, ndim: int) -> tuple[str, ...]:
@@ -95,6 +96,44 @@ class TapeOps:
 
     def sigmoid(self, x: Var) -> Var:
         return sigmoid(x, "y")
+
+    def tanh(self, x: Var) -> Var:
+        return excitations.tanh(x, "y")
+
+    def twice_sigmoid(self, x: Var) -> Var:
+        return excitations.twice_sigmoid(x, "y")
+
+    def hard_sigmoid(self, x: Var) -> Var:
+        return excitations.hard_sigmoid(x, "y")
+
+    def gaussian(self, x: Var, width: float = 2.0) -> Var:
+        return excitations.gaussian(x, "y", width)
+
+    def per_channel(self, z: Var, w: Var, b: Var | None = None) -> Var:
+        product = multiply(w, z, "a", ways=(
+            ("as the weight", "the sum over N of da*z"), ("through the weight", "da*w")))
+        if b is None:
+            return product
+        return add(product, b, "a", ways=(("through the sum", "da"), ("as the bias", "the sum over N of da")))
+
+    def eca(self, z: Var, w: Var, circular: bool = False) -> Var:
+        return excitations.along_channels(z, w, circular, "a")
+
+    def grouped_dense(self, z: Var, w: Var, b: Var | None = None) -> Var:
+        product = excitations.grouped_dense(z, w, "a")
+        if b is None:
+            return product
+        return add(product, b, "a", ways=(("through the sum", "da"), ("as the bias", "the sum over N of da")))
+
+    def channel_norm(self, z: Var, eps: float = 1e-5) -> Var:
+        mean = average(z, (2,), "mean", missing="constant statistics", ways=(("through the mean", "dmean/D"),))
+        centred = subtract(z, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
+        squares = square(centred, "squares", missing="constant statistics", faults=self._constants(mean),
+                         ways=(("through the variance", "2*(z - mean)*dvar/D"),))
+        inverse = inverse_deviation(average(squares, (2,), "var"), eps, z.shape[2], "1/sqrt(var + eps)")
+        return multiply(centred, inverse, "zhat", ways=(
+            ("in the numerator of zhat", "dzhat/sqrt(var + eps)"),
+            ("in the denominator", "the sum of dzhat*(z - mean)")))
 
     def dense(self, x: Var, w: Var, b: Var | None = None) -> Var:
         return self._dense(x, w, b, "y", ("through the weights", "dy @ w"))
