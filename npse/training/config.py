@@ -37,6 +37,8 @@ class Config:
     reduction: int = 4
     min_hidden: int = 4
     bias: bool = False
+    excitation: str = "se"          # the structure in place of the two dense layers
+    gate: str = "sigmoid"
     placement: str = "standard"
     shortcut: str = "projection"
     validation: int = 0             # training images held out and evaluated in place of the test set
@@ -79,7 +81,7 @@ class Config:
 
     def model_options(self) -> dict[str, Any]:
         """Return the options of `npse.models.build`: the seed, and those that differ from their defaults."""
-        names = ("reduction", "min_hidden", "bias", "placement", "shortcut")
+        names = ("reduction", "min_hidden", "bias", "excitation", "gate", "placement", "shortcut")
         return {"seed": self.seed} | {name: getattr(self, name) for name in names
                                       if getattr(self, name) != getattr(Config, name)}
 
