@@ -5,11 +5,15 @@ import pytest
 
 from npse import backend, models
 from npse.gradcheck import KinkRecorder, check_direction
+from npse.layers import EXCITATIONS, GATES
 
 VARIANTS = [
     ("se_resnet8", {}), ("se_resnet8", {"bias": True, "placement": "pre"}), ("se_resnet8", {"placement": "post"}),
     ("se_resnet8", {"placement": "identity", "shortcut": "identity"}), ("resnet8", {"shortcut": "identity"}),
     ("se_resnet14", {"reduction": 2}), ("se_wide", {}), ("wide", {}),
+    *(("se_resnet8", {"excitation": name, "reduction": 2}) for name in EXCITATIONS if name != "se"),
+    *(("se_resnet8", {"gate": name, "bias": True}) for name in GATES if name != "sigmoid"),
+    ("se_wide", {"excitation": "eca", "gate": "tanh"}), ("se_resnet8", {"excitation": "eca", "placement": "post"}),
 ]
 
 

@@ -1,0 +1,59 @@
+"""Structures in place of the two dense layers: their page, their parameters, their errors."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npse import models
+from npse.layers import EXCITATIONS, GATES, make_excitation
+from npse.layers.excitations import eca_kernel
+
+PAGE = (Path(__file__).parents[1] / "docs" / "excitations.md").read_text(encoding="utf-8")
+ROWS = {found[1]: found[0] for found in re.finditer(r"^\| `(\w+)` \|.*$", PAGE, re.MULTILINE)}
+
+
+def count(**options):
+    network = models.se_resnet20(**options)
+    return sum(array.size for name, array in network.named_parameters().items() if ".se." in name)
+
+
+def test_the_page_lists_all_structures_and_gates():
+    assert list(ROWS) == [*EXCITATIONS, *sorted(GATES, key=list(ROWS).index)]
+
+
+@pytest.mark.parametrize("name", EXCITATIONS)
+def test_the_page_counts_the_parameters(name):
+    assert f"| {count(excitation=name):,} |".replace(",", " ") in ROWS[name]
+
+
+def test_parameters_with_biases_are_those_of_the_literature():
+    assert count(excitation="per_channel", bias=True) == 672
+    assert count(excitation="dense", bias=True) == 16464
+    assert count(reduction=16, min_hidden=1, bias=True) == 2373
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(1, 1), (8, 3), (16, 3), (64, 3), (128, 5), (512, 5), (2048, 7)])
+def test_the_kernel_of_eca_grows_with_the_logarithm_of_the_channels(channels, kernel):
+    assert eca_kernel(channels) == kernel
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"excitation": "ecca"}, "unknown excitation 'ecca'; did you mean eca?"),
+    ({"gate": "sigmoide"}, "unknown gate 'sigmoide'; did you mean sigmoid or hard_sigmoid?"),
+    ({"excitation": "grouped_dense", "reduction": 3}, "GroupedDense: 3 groups do not divide 16 channels"),
+    ({"excitation": "linear_context", "reduction": 5}, "LinearContext: 5 groups do not divide 16 channels"),
+])
+def test_what_does_not_fit_is_refused(options, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        models.se_resnet8(**options)
+
+
+def test_gates_start_as_their_sources_say():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((3, 16)).astype(np.float32)
+    gates = {name: make_excitation(name, 16, rng=rng).excite(z)[0] for name in EXCITATIONS}
+    np.testing.assert_allclose(gates["per_channel"], gates["none"])
+    np.testing.assert_allclose(gates["linear_context"], 1 / (1 + np.exp(-1)), rtol=1e-6)
+    assert gates["gaussian_context"].max() <= 1
