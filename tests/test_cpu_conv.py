@@ -54,9 +54,11 @@ def assert_every_variant_equals_the_book(x, w, dy, g):
 
 @needs_tile
 @pytest.mark.parametrize(("variant", "dtype", "shape", "stride", "padding"), [
-    ("matrix", np.float32, (3, 9, 31, 5, 3, 3, 16), 1, 1), ("tile", np.float64, (3, 9, 31, 5, 3, 3, 16), 1, 1),
+    ("matrix", np.float32, (3, 9, 31, 5, 3, 3, 16), 1, 1),
+    pytest.param("tile", np.float64, (3, 9, 31, 5, 3, 3, 16), 1, 1, marks=pytest.mark.slow),      # seconds of compiling
     ("tile", np.float32, (2, 9, 40, 17, 3, 3, 32), 2, 1), ("tile", np.float32, (3, 7, 5, 16, 1, 1, 70), 2, 0),
-    ("sliding", np.float32, (2, 20, 33, 16, 3, 3, 37), 1, 2), ("sliding", np.float64, (1, 3, 2, 3, 5, 4, 8), 1, 3)])
+    ("sliding", np.float32, (2, 20, 33, 16, 3, 3, 37), 1, 2),
+    pytest.param("sliding", np.float64, (1, 3, 2, 3, 5, 4, 8), 1, 3, marks=pytest.mark.slow)])
 def test_sums_and_additions_in_registers_equal_those_of_two_passes(variant, shape, stride, padding, dtype):
     x, w, dy, g = problem(*shape, stride, padding, dtype)
     exact = EQUAL_TO[dtype]

@@ -231,11 +231,11 @@ class _Hook:
 
 def _parsed(declared: str) -> dict[str, str]:
     """Turn "u: N H W C, s: N C" into {"u": "N H W C", "s": "N C"}."""
-    found = [re.fullmatch(r"\s*(\w+\??)\s*:\s*(.*?)\s*", part) for part in declared.split(",")]
-    names = {match[1]: match[2] for match in found if match}
-    if len(names) < len(found):
+    parts = declared.split(",")
+    found = [match for part in parts if (match := re.fullmatch(r"\s*(\w+\??)\s*:\s*(.*?)\s*", part))]
+    if len(found) < len(parts):
         raise ValueError(f"{declared.strip()!r} does not read as name: axes, name: axes, ...")
-    return names
+    return {match[1]: match[2] for match in found}
 
 
 def _sizes_in(op: str, name: str, value: Iterable[int]) -> Shape:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.simulator
 BY_THE_BOOK = {"batch_norm_backward_staged", "se_backward_staged"}     # derivations step by step: for reading
 
 
-LONG = {"conv2d_moments", "bn_scale_add_relu", "muon", "batch_norm_relu", "augment"}      # seconds in the simulator
+# Their first cases take seconds in the simulator.
+LONG = {"conv2d_moments", "bn_scale_add_relu", "muon", "orthogonalize", "excite", "batch_norm_relu", "augment"}
 
 
 def recorded(case, dtype, ahead):
