@@ -16,6 +16,7 @@ from npse.reference.dense import *  # noqa: F403
 from npse.reference.dropout import *  # noqa: F403
 from npse.reference.excitations import *  # noqa: F403
 from npse.reference.fused import *  # noqa: F403
+from npse.reference.grouped_conv import *  # noqa: F403
 from npse.reference.loss import *  # noqa: F403
 from npse.reference.map_gates import *  # noqa: F403
 from npse.reference.more_activations import *  # noqa: F403
