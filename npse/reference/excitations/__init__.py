@@ -4,6 +4,7 @@ Each takes the squeezed maps z (N, C) to a (N, C). A gate of npse/reference/acti
 """
 
 from npse.reference.excitations.channel_norm import *  # noqa: F403
+from npse.reference.excitations.channel_rms import *  # noqa: F403
 from npse.reference.excitations.eca import *  # noqa: F403
 from npse.reference.excitations.grouped_dense import *  # noqa: F403
 from npse.reference.excitations.per_channel import *  # noqa: F403
