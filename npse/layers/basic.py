@@ -1,4 +1,4 @@
-"""Layers of one op each: convolution, batch norm, ReLU, dense, max pooling, global average pooling."""
+"""Layers of one op each: convolution, batch norm, ReLU, dense, global average pooling."""
 
 from typing import Any
 
@@ -251,22 +251,6 @@ class Dense(Layer):
             dx, dw, db = ops.dense_backward(dy, x, w)
             return dx, {"weight": dw} if b is None else {"weight": dw, "bias": db}
         return y, backward
-
-
-class MaxPool(Layer):
-    """Maximum of every window of size x size pixels, (N, H, W, C) -> (N, H // size, W // size, C)."""
-
-    def __init__(self, size: int) -> None:
-        expect_sizes("MaxPool", size=size)
-        super().__init__()
-        self.size = size
-
-    def __call__(self, x: Array) -> tuple[Array, Backward]:
-        ops = active()
-
-        def backward(dy: Array) -> tuple[Array, Gradients]:
-            return ops.max_pool_backward(dy, x, self.size), {}
-        return ops.max_pool(x, self.size), backward
 
 
 class GlobalAveragePool(Layer):

@@ -1,13 +1,15 @@
 """Squeezes: layers that take maps to one number for each channel, (N, H, W, C) -> (N, C), by name."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from npse.backend import on_device, reshape, to_edition
-from npse.layers.basic import BatchNorm, GlobalAveragePool, GlobalMaxPool, expect_sizes, he_normal
+from npse.layers.basic import BatchNorm, expect_sizes, he_normal
 from npse.layers.layer import Layer, active, prefixed
+from npse.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from npse.reference.squeezes import dct_basis
 from npse.support.names import suggest
 from npse.types import Array, Backward, Gradients
@@ -45,7 +47,7 @@ class DCTPool(Layer):
     Parameters
     ----------
     frequencies : int
-        How many frequencies the channels share, see `npse.reference.squeezes.dct_basis`.
+        The most frequencies that the channels share, see `dct_basis`. There are as many as divide the channels.
     """
 
     def __init__(self, frequencies: int = 16) -> None:
@@ -62,7 +64,7 @@ class DCTPool(Layer):
         """Return the basis (H, W, C) in the memory of the active edition. It is copied once, because a copy waits."""
         key = shape, dtype, on_device()
         if key not in self._bases:
-            self._bases[key] = to_edition(dct_basis(*shape, self.frequencies).astype(dtype))
+            self._bases[key] = to_edition(dct_basis(*shape, math.gcd(self.frequencies, shape[2])).astype(dtype))
         return self._bases[key]
 
 
@@ -112,10 +114,10 @@ class AttentionPool(Layer):
 
     def __call__(self, u: Array) -> tuple[Array, Backward]:
         ops, k = active(), self.parameters["weight"]
-        z = ops.attention_squeeze(u, k)
+        z, p = ops.attention_squeeze(u, k)
 
         def backward(dz: Array) -> tuple[Array, Gradients]:
-            du, dk = ops.attention_squeeze_backward(dz, u, k, z)
+            du, dk = ops.attention_squeeze_backward(dz, u, k, z, p)
             return du, {"weight": dk}
         return z, backward
 
