@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from npse.cpu.simd import tile_llvm as llvm
 
-# For each dtype: the degree of the polynomial, the first part of ln 2 and the rest, bits of the fraction, exponent bias.
+# For each dtype: degree of the polynomial, first part of ln 2 and the rest, bits of the fraction, bias of the exponent.
 _FORMATS = {
     types.float32: (7, 0.693359375, -2.12194440054690583e-4, 23, 127),
     types.float64: (13, 0.693147180369123816490, 1.90821492927058770002e-10, 52, 1023),

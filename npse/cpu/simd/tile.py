@@ -12,7 +12,8 @@ and a few vectors are loaded, and each element is multiplied by each vector.
 
 Tiles of one shape can be added, subtracted, multiplied and divided with + - * /, also with a number. Every operation
 rounds as it is written. Only `outer`, `outers`, `slide` and `fma` multiply and add with a single rounding. So the bits
-do not depend on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its first.
+do not depend on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its
+first.
 **Nothing is checked.** ``rows``, ``vectors`` and ``taps`` are constants, literals or closed-over values.
 """
 
