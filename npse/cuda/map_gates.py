@@ -213,7 +213,7 @@ def _channel_pool_backward(dy, u, count, du):
     share = dy[row, 1] / count
     if p < P:
         for c in range(cuda.threadIdx.x, C, LANES):
-            du[p, c] = share + dy[p, 0] if winner == c else share
+            du[p, c] = share + dy[p, 0] if winner == u.dtype.type(c) else share
 
 
 @device_function
