@@ -16,6 +16,7 @@ on the choices of a compiler. Places (``at``) and distances (``step``) count ele
 **Nothing is checked.** ``rows``, ``vectors`` and ``taps`` are constants, literals or closed-over values.
 """
 
+import functools
 import operator
 
 from llvmlite import ir
@@ -149,6 +150,21 @@ def sum_rows(typing, tile):
             rows = [[builder.fadd(*both) for both in zip(*pair, strict=True)] for pair in pairs] + rows[len(rows) & ~1:]
         return llvm.joined(builder, row, rows[0])
     return row(tile), build
+
+
+@intrinsic
+def sum_lanes(typing, tile):
+    """Return the sum of all elements of a tile, a number. Halves of a vector are added until one element is left."""
+    def build(context, builder, signature, arguments):
+        total = functools.reduce(builder.fadd, llvm.parts(builder, tile, arguments[0]))
+        count = tile.llvm_vector.count
+        while count > 1:
+            count //= 2
+            halves = [ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count)))
+                      for first in (0, count)]
+            total = builder.fadd(*(builder.shuffle_vector(total, total, half) for half in halves))
+        return builder.extract_element(total, llvm.i32(0))
+    return tile.dtype(tile), build
 
 
 @intrinsic(prefer_literal=True)
