@@ -153,5 +153,6 @@ def softmax(a):
     for r in range(len(a)):
         a[r] = math.exp(a[r] - highest)
         total += a[r]
+    share = a.dtype.type(1 / total)
     for r in range(len(a)):
-        a[r] /= total
+        a[r] *= share
