@@ -155,6 +155,12 @@ class TapeOps:
     def multiply(self, u: Var, s: Var) -> Var:
         return multiply(u, s, "y", ways=(("directly, as the factor of s", "dy*s"), ("as the gate", "dy*u")))
 
+    def maximum(self, a: Var, b: Var) -> Var:
+        return map_gates.larger(a, b, "y")
+
+    def add_bias(self, y: Var, b: Var) -> Var:
+        return add(y, b, "z", ways=(("as the map", "dz"), ("as the bias", "the sum over N, H, W of dz")))
+
     def shift(self, u: Var, t: Var) -> Var:
         return add(u, t[:, None, None, :], "y", ways=(
             ("as the map", "dy"), ("as the shift", "the sum over H, W of dy")))
