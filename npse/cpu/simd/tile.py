@@ -153,21 +153,6 @@ def sum_rows(typing, tile):
     return row(tile), build
 
 
-@intrinsic
-def sum_lanes(typing, tile):
-    """Return the sum of all elements of a tile, a number. Halves of a vector are added until one element is left."""
-    def build(context, builder, signature, arguments):
-        total = functools.reduce(builder.fadd, llvm.parts(builder, tile, arguments[0]))
-        count = tile.llvm_vector.count
-        while count > 1:
-            count //= 2
-            halves = [ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count)))
-                      for first in (0, count)]
-            total = builder.fadd(*(builder.shuffle_vector(total, total, half) for half in halves))
-        return builder.extract_element(total, llvm.i32(0))
-    return tile.dtype(tile), build
-
-
 @intrinsic(prefer_literal=True)
 def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
     """Return tile[r, v] + the sum over t < taps of x[x_at + u * x_step] * (vector v of tap t of w).
