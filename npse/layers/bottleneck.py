@@ -32,5 +32,5 @@ class Bottleneck(ResidualBlock):
                  se: Excitation | None = None, placement: str = "standard", groups: int = 1, first: int | None = None,
                  *, rng: np.random.Generator) -> None:
         first = width if first is None else first
-        super().__init__([Conv2d(cin, first, 1, rng=rng), Conv2d(first, width, 3, stride, rng=rng),
+        super().__init__([Conv2d(cin, first, 1, rng=rng), Conv2d(first, width, 3, stride, groups=groups, rng=rng),
                           Conv2d(width, cout, 1, rng=rng)], 2, shortcut, se, placement)

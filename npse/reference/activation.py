@@ -49,6 +49,18 @@ def twice_sigmoid_backward(dy: Array, y: Array) -> Array:
 
 
 @op("x: * -> y: *")
+def one_plus_tanh(x: Array) -> Array:
+    """y = 1 + tanh(x), elementwise: a gate in (0, 2) that is 1 at x = 0, arXiv 1909.11519."""
+    return 1 + np.tanh(x)
+
+
+@op("dy: *, y: * -> dx: *")
+def one_plus_tanh_backward(dy: Array, y: Array) -> Array:
+    """dx = dy * y * (2 - y): 1 - tanh^2 is (1 - tanh) * (1 + tanh)."""
+    return dy * y * (2 - y)
+
+
+@op("x: * -> y: *")
 def tanh(x: Array) -> Array:
     """y = tanh(x), elementwise: a gate in (-1, 1). Table 12 of the paper: less accurate than the sigmoid."""
     return np.tanh(x)
@@ -60,12 +72,12 @@ def tanh_backward(dy: Array, y: Array) -> Array:
     return dy * (1 - y * y)
 
 
-def _pieces(x: Array) -> Array:
-    """The piece of the line that each element of x is on: 0, 1 or 2."""
-    return (x > -3).astype(np.int8) + (x >= 3)
+def pieces(x: Array, low: float = -3, high: float = 3) -> Array:
+    """The piece of the line, with kinks at ``low`` and ``high``, that each element of x is on: 0, 1 or 2."""
+    return (x > low).astype(np.int8) + (x >= high)
 
 
-@op("x: * -> y: *", kink=_pieces)
+@op("x: * -> y: *", kink=pieces)
 def hard_sigmoid(x: Array) -> Array:
     """y = 0 where x <= -3, 1 where x >= 3, x/6 + 1/2 between: a sigmoid of straight lines, arXiv 1905.02244."""
     return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype, copy=False)
