@@ -89,6 +89,24 @@ class _ConvBNReLUBackward:
         return dx, prefixed(conv, conv_gradients) | prefixed(norm, norm_gradients)
 
 
+class ConvBN(Fused):
+    """u = batch_norm(conv2d(h)): the end of a branch that is not added to its shortcut at once."""
+
+    def __init__(self, conv: Conv2d, norm: BatchNorm, names: tuple[str, str] = ("conv2", "bn2")) -> None:
+        super().__init__(**dict(zip(names, (conv, norm), strict=True)))
+        self.conv, self.norm, self.names = conv, norm, names
+
+    def __call__(self, h: Array) -> tuple[Array, Backward]:
+        u, conv_backward, norm_backward = normalized(self.conv, self.norm, h)
+
+        def backward(du: Array) -> tuple[Array, Gradients]:
+            dc, of_norm = norm_backward(du)
+            dh, of_conv = conv_backward(dc)
+            conv, norm = self.names
+            return dh, prefixed(conv, of_conv) | prefixed(norm, of_norm)
+        return u, backward
+
+
 class Named(Fused):
     """One layer, such as an excitation within a branch, under its name in the block."""
 
