@@ -27,7 +27,7 @@ from npse.models.stages import (
 )
 
 
-def resnext(depth: int = 29, *, cardinality: int = 8, base_width: int = 64, se: bool = True,
+def resnext(depth: int = 29, cardinality: int = 8, base_width: int = 64, *, se: bool = True,
             stages: Collection[int] | None = None, classes: int = 10, placement: str = "standard",
             shortcut: str = "projection", widths: tuple[int, ...] = (64, 128, 256), channels: int = 3,
             image_size: int = 32, input_gradient: bool = True, seed: int = 0,

@@ -18,17 +18,17 @@ from npse.models.stages import Position, classifier, excitation_at, expect_depth
 STEM = 16            # channels of the first convolution
 
 
-def shake_shake(depth: int = 26, *, se: bool = True, stages: Collection[int] | None = None, classes: int = 10,
-                placement: str = "standard", widths: tuple[int, ...] = (32, 64, 128), channels: int = 3,
-                image_size: int = 32, input_gradient: bool = True, seed: int = 0,
+def shake_shake(depth: int = 26, width: int = 32, *, se: bool = True,
+                stages: Collection[int] | None = None, classes: int = 10, placement: str = "standard",
+                channels: int = 3, image_size: int = 32, input_gradient: bool = True, seed: int = 0,
                 **options: Unpack[ExcitationOptions]) -> Sequential:
     """Build a Shake-Shake network, with squeeze-and-excitation in its blocks or without.
 
     Parameters
     ----------
     depth : int, 6n + 2 for n blocks in each stage
+    width : int, channels of a branch in the first stage, even
     placement : "standard", "pre", "post" or "identity", see `npse.layers.shake`
-    widths : channels of the three stages, even
     se, stages, classes, channels, image_size, input_gradient, seed, options : see `npse.models.options.NetworkOptions`;
         the random shares follow from the seed too
 
@@ -42,7 +42,7 @@ def shake_shake(depth: int = 26, *, se: bool = True, stages: Collection[int] | N
     ValueError
         A depth that is not 6n + 2, an unknown stage or placement; errors of `npse.layers.make_excitation`.
     """
-    blocks = expect_depth(depth, of_a_block=2)
+    blocks, widths = expect_depth(depth, of_a_block=2), (width, 2 * width, 4 * width)
     expect_stages(stages, len(widths))
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **options)

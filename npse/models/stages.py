@@ -1,7 +1,7 @@
 """What the residual networks have in common: their stages, and which channels an excitation gates."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,13 +24,14 @@ __all__ = ["SHORTCUTS", "Position", "channels_times", "classifier", "excitation_
 SHORTCUTS = ("projection", "identity")
 
 
-class Position(NamedTuple):
+@dataclass(frozen=True)
+class Position:
     """Where a block stands in a network.
 
     Attributes
     ----------
-    stage, index : int
-        Its stage, counted from 1, and its number in the stage, counted from 0.
+    stage : int
+        Counted from 1.
     cin, cout : int
         Channels of its input and of its output.
     stride : int
@@ -39,7 +40,6 @@ class Position(NamedTuple):
     """
 
     stage: int
-    index: int
     cin: int
     cout: int
     stride: int
@@ -68,7 +68,7 @@ def residual_stages(block: Callable[[Position], Layer], blocks: Sequence[int], w
         for index in range(count):
             stride = 2 if stage > 1 and index == 0 else 1
             size = -(-size // stride)
-            parts[str(index)] = block(Position(stage, index, cin, cout, stride, size))
+            parts[str(index)] = block(Position(stage, cin, cout, stride, size))
             cin = cout
         stages[f"layer{stage}"] = Sequential(parts)
     return stages
