@@ -19,11 +19,17 @@ VARIANTS = [
 
 
 def network_report(name, options, edition, plant=None):
+    network = models.build(name, widths=(4, 6, 8), **options)
+    return direction_report(network, edition, plant, images=9 if options.get("hidden_norm") else 3)
+
+
+def direction_report(network, edition, plant=None, images=3):
+    """Check the gradient of all parameters of a network, moved from where they are initialized."""
     rng = np.random.default_rng(0)
-    network = models.build(name, widths=(4, 6, 8), **options).astype(np.float64)
+    network = network.astype(np.float64)
     network.update({key: w + 0.2 * rng.standard_normal(w.shape) for key, w in network.named_parameters().items()})
     parameters = network.named_parameters()
-    labels = np.array([1, 7, 3] * (3 if options.get("hidden_norm") else 1))   # three numbers bend its batch norm much
+    labels = np.array([1, 7, 3] * (images // 3))                   # three numbers bend a batch norm much
     x = rng.standard_normal((len(labels), 8, 9, 3))
 
     def loss(at):

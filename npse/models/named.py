@@ -8,6 +8,7 @@ from typing import ParamSpec, Unpack
 from npse.layers import Sequential
 from npse.models.options import NetworkOptions, parameters_of
 from npse.models.resnet import resnet
+from npse.models.vgg import vgg
 from npse.models.wide import wide as wide_network
 from npse.support.names import suggest
 
@@ -154,3 +155,27 @@ def se_wide(**options: Unpack[WideOptions]) -> Sequential:
 def wide(**options: Unpack[WideOptions]) -> Sequential:
     """The wide and shallow network, without squeeze-and-excitation. Options: see `npse.models.wide`."""
     return wide_network(**options)
+
+
+@_model(vgg, se=True)
+def se_vgg8(**options: Unpack[WideOptions]) -> Sequential:
+    """SE-VGG with batch norm and one convolution in each stage. Options: see `npse.models.vgg.vgg`."""
+    return vgg(8, **options)
+
+
+@_model(vgg, se=False)
+def vgg8(**options: Unpack[WideOptions]) -> Sequential:
+    """VGG with batch norm and one convolution in each stage. Options: see `npse.models.vgg.vgg`."""
+    return vgg(8, **options)
+
+
+@_model(vgg, se=True)
+def se_vgg16(**options: Unpack[WideOptions]) -> Sequential:
+    """SE-VGG-16 with batch norm, for 32x32 images. Options: see `npse.models.vgg.vgg`."""
+    return vgg(16, **options)
+
+
+@_model(vgg, se=False)
+def vgg16(**options: Unpack[WideOptions]) -> Sequential:
+    """VGG-16 with batch norm, for 32x32 images. Options: see `npse.models.vgg.vgg`."""
+    return vgg(16, **options)
