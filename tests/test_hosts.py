@@ -8,7 +8,9 @@ from npse import backend, models
 
 # small versions, one of each family, with and without squeeze-and-excitation
 SMALL = [
-    ("vgg8", {"widths": (4, 6, 8)}), ("vgg16", {"widths": (4, 6)}),
+    ("vgg8", {"widths": (4, 6, 8)}), ("vgg16", {"widths": (4, 6)}), ("inception", {"widths": (8, 16), "blocks": 1}),
+    ("mobilenet", {"stem": 4, "widths": (6, 8), "blocks": (1, 2)}), ("mobilenet_v3_small", {"width": 0.25}),
+    ("shufflenet", {"stem": 12, "widths": (24, 48), "blocks": (2, 2)}), ("efficientnet_b0", {"width": 0.25}),
 ]
 VARIANTS = [(prefix + name, options) for name, options in SMALL for prefix in ("", "se_")]
 

@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import ParamSpec, Unpack
 
 from npse.layers import Sequential
+from npse.models.efficientnet import efficientnet
+from npse.models.inception import inception as inception_network
+from npse.models.mobilenet import mobilenet as mobilenet_network
+from npse.models.mobilenet_v3 import mobilenet_v3
 from npse.models.options import NetworkOptions, parameters_of
 from npse.models.resnet import resnet
+from npse.models.shufflenet import shufflenet as shufflenet_network
 from npse.models.vgg import vgg
 from npse.models.wide import wide as wide_network
 from npse.support.names import suggest
@@ -24,6 +29,39 @@ class ResNetOptions(WideOptions, total=False):
 
     placement: str
     shortcut: str
+
+
+class InceptionOptions(WideOptions, total=False):
+    """Options of `npse.models.inception.inception`."""
+
+    blocks: int
+
+
+class MobileNetOptions(WideOptions, total=False):
+    """Options of `npse.models.mobilenet.mobilenet`."""
+
+    stem: int
+    blocks: tuple[int, ...]
+    activation: str
+    small_images: bool
+
+
+class ShuffleNetOptions(NetworkOptions, total=False):
+    """Options of `npse.models.shufflenet.shufflenet`."""
+
+    groups: int
+    stem: int
+    widths: tuple[int, ...] | None
+    blocks: tuple[int, ...]
+    small_images: bool
+
+
+class MobileOptions(NetworkOptions, total=False):
+    """Options of `npse.models.mobilenet_v3.mobilenet_v3` and `npse.models.efficientnet.efficientnet`."""
+
+    width: float
+    small_images: bool
+    dropout: float
 
 
 P = ParamSpec("P")
@@ -159,23 +197,110 @@ def wide(**options: Unpack[WideOptions]) -> Sequential:
 
 @_model(vgg, se=True)
 def se_vgg8(**options: Unpack[WideOptions]) -> Sequential:
-    """SE-VGG with batch norm and one convolution in each stage. Options: see `npse.models.vgg.vgg`."""
+    """VGG with batch norm and one convolution in each stage for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `npse.models.vgg.vgg`.
+    """
     return vgg(8, **options)
 
 
 @_model(vgg, se=False)
 def vgg8(**options: Unpack[WideOptions]) -> Sequential:
-    """VGG with batch norm and one convolution in each stage. Options: see `npse.models.vgg.vgg`."""
+    """VGG with batch norm and one convolution in each stage for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `npse.models.vgg.vgg`.
+    """
     return vgg(8, **options)
 
 
 @_model(vgg, se=True)
 def se_vgg16(**options: Unpack[WideOptions]) -> Sequential:
-    """SE-VGG-16 with batch norm, for 32x32 images. Options: see `npse.models.vgg.vgg`."""
+    """VGG-16 with batch norm for 32x32 images, with squeeze-and-excitation. Options: see `npse.models.vgg.vgg`."""
     return vgg(16, **options)
 
 
 @_model(vgg, se=False)
 def vgg16(**options: Unpack[WideOptions]) -> Sequential:
-    """VGG-16 with batch norm, for 32x32 images. Options: see `npse.models.vgg.vgg`."""
+    """VGG-16 with batch norm for 32x32 images, without squeeze-and-excitation. Options: see `npse.models.vgg.vgg`."""
     return vgg(16, **options)
+
+
+@_model(inception_network, se=True)
+def se_inception(**options: Unpack[InceptionOptions]) -> Sequential:
+    """Inception with batch norm for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `npse.models.inception.inception`.
+    """
+    return inception_network(**options)
+
+
+@_model(inception_network, se=False)
+def inception(**options: Unpack[InceptionOptions]) -> Sequential:
+    """Inception with batch norm for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `npse.models.inception.inception`.
+    """
+    return inception_network(**options)
+
+
+@_model(mobilenet_network, se=True)
+def se_mobilenet(**options: Unpack[MobileNetOptions]) -> Sequential:
+    """MobileNet v1 for 32x32 images, with squeeze-and-excitation. Options: see `npse.models.mobilenet.mobilenet`."""
+    return mobilenet_network(**options)
+
+
+@_model(mobilenet_network, se=False)
+def mobilenet(**options: Unpack[MobileNetOptions]) -> Sequential:
+    """MobileNet v1 for 32x32 images, without squeeze-and-excitation. Options: see `npse.models.mobilenet.mobilenet`."""
+    return mobilenet_network(**options)
+
+
+@_model(mobilenet_v3, se=True)
+def se_mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
+    """MobileNetV3-Small for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `npse.models.mobilenet_v3.mobilenet_v3`.
+    """
+    return mobilenet_v3("small", **options)
+
+
+@_model(mobilenet_v3, se=False)
+def mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
+    """MobileNetV3-Small for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `npse.models.mobilenet_v3.mobilenet_v3`.
+    """
+    return mobilenet_v3("small", **options)
+
+
+@_model(shufflenet_network, se=True)
+def se_shufflenet(**options: Unpack[ShuffleNetOptions]) -> Sequential:
+    """ShuffleNet v1 for 32x32 images, with squeeze-and-excitation. Options: see `npse.models.shufflenet.shufflenet`."""
+    return shufflenet_network(**options)
+
+
+@_model(shufflenet_network, se=False)
+def shufflenet(**options: Unpack[ShuffleNetOptions]) -> Sequential:
+    """ShuffleNet v1 for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `npse.models.shufflenet.shufflenet`.
+    """
+    return shufflenet_network(**options)
+
+
+@_model(efficientnet, se=True)
+def se_efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
+    """EfficientNet-B0 for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `npse.models.efficientnet.efficientnet`.
+    """
+    return efficientnet(**options)
+
+
+@_model(efficientnet, se=False)
+def efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
+    """EfficientNet-B0 for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `npse.models.efficientnet.efficientnet`.
+    """
+    return efficientnet(**options)
