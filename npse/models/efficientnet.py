@@ -10,8 +10,8 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from npse.layers import Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential
-from npse.layers.chain import Chain
 from npse.layers.excitations import DEFAULTS, ExcitationOptions
+from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import Block, batch_norm_activation, inverted_residual, rounded
 from npse.models.options import excitations, expect_stages, with_defaults
 from npse.support.arithmetic import ceil_div
@@ -63,7 +63,7 @@ def efficientnet(*, se: bool = True, stages: Collection[int] | None = None, clas
     excite = excitations(se, stages, rng, **with_defaults(options, bias=True))
     reduction = {**DEFAULTS, **options}["reduction"]
     cin, size = rounded(STEM * width), image_size if small_images else image_size // 2
-    parts: dict[str, Layer] = {"stem": Chain(
+    parts: dict[str, Layer] = {"stem": FusedSequential(
         {"conv1": Conv2d(channels, cin, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, cin, "silu")})}
     for stage, row in enumerate(B0, start=1):
@@ -78,6 +78,6 @@ def efficientnet(*, se: bool = True, stages: Collection[int] | None = None, clas
             cin = block.cout
         parts[f"layer{stage}"] = Sequential(made)
     head = rounded(HEAD * width)
-    parts["head"] = Chain({"conv1": Conv2d(cin, head, 1, rng=rng), **batch_norm_activation(1, head, "silu")})
+    parts["head"] = FusedSequential({"conv1": Conv2d(cin, head, 1, rng=rng), **batch_norm_activation(1, head, "silu")})
     return Sequential(parts | {"pool": GlobalAveragePool(), **({"drop": Dropout(dropout, seed)} if dropout else {}),
                                "fc": Dense(head, classes, rng=rng)})

@@ -10,9 +10,9 @@ from typing import Unpack
 
 import numpy as np
 
-from npse.layers import Activation, BatchNorm, Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential
-from npse.layers.chain import Chain
+from npse.layers import Activation, Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential
 from npse.layers.excitations import DEFAULTS, ExcitationOptions
+from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import Block, batch_norm_activation, inverted_residual, rounded
 from npse.models.options import excitations, expect_stages, with_defaults
 from npse.support.arithmetic import ceil_div
@@ -75,7 +75,7 @@ def mobilenet_v3(table: str = "small", *, se: bool = True, stages: Collection[in
     excite = excitations(se, stages, rng, **with_defaults(options, gate="hard_sigmoid", bias=True))
     reduction, fewest = ({**DEFAULTS, **options}[name] for name in ("reduction", "min_hidden"))
     cin, size = rounded(STEM * width), image_size if small_images else image_size // 2
-    parts: dict[str, Layer] = {"stem": Chain(
+    parts: dict[str, Layer] = {"stem": FusedSequential(
         {"conv1": Conv2d(channels, cin, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, cin, SWISH)})}
     for stage, blocks in enumerate(rows, start=1):
@@ -90,7 +90,7 @@ def mobilenet_v3(table: str = "small", *, se: bool = True, stages: Collection[in
             cin = block.cout
         parts[f"layer{stage}"] = Sequential(made)
     expanded = block.expanded
-    parts["head"] = Chain({"conv1": Conv2d(cin, expanded, 1, rng=rng), **batch_norm_activation(1, expanded, SWISH)})
+    parts["head"] = FusedSequential({"conv1": Conv2d(cin, expanded, 1, rng=rng), **batch_norm_activation(1, expanded, SWISH)})
     return Sequential(parts | {"pool": GlobalAveragePool(), "fc1": Dense(expanded, units, rng=rng),
                                "act": Activation(SWISH), **({"drop": Dropout(dropout, seed)} if dropout else {}),
                                "fc": Dense(units, classes, rng=rng)})

@@ -9,8 +9,8 @@ from typing import Unpack
 import numpy as np
 
 from npse.layers import BatchNormReLU, Conv2d, Dense, GlobalAveragePool, Layer, MaxPool, Sequential
-from npse.layers.chain import Chain
 from npse.layers.excitations import ExcitationOptions
+from npse.layers.fused_sequential import FusedSequential
 from npse.models.options import Excite, excitations, expect_stages
 from npse.support.names import suggest
 
@@ -53,10 +53,10 @@ def convolutions(depth: int, widths: tuple[int, ...], stages: Collection[int] | 
         raise ValueError(f"unknown depth {depth!r}; {suggest(str(depth), map(str, CONVOLUTIONS))}")
     expect_stages(stages, len(widths))
 
-    def unit(cin: int, cout: int, stage: int) -> Chain:
+    def unit(cin: int, cout: int, stage: int) -> FusedSequential:
         conv = Conv2d(cin, cout, 3, input_gradient=input_gradient or stage > 0, rng=rng)
         gates = excite(cout, image_size // 2 ** max(stage - 1, 0), max(stage, 1))
-        return Chain({"conv1": conv, "bn1": BatchNormReLU(cout), "se": gates})
+        return FusedSequential({"conv1": conv, "bn1": BatchNormReLU(cout), "se": gates})
 
     parts: dict[str, Layer] = {"stem": unit(channels, widths[0], 0)}
     cin = widths[0]

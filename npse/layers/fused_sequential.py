@@ -5,11 +5,12 @@ from typing import Any
 
 from npse.layers.basic import BatchNorm, Conv2d
 from npse.layers.layer import Layer, active, prefixed
+from npse.layers.pooling import AveragePool
 from npse.layers.sequential import Sequential
 from npse.types import Array, Gradients, Ops
 
 
-class Chain(Sequential):
+class FusedSequential(Sequential):
     """Runs named layers in order. In training a convolution computes the statistics for the batch norm after it.
 
     The convolution sums its output while it is in cache, so the statistics need no pass over memory. But for rounding
@@ -37,10 +38,10 @@ class Chain(Sequential):
                 moments = mean, var
             else:
                 x, backwards[name] = layer(x)
-        return x, _ChainBackward(active(), backwards)
+        return x, _FusedBackward(active(), backwards)
 
 
-class _ChainBackward:
+class _FusedBackward:
     """dx, gradients = backward(dy); ``backward.add(dy, dx)`` adds the gradient of x to an array dx."""
 
     def __init__(self, ops: Ops, backwards: dict[str, Any]) -> None:
@@ -61,17 +62,17 @@ class _ChainBackward:
             return self._ops.add(through, dx), gradients
         others = dict(self._backwards)
         del others[name]
-        dy, gradients = _ChainBackward(self._ops, others)(dy)
+        dy, gradients = _FusedBackward(self._ops, others)(dy)
         dx, found = first.add(dy, dx)
         return dx, gradients | prefixed(name, found)
 
 
-class SkipSum(Chain):
+class SkipSum(FusedSequential):
     """y = chain(x) + x, or the ReLU of this sum: the layers are a residual branch, (N, H, W, C) -> (N, H, W, C).
 
     Parameters
     ----------
-    children : see `Chain`
+    children : see `FusedSequential`
     relu : bool
     """
 
@@ -86,6 +87,38 @@ class SkipSum(Chain):
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dbranch, dx = ops.add_relu_backward(dy, y) if self.relu else ops.add_backward(dy)
+            return branch_backward.add(dbranch, dx)
+        return y, backward
+
+    def predict(self, x: Array) -> Array:
+        return self(x)[0]
+
+
+class PoolConcat(FusedSequential):
+    """y = relu(concat(pool(x), chain(x))): a residual unit that halves its map and appends channels (arXiv 1707.01083).
+
+    (N, H, W, C) -> (N, ceil(H / 2), ceil(W / 2), C + channels of the chain's result). The pooling is the mean over 3x3
+    pixels, every second pixel.
+
+    Parameters
+    ----------
+    children : see `FusedSequential`
+    """
+
+    def __init__(self, children: Mapping[str, Layer | None]) -> None:
+        super().__init__(children)
+        self.pool = AveragePool(3, 2, padding=1)
+
+    def __call__(self, x: Array) -> tuple[Array, Any]:
+        ops = active()
+        branch, branch_backward = super().__call__(x)
+        shortcut, pool_backward = self.pool(x)
+        y = ops.relu(ops.concat(shortcut, branch))
+        widths = shortcut.shape[-1], branch.shape[-1]
+
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            dshortcut, dbranch = ops.concat_backward(ops.relu_backward(dy, y), widths)
+            dx, _ = pool_backward(dshortcut)
             return branch_backward.add(dbranch, dx)
         return y, backward
 
