@@ -32,7 +32,7 @@ MODULES: tuple[tuple[tuple[Widths, int, str], ...], ...] = (
 def bn_inception(*, se: bool = True, stages: Collection[int] | None = None, classes: int = 1000, channels: int = 3,
                  image_size: int = 224, input_gradient: bool = True, seed: int = 0,
                  **options: Unpack[ExcitationOptions]) -> Sequential:
-    """Build BN-Inception for 224x224 images: modules 3a to 3c are ``layer1``, 4a to 4e ``layer2``, 5a and 5b ``layer3``.
+    """Build BN-Inception for 224x224 images. Modules 3a to 3c are ``layer1``, 4a to 4e ``layer2``, 5a, 5b ``layer3``.
 
     Parameters
     ----------

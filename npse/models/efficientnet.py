@@ -1,7 +1,7 @@
 """EfficientNet-B0 (arXiv 1905.11946, table 1): inverted residual blocks with squeeze-and-excitation, called MBConv.
 
-The gates follow the depthwise convolution. Their hidden layer has a quarter of the channels of the block's input, not of
-the expanded channels; its dense layers have biases. All activations of the maps are SiLUs.
+The gates follow the depthwise convolution. Their hidden layer has a quarter of the channels of the block's input,
+not of the expanded channels; its dense layers have biases. All activations of the maps are SiLUs.
 """
 
 from collections.abc import Collection
@@ -33,13 +33,15 @@ B0 = (Stage(1, 3, 16, 1, 1, 1), Stage(6, 3, 24, 2, 2, 1), Stage(6, 5, 40, 2, 2, 
 STEM, HEAD = 32, 1280
 
 
-def efficientnet(*, se: bool = True, stages: Collection[int] | None = None, classes: int = 10, width: float = 1.0,
-                 small_images: bool = True, dropout: float = 0.0, channels: int = 3, image_size: int = 32,
-                 input_gradient: bool = True, seed: int = 0, **options: Unpack[ExcitationOptions]) -> Sequential:
+def efficientnet(table: tuple[Stage, ...] = B0, *, se: bool = True, stages: Collection[int] | None = None,
+                 classes: int = 10, width: float = 1.0, small_images: bool = True, dropout: float = 0.0,
+                 channels: int = 3, image_size: int = 32, input_gradient: bool = True, seed: int = 0,
+                 **options: Unpack[ExcitationOptions]) -> Sequential:
     """Build EfficientNet-B0, with squeeze-and-excitation in every block or in none.
 
     Parameters
     ----------
+    table : the rows of the table of the paper; fewer for tests
     width : float, multiplies all channels, which then are rounded to multiples of 8
     small_images : bool
         For 32x32 images. The first convolution and the second stage do not halve the map.
@@ -58,7 +60,7 @@ def efficientnet(*, se: bool = True, stages: Collection[int] | None = None, clas
     ValueError
         An unknown stage; errors of `npse.layers.make_excitation`.
     """
-    expect_stages(stages, len(B0))
+    expect_stages(stages, len(table))
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **with_defaults(options, bias=True))
     reduction = {**DEFAULTS, **options}["reduction"]
@@ -66,7 +68,7 @@ def efficientnet(*, se: bool = True, stages: Collection[int] | None = None, clas
     parts: dict[str, Layer] = {"stem": FusedSequential(
         {"conv1": Conv2d(channels, cin, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, cin, "silu")})}
-    for stage, row in enumerate(B0, start=1):
+    for stage, row in enumerate(table, start=1):
         made: dict[str, Layer] = {}
         first = row.small_stride if small_images else row.stride
         for index in range(row.count):
@@ -79,5 +81,5 @@ def efficientnet(*, se: bool = True, stages: Collection[int] | None = None, clas
         parts[f"layer{stage}"] = Sequential(made)
     head = rounded(HEAD * width)
     parts["head"] = FusedSequential({"conv1": Conv2d(cin, head, 1, rng=rng), **batch_norm_activation(1, head, "silu")})
-    return Sequential(parts | {"pool": GlobalAveragePool(), **({"drop": Dropout(dropout, seed)} if dropout else {}),
-                               "fc": Dense(head, classes, rng=rng)})
+    drop: dict[str, Layer] = {"drop": Dropout(dropout, seed)} if dropout else {}
+    return Sequential(parts | {"pool": GlobalAveragePool()} | drop | {"fc": Dense(head, classes, rng=rng)})

@@ -78,10 +78,10 @@ def inception_module(cin: int, widths: Widths, stride: int = 1, pooling: str = "
     if widths.one:
         branches["1x1"] = FusedSequential(conv_bn_relu(cin, (widths.one, 1, 1), rng=rng))
     branches["3x3"] = FusedSequential(conv_bn_relu(cin, (widths.reduced3, 1, 1), (widths.three, 3, stride), rng=rng))
-    branches["5x5"] = FusedSequential(conv_bn_relu(cin, (widths.reduced5, 1, 1), (widths.five, 3, 1), (widths.five, 3, stride),
-                                         rng=rng))
-    branches["pool"] = FusedSequential({"pool": pool}
-                             | (conv_bn_relu(cin, (widths.pool, 1, 1), rng=rng) if widths.pool else {}))
+    branches["5x5"] = FusedSequential(
+        conv_bn_relu(cin, (widths.reduced5, 1, 1), (widths.five, 3, 1), (widths.five, 3, stride), rng=rng))
+    projection = conv_bn_relu(cin, (widths.pool, 1, 1), rng=rng) if widths.pool else {}
+    branches["pool"] = FusedSequential({"pool": pool} | projection)
     return FusedSequential({"branches": Branches(branches), "se": se})
 
 
@@ -117,8 +117,8 @@ def inception(*, se: bool = True, stages: Collection[int] | None = None, classes
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **options)
     cin, size = widths[0] // 2, image_size
-    stem = FusedSequential({"conv1": Conv2d(channels, cin, 3, input_gradient=input_gradient, rng=rng), "bn1": BatchNormReLU(cin)})
-    parts: dict[str, Layer] = {"stem": stem}
+    first = Conv2d(channels, cin, 3, input_gradient=input_gradient, rng=rng)
+    parts: dict[str, Layer] = {"stem": FusedSequential({"conv1": first, "bn1": BatchNormReLU(cin)})}
     for stage, width in enumerate(widths, start=1):
         modules: dict[str, Layer] = {}
         if stage > 1:

@@ -59,8 +59,10 @@ def mobilenet(*, se: bool = True, stages: Collection[int] | None = None, classes
             stride = 2 if stage > 1 and index == 0 else 1
             size //= stride
             made[str(index)] = FusedSequential({
-                "conv_dw": Conv2d(cin, cin, 3, stride, groups=cin, rng=rng), **batch_norm_activation(1, cin, activation),
-                "conv_pw": Conv2d(cin, cout, 1, rng=rng), **batch_norm_activation(2, cout, activation),
+                "conv_dw": Conv2d(cin, cin, 3, stride, groups=cin, rng=rng),
+                **batch_norm_activation(1, cin, activation),
+                "conv_pw": Conv2d(cin, cout, 1, rng=rng),
+                **batch_norm_activation(2, cout, activation),
                 "se": excite(cout, size, stage)})
             cin = cout
         parts[f"layer{stage}"] = Sequential(made)

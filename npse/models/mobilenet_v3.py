@@ -16,7 +16,6 @@ from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import Block, batch_norm_activation, inverted_residual, rounded
 from npse.models.options import excitations, expect_stages, with_defaults
 from npse.support.arithmetic import ceil_div
-from npse.support.names import suggest
 
 STEM, MULTIPLE = 16, 8
 RELU, SWISH = "relu", "hard_swish"
@@ -38,18 +37,18 @@ LARGE: tuple[tuple[Block, ...], ...] = (
     (Block(3, 480, 112, 1, SWISH), Block(3, 672, 112, 1, SWISH)),
     (Block(5, 672, 160, 2, SWISH), Block(5, 960, 160, 1, SWISH), Block(5, 960, 160, 1, SWISH)),
 )
-TABLES = {"small": (SMALL, 1024), "large": (LARGE, 1280)}          # and the units of the dense layer before the last
+UNITS = {SMALL: 1024, LARGE: 1280}                     # of the dense layer before the last
 
 
-def mobilenet_v3(table: str = "small", *, se: bool = True, stages: Collection[int] | None = None, classes: int = 10,
-                 width: float = 1.0, small_images: bool = True, dropout: float = 0.0, channels: int = 3,
-                 image_size: int = 32, input_gradient: bool = True, seed: int = 0,
-                 **options: Unpack[ExcitationOptions]) -> Sequential:
+def mobilenet_v3(table: tuple[tuple[Block, ...], ...] = SMALL, *, se: bool = True,
+                 stages: Collection[int] | None = None, classes: int = 10, width: float = 1.0,
+                 small_images: bool = True, dropout: float = 0.0, channels: int = 3, image_size: int = 32,
+                 input_gradient: bool = True, seed: int = 0, **options: Unpack[ExcitationOptions]) -> Sequential:
     """Build a MobileNetV3, with squeeze-and-excitation in the blocks that have it in the paper, or in none.
 
     Parameters
     ----------
-    table : "small" or "large"
+    table : the blocks of each stage: `SMALL`, `LARGE`, or others, in smaller numbers for tests
     width : float, multiplies all channels, which then are rounded to multiples of 8
     small_images : bool
         For 32x32 images. The first convolution and the first block do not halve the map.
@@ -65,12 +64,9 @@ def mobilenet_v3(table: str = "small", *, se: bool = True, stages: Collection[in
     Raises
     ------
     ValueError
-        An unknown table or stage; errors of `npse.layers.make_excitation`.
+        An unknown stage; errors of `npse.layers.make_excitation`.
     """
-    if table not in TABLES:
-        raise ValueError(f"unknown table {table!r}; {suggest(table, TABLES)}")
-    rows, units = TABLES[table]
-    expect_stages(stages, len(rows))
+    expect_stages(stages, len(table))
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **with_defaults(options, gate="hard_sigmoid", bias=True))
     reduction, fewest = ({**DEFAULTS, **options}[name] for name in ("reduction", "min_hidden"))
@@ -78,7 +74,7 @@ def mobilenet_v3(table: str = "small", *, se: bool = True, stages: Collection[in
     parts: dict[str, Layer] = {"stem": FusedSequential(
         {"conv1": Conv2d(channels, cin, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, cin, SWISH)})}
-    for stage, blocks in enumerate(rows, start=1):
+    for stage, blocks in enumerate(table, start=1):
         made: dict[str, Layer] = {}
         for index, row in enumerate(blocks):
             block = dataclasses.replace(row, expanded=rounded(row.expanded * width), cout=rounded(row.cout * width),
@@ -89,8 +85,9 @@ def mobilenet_v3(table: str = "small", *, se: bool = True, stages: Collection[in
             made[str(index)] = inverted_residual(cin, block, gates, rng)
             cin = block.cout
         parts[f"layer{stage}"] = Sequential(made)
-    expanded = block.expanded
-    parts["head"] = FusedSequential({"conv1": Conv2d(cin, expanded, 1, rng=rng), **batch_norm_activation(1, expanded, SWISH)})
+    expanded, units = block.expanded, UNITS.get(table, block.expanded)
+    parts["head"] = FusedSequential({"conv1": Conv2d(cin, expanded, 1, rng=rng),
+                                     **batch_norm_activation(1, expanded, SWISH)})
+    drop: dict[str, Layer] = {"drop": Dropout(dropout, seed)} if dropout else {}
     return Sequential(parts | {"pool": GlobalAveragePool(), "fc1": Dense(expanded, units, rng=rng),
-                               "act": Activation(SWISH), **({"drop": Dropout(dropout, seed)} if dropout else {}),
-                               "fc": Dense(units, classes, rng=rng)})
+                               "act": Activation(SWISH)} | drop | {"fc": Dense(units, classes, rng=rng)})

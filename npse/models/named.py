@@ -261,7 +261,7 @@ def se_mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
 
     Options: see `npse.models.mobilenet_v3.mobilenet_v3`.
     """
-    return mobilenet_v3("small", **options)
+    return mobilenet_v3(**options)
 
 
 @_model(mobilenet_v3, se=False)
@@ -270,7 +270,7 @@ def mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
 
     Options: see `npse.models.mobilenet_v3.mobilenet_v3`.
     """
-    return mobilenet_v3("small", **options)
+    return mobilenet_v3(**options)
 
 
 @_model(shufflenet_network, se=True)
