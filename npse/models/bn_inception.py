@@ -12,7 +12,7 @@ from npse.layers import BatchNormReLU, Conv2d, Dense, GlobalAveragePool, Layer, 
 from npse.layers.excitations import ExcitationOptions
 from npse.layers.fused_sequential import FusedSequential
 from npse.models.inception import Widths, inception_module, module_channels
-from npse.models.options import excitations, expect_stages
+from npse.models.options import excitations, expect_stages, with_defaults
 
 # of each module: channels of the branches, stride, pooling
 MODULES: tuple[tuple[tuple[Widths, int, str], ...], ...] = (
@@ -36,7 +36,8 @@ def bn_inception(*, se: bool = True, stages: Collection[int] | None = None, clas
 
     Parameters
     ----------
-    se, stages, classes, channels, image_size, input_gradient, seed, options : see `npse.models.options.NetworkOptions`
+    se, stages, classes, channels, image_size, input_gradient, seed : see `npse.models.options.NetworkOptions`
+    options : see `npse.models.options.NetworkOptions`; by default reduction=16
 
     Returns
     -------
@@ -50,7 +51,7 @@ def bn_inception(*, se: bool = True, stages: Collection[int] | None = None, clas
     """
     expect_stages(stages, len(MODULES))
     rng = np.random.default_rng(seed)
-    excite = excitations(se, stages, rng, **options)
+    excite = excitations(se, stages, rng, **with_defaults(options, reduction=16))
     stem = FusedSequential({
         "conv1": Conv2d(channels, 64, 7, 2, input_gradient=input_gradient, rng=rng), "bn1": BatchNormReLU(64),
         "pool1": MaxPool(3, 2, ceil_mode=True),

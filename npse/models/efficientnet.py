@@ -18,12 +18,12 @@ from npse.support.arithmetic import ceil_div
 
 
 class Stage(NamedTuple):
-    """A row of the table: ``count`` blocks, the first with ``stride``, or with ``small_stride`` for 32x32 images."""
+    """A row of the table: ``blocks`` blocks, the first with ``stride``, or with ``small_stride`` for 32x32 images."""
 
     expansion: int
     kernel: int
     cout: int
-    count: int
+    blocks: int
     stride: int
     small_stride: int
 
@@ -71,7 +71,7 @@ def efficientnet(table: tuple[Stage, ...] = B0, *, se: bool = True, stages: Coll
     for stage, row in enumerate(table, start=1):
         made: dict[str, Layer] = {}
         first = row.small_stride if small_images else row.stride
-        for index in range(row.count):
+        for index in range(row.blocks):
             stride = first if index == 0 else 1
             block = Block(row.kernel, cin * row.expansion, rounded(row.cout * width), stride, "silu")
             size = ceil_div(size, stride)

@@ -73,7 +73,7 @@ def inception_module(cin: int, widths: Widths, stride: int = 1, pooling: str = "
         For the concatenated branches.
     rng : Generator, draws the weights
     """
-    pool = AveragePool(3, stride, padding=1) if pooling == "average" else MaxPool(3, stride, padding=1)
+    pool: Layer = AveragePool(3, stride, padding=1) if pooling == "average" else MaxPool(3, stride, padding=1)
     branches: dict[str, Layer] = {}
     if widths.one:
         branches["1x1"] = FusedSequential(conv_bn_relu(cin, (widths.one, 1, 1), rng=rng))

@@ -3,17 +3,11 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, Unpack
+from typing import Any, ParamSpec, Unpack
 
 from npse.layers import Sequential
-from npse.models.efficientnet import efficientnet
-from npse.models.inception import inception as inception_network
-from npse.models.mobilenet import mobilenet as mobilenet_network
-from npse.models.mobilenet_v3 import mobilenet_v3
 from npse.models.options import NetworkOptions, parameters_of
 from npse.models.resnet import resnet
-from npse.models.shufflenet import shufflenet as shufflenet_network
-from npse.models.vgg import vgg
 from npse.models.wide import wide as wide_network
 from npse.support.names import suggest
 
@@ -31,39 +25,6 @@ class ResNetOptions(WideOptions, total=False):
     shortcut: str
 
 
-class InceptionOptions(WideOptions, total=False):
-    """Options of `npse.models.inception.inception`."""
-
-    blocks: int
-
-
-class MobileNetOptions(WideOptions, total=False):
-    """Options of `npse.models.mobilenet.mobilenet`."""
-
-    stem: int
-    blocks: tuple[int, ...]
-    activation: str
-    small_images: bool
-
-
-class ShuffleNetOptions(NetworkOptions, total=False):
-    """Options of `npse.models.shufflenet.shufflenet`."""
-
-    groups: int
-    stem: int
-    widths: tuple[int, ...] | None
-    blocks: tuple[int, ...]
-    small_images: bool
-
-
-class MobileOptions(NetworkOptions, total=False):
-    """Options of `npse.models.mobilenet_v3.mobilenet_v3` and `npse.models.efficientnet.efficientnet`."""
-
-    width: float
-    small_images: bool
-    dropout: float
-
-
 P = ParamSpec("P")
 MODELS: dict[str, Callable[..., Sequential]] = {}
 
@@ -77,10 +38,10 @@ def unknown_option(name: str, options: Iterable[str]) -> str | None:
     return None
 
 
-def _model(family: Callable[..., Sequential], *, se: bool
-           ) -> Callable[[Callable[P, Sequential]], Callable[P, Sequential]]:
-    """Return a decorator that adds a function to `MODELS`, with the options of ``family`` and a default for ``se``."""
-    options = [parameter.replace(default=se) if parameter.name == "se" else parameter
+def _model(family: Callable[..., Sequential], **defaults: Any) -> Callable[[Callable[P, Sequential]],
+                                                                           Callable[P, Sequential]]:
+    """Return a decorator that adds a function to `MODELS`, with the options of ``family``, some with other defaults."""
+    options = [parameter.replace(default=defaults.get(parameter.name, parameter.default))
                for parameter in parameters_of(family)]
 
     def enter(make: Callable[P, Sequential]) -> Callable[P, Sequential]:
@@ -90,8 +51,7 @@ def _model(family: Callable[..., Sequential], *, se: bool
         def model(*arguments: P.args, **given: P.kwargs) -> Sequential:
             if unknown := unknown_option(name, given):
                 raise TypeError(unknown)
-            given.setdefault("se", se)
-            return make(*arguments, **given)
+            return make(*arguments, **{**defaults, **given})
 
         model.__signature__ = inspect.Signature(options, return_annotation=Sequential)      # type: ignore[attr-defined]
         MODELS[name] = model
@@ -193,114 +153,3 @@ def se_wide(**options: Unpack[WideOptions]) -> Sequential:
 def wide(**options: Unpack[WideOptions]) -> Sequential:
     """The wide and shallow network, without squeeze-and-excitation. Options: see `npse.models.wide`."""
     return wide_network(**options)
-
-
-@_model(vgg, se=True)
-def se_vgg8(**options: Unpack[WideOptions]) -> Sequential:
-    """VGG with batch norm and one convolution in each stage for 32x32 images, with squeeze-and-excitation.
-
-    Options: see `npse.models.vgg.vgg`.
-    """
-    return vgg(8, **options)
-
-
-@_model(vgg, se=False)
-def vgg8(**options: Unpack[WideOptions]) -> Sequential:
-    """VGG with batch norm and one convolution in each stage for 32x32 images, without squeeze-and-excitation.
-
-    Options: see `npse.models.vgg.vgg`.
-    """
-    return vgg(8, **options)
-
-
-@_model(vgg, se=True)
-def se_vgg16(**options: Unpack[WideOptions]) -> Sequential:
-    """VGG-16 with batch norm for 32x32 images, with squeeze-and-excitation. Options: see `npse.models.vgg.vgg`."""
-    return vgg(16, **options)
-
-
-@_model(vgg, se=False)
-def vgg16(**options: Unpack[WideOptions]) -> Sequential:
-    """VGG-16 with batch norm for 32x32 images, without squeeze-and-excitation. Options: see `npse.models.vgg.vgg`."""
-    return vgg(16, **options)
-
-
-@_model(inception_network, se=True)
-def se_inception(**options: Unpack[InceptionOptions]) -> Sequential:
-    """Inception with batch norm for 32x32 images, with squeeze-and-excitation.
-
-    Options: see `npse.models.inception.inception`.
-    """
-    return inception_network(**options)
-
-
-@_model(inception_network, se=False)
-def inception(**options: Unpack[InceptionOptions]) -> Sequential:
-    """Inception with batch norm for 32x32 images, without squeeze-and-excitation.
-
-    Options: see `npse.models.inception.inception`.
-    """
-    return inception_network(**options)
-
-
-@_model(mobilenet_network, se=True)
-def se_mobilenet(**options: Unpack[MobileNetOptions]) -> Sequential:
-    """MobileNet v1 for 32x32 images, with squeeze-and-excitation. Options: see `npse.models.mobilenet.mobilenet`."""
-    return mobilenet_network(**options)
-
-
-@_model(mobilenet_network, se=False)
-def mobilenet(**options: Unpack[MobileNetOptions]) -> Sequential:
-    """MobileNet v1 for 32x32 images, without squeeze-and-excitation. Options: see `npse.models.mobilenet.mobilenet`."""
-    return mobilenet_network(**options)
-
-
-@_model(mobilenet_v3, se=True)
-def se_mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
-    """MobileNetV3-Small for 32x32 images, with squeeze-and-excitation.
-
-    Options: see `npse.models.mobilenet_v3.mobilenet_v3`.
-    """
-    return mobilenet_v3(**options)
-
-
-@_model(mobilenet_v3, se=False)
-def mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
-    """MobileNetV3-Small for 32x32 images, without squeeze-and-excitation.
-
-    Options: see `npse.models.mobilenet_v3.mobilenet_v3`.
-    """
-    return mobilenet_v3(**options)
-
-
-@_model(shufflenet_network, se=True)
-def se_shufflenet(**options: Unpack[ShuffleNetOptions]) -> Sequential:
-    """ShuffleNet v1 for 32x32 images, with squeeze-and-excitation. Options: see `npse.models.shufflenet.shufflenet`."""
-    return shufflenet_network(**options)
-
-
-@_model(shufflenet_network, se=False)
-def shufflenet(**options: Unpack[ShuffleNetOptions]) -> Sequential:
-    """ShuffleNet v1 for 32x32 images, without squeeze-and-excitation.
-
-    Options: see `npse.models.shufflenet.shufflenet`.
-    """
-    return shufflenet_network(**options)
-
-
-@_model(efficientnet, se=True)
-def se_efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
-    """EfficientNet-B0 for 32x32 images, with squeeze-and-excitation.
-
-    Options: see `npse.models.efficientnet.efficientnet`.
-    """
-    return efficientnet(**options)
-
-
-@_model(efficientnet, se=False)
-def efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
-    """EfficientNet-B0 for 32x32 images, without squeeze-and-excitation.
-
-    Options: see `npse.models.efficientnet.efficientnet`.
-    """
-    return efficientnet(**options)

@@ -72,7 +72,8 @@ def excitations(se: bool, stages: Collection[int] | None, rng: np.random.Generat
     def make(channels: int, size: int, stage: int, **changes: Unpack[ExcitationOptions]) -> Excitation | None:
         if not se or (stages is not None and stage not in stages):
             return None
-        return make_excitation(channels, size, rng=rng, **{**options, **changes})
+        merged: ExcitationOptions = {**options, **changes}
+        return make_excitation(channels, size, rng=rng, **merged)
     return make
 
 
