@@ -66,7 +66,8 @@ def timm_pair(theirs, ours, rules, theirs_options=None, **options):
     """Return timm's network, and ours with its arrays."""
     network = timm_models.create(theirs, **theirs_options or {})
     mine = models.build(ours, **options)
-    arrays = timm_models.arrays(network, renamed(rules))
+    arrays = {name: array.reshape(array.shape[2:]).T if name == "fc1.weight" else array       # a 1x1 convolution there
+              for name, array in timm_models.arrays(network, renamed(rules)).items()}
     counts = {name: array for name, array in mine.named_buffers().items() if name.endswith("count")}
     mine.load(arrays | counts)
     return network, mine

@@ -1,7 +1,7 @@
 """EfficientNet-B0 (arXiv 1905.11946, table 1): inverted residual blocks with squeeze-and-excitation, called MBConv.
 
 The gates follow the depthwise convolution. Their hidden layer has a quarter of the channels of the block's input,
-not of the expanded channels; its dense layers have biases. All activations of the maps are SiLUs.
+not of the expanded channels; its dense layers have biases, and its activation is a SiLU, as all others.
 """
 
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from npse.layers import Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential
+from npse.layers import Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential, SqueezeExcite
 from npse.layers.excitations import DEFAULTS, ExcitationOptions
 from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import Block, batch_norm_activation, inverted_residual, rounded
@@ -76,6 +76,8 @@ def efficientnet(table: tuple[Stage, ...] = B0, *, se: bool = True, stages: Coll
             block = Block(row.kernel, cin * row.expansion, rounded(row.cout * width), stride, "silu")
             size = ceil_div(size, stride)
             gates = excite(block.expanded, size, stage, reduction=reduction * row.expansion)
+            if isinstance(gates, SqueezeExcite):
+                gates.activated_by("silu")
             made[str(index)] = inverted_residual(cin, block, gates, rng)
             cin = block.cout
         parts[f"layer{stage}"] = Sequential(made)
