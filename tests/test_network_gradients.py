@@ -21,9 +21,15 @@ VARIANTS = [
 
 
 def network_report(name, options, edition, plant=None):
-    rng = np.random.default_rng(0)
     structure = {"excitation", "squeeze", "gate", "hidden_norm"} & {*options}
-    network = models.build(name, widths=(4, 6) if structure else (4, 6, 8), image_size=8, **options).astype(np.float64)
+    network = models.build(name, widths=(4, 6) if structure else (4, 6, 8), image_size=8, **options)
+    return direction_report(network, edition, plant)
+
+
+def direction_report(network, edition, plant=None):
+    """Check the gradient of all parameters of a network, moved from where they are initialized."""
+    rng = np.random.default_rng(0)
+    network = network.astype(np.float64)
     network.update({key: w + 0.2 * rng.standard_normal(w.shape) for key, w in network.named_parameters().items()})
     parameters = network.named_parameters()
     normed = any(".se." in key and "running_mean" in key for key in network.named_buffers())
