@@ -8,11 +8,10 @@
 Letters: as in the book.
 """
 
-from types import SimpleNamespace
-
 from npse import reference as book
 from npse.cpu import conv
 from npse.cpu.conv_kernels import direct, loops
+from npse.cpu.conv_kernels import lanes as in_lanes
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.simd.tile import lanes
 from npse.editions.convolution import Geometry
@@ -22,6 +21,8 @@ def chosen(g, channels, dtype):
     """Return the variant for a result of ``channels`` channels: forward, backward_x, backward_w of a `Geometry`."""
     if g.groups == g.dilation == 1:
         return conv.chosen(g, channels, dtype)
+    if in_lanes.fits(g, dtype):
+        return in_lanes
     if lanes(dtype) and direct.fits(g):
         return conv.VARIANTS.variants["sliding" if g.stride == 1 and 1 < g.kw <= 7 else "tile"]
     return loops
