@@ -30,7 +30,8 @@ def _winners(x: Array, size: int, stride: int | None = None) -> Array:
     return _windows(x, size, Ho, Wo, stride).argmax(axis=0)
 
 
-@op("x: N H W C -> y: N Ho Wo C", sizes=_sizes)
+@op("x: N H W C -> y: N Ho Wo C", sizes=_sizes, flops=lambda x, size, *_, y: size**2 * y.size,
+    multiply_adds=lambda x, size, *_, y: size**2 * y.size)
 def average_pool(x: Array, size: int, stride: int | None = None) -> Array:
     """y[n, a, b, c] = 1/k^2 * sum over i, j < k of  x[n, s*a + i, s*b + j, c]."""
     stride = size if stride is None else stride

@@ -1,0 +1,89 @@
+"""Tables of `npse cost`, as text. Nothing is counted, measured or printed here."""
+
+import statistics
+
+from npse.bench.cost import grouped, totals
+from npse.bench.cost_time import more
+from npse.bench.report import Table
+
+COUNTED = ("Multiply-adds: products with weights or gates, and additions of averages. Batch norm, ReLU, sums of "
+           "branches and maxima are not counted; inference can merge batch norm with a convolution.")
+KINDS = {"forward": "prediction", "training": "forward and backward"}
+
+
+def layers(found, depth):
+    """Return the table of one network, a row for each layer, or for each group of ``depth`` parts of a name."""
+    rows = [(row["layer"], "x".join(map(str, row["output"])), f"{row['parameters']:,}", short(row["multiply_adds"]),
+             short(row["bytes"])) for row in grouped(found["layers"], depth)]
+    return Table(_title(found), ("<layer", "<output", "parameters", "multiply-adds", "bytes"), rows,
+                 [COUNTED, "Bytes: the arrays that the ops read and write, at inference."], ("output",))
+
+
+def both(found, other, depth):
+    """Return the table of two networks side by side, layer by layer, joined by the names of the layers."""
+    sides = [{row["layer"]: row for row in grouped(side["layers"], depth)} for side in (found, other)]
+    rows = []
+    for name in {**sides[0], **sides[1]}:
+        pair = [side.get(name) for side in sides]
+        rows.append((name, *(short(row[key]) if row else "-" for key in ("parameters", "multiply_adds", "bytes")
+                             for row in pair)))
+    titles = [f"{what} {side}" for what in ("parameters", "mult.-adds", "bytes") for side in "AB"]
+    return Table(f"A: {_title(found)}; B: {_title(other)}", ("<layer", *titles), rows, [COUNTED], ("bytes A", "bytes B"))
+
+
+def share(found):
+    """Return the table of the share that the excitations have in a network."""
+    sums = totals(found["layers"])
+    names = {"parameters": "parameters", "multiply_adds": "multiply-adds", "bytes": "bytes"}
+    rows = [(title, exact(sums["network"][key]), exact(sums["excitations"][key]), f"{sums['share'][key]:.2%}")
+            for key, title in names.items()]
+    notes = [f"Running statistics of batch norm, which are not parameters: {sums['network']['buffers']:,} numbers."]
+    if alone := sums["excitations"]["bytes_alone"]:
+        notes.append("Squeeze and scaling are parts of other ops and make no passes of their own over the maps; "
+                     f"alone, the excitations would move {short(alone)} bytes.")
+    return Table(f"The share of the excitations in {found['model']}", ("<", "network", "excitations", "share"), rows,
+                 notes)
+
+
+def difference(found, other):
+    """Return the table of the sums of two networks and their differences."""
+    sums = [totals(side["layers"]) for side in (found, other)]
+    rows = []
+    for title, part, key in (("parameters", "network", "parameters"), ("multiply-adds", "network", "multiply_adds"),
+                             ("bytes", "network", "bytes"), ("excitations: parameters", "excitations", "parameters"),
+                             ("excitations: multiply-adds", "excitations", "multiply_adds"),
+                             ("excitations: bytes", "excitations", "bytes")):
+        one, two = (side[part][key] for side in sums)
+        rows.append((title, exact(one), exact(two), f"{two - one:+,}", f"{two / one - 1:+.2%}" if one else "-"))
+    return Table("Both networks", ("<", found["model"], other["model"], "difference", "share"), rows, spare=("share",))
+
+
+def times(found, names):
+    """Return the table of measured times; ``names`` are those of the networks, the one to compare with first."""
+    first, *others = found["networks"]
+    rows = []
+    for kind, title in KINDS.items():
+        shares = [more(other[kind], first[kind]) for other in others]
+        rows.append((title, *(f"{statistics.median(network[kind]):.2f}" for network in found["networks"]),
+                     *(f"{middle:+.1%} ({least:+.1%} .. {most:+.1%})" for middle, least, most in shares)))
+    titles = [f"{name}, ms" for name in names]
+    return Table("Measured", ("<", *titles, *["more time"] * len(others)), rows,
+                 [f"cpu edition, {found['threads']} of {found['cores']} cores, {found['processor']}; medians of "
+                  f"{found['rounds']} rounds in turn, in brackets the extremes of the rounds."])
+
+
+def exact(value):
+    """Return an integer with marks between its thousands, such as 28,071,976."""
+    return f"{value:,}"
+
+
+def short(value):
+    """Return an integer in four digits, such as 3.872 G, 13.53 M or 640."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.{max(0, 4 - len(str(value // size)))}f} {unit}"
+    return str(value)
+
+
+def _title(found):
+    return f"{found['model']}, {found['batch']} x {found['size']} x {found['size']} x 3"
