@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from npse import backend, models
+from npse.bench import cost_time
 from npse.bench.flops import arrays, traffic
+from npse.bench.process import ask
 from npse.layers import Excitation
-
-SMALL, LARGE = 32, 224           # pixels: CIFAR-10 and ImageNet
 
 
 @dataclass
@@ -38,16 +38,33 @@ class Row:
     bytes_alone: int = 0         # of an excitation whose squeeze or scaling is part of other ops: if it ran alone
 
 
-def usual_size(model):
-    """Return the height and width of the images that a model is made for."""
-    return LARGE if inspect.signature(models.MODELS[model]).parameters["classes"].default == 1000 else SMALL
+def counted(model, options, batch=1, size=None):
+    """Build a model with options, run it on random images, and return what was counted, as a dictionary.
 
-
-def count(model, options, batch, size):
-    """Build a model, run it on random images (batch, size, size, 3) and return its rows, as dictionaries."""
+    ``layers`` holds a `Row` of each layer, as a dictionary. The images are (batch, size, size, 3); without ``size``
+    they are as large as those that the model is made for.
+    """
+    if size is not None:
+        options = options | {"image_size": size}
     network = models.build(model, **options).eval()
+    size = size or inspect.signature(models.MODELS[model]).parameters["image_size"].default if "image_size" in inspect.signature(models.MODELS[model]).parameters else 32
     x = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
-    return [asdict(row) for row in rows(network, x)]
+    return {"model": model, "options": options, "batch": batch, "size": size,
+            "layers": [asdict(row) for row in rows(network, x)]}
+
+
+def timed(found, rounds, threads):
+    """Measure the time of what `counted` returned, in a fresh process; see `npse.bench.cost_time.measure`.
+
+    A single network with excitations is compared with the same network without them.
+    """
+    sides = [(side["model"], side["model"], side["options"], side["size"]) for side in found]
+    if len(sides) == 1 and any(row["excitation"] for row in found[0]["layers"]):
+        (name, _, options, size), = sides
+        sides = [("without", name, options | {"se": False}, size), ("with excitations", name, options, size)]
+    taken = ask(cost_time.measure, networks=[side[1:] for side in sides], batch=found[0]["batch"], rounds=rounds,
+                threads=threads)
+    return {"rounds": rounds, "threads": threads, "networks": [{"name": name} | times for (name, *_), times in zip(sides, taken, strict=True)]}
 
 
 def rows(network, x):

@@ -58,18 +58,20 @@ def difference(found, other):
     return Table("Both networks", ("<", found["model"], other["model"], "difference", "share"), rows, spare=("share",))
 
 
-def times(found, names):
-    """Return the table of measured times; ``names`` are those of the networks, the one to compare with first."""
-    first, *others = found["networks"]
+def times(taken, environment):
+    """Return the table of what `npse.bench.cost.timed` measured on a machine (`npse.support.environment.record`)."""
+    first, *others = taken["networks"]
     rows = []
     for kind, title in KINDS.items():
-        shares = [more(other[kind], first[kind]) for other in others]
-        rows.append((title, *(f"{statistics.median(network[kind]):.2f}" for network in found["networks"]),
-                     *(f"{middle:+.1%} ({least:+.1%} .. {most:+.1%})" for middle, least, most in shares)))
-    titles = [f"{name}, ms" for name in names]
-    return Table("Measured", ("<", *titles, *["more time"] * len(others)), rows,
-                 [f"cpu edition, {found['threads']} of {found['cores']} cores, {found['processor']}; medians of "
-                  f"{found['rounds']} rounds in turn, in brackets the extremes of the rounds."])
+        cells = [f"{statistics.median(network[kind]):.2f}" for network in taken["networks"]]
+        for other in others:
+            middle, *extremes = more(other[kind], first[kind])
+            cells += [f"{middle:+.1%}", " .. ".join(f"{share:+.1%}" for share in extremes)]
+        rows.append((title, *cells))
+    titles = [f"{network['name']}, ms" for network in taken["networks"]] + ["more time", "in a round"] * len(others)
+    return Table("The measured time of both" if others else "The measured time", ("<", *titles), rows,
+                 [f"cpu edition, {taken['threads']} threads on {environment['cores']} cores, {environment['processor']}; "
+                  f"medians of {taken['rounds']} rounds, in which the networks take turns."])
 
 
 def exact(value):

@@ -10,13 +10,13 @@ from npse.bench.timing import figures, times
 SECONDS = 0.2                    # the shortest time of one measurement
 
 
-def measure(networks, batch, size, rounds, threads):
+def measure(networks, batch, rounds, threads):
     """Time networks in turn, in this process.
 
     Parameters
     ----------
-    networks : list of [model, options]
-    batch, size : int; the images are (batch, size, size, 3)
+    networks : list of [model, options, size]; the images are (batch, size, size, 3)
+    batch : int
     rounds : int
         In each round every network is timed once, so a change of the machine's speed meets all of them.
     threads : int
@@ -27,28 +27,30 @@ def measure(networks, batch, size, rounds, threads):
         ``forward`` and ``training``: the milliseconds of each round, each a median over `SECONDS`.
     """
     backend.use("cpu").set_threads(threads)
-    x = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
-    built = [models.build(model, input_gradient=False, **options) for model, options in networks]
-    taken = [{"forward": [], "training": []} for _ in built]
-    for tasks in zip(*(_tasks(network, x) for network in built), strict=True):
-        for task in tasks:
+    tasks = [_tasks(models.build(model, input_gradient=False, **options), batch, size)
+             for model, options, size in networks]
+    taken = [{kind: [] for kind in kinds} for kinds in tasks]
+    for kinds in tasks:
+        for task in kinds.values():
             task()                                                # compiles kernels and touches memory
     for _ in range(rounds):
-        for network, found in zip(built, taken, strict=True):
-            for kind, task in zip(found, _tasks(network, x), strict=True):
+        for kinds, found in zip(tasks, taken, strict=True):
+            for kind, task in kinds.items():
                 found[kind].append(figures(times(task, SECONDS, least=1, warm=0))["ms"])
     return taken
 
 
-def _tasks(network, x):
-    """Return two tasks: a prediction, and forward and backward in training."""
+def _tasks(network, batch, size):
+    """Return what is timed by name: a prediction, and forward and backward in training."""
+    x = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
+
     def forward():
         network.eval().predict(x)
 
     def training():
         y, backward = network.train()(x)
         backward(np.ones_like(y))
-    return forward, training
+    return {"forward": forward, "training": training}
 
 
 def more(these, those):

@@ -56,7 +56,7 @@ def cost(
         if not no_time:
             doing.update("measuring")
             results["time"] = cost.timed(found, rounds, threads or environment.cores())
-            print_table(cost_report.times(results["time"]))
+            print_table(cost_report.times(results["time"], results))
     if json_file:
         write_atomically(json_file, json.dumps(results, indent=1) + "\n")
         print(f"wrote {json_file}")
