@@ -8,7 +8,7 @@ import pytest
 
 from npse import models
 from npse.layers import EXCITATIONS, GATES, make_excitation
-from npse.layers.excitations import eca_kernel
+from npse.layers.excitations.channelwise import eca_kernel
 
 PAGE = (Path(__file__).parents[1] / "docs" / "excitations.md").read_text(encoding="utf-8")
 ROWS = {found[1]: found[0] for found in re.finditer(r"^\| `(\w+)` \|.*$", PAGE, re.MULTILINE)}
@@ -28,6 +28,12 @@ def test_the_page_counts_the_parameters(name):
     assert f"| {count(excitation=name):,} |".replace(",", " ") in ROWS[name]
 
 
+def test_stages_can_be_without_excitations():
+    network = models.se_resnet8(stages=(2,))
+    assert {name.split(".")[0] for name in network.named_parameters() if ".se." in name} == {"layer2"}
+    assert models.se_resnet8(stages=()).state().keys() == models.resnet8().state().keys()
+
+
 def test_parameters_with_biases_are_those_of_the_literature():
     assert count(excitation="per_channel", bias=True) == 672
     assert count(excitation="dense", bias=True) == 16464
@@ -43,7 +49,12 @@ def test_the_kernel_of_eca_grows_with_the_logarithm_of_the_channels(channels, ke
     ({"excitation": "ecca"}, "unknown excitation 'ecca'; did you mean eca?"),
     ({"gate": "sigmoide"}, "unknown gate 'sigmoide'; did you mean sigmoid or hard_sigmoid?"),
     ({"excitation": "grouped_dense", "reduction": 3}, "GroupedDense: 3 groups do not divide 16 channels"),
-    ({"excitation": "linear_context", "reduction": 5}, "LinearContext: 5 groups do not divide 16 channels"),
+    ({"excitation": "lct", "reduction": 5}, "LinearContext: 5 groups do not divide 16 channels"),
+    ({"squeeze": "maximum"}, "unknown squeeze 'maximum'; "),
+    ({"excitation": "gaussian_context", "gate": "tanh"}, "gaussian_context takes no gate; it is for: se, none, "),
+    ({"excitation": "eca", "bias": True}, "eca takes no bias; it is for: se, per_channel, dense, grouped_dense"),
+    ({"excitation": "eca", "hidden_norm": True}, "eca takes no hidden_norm; it is for: se"),
+    ({"stages": (3, 4)}, "stages must be some of 1, 2, 3, but are 3, 4"),
 ])
 def test_what_does_not_fit_is_refused(options, words):
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -53,7 +64,7 @@ def test_what_does_not_fit_is_refused(options, words):
 def test_gates_start_as_their_sources_say():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((3, 16)).astype(np.float32)
-    gates = {name: make_excitation(name, 16, rng=rng).excite(z)[0] for name in EXCITATIONS}
+    gates = {name: make_excitation(16, rng=rng, excitation=name).excite(z)[0] for name in EXCITATIONS}
     np.testing.assert_allclose(gates["per_channel"], gates["none"])
-    np.testing.assert_allclose(gates["linear_context"], 1 / (1 + np.exp(-1)), rtol=1e-6)
+    np.testing.assert_allclose(gates["lct"], 1 / (1 + np.exp(-1)), rtol=1e-6)
     assert gates["gaussian_context"].max() <= 1

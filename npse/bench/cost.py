@@ -47,7 +47,7 @@ def counted(model, options, batch=1, size=None):
     if size is not None:
         options = options | {"image_size": size}
     network = models.build(model, **options).eval()
-    size = size or inspect.signature(models.MODELS[model]).parameters["image_size"].default if "image_size" in inspect.signature(models.MODELS[model]).parameters else 32
+    size = size or inspect.signature(models.MODELS[model]).parameters["image_size"].default
     x = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
     return {"model": model, "options": options, "batch": batch, "size": size,
             "layers": [asdict(row) for row in rows(network, x)]}

@@ -8,7 +8,8 @@ from npse.layers.layer import Layer
 from npse.layers.sequential import Sequential
 from npse.layers.shortcut import identity_shortcut, projection_shortcut
 from npse.layers.squeeze_excite import SqueezeExcite
+from npse.layers.squeezes import SQUEEZES
 
-__all__ = ["EXCITATIONS", "GATES", "PLACEMENTS", "BasicBlock", "BatchNorm", "BatchNormReLU", "Conv2d", "Dense",
-           "Excitation", "GlobalAveragePool", "Layer", "MaxPool", "ReLU", "ResidualUnit", "Sequential",
+__all__ = ["EXCITATIONS", "GATES", "PLACEMENTS", "SQUEEZES", "BasicBlock", "BatchNorm", "BatchNormReLU", "Conv2d",
+           "Dense", "Excitation", "GlobalAveragePool", "Layer", "MaxPool", "ReLU", "ResidualUnit", "Sequential",
            "SqueezeExcite", "identity_shortcut", "make_excitation", "projection_shortcut"]

@@ -96,12 +96,21 @@ class BatchNorm(Layer):
     def _call_train(self, x: Array) -> tuple[Array, Backward]:
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
+        return y, self._backward_train(ops, x, mean, var)
+
+    def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
+        """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        return ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps), self._backward_train(ops, x, mean, var)
+
+    def _backward_train(self, ops: Ops, x: Array, mean: Array, var: Array) -> Backward:
+        gamma = self.parameters["weight"]
         self.update_running_stats(ops, x, mean, var)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
             return dx, {"weight": dgamma, "bias": dbeta}
-        return y, backward
+        return backward
 
     def _call_eval(self, x: Array) -> tuple[Array, Backward]:
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
@@ -129,7 +138,6 @@ class BatchNormReLU(BatchNorm):
         return y, self._backward_train(ops, x, mean, var)
 
     def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
-        """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
         return y, self._backward_train(ops, x, mean, var)

@@ -9,9 +9,9 @@ from typing import Any
 
 from npse.backend import active, reshape
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
-from npse.layers.excitation import Excitation
+from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
-from npse.types import Array, Gradients
+from npse.types import Array, Backward, Gradients
 
 
 class Fused:
@@ -28,6 +28,17 @@ class Fused:
         self.children = {name: layer for name, layer in children.items() if layer is not None}
 
 
+def _normalized(conv: Conv2d, norm: BatchNorm, x: Array) -> tuple[Array, Any, Backward]:
+    """Return norm(conv(x)), and the backward passes of both; in training the convolution sums for the statistics."""
+    if norm.training:
+        (c, mean, var, _), conv_backward = conv.and_moments(x)
+        y, norm_backward = norm.from_moments(c, mean, var)
+    else:
+        c, conv_backward = conv(x)
+        y, norm_backward = norm(c)
+    return y, conv_backward, norm_backward
+
+
 class ConvBNReLU(Fused):
     """h = relu(batch_norm(conv2d(x))): (N, H, W, cin) -> (N, Ho, Wo, cout).
 
@@ -39,12 +50,7 @@ class ConvBNReLU(Fused):
         self.conv, self.norm = conv, norm
 
     def __call__(self, x: Array) -> "tuple[Array, _ConvBNReLUBackward]":
-        if self.norm.training:
-            (c, mean, var, _), conv_backward = self.conv.and_moments(x)
-            h, norm_backward = self.norm.from_moments(c, mean, var)
-        else:
-            c, conv_backward = self.conv(x)
-            h, norm_backward = self.norm(c)
+        h, conv_backward, norm_backward = _normalized(self.conv, self.norm, x)
         return h, _ConvBNReLUBackward(conv_backward, norm_backward)
 
 
@@ -72,7 +78,8 @@ class ConvBNSEAddReLU(Fused):
     """y = relu(se(batch_norm(conv2d(h))) + r), where r is the shortcut; dh, dr, gradients = backward(dy).
 
     h (N, H, W, cin), r (N, Ho, Wo, cout) -> y (N, Ho, Wo, cout). Without ``se`` the same op runs with gates of one, so
-    both kinds of networks make the same number of passes over their maps.
+    both kinds of networks make the same number of passes over their maps. An excitation whose gates need more than the
+    means of the maps runs by itself, between the batch norm and the sum.
     """
 
     def __init__(self, conv: Conv2d, norm: BatchNorm, se: Excitation | None = None) -> None:
@@ -82,6 +89,8 @@ class ConvBNSEAddReLU(Fused):
     def __call__(self, h: Array, r: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:
         ops = active()
         norm = self.norm
+        if self.se and not (isinstance(self.se, SqueezedGates) and self.se.squeeze is None):
+            return self._in_steps(self.se, h, r)
         gamma, beta, eps = norm.parameters["weight"], norm.parameters["bias"], norm.eps
         (c, mean, var, means), conv_backward = self.conv.and_moments(h)
         if norm.training:
@@ -113,10 +122,27 @@ class ConvBNSEAddReLU(Fused):
                             | prefixed("se", se_gradients))
         return y, backward
 
+    def _in_steps(self, se: Excitation, h: Array, r: Array
+                  ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:
+        """Return ``y, backward`` with the excitation as a layer of its own."""
+        ops = active()
+        u, conv_backward, norm_backward = _normalized(self.conv, self.norm, h)
+        v, se_backward = se(u)
+        y = ops.add_relu(v, r)
+
+        def backward(dy: Array) -> tuple[Array, Array, Gradients]:
+            dv, dr = ops.add_relu_backward(dy, y)
+            du, se_gradients = se_backward(dv)
+            dc, norm_gradients = norm_backward(du)
+            dh, conv_gradients = conv_backward(dc)
+            return dh, dr, (prefixed("conv2", conv_gradients) | prefixed("bn2", norm_gradients)
+                            | prefixed("se", se_gradients))
+        return y, backward
+
     def _gates(self, means: Array, mean: Array, var: Array) -> tuple[Array, Callable[[Array], Any]]:
         """Return ``s, backward``: the gates (N, C), and dz, gradients = backward(ds)."""
         N, C = means.shape
-        if self.se is None:
+        if not isinstance(self.se, SqueezedGates):
             ones, zeros = (constant(value, (N, C), means.dtype) for value in (1, 0))
             return ones, lambda ds: (zeros, {})
         # Batch norm is affine for each channel, so the mean of its output is the batch norm of the mean of its input.

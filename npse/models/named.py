@@ -3,28 +3,19 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypedDict, Unpack
+from typing import ParamSpec, Unpack
 
 from npse.layers import Sequential
+from npse.models.options import NetworkOptions, parameters_of
 from npse.models.resnet import resnet
 from npse.models.wide import wide as wide_network
 from npse.support.names import suggest
 
 
-class WideOptions(TypedDict, total=False):
+class WideOptions(NetworkOptions, total=False):
     """Options of `npse.models.wide.wide`."""
 
-    se: bool
-    classes: int
-    reduction: int
-    bias: bool
-    min_hidden: int
-    excitation: str
-    gate: str
     widths: tuple[int, ...]
-    channels: int
-    input_gradient: bool
-    seed: int
 
 
 class ResNetOptions(WideOptions, total=False):
@@ -50,9 +41,8 @@ def unknown_option(name: str, options: Iterable[str]) -> str | None:
 def _model(family: Callable[..., Sequential], *, se: bool
            ) -> Callable[[Callable[P, Sequential]], Callable[P, Sequential]]:
     """Return a decorator that adds a function to `MODELS`, with the options of ``family`` and a default for ``se``."""
-    options = [parameter.replace(default=se) if name == "se" else parameter
-               for name, parameter in inspect.signature(family).parameters.items()
-               if parameter.kind is parameter.KEYWORD_ONLY]
+    options = [parameter.replace(default=se) if parameter.name == "se" else parameter
+               for parameter in parameters_of(family)]
 
     def enter(make: Callable[P, Sequential]) -> Callable[P, Sequential]:
         name = make.__name__

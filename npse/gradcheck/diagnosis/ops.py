@@ -22,7 +22,7 @@ from npse.gradcheck.diagnosis.primitives import (
     wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape, Var, Way
-from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
+from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows, slide
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
@@ -111,13 +111,15 @@ class TapeOps:
 
     def per_channel(self, z: Var, w: Var, b: Var | None = None) -> Var:
         product = multiply(w, z, "a", ways=(
-            ("as the weight", "the sum over N of da*z"), ("through the weight", "da*w")))
+            ("as the weight", f"the sum over N of da*{z.name}"), ("through the weight", f"da*{w.name}")))
         if b is None:
             return product
         return add(product, b, "a", ways=(("through the sum", "da"), ("as the bias", "the sum over N of da")))
 
-    def eca(self, z: Var, w: Var, circular: bool = False) -> Var:
-        return excitations.along_channels(z, w, circular, "a")
+    def channel_conv(self, z: Var, w: Var, circular: bool = False) -> Var:
+        return slide(z, w, "a", ways=(
+            ("through the excitation", "the sum over k of w[k]*da[n, c - k + (K-1)/2]"),
+            ("as the weights", f"the sum over n, c of {z.name}[n, c + k - (K-1)/2]*da[n, c]")), circular=circular)
 
     def grouped_dense(self, z: Var, w: Var, b: Var | None = None) -> Var:
         product = excitations.grouped_dense(z, w, "a")
