@@ -39,12 +39,17 @@ def max_margin(x: Array, size: int, stride: int) -> Array:
 
     x (N, H, W, C) -> (N, Ho, Wo, C, size * size)
     """
-    windows = _windows(x, size, stride)
-    if size == 1:
-        return np.ones_like(windows)
-    *_, second, first = np.moveaxis(np.sort(windows, axis=-1), -1, 0)
-    is_first = np.arange(size * size) == windows.argmax(axis=-1)[..., None]
-    return windows - np.where(is_first, second[..., None], first[..., None])
+    return margin(_windows(x, size, stride))
+
+
+def margin(values: Array) -> Array:
+    """By how much each element exceeds the largest of the others on the last axis: > 0 for the maximum, 0 in a tie."""
+    count = values.shape[-1]
+    if count == 1:
+        return np.ones_like(values)
+    *_, second, first = np.moveaxis(np.sort(values, axis=-1), -1, 0)
+    is_first = np.arange(count) == values.argmax(axis=-1)[..., None]
+    return values - np.where(is_first, second[..., None], first[..., None])
 
 
 def _windows(x: Array, size: int, stride: int) -> Array:

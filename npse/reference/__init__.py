@@ -15,6 +15,7 @@ from npse.reference.dense import *  # noqa: F403
 from npse.reference.excitations import *  # noqa: F403
 from npse.reference.fused import *  # noqa: F403
 from npse.reference.loss import *  # noqa: F403
+from npse.reference.map_gates import *  # noqa: F403
 from npse.reference.muon import *  # noqa: F403
 from npse.reference.pool import *  # noqa: F403
 from npse.reference.residual import *  # noqa: F403

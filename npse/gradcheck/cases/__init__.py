@@ -5,12 +5,22 @@ a kernel as large as its map, C/r = 1, exact ties. Some bugs show on irregular s
 on regular shapes only (two channels swapped); so every op has both.
 """
 
-from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, excitations, gates, maps, pointwise, rows, values
+from npse.gradcheck.cases import (
+    batch_norm,
+    bn_scale_add_relu,
+    excitations,
+    gates,
+    map_gates,
+    maps,
+    pointwise,
+    rows,
+    values,
+)
 from npse.gradcheck.cases.case import Case
 from npse.support.names import suggest
 
 CASES = (*maps.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES, *pointwise.CASES, *rows.CASES,
-         *values.CASES, *excitations.CASES)
+         *values.CASES, *excitations.CASES, *map_gates.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 
