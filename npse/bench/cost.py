@@ -31,7 +31,7 @@ class Row:
     layer: str
     output: tuple = ()           # shape of the result of its last op
     parameters: int = 0
-    buffers: int = 0             # elements of arrays that are not learned: running statistics
+    buffers: int = 0             # numbers that are kept but not learned: running statistics
     multiply_adds: int = 0
     bytes: int = 0
     excitation: bool = False
@@ -64,7 +64,8 @@ def timed(found, rounds, threads):
         sides = [("without", name, options | {"se": False}, size), ("with excitations", name, options, size)]
     taken = ask(cost_time.measure, networks=[side[1:] for side in sides], batch=found[0]["batch"], rounds=rounds,
                 threads=threads)
-    return {"rounds": rounds, "threads": threads, "networks": [{"name": name} | times for (name, *_), times in zip(sides, taken, strict=True)]}
+    named_times = [{"name": name} | times for (name, *_), times in zip(sides, taken, strict=True)]
+    return {"rounds": rounds, "threads": threads, "networks": named_times}
 
 
 def rows(network, x):
@@ -76,8 +77,8 @@ def rows(network, x):
         alone = _Record(record.layers[name], name)
         with backend.observing(alone):
             record.layers[name](np.ones(shape, x.dtype))
-        record.rows[name].multiply_adds = alone.rows[name].multiply_adds
-        record.rows[name].bytes_alone = alone.rows[name].bytes
+        row = record.rows[name]
+        row.output, row.multiply_adds, row.bytes_alone = shape, alone.rows[name].multiply_adds, alone.rows[name].bytes
     return [row for row in record.rows.values() if row.parameters or row.buffers or row.output]
 
 
@@ -107,12 +108,11 @@ class _Record:
     """Adds each op call to the row of its layer; see `npse.backend.observing`."""
 
     def __init__(self, network, name=""):
-        self.layers = dict(_named(network, name))
+        self.layers = dict(named(network, name))
         self.rows = {}
         self.fused = {}                                           # the map of each excitation that no block calls
         self._gates = {}                                          # of those whose map is not known yet
-        self._names = {id(layer): key for key, layer in self.layers.items()}
-        self._owners = {}                                         # the name of the row of each array
+        self._names, self._owners = {}, {}                        # the rows of layers and of arrays, by identity
         place = None
         for key, layer in self.layers.items():
             if place is None or not _within(key, place):
@@ -124,40 +124,41 @@ class _Record:
             self._owners |= {id(array): row.layer for array in (*layer.parameters.values(), *layer.buffers.values())}
 
     def __call__(self, op, arguments, result):
-        callers = list(self._callers())
+        callers = list(self._callers())                           # the innermost first
         owners = {self._owners[id(value)] for value in arguments if id(value) in self._owners}
-        row = self.rows[owners.pop() if len(owners) == 1 else callers[0][0]]
+        row = self.rows[owners.pop() if len(owners) == 1 else self._names[id(callers[0][0])]]
         first = arrays((), result)[0]
         row.output = first.shape
         row.bytes += traffic(arguments, result)
         row.multiply_adds += op.contract.multiply_adds(arguments, result)
         if row.excitation:
-            if (row.layer, "__call__") not in callers:
+            if not any(isinstance(layer, Excitation) and method == "__call__" for layer, method in callers):
                 self._gates[row.layer] = first
         else:
             self._take_gates(arrays(arguments, None))
 
     def _callers(self):
-        """Yield the layers among the callers of the op, the innermost first: the names of their rows, their methods."""
+        """Yield the layers that call the op, each with the name of its method."""
         frame = sys._getframe()
         while frame := frame.f_back:
-            name = self._names.get(id(frame.f_locals.get("self")))
-            if name is not None:
-                yield name, frame.f_code.co_name
+            caller = frame.f_locals.get("self")
+            if id(caller) in self._names:
+                yield caller, frame.f_code.co_name
 
     def _take_gates(self, given):
         """Find the excitations whose gates are among the arrays given to an op, and keep the shape of its maps."""
+        maps = [array for array in given if array.ndim == 4]
         for name, gates in list(self._gates.items()):
-            if any(np.may_share_memory(gates, array) for array in given):
-                self.fused[name] = next(array.shape for array in given if array.ndim == 4)
+            if maps and any(np.may_share_memory(gates, array) for array in given):
+                self.fused[name] = maps[0].shape
                 del self._gates[name]
 
 
-def _named(layer, name):
+def named(layer, name=""):
     """Yield the name of a layer and the layer, then those below it."""
     yield name, layer
     for key, child in layer.children.items():
-        yield from _named(child, f"{name}.{key}".lstrip("."))
+        yield from named(child, f"{name}.{key}".lstrip("."))
 
 
 def _within(name, place):

@@ -8,7 +8,15 @@ from npse.bench.report import Table
 
 COUNTED = ("Multiply-adds: products with weights or gates, and additions of averages. Batch norm, ReLU, sums of "
            "branches and maxima are not counted; inference can merge batch norm with a convolution.")
+BYTES = "Bytes: the arrays that the ops read and write, at inference."
 KINDS = {"forward": "prediction", "training": "forward and backward"}
+
+
+def counts(networks, depth):
+    """Return the tables of one network or of two, as `npse.bench.cost.counted` returns them."""
+    if len(networks) == 2:
+        return both(*networks, depth), difference(*networks)
+    return layers(*networks, depth), share(*networks)
 
 
 def layers(found, depth):
@@ -16,7 +24,7 @@ def layers(found, depth):
     rows = [(row["layer"], "x".join(map(str, row["output"])), f"{row['parameters']:,}", short(row["multiply_adds"]),
              short(row["bytes"])) for row in grouped(found["layers"], depth)]
     return Table(_title(found), ("<layer", "<output", "parameters", "multiply-adds", "bytes"), rows,
-                 [COUNTED, "Bytes: the arrays that the ops read and write, at inference."], ("output",))
+                 [COUNTED, BYTES], ("output",))
 
 
 def both(found, other, depth):
@@ -28,7 +36,8 @@ def both(found, other, depth):
         rows.append((name, *(short(row[key]) if row else "-" for key in ("parameters", "multiply_adds", "bytes")
                              for row in pair)))
     titles = [f"{what} {side}" for what in ("parameters", "mult.-adds", "bytes") for side in "AB"]
-    return Table(f"A: {_title(found)}; B: {_title(other)}", ("<layer", *titles), rows, [COUNTED], ("bytes A", "bytes B"))
+    return Table(f"A: {_title(found)}; B: {_title(other)}", ("<layer", *titles), rows, [COUNTED, BYTES],
+                 ("bytes A", "bytes B"))
 
 
 def share(found):
@@ -69,9 +78,9 @@ def times(taken, environment):
             cells += [f"{middle:+.1%}", " .. ".join(f"{share:+.1%}" for share in extremes)]
         rows.append((title, *cells))
     titles = [f"{network['name']}, ms" for network in taken["networks"]] + ["more time", "in a round"] * len(others)
+    where = f"{taken['threads']} threads on {environment['cores']} cores, {environment['processor']}"
     return Table("The measured time of both" if others else "The measured time", ("<", *titles), rows,
-                 [f"cpu edition, {taken['threads']} threads on {environment['cores']} cores, {environment['processor']}; "
-                  f"medians of {taken['rounds']} rounds, in which the networks take turns."])
+                 [f"cpu edition, {where}; medians of {taken['rounds']} rounds, in which the networks take turns."])
 
 
 def exact(value):
@@ -81,10 +90,12 @@ def exact(value):
 
 def short(value):
     """Return an integer in four digits, such as 3.872 G, 13.53 M or 640."""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return f"{value / size:.{max(0, 4 - len(str(value // size)))}f} {unit}"
-    return str(value)
+    if value < 1000:
+        return str(value)
+    power = 1 if value < 999.95e3 else 2 if value < 999.95e6 else 3      # as printed, less than 1000 of the unit
+    value /= 1000**power
+    decimals = 3 if value < 9.9995 else 2 if value < 99.995 else 1
+    return f"{value:.{decimals}f} {'kMG'[power - 1]}"
 
 
 def _title(found):

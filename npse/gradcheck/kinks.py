@@ -34,12 +34,13 @@ def count_changes(before: list[Array], after: list[Array]) -> int:
     return sum(int(np.count_nonzero(b != a)) for b, a in zip(before, after, strict=True))
 
 
-def max_margin(x: Array, size: int, stride: int) -> Array:
+def max_margin(x: Array, size: int, stride: int, padding: int = 0, ceil_mode: bool = False) -> Array:
     """By how much each element of each window exceeds the largest of the others: > 0 for the maximum, 0 in a tie.
 
-    x (N, H, W, C) -> (N, Ho, Wo, C, size * size)
+    x (N, H, W, C) -> (N, Ho, Wo, C, size * size). Padding and ``ceil_mode`` have the meaning of the op `max_pool`. The
+    padding is minus infinity.
     """
-    return margin(_windows(x, size, stride))
+    return margin(_windows(x, size, stride, padding, ceil_mode))
 
 
 def margin(values: Array) -> Array:
@@ -52,8 +53,12 @@ def margin(values: Array) -> Array:
     return values - np.where(is_first, second[..., None], first[..., None])
 
 
-def _windows(x: Array, size: int, stride: int) -> Array:
-    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+def _windows(x: Array, size: int, stride: int, padding: int, ceil_mode: bool) -> Array:
+    around = padding, padding + (stride - 1) * bool(ceil_mode)
+    xp = np.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-np.inf)
+    Ho, Wo = (-(-(n + padding) // stride) for n in x.shape[1:3])              # no window begins behind the map
+    every = np.lib.stride_tricks.sliding_window_view(xp, (size, size), axis=(1, 2))
+    windows = every[:, ::stride, ::stride][:, :Ho, :Wo]
     return windows.reshape(*windows.shape[:4], size * size)
 
 

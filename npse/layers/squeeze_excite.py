@@ -31,11 +31,7 @@ class SqueezeExcite(SqueezedGates):
 
     def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, bias: bool = False,
                  gate: str = "sigmoid", hidden_norm: bool = False, *, rng: np.random.Generator) -> None:
-        expect_sizes("SqueezeExcite", channels=channels, reduction=reduction, min_hidden=min_hidden)
-        if reduction > channels:
-            raise ValueError(f"SqueezeExcite: reduction {reduction} is larger than the {channels} channels it divides; "
-                             f"use a reduction of at most {channels}")
-        hidden = max(channels // reduction, min_hidden)
+        hidden = hidden_units("SqueezeExcite", channels, reduction, min_hidden)
         self.norm = BatchNormReLU(hidden) if hidden_norm else None
         super().__init__(gate, children={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
                                          **({"bn": self.norm} if self.norm else {}),
@@ -83,3 +79,12 @@ class SqueezeExcite(SqueezedGates):
                 first["bias"], second["bias"] = db1, db2
             return dz, prefixed("fc1", first) | prefixed("fc2", second)
         return s, backward
+
+
+def hidden_units(layer: str, channels: int, reduction: int, min_hidden: int) -> int:
+    """Return max(channels // reduction, min_hidden); ValueError unless all are integers of at least 1 that fit."""
+    expect_sizes(layer, channels=channels, reduction=reduction, min_hidden=min_hidden)
+    if reduction > channels:
+        raise ValueError(f"{layer}: reduction {reduction} is larger than the {channels} channels it divides; "
+                         f"use a reduction of at most {channels}")
+    return max(channels // reduction, min_hidden)

@@ -60,12 +60,16 @@ def tanh_backward(dy: Array, y: Array) -> Array:
     return dy * (1 - y * y)
 
 
-def _pieces(x: Array) -> Array:
-    """The piece of the line that each element of x is on: 0, 1 or 2."""
-    return (x > -3).astype(np.int8) + (x >= 3)
+def pieces(x: Array, low: float = -3, high: float = 3) -> Array:
+    """The piece of the line, with kinks at ``low`` and ``high``, that each element of x is on: 0, 1 or 2."""
+    return (x > low).astype(np.int8) + (x >= high)
 
 
+<<<<<<< HEAD
 @op("x: * -> y: *", kink=_pieces, flops=4)
+=======
+@op("x: * -> y: *", kink=pieces)
+>>>>>>> structures
 def hard_sigmoid(x: Array) -> Array:
     """y = 0 where x <= -3, 1 where x >= 3, x/6 + 1/2 between: a sigmoid of straight lines, arXiv 1905.02244."""
     return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype, copy=False)

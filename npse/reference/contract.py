@@ -10,6 +10,9 @@ The declaration names each array among the arguments, with its axes, and each re
     x_shape: (N H W C)      the sizes of an array, as a tuple, in place of the array
     x: *                    an array of any shape; all arguments that are declared with * have the same shape
     labels: N int           an array of integers; likewise uint8 and bool
+    mask: * bool            an array of booleans of the shape of all that are declared with *
+
+A result with a question mark may be left out: `split` returns as many maps as its argument says.
 
 Ho and Wo are sizes of a result that are computed from other sizes, by the hook ``sizes``. Arguments that are not
 declared (stride, eps) are not arrays. The declarations are the source of the table of ops, `TABLE`, of the checks of
@@ -174,11 +177,14 @@ class Contract:
         return bound.arguments
 
     def _examined(self, given: dict[str, Any]) -> tuple[frozenset[np.dtype[Any]], dict[str, int]]:
-        arrays, floats, first = {}, {}, None
+        arrays, floats = {}, {}
+        first: Any = None                         # the shape of all that are declared with *
         for name, axes in self.arguments.items():
             value = given[name]
             if value is None and name in self.optional:
                 continue
+            if axes.startswith("*") and first is None:
+                first = getattr(value, "shape", ())
             *letters, kind = axes.strip("()").split()
             if axes.startswith("("):
                 value = _sizes_in(self.name, name, value)
@@ -187,13 +193,13 @@ class Contract:
                 value = value.shape
             else:
                 floats[name] = value
-            if axes == "*":
-                first = value if first is None else first
-                axes = " ".join(f"d{k}" for k in range(getattr(first, "ndim", 0)))
+            if axes.startswith("*"):
+                axes = " ".join(f"d{k}" for k in range(len(first)))
             elif kind in KINDS:
                 axes = " ".join(letters)
             arrays[name] = value, axes.strip("()")
-        _expect_one_shape(self.name, {name: given[name] for name, axes in self.arguments.items() if axes == "*"})
+        _expect_one_shape(self.name, {name: given[name] for name, axes in self.arguments.items()
+                                      if axes.startswith("*")})
         known = {name: (value, axes) for name, (value, axes) in arrays.items() if not DERIVED & {*axes.split()}}
         expect(self.name, **known)
         sizes: dict[str, int] = {}

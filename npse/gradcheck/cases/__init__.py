@@ -6,21 +6,24 @@ on regular shapes only (two channels swapped); so every op has both.
 """
 
 from npse.gradcheck.cases import (
+    activations,
     batch_norm,
     bn_scale_add_relu,
+    channels,
     excitations,
     gates,
     map_gates,
     maps,
     pointwise,
+    pool,
     rows,
     values,
 )
 from npse.gradcheck.cases.case import Case
 from npse.support.names import suggest
 
-CASES = (*maps.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES, *pointwise.CASES, *rows.CASES,
-         *values.CASES, *excitations.CASES, *map_gates.CASES)
+CASES = (*maps.CASES, *pool.CASES, *channels.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES,
+         *pointwise.CASES, *activations.CASES, *rows.CASES, *values.CASES, *excitations.CASES, *map_gates.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 

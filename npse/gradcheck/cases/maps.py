@@ -1,11 +1,7 @@
-"""Cases for convolution, pooling and the squeeze."""
+"""Cases for convolution and the squeeze."""
 
-import numpy as np
-from numpy.random import Generator
-
-from npse.gradcheck.cases.case import Case, Draw, distinct, signed
-from npse.gradcheck.kinks import max_margin
-from npse.types import Array, Shape
+from npse.gradcheck.cases.case import Case, distinct, signed
+from npse.types import Shape
 
 
 def conv2d_case(label: str, x_shape: Shape, w_shape: Shape, stride: int = 1, padding: int = 0,
@@ -30,40 +26,6 @@ def squeeze_case(op: str, label: str, *shape: int) -> Case:
         wrt=("u",))
 
 
-def average_pool_case(label: str, shape: Shape, *window: int) -> Case:
-    """A case for `average_pool`."""
-    return Case(
-        ("average_pool", "average_pool_backward"), label,
-        make=lambda rng: {"x": distinct(rng, *shape)},
-        forward=lambda ops, x: ops.average_pool(x, *window),
-        backward=lambda ops, dy, x: (ops.average_pool_backward(dy, x.shape, *window),),
-        wrt=("x",))
-
-
-def max_pool_case(label: str, shape: Shape, *window: int, draw: Draw = distinct) -> Case:
-    """A case for `max_pool`."""
-    size, stride = window[0], window[-1]
-    return Case(
-        ("max_pool", "max_pool_backward"), label,
-        make=lambda rng: {"x": draw(rng, *shape)},
-        forward=lambda ops, x: ops.max_pool(x, *window),
-        backward=lambda ops, dy, x: (ops.max_pool_backward(dy, x, *window),),
-        wrt=("x",), kinks=lambda x: [max_margin(x, size, stride)])
-
-
-def _with_ties(rng: Generator, *shape: int) -> Array:
-    return np.round(distinct(rng, *shape))
-
-
-POOLS = (
-    ("size divides", (2, 4, 6, 3), 2),
-    ("stride does not divide", (2, 5, 7, 2), 2),
-    ("windows overlap", (2, 5, 6, 2), 3, 2),
-    ("stride beyond size", (1, 5, 7, 2), 2, 3),
-    ("window = map, N = 1", (1, 3, 3, 2), 3),
-    ("size 1", (2, 2, 3, 2), 1),
-)
-
 CASES = (
     conv2d_case("3x3, square map, Cin = Cout", (2, 5, 5, 3), (3, 3, 3, 3), 1, 1),
     conv2d_case("3x3, H < W, Cin < Cout", (2, 4, 6, 2), (3, 3, 2, 3)),
@@ -85,8 +47,4 @@ CASES = (
     *(squeeze_case(op, label, *shape)
       for op in ("squeeze", "global_average_pool")
       for label, *shape in (("H < W", 2, 3, 5, 4), ("N = 1, C = 1", 1, 4, 3, 1), ("1x1 map", 3, 1, 1, 2))),
-    *(average_pool_case(*pool) for pool in POOLS),
-    *(max_pool_case(*pool) for pool in POOLS),
-    max_pool_case("ties", (2, 4, 6, 2), 2, draw=_with_ties),
-    max_pool_case("ties, windows overlap", (2, 5, 5, 2), 3, 2, draw=_with_ties),
 )
