@@ -65,11 +65,7 @@ def pieces(x: Array, low: float = -3, high: float = 3) -> Array:
     return (x > low).astype(np.int8) + (x >= high)
 
 
-<<<<<<< HEAD
-@op("x: * -> y: *", kink=_pieces, flops=4)
-=======
-@op("x: * -> y: *", kink=pieces)
->>>>>>> structures
+@op("x: * -> y: *", kink=pieces, flops=4)
 def hard_sigmoid(x: Array) -> Array:
     """y = 0 where x <= -3, 1 where x >= 3, x/6 + 1/2 between: a sigmoid of straight lines, arXiv 1905.02244."""
     return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype, copy=False)
