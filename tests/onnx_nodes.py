@@ -5,10 +5,11 @@ PyTorch. An adapter turns the arguments of a node into those of ops. It changes 
 axes and pads with zeros, but computes nothing. What npse does not offer raises `NotOffered` with the reason.
 """
 
+import itertools
 import math
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -159,28 +160,31 @@ def borders(node, sizes, kernel, strides, dilations):
     return list(zip(pads[:len(kernel)], pads[len(kernel):], strict=True))
 
 
-def as_four(values, neutral):
-    """Return settings of two axes: those of one axis are put behind ``neutral``, for the axis of one row."""
-    return [neutral, *values] if len(values) == 1 else list(values)
-
-
 # Adapters -----------------------------------------------------------------------------------------------------------
 
 
 def conv(ops, node, x, w, b=None):
     count = x.ndim - 2
-    strides, dilations = (as_four(node.get(name, [1] * count), None) for name in ("strides", "dilations"))
-    pads = borders(node, x.shape[2:], w.shape[2:], node.get("strides", [1] * count), node.get("dilations", [1] * count))
-    x, w = two_axes(x), two_axes(w)
-    if count == 1:
-        pads = [(0, 0), *pads]
-    stride = one([s for s in strides if s is not None], "a stride")
-    dilation = one([d for d in dilations if d is not None], "a dilation")
-    x = np.pad(x, [(0, 0), (0, 0), *pads])
-    y = ops.conv2d(to_nhwc(x), np.ascontiguousarray(w.transpose(2, 3, 1, 0)), stride, 0,
-                   **options(groups=node.get("group", 1), dilation=dilation))
-    y = to_nchw(y if b is None else ops.shift(y, np.tile(b, (len(y), 1))))
-    return [y[:, :, 0] if count == 1 else y]
+    strides, dilations = (node.get(name, [1] * count) for name in ("strides", "dilations"))
+    pads = borders(node, x.shape[2:], w.shape[2:], strides, dilations)
+    x = two_axes(np.pad(x, [(0, 0), (0, 0), *pads]))
+    y = ops.conv2d(to_nhwc(x), filters(w), one(strides, "a stride"), 0,
+                   **options(node.get("group", 1), one(dilations, "a dilation")))
+    return [like(count, with_bias(ops, y, b))]
+
+
+def filters(w):
+    """Return filters (Cout, Cin, kh, kw) as (kh, kw, Cin, Cout)."""
+    return np.ascontiguousarray(two_axes(w).transpose(2, 3, 1, 0))
+
+
+def with_bias(ops, y, b):
+    return to_nchw(y if b is None else ops.shift(y, np.tile(b, (len(y), 1))))
+
+
+def like(count, y):
+    """Return images with as many axes of pixels as they came with."""
+    return y[:, :, 0] if count == 1 else y
 
 
 def options(groups, dilation):
@@ -190,36 +194,25 @@ def options(groups, dilation):
 
 
 def conv_transpose(ops, node, x, w, b=None):
-    """The gradient of a convolution for its input."""
+    """Run the gradient of a convolution for its input; padding of the convolution is cut off the result."""
     count = x.ndim - 2
-    if count > 2:
-        raise NotOffered("more than two axes of pixels")
-    strides, dilations = (list(node.get(name, [1] * count)) for name in ("strides", "dilations"))
-    extra = list(node.get("output_padding", [0] * count))
+    strides, dilations = (node.get(name, [1] * count) for name in ("strides", "dilations"))
     reach = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], dilations, strict=True)]
     whole = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], strides, reach, strict=True)]
-    pads = list(node.get("pads", [0] * (2 * count)))
-    cut = list(zip(pads[:count], pads[count:], strict=True))
-    wanted = node.get("output_shape")
+    pads, extra = node.get("pads", [0] * (2 * count)), node.get("output_padding", [0] * count)
+    wanted = [n - before - behind + e for n, before, behind, e in
+              zip(whole, pads[:count], pads[count:], extra, strict=True)]
     if node.get("auto_pad", "NOTSET") != "NOTSET":
         wanted = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
-    if wanted:
-        over = [n + e - size for n, e, size in zip(whole, extra, wanted, strict=True)]
-        extra = [e + max(0, -o) for e, o in zip(extra, over, strict=True)]
-        cut = [(max(0, o) // 2, max(0, o) - max(0, o) // 2) for o in over]
-    stride, dilation = one(strides, "a stride"), one(dilations, "a dilation")
-    if any(e >= stride for e in extra):
-        raise NotOffered("rows that no window reaches")
-    x, w = two_axes(x), two_axes(w)
-    sizes = [n + e for n, e in zip(whole, extra, strict=True)]
-    groups = node.get("group", 1)
-    shape = (len(x), *([1] if count == 1 else []), *sizes, w.shape[1] * groups)
-    y = ops.conv2d_backward_x(to_nhwc(x), np.ascontiguousarray(w.transpose(2, 3, 1, 0)), shape, stride, 0,
-                              **options(groups=groups, dilation=dilation))
-    y = to_nchw(y if b is None else ops.shift(y, np.tile(b, (len(y), 1))))
-    y = y[:, :, 0] if count == 1 else y
-    inner = [slice(before, size - behind) for (before, behind), size in zip(cut, sizes, strict=True)]
-    return [y[(slice(None), slice(None), *inner)]]
+    wanted = node.get("output_shape", wanted)
+    before = pads[:count] if any(pads) else [max(0, n - size) // 2 for n, size in zip(whole, wanted, strict=True)]
+    sizes = [max(n, first + size) for n, first, size in zip(whole, before, wanted, strict=True)]
+    stride, groups, x = one(strides, "a stride"), node.get("group", 1), two_axes(x)
+    shape = (len(x), *[1] * (2 - count), *sizes, w.shape[1] * groups)
+    y = ops.conv2d_backward_x(to_nhwc(x), filters(w), shape, stride, 0,
+                              **options(groups, one(dilations, "a dilation")))
+    inner = [slice(first, first + size) for first, size in zip(before, wanted, strict=True)]
+    return [like(count, with_bias(ops, y, b))[(slice(None), slice(None), *inner)]]
 
 
 def pooled(node, x):
@@ -237,24 +230,23 @@ def pooled(node, x):
 
 def max_pool(ops, node, x):
     size, stride, pads = pooled(node, x)
-    padding = symmetric(pads)
-    if 2 * padding > size:
-        raise NotOffered("a padding of more than half a window")
-    return [to_nchw(ops.max_pool(to_nhwc(x), size, stride, padding, bool(node.get("ceil_mode", 0))))]
+    return [to_nchw(ops.max_pool(to_nhwc(x), size, stride, padding(pads, size), bool(node.get("ceil_mode", 0))))]
 
 
 def average_pool(ops, node, x):
     size, stride, pads = pooled(node, x)
-    inside = bool(node.get("count_include_pad", 0))
-    padding = symmetric(pads)
-    if 2 * padding > size:
-        raise NotOffered("a padding of more than half a window")
-    return [to_nchw(ops.average_pool(to_nhwc(x), size, stride, padding, bool(node.get("ceil_mode", 0)), inside))]
+    inside, ceil_mode = bool(node.get("count_include_pad", 0)), bool(node.get("ceil_mode", 0))
+    if inside and not ceil_mode:                                  # then the padding is zeros like any others
+        x, pads = np.pad(x, [(0, 0), (0, 0), *pads]), [(0, 0)]
+    return [to_nchw(ops.average_pool(to_nhwc(x), size, stride, padding(pads, size), ceil_mode, inside))]
 
 
-def symmetric(pads):
-    if len({*pads[0], *pads[1]}) > 1:
+def padding(pads, size):
+    """Return the padding of a pooling that is the same on all sides."""
+    if len({*itertools.chain(*pads)}) > 1:
         raise NotOffered("a padding of windows that differs by side")
+    if 2 * pads[0][0] > size:
+        raise NotOffered("a padding of more than half a window")
     return int(pads[0][0])
 
 

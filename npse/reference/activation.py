@@ -48,6 +48,18 @@ def twice_sigmoid_backward(dy: Array, y: Array) -> Array:
     return dy * y * (1 - y / 2)
 
 
+@op("x: * -> y: *", flops=2)
+def one_plus_tanh(x: Array) -> Array:
+    """y = 1 + tanh(x), elementwise: a gate in (0, 2) that is 1 at x = 0, arXiv 1909.11519."""
+    return 1 + np.tanh(x)
+
+
+@op("dy: *, y: * -> dx: *", flops=3)
+def one_plus_tanh_backward(dy: Array, y: Array) -> Array:
+    """dx = dy * y * (2 - y): 1 - tanh^2 is (1 - tanh) * (1 + tanh)."""
+    return dy * y * (2 - y)
+
+
 @op("x: * -> y: *", flops=1)
 def tanh(x: Array) -> Array:
     """y = tanh(x), elementwise: a gate in (-1, 1). Table 12 of the paper: less accurate than the sigmoid."""

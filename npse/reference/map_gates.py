@@ -79,3 +79,16 @@ def channel_pool_backward(dy: Array, u: Array) -> Array:
     C = u.shape[3]
     winner = np.arange(C) == u.argmax(axis=3)[..., None]          # (N, H, W, C)
     return dy[..., :1] * winner + dy[..., 1:] / C
+
+
+@op("a: N H W C, b: N H W C -> y: N H W C", kink=lambda a, b: a >= b, flops=1)
+def maximum(a: Array, b: Array) -> Array:
+    """y = a where a >= b, else b, elementwise: scSE with maxout, arXiv 1803.02579;  two arrays (N, H, W, C) -> one."""
+    return np.maximum(a, b)
+
+
+@op("a: N H W C, b: N H W C, dy: N H W C -> da: N H W C, db: N H W C", flops=3)
+def maximum_backward(dy: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    """da = dy where a >= b, else 0; db = dy where a < b, else 0. Of equal values the first is the maximum."""
+    first = a >= b
+    return dy * first, dy * ~first

@@ -16,6 +16,7 @@ on the choices of a compiler. Places (``at``) and distances (``step``) count ele
 **Nothing is checked.** ``rows``, ``vectors`` and ``taps`` are constants, literals or closed-over values.
 """
 
+import functools
 import operator
 
 from llvmlite import ir
@@ -194,6 +195,44 @@ def relu(typing, tile):
         return llvm.joined(builder, tile, [builder.select(builder.fcmp_ordered("<", part, zero), zero, part)
                                        for part in llvm.parts(builder, tile, arguments[0])])
     return tile(tile), build
+
+
+@intrinsic
+def larger(typing, tile, other):
+    """Return the larger of two tiles, element by element; a NaN where either is NaN."""
+    def build(context, builder, signature, arguments):
+        pairs = zip(*(llvm.parts(builder, tile, argument) for argument in arguments), strict=True)
+        return llvm.joined(builder, tile, [llvm.larger(builder, *pair) for pair in pairs])
+    return tile(tile, other), build
+
+
+@intrinsic
+def sum_lanes(typing, tile):
+    """Return the sum of all elements of a tile, a number. They are added in pairs."""
+    def build(context, builder, signature, arguments):
+        return llvm.over_lanes(builder, builder.fadd, llvm.parts(builder, tile, arguments[0]))
+    return tile.dtype(tile), build
+
+
+@intrinsic
+def max_lanes(typing, tile):
+    """Return the largest element of a tile, a number; NaN if one is NaN."""
+    def build(context, builder, signature, arguments):
+        larger = functools.partial(llvm.larger, builder)
+        return llvm.over_lanes(builder, larger, llvm.parts(builder, tile, arguments[0]))
+    return tile.dtype(tile), build
+
+
+@intrinsic
+def first_equal(typing, tile, number):
+    """Return the index of the first element of a tile that equals a number or is a NaN; 64 if there is none.
+
+    The tile has at most 64 elements.
+    """
+    def build(context, builder, signature, arguments):
+        index = llvm.first_equal(builder, llvm.parts(builder, tile, arguments[0]), arguments[1])
+        return context.cast(builder, index, types.uint64, types.intp)
+    return types.intp(tile, tile.dtype), build
 
 
 @intrinsic

@@ -67,9 +67,10 @@ def gaussian_case(label: str, *shape: int, width: float = 2.0) -> Case:
 
 CASES = (
     *(gate_case(op, label, *shape, size=size)
-      for op in ("twice_sigmoid", "tanh", "hard_sigmoid")
+      for op in ("twice_sigmoid", "one_plus_tanh", "tanh", "hard_sigmoid")
       for label, shape, size in (("two axes", (3, 4), 2.5), ("one axis", (7,), 2.0))),
     gate_case("twice_sigmoid", "saturated", 3, 8, size=20),
+    gate_case("one_plus_tanh", "saturated", 3, 8, size=20),
     gate_case("tanh", "saturated", 3, 8, size=20),
     per_channel_case("N < C", 2, 5),
     per_channel_case("N = 1, no bias", 1, 4, biased=False),

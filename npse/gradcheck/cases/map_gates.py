@@ -54,6 +54,16 @@ def channel_pool_case(label: str, *shape: int, draw: Draw = distinct, wrt: tuple
         wrt=wrt, kinks=lambda u: [margin(u)])
 
 
+def maximum_case(label: str, *shape: int, wrt: tuple[str, ...] = ("a", "b")) -> Case:
+    """A case for `maximum`."""
+    return Case(
+        ("maximum", "maximum_backward"), label,
+        make=lambda rng: {"a": distinct(rng, *shape), "b": distinct(rng, *shape)},
+        forward=lambda ops, a, b: ops.maximum(a, b),
+        backward=lambda ops, dy, a, b: ops.maximum_backward(dy, a, b),
+        wrt=wrt, kinks=lambda a, b: [a - b])
+
+
 def simam_case(label: str, *shape: int, lam: float = 1e-4, wrt: tuple[str, ...] = ("u",)) -> Case:
     """A case for `simam`."""
     return Case(
@@ -120,12 +130,12 @@ WIDE = ("wide", (3, 7, 5, 37))                    # compares editions, where vec
 
 CASES = (
     *(case(label, *shape)
-      for case in (scale_pixels_case, multiply_case, shift_case, outer_sum_case, channel_pool_case, simam_case,
-                   axis_means_case, join_rows_case, split_rows_case, scale_axes_case)
+      for case in (scale_pixels_case, multiply_case, maximum_case, shift_case, outer_sum_case, channel_pool_case,
+                   simam_case, axis_means_case, join_rows_case, split_rows_case, scale_axes_case)
       for label, shape in SHAPES),
     *(case(WIDE[0], *WIDE[1], wrt=())
-      for case in (scale_pixels_case, multiply_case, shift_case, outer_sum_case, channel_pool_case, simam_case,
-                   axis_means_case, scale_axes_case)),
+      for case in (scale_pixels_case, multiply_case, maximum_case, shift_case, outer_sum_case, channel_pool_case,
+                   simam_case, axis_means_case, scale_axes_case)),
     multiply_case("square, all sizes alike", 3, 3, 3, 3),
     channel_pool_case("ties", 2, 3, 4, 5, draw=_with_ties),
     channel_pool_case("C = 2", 2, 2, 3, 2),

@@ -14,7 +14,19 @@ import numpy as np
 
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.excitations.channelwise import ECA, GroupedDense, NoWeights, OneDense, PerChannel
-from npse.layers.excitations.normalized import GaussianContext, LinearContext
+from npse.layers.excitations.context import GlobalContext
+from npse.layers.excitations.normalized import GatedChannels, GaussianContext, LinearContext
+from npse.layers.excitations.pair import MeanMaxGates, StyleGates
+from npse.layers.excitations.spatial import (
+    BAM,
+    CBAM,
+    ConcurrentGates,
+    CoordinateAttention,
+    NoSqueeze,
+    PixelGates,
+    SimAM,
+    SpatialGates,
+)
 from npse.layers.squeeze_excite import SqueezeExcite
 from npse.layers.squeezes import make_squeeze
 from npse.support.names import suggest
@@ -34,6 +46,23 @@ class ExcitationOptions(TypedDict, total=False):
 
 SIZES = ("reduction", "min_hidden")     # a structure without a hidden layer ignores them
 
+
+def _gather_excite(channels: int, size: int | None, gate: str, rng: np.random.Generator) -> Excitation:
+    return NoWeights(gate).squeezed_by(make_squeeze("weighted", channels, size, rng=rng))
+
+
+def _gather_excite_plus(channels: int, size: int | None, reduction: int, min_hidden: int, bias: bool, gate: str,
+                        hidden_norm: bool, rng: np.random.Generator) -> Excitation:
+    excite = SqueezeExcite(channels, reduction, min_hidden, bias, gate, hidden_norm, rng=rng)
+    return excite.squeezed_by(make_squeeze("weighted", channels, size, rng=rng))
+
+
+def _fca(channels: int, reduction: int, min_hidden: int, bias: bool, gate: str, hidden_norm: bool,
+         rng: np.random.Generator) -> Excitation:
+    excite = SqueezeExcite(channels, reduction, min_hidden, bias, gate, hidden_norm, rng=rng)
+    return excite.squeezed_by(make_squeeze("dct", channels, rng=rng))
+
+
 EXCITATIONS: dict[str, Callable[..., Excitation]] = {
     "se": SqueezeExcite,
     "none": NoWeights,
@@ -44,6 +73,22 @@ EXCITATIONS: dict[str, Callable[..., Excitation]] = {
     "eca_circular": functools.partial(ECA, circular=True),
     "lct": LinearContext,
     "gaussian_context": GaussianContext,
+    "gct": GatedChannels,
+    "srm": StyleGates,
+    "ge_theta": _gather_excite,
+    "ge_theta_plus": _gather_excite_plus,
+    "fca": _fca,
+    "gc": GlobalContext,
+    "cbam_channel": MeanMaxGates,
+    "cbam_spatial": SpatialGates,
+    "cbam": CBAM,
+    "sse": PixelGates,
+    "scse": ConcurrentGates,
+    "scse_max": functools.partial(ConcurrentGates, larger=True),
+    "bam": BAM,
+    "coordinate": CoordinateAttention,
+    "simam": SimAM,
+    "no_squeeze": NoSqueeze,
 }
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from npse.backend import reshape
-from npse.layers.excitation import SqueezedGates
+from npse.layers.basic import expect_sizes
+from npse.layers.excitation import ChannelGates, SqueezedGates
 from npse.layers.excitations.channelwise import expect_groups
 from npse.layers.layer import active
 from npse.types import Array, Backward, Gradients
@@ -58,3 +59,34 @@ class GaussianContext(SqueezedGates):
             dzhat = ops.gaussian_backward(reshape(ds, one_group), zhat, s)
             return reshape(ops.channel_norm_backward(dzhat, zg), z.shape), {}
         return reshape(s, z.shape), backward
+
+
+class GatedChannels(ChannelGates):
+    """s = 1 + tanh(gamma * E / rms(E) + beta), E = alpha * norm of each map: gated channel transformation.
+
+    GCT, arXiv 1909.11519. The root mean square is taken over the channels of an image, so channels compete or work
+    together. At first alpha = 1, gamma = beta = 0, and the layer is the identity.
+
+    Parameters
+    ----------
+    channels : int
+    """
+
+    def __init__(self, channels: int) -> None:
+        expect_sizes("GatedChannels", channels=channels)
+        super().__init__({"alpha": np.ones(channels, np.float32), "gamma": np.zeros(channels, np.float32),
+                          "beta": np.zeros(channels, np.float32)})
+
+    def gates(self, u: Array) -> tuple[Array, Backward]:
+        ops = active()
+        alpha, gamma, beta = (self.parameters[name] for name in ("alpha", "gamma", "beta"))
+        norms = ops.norm_squeeze(u)
+        embedded = ops.per_channel(norms, alpha)
+        compared = ops.channel_rms(embedded)
+        s = ops.one_plus_tanh(ops.per_channel(compared, gamma, beta))
+
+        def backward(ds: Array) -> tuple[Array, Gradients]:
+            dcompared, dgamma, dbeta = ops.per_channel_backward(ops.one_plus_tanh_backward(ds, s), compared, gamma)
+            dnorms, dalpha, _ = ops.per_channel_backward(ops.channel_rms_backward(dcompared, embedded), norms, alpha)
+            return ops.norm_squeeze_backward(dnorms, u, norms), {"alpha": dalpha, "gamma": dgamma, "beta": dbeta}
+        return s, backward

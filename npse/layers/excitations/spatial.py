@@ -3,7 +3,7 @@
 import numpy as np
 
 from npse.backend import reshape
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense, expect_sizes
+from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense
 from npse.layers.excitation import ELEMENTWISE_GATES, Excitation, expect_gate, gated
 from npse.layers.excitations.pair import MeanMaxGates
 from npse.layers.layer import active, prefixed
@@ -28,7 +28,7 @@ class PixelGates(Excitation):
         super().__init__(children={"conv": self.conv})
 
     def gates(self, u: Array) -> tuple[Array, Backward]:
-        """Return ``s, backward``: the gates (N, H, W), and du, gradients = backward(ds), du being the part through s."""
+        """Return ``s, backward``: the gates (N, H, W), and du, gradients = backward(ds), du being the part by s."""
         a, conv_backward = self.conv(u)
         s, gate_backward = gated(self.gate, a)
 
@@ -239,7 +239,7 @@ class CoordinateAttention(Excitation):
         super().__init__(children={**self.shared.children, **self.ways})
 
     def __call__(self, u: Array) -> tuple[Array, Backward]:
-        ops, (N, H, W, C) = active(), u.shape
+        ops, (N, H, _, C) = active(), u.shape
         x, shared_backward = self.shared(ops.join_rows(*ops.axis_means(u)))      # (N, H + W, 1, M)
         parts = ops.split_rows(ops.hard_swish(x), H)                              # (N, H, M), (N, W, M)
         ways = []

@@ -5,6 +5,7 @@ Most take the squeezed maps z (N, C) to a (N, C). A gate of npse/reference/activ
 """
 
 from npse.reference.excitations.channel_norm import *  # noqa: F403
+from npse.reference.excitations.channel_rms import *  # noqa: F403
 from npse.reference.excitations.coordinate import *  # noqa: F403
 from npse.reference.excitations.eca import *  # noqa: F403
 from npse.reference.excitations.grouped_dense import *  # noqa: F403
