@@ -1,17 +1,20 @@
 """ONNX's own tests of operators, and adapters that run them with the ops of npse.
 
-`load` reads the tests from the package onnx: those of single nodes, and models of one node that were converted from
+`cases` reads the tests from the package onnx: those of single nodes, and models of one node that were converted from
 PyTorch. An adapter turns the arguments of a node into those of ops. It changes layouts (NCHW to NHWC), splits or joins
 axes and pads with zeros, but computes nothing. What npse does not offer raises `NotOffered` with the reason.
 """
 
+import functools
 import itertools
 import math
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 KINDS = ("pytorch-converted", "pytorch-operator")                 # of models that the package onnx holds
 FLOATS = (np.float16, np.float32, np.float64)
@@ -47,23 +50,24 @@ class Node:
         return value.decode() if isinstance(value, bytes) else value
 
 
-def load(ops):
-    """Return the tests of the operators named ``ops``, by operator."""
-    import onnx
+@functools.cache
+def cases():
+    """Return the tests of all operators that have an adapter, by operator; without the package onnx skip the test."""
+    onnx = pytest.importorskip("onnx")
     from onnx.backend.test.case.node import collect_testcases
     from onnx.backend.test.loader import load_model_tests
 
     found = defaultdict(list)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                           # other operators' examples overflow on purpose
-        cases = [(case, case.model, case.data_sets) for case in collect_testcases(None)]
+        tests = [(case, case.model, case.data_sets) for case in collect_testcases(None)]
     for kind in KINDS:
         for case in load_model_tests(kind=kind):
-            cases.append((case, onnx.load(f"{case.model_dir}/model.onnx"), _stored(case.model_dir)))
-    for case, model, data_sets in cases:
+            tests.append((case, onnx.load(f"{case.model_dir}/model.onnx"), _stored(case.model_dir)))
+    for case, model, data_sets in tests:
         graph = model.graph
         nodes = [node for node in graph.node if node.op_type != "Constant"]
-        if len(nodes) == 1 and nodes[0].op_type in ops:
+        if len(nodes) == 1 and nodes[0].op_type in ADAPTERS:
             for inputs, outputs in data_sets:
                 found[nodes[0].op_type].append(_node(case, model, nodes[0], inputs, outputs))
     return found
@@ -71,8 +75,6 @@ def load(ops):
 
 def _stored(folder):
     """Return the inputs and outputs that a model has in files, in pairs."""
-    from pathlib import Path
-
     from onnx import TensorProto, numpy_helper
 
     def arrays(data_set, kind):
@@ -109,6 +111,36 @@ def compute(ops, node):
         if value.size == 0:
             raise NotOffered("empty arrays")
     return ADAPTERS[node.op](ops, node, *node.inputs)
+
+
+def judged(ops, op, chosen=lambda node: True):
+    """Return what the cases of an operator are: the names of those that are right, the others with the reason.
+
+    Returns
+    -------
+    right : list of str
+    wrong, not_offered : dict of str to str
+    """
+    right, wrong, not_offered = [], {}, {}
+    for node in filter(chosen, cases()[op]):
+        try:
+            _agree(compute(ops, node), node)
+        except NotOffered as reason:
+            not_offered[node.name] = str(reason)
+        except AssertionError as difference:
+            wrong[node.name] = str(difference)
+        else:
+            right.append(node.name)
+    return right, wrong, not_offered
+
+
+def _agree(results, node):
+    if node.op not in FIRST_RESULT_ONLY:
+        assert len(results) == len(node.outputs), f"{len(results)} results, {len(node.outputs)} expected"
+    for result, expected in zip(results, node.outputs, strict=False):
+        assert result.shape == expected.shape
+        assert result.dtype == expected.dtype
+        np.testing.assert_allclose(result, expected, node.rtol, node.atol)
 
 
 # Layouts ------------------------------------------------------------------------------------------------------------
