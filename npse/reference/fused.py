@@ -79,6 +79,19 @@ def add_squeeze_backward(du: Array, dz: Array) -> Array:
     return add(du, squeeze_backward(dz, du.shape))
 
 
+@op("u: N H W C, s: N C, x: N H W C -> y: N H W C", flops=2)
+def scale_add(u: Array, s: Array, x: Array) -> Array:
+    """y = s * u + x: the join of a pre-activation block, (N, H, W, C), (N, C), (N, H, W, C) -> (N, H, W, C)."""
+    return add(scale(u, s), x)
+
+
+@op("u: N H W C, s: N C, dy: N H W C -> du: N H W C, ds: N C, dx: N H W C", flops=3)
+def scale_add_backward(dy: Array, u: Array, s: Array) -> tuple[Array, Array, Array]:
+    """Gradients of `scale_add` -> du (N, H, W, C), ds (N, C), dx (N, H, W, C)."""
+    dscaled, dx = add_backward(dy)
+    return *scale_backward(dscaled, u, s), dx
+
+
 @op("u: N H W C, s: N C, x: N H W C -> y: N H W C", kink="relu", flops=3)
 def scale_add_relu(u: Array, s: Array, x: Array) -> Array:
     """y = relu(s * u + x): the join of an SE-ResNet block (the authors' own Axpy layer, and the ReLU after it)."""

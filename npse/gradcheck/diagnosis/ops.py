@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import excitations
+from npse.gradcheck.diagnosis import excitations, joins
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
@@ -26,7 +26,7 @@ from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
-        "b2": {1: "C"}, "b": {1: "K"}, "k": {1: "K"}, "logits": {2: "N K"}}
+        "b2": {1: "C"}, "b": {1: "K", 4: "N H W C"}, "alpha": {1: "N"}, "k": {1: "K"}, "logits": {2: "N K"}}
 COMMON = {4: "N H W C", 3: "N G D", 2: "N C", 1: "C"}
 
 
@@ -162,6 +162,14 @@ class TapeOps:
     def scale_add_relu(self, u: Var, s: Var, x: Var) -> Var:
         return self._joined(u, s, x)
 
+    def scale_add(self, u: Var, s: Var, x: Var) -> Var:
+        scaled = self.scale(u, s)
+        scaled.name = "(s*u)"
+        return self.add(scaled, x)
+
+    def shake(self, a: Var, b: Var, alpha: Var) -> Var:
+        return joins.mixture(a, b, alpha, "y")
+
     def bn_scale_add_relu(self, x: Var, gamma: Var, beta: Var, mean: Var, var: Var, s: Var, r: Var,
                           eps: float = 1e-5) -> Var:
         u = self.batch_norm_inference(x, gamma, beta, mean, var, eps)
@@ -247,9 +255,7 @@ class TapeOps:
             maker = self.tape.maker(var)
 
     def _joined(self, u: Var, s: Var, x: Var) -> Var:
-        scaled = self.scale(u, s)
-        scaled.name = "(s*u)"
-        return self._rectified(self.add(scaled, x), f"(s*u + {x.name})")
+        return self._rectified(self.scale_add(u, s, x), f"(s*u + {x.name})")
 
     def _rectified(self, before: Var, name: str) -> Var:
         before.name = name
