@@ -18,19 +18,23 @@ class Bottleneck(ResidualBlock):
     cin, width, cout : int
         Channels of the input, of the 3x3 convolution and of the output.
     stride : int
-        Of the 3x3 convolution, as in torchvision and timm; the original network had it in the first one.
+        Of the 3x3 convolution, as in torchvision and timm.
     shortcut, se, placement : see `ResidualBlock`
     groups : int
         Of the 3x3 convolution: the cardinality of a ResNeXt (arXiv 1611.05431).
     first : int, optional
         Channels of the first convolution; by default ``width``.
+    stride_first : bool
+        Whether the first convolution has the stride, as in the original network, in place of the 3x3 one.
     rng : Generator
         Draws the weights.
     """
 
     def __init__(self, cin: int, width: int, cout: int, stride: int, shortcut: Layer | None,
                  se: Excitation | None = None, placement: str = "standard", groups: int = 1, first: int | None = None,
-                 *, rng: np.random.Generator) -> None:
+                 stride_first: bool = False, *, rng: np.random.Generator) -> None:
         first = width if first is None else first
-        super().__init__([Conv2d(cin, first, 1, rng=rng), Conv2d(first, width, 3, stride, groups=groups, rng=rng),
+        strides = (stride, 1) if stride_first else (1, stride)
+        super().__init__([Conv2d(cin, first, 1, strides[0], rng=rng),
+                          Conv2d(first, width, 3, strides[1], groups=groups, rng=rng),
                           Conv2d(width, cout, 1, rng=rng)], 2, shortcut, se, placement)

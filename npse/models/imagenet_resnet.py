@@ -24,7 +24,7 @@ from npse.models.stages import Position, channels_times, classifier, excitation_
 
 def imagenet_resnet(blocks: tuple[int, ...] = (3, 4, 6, 3), cardinality: int = 1, base_width: int = 64, *,
                     se: bool = True, stages: Collection[int] | None = None, classes: int = 1000,
-                    placement: str = "standard", reduction: int = 16, bias: bool = True,
+                    placement: str = "standard", stride_first: bool = False, reduction: int = 16, bias: bool = True,
                     widths: tuple[int, ...] = (64, 128, 256, 512), channels: int = 3, image_size: int = 224,
                     input_gradient: bool = True, seed: int = 0, **options: Unpack[StructureOptions]) -> Sequential:
     """Build a residual network of bottlenecks, with squeeze-and-excitation in its blocks or without.
@@ -35,6 +35,8 @@ def imagenet_resnet(blocks: tuple[int, ...] = (3, 4, 6, 3), cardinality: int = 1
     cardinality : int, groups of the 3x3 convolutions; 1 for a ResNet
     base_width : int, channels of a group in a stage of width 64
     placement : "standard", "pre", "post", "identity" or "3x3", see `npse.layers.block`
+    stride_first : bool, whether the first convolution of a bottleneck has the stride, as in the original networks, whose
+        multiply-adds the paper gives; by default the 3x3 one
     widths : a quarter of the channels of the outputs in each stage; the first is that of the first convolution too
     reduction, bias : see `npse.layers.make_excitation`; the defaults differ from those of the networks for 32x32 images
     se, stages, classes, channels, image_size, input_gradient, seed, options : see `npse.models.options.NetworkOptions`.
@@ -58,7 +60,8 @@ def imagenet_resnet(blocks: tuple[int, ...] = (3, 4, 6, 3), cardinality: int = 1
     def block(at: Position) -> Bottleneck:
         width, way = at.cout // EXPANSION * base_width // 64 * cardinality, shortcut_at(at, "projection", rng)
         part = excitation_at(at, placement, excite, width)
-        return Bottleneck(at.cin, width, at.cout, at.stride, way, part, placement, cardinality, rng=rng)
+        return Bottleneck(at.cin, width, at.cout, at.stride, way, part, placement, cardinality,
+                          stride_first=stride_first, rng=rng)
 
     parts: dict[str, Layer] = {
         "conv1": Conv2d(channels, widths[0], 7, 2, input_gradient=input_gradient, rng=rng),

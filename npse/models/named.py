@@ -26,9 +26,15 @@ class WideOptions(NetworkOptions, total=False):
 
 
 class PlacementOptions(WideOptions, total=False):
-    """Options of `npse.models.imagenet_resnet.imagenet_resnet`."""
+    """The place of the excitations."""
 
     placement: str
+
+
+class ImageNetOptions(PlacementOptions, total=False):
+    """Options of `npse.models.imagenet_resnet.imagenet_resnet`."""
+
+    stride_first: bool
 
 
 class ResNetOptions(PlacementOptions, total=False):
@@ -318,19 +324,19 @@ def shake_shake26_2x96d(**options: Unpack[ShakeOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=True)
-def se_resnet50(**options: Unpack[PlacementOptions]) -> Sequential:
+def se_resnet50(**options: Unpack[ImageNetOptions]) -> Sequential:
     """SE-ResNet-50: 16 bottlenecks, for 224x224 images, with squeeze-and-excitation. Options: see `imagenet_resnet`."""
     return imagenet_resnet((3, 4, 6, 3), **options)
 
 
 @_model(imagenet_resnet, se=False)
-def resnet50(**options: Unpack[PlacementOptions]) -> Sequential:
+def resnet50(**options: Unpack[ImageNetOptions]) -> Sequential:
     """ResNet-50: 16 bottlenecks, for 224x224 images, without squeeze-and-excitation. Options: see `imagenet_resnet`."""
     return imagenet_resnet((3, 4, 6, 3), **options)
 
 
 @_model(imagenet_resnet, se=True)
-def se_resnet101(**options: Unpack[PlacementOptions]) -> Sequential:
+def se_resnet101(**options: Unpack[ImageNetOptions]) -> Sequential:
     """SE-ResNet-101: 33 bottlenecks, for 224x224 images, with squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -339,7 +345,7 @@ def se_resnet101(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=False)
-def resnet101(**options: Unpack[PlacementOptions]) -> Sequential:
+def resnet101(**options: Unpack[ImageNetOptions]) -> Sequential:
     """ResNet-101: 33 bottlenecks, for 224x224 images, without squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -348,7 +354,7 @@ def resnet101(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=True)
-def se_resnet152(**options: Unpack[PlacementOptions]) -> Sequential:
+def se_resnet152(**options: Unpack[ImageNetOptions]) -> Sequential:
     """SE-ResNet-152: 50 bottlenecks, for 224x224 images, with squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -357,7 +363,7 @@ def se_resnet152(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=False)
-def resnet152(**options: Unpack[PlacementOptions]) -> Sequential:
+def resnet152(**options: Unpack[ImageNetOptions]) -> Sequential:
     """ResNet-152: 50 bottlenecks, for 224x224 images, without squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -366,7 +372,7 @@ def resnet152(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=True)
-def se_resnext50_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
+def se_resnext50_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
     """SE-ResNeXt-50-32x4d: 16 bottlenecks with 32 groups, for 224x224 images, with squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -375,7 +381,7 @@ def se_resnext50_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=False)
-def resnext50_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
+def resnext50_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
     """ResNeXt-50-32x4d: 16 bottlenecks with 32 groups, for 224x224 images, without squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -384,7 +390,7 @@ def resnext50_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=True)
-def se_resnext101_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
+def se_resnext101_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
     """SE-ResNeXt-101-32x4d: 33 bottlenecks with 32 groups, for 224x224 images, with squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.
@@ -393,7 +399,7 @@ def se_resnext101_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
 
 
 @_model(imagenet_resnet, se=False)
-def resnext101_32x4d(**options: Unpack[PlacementOptions]) -> Sequential:
+def resnext101_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
     """ResNeXt-101-32x4d: 33 bottlenecks with 32 groups, for 224x224 images, without squeeze-and-excitation.
 
     Options: see `imagenet_resnet`.

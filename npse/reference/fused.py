@@ -44,7 +44,8 @@ def batch_norm_inference_relu(x: Array, gamma: Array, beta: Array, mean: Array, 
 
 @op("x: N H W Cin, w: kh kw Cin Cout -> y: N Ho Wo Cout, mean: Cout, var: Cout, means: N Cout",
     backward=("conv2d_backward_x", "conv2d_backward_w"), sizes=sizes_of_result,
-    flops=lambda x, w, *_, y: products(y[0].shape, w.shape) + 4 * y[0].size)
+    flops=lambda x, w, *_, y: products(y[0].shape, w.shape) + 4 * y[0].size,
+    multiply_adds=lambda x, w, *_, y: products(y[0].shape, w.shape) // 2)
 def conv2d_moments(x: Array, w: Array, stride: int = 1,
                    padding: int = 0) -> tuple[Array, Array, Array, Array]:
     """y = conv2d(x, w) and its `moments` -> y (N, Ho, Wo, Cout), mean (Cout,), var (Cout,), means (N, Cout)."""
