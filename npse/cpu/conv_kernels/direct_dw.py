@@ -33,7 +33,7 @@ def backward_w(dy, x, g, sliding):
     if sliding and g.stride > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {g.stride}")
     size = lanes(x.dtype)
-    vectors = 1 if g.K <= size else 2
+    vectors = 1 if size >= g.K else 2
     if sliding:
         vectors = g.kw
     block = size if sliding else vectors * size                   # channels of dy

@@ -102,7 +102,7 @@ def _kernel(pixels, depth, taps, dilation, source_step, target_step, phase):
                             if 0 <= u < H and u * target_step == source_step * a + dilation * i - top:
                                 at = ((n * H + u) * W + column) * C + k
                                 w_at = (number * kh + i) * taps * depth * lane
-                                if 0 <= column and column + last_pixel < W:
+                                if column >= 0 and column + last_pixel < W:
                                     tile = slide_groups(tile, source, at, C, column, W, border, filters, w_at, depth,
                                                         taps, dilation, source_step, target_step, phase, False)
                                 else:
@@ -163,7 +163,7 @@ def _gradient(pixels, depth, taps, dilation, stride, chains):
                                     column = step * b - padding
                                     at = ((n * H + u) * W + column) * C + k
                                     dy_at = ((n * Ho + a) * Wo + b) * C + k
-                                    if 0 <= column and column + last_pixel < W:
+                                    if column >= 0 and column + last_pixel < W:
                                         sums = outer_groups(sums, x, at, C, column, W, border, dy, dy_at, C,
                                                             pixels, depth, taps, dilation, stride, False)
                                     else:
