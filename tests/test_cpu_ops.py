@@ -117,6 +117,8 @@ ARGUMENTS = {
     "channel_shuffle_backward": lambda d: (d.map(), 2 - d.C % 2),
     "dropout": lambda d: (d.map(), d.mask(), 0.3),
     "dropout_backward": lambda d: (d.map(), d.mask(), 0.3),
+    "channel_pool": lambda d: (np.round(d.map()),),
+    "channel_pool_backward": lambda d: (d(d.N, d.H, d.W, 2), np.round(d.map())),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
     "muon": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9),
     "orthogonalize": lambda d: (d.map(),),
@@ -321,7 +323,11 @@ def expected_error(op, arguments):
 def test_nan_is_passed_on():
     x = np.array([1.0, np.nan, -1.0, 3.0, np.nan, 2.0, np.nan, 0.0]).reshape(1, 2, 4, 1)
     dy = np.ones((1, 1, 2, 1))
-    for op, *arguments in (("relu", x), ("add_relu", x, x), ("max_pool", x, 2), ("max_pool_backward", dy, x, 2)):
+    pixels = np.tile(x.reshape(1, 2, 1, 4), 16)                    # the first has a NaN, the second two in each four
+    for op, *arguments in (("relu", x), ("add_relu", x, x), ("max_pool", x, 2), ("max_pool_backward", dy, x, 2),
+                           *(("channel_pool", u) for u in (pixels, pixels[..., :5])),
+                           *(("channel_pool_backward", dy[:, :, :1].repeat(2, 1).repeat(2, 3), u)
+                             for u in (pixels, pixels[..., :5]))):
         np.testing.assert_array_equal(getattr(cpu, op)(*arguments), getattr(book, op)(*arguments))
 
 

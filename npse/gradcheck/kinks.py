@@ -40,12 +40,17 @@ def max_margin(x: Array, size: int, stride: int, padding: int = 0, ceil_mode: bo
     x (N, H, W, C) -> (N, Ho, Wo, C, size * size). Padding and ``ceil_mode`` have the meaning of the op `max_pool`. The
     padding is minus infinity.
     """
-    windows = _windows(x, size, stride, padding, ceil_mode)
-    if size == 1:
-        return np.ones_like(windows)
-    *_, second, first = np.moveaxis(np.sort(windows, axis=-1), -1, 0)
-    is_first = np.arange(size * size) == windows.argmax(axis=-1)[..., None]
-    return windows - np.where(is_first, second[..., None], first[..., None])
+    return margin(_windows(x, size, stride, padding, ceil_mode))
+
+
+def margin(values: Array) -> Array:
+    """By how much each element exceeds the largest of the others on the last axis: > 0 for the maximum, 0 in a tie."""
+    count = values.shape[-1]
+    if count == 1:
+        return np.ones_like(values)
+    *_, second, first = np.moveaxis(np.sort(values, axis=-1), -1, 0)
+    is_first = np.arange(count) == values.argmax(axis=-1)[..., None]
+    return values - np.where(is_first, second[..., None], first[..., None])
 
 
 def _windows(x: Array, size: int, stride: int, padding: int, ceil_mode: bool) -> Array:

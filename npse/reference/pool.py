@@ -79,7 +79,8 @@ def divisors(x_shape: Shape, dtype: Any, size: int, stride: int, padding: int, c
     return (along(x_shape[1])[:, None] * along(x_shape[2]))[:, :, None].astype(dtype)
 
 
-@op("x: N H W C -> y: N Ho Wo C", sizes=_sizes)
+@op("x: N H W C -> y: N Ho Wo C", sizes=_sizes, flops=lambda x, size, *_, y: size**2 * y.size,
+    multiply_adds=lambda x, size, *_, y: size**2 * y.size)
 def average_pool(x: Array, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True) -> Array:
     """y[n, a, b, c] = 1/k^2 * sum over i, j < k of  xp[n, s*a + i, s*b + j, c],  xp = x padded with zeros.

@@ -233,6 +233,10 @@ def test_a_nan_passes_where_numpy_lets_it_pass():
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool(x, 2)), book.max_pool(x, 2))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool_backward(dy, x, 2)), book.max_pool_backward(dy, x, 2))
     assert np.isnan(cuda.to_host(cuda.softmax(x[:, 0, :, 0]))).all()
+    u = np.tile(x.reshape(1, 2, 1, 4), 3)[..., :9]                            # more channels than lanes
+    np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool(u)), book.channel_pool(u))
+    dy = np.arange(1.0, 5).reshape(1, 2, 1, 2)
+    np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool_backward(dy, u)), book.channel_pool_backward(dy, u))
 
 
 @FLOATS
@@ -281,11 +285,16 @@ LAUNCHES = {
     "sigmoid": 1, "sigmoid_backward": 1, "average_pool": 1, "average_pool_backward": 1, "max_pool": 1,
     "max_pool_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
+    "scale_add": 1, "scale_add_backward": 1, "shake": 1, "shake_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
     "bn_scale_add_relu_backward_s": 1, "bn_scale_add_relu_backward": 2,
     "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
     "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalize": 17,
     "augment": 1, "normalize": 1,
+    "scale_pixels": 1, "scale_pixels_backward": 1, "multiply": 1, "multiply_backward": 1, "shift": 1,
+    "shift_backward": 1, "outer_sum": 1, "outer_sum_backward": 2, "channel_pool": 1, "channel_pool_backward": 1,
+    "simam": 1, "simam_backward": 1, "axis_means": 2, "axis_means_backward": 1, "join_rows": 1, "split_rows": 1,
+    "scale_axes": 1, "scale_axes_backward": 2,
 }
 
 
@@ -294,17 +303,23 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
     maps, window, table, channel = (np.full(shape, 0.5) for shape in ((2, 2, 2, 3), (2, 1, 1, 3), (2, 3), 3))
     narrow, images, integers = np.full((1, 3), 0.5), np.zeros((2, 2, 2, 3), np.uint8), np.zeros(2, np.int64)
     by_name = {
-        **dict.fromkeys(("u", "x", "dy", "y", "f", "du", "r", "w", "dw", "v"), maps),
+        **dict.fromkeys(("u", "x", "dy", "y", "f", "du", "r", "w", "dw", "v", "a", "b"), maps),
         **dict.fromkeys(("z", "s", "dz", "ds", "dgammas", "dbetas", "means", "logits", "p", "dp"), table),
         **dict.fromkeys(("gamma", "beta", "mean", "var", "running_mean", "running_var", "std"), channel),
         **dict.fromkeys(("top", "left", "flip", "labels"), integers),
-        "w1": narrow, "w2": narrow.T, "images": images,
+        **dict.fromkeys(("t", "a"), table), "b": maps[..., 0],
+        **dict.fromkeys(("sh", "sw", "zh", "zw", "dzh", "dzw"), maps[:, 0]),
+        "w1": narrow, "w2": narrow.T, "images": images, "alpha": narrow[0, :2],
     }
+    by_name |= {"scale_pixels": {"s": maps[..., 0]}, "multiply": {"s": maps}, "split_rows": {"z": maps[:, :, :1]},
+                "channel_pool": {"dy": maps[..., :2]}}.get(op.removesuffix("_backward"), {})
     by_name = {name: cuda.to_device(value) for name, value in by_name.items()}
     by_name |= {"u_shape": (2, 2, 2, 3), "x_shape": (2, 2, 2, 3), "count": 8, "size": 2, "lr": 0.1, "dloss": 1.0,
-                "padding": 1}
-    if op.endswith("pool_backward"):
+                "padding": 1, "height": 1}
+    if op in ("average_pool_backward", "max_pool_backward"):
         by_name["dy"] = cuda.to_device(window)
+    if op == "shake_backward":
+        by_name["beta"] = by_name["alpha"]
     parameters = inspect.signature(getattr(book, op)).parameters
     required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
     options = {"padding": 1} if "padding" in parameters else {}
