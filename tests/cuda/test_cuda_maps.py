@@ -232,6 +232,9 @@ def test_a_nan_passes_where_numpy_lets_it_pass():
     np.testing.assert_array_equal(cuda.to_host(cuda.relu(x)), book.relu(x))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool(x, 2)), book.max_pool(x, 2))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool_backward(dy, x, 2)), book.max_pool_backward(dy, x, 2))
+    np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool(x)), book.global_max_pool(x))
+    np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool_backward(dy[:, 0, :1], x)),
+                                  book.global_max_pool_backward(dy[:, 0, :1], x))
     assert np.isnan(cuda.to_host(cuda.softmax(x[:, 0, :, 0]))).all()
     u = np.tile(x.reshape(1, 2, 1, 4), 3)[..., :9]                            # more channels than lanes
     np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool(u)), book.channel_pool(u))
@@ -283,7 +286,10 @@ LAUNCHES = {
     "se": 3, "se_backward": 5, "batch_norm": 3, "batch_norm_backward": 3, "batch_norm_inference": 1,
     "batch_norm_inference_backward": 2, "moments": 2, "running_statistics": 1, "relu": 1, "relu_backward": 1,
     "sigmoid": 1, "sigmoid_backward": 1, "average_pool": 1, "average_pool_backward": 1, "max_pool": 1,
-    "max_pool_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
+    "max_pool_backward": 1, "global_max_pool": 1, "global_max_pool_backward": 1, "relu6": 1, "relu6_backward": 1,
+    "hard_swish": 1, "hard_swish_backward": 1, "silu": 1, "silu_backward": 1, "gelu": 1, "gelu_backward": 1,
+    "concat": 2, "concat_backward": 2, "split": 2, "split_backward": 2, "channel_shuffle": 1,
+    "channel_shuffle_backward": 1, "dropout": 1, "dropout_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
     "scale_add": 1, "scale_add_backward": 1, "shake": 1, "shake_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
@@ -313,7 +319,11 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
     }
     by_name |= {"scale_pixels": {"s": maps[..., 0]}, "multiply": {"s": maps}, "split_rows": {"z": maps[:, :, :1]},
                 "channel_pool": {"dy": maps[..., :2]}}.get(op.removesuffix("_backward"), {})
+    if op in ("concat", "split_backward"):
+        by_name |= {"a": maps, "b": maps}
+    by_name["mask"] = maps > 0
     by_name = {name: cuda.to_device(value) for name, value in by_name.items()}
+    by_name |= {"widths": (1, 2), "groups": 3, "rate": 0.5}
     by_name |= {"u_shape": (2, 2, 2, 3), "x_shape": (2, 2, 2, 3), "count": 8, "size": 2, "lr": 0.1, "dloss": 1.0,
                 "padding": 1, "height": 1}
     if op in ("average_pool_backward", "max_pool_backward"):
