@@ -285,7 +285,9 @@ LAUNCHES = {
     "bn_scale_add_relu_backward_s": 1, "bn_scale_add_relu_backward": 2,
     "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
     "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalize": 17,
-    "augment": 1, "normalize": 1,
+    "augment": 1, "normalize": 1, "deviation": 1, "deviation_backward": 1, "weighted_squeeze": 1,
+    "weighted_squeeze_backward": 1, "attention_squeeze": 3, "attention_squeeze_backward": 3, "norm_squeeze": 1,
+    "norm_squeeze_backward": 1, "channel_rms": 1, "channel_rms_backward": 1,
 }
 
 
@@ -295,16 +297,20 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
     narrow, images, integers = np.full((1, 3), 0.5), np.zeros((2, 2, 2, 3), np.uint8), np.zeros(2, np.int64)
     by_name = {
         **dict.fromkeys(("u", "x", "dy", "y", "f", "du", "r", "w", "dw", "v"), maps),
-        **dict.fromkeys(("z", "s", "dz", "ds", "dgammas", "dbetas", "means", "logits", "p", "dp"), table),
+        **dict.fromkeys(("z", "s", "dz", "ds", "dgammas", "dbetas", "means", "logits", "p", "dp", "d", "dd"), table),
         **dict.fromkeys(("gamma", "beta", "mean", "var", "running_mean", "running_var", "std"), channel),
         **dict.fromkeys(("top", "left", "flip", "labels"), integers),
-        "w1": narrow, "w2": narrow.T, "images": images,
+        "w1": narrow, "w2": narrow.T, "images": images, "b": maps[0], "k": maps[0, 0, 0],
     }
     by_name = {name: cuda.to_device(value) for name, value in by_name.items()}
     by_name |= {"u_shape": (2, 2, 2, 3), "x_shape": (2, 2, 2, 3), "count": 8, "size": 2, "lr": 0.1, "dloss": 1.0,
                 "padding": 1}
     if op.endswith("pool_backward"):
         by_name["dy"] = cuda.to_device(window)
+    if op == "attention_squeeze_backward":
+        by_name["p"] = cuda.to_device(maps[..., 0])
+    if op == "channel_rms_backward":
+        by_name["dy"] = by_name["z"]
     parameters = inspect.signature(getattr(book, op)).parameters
     required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
     options = {"padding": 1} if "padding" in parameters else {}
