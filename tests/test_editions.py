@@ -34,7 +34,7 @@ ARROWS = {
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
     "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
-    "bench": {"bench", "training", "models", "data", "reference", "cpu", "cuda"} | HELPERS,
+    "bench": {"bench", "training", "models", "layers", "data", "reference", "cpu", "cuda"} | HELPERS,
     "cli": {"cli", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",
             "reference", "cpu", "__version__"} | HELPERS,
     "__main__": {"cli"},

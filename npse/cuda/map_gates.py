@@ -235,3 +235,36 @@ def _first_maximum(u, row):
 def _pixels(maps):
     """Return a view (N*H*W, C) of maps (N, H, W, C)."""
     return maps.reshape(maps.size // maps.shape[3], maps.shape[3])
+
+
+@replaces(book.maximum)
+def maximum(a, b):
+    y = empty_like(a)
+    launch(_maximum, *grid_for_elements(a), flat(a), flat(b), flat(y))
+    return y
+
+
+@kernel
+def _maximum(a, b, y):
+    k, end, step = grid_stride(a.size)
+    while k < end:
+        y[k] = a[k] if a[k] >= b[k] or a[k] != a[k] else b[k]        # a NaN in either is the maximum
+        k += step
+
+
+@replaces(book.maximum_backward)
+def maximum_backward(dy, a, b):
+    da, db = empty_like(a), empty_like(b)
+    launch(_maximum_backward, *grid_for_elements(a), flat(dy), flat(a), flat(b), flat(da), flat(db))
+    return da, db
+
+
+@kernel
+def _maximum_backward(dy, a, b, da, db):
+    zero = dy.dtype.type(0)
+    k, end, step = grid_stride(a.size)
+    while k < end:
+        g, first = dy[k], a[k] >= b[k]
+        da[k] = g if first else zero
+        db[k] = zero if first else g
+        k += step

@@ -1,4 +1,4 @@
-"""Dropout: the layer that draws a mask for each batch."""
+"""Layers that draw random numbers for each batch: dropout, and what it shares with others."""
 
 import numpy as np
 
@@ -7,12 +7,38 @@ from npse.layers.layer import Layer, active
 from npse.types import Array, Backward, Gradients, Shape
 
 
-class Dropout(Layer):
-    """In training, sets a random part of x to zero and divides the rest by 1 - rate; in inference, the identity.
+class CountingLayer(Layer):
+    """Base class of layers whose random numbers follow from the seed and the number of calls in training so far.
 
-    The mask of each call follows from the seed and the number of calls in training so far. This number is kept in the
-    buffer ``count``, so a run that was interrupted goes on with the masks that it would have had. Layers of one network
-    need different seeds.
+    This number is kept in the buffer ``count``, so a run that was interrupted goes on with the numbers that it would
+    have had. Layers of one network need different seeds.
+
+    Parameters
+    ----------
+    seed : int
+    """
+
+    def __init__(self, seed: int, children: dict[str, Layer] | None = None) -> None:
+        super().__init__(buffers={"count": np.zeros(1, np.float32)}, children=children)
+        self.seed = seed
+        self._known = self.buffers["count"], 0                    # an array of `count`, and the number in it
+
+    def _next_generator(self) -> np.random.Generator:
+        """Return the generator of the next call."""
+        return np.random.default_rng([self.seed, self._next_count()])
+
+    def _next_count(self) -> int:
+        """Return the number of calls so far, and add one to it. It is read from a device only if it was loaded."""
+        stored, count = self._known
+        if self.buffers["count"] is not stored:
+            count = int(to_host(self.buffers["count"])[0])
+        later = to_edition(np.full(1, count + 1, self.buffers["count"].dtype))
+        self.buffers["count"], self._known = later, (later, count + 1)
+        return count
+
+
+class Dropout(CountingLayer):
+    """In training, sets a random part of x to zero and divides the rest by 1 - rate; in inference, the identity.
 
     On a device the mask is drawn on the host and copied. So a training step with dropout cannot be recorded there, and
     runs op by op.
@@ -20,7 +46,7 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float, the part that is set to zero on average, 0 <= rate < 1
-    seed : int
+    seed : int, see `CountingLayer`
 
     Raises
     ------
@@ -31,9 +57,8 @@ class Dropout(Layer):
     def __init__(self, rate: float, seed: int = 0) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout: rate must lie in 0 <= rate < 1, but is {rate!r}")
-        super().__init__(buffers={"count": np.zeros(1, np.float32)})
-        self.rate, self.seed = rate, seed
-        self._known = self.buffers["count"], 0                    # an array of `count`, and the number in it
+        super().__init__(seed)
+        self.rate = rate
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         if not self.training or self.rate == 0:
@@ -47,14 +72,4 @@ class Dropout(Layer):
 
     def _mask(self, shape: Shape) -> Array:
         """Draw the mask of the next call: True with probability 1 - rate."""
-        count = self._next_count()
-        return np.random.default_rng([self.seed, count]).random(shape, np.float32) >= self.rate
-
-    def _next_count(self) -> int:
-        """Return the number of calls so far, and add one to it. It is read from a device only if it was loaded."""
-        stored, count = self._known
-        if self.buffers["count"] is not stored:
-            count = int(to_host(self.buffers["count"])[0])
-        later = to_edition(np.full(1, count + 1, self.buffers["count"].dtype))
-        self.buffers["count"], self._known = later, (later, count + 1)
-        return count
+        return self._next_generator().random(shape, np.float32) >= self.rate

@@ -2,14 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any, Protocol, Unpack, cast, get_type_hints
+from typing import Any, Protocol, TypedDict, Unpack, cast, get_type_hints
 
 import numpy as np
 
 from npse.layers import Excitation, Sequential, make_excitation
 from npse.layers.excitations import DEFAULTS, EXCITATIONS, SIZES, ExcitationOptions, takes
 
-__all__ = ["Excite", "NetworkOptions", "excitations", "expect_stages", "parameters_of", "with_defaults"]
+__all__ = ["Excite", "NetworkOptions", "StructureOptions", "excitations", "expect_stages", "parameters_of",
+           "with_defaults"]
 
 
 class NetworkOptions(ExcitationOptions, total=False):
@@ -41,6 +42,16 @@ class NetworkOptions(ExcitationOptions, total=False):
     image_size: int
     input_gradient: bool
     seed: int
+
+
+class StructureOptions(TypedDict, total=False):
+    """Options of an excitation but ``reduction`` and ``bias``, for networks that have other defaults for these two."""
+
+    excitation: str
+    squeeze: str
+    gate: str
+    min_hidden: int
+    hidden_norm: bool
 
 
 class Excite(Protocol):
@@ -93,13 +104,17 @@ def expect_stages(stages: Collection[int] | None, count: int) -> None:
 
 
 def parameters_of(family: Callable[..., Sequential]) -> list[inspect.Parameter]:
-    """Return the options of a function that builds networks; ``**options`` counts as the options of an excitation."""
-    found = []
+    """Return the options of a function that builds networks.
+
+    ``**options`` counts as those options of an excitation that the function does not name itself, with other defaults.
+    """
+    found: list[inspect.Parameter] = []
     for parameter in inspect.signature(family).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             found.append(parameter)
         elif parameter.kind is parameter.VAR_KEYWORD:
             types: dict[str, Any] = get_type_hints(ExcitationOptions)
+            named = {other.name for other in found}
             found += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=types[name])
-                      for name, default in DEFAULTS.items()]
+                      for name, default in DEFAULTS.items() if name not in named]
     return found

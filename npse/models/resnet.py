@@ -9,22 +9,22 @@ from typing import Unpack
 
 import numpy as np
 
-from npse.layers import (
-    BasicBlock,
-    BatchNormReLU,
-    Conv2d,
-    Dense,
-    GlobalAveragePool,
-    Layer,
-    Sequential,
-    identity_shortcut,
-    projection_shortcut,
-)
+from npse.layers import BasicBlock, Sequential
 from npse.layers.excitations import ExcitationOptions
 from npse.models.options import excitations, expect_stages
-from npse.support.names import suggest
+from npse.models.stages import (
+    SHORTCUTS,
+    Position,
+    classifier,
+    excitation_at,
+    expect_depth,
+    expect_shortcut,
+    residual_stages,
+    shortcut_at,
+    stem,
+)
 
-SHORTCUTS = ("projection", "identity")
+__all__ = ["SHORTCUTS", "resnet"]
 
 
 def resnet(depth: int = 20, *, se: bool = True, stages: Collection[int] | None = None, classes: int = 10,
@@ -36,7 +36,7 @@ def resnet(depth: int = 20, *, se: bool = True, stages: Collection[int] | None =
     Parameters
     ----------
     depth : int, 6n + 2 for n blocks in each stage
-    placement : "standard", "pre", "post" or "identity", see `npse.layers.BasicBlock`
+    placement : "standard", "pre", "post", "identity" or "3x3", see `npse.layers.block`
     shortcut : "projection" (1x1 convolution and batch norm) or "identity" (zero-padded channels), for blocks that
         change the shape of their input
     widths : channels of the three stages
@@ -52,32 +52,17 @@ def resnet(depth: int = 20, *, se: bool = True, stages: Collection[int] | None =
     ValueError
         A depth that is not 6n + 2, an unknown stage, placement or shortcut; errors of `npse.layers.make_excitation`.
     """
-    if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
-        raise ValueError(f"depth must be 6n + 2 for n blocks in each stage (8, 14, 20, ...), but is {depth!r}")
-    if shortcut not in SHORTCUTS:
-        raise ValueError(f"unknown shortcut {shortcut!r}; {suggest(shortcut, SHORTCUTS)}")
+    blocks = expect_depth(depth, of_a_block=2)
+    expect_shortcut(shortcut)
     expect_stages(stages, len(widths))
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **options)
 
-    def block(cin: int, cout: int, stride: int, stage: int) -> BasicBlock:
-        way = None
-        if cin != cout or stride != 1:
-            way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
-                   else identity_shortcut(cin, cout, stride))
-        size = -(-image_size // 2 ** (stage - 1))                 # of the maps of this stage
-        part = excite(cin, size * stride, stage) if placement == "pre" else excite(cout, size, stage)
-        return BasicBlock(cin, cout, stride, way, part, placement, rng=rng)
+    def block(at: Position) -> BasicBlock:
+        way = shortcut_at(at, shortcut, rng)
+        part = excitation_at(at, placement, excite)
+        return BasicBlock(at.cin, at.cout, at.stride, way, part, placement, rng=rng)
 
-    parts: dict[str, Layer] = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
-             "bn1": BatchNormReLU(widths[0])}
-    cin = widths[0]
-    for stage, cout in enumerate(widths, start=1):
-        blocks: dict[str, Layer] = {}
-        for index in range((depth - 2) // 6):
-            blocks[str(index)] = block(cin, cout, 2 if stage > 1 and index == 0 else 1, stage)
-            cin = cout
-        parts[f"layer{stage}"] = Sequential(blocks)
-    parts["pool"] = GlobalAveragePool()
-    parts["fc"] = Dense(cin, classes, rng=rng)
-    return Sequential(parts)
+    return Sequential(stem(channels, widths[0], input_gradient, rng)
+                      | residual_stages(block, [blocks] * len(widths), widths, widths[0], image_size)
+                      | classifier(widths[-1], classes, rng))

@@ -25,6 +25,7 @@ from npse.reference.pool import *  # noqa: F403
 from npse.reference.residual import *  # noqa: F403
 from npse.reference.se import *  # noqa: F403
 from npse.reference.sgd import *  # noqa: F403
+from npse.reference.shake import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403
 from npse.reference.staged import *  # noqa: F403
 

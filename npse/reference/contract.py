@@ -40,7 +40,8 @@ _Function = TypeVar("_Function", bound=Op)
 
 
 def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (), kink: _Kink = None,
-       flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> Callable[[_Function], _Function]:
+       flops: _Flops = None, multiply_adds: _Flops = None, sizes: Op | None = None,
+       values: Op | None = None) -> Callable[[_Function], _Function]:
     """Return a decorator that declares a function as an op of the book. The op checks its arguments in every call.
 
     Parameters
@@ -58,6 +59,9 @@ def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = 
     flops : number or function, optional
         A number: the floating-point operations for each element of the largest array. A function: it gets the arguments
         and the result ``y``, and returns the operations of the call. A multiply-add counts as two, a comparison as one.
+    multiply_adds : number or function, optional
+        Likewise the products with weights or gates, and the additions of an average: what the paper calls FLOPs. None
+        for all other ops, such as batch norm, which inference can merge with the convolution before it.
     sizes : function, optional
         ``sizes(op, letters, **arguments)`` gets the name of the op, the sizes by letter, and those arguments of the op
         that are among its own parameters. It returns Ho and Wo, or raises ValueError if arguments do not fit. Its
@@ -72,7 +76,7 @@ def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = 
     the attribute ``contract``, a `Contract`.
     """
     def declare(function: _Function) -> _Function:
-        contract = Contract(function, axes, backward, fixed, kink, flops, sizes, values)
+        contract = Contract(function, axes, backward, fixed, kink, flops, sizes, values, multiply_adds)
 
         @functools.wraps(function)
         def checked(*arguments: Any, **options: Any) -> Any:
@@ -103,16 +107,18 @@ class Contract:
     optional, fixed : frozenset of str
         Arguments that may be None; arrays for which no gradient is computed.
     backward : tuple of str
-    kink, operations : as given to `op`
+    kink, operations, products : as given to `op` as ``kink``, ``flops`` and ``multiply_adds``
     """
 
     def __init__(self, function: Op, axes: str, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (),
-                 kink: _Kink = None, flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> None:
+                 kink: _Kink = None, flops: _Flops = None, sizes: Op | None = None, values: Op | None = None,
+                 multiply_adds: _Flops = None) -> None:
         self.name, self.signature = function.__name__, inspect.signature(function)
         arguments, results = map(_parsed, axes.split("->"))
         self.optional = frozenset(name.rstrip("?") for name in arguments if name.endswith("?"))
         self.arguments = {name.rstrip("?"): letters for name, letters in arguments.items()}
-        self.results, self.fixed, self.kink, self.operations = results, frozenset(fixed), kink, flops
+        self.results, self.fixed, self.kink = results, frozenset(fixed), kink
+        self.operations, self.products = flops, multiply_adds
         names = (backward,) if isinstance(backward, str) else backward or ()
         self.backward = tuple(name.format(self.name) for name in names)
         self._sizes, self._values = _Hook(sizes), _Hook(values)
@@ -212,12 +218,11 @@ class Contract:
 
     def flops(self, arguments: tuple[Any, ...], result: Any) -> float | None:
         """Return the floating-point operations of a call by the formula of the book; None if they are not declared."""
-        if self.operations is None:
-            return None
-        if callable(self.operations):
-            return self.operations(*arguments, y=result)
-        results = result if isinstance(result, tuple) else (result,)
-        return self.operations * max(value.size for value in (*arguments, *results) if hasattr(value, "dtype"))
+        return None if self.operations is None else _count(self.operations, arguments, result)
+
+    def multiply_adds(self, arguments: tuple[Any, ...], result: Any) -> float:
+        """Return the multiply-adds of a call as the paper counts them; 0 if none are declared."""
+        return 0 if self.products is None else _count(self.products, arguments, result)
 
 
 class _Hook:
@@ -233,6 +238,14 @@ class _Hook:
             return None
         named = {name: given[name] for name in self.names}
         return self.function(op, letters, **({name: seen(value) for name, value in named.items()} if seen else named))
+
+
+def _count(declared: float | Op, arguments: tuple[Any, ...], result: Any) -> float:
+    """Return a count that is declared as a function, or as a number for each element of the largest array."""
+    if callable(declared):
+        return declared(*arguments, y=result)
+    results = result if isinstance(result, tuple) else (result,)
+    return declared * max(value.size for value in (*arguments, *results) if hasattr(value, "dtype"))
 
 
 def _parsed(declared: str) -> dict[str, str]:

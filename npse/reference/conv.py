@@ -56,7 +56,8 @@ def window(x: Array, i: int, j: int, Ho: int, Wo: int, stride: int) -> Array:
 
 
 @op("x: N H W Cin, w: kh kw Cin Cout -> y: N Ho Wo Cout", backward=("conv2d_backward_x", "conv2d_backward_w"),
-    sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape))
+    sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape),
+    multiply_adds=lambda x, w, *_, y: products(y.shape, w.shape) // 2)
 def conv2d(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
     """Convolve a batch of maps with a bank of filters.
 

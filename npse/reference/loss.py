@@ -24,13 +24,13 @@ def expect_targets(op: str, letters: dict[str, int], labels: Array, smoothing: f
         raise ValueError(f"{op}: smoothing must lie in 0 <= a < 1, but is {smoothing}")
 
 
-@op("logits: N K -> p: N K")
+@op("logits: N K -> p: N K", flops=6)
 def softmax(logits: Array) -> Array:
     """p[n, k] = exp(logits[n, k]) / sum over m of exp(logits[n, m]);  (N, K) -> (N, K)."""
     return np.exp(_log_softmax(logits))
 
 
-@op("p: N K, dp: N K -> dlogits: N K")
+@op("p: N K, dp: N K -> dlogits: N K", flops=4)
 def softmax_backward(dp: Array, p: Array) -> Array:
     """dlogits[n, k] = p[n, k] * (dp[n, k] - sum over m of dp[n, m] * p[n, m])."""
     return p * (dp - total(dp * p, 1)[:, None])

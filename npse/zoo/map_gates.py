@@ -55,6 +55,24 @@ def multiply_applies_the_derivative_of_the_sigmoid(dy, u, s):
     return dy * s * (1 - s), dy * u
 
 
+@bug("maximum_backward", "mask missing")
+def maximum_as_a_sum(dy, a, b):
+    """Both get the whole gradient, as if the maximum were a sum."""
+    return dy.copy(), dy.copy()
+
+
+@bug("maximum_backward", "swapped", "mask misplaced")
+def maximum_rewards_the_smaller(dy, a, b):
+    """The gradient goes to the smaller one."""
+    return book.maximum_backward(dy, a, b)[::-1]
+
+
+@bug("maximum_backward", "mask misplaced")
+def maximum_masks_by_the_sign(dy, a, b):
+    """The masks are a > 0 and b > 0, as for a ReLU."""
+    return dy * (a > 0), dy * (b > 0)
+
+
 @bug("shift_backward", "averaged")
 def shift_averages_over_the_map(dy):
     """dt is the mean of dy over the map instead of the sum."""

@@ -5,7 +5,7 @@ Cases whose maps are too wide for it have a tiny twin here: more channels than a
 """
 
 from npse.gradcheck import CASES
-from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, gates, map_gates, maps, pointwise
+from npse.gradcheck.cases import batch_norm, bn_scale_add_relu, gates, joins, map_gates, maps, pointwise
 
 TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
     maps.conv2d_case("tiny, 3x3", (2, 5, 3, 5), (3, 3, 5, 6), 1, 1, wrt=()),
@@ -16,6 +16,8 @@ TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
     batch_norm.batch_norm_relu_case("tiny", (2, 3, 4, 6), wrt=()),
     batch_norm.batch_norm_inference_case("tiny", (2, 3, 4, 6), wrt=()),
     pointwise.scale_add_relu_case("tiny", 2, 3, 4, 6, wrt=()),
+    joins.scale_add_case("tiny", 2, 3, 4, 6, wrt=()),
+    joins.shake_case("tiny", 3, 3, 4, 6, wrt=()),
     bn_scale_add_relu.bn_scale_add_relu_case("tiny", (2, 3, 4, 6), 3, wrt=()),
     *(bn_scale_add_relu.moments_case(f"{what}, tiny", part, 2, 3, 4, 6)
       for part, what in enumerate(("mean", "var", "means"))),

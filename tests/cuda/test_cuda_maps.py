@@ -285,6 +285,7 @@ LAUNCHES = {
     "sigmoid": 1, "sigmoid_backward": 1, "average_pool": 1, "average_pool_backward": 1, "max_pool": 1,
     "max_pool_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
+    "scale_add": 1, "scale_add_backward": 1, "shake": 1, "shake_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
     "bn_scale_add_relu_backward_s": 1, "bn_scale_add_relu_backward": 2,
     "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
@@ -302,13 +303,13 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
     maps, window, table, channel = (np.full(shape, 0.5) for shape in ((2, 2, 2, 3), (2, 1, 1, 3), (2, 3), 3))
     narrow, images, integers = np.full((1, 3), 0.5), np.zeros((2, 2, 2, 3), np.uint8), np.zeros(2, np.int64)
     by_name = {
-        **dict.fromkeys(("u", "x", "dy", "y", "f", "du", "r", "w", "dw", "v"), maps),
+        **dict.fromkeys(("u", "x", "dy", "y", "f", "du", "r", "w", "dw", "v", "a", "b"), maps),
         **dict.fromkeys(("z", "s", "dz", "ds", "dgammas", "dbetas", "means", "logits", "p", "dp"), table),
         **dict.fromkeys(("gamma", "beta", "mean", "var", "running_mean", "running_var", "std"), channel),
         **dict.fromkeys(("top", "left", "flip", "labels"), integers),
         **dict.fromkeys(("t", "a"), table), "b": maps[..., 0],
         **dict.fromkeys(("sh", "sw", "zh", "zw", "dzh", "dzw"), maps[:, 0]),
-        "w1": narrow, "w2": narrow.T, "images": images,
+        "w1": narrow, "w2": narrow.T, "images": images, "alpha": narrow[0, :2],
     }
     by_name |= {"scale_pixels": {"s": maps[..., 0]}, "multiply": {"s": maps}, "split_rows": {"z": maps[:, :, :1]},
                 "channel_pool": {"dy": maps[..., :2]}}.get(op.removesuffix("_backward"), {})
@@ -317,6 +318,8 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
                 "padding": 1, "height": 1}
     if op in ("average_pool_backward", "max_pool_backward"):
         by_name["dy"] = cuda.to_device(window)
+    if op == "shake_backward":
+        by_name["beta"] = by_name["alpha"]
     parameters = inspect.signature(getattr(book, op)).parameters
     required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
     options = {"padding": 1} if "padding" in parameters else {}

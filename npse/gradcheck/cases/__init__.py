@@ -12,6 +12,7 @@ from npse.gradcheck.cases import (
     channels,
     excitations,
     gates,
+    joins,
     map_gates,
     maps,
     pointwise,
@@ -25,7 +26,7 @@ from npse.support.names import suggest
 
 CASES = (*maps.CASES, *pool.CASES, *channels.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES,
          *pointwise.CASES, *activations.CASES, *rows.CASES, *values.CASES, *squeezes.CASES, *excitations.CASES,
-         *map_gates.CASES)
+         *map_gates.CASES, *joins.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 

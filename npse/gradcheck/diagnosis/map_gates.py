@@ -169,3 +169,28 @@ def _plus_half(x: Var, name: str) -> Var:
         yield Hypothesis("wrong value", "s is computed once more without the 1/2 in its argument",
                          values={step.output: x.value}, advice="s = sigma(d^2/q + 1/2).")
     return x.tape.step(lambda x: x + 0.5, [x], [lambda dy, y, x: dy], name, axes=x.axes, faults=faults)
+
+
+def larger(a: Var, b: Var, name: str) -> Var:
+    """The larger of two variables at each element; of equal values the first takes the gradient."""
+    advice = f"d{a.name} = d{name} where {a.name} >= {b.name}, else 0; d{b.name} = d{name} elsewhere."
+
+    def both(kind: str, text: str, first: Callable[[Array, Array], Array | float],
+             second: Callable[[Array, Array], Array | float]) -> tuple[str, str, Callable[[Step], Parts]]:
+        return kind, text, lambda step: {(step, 0): lambda dy, y, a, b: dy * first(a, b),
+                                         (step, 1): lambda dy, y, a, b: dy * second(a, b)}
+
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        for kind, text, parts in (
+                both("mask missing", f"d{a.name} and d{b.name} are d{name} everywhere, as for a sum",
+                     lambda a, b: 1.0, lambda a, b: 1.0),
+                both("mask missing", f"d{a.name} and d{b.name} are half of d{name} everywhere, as for a mean",
+                     lambda a, b: 0.5, lambda a, b: 0.5),
+                both("mask misplaced", f"d{name} goes to the smaller of {a.name} and {b.name}",
+                     lambda a, b: a < b, lambda a, b: a >= b),
+                both("mask misplaced", f"d{a.name} and d{b.name} are masked by their own sign, as for a ReLU",
+                     lambda a, b: a > 0, lambda a, b: b > 0)):
+            yield Hypothesis(kind, text, parts(step), advice=advice)
+    return a.tape.step(np.maximum, [a, b], [lambda dy, y, a, b: dy * (a >= b), lambda dy, y, a, b: dy * (a < b)], name,
+                       axes=a.axes, faults=faults,
+                       ways=(("where it is the larger", f"d{name} there"),) * 2)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import excitations, map_gates
+from npse.gradcheck.diagnosis import excitations, joins, map_gates
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
@@ -26,7 +26,8 @@ from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
-        "b2": {1: "C"}, "b": {1: "K", 3: "N H W"}, "k": {1: "K"}, "logits": {2: "N K"},
+        "b2": {1: "C"}, "b": {1: "K", 3: "N H W", 4: "N H W C"}, "k": {1: "K"}, "logits": {2: "N K"},
+        "alpha": {1: "N"},
         "s": {4: "N H W C", 3: "N H W", 2: "N C"}, "sh": {3: "N H C"}, "sw": {3: "N W C"}, "zh": {3: "N H C"},
         "zw": {3: "N W C"}}
 COMMON = {4: "N H W C", 3: "N G D", 2: "N C", 1: "C"}
@@ -155,6 +156,12 @@ class TapeOps:
     def multiply(self, u: Var, s: Var) -> Var:
         return multiply(u, s, "y", ways=(("directly, as the factor of s", "dy*s"), ("as the gate", "dy*u")))
 
+    def maximum(self, a: Var, b: Var) -> Var:
+        return map_gates.larger(a, b, "y")
+
+    def add_bias(self, y: Var, b: Var) -> Var:
+        return add(y, b, "z", ways=(("as the map", "dz"), ("as the bias", "the sum over N, H, W of dz")))
+
     def shift(self, u: Var, t: Var) -> Var:
         return add(u, t[:, None, None, :], "y", ways=(
             ("as the map", "dy"), ("as the shift", "the sum over H, W of dy")))
@@ -199,6 +206,14 @@ class TapeOps:
 
     def scale_add_relu(self, u: Var, s: Var, x: Var) -> Var:
         return self._joined(u, s, x)
+
+    def scale_add(self, u: Var, s: Var, x: Var) -> Var:
+        scaled = self.scale(u, s)
+        scaled.name = "(s*u)"
+        return self.add(scaled, x)
+
+    def shake(self, a: Var, b: Var, alpha: Var) -> Var:
+        return joins.mixture(a, b, alpha, "y")
 
     def bn_scale_add_relu(self, x: Var, gamma: Var, beta: Var, mean: Var, var: Var, s: Var, r: Var,
                           eps: float = 1e-5) -> Var:
@@ -285,9 +300,7 @@ class TapeOps:
             maker = self.tape.maker(var)
 
     def _joined(self, u: Var, s: Var, x: Var) -> Var:
-        scaled = self.scale(u, s)
-        scaled.name = "(s*u)"
-        return self._rectified(self.add(scaled, x), f"(s*u + {x.name})")
+        return self._rectified(self.scale_add(u, s, x), f"(s*u + {x.name})")
 
     def _rectified(self, before: Var, name: str) -> Var:
         before.name = name

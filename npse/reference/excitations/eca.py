@@ -18,7 +18,8 @@ def expect_odd(op: str, letters: dict[str, int]) -> None:
         raise ValueError(f"{op}: w must have an odd number of weights, with one in the middle, but has {letters['K']}")
 
 
-@op("z: N C, w: K -> a: N C", sizes=expect_odd, flops=lambda z, w, *_, y: 2 * z.size * w.size)
+@op("z: N C, w: K -> a: N C", sizes=expect_odd, flops=lambda z, w, *_, y: 2 * z.size * w.size,
+    multiply_adds=lambda z, w, *_, y: z.size * w.size)
 def channel_conv(z: Array, w: Array, circular: bool = False) -> Array:
     """a[n, c] = sum over k of  w[k] * z[n, c + k - p];  (N, C), (K,) -> (N, C)."""
     zp = _padded(z, len(w), circular)                             # (N, C + 2p)
