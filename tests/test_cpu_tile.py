@@ -20,6 +20,7 @@ from npse.cpu.simd.tile import (
     relu,
     slide,
     store,
+    sum_lanes,
     sum_rows,
     take,
     zeros,
@@ -78,18 +79,19 @@ def more_instructions(x, w, y, size, wanted):
     store(sum_rows(t), y, 15 * step, step)
     store(sum_rows(load(w, step, step, 7, 2)), y, 16 * step, step)
     store(sum_rows(load(w, step, step, 1, 2)), y, 17 * step, step)
+    store(zeros(y, 1, 2) + sum_lanes(t), y, 18 * step, step)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parts_numbers_and_conditions(dtype):
     size, random = lanes(dtype), np.random.default_rng(0)
     x, w = random.standard_normal((6, 4)).astype(dtype), random.standard_normal((8, 2 * size)).astype(dtype)
-    y = np.full((18, 2 * size), np.nan, dtype)
+    y = np.full((19, 2 * size), np.nan, dtype)
     more_instructions(x, w, y, size, True)
     t = w[:4]
     updated = np.concatenate([t[:2] + x[:2, 1:2] * w[1], t[2:] + x[2:4, 1:2] * w[2]])
     loaded = np.concatenate([w.reshape(-1)[3:3 + size], np.zeros(size, dtype)])
-    totals = [t.sum(axis=0), w[1:8].sum(axis=0), w[1]]
+    totals = [t.sum(axis=0), w[1:8].sum(axis=0), w[1], np.full(2 * size, t.sum())]
     np.testing.assert_allclose(y, np.concatenate([updated, t[2:], 3 * t, t / 2, loaded[None], totals]),
                                rtol=0, atol=16 * np.finfo(dtype).eps)
 

@@ -69,6 +69,11 @@ def arrays(network, rename=lambda name: name):
             for name, array in network.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
+def gradients(network, rename=lambda name: name):
+    """Return the gradients of the parameters, as `arrays` returns the parameters."""
+    return {rename(name): _stored(rename(name), array.grad.numpy()) for name, array in network.named_parameters()}
+
+
 def _stored(name, array):
     if re.search(r"\bse\.", name):
         return array.reshape(array.shape[:2]) if array.ndim == 4 else array

@@ -51,7 +51,7 @@ def train(
                                  autocompletion=names("npse.layers.excitation:GATES"))] = "sigmoid",
     hidden_norm: Annotated[bool, Network("--hidden-norm", help="batch norm in the excitation's hidden layer")] = False,
     stages: Annotated[str, Network(help="the stages that have excitations, such as 2,3")] = "all",
-    placement: Annotated[str, Network(help="of the excitation: standard, pre, post, identity",
+    placement: Annotated[str, Network(help="of the excitation: standard, pre, post, identity, 3x3",
                                       autocompletion=names("npse.layers.block:PLACEMENTS"))] = "standard",
     shortcut: Annotated[str, Network(help="projection or identity (zero-padded)",
                                      autocompletion=names("npse.models.resnet:SHORTCUTS"))] = "projection",

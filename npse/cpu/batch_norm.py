@@ -46,16 +46,23 @@ def statistics(x):
 
         sum of (x - mean)^2 = sum of (x - centre)^2 + 2 d * sum of (x - centre) + R d^2
     """
-    N, H, W, C = x.shape
+    N, H, W, _ = x.shape
     R = H * W
-    sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
-    task = channel_sums.in_vectors(x, channel_sums.statistics) or _statistics
-    parallel_for(partial(task, pixels(x), sums, centres, squares), N)
+    sums, centres, squares = map_statistics(x)
     mean = sums.sum(axis=0) / (N * R)
     d = centres - mean
     squares += 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
     var = (squares.sum(axis=0) / (N * R)).clip(min=0)
     return mean.astype(x.dtype), var.astype(x.dtype), (sums / R).astype(x.dtype)
+
+
+def map_statistics(x):
+    """Return the channel sums of each map, centres near the means, and the sums of (x - centre)^2: each (N, C)."""
+    N, _, _, C = x.shape
+    sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
+    task = channel_sums.in_vectors(x, channel_sums.statistics) or _statistics
+    parallel_for(partial(task, pixels(x), sums, centres, squares), N)
+    return sums, centres, squares
 
 
 def moments_from(sums, x):

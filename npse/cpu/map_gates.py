@@ -182,6 +182,36 @@ def _winner(u):
     return winner
 
 
+@replaces(book.maximum)
+def maximum(a, b):
+    y = empty_like(a)
+    parallel_for(partial(_maximum, a.reshape(-1), b.reshape(-1), y.reshape(-1)), a.size, RANGE)
+    return y
+
+
+@kernel
+def _maximum(a, b, y, first, last):
+    a, b, y = a[first:last], b[first:last], y[first:last]
+    for k in range(len(y)):
+        y[k] = a[k] if (a[k] >= b[k]) | (a[k] != a[k]) else b[k]     # a NaN in either is the maximum
+
+
+@replaces(book.maximum_backward)
+def maximum_backward(dy, a, b):
+    da, db = empty_like(a), empty_like(b)
+    parallel_for(partial(_maximum_backward, *(x.reshape(-1) for x in (dy, a, b, da, db))), a.size, RANGE)
+    return da, db
+
+
+@kernel
+def _maximum_backward(dy, a, b, da, db, first, last):
+    dy, a, b, da, db = dy[first:last], a[first:last], b[first:last], da[first:last], db[first:last]
+    zero = dy.dtype.type(0)
+    for k in range(len(dy)):
+        da[k] = dy[k] if a[k] >= b[k] else zero
+        db[k] = zero if a[k] >= b[k] else dy[k]
+
+
 def _rows(s):
     """Return a view (N, H*W) of an array with a number for each pixel (N, H, W)."""
     return s.reshape(len(s), -1)

@@ -117,6 +117,38 @@ def _twice_sigmoid_backward(dy, y, dx):
         k += step
 
 
+@replaces(book.one_plus_tanh)
+def one_plus_tanh(x):
+    y = empty_like(x)
+    launch(_one_plus_tanh, *grid_for_elements(x), flat(x), flat(y))
+    return y
+
+
+@kernel
+def _one_plus_tanh(x, y):
+    one = x.dtype.type(1)
+    k, end, step = grid_stride(x.size)
+    while k < end:
+        y[k] = one + math.tanh(x[k])
+        k += step
+
+
+@replaces(book.one_plus_tanh_backward)
+def one_plus_tanh_backward(dy, y):
+    dx = empty_like(dy)
+    launch(_one_plus_tanh_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
+    return dx
+
+
+@kernel
+def _one_plus_tanh_backward(dy, y, dx):
+    two = dy.dtype.type(2)
+    k, end, step = grid_stride(dy.size)
+    while k < end:
+        dx[k] = dy[k] * y[k] * (two - y[k])
+        k += step
+
+
 @replaces(book.tanh)
 def tanh(x):
     y = empty_like(x)

@@ -142,7 +142,15 @@ def shake_shortcut(cin: int, cout: int, stride: int, *, rng: np.random.Generator
 
     One 1x1 convolution reads every stride-th pixel; a second one does so in the map shifted by one pixel. Their
     channels are put together, and a batch norm follows.
+
+    Raises
+    ------
+    ValueError
+        ``cout`` is odd.
     """
+    if cout % 2:
+        raise ValueError(f"the channels of a Shake-Shake block that changes shape must be even, but are {cout}")
+
     def half() -> Conv2d:
         return Conv2d(cin, cout // 2, 1, rng=rng)
 

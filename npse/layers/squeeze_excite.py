@@ -1,5 +1,7 @@
 """The squeeze-and-excitation layer (arXiv 1709.01507): a gate for each channel, computed from all channels."""
 
+from typing import Self
+
 import numpy as np
 
 from npse.backend import reshape
@@ -33,13 +35,22 @@ class SqueezeExcite(SqueezedGates):
                  gate: str = "sigmoid", hidden_norm: bool = False, *, rng: np.random.Generator) -> None:
         hidden = hidden_units("SqueezeExcite", channels, reduction, min_hidden)
         self.norm = BatchNormReLU(hidden) if hidden_norm else None
+        self.activation = "relu"
         super().__init__(gate, children={"fc1": Dense(channels, hidden, bias=bias, rng=rng),
                                          **({"bn": self.norm} if self.norm else {}),
                                          "fc2": Dense(hidden, channels, bias=bias, rng=rng)})
 
+    def activated_by(self, activation: str) -> Self:
+        """Take another activation of the hidden layer, "relu" or "silu"; return the layer.
+
+        The batch norm of a hidden layer keeps its ReLU.
+        """
+        self.activation = "relu" if self.norm else activation
+        return self
+
     def logits(self, z: Array) -> tuple[Array, Backward]:
         hidden, fc1_backward = self.children["fc1"](z)
-        h, hidden_backward = self._rectified(hidden)
+        h, hidden_backward = self._activated(hidden)
         a, fc2_backward = self.children["fc2"](h)
 
         def backward(da: Array) -> tuple[Array, Gradients]:
@@ -49,9 +60,11 @@ class SqueezeExcite(SqueezedGates):
             return dz, prefixed("fc1", first) | prefixed("bn", of_norm) | prefixed("fc2", second)
         return a, backward
 
-    def _rectified(self, hidden: Array) -> tuple[Array, Backward]:
-        """Return ``h, backward``: the ReLU of the hidden layer (N, M), after its batch norm if there is one."""
+    def _activated(self, hidden: Array) -> tuple[Array, Backward]:
+        """Return ``h, backward``: the activation of the hidden layer (N, M), after its batch norm if there is one."""
         ops = active()
+        if self.activation == "silu":
+            return ops.silu(hidden), lambda dh: (ops.silu_backward(dh, hidden), {})
         if self.norm is None:
             h = ops.relu(hidden)
             return h, lambda dh: (ops.relu_backward(dh, h), {})
@@ -65,7 +78,7 @@ class SqueezeExcite(SqueezedGates):
 
     def excite(self, z: Array) -> tuple[Array, Backward]:
         """Return ``s, backward``; by one op if the paper's formula is asked for."""
-        if self.gate != "sigmoid" or self.norm:
+        if self.gate != "sigmoid" or self.norm or self.activation != "relu":
             return super().excite(z)
         ops = active()
         fc1, fc2 = (self.children[name].parameters for name in ("fc1", "fc2"))

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, Unpack
+from typing import Any, ParamSpec, Unpack
 
 from npse.layers import Sequential
 from npse.models.bottleneck_resnet import bottleneck_resnet
@@ -68,10 +68,10 @@ def unknown_option(name: str, options: Iterable[str]) -> str | None:
     return None
 
 
-def _model(family: Callable[..., Sequential], *, se: bool
-           ) -> Callable[[Callable[P, Sequential]], Callable[P, Sequential]]:
-    """Return a decorator that adds a function to `MODELS`, with the options of ``family`` and a default for ``se``."""
-    options = [parameter.replace(default=se) if parameter.name == "se" else parameter
+def _model(family: Callable[..., Sequential], **defaults: Any) -> Callable[[Callable[P, Sequential]],
+                                                                           Callable[P, Sequential]]:
+    """Return a decorator that adds a function to `MODELS`, with the options of ``family``, some with other defaults."""
+    options = [parameter.replace(default=defaults.get(parameter.name, parameter.default))
                for parameter in parameters_of(family)]
 
     def enter(make: Callable[P, Sequential]) -> Callable[P, Sequential]:
@@ -81,8 +81,7 @@ def _model(family: Callable[..., Sequential], *, se: bool
         def model(*arguments: P.args, **given: P.kwargs) -> Sequential:
             if unknown := unknown_option(name, given):
                 raise TypeError(unknown)
-            given.setdefault("se", se)
-            return make(*arguments, **given)
+            return make(*arguments, **{**defaults, **given})
 
         model.__signature__ = inspect.Signature(options, return_annotation=Sequential)      # type: ignore[attr-defined]
         MODELS[name] = model

@@ -2,14 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any, TypedDict, Unpack, get_type_hints
+from typing import Any, Protocol, TypedDict, Unpack, cast, get_type_hints
 
 import numpy as np
 
 from npse.layers import Excitation, Sequential, make_excitation
-from npse.layers.excitations import DEFAULTS, ExcitationOptions
+from npse.layers.excitations import DEFAULTS, EXCITATIONS, SIZES, ExcitationOptions, takes
 
-__all__ = ["NetworkOptions", "StructureOptions", "excitations", "expect_stages", "parameters_of"]
+__all__ = ["Excite", "NetworkOptions", "StructureOptions", "excitations", "expect_stages", "parameters_of",
+           "with_defaults"]
 
 
 class NetworkOptions(ExcitationOptions, total=False):
@@ -53,8 +54,16 @@ class StructureOptions(TypedDict, total=False):
     hidden_norm: bool
 
 
+class Excite(Protocol):
+    """Makes the excitation of a block, or None if the block has none."""
+
+    def __call__(self, channels: int, size: int, stage: int, **changes: Unpack[ExcitationOptions]
+                 ) -> Excitation | None:
+        """Return it for so many channels, maps of size x size pixels and a stage; ``changes`` are for this block."""
+
+
 def excitations(se: bool, stages: Collection[int] | None, rng: np.random.Generator,
-                **options: Unpack[ExcitationOptions]) -> Callable[[int, int, int], Excitation | None]:
+                **options: Unpack[ExcitationOptions]) -> Excite:
     """Return a function that makes the excitation of each block of a network.
 
         excite = excitations(se, stages, rng, excitation="eca")
@@ -71,11 +80,20 @@ def excitations(se: bool, stages: Collection[int] | None, rng: np.random.Generat
     options
         See `npse.layers.make_excitation`.
     """
-    def make(channels: int, size: int, stage: int) -> Excitation | None:
+    def make(channels: int, size: int, stage: int, **changes: Unpack[ExcitationOptions]) -> Excitation | None:
         if not se or (stages is not None and stage not in stages):
             return None
-        return make_excitation(channels, size, rng=rng, **options)
+        merged: ExcitationOptions = {**options, **changes}
+        return make_excitation(channels, size, rng=rng, **merged)
     return make
+
+
+def with_defaults(options: ExcitationOptions, **defaults: Unpack[ExcitationOptions]) -> ExcitationOptions:
+    """Return the options, and those of a network's own defaults for which the structure has a use."""
+    name = options.get("excitation", DEFAULTS["excitation"])
+    usable = [option for option in defaults if option in SIZES or (name in EXCITATIONS and takes(name, option))]
+    return cast(ExcitationOptions, {option: value for option, value in defaults.items() if option in usable}
+                | {**options})
 
 
 def expect_stages(stages: Collection[int] | None, count: int) -> None:

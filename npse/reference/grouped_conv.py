@@ -9,12 +9,10 @@ filters of its own: a depthwise convolution, arXiv 1704.04861. ResNeXt has 32 gr
 arXiv 1511.07122.
 """
 
-import math
-
 import numpy as np
 
 from npse.reference.contract import op
-from npse.reference.conv import output_size, pad, sizes_of_result, window
+from npse.reference.conv import output_size, pad, products, sizes_of_result, window
 from npse.types import Array, Shape
 
 
@@ -30,23 +28,18 @@ def _sizes(op: str, letters: dict[str, int], groups: int, stride: int, padding: 
     if Cin // groups != D:
         raise ValueError(f"{op}: with {groups} groups of {Cin} channels each filter has {Cin // groups} channels, "
                          f"but w has {D} on axis 2")
-    kh, kw = (_reach(letters[letter], dilation) for letter in ("kh", "kw"))
+    kh, kw = (reach(letters[letter], dilation) for letter in ("kh", "kw"))
     return sizes_of_result(op, letters | {"kh": kh, "kw": kw}, stride, padding)
 
 
-def _reach(k: int, dilation: int) -> int:
-    """Pixels from the first to the last tap of a filter."""
+def reach(k: int, dilation: int) -> int:
+    """Return d * (k - 1) + 1: the pixels from the first to the last tap of a filter."""
     return dilation * (k - 1) + 1
 
 
 def _output_size(x_shape: Shape, w_shape: Shape, stride: int, padding: int, dilation: int) -> tuple[int, int]:
-    kh, kw = (_reach(k, dilation) for k in w_shape[:2])
+    kh, kw = (reach(k, dilation) for k in w_shape[:2])
     return output_size(x_shape, (kh, kw), stride, padding)
-
-
-def _products(y_shape: Shape, w_shape: Shape) -> int:
-    """Operations of any pass: each output has kh * kw * D products."""
-    return 2 * math.prod(y_shape) * math.prod(w_shape[:3])
 
 
 def _in_groups(maps: Array, groups: int) -> Array:
@@ -61,8 +54,8 @@ def _by_group(w: Array, groups: int) -> Array:
 
 @op("x: N H W Cin, w: kh kw D Cout -> y: N Ho Wo Cout", sizes=_sizes,
     backward=("grouped_conv2d_backward_x", "grouped_conv2d_backward_w"),
-    flops=lambda x, w, *_, y: _products(y.shape, w.shape),
-    multiply_adds=lambda x, w, *_, y: _products(y.shape, w.shape) // 2)
+    flops=lambda x, w, *_, y: products(y.shape, w.shape),
+    multiply_adds=lambda x, w, *_, y: products(y.shape, w.shape) // 2)
 def grouped_conv2d(x: Array, w: Array, groups: int = 1, stride: int = 1, padding: int = 0, dilation: int = 1) -> Array:
     """Convolve each group of channels with its own filters.
 
@@ -93,7 +86,7 @@ def grouped_conv2d(x: Array, w: Array, groups: int = 1, stride: int = 1, padding
 
 
 @op("x_shape: (N H W Cin), w: kh kw D Cout, dy: N Ho Wo Cout -> dx: N H W Cin", sizes=_sizes,
-    flops=lambda dy, w, *_, y: _products(dy.shape, w.shape))
+    flops=lambda dy, w, *_, y: products(dy.shape, w.shape))
 def grouped_conv2d_backward_x(dy: Array, w: Array, x_shape: Shape, groups: int = 1, stride: int = 1, padding: int = 0,
                               dilation: int = 1) -> Array:
     """Gradient of `grouped_conv2d` with respect to x: (N, Ho, Wo, Cout), (kh, kw, D, Cout) -> (N, H, W, Cin).
@@ -110,7 +103,7 @@ def grouped_conv2d_backward_x(dy: Array, w: Array, x_shape: Shape, groups: int =
 
 
 @op("x: N H W Cin, w_shape: (kh kw D Cout), dy: N Ho Wo Cout -> dw: kh kw D Cout", sizes=_sizes,
-    flops=lambda dy, x, w_shape, *_, y: _products(dy.shape, w_shape))
+    flops=lambda dy, x, w_shape, *_, y: products(dy.shape, w_shape))
 def grouped_conv2d_backward_w(dy: Array, x: Array, w_shape: Shape, groups: int = 1, stride: int = 1, padding: int = 0,
                               dilation: int = 1) -> Array:
     """Gradient of `grouped_conv2d` with respect to w: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, D, Cout).

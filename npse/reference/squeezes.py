@@ -26,10 +26,10 @@ BEST_FREQUENCIES = ((0, 0), (0, 1), (6, 0), (0, 5), (0, 2), (1, 0), (1, 2), (4, 
 
 @op("u: N H W C -> d: N C", flops=4, multiply_adds=2)
 def deviation(u: Array, eps: float = 1e-5) -> Array:
-    """d[n, c] = sqrt(sum over i, j of (u[n, i, j, c] - m[n, c])^2 / (H*W - 1) + eps), unbiased;  (N, H, W, C) -> (N, C).
+    """d[n, c] = sqrt(sum over i, j of (u[n, i, j, c] - m[n, c])^2 / (H*W - 1) + eps);  (N, H, W, C) -> (N, C).
 
-    A map of one pixel has d = sqrt(eps). The sum is taken about the mean. The mean of u^2 minus m^2 is the same number,
-    but loses its digits where the mean is much larger than the deviation.
+    The variance is the unbiased one. A map of one pixel has d = sqrt(eps). The sum is taken about the mean. The mean of
+    u^2 minus m^2 is the same number, but loses its digits where the mean is much larger than the deviation.
     """
     _, H, W, _ = u.shape
     centered = u - average(u, (1, 2))[:, None, None, :]

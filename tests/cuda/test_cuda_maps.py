@@ -233,6 +233,10 @@ def test_a_nan_passes_where_numpy_lets_it_pass():
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool(x, 2)), book.max_pool(x, 2))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool_backward(dy, x, 2)), book.max_pool_backward(dy, x, 2))
     assert np.isnan(cuda.to_host(cuda.softmax(x[:, 0, :, 0]))).all()
+    u = np.tile(x.reshape(1, 2, 1, 4), 3)[..., :9]                            # more channels than lanes
+    np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool(u)), book.channel_pool(u))
+    dy = np.arange(1.0, 5).reshape(1, 2, 1, 2)
+    np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool_backward(dy, u)), book.channel_pool_backward(dy, u))
 
 
 @FLOATS
@@ -287,6 +291,10 @@ LAUNCHES = {
     "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
     "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalize": 17,
     "augment": 1, "normalize": 1,
+    "scale_pixels": 1, "scale_pixels_backward": 1, "multiply": 1, "multiply_backward": 1, "shift": 1,
+    "shift_backward": 1, "outer_sum": 1, "outer_sum_backward": 2, "channel_pool": 1, "channel_pool_backward": 1,
+    "simam": 1, "simam_backward": 1, "axis_means": 2, "axis_means_backward": 1, "join_rows": 1, "split_rows": 1,
+    "scale_axes": 1, "scale_axes_backward": 2,
 }
 
 
@@ -299,12 +307,16 @@ def test_launches_of_an_op_and_nobody_waits_for_them(op, monkeypatch):
         **dict.fromkeys(("z", "s", "dz", "ds", "dgammas", "dbetas", "means", "logits", "p", "dp"), table),
         **dict.fromkeys(("gamma", "beta", "mean", "var", "running_mean", "running_var", "std"), channel),
         **dict.fromkeys(("top", "left", "flip", "labels"), integers),
+        **dict.fromkeys(("t", "a"), table), "b": maps[..., 0],
+        **dict.fromkeys(("sh", "sw", "zh", "zw", "dzh", "dzw"), maps[:, 0]),
         "w1": narrow, "w2": narrow.T, "images": images, "alpha": narrow[0, :2],
     }
+    by_name |= {"scale_pixels": {"s": maps[..., 0]}, "multiply": {"s": maps}, "split_rows": {"z": maps[:, :, :1]},
+                "channel_pool": {"dy": maps[..., :2]}}.get(op.removesuffix("_backward"), {})
     by_name = {name: cuda.to_device(value) for name, value in by_name.items()}
     by_name |= {"u_shape": (2, 2, 2, 3), "x_shape": (2, 2, 2, 3), "count": 8, "size": 2, "lr": 0.1, "dloss": 1.0,
-                "padding": 1}
-    if op.endswith("pool_backward"):
+                "padding": 1, "height": 1}
+    if op in ("average_pool_backward", "max_pool_backward"):
         by_name["dy"] = cuda.to_device(window)
     if op == "shake_backward":
         by_name["beta"] = by_name["alpha"]

@@ -33,7 +33,7 @@ def in_vectors(x, kernel_for, *options):
 
 
 @kernel
-def _add(chunk_sum, fold, sums, n, c, width):
+def add_to_sums(chunk_sum, fold, sums, n, c, width):
     """Add the vectors of chunk sums to sums[n, c : c + width] (N, C), in float64; fold (width,) is scratch."""
     store(chunk_sum, fold, 0, 0)
     for i in range(width):
@@ -56,7 +56,7 @@ def statistics(vectors):
                     chunk_sum = zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
                         chunk_sum = chunk_sum + load(x, (n * R + r) * C + c, 0, 1, vectors)
-                    _add(chunk_sum, fold, sums, n, c, width)
+                    add_to_sums(chunk_sum, fold, sums, n, c, width)
                 for i in range(width):
                     centres[n, c + i] = sums[n, c + i] / R
             for c in range(0, C, width):
@@ -66,7 +66,7 @@ def statistics(vectors):
                     for r in range(begin, min(begin + CHUNK, R)):
                         d = load(x, (n * R + r) * C + c, 0, 1, vectors) - centre_v
                         chunk_sum = fma(d, d, chunk_sum)
-                    _add(chunk_sum, fold, squares, n, c, width)
+                    add_to_sums(chunk_sum, fold, squares, n, c, width)
     return statistics
 
 
@@ -83,7 +83,7 @@ def image_sums(vectors):
                     chunk_sum = zeros(x, 1, vectors)
                     for r in range(begin, min(begin + CHUNK, R)):
                         chunk_sum = chunk_sum + load(x, (n * R + r) * C + c, 0, 1, vectors)
-                    _add(chunk_sum, fold, sums, n, c, width)
+                    add_to_sums(chunk_sum, fold, sums, n, c, width)
     return image_sums
 
 
@@ -115,8 +115,8 @@ def norm_sums(vectors, mask):
                             g = where_positive(g, load(y, at, 0, 1, vectors))
                         dbeta = dbeta + g
                         dgamma = fma(g, centered * inv_std_v, dgamma)
-                    _add(dbeta, fold, dbetas, n, c, width)
-                    _add(dgamma, fold, dgammas, n, c, width)
+                    add_to_sums(dbeta, fold, dbetas, n, c, width)
+                    add_to_sums(dgamma, fold, dgammas, n, c, width)
     return norm_sums
 
 
@@ -187,5 +187,5 @@ def scale_add_relu_gradients(vectors):
                         store(g, dx, at, 0)
                         store(g * s_v, du, at, 0)
                         chunk_sum = fma(g, load(u, at, 0, 1, vectors), chunk_sum)
-                    _add(chunk_sum, fold, ds, n, c, width)
+                    add_to_sums(chunk_sum, fold, ds, n, c, width)
     return scale_add_relu_gradients

@@ -10,9 +10,10 @@ and a few vectors are loaded, and each element is multiplied by each vector.
         tile = outer(tile, x, x_at + c, x_step, w, w_at + c * w_step, lanes)
     store(tile, y, y_at, y_step)
 
-Tiles of one shape can be added, subtracted and multiplied with + - *, also with a number. Every operation rounds as it
-is written. Only `outer`, `outers`, `slide` and `fma` multiply and add with a single rounding. So the bits do not depend
-on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its first.
+Tiles of one shape can be added, subtracted, multiplied and divided with + - * /, also with a number. Every operation
+rounds as it is written. Only `outer`, `outers`, `slide` and `fma` multiply and add with a single rounding. So the bits
+do not depend on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its
+first.
 **Nothing is checked.** ``rows``, ``vectors`` and ``taps`` are constants, literals or closed-over values.
 """
 
@@ -270,3 +271,4 @@ def _lower(operation, instruction):
 _lower(operator.add, "fadd")
 _lower(operator.sub, "fsub")
 _lower(operator.mul, "fmul")
+_lower(operator.truediv, "fdiv")

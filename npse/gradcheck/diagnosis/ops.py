@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import excitations, joins
+from npse.gradcheck.diagnosis import excitations, joins, map_gates
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
@@ -26,7 +26,10 @@ from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
-        "b2": {1: "C"}, "b": {1: "K", 4: "N H W C"}, "alpha": {1: "N"}, "k": {1: "K"}, "logits": {2: "N K"}}
+        "b2": {1: "C"}, "b": {1: "K", 3: "N H W", 4: "N H W C"}, "k": {1: "K"}, "logits": {2: "N K"},
+        "alpha": {1: "N"},
+        "s": {4: "N H W C", 3: "N H W", 2: "N C"}, "sh": {3: "N H C"}, "sw": {3: "N W C"}, "zh": {3: "N H C"},
+        "zw": {3: "N W C"}}
 COMMON = {4: "N H W C", 3: "N G D", 2: "N C", 1: "C"}
 
 
@@ -145,6 +148,48 @@ class TapeOps:
 
     def max_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
         return largest_in_windows(x, size, stride or size, "y")
+
+    def scale_pixels(self, u: Var, s: Var) -> Var:
+        return multiply(u, s[:, :, :, None], "y", ways=(
+            ("directly, as the factor of s", "dy*s"), ("as the gate", "the sum over C of dy*u")))
+
+    def multiply(self, u: Var, s: Var) -> Var:
+        return multiply(u, s, "y", ways=(("directly, as the factor of s", "dy*s"), ("as the gate", "dy*u")))
+
+    def maximum(self, a: Var, b: Var) -> Var:
+        return map_gates.larger(a, b, "y")
+
+    def add_bias(self, y: Var, b: Var) -> Var:
+        return add(y, b, "z", ways=(("as the map", "dz"), ("as the bias", "the sum over N, H, W of dz")))
+
+    def shift(self, u: Var, t: Var) -> Var:
+        return add(u, t[:, None, None, :], "y", ways=(
+            ("as the map", "dy"), ("as the shift", "the sum over H, W of dy")))
+
+    def outer_sum(self, a: Var, b: Var) -> Var:
+        return add(a[:, None, None, :], b[:, :, :, None], "y", ways=(
+            ("as the number of a channel", "the sum over H, W of dy"),
+            ("as the number of a pixel", "the sum over C of dy")))
+
+    def channel_pool(self, u: Var) -> Var:
+        return map_gates.channel_pool(u)
+
+    def simam(self, u: Var, lam: float = 1e-4) -> Var:
+        return map_gates.simam(u, lam)
+
+    def axis_means(self, u: Var) -> tuple[Var, Var]:
+        return (average(u, (2,), "zh", ways=(("through the means of the rows", "dzh/W"),))[:, :, 0],
+                average(u, (1,), "zw", ways=(("through the means of the columns", "dzw/H"),))[:, 0])
+
+    def join_rows(self, zh: Var, zw: Var) -> Var:
+        return map_gates.joined(zh, zw, 1, "z")[:, :, None]
+
+    def split_rows(self, z: Var, height: int) -> tuple[Var, Var]:
+        return (map_gates.piece(z, 1, 0, height, "zh", "H")[:, :, 0],
+                map_gates.piece(z, 1, height, z.shape[1], "zw", "W")[:, :, 0])
+
+    def scale_axes(self, u: Var, sh: Var, sw: Var) -> Var:
+        return map_gates.scale_axes(u, sh, sw)
 
     def add(self, f: Var, x: Var) -> Var:
         return add(f, x, "y", ways=(("as the branch", "dy"), ("as the shortcut", "dy")))

@@ -19,14 +19,16 @@ class GlobalContext(Excitation):
 
     Parameters
     ----------
-    channels, reduction, min_hidden : see `npse.layers.SqueezeExcite`
+    channels, reduction, min_hidden, bias : see `npse.layers.SqueezeExcite`
     rng : Generator, draws the weights
     """
 
-    def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, *, rng: np.random.Generator) -> None:
+    def __init__(self, channels: int, reduction: int = 4, min_hidden: int = 4, bias: bool = False, *,
+                 rng: np.random.Generator) -> None:
         hidden = hidden_units("GlobalContext", channels, reduction, min_hidden)
         self.squeeze = AttentionPool(channels, rng=rng)
-        self.fc1, self.fc2 = Dense(channels, hidden, rng=rng), Dense(hidden, channels, rng=rng)
+        self.fc1, self.fc2 = (Dense(*sizes, bias=bias, rng=rng)
+                              for sizes in ((channels, hidden), (hidden, channels)))
         self.fc2.parameters["weight"][:] = 0
         super().__init__({"norm_weight": np.ones(hidden, np.float32), "norm_bias": np.zeros(hidden, np.float32)},
                          children={"attention": self.squeeze, "fc1": self.fc1, "fc2": self.fc2})
