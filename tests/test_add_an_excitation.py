@@ -16,8 +16,9 @@ def copy(tmp_path_factory):
 def test_the_page_adds_one_chapter_and_a_line_in_the_table_of_names():
     assert [name for name, _ in PAGE.blocks] == [
         "npse/reference/excitations/temperature.py", "npse/reference/excitations/__init__.py",
-        "npse/gradcheck/cases/excitations.py", "npse/layers/excitations.py"]
-    assert PAGE.blocks[-1][1].splitlines()[-1].startswith('EXCITATIONS["temperature"] = ')
+        "npse/gradcheck/cases/excitations.py", "npse/layers/excitations/temperature.py",
+        "npse/layers/excitations/__init__.py"]
+    assert PAGE.blocks[-1][1].splitlines()[-1] == 'EXCITATIONS["temperature"] = Temperature'
 
 
 def test_its_gradients_are_right(copy):

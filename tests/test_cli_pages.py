@@ -143,7 +143,7 @@ def bench_versus():
 @pytest.mark.parametrize("table", [bench_ops, bench_machine, bench_variants, bench_versus])
 def test_the_tables_of_bench_fit_and_keep_their_numbers(capsys, monkeypatch, table):
     monkeypatch.setenv("COLUMNS", "80")
-    bench._print(table())
+    bench.print_table(table())
     out = capsys.readouterr().out
     fits(out)
     kept = [k for k, title in enumerate(table().columns) if title not in table().spare and not title.startswith("<")]

@@ -10,6 +10,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "note
 COLUMNS = 100                    # a line ends before this column
 FENCE, FORMULA = "```", "$$"
 FILE = re.compile(r"(?<![\w./-])(?:npse|tests|benchmarks|notebooks|docs)/[\w./*-]+")
+MADE = re.compile(r'^`(npse/[\w/]+\.py)`\n\n```python\n"""', re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 # a table, a formula, a link or a picture with nothing else on its line
 UNLIMITED = re.compile(r"\||\$\$.*\$\$$|<?https?://\S+$|[*-]? *!?\[[^\]]*\]\([^)]*\)[.,;:]?$")
@@ -58,8 +59,11 @@ def broken(page, text):
 
 
 def missing(text):
-    """Return the files and folders of this project that a page names, in text or code, and that do not exist."""
-    named = {path.rstrip(".-") for path in FILE.findall(text)}
+    """Return the files and folders of this project that a page names, in text or code, and that do not exist.
+
+    A file that the page itself makes, from its docstring on, need not exist.
+    """
+    named = {path.rstrip(".-") for path in FILE.findall(text)} - {*MADE.findall(text)}
     return sorted(path for path in named if not any(ROOT.glob(path)))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import npse
 from npse import backend, reference
+from npse.editions.dispatch import CHAPTERS
 
 ROOT = Path(npse.__file__).parent
 
@@ -33,7 +34,7 @@ ARROWS = {
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
     "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
-    "bench": {"bench", "training", "models", "data", "reference", "cpu", "cuda"} | HELPERS,
+    "bench": {"bench", "training", "models", "layers", "data", "reference", "cpu", "cuda"} | HELPERS,
     "cli": {"cli", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",
             "reference", "cpu", "__version__"} | HELPERS,
     "__main__": {"cli"},
@@ -167,17 +168,22 @@ def test_an_allowed_arrow_passes(file, source):
 
 
 def chapters(package):
-    return {file.stem for file in (ROOT / package).glob("*.py")}
+    """Return the chapters of an edition, by their paths: those of its folder, and of the folders that hold chapters."""
+    folder = ROOT / package
+    return {file.relative_to(folder).with_suffix("").as_posix()
+            for place in (".", *CHAPTERS) for file in (folder / place).glob("*.py")}
 
 
 def test_the_editions_have_the_chapters_of_the_book_and_nothing_else():
     book = chapters("reference") - {"contract", "checks", "numerics"}
-    assert chapters("cpu") == book - {"loss", "staged"}                   # here the book's own functions are used
+    small = {name for name in book if name.startswith(CHAPTERS)}          # ops on numbers, not on maps
     assert chapters("cuda") == book - {"staged"}
+    assert chapters("cpu") - small == book - small - {"loss", "staged"}   # here the book's own functions are used
     folders = {edition: {path.name for path in (ROOT / edition).iterdir() if (path / "__init__.py").exists()}
                for edition in ("reference", "cpu", "cuda")}
-    assert folders == {"reference": set(), "cpu": {"runtime", "simd", "conv_kernels", "se_kernels"},
-                       "cuda": {"runtime", "conv_kernels", "se_kernels"}}
+    assert folders["reference"] == {*CHAPTERS}
+    assert folders["cpu"] - {*CHAPTERS} == {"runtime", "simd", "conv_kernels", "se_kernels"}
+    assert folders["cuda"] == {"runtime", "conv_kernels", "se_kernels", *CHAPTERS}
 
 
 @pytest.mark.skipif("cpu" not in backend.available(), reason="Numba is missing")
@@ -185,5 +191,5 @@ def test_an_op_is_in_the_chapter_of_the_same_name():
     cpu = backend.edition("cpu")
     for name in reference.OPS:
         if hasattr(getattr(cpu, name), "replaced"):
-            chapter = "pool" if name.startswith("global_") else getattr(reference, name).__module__.split(".")[-1]
+            chapter = "pool" if name.startswith("global_") else getattr(reference, name).__module__.split(".", 2)[2]
             assert getattr(sys.modules[f"npse.cpu.{chapter}"], name) is getattr(cpu, name), name

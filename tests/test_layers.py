@@ -22,7 +22,6 @@ from npse.layers import (
     SqueezeExcite,
     projection_shortcut,
 )
-from npse.models.named import ResNetOptions, WideOptions
 from npse.training.optimizer import SGD
 
 
@@ -55,7 +54,7 @@ def test_models_by_name():
     assert count(models.se_resnet8()) == count(models.build("se_resnet8"))
     with pytest.raises(ValueError, match=r"unknown model 'resnet18'; did you mean resnet8, .* known are: se_resnet8, "):
         models.build("resnet18")
-    with pytest.raises(ValueError, match="se_wide has no option placement; known are: se, classes, "):
+    with pytest.raises(ValueError, match="se_wide has no option placement; known are: se, stages, classes, "):
         models.build("se_wide", placement="pre")
     with pytest.raises(TypeError, match=r"^se_resnet20 has no option reducton; did you mean reduction"):
         models.se_resnet20(reducton=4)
@@ -64,11 +63,9 @@ def test_models_by_name():
         assert (model.__name__, model.__module__) == (name, "npse.models.named")
         title = model.__doc__.split(":")[0].lower().replace("-", "")
         assert title == name.replace("_", "") or "wide" in name
-        assert inspect.signature(model).parameters["se"].default is name.startswith("se_")
-    options = list(inspect.signature(models.se_resnet20).parameters)
-    assert options == list(inspect.signature(models.resnet).parameters)[1:]
-    assert sorted(options) == sorted(typing.get_type_hints(ResNetOptions))
-    assert sorted(inspect.signature(models.se_wide).parameters) == sorted(typing.get_type_hints(WideOptions))
+        assert inspect.signature(model).parameters["se"].default is name.startswith(("se_", "senet"))
+        (options,) = typing.get_args(typing.get_type_hints(inspect.unwrap(model), include_extras=True)["options"])
+        assert sorted(inspect.signature(model).parameters) == sorted(typing.get_type_hints(options))
 
 
 @pytest.mark.parametrize("edition", backend.available())
@@ -316,7 +313,7 @@ REFUSED = {
     "reduction of zero": (r"reduction must be an integer of at least 1", lambda: SqueezeExcite(16, 0, rng=RNG)),
     "fractional reduction": (r"reduction must be an integer", lambda: SqueezeExcite(16, 2.5, rng=RNG)),
     "no channels": (r"cin must be an integer of at least 1", lambda: Dense(0, 3, rng=RNG)),
-    "unknown placement": (r"unknown placement 'before'; known are: standard, pre, post, identity",
+    "unknown placement": (r"unknown placement 'before'; known are: standard, pre, post, identity, 3x3",
                           lambda: BasicBlock(4, 4, 1, Sequential(), placement="before", rng=RNG)),
     "unknown shortcut": (r"unknown shortcut 'none'; known are: projection", lambda: models.resnet20(shortcut="none")),
     "impossible depth": (r"depth must be 6n \+ 2", lambda: models.resnet(21)),

@@ -132,6 +132,11 @@ def test_residual_joins(ops, shape, seed):
     z = ops.scale_add_relu(f, s, x)
     judge(lambda u, s, x: F.relu(u * s[:, None, None, :] + x), z, {"u": f, "s": s, "x": x}, rng,
           lambda dy: ops.scale_add_relu_backward(dy, f, s, z))
+    judge(lambda u, s, x: u * s[:, None, None, :] + x, ops.scale_add(f, s, x), {"u": f, "s": s, "x": x}, rng,
+          lambda dy: ops.scale_add_backward(dy, f, s))
+    alpha = rng.random(shape[0])
+    judge(lambda a, b: b.lerp(a, torch.tensor(alpha)[:, None, None, None]), ops.shake(f, x, alpha), {"a": f, "b": x},
+          rng, lambda dy: ops.shake_backward(dy, alpha))
 
 
 @FEWER

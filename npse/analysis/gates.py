@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from npse.backend import to_host
-from npse.layers import Excitation
+from npse.layers.excitation import ChannelGates, SqueezedGates
 from npse.layers.layer import Layer
 from npse.training import predict
 from npse.types import Array, Arrays, Backward
@@ -41,29 +41,29 @@ def gates_by_class(network: Layer, images: Array, labels: Array, mean: Array, st
 @contextlib.contextmanager
 def _recorded(network: Layer, seen: dict[str, list[Array]]) -> Iterator[None]:
     """Within the ``with`` block append the gates of each call (N, channels) to ``seen``, by the name of the block."""
-    found = dict(_excitations(network))
-    for name, layer in found.items():
-        layer.excite = _recording(layer, seen.setdefault(name, []))       # type: ignore[method-assign]
+    found = [(name, layer, "excite" if isinstance(layer, SqueezedGates) else "gates")
+             for name, layer in _excitations(network)]
+    for name, layer, method in found:
+        setattr(layer, method, _recording(getattr(layer, method), seen.setdefault(name, [])))
     try:
         yield
     finally:
-        for layer in found.values():
-            del layer.excite                                              # the method of the class is back
+        for _, layer, method in found:
+            delattr(layer, method)                                        # the method of the class is back
 
 
-def _recording(layer: Excitation, calls: list[Array]) -> Callable[[Array], tuple[Array, Backward]]:
-    excite = layer.excite
-
-    def recording(z: Array) -> tuple[Array, Backward]:
-        s, backward = excite(z)
+def _recording(method: Callable[[Array], tuple[Array, Backward]], calls: list[Array]
+               ) -> Callable[[Array], tuple[Array, Backward]]:
+    def recording(x: Array) -> tuple[Array, Backward]:
+        s, backward = method(x)
         calls.append(to_host(s))
         return s, backward
     return recording
 
 
-def _excitations(layer: Layer, name: str = "") -> Iterator[tuple[str, Excitation]]:
-    """Yield the dotted name of each block that contains an excitation, and the excitation."""
+def _excitations(layer: Layer, name: str = "") -> Iterator[tuple[str, ChannelGates]]:
+    """Yield the dotted name of each block that has one gate for each channel, and the layer that computes the gates."""
     for key, part in layer.children.items():
-        if isinstance(part, Excitation):
+        if isinstance(part, ChannelGates):
             yield name, part
         yield from _excitations(part, f"{name}.{key}".lstrip("."))

@@ -1,5 +1,7 @@
 """The same network and the same step, as a user of PyTorch would write them. Only measuring processes import this."""
 
+import re
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -63,6 +65,55 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class PreActBlock(nn.Module):
+    def __init__(self, state, name, stride):
+        super().__init__()
+        weights = [state[f"{name}.conv{k}.weight"].shape for k in (1, 2, 3) if f"{name}.conv{k}.weight" in state]
+        strided = next(k for k, (kernel, *_) in enumerate(weights) if kernel == 3)
+        self.bns = nn.ModuleList(nn.BatchNorm2d(cin) for _, _, cin, _ in weights)
+        self.convs = nn.ModuleList(nn.Conv2d(cin, cout, kernel, stride if k == strided else 1, kernel // 2, bias=False)
+                                   for k, (kernel, _, cin, cout) in enumerate(weights))
+        cin, cout = weights[0][2], weights[-1][3]
+        hidden = len(state.get(f"{name}.se.fc1.weight", ()))
+        self.se = SqueezeExcite(cout, hidden) if hidden else nn.Identity()
+        self.downsample = nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False)) if (
+            f"{name}.downsample.0.weight" in state) else None
+
+    def forward(self, x):
+        f = h = F.relu(self.bns[0](x), inplace=True)
+        for bn, conv in zip(self.bns, self.convs, strict=True):
+            f = conv(h if bn is self.bns[0] else F.relu(bn(f), inplace=True))
+        return self.se(f) + (x if self.downsample is None else self.downsample(h))
+
+
+class PreActResNet(nn.Module):
+    """The network `npse.models.preact_resnet` in its default form, with the weights of ``state``."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.conv1 = nn.Conv2d(*state["conv1.weight"].shape[2:], 3, 1, 1, bias=False)
+        self.names = [name.removesuffix(".bn1.weight") for name in state if name.endswith(".bn1.weight")]
+        self.blocks = nn.ModuleList(PreActBlock(state, name, 2 if name in ("layer2.0", "layer3.0") else 1)
+                                    for name in self.names)
+        self.bn = nn.BatchNorm2d(len(state["bn.weight"]))
+        self.fc = nn.Linear(*reversed(state["fc.weight"].shape))
+        load(self, {self._named(name): array for name, array in state.items()})
+
+    def forward(self, x):
+        x = self.conv1(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.fc(F.relu(self.bn(x), inplace=True).mean((2, 3)))
+
+    def _named(self, name):
+        """The name of an array of npse here: layer1.0.conv2.weight is blocks.0.convs.1.weight."""
+        for number, block in enumerate(self.names):
+            if name.startswith(f"{block}."):
+                return f"blocks.{number}." + re.sub(r"^(conv|bn)(\d)", lambda found: f"{found[1]}s.{int(found[2]) - 1}",
+                                                    name.removeprefix(f"{block}."))
+        return name
+
+
 class Unit(nn.Module):
     def __init__(self, channels, hidden):
         super().__init__()
@@ -114,6 +165,16 @@ def load(network, state):
     network.load_state_dict(arrays | counters)
 
 
+def kind_of(model):
+    """Return the class for a model of npse; ValueError if it is not written with PyTorch here."""
+    kinds = {r"(se_)?wide": Wide, r"(se_)?preact_resnet\d+": PreActResNet,
+             r"(se_)?resnet(8|14|20|32|44|56|110)": ResNet}
+    for pattern, kind in kinds.items():
+        if re.fullmatch(pattern, model):
+            return kind
+    raise ValueError(f"{model} is not written with PyTorch here; compare a resnet, a preact_resnet or wide")
+
+
 class Peer:
     """The work of `workload.prepare`, in PyTorch.
 
@@ -129,8 +190,7 @@ class Peer:
         x, labels = batch(batch_size)
         self.x = torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
         self.labels = torch.tensor(labels, device=device)
-        kind = Wide if model.endswith("wide") else ResNet
-        self.network = kind(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
+        self.network = kind_of(model)(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
         self.run = torch.compile(self.network) if compiled else self.network
         decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
         # fused: the fastest of PyTorch's three implementations of the update

@@ -8,7 +8,7 @@ import typer
 from typer import Option
 
 from npse import __version__
-from npse.cli import bench, check, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
+from npse.cli import bench, check, cost, data, evaluate, exercise, info, predict, trace, train, warmup, zoo
 from npse.cli.command import App
 from npse.cli.console import complain, fit_encoding
 from npse.support.environment import blas_within_quota
@@ -38,6 +38,7 @@ for command, examples in {
     check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),
     zoo.zoo: ("npse zoo --op se --seeds 3", "npse zoo --write docs/zoo.md"),
     bench.bench: ("npse bench --quick", "npse bench --model se_resnet20 --roofline roofline.png"),
+    cost.cost: ("npse cost se_resnet20", "npse cost resnet20 --vs se_resnet20 --no-time"),
     trace.trace: ("npse trace squeeze", "npse trace my_kernels.py:naive my_kernels.py:tiled --threads 16,16"),
     warmup.warmup: ("npse warmup --model se_resnet20",),
     info.info: ("npse info",),

@@ -53,22 +53,22 @@ def bench(
         tell("measuring the rates of this machine")
         found["machine"] = (ask(gpu.measure, threads=threads) if on_gpu else
                             machine_rates.rates(threads, seconds(1), () if quick else machine_rates.CORE_TYPES))
-        _print((report.gpu if on_gpu else report.machine)(found["machine"]))
+        print_table((report.gpu if on_gpu else report.machine)(found["machine"]))
         tell("measuring a training step")
         found["step"] = ask(step.measure, **work, seconds=seconds(3))
-        _print(report.step(found["step"], model, batch_size, threads))
+        print_table(report.step(found["step"], model, batch_size, threads))
         tell("measuring the ops of a step")
         found["ops"] = ops.against(ask(ops.measure, **work, seconds=seconds(0.2)), found["machine"])
-        _print(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
+        print_table(report.ops(found["ops"], found["step"]["train"]["ms"], on_gpu))
         if each_variant:
             tell("measuring the variants of the convolution")
             found["variants"] = variants.measure_variants(found["ops"], threads, seconds(0.3))
-            _print(report.variants(found["variants"], found["machine"]))
+            print_table(report.variants(found["variants"], found["machine"]))
         if vs:
             rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=tell)
             versus = compare.summary(rows)
             found |= {"versus": rows, "failures": failures, **versus}
-            _print(report.versus(versus, failures, batch_size, rounds))
+            print_table(report.versus(versus, failures, batch_size, rounds))
     _write(found, json_file, roofline)
 
 
@@ -91,6 +91,7 @@ def _write(found, json_file, picture):
         typer.echo(f"wrote {path}")
 
 
-def _print(table):
+def print_table(table):
+    """Print a `Table`."""
     show(table.columns, table.rows, table.title, table.notes, table.spare)
     say("")

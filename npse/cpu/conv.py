@@ -14,8 +14,12 @@ use.
 from functools import partial
 from types import SimpleNamespace
 
+from npse import reference as book
 from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, winograd
-from npse.cpu.runtime.arrays import replaces
+from npse.cpu.runtime.arrays import image_sums, pixels, replaces
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd.tile import lanes
 from npse.editions.convolution import Variants
 
@@ -55,3 +59,23 @@ def chosen(geometry, channels, dtype):
 
 
 conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)
+
+
+@replaces(book.add_bias)
+def add_bias(y, b):
+    z = empty_like(y)
+    parallel_for(partial(_add_bias, pixels(y), b, pixels(z)), len(y))
+    return z
+
+
+@kernel
+def _add_bias(y, b, z, first, last):
+    for n in range(first, last):
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                z[n, r, c] = y[n, r, c] + b[c]
+
+
+@replaces(book.add_bias_backward)
+def add_bias_backward(dz):
+    return dz, image_sums(dz).sum(axis=0).astype(dz.dtype)

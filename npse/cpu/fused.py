@@ -13,6 +13,7 @@ from npse.cpu.runtime.arrays import RANGE, pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.se import scale_backward
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X
 from npse.editions.convolution import Geometry
@@ -68,6 +69,26 @@ def _add_to_map(du, share_of_dz, both, first, last):
         for r in range(du.shape[1]):
             for c in range(du.shape[2]):
                 both[n, r, c] = du[n, r, c] + share_of_dz[n, c]
+
+
+@replaces(book.scale_add)
+def scale_add(u, s, x):
+    y = empty_like(u)
+    parallel_for(partial(_scale_add, pixels(u), s, pixels(x), pixels(y)), len(u))
+    return y
+
+
+@kernel
+def _scale_add(u, s, x, y, first, last):
+    for n in range(first, last):
+        for r in range(u.shape[1]):
+            for c in range(u.shape[2]):
+                y[n, r, c] = u[n, r, c] * s[n, c] + x[n, r, c]
+
+
+@replaces(book.scale_add_backward)
+def scale_add_backward(dy, u, s):
+    return *scale_backward(dy, u, s), dy
 
 
 @replaces(book.scale_add_relu)

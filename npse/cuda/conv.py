@@ -12,8 +12,12 @@ returns. `VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTIO
 
 from types import SimpleNamespace
 
+from npse import reference as book
 from npse.cuda.conv_kernels import naive, register, register_dw, tiled
-from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.arrays import area, flat, replaces
+from npse.cuda.runtime.device import empty_like, kernel, launch
+from npse.cuda.runtime.grid_stride import grid_for_pixels, thread_map
+from npse.cuda.runtime.partial_sums import add_rows
 from npse.editions.convolution import Variants
 
 
@@ -42,3 +46,25 @@ def chosen(geometry, *_):
 
 
 conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)
+
+
+@replaces(book.add_bias)
+def add_bias(y, b):
+    z = empty_like(y)
+    launch(_add_bias, *grid_for_pixels(y), flat(y), area(y), b, flat(z))
+    return z
+
+
+@kernel
+def _add_bias(y, R, b, z):
+    _, c, k, end, step = thread_map(R, b.size)
+    if c < b.size:
+        bias = b[c]
+        while k < end:
+            z[k] = y[k] + bias
+            k += step
+
+
+@replaces(book.add_bias_backward)
+def add_bias_backward(dz):
+    return dz, add_rows(dz.reshape((dz.size // dz.shape[3], dz.shape[3])))

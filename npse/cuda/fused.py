@@ -13,6 +13,7 @@ from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, grid_stride, thread_map
+from npse.cuda.se import scale_backward
 from npse.editions.convolution import Geometry
 
 
@@ -52,6 +53,28 @@ def _add_relu(f, x, y):
 def add_relu_backward(dy, y):
     df = relu_backward(dy, y)
     return df, df
+
+
+@replaces(book.scale_add)
+def scale_add(u, s, x):
+    y = empty_like(u)
+    launch(_scale_add, *grid_for_pixels(u), flat(u), area(u), s, flat(x), flat(y))
+    return y
+
+
+@kernel
+def _scale_add(u, R, s, x, y):
+    n, c, k, end, step = thread_map(R, s.shape[1])
+    if c < s.shape[1]:
+        gate = s[n, c]
+        while k < end:
+            y[k] = u[k] * gate + x[k]
+            k += step
+
+
+@replaces(book.scale_add_backward)
+def scale_add_backward(dy, u, s):
+    return *scale_backward(dy, u, s), dy
 
 
 @replaces(book.scale_add_relu)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from npse import reference as book
 from npse.reference.conv import output_size
+from npse.reference.grouped_conv import reach
 from npse.support.names import suggest
 from npse.types import Array, Op, Shape
 
@@ -30,14 +31,27 @@ class Geometry(NamedTuple):
     padding: int
     Ho: int
     Wo: int
+    groups: int = 1
+    dilation: int = 1
 
     @classmethod
-    def of(cls, x_shape: Shape, w_shape: Shape, stride: int, padding: int) -> "Geometry":
+    def of(cls, x_shape: Shape, w_shape: Shape, stride: int, padding: int, groups: int = 1,
+           dilation: int = 1) -> "Geometry":
         """Return the sizes of a call with arguments that have been checked."""
         N, H, W, Cin = x_shape
         kh, kw, _, Cout = w_shape
-        Ho, Wo = output_size(x_shape, w_shape, stride, padding)
-        return cls(N, H, W, Cin, kh, kw, Cout, int(stride), int(padding), Ho, Wo)
+        Ho, Wo = output_size(x_shape, (reach(kh, dilation), reach(kw, dilation)), stride, padding)
+        return cls(N, H, W, Cin, kh, kw, Cout, int(stride), int(padding), Ho, Wo, int(groups), int(dilation))
+
+    @property
+    def D(self) -> int:
+        """The channels of a filter: those of x in one group."""
+        return self.Cin // self.groups
+
+    @property
+    def K(self) -> int:
+        """The channels of y in one group."""
+        return self.Cout // self.groups
 
     @property
     def x_shape(self) -> Shape:
@@ -46,8 +60,8 @@ class Geometry(NamedTuple):
 
     @property
     def w_shape(self) -> Shape:
-        """The shape (kh, kw, Cin, Cout) of w."""
-        return self.kh, self.kw, self.Cin, self.Cout
+        """The shape (kh, kw, D, Cout) of w."""
+        return self.kh, self.kw, self.D, self.Cout
 
     @property
     def y_shape(self) -> Shape:

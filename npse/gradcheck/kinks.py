@@ -34,21 +34,31 @@ def count_changes(before: list[Array], after: list[Array]) -> int:
     return sum(int(np.count_nonzero(b != a)) for b, a in zip(before, after, strict=True))
 
 
-def max_margin(x: Array, size: int, stride: int) -> Array:
+def max_margin(x: Array, size: int, stride: int, padding: int = 0, ceil_mode: bool = False) -> Array:
     """By how much each element of each window exceeds the largest of the others: > 0 for the maximum, 0 in a tie.
 
-    x (N, H, W, C) -> (N, Ho, Wo, C, size * size)
+    x (N, H, W, C) -> (N, Ho, Wo, C, size * size). Padding and ``ceil_mode`` have the meaning of the op `max_pool`. The
+    padding is minus infinity.
     """
-    windows = _windows(x, size, stride)
-    if size == 1:
-        return np.ones_like(windows)
-    *_, second, first = np.moveaxis(np.sort(windows, axis=-1), -1, 0)
-    is_first = np.arange(size * size) == windows.argmax(axis=-1)[..., None]
-    return windows - np.where(is_first, second[..., None], first[..., None])
+    return margin(_windows(x, size, stride, padding, ceil_mode))
 
 
-def _windows(x: Array, size: int, stride: int) -> Array:
-    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+def margin(values: Array) -> Array:
+    """By how much each element exceeds the largest of the others on the last axis: > 0 for the maximum, 0 in a tie."""
+    count = values.shape[-1]
+    if count == 1:
+        return np.ones_like(values)
+    *_, second, first = np.moveaxis(np.sort(values, axis=-1), -1, 0)
+    is_first = np.arange(count) == values.argmax(axis=-1)[..., None]
+    return values - np.where(is_first, second[..., None], first[..., None])
+
+
+def _windows(x: Array, size: int, stride: int, padding: int, ceil_mode: bool) -> Array:
+    around = padding, padding + (stride - 1) * bool(ceil_mode)
+    xp = np.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-np.inf)
+    Ho, Wo = (-(-(n + padding) // stride) for n in x.shape[1:3])              # no window begins behind the map
+    every = np.lib.stride_tricks.sliding_window_view(xp, (size, size), axis=(1, 2))
+    windows = every[:, ::stride, ::stride][:, :Ho, :Wo]
     return windows.reshape(*windows.shape[:4], size * size)
 
 

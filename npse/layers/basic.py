@@ -1,4 +1,4 @@
-"""Layers of one op each: convolution, batch norm, ReLU, dense, max pooling, global average pooling."""
+"""Layers of one op each: convolution, batch norm, ReLU, dense, global average pooling."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def expect_sizes(layer: str, **sizes: object) -> None:
 
 
 class Conv2d(Layer):
-    """Convolution without bias: (N, H, W, cin) -> (N, Ho, Wo, cout), Ho = (H + 2 padding - kernel) // stride + 1.
+    """Convolution: (N, H, W, cin) -> (N, Ho, Wo, cout), Ho = (H + 2 padding - reach) // stride + 1.
 
     Parameters
     ----------
@@ -29,63 +29,126 @@ class Conv2d(Layer):
     input_gradient : bool
         If False, backward returns None as dx. The first layer of a network in training needs no dx.
     padding : int, optional
-        Rows and columns of zeros on each side. By default it is kernel // 2, which keeps the size of the map at
-        stride 1. No padding keeps the size for an even kernel, so there it must be given.
+        Rows and columns of zeros on each side. By default it is dilation * (kernel // 2), which keeps the size of the
+        map at stride 1. No padding keeps the size for an even kernel, so there it must be given.
+    groups : int
+        Divides cin and cout. A channel is convolved with the channels of its group only; groups = cin is a depthwise
+        convolution.
+    dilation : int
+        Distance of the taps of a filter in pixels; a filter reaches over dilation * (kernel - 1) + 1 pixels.
+    bias : bool
+        Whether a bias is added; before a batch norm it has no effect.
     rng : Generator, draws the weights
     """
 
     def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, input_gradient: bool = True, *,
-                 padding: int | None = None, rng: np.random.Generator) -> None:
-        expect_sizes("Conv2d", cin=cin, cout=cout, kernel=kernel, stride=stride)
+                 padding: int | None = None, groups: int = 1, dilation: int = 1, bias: bool = False,
+                 rng: np.random.Generator) -> None:
+        expect_sizes("Conv2d", cin=cin, cout=cout, kernel=kernel, stride=stride, groups=groups, dilation=dilation)
         if padding is None and kernel % 2 == 0:
             raise ValueError(f"Conv2d: no padding keeps the size of a map for the even kernel {kernel}; use an odd "
                              "kernel, or set padding")
-        super().__init__({"weight": he_normal(rng, (kernel, kernel, cin, cout), fan_in=kernel * kernel * cin)})
+        if cin % groups or cout % groups:
+            raise ValueError(f"Conv2d: {groups} groups do not divide {cin if cin % groups else cout} channels")
+        shape = kernel, kernel, cin // groups, cout
+        super().__init__({"weight": he_normal(rng, shape, fan_in=kernel * kernel * cin // groups)})
+        if bias:
+            self.parameters["bias"] = np.zeros(cout, np.float32)
         self.stride, self.input_gradient = stride, input_gradient
-        self.padding = kernel // 2 if padding is None else padding
+        self.padding = dilation * (kernel // 2) if padding is None else padding
+        self.groups, self.dilation = groups, dilation
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
-        return active().conv2d(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
+        y = self._convolved(x)
+        return self._with_bias(y), self._backward(x)
 
     def and_moments(self, x: Array) -> tuple[tuple[Array, Array, Array, Array], Any]:
         """Return (y, mean, var, means), backward: y, and the statistics of y that a batch norm after it needs.
 
         mean and var (cout,) are those of y over (N, Ho, Wo), means (N, cout) those over (Ho, Wo).
         """
-        return active().conv2d_moments(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
+        if self._plain():
+            return active().conv2d_moments(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
+        y, backward = self(x)
+        return (y, *active().moments(y)), backward
+
+    def _plain(self) -> bool:
+        return self.groups == self.dilation == 1 and "bias" not in self.parameters
+
+    def _convolved(self, x: Array) -> Array:
+        ops, w = active(), self.parameters["weight"]
+        if self.groups == self.dilation == 1:
+            return ops.conv2d(x, w, self.stride, self.padding)
+        return ops.grouped_conv2d(x, w, self.groups, self.stride, self.padding, self.dilation)
+
+    def _with_bias(self, y: Array) -> Array:
+        return active().add_bias(y, self.parameters["bias"]) if "bias" in self.parameters else y
 
     def _backward(self, x: Array) -> "_ConvBackward":
-        return _ConvBackward(active(), x, self.parameters["weight"], (self.stride, self.padding), self.input_gradient)
+        how = (self.stride, self.padding)
+        if self.groups == self.dilation == 1:
+            return _ConvBackward(active(), x, self.parameters, how, self.input_gradient)
+        return _GroupedConvBackward(active(), x, self.parameters, (self.groups, *how, self.dilation),
+                                    self.input_gradient)
 
 
 class _ConvBackward:
     """dx, gradients = backward(dy); ``backward.add(dy, dx)`` adds the gradient of x to an array dx."""
 
-    def __init__(self, ops: Ops, x: Array, w: Array, how: tuple[int, int], input_gradient: bool) -> None:
-        self._ops, self._x, self._w, self._how, self._input_gradient = ops, x, w, how, input_gradient
+    def __init__(self, ops: Ops, x: Array, parameters: dict[str, Array], how: tuple[int, ...],
+                 input_gradient: bool) -> None:
+        self._ops, self._x, self._w, self._how = ops, x, parameters["weight"], how
+        self._biased, self._input_gradient = "bias" in parameters, input_gradient
 
     def __call__(self, dy: Array) -> tuple[Any, Gradients]:
         gradients = self._gradients(dy)
-        if not self._input_gradient:
-            return None, gradients
-        return self._ops.conv2d_backward_x(dy, self._w, self._x.shape, *self._how), gradients
+        return self._of_input(dy) if self._input_gradient else None, gradients
 
     def add(self, dy: Array, dx: Array) -> tuple[Array, Gradients]:
         """Return the sum of the gradient of x and dx. The op adds while it computes, which saves a pass over memory."""
         gradients = self._gradients(dy)
-        return self._ops.conv2d_backward_x_add(dy, self._w, dx, *self._how), gradients
+        return self._added(dy, dx), gradients
 
     def _gradients(self, dy: Array) -> Gradients:
-        return {"weight": self._ops.conv2d_backward_w(dy, self._x, self._w.shape, *self._how)}
+        gradients = {"weight": self._of_filters(dy)}
+        if self._biased:
+            _, gradients["bias"] = self._ops.add_bias_backward(dy)
+        return gradients
+
+    def _of_filters(self, dy: Array) -> Array:
+        return self._ops.conv2d_backward_w(dy, self._x, self._w.shape, *self._how)
+
+    def _of_input(self, dy: Array) -> Array:
+        return self._ops.conv2d_backward_x(dy, self._w, self._x.shape, *self._how)
+
+    def _added(self, dy: Array, dx: Array) -> Array:
+        return self._ops.conv2d_backward_x_add(dy, self._w, dx, *self._how)
+
+
+class _GroupedConvBackward(_ConvBackward):
+    """The same for a convolution with groups or dilation."""
+
+    def _of_filters(self, dy: Array) -> Array:
+        return self._ops.grouped_conv2d_backward_w(dy, self._x, self._w.shape, *self._how)
+
+    def _of_input(self, dy: Array) -> Array:
+        return self._ops.grouped_conv2d_backward_x(dy, self._w, self._x.shape, *self._how)
+
+    def _added(self, dy: Array, dx: Array) -> Array:
+        return self._ops.add(self._of_input(dy), dx)
 
 
 class BatchNorm(Layer):
-    """Batch normalization over (N, H, W), with the statistics of the batch in training, else with running ones."""
+    """Batch normalization over (N, H, W), with the statistics of the batch in training, else with running ones.
 
-    eps, momentum = 1e-5, 0.1
+    ``eps`` is added to the variance.
+    """
 
-    def __init__(self, channels: int) -> None:
+    momentum = 0.1
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         expect_sizes("BatchNorm", channels=channels)
+        self.eps = eps
         super().__init__(
             {"weight": np.ones(channels, np.float32), "bias": np.zeros(channels, np.float32)},
             {"running_mean": np.zeros(channels, np.float32), "running_var": np.ones(channels, np.float32)})
@@ -96,12 +159,21 @@ class BatchNorm(Layer):
     def _call_train(self, x: Array) -> tuple[Array, Backward]:
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
+        return y, self._backward_train(ops, x, mean, var)
+
+    def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
+        """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
+        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        return ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps), self._backward_train(ops, x, mean, var)
+
+    def _backward_train(self, ops: Ops, x: Array, mean: Array, var: Array) -> Backward:
+        gamma = self.parameters["weight"]
         self.update_running_stats(ops, x, mean, var)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
             return dx, {"weight": dgamma, "bias": dbeta}
-        return y, backward
+        return backward
 
     def _call_eval(self, x: Array) -> tuple[Array, Backward]:
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
@@ -129,7 +201,6 @@ class BatchNormReLU(BatchNorm):
         return y, self._backward_train(ops, x, mean, var)
 
     def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
-        """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
         ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
         return y, self._backward_train(ops, x, mean, var)
@@ -184,22 +255,6 @@ class Dense(Layer):
             dx, dw, db = ops.dense_backward(dy, x, w)
             return dx, {"weight": dw} if b is None else {"weight": dw, "bias": db}
         return y, backward
-
-
-class MaxPool(Layer):
-    """Maximum of every window of size x size pixels, (N, H, W, C) -> (N, H // size, W // size, C)."""
-
-    def __init__(self, size: int) -> None:
-        expect_sizes("MaxPool", size=size)
-        super().__init__()
-        self.size = size
-
-    def __call__(self, x: Array) -> tuple[Array, Backward]:
-        ops = active()
-
-        def backward(dy: Array) -> tuple[Array, Gradients]:
-            return ops.max_pool_backward(dy, x, self.size), {}
-        return ops.max_pool(x, self.size), backward
 
 
 class GlobalAveragePool(Layer):

@@ -1,17 +1,17 @@
-"""The two parts of a residual block. Each runs several layers with fewer ops than the layers have alone.
+"""The parts of a residual block. Each runs several layers with fewer ops than the layers have alone.
 
 If a batch norm follows a convolution, the convolution sums its output while it is in cache, so the statistics need no
 pass over memory. The end of a block, with or without gates, is one op: `bn_scale_add_relu`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from npse.backend import active, reshape
 from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
-from npse.layers.excitation import Excitation
+from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
-from npse.types import Array, Gradients
+from npse.types import Array, Backward, Gradients, Ops
 
 
 class Fused:
@@ -28,31 +28,53 @@ class Fused:
         self.children = {name: layer for name, layer in children.items() if layer is not None}
 
 
+def channels_after(conv: Conv2d) -> int:
+    """Return the number of channels of a convolution's output."""
+    return int(conv.parameters["weight"].shape[3])
+
+
+def takes_means(se: Excitation) -> TypeGuard[SqueezedGates]:
+    """Whether an excitation needs no more of its maps than their means, which the end of a block knows already."""
+    return isinstance(se, SqueezedGates) and se.squeeze is None
+
+
+def normalized(conv: Conv2d, norm: BatchNorm, x: Array) -> tuple[Array, Any, Backward]:
+    """Return norm(conv(x)), and the backward passes of both; in training the convolution sums for the statistics."""
+    if norm.training:
+        (c, mean, var, _), conv_backward = conv.and_moments(x)
+        y, norm_backward = norm.from_moments(c, mean, var)
+    else:
+        c, conv_backward = conv(x)
+        y, norm_backward = norm(c)
+    return y, conv_backward, norm_backward
+
+
 class ConvBNReLU(Fused):
     """h = relu(batch_norm(conv2d(x))): (N, H, W, cin) -> (N, Ho, Wo, cout).
 
     ``dx, gradients = backward(dh)``, and ``backward.add(dh, dx)`` adds the gradient of x to an array dx.
+
+    Parameters
+    ----------
+    conv, norm : Conv2d, BatchNormReLU
+    names : tuple of two str
+        Their names in the block.
     """
 
-    def __init__(self, conv: Conv2d, norm: BatchNormReLU) -> None:
-        super().__init__(conv1=conv, bn1=norm)
-        self.conv, self.norm = conv, norm
+    def __init__(self, conv: Conv2d, norm: BatchNormReLU, names: tuple[str, str] = ("conv1", "bn1")) -> None:
+        super().__init__(**dict(zip(names, (conv, norm), strict=True)))
+        self.conv, self.norm, self.names = conv, norm, names
 
     def __call__(self, x: Array) -> "tuple[Array, _ConvBNReLUBackward]":
-        if self.norm.training:
-            (c, mean, var, _), conv_backward = self.conv.and_moments(x)
-            h, norm_backward = self.norm.from_moments(c, mean, var)
-        else:
-            c, conv_backward = self.conv(x)
-            h, norm_backward = self.norm(c)
-        return h, _ConvBNReLUBackward(conv_backward, norm_backward)
+        h, conv_backward, norm_backward = normalized(self.conv, self.norm, x)
+        return h, _ConvBNReLUBackward(conv_backward, norm_backward, self.names)
 
 
 class _ConvBNReLUBackward:
     """Computes the gradient of x, alone or added to an array, and the gradients of the parameters."""
 
-    def __init__(self, conv_backward: Any, norm_backward: Any) -> None:
-        self._conv_backward, self._norm_backward = conv_backward, norm_backward
+    def __init__(self, conv_backward: Any, norm_backward: Any, names: tuple[str, str]) -> None:
+        self._conv_backward, self._norm_backward, self._names = conv_backward, norm_backward, names
 
     def __call__(self, dh: Array) -> tuple[Array, Gradients]:
         dc, norm_gradients = self._norm_backward(dh)
@@ -62,26 +84,115 @@ class _ConvBNReLUBackward:
         dc, norm_gradients = self._norm_backward(dh)
         return self._with_names(self._conv_backward.add(dc, dx), norm_gradients)
 
+    def _with_names(self, result: tuple[Array, Gradients], norm_gradients: Gradients) -> tuple[Array, Gradients]:
+        (dx, conv_gradients), (conv, norm) = result, self._names
+        return dx, prefixed(conv, conv_gradients) | prefixed(norm, norm_gradients)
+
+
+class ConvBN(Fused):
+    """u = batch_norm(conv2d(h)): the end of a branch that is not added to its shortcut at once."""
+
+    def __init__(self, conv: Conv2d, norm: BatchNorm, names: tuple[str, str] = ("conv2", "bn2")) -> None:
+        super().__init__(**dict(zip(names, (conv, norm), strict=True)))
+        self.conv, self.norm, self.names = conv, norm, names
+
+    def __call__(self, h: Array) -> tuple[Array, Backward]:
+        u, conv_backward, norm_backward = normalized(self.conv, self.norm, h)
+
+        def backward(du: Array) -> tuple[Array, Gradients]:
+            dc, of_norm = norm_backward(du)
+            dh, of_conv = conv_backward(dc)
+            conv, norm = self.names
+            return dh, prefixed(conv, of_conv) | prefixed(norm, of_norm)
+        return u, backward
+
+
+class Named(Fused):
+    """One layer, such as an excitation within a branch, under its name in the block."""
+
+    def __init__(self, name: str, layer: Layer) -> None:
+        super().__init__(**{name: layer})
+        self.name, self.layer = name, layer
+
+    def __call__(self, x: Array) -> tuple[Array, Backward]:
+        y, layer_backward = self.layer(x)
+
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            dx, gradients = layer_backward(dy)
+            return dx, prefixed(self.name, gradients)
+        return y, backward
+
+
+class Chain(Fused):
+    """Parts one after another: a branch up to its last convolution. Without parts it is the identity.
+
+    ``dx, gradients = backward(dy)``, and ``backward.add(dy, dx)`` adds the gradient of x to an array dx. If the first
+    part has such a method, its op adds while it computes, which saves a pass over memory.
+    """
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(**{name: layer for part in parts for name, layer in part.children.items()})
+        self.parts = parts
+
+    def __call__(self, x: Array) -> "tuple[Array, _ChainBackward]":
+        ops, backwards = active(), []
+        for part in self.parts:
+            x, part_backward = part(x)
+            backwards.append(part_backward)
+        return x, _ChainBackward(ops, backwards)
+
+
+class _ChainBackward:
+    """Computes the gradient of x, alone or added to an array, and the gradients of the parameters."""
+
+    def __init__(self, ops: Ops, backwards: list[Any]) -> None:
+        self._ops, self._backwards = ops, backwards
+
+    def __call__(self, dy: Array) -> tuple[Array, Gradients]:
+        return self._through(self._backwards, dy)
+
+    def add(self, dy: Array, dx: Array) -> tuple[Array, Gradients]:
+        add = getattr(self._backwards[0], "add", None) if self._backwards else None
+        if add is None:
+            dy, gradients = self(dy)
+            return self._ops.add(dy, dx), gradients
+        dy, gradients = self._through(self._backwards[1:], dy)
+        dx, found = add(dy, dx)
+        return dx, gradients | found
+
     @staticmethod
-    def _with_names(result: tuple[Array, Gradients], norm_gradients: Gradients) -> tuple[Array, Gradients]:
-        dx, conv_gradients = result
-        return dx, prefixed("conv1", conv_gradients) | prefixed("bn1", norm_gradients)
+    def _through(backwards: list[Any], dy: Array) -> tuple[Array, Gradients]:
+        gradients: Gradients = {}
+        for part_backward in reversed(backwards):
+            dy, found = part_backward(dy)
+            gradients |= found
+        return dy, gradients
 
 
 class ConvBNSEAddReLU(Fused):
     """y = relu(se(batch_norm(conv2d(h))) + r), where r is the shortcut; dh, dr, gradients = backward(dy).
 
     h (N, H, W, cin), r (N, Ho, Wo, cout) -> y (N, Ho, Wo, cout). Without ``se`` the same op runs with gates of one, so
-    both kinds of networks make the same number of passes over their maps.
+    both kinds of networks make the same number of passes over their maps. An excitation whose gates need more than the
+    means of the maps runs by itself, between the batch norm and the sum.
+
+    Parameters
+    ----------
+    conv, norm, se : Conv2d, BatchNorm, Excitation or None
+    number : int
+        Which convolution of the block it is: it is named ``conv2``, and its batch norm ``bn2``, if the number is 2.
     """
 
-    def __init__(self, conv: Conv2d, norm: BatchNorm, se: Excitation | None = None) -> None:
-        super().__init__(conv2=conv, bn2=norm, se=se)
+    def __init__(self, conv: Conv2d, norm: BatchNorm, se: Excitation | None = None, number: int = 2) -> None:
+        self.names = f"conv{number}", f"bn{number}"
+        super().__init__(**dict(zip(self.names, (conv, norm), strict=True)), se=se)
         self.conv, self.norm, self.se = conv, norm, se
 
     def __call__(self, h: Array, r: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:
         ops = active()
         norm = self.norm
+        if self.se and not takes_means(self.se):
+            return self._in_steps(self.se, h, r)
         gamma, beta, eps = norm.parameters["weight"], norm.parameters["bias"], norm.eps
         (c, mean, var, means), conv_backward = self.conv.and_moments(h)
         if norm.training:
@@ -109,14 +220,33 @@ class ConvBNSEAddReLU(Fused):
         def backward(dy: Array) -> tuple[Array, Array, Gradients]:
             dc, dgamma, dbeta, dr, se_gradients = end_backward(dy)
             dh, conv_gradients = conv_backward(dc)
-            return dh, dr, (prefixed("conv2", conv_gradients) | {"bn2.weight": dgamma, "bn2.bias": dbeta}
-                            | prefixed("se", se_gradients))
+            return dh, dr, self._with_names(conv_gradients, {"weight": dgamma, "bias": dbeta}, se_gradients)
         return y, backward
+
+    def _in_steps(self, se: Excitation, h: Array, r: Array
+                  ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:
+        """Return ``y, backward`` with the excitation as a layer of its own."""
+        ops = active()
+        u, conv_backward, norm_backward = normalized(self.conv, self.norm, h)
+        v, se_backward = se(u)
+        y = ops.add_relu(v, r)
+
+        def backward(dy: Array) -> tuple[Array, Array, Gradients]:
+            dv, dr = ops.add_relu_backward(dy, y)
+            du, se_gradients = se_backward(dv)
+            dc, norm_gradients = norm_backward(du)
+            dh, conv_gradients = conv_backward(dc)
+            return dh, dr, self._with_names(conv_gradients, norm_gradients, se_gradients)
+        return y, backward
+
+    def _with_names(self, of_conv: Gradients, of_norm: Gradients, of_se: Gradients) -> Gradients:
+        conv, norm = self.names
+        return prefixed(conv, of_conv) | prefixed(norm, of_norm) | prefixed("se", of_se)
 
     def _gates(self, means: Array, mean: Array, var: Array) -> tuple[Array, Callable[[Array], Any]]:
         """Return ``s, backward``: the gates (N, C), and dz, gradients = backward(ds)."""
         N, C = means.shape
-        if self.se is None:
+        if not isinstance(self.se, SqueezedGates):
             ones, zeros = (constant(value, (N, C), means.dtype) for value in (1, 0))
             return ones, lambda ds: (zeros, {})
         # Batch norm is affine for each channel, so the mean of its output is the batch norm of the mean of its input.

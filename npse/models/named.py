@@ -3,35 +3,56 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypedDict, Unpack
+from typing import Any, ParamSpec, Unpack
 
 from npse.layers import Sequential
+from npse.models.bottleneck_resnet import bottleneck_resnet
+from npse.models.imagenet_resnet import imagenet_resnet
+from npse.models.options import NetworkOptions, parameters_of
+from npse.models.preact_resnet import preact_resnet
 from npse.models.resnet import resnet
+from npse.models.resnext import resnext
+from npse.models.senet154 import senet
+from npse.models.shake_shake import shake_shake
 from npse.models.wide import wide as wide_network
+from npse.models.wide_resnet import wide_resnet
 from npse.support.names import suggest
 
 
-class WideOptions(TypedDict, total=False):
+class WideOptions(NetworkOptions, total=False):
     """Options of `npse.models.wide.wide`."""
 
-    se: bool
-    classes: int
-    reduction: int
-    bias: bool
-    min_hidden: int
-    excitation: str
-    gate: str
     widths: tuple[int, ...]
-    channels: int
-    input_gradient: bool
-    seed: int
 
 
-class ResNetOptions(WideOptions, total=False):
-    """Options of `npse.models.resnet.resnet`, except the depth."""
+class PlacementOptions(WideOptions, total=False):
+    """The place of the excitations."""
 
     placement: str
+
+
+class ImageNetOptions(PlacementOptions, total=False):
+    """Options of `npse.models.imagenet_resnet.imagenet_resnet`."""
+
+    stride_first: bool
+
+
+class ResNetOptions(PlacementOptions, total=False):
+    """Options of `npse.models.resnet.resnet`, except the depth; the same for bottlenecks, ResNeXts, pre-activation."""
+
     shortcut: str
+
+
+class DropoutOptions(PlacementOptions, total=False):
+    """Options of `npse.models.wide_resnet.wide_resnet` and `npse.models.senet154.senet`."""
+
+    dropout: float
+
+
+class ShakeOptions(NetworkOptions, total=False):
+    """Options of `npse.models.shake_shake.shake_shake`."""
+
+    placement: str
 
 
 P = ParamSpec("P")
@@ -47,12 +68,11 @@ def unknown_option(name: str, options: Iterable[str]) -> str | None:
     return None
 
 
-def _model(family: Callable[..., Sequential], *, se: bool
-           ) -> Callable[[Callable[P, Sequential]], Callable[P, Sequential]]:
-    """Return a decorator that adds a function to `MODELS`, with the options of ``family`` and a default for ``se``."""
-    options = [parameter.replace(default=se) if name == "se" else parameter
-               for name, parameter in inspect.signature(family).parameters.items()
-               if parameter.kind is parameter.KEYWORD_ONLY]
+def _model(family: Callable[..., Sequential], **defaults: Any) -> Callable[[Callable[P, Sequential]],
+                                                                           Callable[P, Sequential]]:
+    """Return a decorator that adds a function to `MODELS`, with the options of ``family``, some with other defaults."""
+    options = [parameter.replace(default=defaults.get(parameter.name, parameter.default))
+               for parameter in parameters_of(family)]
 
     def enter(make: Callable[P, Sequential]) -> Callable[P, Sequential]:
         name = make.__name__
@@ -61,8 +81,7 @@ def _model(family: Callable[..., Sequential], *, se: bool
         def model(*arguments: P.args, **given: P.kwargs) -> Sequential:
             if unknown := unknown_option(name, given):
                 raise TypeError(unknown)
-            given.setdefault("se", se)
-            return make(*arguments, **given)
+            return make(*arguments, **{**defaults, **given})
 
         model.__signature__ = inspect.Signature(options, return_annotation=Sequential)      # type: ignore[attr-defined]
         MODELS[name] = model
@@ -164,3 +183,234 @@ def se_wide(**options: Unpack[WideOptions]) -> Sequential:
 def wide(**options: Unpack[WideOptions]) -> Sequential:
     """The wide and shallow network, without squeeze-and-excitation. Options: see `npse.models.wide`."""
     return wide_network(**options)
+
+
+@_model(bottleneck_resnet, se=True)
+def se_resnet164(**options: Unpack[ResNetOptions]) -> Sequential:
+    """SE-ResNet-164: 54 bottlenecks, with squeeze-and-excitation. Options: see `bottleneck_resnet`."""
+    return bottleneck_resnet(164, **options)
+
+
+@_model(bottleneck_resnet, se=False)
+def resnet164(**options: Unpack[ResNetOptions]) -> Sequential:
+    """ResNet-164: 54 bottlenecks, without squeeze-and-excitation. Options: see `bottleneck_resnet`."""
+    return bottleneck_resnet(164, **options)
+
+
+@_model(preact_resnet, se=True)
+def se_preact_resnet20(**options: Unpack[ResNetOptions]) -> Sequential:
+    """SE-PreAct-ResNet-20: 9 pre-activation blocks, with squeeze-and-excitation. Options: see `preact_resnet`."""
+    return preact_resnet(20, **options)
+
+
+@_model(preact_resnet, se=False)
+def preact_resnet20(**options: Unpack[ResNetOptions]) -> Sequential:
+    """PreAct-ResNet-20: 9 pre-activation blocks, without squeeze-and-excitation. Options: see `preact_resnet`."""
+    return preact_resnet(20, **options)
+
+
+@_model(preact_resnet, se=True)
+def se_preact_resnet110(**options: Unpack[ResNetOptions]) -> Sequential:
+    """SE-PreAct-ResNet-110: 54 pre-activation blocks, with squeeze-and-excitation. Options: see `preact_resnet`."""
+    return preact_resnet(110, **options)
+
+
+@_model(preact_resnet, se=False)
+def preact_resnet110(**options: Unpack[ResNetOptions]) -> Sequential:
+    """PreAct-ResNet-110: 54 pre-activation blocks, without squeeze-and-excitation. Options: see `preact_resnet`."""
+    return preact_resnet(110, **options)
+
+
+@_model(preact_resnet, se=True)
+def se_preact_resnet164(**options: Unpack[ResNetOptions]) -> Sequential:
+    """SE-PreAct-ResNet-164: 54 pre-activation bottlenecks, with squeeze-and-excitation.
+
+    Options: see `preact_resnet`.
+    """
+    return preact_resnet(164, "bottleneck", **options)
+
+
+@_model(preact_resnet, se=False)
+def preact_resnet164(**options: Unpack[ResNetOptions]) -> Sequential:
+    """PreAct-ResNet-164: 54 pre-activation bottlenecks, without squeeze-and-excitation.
+
+    Options: see `preact_resnet`.
+    """
+    return preact_resnet(164, "bottleneck", **options)
+
+
+@_model(resnext, se=True)
+def se_resnext29_8x64d(**options: Unpack[ResNetOptions]) -> Sequential:
+    """SE-ResNeXt-29-8x64d: 9 bottlenecks with 8 groups, with squeeze-and-excitation. Options: see `resnext`."""
+    return resnext(29, 8, 64, **options)
+
+
+@_model(resnext, se=False)
+def resnext29_8x64d(**options: Unpack[ResNetOptions]) -> Sequential:
+    """ResNeXt-29-8x64d: 9 bottlenecks with 8 groups, without squeeze-and-excitation. Options: see `resnext`."""
+    return resnext(29, 8, 64, **options)
+
+
+@_model(resnext, se=True)
+def se_resnext29_32x4d(**options: Unpack[ResNetOptions]) -> Sequential:
+    """SE-ResNeXt-29-32x4d: 9 bottlenecks with 32 groups, with squeeze-and-excitation. Options: see `resnext`."""
+    return resnext(29, 32, 4, **options)
+
+
+@_model(resnext, se=False)
+def resnext29_32x4d(**options: Unpack[ResNetOptions]) -> Sequential:
+    """ResNeXt-29-32x4d: 9 bottlenecks with 32 groups, without squeeze-and-excitation. Options: see `resnext`."""
+    return resnext(29, 32, 4, **options)
+
+
+@_model(wide_resnet, se=True)
+def se_wide_resnet16_8(**options: Unpack[DropoutOptions]) -> Sequential:
+    """SE-Wide-ResNet-16-8: 6 pre-activation blocks, 8 times as wide, with squeeze-and-excitation.
+
+    Options: see `wide_resnet`.
+    """
+    return wide_resnet(16, 8, **options)
+
+
+@_model(wide_resnet, se=False)
+def wide_resnet16_8(**options: Unpack[DropoutOptions]) -> Sequential:
+    """Wide-ResNet-16-8: 6 pre-activation blocks, 8 times as wide, without squeeze-and-excitation.
+
+    Options: see `wide_resnet`.
+    """
+    return wide_resnet(16, 8, **options)
+
+
+@_model(wide_resnet, se=True)
+def se_wide_resnet28_10(**options: Unpack[DropoutOptions]) -> Sequential:
+    """SE-Wide-ResNet-28-10: 12 pre-activation blocks, 10 times as wide, with squeeze-and-excitation.
+
+    Options: see `wide_resnet`.
+    """
+    return wide_resnet(28, 10, **options)
+
+
+@_model(wide_resnet, se=False)
+def wide_resnet28_10(**options: Unpack[DropoutOptions]) -> Sequential:
+    """Wide-ResNet-28-10: 12 pre-activation blocks, 10 times as wide, without squeeze-and-excitation.
+
+    Options: see `wide_resnet`.
+    """
+    return wide_resnet(28, 10, **options)
+
+
+@_model(shake_shake, se=True)
+def se_shake_shake26_2x32d(**options: Unpack[ShakeOptions]) -> Sequential:
+    """SE-Shake-Shake-26-2x32d: 12 blocks of two branches, with squeeze-and-excitation. Options: see `shake_shake`."""
+    return shake_shake(26, 32, **options)
+
+
+@_model(shake_shake, se=False)
+def shake_shake26_2x32d(**options: Unpack[ShakeOptions]) -> Sequential:
+    """Shake-Shake-26-2x32d: 12 blocks of two branches, without squeeze-and-excitation. Options: see `shake_shake`."""
+    return shake_shake(26, 32, **options)
+
+
+@_model(shake_shake, se=True)
+def se_shake_shake26_2x96d(**options: Unpack[ShakeOptions]) -> Sequential:
+    """SE-Shake-Shake-26-2x96d: 12 blocks of two branches, with squeeze-and-excitation. Options: see `shake_shake`."""
+    return shake_shake(26, 96, **options)
+
+
+@_model(shake_shake, se=False)
+def shake_shake26_2x96d(**options: Unpack[ShakeOptions]) -> Sequential:
+    """Shake-Shake-26-2x96d: 12 blocks of two branches, without squeeze-and-excitation. Options: see `shake_shake`."""
+    return shake_shake(26, 96, **options)
+
+
+@_model(imagenet_resnet, se=True)
+def se_resnet50(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """SE-ResNet-50: 16 bottlenecks, for 224x224 images, with squeeze-and-excitation. Options: see `imagenet_resnet`."""
+    return imagenet_resnet((3, 4, 6, 3), **options)
+
+
+@_model(imagenet_resnet, se=False)
+def resnet50(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """ResNet-50: 16 bottlenecks, for 224x224 images, without squeeze-and-excitation. Options: see `imagenet_resnet`."""
+    return imagenet_resnet((3, 4, 6, 3), **options)
+
+
+@_model(imagenet_resnet, se=True)
+def se_resnet101(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """SE-ResNet-101: 33 bottlenecks, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 4, 23, 3), **options)
+
+
+@_model(imagenet_resnet, se=False)
+def resnet101(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """ResNet-101: 33 bottlenecks, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 4, 23, 3), **options)
+
+
+@_model(imagenet_resnet, se=True)
+def se_resnet152(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """SE-ResNet-152: 50 bottlenecks, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 8, 36, 3), **options)
+
+
+@_model(imagenet_resnet, se=False)
+def resnet152(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """ResNet-152: 50 bottlenecks, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 8, 36, 3), **options)
+
+
+@_model(imagenet_resnet, se=True)
+def se_resnext50_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """SE-ResNeXt-50-32x4d: 16 bottlenecks with 32 groups, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 4, 6, 3), 32, 4, **options)
+
+
+@_model(imagenet_resnet, se=False)
+def resnext50_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """ResNeXt-50-32x4d: 16 bottlenecks with 32 groups, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 4, 6, 3), 32, 4, **options)
+
+
+@_model(imagenet_resnet, se=True)
+def se_resnext101_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """SE-ResNeXt-101-32x4d: 33 bottlenecks with 32 groups, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 4, 23, 3), 32, 4, **options)
+
+
+@_model(imagenet_resnet, se=False)
+def resnext101_32x4d(**options: Unpack[ImageNetOptions]) -> Sequential:
+    """ResNeXt-101-32x4d: 33 bottlenecks with 32 groups, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `imagenet_resnet`.
+    """
+    return imagenet_resnet((3, 4, 23, 3), 32, 4, **options)
+
+
+@_model(senet, se=True)
+def senet154(**options: Unpack[DropoutOptions]) -> Sequential:
+    """SENet-154: 50 bottlenecks with 64 groups, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `senet`.
+    """
+    return senet(**options)

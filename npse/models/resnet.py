@@ -4,46 +4,43 @@ The network has a first convolution of 16 channels, three stages of n blocks wit
 pooling and one dense layer. The second and the third stage halve the map. 6n + 2 layers have weights.
 """
 
+from collections.abc import Collection
+from typing import Unpack
+
 import numpy as np
 
-from npse.layers import (
-    BasicBlock,
-    BatchNormReLU,
-    Conv2d,
-    Dense,
-    GlobalAveragePool,
-    Layer,
-    Sequential,
-    identity_shortcut,
-    make_excitation,
-    projection_shortcut,
+from npse.layers import BasicBlock, Sequential
+from npse.layers.excitations import ExcitationOptions
+from npse.models.options import excitations, expect_stages
+from npse.models.stages import (
+    SHORTCUTS,
+    Position,
+    classifier,
+    excitation_at,
+    expect_depth,
+    expect_shortcut,
+    residual_stages,
+    shortcut_at,
+    stem,
 )
-from npse.support.names import suggest
 
-SHORTCUTS = ("projection", "identity")
+__all__ = ["SHORTCUTS", "resnet"]
 
 
-def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: int = 4, bias: bool = False,
-           min_hidden: int = 4, excitation: str = "se", gate: str = "sigmoid", placement: str = "standard",
-           shortcut: str = "projection",
-           widths: tuple[int, ...] = (16, 32, 64), channels: int = 3, input_gradient: bool = True,
-           seed: int = 0) -> Sequential:
-    """Build a residual network, with squeeze-and-excitation in every block or in none.
+def resnet(depth: int = 20, *, se: bool = True, stages: Collection[int] | None = None, classes: int = 10,
+           placement: str = "standard", shortcut: str = "projection", widths: tuple[int, ...] = (16, 32, 64),
+           channels: int = 3, image_size: int = 32, input_gradient: bool = True, seed: int = 0,
+           **options: Unpack[ExcitationOptions]) -> Sequential:
+    """Build a residual network, with squeeze-and-excitation in its blocks or without.
 
     Parameters
     ----------
     depth : int, 6n + 2 for n blocks in each stage
-    se : bool
-    classes : int
-    excitation, gate : str, the structure and its gate, see `npse.layers.EXCITATIONS` and `npse.layers.GATES`
-    reduction, bias, min_hidden : see `npse.layers.SqueezeExcite`
-    placement : "standard", "pre", "post" or "identity", see `npse.layers.BasicBlock`
+    placement : "standard", "pre", "post", "identity" or "3x3", see `npse.layers.block`
     shortcut : "projection" (1x1 convolution and batch norm) or "identity" (zero-padded channels), for blocks that
         change the shape of their input
     widths : channels of the three stages
-    channels : int, channels of the images
-    input_gradient : bool, whether backward returns the gradient of the images; training does not need it
-    seed : int, for the initial weights (He normal)
+    se, stages, classes, channels, image_size, input_gradient, seed, options : see `npse.models.options.NetworkOptions`
 
     Returns
     -------
@@ -53,33 +50,19 @@ def resnet(depth: int = 20, *, se: bool = True, classes: int = 10, reduction: in
     Raises
     ------
     ValueError
-        A depth that is not 6n + 2, or an unknown placement or shortcut.
+        A depth that is not 6n + 2, an unknown stage, placement or shortcut; errors of `npse.layers.make_excitation`.
     """
-    if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
-        raise ValueError(f"depth must be 6n + 2 for n blocks in each stage (8, 14, 20, ...), but is {depth!r}")
-    if shortcut not in SHORTCUTS:
-        raise ValueError(f"unknown shortcut {shortcut!r}; {suggest(shortcut, SHORTCUTS)}")
+    blocks = expect_depth(depth, of_a_block=2)
+    expect_shortcut(shortcut)
+    expect_stages(stages, len(widths))
     rng = np.random.default_rng(seed)
+    excite = excitations(se, stages, rng, **options)
 
-    def block(cin: int, cout: int, stride: int) -> BasicBlock:
-        way = None
-        if cin != cout or stride != 1:
-            way = (projection_shortcut(cin, cout, stride, rng=rng) if shortcut == "projection"
-                   else identity_shortcut(cin, cout, stride))
-        gated = cin if placement == "pre" else cout
-        part = make_excitation(excitation, gated, reduction=reduction, min_hidden=min_hidden, bias=bias, gate=gate,
-                               rng=rng) if se else None
-        return BasicBlock(cin, cout, stride, way, part, placement, rng=rng)
+    def block(at: Position) -> BasicBlock:
+        way = shortcut_at(at, shortcut, rng)
+        part = excitation_at(at, placement, excite)
+        return BasicBlock(at.cin, at.cout, at.stride, way, part, placement, rng=rng)
 
-    parts: dict[str, Layer] = {"conv1": Conv2d(channels, widths[0], 3, input_gradient=input_gradient, rng=rng),
-             "bn1": BatchNormReLU(widths[0])}
-    cin = widths[0]
-    for stage, cout in enumerate(widths, start=1):
-        blocks: dict[str, Layer] = {}
-        for index in range((depth - 2) // 6):
-            blocks[str(index)] = block(cin, cout, stride=2 if stage > 1 and index == 0 else 1)
-            cin = cout
-        parts[f"layer{stage}"] = Sequential(blocks)
-    parts["pool"] = GlobalAveragePool()
-    parts["fc"] = Dense(cin, classes, rng=rng)
-    return Sequential(parts)
+    return Sequential(stem(channels, widths[0], input_gradient, rng)
+                      | residual_stages(block, [blocks] * len(widths), widths, widths[0], image_size)
+                      | classifier(widths[-1], classes, rng))

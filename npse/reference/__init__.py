@@ -9,17 +9,23 @@ from npse.reference.activation import *  # noqa: F403
 from npse.reference.augment import *  # noqa: F403
 from npse.reference.batch_norm import *  # noqa: F403
 from npse.reference.bn_scale_add_relu import *  # noqa: F403
+from npse.reference.channels import *  # noqa: F403
 from npse.reference.contract import TABLE
 from npse.reference.conv import *  # noqa: F403
 from npse.reference.dense import *  # noqa: F403
+from npse.reference.dropout import *  # noqa: F403
 from npse.reference.excitations import *  # noqa: F403
 from npse.reference.fused import *  # noqa: F403
+from npse.reference.grouped_conv import *  # noqa: F403
 from npse.reference.loss import *  # noqa: F403
+from npse.reference.map_gates import *  # noqa: F403
+from npse.reference.more_activations import *  # noqa: F403
 from npse.reference.muon import *  # noqa: F403
 from npse.reference.pool import *  # noqa: F403
 from npse.reference.residual import *  # noqa: F403
 from npse.reference.se import *  # noqa: F403
 from npse.reference.sgd import *  # noqa: F403
+from npse.reference.shake import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403
 from npse.reference.staged import *  # noqa: F403
 

@@ -10,6 +10,9 @@ The declaration names each array among the arguments, with its axes, and each re
     x_shape: (N H W C)      the sizes of an array, as a tuple, in place of the array
     x: *                    an array of any shape; all arguments that are declared with * have the same shape
     labels: N int           an array of integers; likewise uint8 and bool
+    mask: * bool            an array of booleans of the shape of all that are declared with *
+
+A result with a question mark may be left out: `split` returns as many maps as its argument says.
 
 Ho and Wo are sizes of a result that are computed from other sizes, by the hook ``sizes``. Arguments that are not
 declared (stride, eps) are not arrays. The declarations are the source of the table of ops, `TABLE`, of the checks of
@@ -37,7 +40,8 @@ _Function = TypeVar("_Function", bound=Op)
 
 
 def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (), kink: _Kink = None,
-       flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> Callable[[_Function], _Function]:
+       flops: _Flops = None, multiply_adds: _Flops = None, sizes: Op | None = None,
+       values: Op | None = None) -> Callable[[_Function], _Function]:
     """Return a decorator that declares a function as an op of the book. The op checks its arguments in every call.
 
     Parameters
@@ -55,6 +59,9 @@ def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = 
     flops : number or function, optional
         A number: the floating-point operations for each element of the largest array. A function: it gets the arguments
         and the result ``y``, and returns the operations of the call. A multiply-add counts as two, a comparison as one.
+    multiply_adds : number or function, optional
+        Likewise the products with weights or gates, and the additions of an average: what the paper calls FLOPs. None
+        for all other ops, such as batch norm, which inference can merge with the convolution before it.
     sizes : function, optional
         ``sizes(op, letters, **arguments)`` gets the name of the op, the sizes by letter, and those arguments of the op
         that are among its own parameters. It returns Ho and Wo, or raises ValueError if arguments do not fit. Its
@@ -69,7 +76,7 @@ def op(axes: str, *, backward: _Names = "{}_backward", fixed: tuple[str, ...] = 
     the attribute ``contract``, a `Contract`.
     """
     def declare(function: _Function) -> _Function:
-        contract = Contract(function, axes, backward, fixed, kink, flops, sizes, values)
+        contract = Contract(function, axes, backward, fixed, kink, flops, sizes, values, multiply_adds)
 
         @functools.wraps(function)
         def checked(*arguments: Any, **options: Any) -> Any:
@@ -100,16 +107,18 @@ class Contract:
     optional, fixed : frozenset of str
         Arguments that may be None; arrays for which no gradient is computed.
     backward : tuple of str
-    kink, operations : as given to `op`
+    kink, operations, products : as given to `op` as ``kink``, ``flops`` and ``multiply_adds``
     """
 
     def __init__(self, function: Op, axes: str, backward: _Names = "{}_backward", fixed: tuple[str, ...] = (),
-                 kink: _Kink = None, flops: _Flops = None, sizes: Op | None = None, values: Op | None = None) -> None:
+                 kink: _Kink = None, flops: _Flops = None, sizes: Op | None = None, values: Op | None = None,
+                 multiply_adds: _Flops = None) -> None:
         self.name, self.signature = function.__name__, inspect.signature(function)
         arguments, results = map(_parsed, axes.split("->"))
         self.optional = frozenset(name.rstrip("?") for name in arguments if name.endswith("?"))
         self.arguments = {name.rstrip("?"): letters for name, letters in arguments.items()}
-        self.results, self.fixed, self.kink, self.operations = results, frozenset(fixed), kink, flops
+        self.results, self.fixed, self.kink = results, frozenset(fixed), kink
+        self.operations, self.products = flops, multiply_adds
         names = (backward,) if isinstance(backward, str) else backward or ()
         self.backward = tuple(name.format(self.name) for name in names)
         self._sizes, self._values = _Hook(sizes), _Hook(values)
@@ -168,11 +177,14 @@ class Contract:
         return bound.arguments
 
     def _examined(self, given: dict[str, Any]) -> tuple[frozenset[np.dtype[Any]], dict[str, int]]:
-        arrays, floats, first = {}, {}, None
+        arrays, floats = {}, {}
+        first: Any = None                         # the shape of all that are declared with *
         for name, axes in self.arguments.items():
             value = given[name]
             if value is None and name in self.optional:
                 continue
+            if axes.startswith("*") and first is None:
+                first = getattr(value, "shape", ())
             *letters, kind = axes.strip("()").split()
             if axes.startswith("("):
                 value = _sizes_in(self.name, name, value)
@@ -181,13 +193,13 @@ class Contract:
                 value = value.shape
             else:
                 floats[name] = value
-            if axes == "*":
-                first = value if first is None else first
-                axes = " ".join(f"d{k}" for k in range(getattr(first, "ndim", 0)))
+            if axes.startswith("*"):
+                axes = " ".join(f"d{k}" for k in range(len(first)))
             elif kind in KINDS:
                 axes = " ".join(letters)
             arrays[name] = value, axes.strip("()")
-        _expect_one_shape(self.name, {name: given[name] for name, axes in self.arguments.items() if axes == "*"})
+        _expect_one_shape(self.name, {name: given[name] for name, axes in self.arguments.items()
+                                      if axes.startswith("*")})
         known = {name: (value, axes) for name, (value, axes) in arrays.items() if not DERIVED & {*axes.split()}}
         expect(self.name, **known)
         sizes: dict[str, int] = {}
@@ -206,12 +218,11 @@ class Contract:
 
     def flops(self, arguments: tuple[Any, ...], result: Any) -> float | None:
         """Return the floating-point operations of a call by the formula of the book; None if they are not declared."""
-        if self.operations is None:
-            return None
-        if callable(self.operations):
-            return self.operations(*arguments, y=result)
-        results = result if isinstance(result, tuple) else (result,)
-        return self.operations * max(value.size for value in (*arguments, *results) if hasattr(value, "dtype"))
+        return None if self.operations is None else _count(self.operations, arguments, result)
+
+    def multiply_adds(self, arguments: tuple[Any, ...], result: Any) -> float:
+        """Return the multiply-adds of a call as the paper counts them; 0 if none are declared."""
+        return 0 if self.products is None else _count(self.products, arguments, result)
 
 
 class _Hook:
@@ -227,6 +238,14 @@ class _Hook:
             return None
         named = {name: given[name] for name in self.names}
         return self.function(op, letters, **({name: seen(value) for name, value in named.items()} if seen else named))
+
+
+def _count(declared: float | Op, arguments: tuple[Any, ...], result: Any) -> float:
+    """Return a count that is declared as a function, or as a number for each element of the largest array."""
+    if callable(declared):
+        return declared(*arguments, y=result)
+    results = result if isinstance(result, tuple) else (result,)
+    return declared * max(value.size for value in (*arguments, *results) if hasattr(value, "dtype"))
 
 
 def _parsed(declared: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Convolution, equation (1) of the paper: u_c = v_c * X = sum over s of v_c^s * x^s.
 
-As usual in this field, the star is a cross-correlation. The layer has no bias, because a batch norm follows it.
+As usual in this field, the star is a cross-correlation. A bias is an op of its own, `add_bias`;
+most convolutions have none, because a batch norm follows them.
 
     x   (N, H, W, Cin)        input                 s   stride
     w   (kh, kw, Cin, Cout)   filters               p   padding, zeros on all four sides
@@ -15,6 +16,7 @@ import math
 import numpy as np
 
 from npse.reference.contract import op
+from npse.reference.numerics import total
 from npse.types import Array, Shape
 
 
@@ -54,7 +56,8 @@ def window(x: Array, i: int, j: int, Ho: int, Wo: int, stride: int) -> Array:
 
 
 @op("x: N H W Cin, w: kh kw Cin Cout -> y: N Ho Wo Cout", backward=("conv2d_backward_x", "conv2d_backward_w"),
-    sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape))
+    sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape),
+    multiply_adds=lambda x, w, *_, y: products(y.shape, w.shape) // 2)
 def conv2d(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
     """Convolve a batch of maps with a bank of filters.
 
@@ -140,3 +143,15 @@ def conv2d_backward_w(dy: Array, x: Array, w_shape: Shape, stride: int = 1,
     for i, j in np.ndindex(w_shape[:2]):
         dw[i, j] = np.tensordot(window(xp, i, j, Ho, Wo, stride), dy, axes=([0, 1, 2], [0, 1, 2]))
     return dw
+
+
+@op("y: N H W C, b: C -> z: N H W C", flops=1)
+def add_bias(y: Array, b: Array) -> Array:
+    """z[n, i, j, c] = y[n, i, j, c] + b[c];  (N, H, W, C), (C,) -> (N, H, W, C)."""
+    return y + b
+
+
+@op("dz: N H W C -> dy: N H W C, db: C", flops=1)
+def add_bias_backward(dz: Array) -> tuple[Array, Array]:
+    """dy = dz, which is the same array,  db[c] = sum over n, i, j of  dz[n, i, j, c];  -> (N, H, W, C), (C,)."""
+    return dz, total(dz, (0, 1, 2))

@@ -9,7 +9,8 @@ from npse.reference.numerics import total
 from npse.types import Array
 
 
-@op("x: N C, w: K C, b?: K -> y: N K", flops=lambda x, w, *_, y: 2 * len(x) * w.size)
+@op("x: N C, w: K C, b?: K -> y: N K", flops=lambda x, w, *_, y: 2 * len(x) * w.size,
+    multiply_adds=lambda x, w, *_, y: len(x) * w.size)
 def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     """y[n, k] = sum over c of  x[n, c] * w[k, c]  + b[k];  (N, C), (K, C), (K,) -> (N, K)."""
     y = x @ w.T

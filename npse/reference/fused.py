@@ -44,7 +44,8 @@ def batch_norm_inference_relu(x: Array, gamma: Array, beta: Array, mean: Array, 
 
 @op("x: N H W Cin, w: kh kw Cin Cout -> y: N Ho Wo Cout, mean: Cout, var: Cout, means: N Cout",
     backward=("conv2d_backward_x", "conv2d_backward_w"), sizes=sizes_of_result,
-    flops=lambda x, w, *_, y: products(y[0].shape, w.shape) + 4 * y[0].size)
+    flops=lambda x, w, *_, y: products(y[0].shape, w.shape) + 4 * y[0].size,
+    multiply_adds=lambda x, w, *_, y: products(y[0].shape, w.shape) // 2)
 def conv2d_moments(x: Array, w: Array, stride: int = 1,
                    padding: int = 0) -> tuple[Array, Array, Array, Array]:
     """y = conv2d(x, w) and its `moments` -> y (N, Ho, Wo, Cout), mean (Cout,), var (Cout,), means (N, Cout)."""
@@ -76,6 +77,19 @@ def add_relu_backward(dy: Array, y: Array) -> tuple[Array, Array]:
 def add_squeeze_backward(du: Array, dz: Array) -> Array:
     """du + squeeze_backward(dz): the sum of both paths to u;  (N, H, W, C), (N, C) -> (N, H, W, C)."""
     return add(du, squeeze_backward(dz, du.shape))
+
+
+@op("u: N H W C, s: N C, x: N H W C -> y: N H W C", flops=2)
+def scale_add(u: Array, s: Array, x: Array) -> Array:
+    """y = s * u + x: the join of a pre-activation block, (N, H, W, C), (N, C), (N, H, W, C) -> (N, H, W, C)."""
+    return add(scale(u, s), x)
+
+
+@op("u: N H W C, s: N C, dy: N H W C -> du: N H W C, ds: N C, dx: N H W C", flops=3)
+def scale_add_backward(dy: Array, u: Array, s: Array) -> tuple[Array, Array, Array]:
+    """Gradients of `scale_add` -> du (N, H, W, C), ds (N, C), dx (N, H, W, C)."""
+    dscaled, dx = add_backward(dy)
+    return *scale_backward(dscaled, u, s), dx
 
 
 @op("u: N H W C, s: N C, x: N H W C -> y: N H W C", kink="relu", flops=3)

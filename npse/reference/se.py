@@ -22,7 +22,7 @@ from npse.reference.numerics import average, total
 from npse.types import Array, Shape
 
 
-@op("u: N H W C -> z: N C", flops=1)
+@op("u: N H W C -> z: N C", flops=1, multiply_adds=1)
 def squeeze(u: Array) -> Array:
     """z[n, c] = 1/(H*W) * sum over i, j of  u[n, i, j, c];  (N, H, W, C) -> (N, C). Equation (2)."""
     return average(u, (1, 2))
@@ -36,7 +36,8 @@ def squeeze_backward(dz: Array, u_shape: Shape) -> Array:
 
 
 @op("z: N C, w1: M C, w2: C M, b1?: M, b2?: C -> s: N C", kink=lambda z, w1, w2, b1=None, *_: dense(z, w1, b1) > 0,
-    flops=lambda z, w1, w2, *_, y: 2 * len(z) * (w1.size + w2.size))
+    flops=lambda z, w1, w2, *_, y: 2 * len(z) * (w1.size + w2.size),
+    multiply_adds=lambda z, w1, w2, *_, y: len(z) * (w1.size + w2.size))
 def excite(z: Array, w1: Array, w2: Array, b1: Array | None = None,
            b2: Array | None = None) -> Array:
     """s = sigma(W2 delta(W1 z + b1) + b2);  (N, C), (M, C), (C, M), (M,), (C,) -> (N, C). Equation (3)."""
@@ -75,7 +76,7 @@ def excite_backward(ds: Array, z: Array, s: Array, w1: Array, w2: Array,
     return dz, dw1, dw2, db1, db2
 
 
-@op("u: N H W C, s: N C -> y: N H W C", flops=1)
+@op("u: N H W C, s: N C -> y: N H W C", flops=1, multiply_adds=1)
 def scale(u: Array, s: Array) -> Array:
     """y[n, i, j, c] = s[n, c] * u[n, i, j, c];  (N, H, W, C), (N, C) -> (N, H, W, C). Equation (4)."""
     return u * s[:, None, None, :]
@@ -94,7 +95,9 @@ def scale_backward(dy: Array, u: Array, s: Array) -> tuple[Array, Array]:
 
 
 @op("u: N H W C, w1: M C, w2: C M, b1?: M, b2?: C -> y: N H W C",
-    kink=lambda u, w1, w2, b1=None, *_: dense(squeeze(u), w1, b1) > 0)
+    kink=lambda u, w1, w2, b1=None, *_: dense(squeeze(u), w1, b1) > 0,
+    flops=lambda u, w1, w2, *_, y: 2 * u.size + 2 * len(u) * (w1.size + w2.size),
+    multiply_adds=lambda u, w1, w2, *_, y: 2 * u.size + len(u) * (w1.size + w2.size))
 def se(u: Array, w1: Array, w2: Array, b1: Array | None = None, b2: Array | None = None) -> Array:
     """The whole block: y = scale(u, excite(squeeze(u)));  (N, H, W, C) -> (N, H, W, C). Equations (2) to (4)."""
     return scale(u, excite(squeeze(u), w1, w2, b1, b2))

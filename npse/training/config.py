@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,10 @@ class Config:
     min_hidden: int = 4
     bias: bool = False
     excitation: str = "se"          # the structure in place of the two dense layers
+    squeeze: str = "mean"
     gate: str = "sigmoid"
+    hidden_norm: bool = False       # a batch norm in the hidden layer of the excitation
+    stages: str = "all"             # the stages that have excitations: "all", or numbers such as "2,3"
     placement: str = "standard"
     shortcut: str = "projection"
     validation: int = 0             # training images held out and evaluated in place of the test set
@@ -64,6 +68,8 @@ class Config:
                              + suggest(self.optimizer, OPTIMIZERS))
         self._expect("filter_lr", self.optimizer == "muon" or self.filter_lr == Config.filter_lr,
                      "be left out with the optimizer sgd, which has one rate, lr, for all parameters")
+        self._expect("stages", re.fullmatch(r"all|\d+(,\d+)*", self.stages) is not None,
+                     "be all, or numbers with commas between them, such as 2,3")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
 
     def _expect(self, name: str, holds: bool, rule: str) -> None:
@@ -81,9 +87,11 @@ class Config:
 
     def model_options(self) -> dict[str, Any]:
         """Return the options of `npse.models.build`: the seed, and those that differ from their defaults."""
-        names = ("reduction", "min_hidden", "bias", "excitation", "gate", "placement", "shortcut")
-        return {"seed": self.seed} | {name: getattr(self, name) for name in names
-                                      if getattr(self, name) != getattr(Config, name)}
+        names = ("reduction", "min_hidden", "bias", "excitation", "squeeze", "gate", "hidden_norm", "placement",
+                 "shortcut")
+        stages = {} if self.stages == "all" else {"stages": tuple(map(int, self.stages.split(",")))}
+        return {"seed": self.seed} | stages | {name: getattr(self, name) for name in names
+                                               if getattr(self, name) != getattr(Config, name)}
 
     def optimizer_for(self, network: Layer) -> Optimizer:
         """Make the optimizer of this run."""

@@ -167,3 +167,21 @@ def forgets_the_other_path(dy, w, dx, stride=1, padding=0):
 def adds_the_other_path_twice(dy, w, dx, stride=1, padding=0):
     """The gradient of the other path is added twice."""
     return book.conv2d_backward_x_add(dy, w, 2 * dx, stride, padding)
+
+
+@bug("add_bias_backward", "averaged")
+def bias_averages_over_the_pixels(dz):
+    """db is a mean over images and pixels instead of a sum."""
+    return dz, dz.mean(axis=(0, 1, 2))
+
+
+@bug("add_bias_backward", "not summed", "raises", "shape")
+def bias_keeps_the_images(dz):
+    """db is summed over the pixels and not over the images."""
+    return dz, dz.sum(axis=(1, 2))
+
+
+@bug("add_bias_backward", "path missing", "zero", "not summed")
+def bias_is_summed_over_one_image(dz):
+    """db is the sum over the pixels of the first image."""
+    return dz, dz[0].sum(axis=(0, 1))

@@ -92,38 +92,38 @@ def per_channel_swaps_weight_and_bias(da, z, w):
     return dz, db, dw
 
 
-@bug("eca_backward", "flipped kernel")
+@bug("channel_conv_backward", "flipped kernel")
 def eca_does_not_mirror_the_weights(da, z, w, circular=False):
     """dz is the same correlation as the forward pass, with weights that are not mirrored."""
-    return book.eca(da, w, circular), book.eca_backward(da, z, w, circular)[1]
+    return book.channel_conv(da, w, circular), book.channel_conv_backward(da, z, w, circular)[1]
 
 
-@bug("eca_backward", "flipped kernel")
+@bug("channel_conv_backward", "flipped kernel")
 def eca_mirrors_the_gradient_of_the_weights(da, z, w, circular=False):
     """dw is returned from the last weight to the first."""
-    dz, dw = book.eca_backward(da, z, w, circular)
+    dz, dw = book.channel_conv_backward(da, z, w, circular)
     return dz, dw[::-1].copy()
 
 
-@bug("eca_backward", "borders")
+@bug("channel_conv_backward", "borders")
 def eca_mixes_up_the_ends(da, z, w, circular=False):
     """The gradient treats the ends the other way: circular where the forward pass has zeros, and the reverse."""
-    return book.eca_backward(da, z, w, not circular)
+    return book.channel_conv_backward(da, z, w, not circular)
 
 
-@bug("eca_backward", "averaged")
+@bug("channel_conv_backward", "averaged")
 def eca_averages_over_the_channels(da, z, w, circular=False):
     """dw is a mean over the channels that share the weights instead of a sum."""
-    dz, dw = book.eca_backward(da, z, w, circular)
+    dz, dw = book.channel_conv_backward(da, z, w, circular)
     return dz, dw / z.shape[1]
 
 
 @bugs_of("forward")
 def eca_is_a_convolution():
     """The weights are mirrored in the forward pass, as by np.convolve, and not in the backward pass."""
-    def eca(z, w, circular=False):
-        return book.eca(z, w[::-1].copy(), circular)
-    return (eca,)
+    def channel_conv(z, w, circular=False):
+        return book.channel_conv(z, w[::-1].copy(), circular)
+    return (channel_conv,)
 
 
 @bug("grouped_dense_backward", "transposed", "raises")

@@ -5,16 +5,20 @@ over the filter's taps and channels. Each pass is a correlation of a source with
 source is x. For dx the source is dy, the filters are mirrored, and their two channel axes are exchanged. For pixel
 (a, b) of the target, tap (i, j) is multiplied by the pixel (u, v) of the source for which
 
-    target_step * u = source_step * a + i - top         and         target_step * v = source_step * b + j - left,
+    target_step * u = source_step * a + d * i - top     and     target_step * v = source_step * b + d * j - left,
 
-if u and v are whole numbers on the map. For y source_step is the stride, for dx target_step is the stride. A tap of dx
-that falls between two pixels of dy takes no time. If all taps do so, as with 1x1 filters and a stride, the kernel
-stores zeros.
+if u and v are whole numbers on the map; d is the dilation. For y source_step is the stride, for dx target_step is the
+stride. A tap of dx that falls between two pixels of dy takes no time. If all taps do so, as with 1x1 filters and a
+stride, the kernel stores zeros.
 
 Two variants share the kernel. They differ in the number of taps of a filter's row in one update of a tile:
 
     plain     one: a rank-1 update. For dx with a stride, all taps of the row, because each needs other pixels.
     sliding   all, at stride 1: a pixel is loaded once for all taps of the row
+
+The channels of a tile belong to one group. With a dilation d the pixels of a tile are d pixels apart, as the taps are:
+for a row of outputs b, b + d, b + 2d, ... the convolution is one without dilation. Both kinds of steps together, a
+target_step and a dilation, are not supported (`fits`).
 
 While a tile is in registers, an array can be added to it (``plus``), and its pixels can be summed (``sums``).
 """
@@ -28,6 +32,7 @@ from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, sum_rows, vector_registers, zeros
+from npse.reference.grouped_conv import reach
 
 SCRATCH_BYTES = 2**19 # bytes of the source in use at a time: half of a typical second-level cache
 
@@ -54,44 +59,58 @@ def parts(g):
 def forward(x, w, g, sums=None, *, sliding):
     """Return y; if an array ``sums`` (2, N, Ho, Cout) is given, write the sums of y and of y^2 over each row to it."""
     y = empty(g.y_shape, x.dtype)
-    _correlate(x, y, w, g.stride, 1, g.padding, g.padding, None, sums, sliding)
+    _correlate(x, y, w, g, g.stride, 1, g.padding, g.padding, None, sums, sliding)
     return y
 
 
 def backward_x(dy, w, g, plus=None, *, sliding):
     """Return dx; if an array ``plus`` of its shape is given, return the sum of both."""
     dx = empty(g.x_shape, dy.dtype)
-    filters = w[::-1, ::-1].transpose(0, 1, 3, 2)
-    _correlate(dy, dx, filters, 1, g.stride, g.kh - 1 - g.padding, g.kw - 1 - g.padding, plus, None, sliding)
+    top, left = (reach(k, g.dilation) - 1 - g.padding for k in (g.kh, g.kw))
+    _correlate(dy, dx, mirrored(w, g.groups), g, 1, g.stride, top, left, plus, None, sliding)
     return dx
 
 
-def _correlate(source, target, w, source_step, target_step, top, left, plus, sums, sliding):
-    """Write target (N, rows, columns, K), the correlation of source (N, H, W, C) with w (kh, kw, C, K)."""
+def fits(g):
+    """Whether the kernel supports the steps of a convolution in all its passes."""
+    return g.stride == 1 or g.dilation == 1
+
+
+def mirrored(w, groups):
+    """Return the filters of dx (kh, kw, K, Cin), of w (kh, kw, D, Cout): mirrored, channels exchanged in each group."""
+    kh, kw, D, _ = w.shape
+    by_group = w[::-1, ::-1].reshape(kh, kw, D, groups, -1)
+    return by_group.transpose(0, 1, 4, 3, 2).reshape(kh, kw, -1, groups * D)
+
+
+def _correlate(source, target, w, g, source_step, target_step, top, left, plus, sums, sliding):
+    """Write target (N, rows, columns, K), the correlation of source (N, H, W, C) with w (kh, kw, C / groups, K)."""
     if sliding and source_step * target_step > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {source_step * target_step}")
     N, _, W, C = source.shape
     _, rows, columns, K = target.shape
     kh, kw = w.shape[:2]
+    groups, dilation = g.groups, g.dilation
     taps = kw if sliding or target_step > 1 else 1
-    pixels, vectors = _tile_shape(K, columns, taps, target_step, target.dtype)
+    pixels, vectors = _tile_shape(K // groups, -(-columns // dilation), taps, target_step, target.dtype)
     block = vectors * lanes(target.dtype)
-    filters = _packed(w, block, taps)
+    filters = _packed(w, groups, block, taps)
 
-    covered = -(-columns // pixels) * pixels                      # columns of the target, rounded up to whole tiles
-    end = (source_step * (covered - 1) + kw - 1 - left) // target_step + 1
+    span = dilation * pixels
+    covered = -(-columns // span) * span                          # columns of the target, rounded up to whole tiles
+    end = (source_step * (covered - 1) + dilation * (kw - 1) - left) // target_step + 1
     layout = Layout.of(max(0, left // target_step), end, W)
 
     def height(band):
-        return (source_step * (band - 1) + kh - 1) // target_step + 1
+        return (source_step * (band - 1) + dilation * (kh - 1)) // target_step + 1
 
     band = rows_in_scratch(rows, lambda band: height(band) * layout.width * C * source.itemsize)
     bands = -(-rows // band)
     threads = get_threads()
     scratch = empty((threads, height(band) * layout.width * C if layout.copied else 0), source.dtype)
     corner = empty((threads, max(2, pixels), block), source.dtype)
-    run = _kernel(pixels, vectors, taps, target_step, left % target_step, C if taps > 1 else 0)
-    sizes = kh, kw, source_step, top, left, band, bands
+    run = _kernel(pixels, vectors, taps, target_step, left % target_step, dilation * C if taps > 1 else 0)
+    sizes = kh, kw, groups, dilation, source_step, top, left, band, bands
     task = functools.partial(run, source, filters, target, plus, sums, sizes, tuple(layout), scratch, corner)
     parallel_for(task, N * bands, threads=threads, pass_thread=True)
 
@@ -114,89 +133,103 @@ def rows_in_scratch(rows, size):
     return rows
 
 
-def _packed(w, block, taps):
-    """Return w (kh, kw, C, K) in the order of its use, flat: (channel block, kh, kw / taps, channel, tap, block)."""
+def _packed(w, groups, block, taps):
+    """Return w (kh, kw, C, K) in the order of its use, flat: (channel block, kh, kw / taps, channel, tap, block).
+
+    The blocks of a group follow each other; the last one is filled with zeros.
+    """
     kh, kw, C, K = w.shape
+    K //= groups
     blocks = -(-K // block)
+    w = w.reshape(kh, kw, C, groups, K)
     if K % block:
-        w = np.concatenate([w, np.zeros((kh, kw, C, blocks * block - K), w.dtype)], axis=3)
-    packed = empty((blocks, kh, kw // taps, C, taps, block), w.dtype)
-    packed[...] = w.reshape(kh, kw // taps, taps, C, blocks, block).transpose(4, 0, 1, 3, 2, 5)
+        w = np.concatenate([w, np.zeros((kh, kw, C, groups, blocks * block - K), w.dtype)], axis=4)
+    packed = empty((groups * blocks, kh, kw // taps, C, taps, block), w.dtype)
+    packed[...] = w.reshape(kh, kw // taps, taps, C, groups * blocks, block).transpose(4, 0, 1, 3, 2, 5)
     return packed.reshape(-1)
 
 
 @functools.cache
-def _kernel(pixels, vectors, taps, target_step, phase, channels):
+def _kernel(pixels, vectors, taps, target_step, phase, distance):
     """Make the kernel for a tile of pixels x vectors; one update covers ``taps`` taps of a filter's row.
 
-    ``channels`` is the number of source channels. If it is known and source_step is 1, all pixels of a tile have
-    constant distances from one address. If it is 0 (unknown), each pixel needs its own address, and a tile of several
-    taps needs more addresses than the CPU has registers. A tile at the edge of the target goes through ``corner``.
+    ``distance`` is that of two pixels of the source in a tile, in numbers. If it is known, which needs a source_step of
+    1, all pixels of a tile have constant distances from one address. If it is 0 (unknown), each pixel needs its own
+    address, and a tile of several taps needs more addresses than the CPU has registers. A tile at the edge of the
+    target goes through ``corner``.
     """
     @kernel
     def correlate(source, filters, target, plus, sums, sizes, layout, scratches, corners, thread, first, last):
         scratch, corner = scratches[thread], corners[thread]
-        C = channels or source.shape[3]
-        _, H, W, _ = source.shape
+        _, H, W, C = source.shape
         _, rows, columns, K = target.shape
         block, line = corner.shape[1], 64 // source.itemsize
-        kh, kw, source_step, top, left, band, bands = sizes
+        kh, kw, groups, dilation, source_step, top, left, band, bands = sizes
+        D, of_group, pixel_step = C // groups, K // groups, dilation * K       # of_group: target channels of a group
+        blocks = -(-of_group // block)
         copied, border, width = layout
         ahead = H if bands == 1 else source_step * band // target_step         # rows from one item to the next
         # The numbers that a row of the target is the first to read; rows that are read in place the CPU prefetches.
         fresh = min(source_step, kh) * W * C if copied or source_step > 1 else 0
-        portion = -(-fresh // (-(-columns // pixels) * max(1, kh // target_step)))
+        tiles = -(-columns // (dilation * pixels))                # of a row, for each of ``dilation`` first pixels
+        portion = -(-fresh // (dilation * tiles * max(1, kh // target_step)))
         for item in range(first, last):
             n, start = item // bands, item % bands * band
             stop = min(start + band, rows)
             low = max(0, -((top - source_step * start) // target_step))
-            high = min(H, (source_step * (stop - 1) + kh - 1 - top) // target_step + 1)
+            high = min(H, (source_step * (stop - 1) + dilation * (kh - 1) - top) // target_step + 1)
             memory, origin = laid_out(source, n, low, high, layout, scratch)
             origin += (border - left // target_step) * C
-            for k in range(0, K, block):
+            for number in range(groups * blocks):
+                group = number // blocks
+                k = group * of_group + number % blocks * block    # the first channel of the tile
+                width_of_tile = min(block, (group + 1) * of_group - k)
                 for a in range(start, stop):
                     next_place = (n * H + source_step * a // target_step + ahead) * W * C
-                    next_end = next_place + fresh if k == 0 else 0
+                    next_end = next_place + fresh if number == 0 else 0
                     row_sum = row_squares = zeros(target, 1, vectors)
-                    for b in range(0, columns, pixels):
+                    for turn in range(dilation * tiles):
+                        b = turn // tiles + turn % tiles * dilation * pixels
+                        inside = min(pixels, -((b - columns) // dilation))     # pixels of the tile on the target
                         to = ((n * rows + a) * columns + b) * K + k
                         for p in range(pixels):
-                            prefetch(target, to + K * p, True)
+                            prefetch(target, to + pixel_step * p, True)
                             if plus is not None:
-                                prefetch(plus, to + K * p, False)
+                                prefetch(plus, to + pixel_step * p, False)
                         tile = zeros(target, pixels, vectors)
                         for i in range((top - source_step * a) % target_step, kh, target_step):
-                            u = (source_step * a + i - top) // target_step
+                            u = (source_step * a + dilation * i - top) // target_step
                             if 0 <= u < H:                        # other rows are only zeros
                                 for place in range(next_place, min(next_place + portion, next_end), line):
                                     prefetch(source, place, False)             # a few at a time: CPUs drop some of many
                                 next_place += portion
-                                at = origin + (u * width + source_step * b // target_step) * C
-                                w_at = (k * kh + i * block) * kw * C
+                                at = origin + (u * width + source_step * b // target_step) * C + group * D
+                                w_at = (number * kh + i) * kw * D * block
                                 for j in range(0, kw, taps):
-                                    for c in range(C):
-                                        tile = slide(tile, memory, at + j * C + c, channels or source_step * C,
+                                    for c in range(D):
+                                        tile = slide(tile, memory, at + j * dilation * C + c,
+                                                     distance or source_step * dilation * C,
                                                      filters, w_at, taps, target_step, phase)
                                         w_at += taps * block
-                        if b + pixels <= columns and k + block <= K:
+                        if inside == pixels and width_of_tile == block:
                             if plus is not None:
-                                tile = tile + load(plus, to, K, pixels, vectors)
-                            store(tile, target, to, K)
+                                tile = tile + load(plus, to, pixel_step, pixels, vectors)
+                            store(tile, target, to, pixel_step)
                         else:
                             store(tile, corner, 0, block)
-                            for p in range(min(pixels, columns - b)):
-                                for q in range(min(block, K - k)):
+                            for p in range(inside):
+                                for q in range(width_of_tile):
                                     if plus is not None:
-                                        corner[p, q] += plus[n, a, b + p, k + q]
-                                    target[n, a, b + p, k + q] = corner[p, q]
-                            corner[columns - b:] = 0                            # not pixels: they must not be summed
+                                        corner[p, q] += plus[n, a, b + p * dilation, k + q]
+                                    target[n, a, b + p * dilation, k + q] = corner[p, q]
+                            corner[max(0, inside):] = 0                        # not pixels: they must not be summed
                             tile = load(corner, 0, block, pixels, vectors)
                         if sums is not None:
                             row_sum, row_squares = row_sum + sum_rows(tile), row_squares + sum_rows(tile * tile)
                     if sums is not None:
                         store(row_sum, corner, 0, 0)
                         store(row_squares, corner, block, 0)
-                        for q in range(min(block, K - k)):
+                        for q in range(width_of_tile):
                             sums[0, n, a, k + q] = corner[0, q]
                             sums[1, n, a, k + q] = corner[1, q]
     return correlate

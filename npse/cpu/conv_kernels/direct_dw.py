@@ -7,7 +7,8 @@ registers for a whole map. Two variants share the kernel. They differ in the row
     sliding   rows: the channels of one pixel of x; vectors: dy at the kw output pixels that use it, one for each tap
 
 The second, for stride 1, loads less: a number from x is loaded once for all taps of a row. A map that needs no border
-of zeros, such as x in the second variant, is not copied.
+of zeros, such as x in the second variant, is not copied. With groups or dilation the run of the first variant is that
+of a single tap: D numbers of one group.
 
 Images are summed part by part, then the parts in order, so that the bits do not depend on the number of threads.
 """
@@ -28,37 +29,42 @@ RANGE = 2**16         # elements of dw that are summed over the parts at a time
 
 
 def backward_w(dy, x, g, sliding):
-    """Return dw: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, Cin, Cout)."""
+    """Return dw: (N, Ho, Wo, Cout), (N, H, W, Cin) -> (kh, kw, D, Cout)."""
     if sliding and g.stride > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {g.stride}")
     size = lanes(x.dtype)
-    vectors = 1 if g.Cout <= size else 2
+    vectors = 1 if size >= g.K else 2
     if sliding:
         vectors = g.kw
     block = size if sliding else vectors * size                   # channels of dy
-    run = g.Cin if sliding else g.kw * g.Cin                      # numbers of x
+    whole_row = g.groups == g.dilation == 1 and not sliding       # one run for all taps of a row
+    run = g.kw * g.D if whole_row else g.D                        # numbers of x
+    taps = 1 if whole_row or sliding else g.kw
     rows = _tile_rows(run, vectors)
-    if sliding:                                                   # tap j used pixel v of x for dy at v + padding - j
-        columns, vector_step, dy_first = g.W, -g.Cout, max(g.padding, g.kw - 1)
+    reach_x = g.dilation * (g.kw - 1)
+    if sliding:                                                   # tap j used pixel v of x for dy at v + padding - d*j
+        columns, vector_step, dy_first = g.W, -g.dilation * g.Cout, max(g.padding, reach_x)
         x_layout = Layout.of(0, g.W, g.W, run % rows)
-        dy_layout = Layout.of(dy_first - g.padding, g.W + g.padding, g.Wo, g.Cout % block)
+        dy_layout = Layout.of(dy_first - g.padding, g.W + g.padding, g.Wo, g.K % block)
     else:
         columns, vector_step, dy_first = g.Wo, size, 0
-        x_layout = Layout.of(g.padding, g.stride * (g.Wo - 1) + g.kw - g.padding, g.W, run % rows)
-        dy_layout = Layout.of(0, g.Wo, g.Wo, g.Cout % block)
+        x_layout = Layout.of(g.padding, g.stride * (g.Wo - 1) + reach_x + 1 - g.padding, g.W, run % rows)
+        dy_layout = Layout.of(0, g.Wo, g.Wo, g.K % block)
 
     def numbers(band):                                            # tiles read numbers after the last pixel
-        x_rows = g.stride * (band - 1) + g.kh
+        x_rows = g.stride * (band - 1) + g.dilation * (g.kh - 1) + 1
         return x_rows * x_layout.width * g.Cin + rows, band * dy_layout.width * g.Cout + block
 
     band = rows_in_scratch(g.Ho, lambda band: sum(numbers(band)) * x.dtype.itemsize)
     bands = -(-g.Ho // band)
-    shape = -(-g.Cout // block), g.kh, -(-run // rows), rows, vectors, size
+    blocks = -(-g.K // block)
+    shape = g.groups * blocks, g.kh, taps, -(-run // rows), rows, vectors, size
     length = int(np.prod(shape))
     items = g.N * bands
     items_of_part = -(-items // max(1, min(PARTS, PARTS_MEMORY // (length * x.dtype.itemsize))))
     parts = empty((-(-items // items_of_part), length), x.dtype)
-    sizes = (g.kh, g.stride, g.padding, run, columns, block, size, vector_step, dy_first, band, bands, items_of_part)
+    sizes = (g.kh, taps, g.groups, g.dilation, g.stride, g.padding, run, columns, block, size, vector_step, dy_first,
+             band, bands, items_of_part)
     threads = get_threads()
     scratches = (empty((threads, count if layout.copied else 0), x.dtype)
                  for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
@@ -66,8 +72,8 @@ def backward_w(dy, x, g, sliding):
     parallel_for(task, len(parts), 1, threads=threads, pass_thread=True)
     dw = np.zeros(length, x.dtype)
     parallel_for(functools.partial(_sum_parts, parts, dw), length, RANGE)
-    dw = dw.reshape(shape).transpose((1, 4, 2, 3, 0, 5) if sliding else (1, 2, 3, 0, 4, 5))
-    dw = dw.reshape(g.kh, -1, shape[2] * rows, shape[0] * block)[:, :, :run, :g.Cout]
+    dw = dw.reshape(shape).transpose((1, 2, 5, 3, 4, 0, 6) if sliding else (1, 2, 3, 4, 0, 5, 6))
+    dw = dw.reshape(g.kh, -1, shape[3] * rows, g.groups, blocks * block)[:, :, :run, :, :g.K]
     return np.ascontiguousarray(dw).reshape(g.w_shape)
 
 
@@ -86,26 +92,33 @@ def _kernel(rows, vectors):
         x_scratch, dy_scratch = x_scratches[thread], dy_scratches[thread]
         N, H, W, C = x.shape
         _, Ho, Wo, K = dy.shape
-        kh, stride, padding, run, columns, block, lanes, vector_step, dy_first, band, bands, items_of_part = sizes
+        (kh, taps, groups, dilation, stride, padding, run, columns, block, lanes, vector_step, dy_first, band, bands,
+         items_of_part) = sizes
         (_, _, x_width), (_, _, dy_width) = x_layout, dy_layout
+        D, of_group = C // groups, K // groups                    # of_group: channels of dy in a group
+        blocks = -(-of_group // block)
         x_ahead, dy_ahead = (H, Ho) if bands == 1 else (stride * band, band)   # rows from one item to the next
         x_fresh, dy_fresh = min(stride, kh) * W * C, Wo * K       # numbers that a row of outputs is the first to read
-        line, tiles = 64 // x.itemsize, -(-K // block) * kh * -(-run // rows)
+        line, tiles = 64 // x.itemsize, groups * blocks * kh * taps * -(-run // rows)
         x_portion, dy_portion = max(8 * line, -(-x_fresh // tiles)), max(8 * line, -(-dy_fresh // tiles))
         for part in range(first, last):
             parts[part] = 0
             for item in range(part * items_of_part, min((part + 1) * items_of_part, N * bands)):
                 n, start = item // bands, item % bands * band
                 stop = min(start + band, Ho)
-                low, high = max(0, stride * start - padding), min(H, stride * (stop - 1) + kh - padding)
+                low = max(0, stride * start - padding)
+                high = min(H, stride * (stop - 1) + dilation * (kh - 1) + 1 - padding)
                 x_memory, x_origin = laid_out(x, n, low, high, x_layout, x_scratch)
                 dy_memory, dy_origin = laid_out(dy, n, start, stop, dy_layout, dy_scratch)
                 to, x_turn, dy_turn = part * parts.shape[1], 0, 0
-                for k in range(0, K, block):
-                    for i in range(kh):
+                for number in range(groups * blocks):
+                    group = number // blocks
+                    k = group * of_group + number % blocks * block
+                    for tap in range(kh * taps):
+                        i, j = dilation * (tap // taps), dilation * (tap % taps)
                         top = max(start, -(-(padding - i) // stride))          # other rows are only zeros
                         end = min(stop, (H - 1 + padding - i) // stride + 1)
-                        for q in range(0, run, rows):
+                        for q in range(group * D, group * D + run, rows):
                             tile = zeros(dy, rows, vectors)
                             for a in range(top, end):
                                 x_row, dy_row = (n * H + stride * a + x_ahead) * W * C, (n * Ho + a + dy_ahead) * Wo * K
@@ -113,7 +126,7 @@ def _kernel(rows, vectors):
                                     prefetch(x, x_row + place, False)          # a few at a time: CPUs drop some of many
                                 for place in range(dy_turn, min(dy_turn + dy_portion, dy_fresh), line):
                                     prefetch(dy, dy_row + place, False)
-                                x_at = x_origin + (stride * a + i - padding) * x_width * C + q
+                                x_at = x_origin + ((stride * a + i - padding) * x_width + j) * C + q
                                 dy_at = dy_origin + (a * dy_width + dy_first) * K + k
                                 for b in range(columns):
                                     tile = outer(tile, x_memory, x_at + b * stride * C, 1,

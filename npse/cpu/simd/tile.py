@@ -10,9 +10,10 @@ and a few vectors are loaded, and each element is multiplied by each vector.
         tile = outer(tile, x, x_at + c, x_step, w, w_at + c * w_step, lanes)
     store(tile, y, y_at, y_step)
 
-Tiles of one shape can be added, subtracted and multiplied with + - *, also with a number. Every operation rounds as it
-is written. Only `outer`, `outers`, `slide` and `fma` multiply and add with a single rounding. So the bits do not depend
-on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its first.
+Tiles of one shape can be added, subtracted, multiplied and divided with + - * /, also with a number. Every operation
+rounds as it is written. Only `outer`, `outers`, `slide` and `fma` multiply and add with a single rounding. So the bits
+do not depend on the choices of a compiler. Places (``at``) and distances (``step``) count elements of an array from its
+first.
 **Nothing is checked.** ``rows``, ``vectors`` and ``taps`` are constants, literals or closed-over values.
 """
 
@@ -152,21 +153,6 @@ def sum_rows(typing, tile):
     return row(tile), build
 
 
-@intrinsic
-def sum_lanes(typing, tile):
-    """Return the sum of all elements of a tile, a number. Halves of a vector are added until one element is left."""
-    def build(context, builder, signature, arguments):
-        total = functools.reduce(builder.fadd, llvm.parts(builder, tile, arguments[0]))
-        count = tile.llvm_vector.count
-        while count > 1:
-            count //= 2
-            halves = [ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(first, first + count)))
-                      for first in (0, count)]
-            total = builder.fadd(*(builder.shuffle_vector(total, total, half) for half in halves))
-        return builder.extract_element(total, llvm.i32(0))
-    return tile.dtype(tile), build
-
-
 @intrinsic(prefer_literal=True)
 def slide(typing, tile, x, x_at, x_step, w, w_at, taps, stride, phase):
     """Return tile[r, v] + the sum over t < taps of x[x_at + u * x_step] * (vector v of tap t of w).
@@ -213,6 +199,44 @@ def relu(typing, tile):
 
 
 @intrinsic
+def larger(typing, tile, other):
+    """Return the larger of two tiles, element by element; a NaN where either is NaN."""
+    def build(context, builder, signature, arguments):
+        pairs = zip(*(llvm.parts(builder, tile, argument) for argument in arguments), strict=True)
+        return llvm.joined(builder, tile, [llvm.larger(builder, *pair) for pair in pairs])
+    return tile(tile, other), build
+
+
+@intrinsic
+def sum_lanes(typing, tile):
+    """Return the sum of all elements of a tile, a number. They are added in pairs."""
+    def build(context, builder, signature, arguments):
+        return llvm.over_lanes(builder, builder.fadd, llvm.parts(builder, tile, arguments[0]))
+    return tile.dtype(tile), build
+
+
+@intrinsic
+def max_lanes(typing, tile):
+    """Return the largest element of a tile, a number; NaN if one is NaN."""
+    def build(context, builder, signature, arguments):
+        larger = functools.partial(llvm.larger, builder)
+        return llvm.over_lanes(builder, larger, llvm.parts(builder, tile, arguments[0]))
+    return tile.dtype(tile), build
+
+
+@intrinsic
+def first_equal(typing, tile, number):
+    """Return the index of the first element of a tile that equals a number or is a NaN; 64 if there is none.
+
+    The tile has at most 64 elements.
+    """
+    def build(context, builder, signature, arguments):
+        index = llvm.first_equal(builder, llvm.parts(builder, tile, arguments[0]), arguments[1])
+        return context.cast(builder, index, types.uint64, types.intp)
+    return types.intp(tile, tile.dtype), build
+
+
+@intrinsic
 def where_positive(typing, tile, mask):
     """Return tile where mask > 0, else 0, element by element: the gradient of a ReLU with the output ``mask``."""
     def build(context, builder, signature, arguments):
@@ -247,3 +271,4 @@ def _lower(operation, instruction):
 _lower(operator.add, "fadd")
 _lower(operator.sub, "fsub")
 _lower(operator.mul, "fmul")
+_lower(operator.truediv, "fdiv")

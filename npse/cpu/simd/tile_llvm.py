@@ -155,3 +155,42 @@ def fma(builder, tile, a, b, c):
     name = f"llvm.fma.v{kind.count}{tile.llvm_number.intrinsic_name}"
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
     return builder.call(function, [a, b, c])
+
+
+def larger(builder, a, b):
+    """Return the larger of two vectors in each lane; a NaN if either is NaN."""
+    number = builder.select(builder.fcmp_ordered("<", a, b), b, a)
+    return builder.select(builder.fcmp_unordered("uno", b, b), b, number)
+
+
+def over_lanes(builder, join, vectors):
+    """Return all elements of some vectors joined to one number: ``join(a, b)`` of two vectors gives a vector."""
+    while len(vectors) > 1:
+        rest = vectors[len(vectors) & ~1:]
+        vectors = [join(a, b) for a, b in zip(vectors[0::2], vectors[1::2], strict=False)] + rest
+    vector, count = vectors[0], vectors[0].type.count
+    while count > 1:
+        # The lanes of the upper half join those of the lower half. Two lanes stay a vector of two: for a single number
+        # the compiler would write branches.
+        size, count = max(2, count // 2), count // 2
+        low, high = (_lanes(builder, vector, [first + k % count for k in range(size)]) for first in (0, count))
+        vector = join(low, high)
+    return builder.extract_element(vector, i32(0))
+
+
+def _lanes(builder, vector, chosen):
+    """Return a vector with the chosen lanes of a vector."""
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(chosen)), [i32(k) for k in chosen])
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+
+def first_equal(builder, vectors, number):
+    """Return the index of the first element of some vectors that equals a number or is a NaN; 64 if none does."""
+    bits, word = ir.Constant(ir.IntType(64), 0), ir.IntType(64)
+    for k, vector in enumerate(vectors):
+        count = vector.type.count
+        equal = builder.or_(builder.fcmp_ordered("==", vector, splat(builder, number, count)),
+                            builder.fcmp_unordered("uno", vector, vector))
+        mask = builder.zext(builder.bitcast(equal, ir.IntType(count)), word)
+        bits = builder.or_(bits, builder.shl(mask, ir.Constant(word, k * count)))
+    return builder.cttz(bits, ir.Constant(ir.IntType(1), 0))

@@ -9,23 +9,23 @@ from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 from npse.cuda.runtime.partial_sums import add_rows
 
 
-@replaces(book.eca)
-def eca(z, w, circular=False):
+@replaces(book.channel_conv)
+def channel_conv(z, w, circular=False):
     a = empty_like(z)
-    launch(_eca, *grid_for_elements(z), z, w, circular, 1, flat(a))
+    launch(_channel_conv, *grid_for_elements(z), z, w, circular, 1, flat(a))
     return a
 
 
-@replaces(book.eca_backward)
-def eca_backward(da, z, w, circular=False):
+@replaces(book.channel_conv_backward)
+def channel_conv_backward(da, z, w, circular=False):
     dz, dw_parts = empty_like(z), empty((z.size, w.size), z.dtype)
-    launch(_eca, *grid_for_elements(z), da, w, circular, -1, flat(dz))      # the same op with the weights mirrored
+    launch(_channel_conv, *grid_for_elements(z), da, w, circular, -1, flat(dz))          # the weights mirrored
     launch(_dw, *grid_for_elements(dw_parts), da, z, circular, dw_parts)
     return dz, add_rows(dw_parts)
 
 
 @kernel
-def _eca(z, w, circular, direction, a):
+def _channel_conv(z, w, circular, direction, a):
     K, C = w.size, z.shape[1]
     i, end, step = grid_stride(a.size)
     while i < end:

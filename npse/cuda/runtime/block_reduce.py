@@ -83,6 +83,16 @@ def _higher(a, b):
     return a if a > b else b
 
 
+@device_function
+def _higher_or_nan(a, b):
+    return a if a > b or a != a else b
+
+
+@device_function
+def _lower(a, b):
+    return a if a < b else b
+
+
 def _over_lanes(join):
     """Make a device function that combines the values of the `LANES` threads of a row. Each thread gets the result.
 
@@ -118,3 +128,5 @@ def _over_lanes(join):
 
 sum_lanes = _over_lanes(_add)
 max_lanes = _over_lanes(_higher)
+max_or_nan_lanes = _over_lanes(_higher_or_nan)
+min_lanes = _over_lanes(_lower)

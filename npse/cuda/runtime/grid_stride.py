@@ -64,6 +64,15 @@ def grid_for_rows(x):
     return (N, ceil_div(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
 
 
+def grid_for_columns(x):
+    """Return blocks and threads for a kernel that sums over the columns of the maps x (N, H, W, C).
+
+    A block takes one column of the map: in `thread_map_in_row` rows and columns change places.
+    """
+    N, H, W, C = x.shape
+    return (N, ceil_div(C, WIDTHS[0]), W), _threads(C, WIDTHS[0], H)
+
+
 def grid_for_elements(x):
     """Return blocks and threads for a kernel that computes the same for all elements of x: see `grid_stride`."""
     return min(blocks_for(x.size), 2 * BLOCKS_TO_FILL_DEVICE), BLOCK_THREADS

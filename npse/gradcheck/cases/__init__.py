@@ -6,12 +6,17 @@ on regular shapes only (two channels swapped); so every op has both.
 """
 
 from npse.gradcheck.cases import (
+    activations,
     batch_norm,
     bn_scale_add_relu,
+    channels,
     excitations,
     gates,
+    joins,
+    map_gates,
     maps,
     pointwise,
+    pool,
     rows,
     squeezes,
     values,
@@ -19,8 +24,9 @@ from npse.gradcheck.cases import (
 from npse.gradcheck.cases.case import Case
 from npse.support.names import suggest
 
-CASES = (*maps.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES, *pointwise.CASES, *rows.CASES,
-         *values.CASES, *excitations.CASES, *squeezes.CASES)
+CASES = (*maps.CASES, *pool.CASES, *channels.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES,
+         *pointwise.CASES, *activations.CASES, *rows.CASES, *values.CASES, *squeezes.CASES, *excitations.CASES,
+         *map_gates.CASES, *joins.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 

@@ -24,12 +24,13 @@ def per_channel_case(label: str, N: int, C: int, biased: bool = True) -> Case:
         wrt=wrt)
 
 
-def eca_case(label: str, N: int, C: int, K: int, circular: bool = False) -> Case:
-    """A case for `eca`."""
+def channel_conv_case(label: str, N: int, C: int, K: int, circular: bool = False) -> Case:
+    """A case for `channel_conv`."""
     return Case(
-        ("eca", "eca_backward"), label, make=lambda rng: {"z": distinct(rng, N, C), "w": signed(rng, K)},
-        forward=lambda ops, z, w: ops.eca(z, w, circular),
-        backward=lambda ops, da, z, w: ops.eca_backward(da, z, w, circular),
+        ("channel_conv", "channel_conv_backward"), label,
+        make=lambda rng: {"z": distinct(rng, N, C), "w": signed(rng, K)},
+        forward=lambda ops, z, w: ops.channel_conv(z, w, circular),
+        backward=lambda ops, da, z, w: ops.channel_conv_backward(da, z, w, circular),
         wrt=("z", "w"))
 
 
@@ -74,12 +75,12 @@ CASES = (
     per_channel_case("N < C", 2, 5),
     per_channel_case("N = 1, no bias", 1, 4, biased=False),
     per_channel_case("C = 1", 3, 1),
-    eca_case("K = 3", 2, 7, 3),
-    eca_case("K = 5, N = 1", 1, 6, 5),
-    eca_case("K = 1", 3, 4, 1),
-    eca_case("K > C", 2, 2, 5),
-    eca_case("K = 3, circular", 2, 7, 3, circular=True),
-    eca_case("K > C, circular", 2, 3, 5, circular=True),
+    channel_conv_case("K = 3", 2, 7, 3),
+    channel_conv_case("K = 5, N = 1", 1, 6, 5),
+    channel_conv_case("K = 1", 3, 4, 1),
+    channel_conv_case("K > C", 2, 2, 5),
+    channel_conv_case("K = 3, circular", 2, 7, 3, circular=True),
+    channel_conv_case("K > C, circular", 2, 3, 5, circular=True),
     grouped_dense_case("D > M", 2, 3, 4, 2),
     grouped_dense_case("D < M, N = 1, no bias", 1, 2, 2, 3, biased=False),
     grouped_dense_case("one group", 3, 1, 4, 4),

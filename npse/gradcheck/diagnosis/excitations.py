@@ -67,43 +67,6 @@ def gaussian(x: Var, name: str, width: float) -> Var:
         ("factor", "is divided by the width, not by its square", lambda y, x: -y * x / width)))
 
 
-def along_channels(z: Var, w: Var, circular: bool, name: str) -> Var:
-    """The correlation of each row of z (N, C) with the weights w (K,)."""
-    (N, C), (K,) = z.shape, w.shape
-    p = K // 2
-
-    def shifted(z: Array, k: int, circle: bool) -> Array:
-        """z[n, c + k - p]; beyond the ends zeros, or the other end."""
-        padded = np.pad(z, ((0, 0), (p, p)), mode="wrap" if circle else "constant")
-        return padded[:, k:k + C]
-
-    def correlate(z: Array, w: Array, circle: bool = circular) -> Array:
-        return sum(w[k] * shifted(z, k, circle) for k in range(K)) + 0 * z
-
-    def of_weights(da: Array, z: Array, circle: bool = circular) -> Array:
-        return np.array([(da * shifted(z, k, circle)).sum() for k in range(K)])
-
-    def faults(step: Step) -> Iterator[Hypothesis]:
-        dz, dw = f"d{z.name}", f"d{w.name}"
-        mirrored = f"{dz} = the correlation of d{name} with the weights mirrored."
-        if K > 1:
-            yield Hypothesis("flipped kernel", f"{dz} is the correlation of d{name} with {w.name} that is not mirrored",
-                             {(step, 0): lambda da, a, z, w: correlate(da, w)}, advice=mirrored)
-            yield Hypothesis("flipped kernel", f"{dw} is mirrored: the last weight comes first",
-                             {(step, 1): lambda da, a, z, w: of_weights(da, z)[::-1]})
-            yield Hypothesis("borders", f"{dz} treats the ends as {'zeros' if circular else 'a circle'}",
-                             {(step, 0): lambda da, a, z, w: correlate(da, w[::-1], not circular)}, advice=mirrored)
-            yield Hypothesis("borders", f"{dw} treats the ends as {'zeros' if circular else 'a circle'}",
-                             {(step, 1): lambda da, a, z, w: of_weights(da, z, not circular)})
-        for size, letters in ((N, "N"), (C, "C"), (N * C, "N*C")):
-            if size > 1:
-                yield Hypothesis("averaged", f"{dw} is averaged over {letters} = {size}, where a sum belongs",
-                                 {(step, 1): lambda da, a, z, w, size=size: of_weights(da, z) / size},
-                                 advice=f"{dw}[k] = the sum over N and C of d{name} * {z.name}, shifted by k - p.")
-    return z.tape.step(correlate, [z, w], [lambda da, a, z, w: correlate(da, w[::-1]),
-                                           lambda da, a, z, w: of_weights(da, z)], name, axes=z.axes, faults=faults)
-
-
 def grouped_dense(z: Var, w: Var, name: str) -> Var:
     """A matrix product for each group: z (N, G, D), w (G, M, D) -> (N, G, M)."""
     N, G, D = z.shape

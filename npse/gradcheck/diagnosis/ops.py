@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import excitations, squeezes
+from npse.gradcheck.diagnosis import excitations, joins, map_gates, squeezes
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax, softmax_over
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
@@ -22,11 +22,14 @@ from npse.gradcheck.diagnosis.primitives import (
     wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape, Var, Way
-from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows
+from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows, slide
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
-        "b2": {1: "C"}, "b": {1: "K", 3: "H W C"}, "k": {1: "K"}, "logits": {2: "N K"}}
+        "b2": {1: "C"}, "b": {1: "K", 3: "N H W", 4: "N H W C"}, "k": {1: "K"}, "logits": {2: "N K"},
+        "alpha": {1: "N"},
+        "s": {4: "N H W C", 3: "N H W", 2: "N C"}, "sh": {3: "N H C"}, "sw": {3: "N W C"}, "zh": {3: "N H C"},
+        "zw": {3: "N W C"}}
 COMMON = {4: "N H W C", 3: "N G D", 2: "N C", 1: "C"}
 
 
@@ -114,13 +117,15 @@ class TapeOps:
 
     def per_channel(self, z: Var, w: Var, b: Var | None = None) -> Var:
         product = multiply(w, z, "a", ways=(
-            ("as the weight", "the sum over N of da*z"), ("through the weight", "da*w")))
+            ("as the weight", f"the sum over N of da*{z.name}"), ("through the weight", f"da*{w.name}")))
         if b is None:
             return product
         return add(product, b, "a", ways=(("through the sum", "da"), ("as the bias", "the sum over N of da")))
 
-    def eca(self, z: Var, w: Var, circular: bool = False) -> Var:
-        return excitations.along_channels(z, w, circular, "a")
+    def channel_conv(self, z: Var, w: Var, circular: bool = False) -> Var:
+        return slide(z, w, "a", ways=(
+            ("through the excitation", "the sum over k of w[k]*da[n, c - k + (K-1)/2]"),
+            ("as the weights", f"the sum over n, c of {z.name}[n, c + k - (K-1)/2]*da[n, c]")), circular=circular)
 
     def grouped_dense(self, z: Var, w: Var, b: Var | None = None) -> Var:
         product = excitations.grouped_dense(z, w, "a")
@@ -162,6 +167,48 @@ class TapeOps:
     def max_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
         return largest_in_windows(x, size, stride or size, "y")
 
+    def scale_pixels(self, u: Var, s: Var) -> Var:
+        return multiply(u, s[:, :, :, None], "y", ways=(
+            ("directly, as the factor of s", "dy*s"), ("as the gate", "the sum over C of dy*u")))
+
+    def multiply(self, u: Var, s: Var) -> Var:
+        return multiply(u, s, "y", ways=(("directly, as the factor of s", "dy*s"), ("as the gate", "dy*u")))
+
+    def maximum(self, a: Var, b: Var) -> Var:
+        return map_gates.larger(a, b, "y")
+
+    def add_bias(self, y: Var, b: Var) -> Var:
+        return add(y, b, "z", ways=(("as the map", "dz"), ("as the bias", "the sum over N, H, W of dz")))
+
+    def shift(self, u: Var, t: Var) -> Var:
+        return add(u, t[:, None, None, :], "y", ways=(
+            ("as the map", "dy"), ("as the shift", "the sum over H, W of dy")))
+
+    def outer_sum(self, a: Var, b: Var) -> Var:
+        return add(a[:, None, None, :], b[:, :, :, None], "y", ways=(
+            ("as the number of a channel", "the sum over H, W of dy"),
+            ("as the number of a pixel", "the sum over C of dy")))
+
+    def channel_pool(self, u: Var) -> Var:
+        return map_gates.channel_pool(u)
+
+    def simam(self, u: Var, lam: float = 1e-4) -> Var:
+        return map_gates.simam(u, lam)
+
+    def axis_means(self, u: Var) -> tuple[Var, Var]:
+        return (average(u, (2,), "zh", ways=(("through the means of the rows", "dzh/W"),))[:, :, 0],
+                average(u, (1,), "zw", ways=(("through the means of the columns", "dzw/H"),))[:, 0])
+
+    def join_rows(self, zh: Var, zw: Var) -> Var:
+        return map_gates.joined(zh, zw, 1, "z")[:, :, None]
+
+    def split_rows(self, z: Var, height: int) -> tuple[Var, Var]:
+        return (map_gates.piece(z, 1, 0, height, "zh", "H")[:, :, 0],
+                map_gates.piece(z, 1, height, z.shape[1], "zw", "W")[:, :, 0])
+
+    def scale_axes(self, u: Var, sh: Var, sw: Var) -> Var:
+        return map_gates.scale_axes(u, sh, sw)
+
     def add(self, f: Var, x: Var) -> Var:
         return add(f, x, "y", ways=(("as the branch", "dy"), ("as the shortcut", "dy")))
 
@@ -177,6 +224,14 @@ class TapeOps:
 
     def scale_add_relu(self, u: Var, s: Var, x: Var) -> Var:
         return self._joined(u, s, x)
+
+    def scale_add(self, u: Var, s: Var, x: Var) -> Var:
+        scaled = self.scale(u, s)
+        scaled.name = "(s*u)"
+        return self.add(scaled, x)
+
+    def shake(self, a: Var, b: Var, alpha: Var) -> Var:
+        return joins.mixture(a, b, alpha, "y")
 
     def bn_scale_add_relu(self, x: Var, gamma: Var, beta: Var, mean: Var, var: Var, s: Var, r: Var,
                           eps: float = 1e-5) -> Var:
@@ -247,9 +302,7 @@ class TapeOps:
             maker = self.tape.maker(var)
 
     def _joined(self, u: Var, s: Var, x: Var) -> Var:
-        scaled = self.scale(u, s)
-        scaled.name = "(s*u)"
-        return self._rectified(self.add(scaled, x), f"(s*u + {x.name})")
+        return self._rectified(self.scale_add(u, s, x), f"(s*u + {x.name})")
 
     def _rectified(self, before: Var, name: str) -> Var:
         before.name = name

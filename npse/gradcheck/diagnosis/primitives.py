@@ -121,6 +121,8 @@ def _binary(run: np.ufunc, a: Var, b: Var, factors: tuple[Factor, Factor], name:
             yield from _wrong_sums(step, i, factors[i])
 
     axes = a.axes if len(a.shape) >= len(b.shape) else b.axes
+    if len(a.axes) == len(b.axes):                                # the letter of an axis of size 1 may be "1"
+        axes = tuple(mine if n > 1 else other for mine, n, other in zip(a.axes, a.shape, b.axes, strict=True))
     return a.tape.step(run, [a, b], [part(0), part(1)], name, axes=axes, faults=all_faults, **words)
 
 

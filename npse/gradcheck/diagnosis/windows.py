@@ -1,7 +1,7 @@
 """Steps of a tape with windows, over a map or over channels: convolution and pooling, each with its mistakes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, TypeAlias, Unpack
+from typing import TypeAlias, Unpack
 
 import numpy as np
 
@@ -141,32 +141,32 @@ def _edges(wrong: Callable[[int, str, str, Part], Hypothesis], spread: Callable[
                             dy, np.pad(x, ((0, 0), around, around, (0, 0)))))
 
 
-def slide(z: Var, k: Var, name: str, ways: tuple[Way, Way]) -> Var:
-    """z (N, C), k (K,), K odd -> a (N, C): k slides over the channels, with zeros beyond both ends."""
-    half = k.shape[0] // 2
+def slide(z: Var, k: Var, name: str, ways: tuple[Way, Way], circular: bool = False) -> Var:
+    """z (N, C), k (K,), K odd -> a (N, C): k slides over the channels. Beyond both ends are zeros, or the other end."""
+    (N, C), half = z.shape, k.shape[0] // 2
 
-    def taps(z: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
+    def taps(z: Array, circle: bool) -> Array:
         """For each entry of k the channels that it meets: (K, N, C)."""
-        padded = np.pad(z, ((0, 0), (half, half)), mode)
-        return np.stack([padded[:, t:t + z.shape[1]] for t in range(2 * half + 1)])
+        padded = np.pad(z, ((0, 0), (half, half)), mode="wrap" if circle else "constant")
+        return np.stack([padded[:, t:t + C] for t in range(2 * half + 1)])
 
-    def run(z: Array, k: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
-        return np.tensordot(k, taps(z, mode), 1)
+    def run(z: Array, k: Array, circle: bool = circular) -> Array:
+        return np.tensordot(k, taps(z, circle), 1)
 
-    def gather(da: Array, z: Array, mode: Literal["constant", "wrap"] = "constant") -> Array:
-        return (taps(z, mode) * da).sum(axis=(1, 2))
+    def gather(da: Array, z: Array, circle: bool = circular) -> Array:
+        return (taps(z, circle) * da).sum(axis=(1, 2))
 
     def faults(step: Step) -> Iterator[Hypothesis]:
+        ends = "has zeros beyond the ends of the channels" if circular else "wraps around at the ends of the channels"
         for i, kind, text, part in (
                 (0, "flipped kernel", f"uses {k.name} unflipped, but it must be flipped",
                  lambda da, y, z, k: run(da, k)),
-                (0, "borders", "wraps around at the ends of the channels",
-                 lambda da, y, z, k: run(da, k[::-1], mode="wrap")),
+                (0, "borders", ends, lambda da, y, z, k: run(da, k[::-1], not circular)),
                 (1, "flipped kernel", "is flipped", lambda da, y, z, k: gather(da, z)[::-1]),
-                (1, "borders", "wraps around at the ends of the channels",
-                 lambda da, y, z, k: gather(da, z, mode="wrap")),
-                (1, "averaged", "is averaged over N, where a sum belongs",
-                 lambda da, y, z, k: gather(da, z) / len(z))):
+                (1, "borders", ends, lambda da, y, z, k: gather(da, z, not circular)),
+                *((1, "averaged", f"is averaged over {letters} = {size}, where a sum belongs",
+                   lambda da, y, z, k, size=size: gather(da, z) / size)
+                  for letters, size in (("N", N), ("C", C), ("N*C", N * C)))):
             yield Hypothesis(kind, f"d{step.inputs[i].name} {text}", {(step, i): part},
                              advice=f"It must be {ways[i][1]}.")
 

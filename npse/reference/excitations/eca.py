@@ -18,8 +18,9 @@ def expect_odd(op: str, letters: dict[str, int]) -> None:
         raise ValueError(f"{op}: w must have an odd number of weights, with one in the middle, but has {letters['K']}")
 
 
-@op("z: N C, w: K -> a: N C", sizes=expect_odd, flops=lambda z, w, *_, y: 2 * z.size * w.size)
-def eca(z: Array, w: Array, circular: bool = False) -> Array:
+@op("z: N C, w: K -> a: N C", sizes=expect_odd, flops=lambda z, w, *_, y: 2 * z.size * w.size,
+    multiply_adds=lambda z, w, *_, y: z.size * w.size)
+def channel_conv(z: Array, w: Array, circular: bool = False) -> Array:
     """a[n, c] = sum over k of  w[k] * z[n, c + k - p];  (N, C), (K,) -> (N, C)."""
     zp = _padded(z, len(w), circular)                             # (N, C + 2p)
     a = np.zeros_like(z)
@@ -29,15 +30,15 @@ def eca(z: Array, w: Array, circular: bool = False) -> Array:
 
 
 @op("z: N C, w: K, da: N C -> dz: N C, dw: K", sizes=expect_odd, flops=lambda da, z, w, *_, y: 4 * z.size * w.size)
-def eca_backward(da: Array, z: Array, w: Array, circular: bool = False) -> tuple[Array, Array]:
-    """Gradients of `eca` -> dz (N, C), dw (K,).
+def channel_conv_backward(da: Array, z: Array, w: Array, circular: bool = False) -> tuple[Array, Array]:
+    """Gradients of `channel_conv` -> dz (N, C), dw (K,).
 
     dz[n, j] = sum over k of  w[k] * da[n, j - k + p]: the same op with the weights mirrored
     dw[k]    = sum over n, c of  da[n, c] * z[n, c + k - p]
     """
     zp = _padded(z, len(w), circular)
     dw = np.stack([total(da * zp[:, k:k + z.shape[1]], (0, 1)) for k in range(len(w))])
-    return eca(da, w[::-1], circular), dw
+    return channel_conv(da, w[::-1], circular), dw
 
 
 def _padded(z: Array, K: int, circular: bool) -> Array:

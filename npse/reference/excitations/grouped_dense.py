@@ -11,7 +11,8 @@ from npse.reference.numerics import total
 from npse.types import Array
 
 
-@op("z: N G D, w: G M D, b?: G M -> a: N G M", flops=lambda z, w, *_, y: 2 * len(z) * w.size)
+@op("z: N G D, w: G M D, b?: G M -> a: N G M", flops=lambda z, w, *_, y: 2 * len(z) * w.size,
+    multiply_adds=lambda z, w, *_, y: len(z) * w.size)
 def grouped_dense(z: Array, w: Array, b: Array | None = None) -> Array:
     """a[n, g, m] = sum over d of  z[n, g, d] * w[g, m, d]  + b[g, m];  (N, G, D), (G, M, D), (G, M) -> (N, G, M)."""
     a = np.einsum("ngd,gmd->ngm", z, w)

@@ -8,7 +8,7 @@ from npse.reference.numerics import total
 from npse.types import Array
 
 
-@op("z: N C, w: C, b?: C -> a: N C", flops=2)
+@op("z: N C, w: C, b?: C -> a: N C", flops=2, multiply_adds=1)
 def per_channel(z: Array, w: Array, b: Array | None = None) -> Array:
     """a[n, c] = w[c] * z[n, c] + b[c];  (N, C), (C,), (C,) -> (N, C)."""
     a = w * z

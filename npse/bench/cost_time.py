@@ -1,0 +1,63 @@
+"""Time networks beside each other: one prediction, and forward and backward in training. The cpu edition runs."""
+
+import statistics
+
+import numpy as np
+
+from npse import backend, models
+from npse.bench.timing import figures, times
+
+SECONDS = 0.2                    # the shortest time of one measurement
+
+
+def measure(networks, batch, rounds, threads):
+    """Time networks in turn, in this process.
+
+    Parameters
+    ----------
+    networks : list of [model, options, size]; the images are (batch, size, size, 3)
+    batch : int
+    rounds : int
+        In each round every network is timed once, so a change of the machine's speed meets all of them.
+    threads : int
+
+    Returns
+    -------
+    list of dict, for each network
+        ``forward`` and ``training``: the milliseconds of each round, each a median over `SECONDS`.
+    """
+    backend.use("cpu").set_threads(threads)
+    tasks = [_tasks(models.build(model, input_gradient=False, **options), batch, size)
+             for model, options, size in networks]
+    taken = [{kind: [] for kind in kinds} for kinds in tasks]
+    for kinds in tasks:
+        for task in kinds.values():
+            task()                                                # compiles kernels and touches memory
+    for _ in range(rounds):
+        for kinds, found in zip(tasks, taken, strict=True):
+            for kind, task in kinds.items():
+                found[kind].append(figures(times(task, SECONDS, least=1, warm=0))["ms"])
+    return taken
+
+
+def _tasks(network, batch, size):
+    """Return what is timed by name: a prediction, and forward and backward in training."""
+    x = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
+
+    def forward():
+        network.eval().predict(x)
+
+    def training():
+        y, backward = network.train()(x)
+        backward(np.ones_like(y))
+    return {"forward": forward, "training": training}
+
+
+def more(these, those):
+    """Return how much more time these measurements took than those, as a share: the median and the extremes of rounds.
+
+    >>> more([2.0, 3.0, 4.4], [2.0, 2.0, 4.0])
+    (0.1, 0.0, 0.5)
+    """
+    shares = [this / that - 1 for this, that in zip(these, those, strict=True)]
+    return tuple(round(float(share), 6) for share in (statistics.median(shares), min(shares), max(shares)))

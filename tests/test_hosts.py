@@ -1,0 +1,61 @@
+"""Networks that are not residual networks: their gradients, their parameters, and that they learn."""
+
+import numpy as np
+import pytest
+from test_network_gradients import direction_report
+
+from npse import backend, models
+from npse.models.efficientnet import Stage, efficientnet
+from npse.models.inverted import Block
+from npse.models.mobilenet_v3 import mobilenet_v3
+
+V3 = ((Block(3, 16, 16, 2),), (Block(5, 96, 40, 2, "hard_swish"), Block(5, 120, 40, 1, "hard_swish")))
+
+# small versions, one of each family
+SMALL = {
+    "vgg8": lambda se: models.build(named("vgg8", se), widths=(4, 6, 8)),
+    "vgg16": lambda se: models.build(named("vgg16", se), widths=(4, 6)),
+    "inception": lambda se: models.build(named("inception", se), widths=(8, 16), blocks=1),
+    "mobilenet": lambda se: models.build(named("mobilenet", se), stem=4, widths=(6, 8), blocks=(1, 2)),
+    "shufflenet": lambda se: models.build(named("shufflenet", se), stem=12, widths=(24, 48), blocks=(2, 2)),
+    "mobilenet_v3": lambda se: mobilenet_v3(V3, se=se, width=0.25),
+    "efficientnet": lambda se: efficientnet((Stage(1, 3, 16, 1, 1, 1), Stage(6, 5, 24, 2, 2, 2)), se=se, width=0.25),
+}
+VARIANTS = [(name, se) for name in SMALL for se in (True, False)]
+
+
+def named(name, se):
+    """Return the name of a model with or without squeeze-and-excitation."""
+    return "se_" + name if se else name
+
+
+@pytest.mark.parametrize("edition", backend.available())
+@pytest.mark.parametrize(("name", "se"), VARIANTS)
+def test_gradients(name, se, edition):
+    report = direction_report(SMALL[name](se), edition)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_excitations_are_all_that_is_added(name):
+    plain, gated = (SMALL[name](se).named_parameters() for se in (False, True))
+    gates = {key for key in gated if ".se." in key}
+    assert gates
+    assert {key: w.shape for key, w in gated.items() if key not in gates} == {
+        key: w.shape for key, w in plain.items()}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("name", "se"), VARIANTS)
+def test_editions_agree(name, se, training):
+    x = np.random.default_rng(0).standard_normal((2, 16, 18, 3)).astype(np.float32)
+    logits = {}
+    for edition in backend.available():
+        with backend.using_edition(backend.with_numpy_results(edition)):
+            network = SMALL[name](se)
+            network = network.train() if training else network.eval()
+            logits[edition] = network(x)[0]
+            np.testing.assert_allclose(network.predict(x), logits[edition], rtol=1e-4, atol=1e-5)
+    for found in logits.values():
+        assert found.shape == (2, 10)
+        np.testing.assert_allclose(found, logits["reference"], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,89 @@
+"""timm's networks, and their arrays under the names and in the layouts of npse.
+
+    network = timm_models.create("seresnet50")
+    ours.load(timm_models.arrays(network))
+
+A test module imports this one by ``pytest.importorskip("timm_models")``, so it is skipped where timm is not installed.
+
+The mapping from timm (and torchvision) to npse:
+
+    filters                  (Cout, Cin / groups, kh, kw)  ->  (kh, kw, Cin / groups, Cout)
+    1x1 convolutions of SE   (K, C, 1, 1)                  ->  (K, C), a dense layer
+    all other arrays         as they are; the counters ``num_batches_tracked`` are left out
+    names                    as they are, unless a test renames them
+"""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+
+
+def _define_missing_ops():
+    """Define the schemas of torchvision's compiled ops where its binary has none: its import refers to them.
+
+    None of these ops (non-maximum suppression, RoI pooling, deformable convolution) is called here.
+    """
+    found = importlib.util.find_spec("torchvision")
+    if found is None:
+        return None
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    source = Path(found.origin).with_name("_meta_registrations.py").read_text(encoding="utf-8")
+    for name in sorted(set(re.findall(r'register_(?:meta|fake)\("(?:torchvision::)?(\w+)"', source))):
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor x) -> Tensor")
+    return library
+
+
+# torchvision loads its binary while it is imported. If that binary has the ops, they must not be defined before.
+try:
+    import torchvision  # noqa: F401
+except (ImportError, RuntimeError):
+    _LIBRARY = _define_missing_ops()
+
+timm = pytest.importorskip("timm", reason="timm is not installed: pip install timm")
+
+
+def create(name, seed=0, **options):
+    """Return timm's network of that name in evaluation mode, with random weights and random statistics."""
+    torch.manual_seed(seed)
+    return randomized(timm.create_model(name, **options))
+
+
+def randomized(network):
+    """Draw statistics, scales and biases of a network of PyTorch, which are alike at first; return it for inference."""
+    with torch.no_grad():
+        for key, array in network.state_dict().items():
+            if key.endswith("running_var"):
+                array.uniform_(0.5, 2)
+            elif key.endswith("running_mean") or (key.endswith("bias") and array.ndim == 1):
+                array.normal_(0, 0.1)
+            elif key.endswith("weight") and array.ndim == 1:
+                array.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def arrays(network, rename=lambda name: name):
+    """Return parameters and statistics of a network of PyTorch as npse names and stores them."""
+    return {rename(name): _stored(rename(name), array.detach().numpy())
+            for name, array in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def gradients(network, rename=lambda name: name):
+    """Return the gradients of the parameters, as `arrays` returns the parameters."""
+    return {rename(name): _stored(rename(name), array.grad.numpy()) for name, array in network.named_parameters()}
+
+
+def _stored(name, array):
+    if re.search(r"\bse\.", name):
+        return array.reshape(array.shape[:2]) if array.ndim == 4 else array
+    return np.ascontiguousarray(array.transpose(2, 3, 1, 0)) if array.ndim == 4 else array
+
+
+def count(network):
+    """Return the number of parameters of a network of PyTorch."""
+    return sum(array.numel() for array in network.parameters())
