@@ -1,12 +1,14 @@
-"""The ReLU and its gradient, one pass each. The sigmoid stays the book's: it is only used for (N, C) gates."""
+"""ReLU, sigmoid and other gates, in one pass each. With exponentials that a compiler can vectorize."""
 
 from functools import partial
 
 from npse import reference as book
 from npse.cpu.runtime.arrays import RANGE, replaces
+from npse.cpu.runtime.elementwise import elementwise
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.simd.exponential import exponential
 
 
 @replaces(book.relu)
@@ -35,3 +37,109 @@ def _relu_backward(dy, y, dx, first, last):
     dy, y, dx, zero = dy[first:last], y[first:last], dx[first:last], dy.dtype.type(0)
     for k in range(len(dx)):
         dx[k] = dy[k] if y[k] > zero else zero
+
+
+@replaces(book.sigmoid)
+def sigmoid(x):
+    return elementwise(logistic, x)
+
+
+def logistic(real):
+    """Make the kernel of 1 / (1 + exp(-x)) of one number."""
+    exp, _ = exponential(real)
+
+    @kernel
+    def logistic(x):
+        e = exp(-abs(x))
+        return (real(1) if x >= real(0) else e) / (real(1) + e)
+    return logistic
+
+
+@replaces(book.sigmoid_backward)
+def sigmoid_backward(dy, y):
+    return elementwise(_sigmoid_backward, dy, y)
+
+
+def _sigmoid_backward(real):
+    @kernel
+    def sigmoid_backward(dy, y):
+        return dy * y * (real(1) - y)
+    return sigmoid_backward
+
+
+@replaces(book.twice_sigmoid)
+def twice_sigmoid(x):
+    return elementwise(_twice_sigmoid, x)
+
+
+def _twice_sigmoid(real):
+    sigmoid = logistic(real)
+
+    @kernel
+    def twice_sigmoid(x):
+        return real(2) * sigmoid(x)
+    return twice_sigmoid
+
+
+@replaces(book.twice_sigmoid_backward)
+def twice_sigmoid_backward(dy, y):
+    return elementwise(_twice_sigmoid_backward, dy, y)
+
+
+def _twice_sigmoid_backward(real):
+    @kernel
+    def twice_sigmoid_backward(dy, y):
+        return dy * y * (real(1) - y / real(2))
+    return twice_sigmoid_backward
+
+
+@replaces(book.tanh)
+def tanh(x):
+    return elementwise(_tanh, x)
+
+
+def _tanh(real):
+    _, exp_minus_1 = exponential(real)
+
+    @kernel
+    def tanh(x):
+        e = exp_minus_1(real(-2) * abs(x))
+        return (-e if x > real(0) else e) / (e + real(2))
+    return tanh
+
+
+@replaces(book.tanh_backward)
+def tanh_backward(dy, y):
+    return elementwise(_tanh_backward, dy, y)
+
+
+def _tanh_backward(real):
+    @kernel
+    def tanh_backward(dy, y):
+        return dy * (real(1) - y * y)
+    return tanh_backward
+
+
+@replaces(book.hard_sigmoid)
+def hard_sigmoid(x):
+    return elementwise(_hard_sigmoid, x)
+
+
+def _hard_sigmoid(real):
+    @kernel
+    def hard_sigmoid(x):
+        line = x / real(6) + real(0.5)
+        return real(0) if x <= real(-3) else (real(1) if x >= real(3) else line)
+    return hard_sigmoid
+
+
+@replaces(book.hard_sigmoid_backward)
+def hard_sigmoid_backward(dy, y):
+    return elementwise(_hard_sigmoid_backward, dy, y)
+
+
+def _hard_sigmoid_backward(real):
+    @kernel
+    def hard_sigmoid_backward(dy, y):
+        return dy / real(6) if (y > real(0)) & (y < real(1)) else real(0)
+    return hard_sigmoid_backward

@@ -11,6 +11,7 @@ window of ceil_mode has beyond the padding never counts. These are the conventio
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -68,13 +69,14 @@ def _taps(xp: Array, size: int, stride: int, Ho: int, Wo: int) -> Iterator[Array
         yield window(xp, i, j, Ho, Wo, stride)
 
 
-def _divisors(x_shape: Shape, size: int, stride: int, padding: int, ceil_mode: bool, count_include_pad: bool) -> Array:
-    """Return the number of pixels of each window that count in an average: integers (Ho, Wo, 1)."""
+def divisors(x_shape: Shape, dtype: Any, size: int, stride: int, padding: int, ceil_mode: bool,
+             count_include_pad: bool) -> Array:
+    """Return the number of pixels of each window that count in an average: (Ho, Wo, 1)."""
     def along(extent: int) -> Array:
         first = stride * np.arange(windows_along(extent, size, stride, padding, ceil_mode)) - padding
         frame = padding if count_include_pad else 0
         return np.minimum(first + size, extent + frame) - np.maximum(first, -frame)
-    return (along(x_shape[1])[:, None] * along(x_shape[2]))[:, :, None]
+    return (along(x_shape[1])[:, None] * along(x_shape[2]))[:, :, None].astype(dtype)
 
 
 @op("x: N H W C -> y: N Ho Wo C", sizes=_sizes)
@@ -90,7 +92,7 @@ def average_pool(x: Array, size: int, stride: int | None = None, padding: int = 
     y = np.zeros((len(x), Ho, Wo, x.shape[3]), x.dtype)
     for pixels in _taps(np.pad(x, _border(x.shape, *how)), *how[:2], Ho, Wo):
         y += pixels
-    return y / _divisors(x.shape, *how, count_include_pad).astype(x.dtype)
+    return y / divisors(x.shape, x.dtype, *how, count_include_pad)
 
 
 @op("x_shape: (N H W C), dy: N Ho Wo C -> dx: N H W C", sizes=_sizes)
@@ -101,7 +103,7 @@ def average_pool_backward(dy: Array, x_shape: Shape, size: int, stride: int | No
     dx is dxp without the padding.
     """
     how = size, stride or size, padding, ceil_mode
-    share = dy / _divisors(x_shape, *how, count_include_pad).astype(dy.dtype)
+    share = dy / divisors(x_shape, dy.dtype, *how, count_include_pad)
     dxp = np.pad(np.zeros(x_shape, dy.dtype), _border(x_shape, *how))
     for pixels in _taps(dxp, *how[:2], *dy.shape[1:3]):
         pixels += share

@@ -29,6 +29,7 @@ from npse.cpu.runtime.uninterrupted import uninterrupted
 
 _EDITION, _SOURCE = "npse.cpu", Path(__file__).parents[1]
 _MONTH = 30 * 24 * 3600
+_LONGEST = 120                   # letters of the name of a kernel; with those of its module a file may have 255
 
 
 def kernel(function):
@@ -51,10 +52,12 @@ def _name_with_constants(function):
     """Return the qualified name of a kernel and the values it closes over, as in ``_kernel.<locals>.correlate_4_2``.
 
     For functions with the same name Numba adds a number to the symbols, which counts within a process. So the code of
-    two kernels from two processes can have the same symbol. If one process loads both, one could run as the other.
+    two kernels from two processes can have the same symbol. If one process loads both, one could run as the other. The
+    end of a long name is replaced by a hash of it, because it is also the name of a file.
     """
     constants = [getattr(cell.cell_contents, "__qualname__", cell.cell_contents) for cell in function.__closure__ or ()]
-    return "_".join([function.__qualname__, *map(str, constants)])
+    name = "_".join([function.__qualname__, *map(str, constants)])
+    return name if len(name) <= _LONGEST else f"{name[:80]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 @functools.cache

@@ -1,55 +1,63 @@
-"""The exponential function of the elements of a tile.
+"""The exponential, in a form that a compiler can vectorize: `math.exp` is a call for each element.
 
-x = n ln 2 + r with a whole number n and |r| <= ln(2)/2. Then exp(x) = 2^n exp(r). exp(r) is its Taylor polynomial, and
-2^n is put together from the bits of a floating-point number: n + bias is its exponent. ln 2 is the sum of two numbers,
-of which n times the first is exact.
+    x = n * log(2) + r, |r| <= log(2) / 2       exp(x) = 2^n * exp(r)       exp(r) - 1 = r + r^2/2! + r^3/3! + ...
+
+The number n + 1.5 * 2^m, for m bits of mantissa, has n in the last bits of its mantissa. So n is rounded and converted
+to an integer by one addition. The result is within two units in the last place in float32, four in float64.
 """
 
+import functools
 import math
 
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+import numpy as np
 
-from npse.cpu.simd import tile_llvm as llvm
+from npse.cpu.runtime.jit import kernel
 
-# For each dtype: degree of the polynomial, first part of ln 2 and the rest, bits of the fraction, bias of the exponent.
-_FORMATS = {
-    types.float32: (7, 0.693359375, -2.12194440054690583e-4, 23, 127),
-    types.float64: (13, 0.693147180369123816490, 1.90821492927058770002e-10, 52, 1023),
-}
+_TAYLOR = tuple(1 / math.factorial(k) for k in range(13, 0, -1))
+_SKIPPED = 6                     # terms of them that are below a rounding error in float32
+_UPPER, _LOWER = 0.693359375, math.log(2) - 0.693359375           # n * _UPPER is exact: 9 bits, and n has at most 11
 
 
-@intrinsic
-def exp_of_negative(typing, tile):
-    """Return exp(x) for each element x <= 0 of a tile, within 2 units in the last place; a NaN stays a NaN.
+@functools.cache
+def exponential(real):
+    """Return two kernels for a NumPy type, float32 or float64: exp(x) and exp(x) - 1, for x <= 0.
 
-    Results below the smallest normal number are 0.
+    The second keeps all digits near zero. A NaN stays a NaN.
     """
-    def build(context, builder, signature, arguments):
-        return llvm.joined(builder, tile, [_exp(builder, tile, x) for x in llvm.parts(builder, tile, arguments[0])])
-    return tile(tile), build
+    single, power = real is np.float32, _power32 if real is np.float32 else _power64
+
+    @kernel
+    def parts(x):
+        """Return exp(r) - 1 and two factors of 2^n, which alone may be too small for a float."""
+        least, shift = real(-105 if single else -746), real(1.5 * 2**23 if single else 1.5 * 2**52)
+        x = least if x < least else x                             # where exp(x) is zero to all digits
+        n = (x * real(1 / math.log(2)) + shift) - shift
+        r = (x - n * real(_UPPER)) - n * real(_LOWER)
+        q = real(0)
+        for k in range(_SKIPPED if single else 0, len(_TAYLOR)):
+            q = (q + real(_TAYLOR[k])) * r
+        half = n * real(0.5) + shift
+        return q, power(half), power(n - (half - shift) + shift)
+
+    @kernel
+    def exp(x):
+        q, a, b = parts(x)
+        return (real(1) + q) * a * b
+
+    @kernel
+    def exp_minus_1(x):
+        q, a, b = parts(x)
+        return q * (a * b) + (a * b - real(1))
+
+    return exp, exp_minus_1
 
 
-def _exp(builder, tile, x):
-    degree, ln2, rest, bits, bias = _FORMATS[tile.dtype]
-    vector, count = x.type, x.type.count
+@kernel
+def _power32(shifted):
+    """Return 2^n for the number n + 1.5 * 2^23: n becomes the exponent of a float."""
+    return np.int32((np.float32(shifted).view(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
 
-    def numbers(value):
-        return ir.Constant(vector, [value] * count)
 
-    lowest = numbers((1 - bias) * math.log(2))
-    within = builder.select(builder.fcmp_ordered(">", x, lowest), x, lowest)       # NaN, too, becomes a number for n
-    scaled = builder.fsub(builder.fmul(within, numbers(1 / math.log(2))), numbers(0.5))
-    whole = builder.fptosi(scaled, ir.VectorType(ir.IntType(32), count))           # rounds towards 0, here upwards
-    n = builder.sitofp(whole, vector)
-    r = llvm.fma(builder, tile, n, numbers(-rest), llvm.fma(builder, tile, n, numbers(-ln2), x))
-    power = numbers(1 / math.factorial(degree))
-    for k in range(degree - 1, -1, -1):
-        power = llvm.fma(builder, tile, power, r, numbers(1 / math.factorial(k)))
-    word = ir.IntType(32 if tile.dtype == types.float32 else 64)
-    words = ir.VectorType(word, count)
-    exponent = whole if word.width == 32 else builder.sext(whole, words)
-    exponent = builder.add(exponent, ir.Constant(words, [bias] * count))
-    two_to_n = builder.bitcast(builder.shl(exponent, ir.Constant(words, [bits] * count)), vector)
-    return builder.select(builder.fcmp_ordered("<", x, lowest), numbers(0.0), builder.fmul(power, two_to_n))
+@kernel
+def _power64(shifted):
+    return np.int64((np.float64(shifted).view(np.int64) + np.int64(1023)) << np.int64(52)).view(np.float64)
