@@ -288,7 +288,8 @@ LAUNCHES = {
     "max_pool_backward": 1, "global_max_pool": 1, "global_max_pool_backward": 1, "relu6": 1, "relu6_backward": 1,
     "hard_swish": 1, "hard_swish_backward": 1, "silu": 1, "silu_backward": 1, "gelu": 1, "gelu_backward": 1,
     "concat": 2, "concat_backward": 2, "split": 2, "split_backward": 2, "channel_shuffle": 1,
-    "channel_shuffle_backward": 1, "dropout": 1, "dropout_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
+    "channel_shuffle_backward": 1, "dropout": 1, "dropout_backward": 1, "add": 1, "add_backward": 0,
+    "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
     "scale_add": 1, "scale_add_backward": 1, "shake": 1, "shake_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
@@ -323,7 +324,7 @@ def _argument(name, axes):
     if axes is None:
         return PLAIN[name]
     *letters, kind = axes.strip("()").split() if axes.split()[-1] in KINDS else (*axes.strip("()").split(), "")
-    shape = (2, 2, 2, 3) if axes == "*" else tuple(SIZES[of] if of in SIZES else int(of) for of in letters)
+    shape = (2, 2, 2, 3) if letters == ["*"] else tuple(SIZES[of] if of in SIZES else int(of) for of in letters)
     return shape if axes.startswith("(") else cuda.to_device(np.full(shape, 0.5).astype(KINDS.get(kind, np.float64)))
 
 
