@@ -9,12 +9,14 @@ from npse import backend, models
 
 timm_models = pytest.importorskip("timm_models")
 torch = timm_models.torch
+vgg = pytest.importorskip("torchvision.models.vgg")
 
 # Patterns of torch's names, in order, and the names of npse. Blocks, convolutions and batch norms have the same names.
 TIMM = [(r"^conv_stem\.", "stem.conv1."), (r"^bn1\.", "stem.bn1."), (r"^classifier\.", "fc."),
         (r"\.conv_reduce\.", ".fc1."), (r"\.conv_expand\.", ".fc2."), (r"^bn2\.", "head.bn1."),
         (r"^blocks\.(\d+)", lambda found: f"layer{int(found[1]) + 1}")]
 EFFICIENTNET = [(r"^conv_head\.", "head.conv1."), *TIMM]
+INCEPTION_RESNET = [(r"^classif\.", "fc."), (r"^(repeat.*?\.\d+|block8)\.branch", r"\1.branches.branch")]
 MOBILENET_V3 = [(r"^conv_head\.", "fc1."), (r"^blocks\.6\.0\.conv\.", "head.conv1."),
                 (r"^blocks\.6\.0\.bn1\.", "head.bn1."), *TIMM]
 
@@ -45,55 +47,78 @@ def vgg_names(network):
             (r"^classifier\.(\d)", lambda found: dense[found[1]])]
 
 
-def vgg_arrays(network, size):
-    """Return the arrays of a VGG for npse: the first dense layer reads a map pixel by pixel, there by channel."""
-    arrays = timm_models.arrays(network, renamed(vgg_names(network)))
-    w = arrays["fc1.weight"]
-    arrays["fc1.weight"] = w.reshape(len(w), 512, size, size).transpose(0, 2, 3, 1).reshape(len(w), -1)
-    zero = np.zeros(1, np.float32)
-    return arrays | {"drop1.count": zero, "drop2.count": zero}
+def vgg_pair(size=64, hidden=32, classes=10):
+    """Return torchvision's VGG-16 for images of size x size pixels, and ours with its arrays."""
+    torch.manual_seed(0)
+    layers = vgg.make_layers(vgg.cfgs["D"], batch_norm=True)
+    theirs = vgg.VGG(layers, num_classes=classes, init_weights=False)
+    rows = size // 32
+    if (size, hidden) != (224, 4096):
+        theirs.avgpool = torch.nn.Identity()                       # it would enlarge the maps to 7x7 pixels
+        theirs.classifier[0] = torch.nn.Linear(512 * rows * rows, hidden)
+        theirs.classifier[3], theirs.classifier[6] = torch.nn.Linear(hidden, hidden), torch.nn.Linear(hidden, classes)
+    theirs = timm_models.randomized(theirs)
+    ours = models.vgg16_bn(image_size=size, hidden=hidden, classes=classes)
+    arrays = timm_models.arrays(theirs, renamed(vgg_names(theirs)))
+    w = arrays["fc1.weight"].reshape(hidden, 512, rows, rows)      # there a map is read channel by channel
+    arrays["fc1.weight"] = w.transpose(0, 2, 3, 1).reshape(hidden, -1)
+    return theirs, loaded(ours, arrays)
 
 
-def torchvision_vgg(size):
-    """Return torchvision's VGG-16 for maps of size x size pixels before the dense layers, with random statistics."""
-    network = timm_models.randomized(timm_models.torchvision.models.vgg16_bn(init_weights=True))
-    network.avgpool = torch.nn.Identity()
-    network.classifier[0] = torch.nn.Linear(512 * size * size, 4096)
+def timm_pair(theirs, ours, rules, **options):
+    """Return timm's network, and ours with its arrays."""
+    network = timm_models.create(theirs)
+    arrays = {name: array.reshape(array.shape[2:]).T if name == "fc1.weight" else array       # a 1x1 convolution there
+              for name, array in timm_models.arrays(network, renamed(rules)).items()}
+    return network, loaded(models.build(ours, **options), arrays)
+
+
+def loaded(network, arrays):
+    """Return the network with these arrays; dropout keeps its counters."""
+    network.load(arrays | {name: array for name, array in network.named_buffers().items() if name.endswith("count")})
     return network.eval()
 
 
-def timm_pair(theirs, ours, rules, theirs_options=None, **options):
-    """Return timm's network, and ours with its arrays."""
-    network = timm_models.create(theirs, **theirs_options or {})
-    mine = models.build(ours, **options)
-    arrays = {name: array.reshape(array.shape[2:]).T if name == "fc1.weight" else array       # a 1x1 convolution there
-              for name, array in timm_models.arrays(network, renamed(rules)).items()}
-    counts = {name: array for name, array in mine.named_buffers().items() if name.endswith("count")}
-    mine.load(arrays | counts)
-    return network, mine
-
-
 PAIRS = {
+    "vgg16_bn": vgg_pair,
     "mobilenetv1_100": lambda: timm_pair("mobilenetv1_100", "mobilenet_v1", TIMM, activation="relu6"),
     "mobilenetv3_large_100": lambda: timm_pair("mobilenetv3_large_100", "se_mobilenet_v3_large", MOBILENET_V3),
+    "inception_resnet_v2": lambda: timm_pair("inception_resnet_v2", "inception_resnet_v2", INCEPTION_RESNET),
     "efficientnet_b0": lambda: timm_pair("efficientnet_b0", "se_efficientnet_b0", EFFICIENTNET),
 }
 
+SIZES = {"inception_resnet_v2": (107, 96)}
+FIRST_SCALE = {"inception_resnet_v2": "conv2d_1a.bn.weight"}
 
-def logits_of(network, x):
-    with torch.no_grad():
-        return network(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+
+def differences(name, size, batch, **options):
+    """Return the largest differences of logits and of gradients, each divided by the largest number of its array."""
+    theirs, ours = PAIRS[name](**options)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, *size, 3)).astype(np.float32)
+    expected = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2)))
+    dlogits = rng.standard_normal(expected.shape).astype(np.float32)
+    expected.backward(torch.from_numpy(dlogits))
+    with backend.using_edition("cpu"):
+        logits, backward = ours(x)
+        _, gradients = backward(dlogits)
+    # of the first and the last array with an equal layout in both: batch norms, and the last bias
+    found = {"bias of the last layer": (gradients["fc.bias"], list(theirs.parameters())[-1].grad),
+             "scale of the first batch norm": (gradients[FIRST_SCALE.get(name, "stem.bn1.weight")], first_scale(theirs).grad)}
+    pairs = {"logits": (logits, expected.detach())} | found
+    return {name: np.abs(mine - other.numpy()).max() / np.abs(other.numpy()).max() for name, (mine, other)
+            in pairs.items()}
+
+
+def first_scale(network):
+    """Return the weights of the first batch norm of a network of PyTorch."""
+    return next(layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)).weight
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_logits(name):
-    theirs, ours = PAIRS[name]()
-    x = np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32)
-    expected = logits_of(theirs, x)
-    with backend.using_edition("cpu"):
-        found = ours.eval().predict(x)
-    assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+def test_logits_and_gradients(name):
+    for what, difference in differences(name, SIZES.get(name, (64, 64)), 2).items():
+        assert difference < 1e-4, what
 
 
 @pytest.mark.parametrize("name", PAIRS)

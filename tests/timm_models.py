@@ -51,7 +51,11 @@ timm = pytest.importorskip("timm", reason="timm is not installed: pip install ti
 def create(name, seed=0, **options):
     """Return timm's network of that name in evaluation mode, with random weights and random statistics."""
     torch.manual_seed(seed)
-    network = timm.create_model(name, **options).eval()
+    return randomized(timm.create_model(name, **options))
+
+
+def randomized(network):
+    """Draw statistics, scales and biases of a network of PyTorch, which are alike at first; return it for inference."""
     with torch.no_grad():
         for key, array in network.state_dict().items():
             if key.endswith("running_var"):
@@ -60,7 +64,7 @@ def create(name, seed=0, **options):
                 array.normal_(0, 0.1)
             elif key.endswith("weight") and array.ndim == 1:
                 array.uniform_(0.5, 1.5)
-    return network
+    return network.eval()
 
 
 def arrays(network, rename=lambda name: name):

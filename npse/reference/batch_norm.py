@@ -89,7 +89,8 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, running_mean: Arra
     return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
 
 
-@op("x: N H W C, dy: N H W C, gamma: C, running_mean: C, running_var: C -> dx: N H W C, dgamma: C, dbeta: C")
+@op("x: N H W C, dy: N H W C, gamma: C, running_mean: C, running_var: C -> dx: N H W C, dgamma: C, dbeta: C",
+    flops=6)
 def batch_norm_inference_backward(dy: Array, x: Array, gamma: Array, running_mean: Array,
                                   running_var: Array,
                                   eps: float = 1e-5) -> tuple[Array, Array, Array]:
@@ -107,7 +108,7 @@ def expect_enough(op: str, letters: dict[str, int], count: int) -> None:
 
 
 @op("mean: C, var: C, running_mean: C, running_var: C -> new_mean: C, new_var: C", backward=None,
-    values=expect_enough)
+    values=expect_enough, flops=7)
 def running_statistics(mean: Array, var: Array, count: int, running_mean: Array, running_var: Array,
                        momentum: float = 0.1) -> tuple[Array, Array]:
     """Return new running averages, moved towards those of this batch; the old arrays stay unchanged.

@@ -24,7 +24,7 @@ def _expect_groups(op: str, letters: dict[str, int], groups: int) -> None:
         raise ValueError(f"{op}: groups must be an integer that divides C = {letters['C']}, but is {groups!r}")
 
 
-@op("a: N H W Ca, b: N H W Cb, c?: N H W Cc, d?: N H W Cd -> y: N H W C")
+@op("a: N H W Ca, b: N H W Cb, c?: N H W Cc, d?: N H W Cd -> y: N H W C", flops=0)
 def concat(a: Array, b: Array, c: Array | None = None, d: Array | None = None) -> Array:
     """Put two to four maps side by side along their channels, in order: an Inception module does so, arXiv 1409.4842.
 
@@ -33,7 +33,7 @@ def concat(a: Array, b: Array, c: Array | None = None, d: Array | None = None) -
     return np.concatenate([maps for maps in (a, b, c, d) if maps is not None], axis=3)
 
 
-@op("x: N H W C -> a: N H W Ca, b: N H W Cb, c?: N H W Cc, d?: N H W Cd", sizes=_expect_widths)
+@op("x: N H W C -> a: N H W Ca, b: N H W Cb, c?: N H W Cc, d?: N H W Cd", sizes=_expect_widths, flops=0)
 def split(x: Array, widths: tuple[int, ...]) -> tuple[Array, ...]:
     """Take maps apart along their channels, into as many parts as there are ``widths`` (Ca, Cb, ...), two to four."""
     return tuple(np.ascontiguousarray(part) for part in np.split(x, np.cumsum(widths[:-1]), axis=3))
@@ -44,7 +44,7 @@ concat_backward = enter("concat_backward", split)
 split_backward = enter("split_backward", concat)
 
 
-@op("x: N H W C -> y: N H W C", sizes=_expect_groups)
+@op("x: N H W C -> y: N H W C", sizes=_expect_groups, flops=0)
 def channel_shuffle(x: Array, groups: int) -> Array:
     """y[..., j*G + g] = x[..., g*(C/G) + j]: channels next to each other come from different groups.
 

@@ -54,7 +54,8 @@ def _by_group(w: Array, groups: int) -> Array:
 
 @op("x: N H W Cin, w: kh kw D Cout -> y: N Ho Wo Cout", sizes=_sizes,
     backward=("grouped_conv2d_backward_x", "grouped_conv2d_backward_w"),
-    flops=lambda x, w, *_, y: products(y.shape, w.shape))
+    flops=lambda x, w, *_, y: products(y.shape, w.shape),
+    multiply_adds=lambda x, w, *_, y: products(y.shape, w.shape) // 2)
 def grouped_conv2d(x: Array, w: Array, groups: int = 1, stride: int = 1, padding: int = 0, dilation: int = 1) -> Array:
     """Convolve each group of channels with its own filters.
 

@@ -36,7 +36,7 @@ def softmax_backward(dp: Array, p: Array) -> Array:
     return p * (dp - total(dp * p, 1)[:, None])
 
 
-@op("logits: N K, labels: N int -> loss:", values=expect_targets)
+@op("logits: N K, labels: N int -> loss:", values=expect_targets, flops=8)
 def softmax_cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
     """loss = -1/N * sum over n, k of  q[n, k] * log p[n, k];  (N, K), (N,) -> scalar of the logits' dtype.
 
@@ -50,7 +50,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) 
     return average(-total(q * logp, 1), 0)
 
 
-@op("logits: N K, labels: N int -> dlogits: N K", values=expect_targets)
+@op("logits: N K, labels: N int -> dlogits: N K", values=expect_targets, flops=9)
 def softmax_cross_entropy_backward(dloss: float, logits: Array, labels: Array,
                                    smoothing: float = 0.0) -> Array:
     """dlogits = dloss * (p - q) / N;  scalar, (N, K), (N,) -> (N, K). In training dloss is 1."""

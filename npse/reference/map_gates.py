@@ -16,7 +16,7 @@ from npse.reference.numerics import average, total
 from npse.types import Array
 
 
-@op("u: N H W C, s: N H W -> y: N H W C", flops=1)
+@op("u: N H W C, s: N H W -> y: N H W C", flops=1, multiply_adds=1)
 def scale_pixels(u: Array, s: Array) -> Array:
     """y[n, i, j, c] = s[n, i, j] * u[n, i, j, c];  (N, H, W, C), (N, H, W) -> (N, H, W, C). arXiv 1803.02579."""
     return u * s[..., None]
@@ -28,7 +28,7 @@ def scale_pixels_backward(dy: Array, u: Array, s: Array) -> tuple[Array, Array]:
     return dy * s[..., None], total(dy * u, 3)
 
 
-@op("u: N H W C, s: N H W C -> y: N H W C", flops=1)
+@op("u: N H W C, s: N H W C -> y: N H W C", flops=1, multiply_adds=1)
 def multiply(u: Array, s: Array) -> Array:
     """y = u * s, elementwise: a gate for each element;  two arrays (N, H, W, C) -> (N, H, W, C)."""
     return u * s
@@ -64,7 +64,7 @@ def outer_sum_backward(dy: Array) -> tuple[Array, Array]:
     return total(dy, (1, 2)), total(dy, 3)
 
 
-@op("u: N H W C -> y: N H W 2", kink=lambda u: u.argmax(axis=3), flops=2)
+@op("u: N H W C -> y: N H W 2", kink=lambda u: u.argmax(axis=3), flops=2, multiply_adds=1)
 def channel_pool(u: Array) -> Array:
     """y[n, i, j, 0] = max over c of u,  y[n, i, j, 1] = mean over c of u;  (N, H, W, C) -> (N, H, W, 2).
 

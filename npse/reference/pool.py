@@ -96,7 +96,8 @@ def average_pool(x: Array, size: int, stride: int | None = None, padding: int = 
     return y / divisors(x.shape, x.dtype, *how, count_include_pad)
 
 
-@op("x_shape: (N H W C), dy: N Ho Wo C -> dx: N H W C", sizes=_sizes)
+@op("x_shape: (N H W C), dy: N Ho Wo C -> dx: N H W C", sizes=_sizes,
+    flops=lambda dy, x_shape, size, *_, y: (size**2 + 1) * dy.size)
 def average_pool_backward(dy: Array, x_shape: Shape, size: int, stride: int | None = None, padding: int = 0,
                           ceil_mode: bool = False, count_include_pad: bool = True) -> Array:
     """dxp[n, s*a + i, s*b + j, c] += dy[n, a, b, c] / k^2  for every a, b, i, j; with the divisors of `average_pool`.

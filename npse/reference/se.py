@@ -95,7 +95,9 @@ def scale_backward(dy: Array, u: Array, s: Array) -> tuple[Array, Array]:
 
 
 @op("u: N H W C, w1: M C, w2: C M, b1?: M, b2?: C -> y: N H W C",
-    kink=lambda u, w1, w2, b1=None, *_: dense(squeeze(u), w1, b1) > 0)
+    kink=lambda u, w1, w2, b1=None, *_: dense(squeeze(u), w1, b1) > 0,
+    flops=lambda u, w1, w2, *_, y: 2 * u.size + 2 * len(u) * (w1.size + w2.size),
+    multiply_adds=lambda u, w1, w2, *_, y: 2 * u.size + len(u) * (w1.size + w2.size))
 def se(u: Array, w1: Array, w2: Array, b1: Array | None = None, b2: Array | None = None) -> Array:
     """The whole block: y = scale(u, excite(squeeze(u)));  (N, H, W, C) -> (N, H, W, C). Equations (2) to (4)."""
     return scale(u, excite(squeeze(u), w1, w2, b1, b2))

@@ -24,7 +24,7 @@ BEST_FREQUENCIES = ((0, 0), (0, 1), (6, 0), (0, 5), (0, 2), (1, 0), (1, 2), (4, 
                     (5, 4), (3, 2), (3, 1), (4, 1), (2, 3), (2, 0), (6, 5), (1, 3))
 
 
-@op("u: N H W C -> d: N C", flops=4)
+@op("u: N H W C -> d: N C", flops=4, multiply_adds=2)
 def deviation(u: Array, eps: float = 1e-5) -> Array:
     """d[n, c] = sqrt(sum over i, j of (u[n, i, j, c] - m[n, c])^2 / (H*W - 1) + eps);  (N, H, W, C) -> (N, C).
 
@@ -47,7 +47,7 @@ def deviation_backward(dd: Array, u: Array, d: Array) -> Array:
     return share[:, None, None, :] * (u - average(u, (1, 2))[:, None, None, :])
 
 
-@op("u: N H W C, b: H W C -> z: N C", flops=2)
+@op("u: N H W C, b: H W C -> z: N C", flops=2, multiply_adds=1)
 def weighted_squeeze(u: Array, b: Array) -> Array:
     """z[n, c] = sum over i, j of  u[n, i, j, c] * b[i, j, c];  (N, H, W, C), (H, W, C) -> (N, C)."""
     return total(u * b, (1, 2))
@@ -101,7 +101,7 @@ def _cosine(frequency: int, size: int) -> Array:
     return wave * np.sqrt(2 if frequency else 1) / size
 
 
-@op("u: N H W C, k: C -> z: N C, p: N H W", flops=4)
+@op("u: N H W C, k: C -> z: N C, p: N H W", flops=4, multiply_adds=2)
 def attention_squeeze(u: Array, k: Array) -> tuple[Array, Array]:
     """A mean with learned weights: p is the softmax over the pixels of the scores k . u[n, i, j].
 
@@ -139,7 +139,7 @@ def attention_squeeze_backward(dz: Array, u: Array, k: Array, z: Array, p: Array
     return p[..., None] * dz + da[..., None] * k, total(da[..., None] * u, (0, 1, 2))
 
 
-@op("u: N H W C -> z: N C", flops=2)
+@op("u: N H W C -> z: N C", flops=2, multiply_adds=1)
 def norm_squeeze(u: Array, eps: float = 1e-5) -> Array:
     """z[n, c] = sqrt(sum over i, j of  u[n, i, j, c]^2  + eps): the length of the map;  (N, H, W, C) -> (N, C)."""
     return np.sqrt(total(u * u, (1, 2)) + eps)

@@ -16,7 +16,7 @@ from npse.reference.numerics import average, total
 from npse.types import Array
 
 
-@op("u: N H W C -> zh: N H C, zw: N W C", flops=2)
+@op("u: N H W C -> zh: N H C, zw: N W C", flops=2, multiply_adds=2)
 def axis_means(u: Array) -> tuple[Array, Array]:
     """zh[n, i, c] = mean over j of u,  zw[n, j, c] = mean over i of u;  (N, H, W, C) -> (N, H, C), (N, W, C)."""
     return average(u, 2), average(u, 1)
@@ -33,7 +33,7 @@ def _joined(op: str, letters: dict[str, int]) -> dict[str, int]:
     return {"Ho": letters["H"] + letters["W"]}
 
 
-@op("zh: N H C, zw: N W C -> z: N Ho 1 C", backward="split_rows", sizes=_joined)
+@op("zh: N H C, zw: N W C -> z: N Ho 1 C", backward="split_rows", sizes=_joined, flops=0)
 def join_rows(zh: Array, zw: Array) -> Array:
     """z is zh, then zw, as one map of one column;  (N, H, C), (N, W, C) -> (N, H + W, 1, C)."""
     return np.concatenate([zh, zw], axis=1)[:, :, None]
@@ -45,13 +45,13 @@ def _split(op: str, letters: dict[str, int], height: int) -> None:
                          f"{letters['L']} rows have rows, but is {height!r}")
 
 
-@op("z: N L 1 C -> zh: N H C, zw: N W C", backward="join_rows", sizes=_split)
+@op("z: N L 1 C -> zh: N H C, zw: N W C", backward="join_rows", sizes=_split, flops=0)
 def split_rows(z: Array, height: int) -> tuple[Array, Array]:
     """zh is the first ``height`` rows, zw the rest;  (N, H + W, 1, C) -> (N, H, C), (N, W, C)."""
     return z[:, :height, 0].copy(), z[:, height:, 0].copy()
 
 
-@op("u: N H W C, sh: N H C, sw: N W C -> y: N H W C", flops=2)
+@op("u: N H W C, sh: N H C, sw: N W C -> y: N H W C", flops=2, multiply_adds=2)
 def scale_axes(u: Array, sh: Array, sw: Array) -> Array:
     """y[n, i, j, c] = u[n, i, j, c] * sh[n, i, c] * sw[n, j, c];  -> (N, H, W, C). arXiv 2103.02907, equation (9)."""
     return u * (sh[:, :, None] * sw[:, None])

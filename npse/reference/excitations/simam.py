@@ -19,7 +19,7 @@ def _check(op: str, letters: dict[str, int], lam: float) -> None:
         raise ValueError(f"{op}: lam must be above 0, but is {lam!r}")
 
 
-@op("u: N H W C -> y: N H W C", sizes=_check)
+@op("u: N H W C -> y: N H W C", sizes=_check, flops=13, multiply_adds=3)
 def simam(u: Array, lam: float = 1e-4) -> Array:
     """y = u * sigma((u - m)^2 / (4 (v + lam)) + 1/2);  (N, H, W, C) -> (N, H, W, C).
 
