@@ -361,7 +361,7 @@ MISTAKES = [
          reference.average_pool_backward(dy, shape, size, *window, **options) * size**2),
     ("max_pool_backward", "mask missing", pool_with(np.ones_like)),
     ("max_pool_backward", "mask misplaced", pool_with(lambda taps: np.eye(len(taps), dtype=taps.dtype)[
-        taps.argmin(axis=0)].transpose(4, 0, 1, 2, 3))),
+        np.where(np.isinf(taps), np.inf, taps).argmin(axis=0)].transpose(4, 0, 1, 2, 3))),
     ("softmax_backward", "path missing", lambda dp, p: dp * p * (1 - p)),
     ("softmax_backward", "path missing", lambda dp, p: dp * p),
     ("softmax_cross_entropy_backward", "averaged", loss_with(lambda p, q, onehot, N: p - q)),
