@@ -14,8 +14,7 @@ import numpy as np
 
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.simd.channel_sums import CHUNK, add_to_sums
-from npse.cpu.simd.tile import fma, larger, load, max_lanes, store, sum_lanes, zeros
-from npse.cpu.simd.tile_exp import exp_of_negative
+from npse.cpu.simd.tile import exp_of_negative, fma, larger, load, max_lanes, store, sum_lanes, zeros
 
 
 @functools.cache
