@@ -1,6 +1,7 @@
 """Every compiled op of the Numba edition against the book: shapes, dtypes, memory layouts, threads, bad input."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -39,6 +40,9 @@ class Draw:
     def images(self):
         return self.random.integers(0, 256, self.shape, np.uint8)
 
+    def mask(self):
+        return self.random.random(self.shape) < 0.7
+
     def padding(self):
         return min(2, self.H - 1, self.W - 1)
 
@@ -51,6 +55,10 @@ class Draw:
 
 def pool_size(d):
     return min(2, d.H, d.W)
+
+
+# size, stride, padding and ceil_mode, then count_include_pad of an average
+PADDED = [(3, 2, 1, False), (3, 2, 1, True), (2, 1, 1, False), (5, 3, 2, True), (4, 4, 2, True)]
 
 
 ARGUMENTS = {
@@ -101,6 +109,14 @@ ARGUMENTS = {
     "average_pool_backward": lambda d: (d.pooled(pool_size(d), 1), d.shape, pool_size(d), 1),
     "max_pool": lambda d: (np.round(d.map()), pool_size(d), 1),               # rounded, so that there are ties
     "max_pool_backward": lambda d: (d.pooled(pool_size(d), 1), np.round(d.map()), pool_size(d), 1),
+    "concat": lambda d: (d.map(), d(d.N, d.H, d.W, 5), d(d.N, d.H, d.W, 1)),
+    "split_backward": lambda d: (d.map(), d(d.N, d.H, d.W, 5), d.map(), d(d.N, d.H, d.W, 2)),
+    "split": lambda d: (d(d.N, d.H, d.W, d.C + 5), (d.C, 5)),
+    "concat_backward": lambda d: (d(d.N, d.H, d.W, d.C + 8), (1, d.C, 5, 2)),
+    "channel_shuffle": lambda d: (d.map(), 2 - d.C % 2),
+    "channel_shuffle_backward": lambda d: (d.map(), 2 - d.C % 2),
+    "dropout": lambda d: (d.map(), d.mask(), 0.3),
+    "dropout_backward": lambda d: (d.map(), d.mask(), 0.3),
     "channel_pool": lambda d: (np.round(d.map()),),
     "channel_pool_backward": lambda d: (d(d.N, d.H, d.W, 2), np.round(d.map())),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
@@ -201,6 +217,54 @@ def test_op_equals_the_book_and_leaves_its_arguments_alone(op, dtype):
         before = [np.copy(value) for value in arguments]
         assert_equal(results(getattr(cpu, op), arguments), books, EQUAL_TO[dtype])
         assert_same_bits(before, map(np.asarray, arguments))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("how", PADDED)
+def test_pooling_with_padding_equals_the_book(how, dtype):
+    for shape in SHAPES:
+        d = Draw(shape, dtype)
+        x = np.round(d.map())                                     # so that there are ties
+        dy = d(*book.max_pool(x, *how).shape)
+        assert_equal((cpu.max_pool(x, *how),), (book.max_pool(x, *how),), 0)
+        assert_equal((cpu.max_pool_backward(dy, x, *how),), (book.max_pool_backward(dy, x, *how),), EQUAL_TO[dtype])
+        for count_include_pad in (True, False):
+            for op, *arguments in (("average_pool", d.map()), ("average_pool_backward", dy, shape)):
+                arguments += [*how, count_include_pad]
+                assert_equal(results(getattr(cpu, op), arguments), results(getattr(book, op), arguments),
+                             EQUAL_TO[dtype])
+
+
+def test_no_padding_wins_a_maximum():
+    x = np.full((1, 3, 4, 2), -np.inf)
+    for ops in (book, cpu):
+        dx = ops.max_pool_backward(np.ones((1, 2, 2, 2)), x, 3, 2, 1)
+        assert dx.sum() == 8                                      # each window gives all of its gradient to a pixel
+
+
+WIDE = np.concatenate([np.linspace(-110, 110, 20010), np.linspace(-9, 9, 20010), np.logspace(-30, 0, 31),
+                       -np.logspace(-30, 0, 31)])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("op", ["sigmoid", "tanh", "twice_sigmoid", "hard_sigmoid", "relu6", "hard_swish", "silu"])
+def test_activations_are_exact_to_the_last_digits_for_numbers_of_all_sizes(op, dtype):
+    x = WIDE.astype(dtype)
+    y, exact = getattr(cpu, op)(x), getattr(book, op)(x.astype(np.longdouble))
+    assert y.dtype == dtype
+    normal = np.abs(exact) > 200 * np.finfo(dtype).tiny           # smaller floats have fewer digits
+    scale = np.maximum(np.abs(exact), 1) if op.startswith("hard") else np.abs(exact)        # x/6 + 1/2 cancels at -3
+    assert (np.abs(y - exact)[normal] / scale[normal]).max() < 5 * np.finfo(dtype).eps
+    assert np.isnan(getattr(cpu, op)(np.array([np.nan], dtype)))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_gelu_is_exact_to_the_last_digits(dtype):
+    x = WIDE[np.abs(WIDE) < 9].astype(dtype)
+    exact = np.array([v * math.erfc(-v / math.sqrt(2)) / 2 for v in x.tolist()])
+    units = np.abs(cpu.gelu(x) - exact) / np.abs(exact) / np.finfo(dtype).eps
+    assert (units / (6 + x * x)).max() < 1                        # in exp(-x^2 / 2) a rounding error of x^2 counts x^2
+    assert np.abs(book.gelu(x) - exact).max() < 9 * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("op", COMPILED)

@@ -16,6 +16,7 @@ TIMM = [(r"^conv_stem\.", "stem.conv1."), (r"^bn1\.", "stem.bn1."), (r"^classifi
         (r"\.conv_reduce\.", ".fc1."), (r"\.conv_expand\.", ".fc2."), (r"^bn2\.", "head.bn1."),
         (r"^blocks\.(\d+)", lambda found: f"layer{int(found[1]) + 1}")]
 EFFICIENTNET = [(r"^conv_head\.", "head.conv1."), *TIMM]
+INCEPTION_RESNET = [(r"^classif\.", "fc."), (r"^(repeat.*?\.\d+|block8)\.branch", r"\1.branches.branch")]
 MOBILENET_V3 = [(r"^conv_head\.", "fc1."), (r"^blocks\.6\.0\.conv\.", "head.conv1."),
                 (r"^blocks\.6\.0\.bn1\.", "head.bn1."), *TIMM]
 
@@ -82,13 +83,17 @@ PAIRS = {
     "vgg16_bn": vgg_pair,
     "mobilenetv1_100": lambda: timm_pair("mobilenetv1_100", "mobilenet_v1", TIMM, activation="relu6"),
     "mobilenetv3_large_100": lambda: timm_pair("mobilenetv3_large_100", "se_mobilenet_v3_large", MOBILENET_V3),
+    "inception_resnet_v2": lambda: timm_pair("inception_resnet_v2", "inception_resnet_v2", INCEPTION_RESNET),
     "efficientnet_b0": lambda: timm_pair("efficientnet_b0", "se_efficientnet_b0", EFFICIENTNET),
 }
 
+SIZES = {"inception_resnet_v2": (107, 96)}
+FIRST_SCALE = {"inception_resnet_v2": "conv2d_1a.bn.weight"}
 
-def differences(pair, size, batch):
+
+def differences(name, size, batch, **options):
     """Return the largest differences of logits and of gradients, each divided by the largest number of its array."""
-    theirs, ours = pair
+    theirs, ours = PAIRS[name](**options)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, *size, 3)).astype(np.float32)
     expected = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2)))
@@ -99,7 +104,7 @@ def differences(pair, size, batch):
         _, gradients = backward(dlogits)
     # of the first and the last array with an equal layout in both: batch norms, and the last bias
     found = {"bias of the last layer": (gradients["fc.bias"], list(theirs.parameters())[-1].grad),
-             "scale of the first batch norm": (gradients["stem.bn1.weight"], first_scale(theirs).grad)}
+             "scale of the first batch norm": (gradients[FIRST_SCALE.get(name, "stem.bn1.weight")], first_scale(theirs).grad)}
     pairs = {"logits": (logits, expected.detach())} | found
     return {name: np.abs(mine - other.numpy()).max() / np.abs(other.numpy()).max() for name, (mine, other)
             in pairs.items()}
@@ -112,7 +117,7 @@ def first_scale(network):
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_logits_and_gradients(name):
-    for what, difference in differences(PAIRS[name](), (64, 64), 2).items():
+    for what, difference in differences(name, SIZES.get(name, (64, 64)), 2).items():
         assert difference < 1e-4, what
 
 

@@ -139,12 +139,16 @@ class _GroupedConvBackward(_ConvBackward):
 
 
 class BatchNorm(Layer):
-    """Batch normalization over (N, H, W), with the statistics of the batch in training, else with running ones."""
+    """Batch normalization over (N, H, W), with the statistics of the batch in training, else with running ones.
 
-    eps, momentum = 1e-5, 0.1
+    ``eps`` is added to the variance.
+    """
 
-    def __init__(self, channels: int) -> None:
+    momentum = 0.1
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         expect_sizes("BatchNorm", channels=channels)
+        self.eps = eps
         super().__init__(
             {"weight": np.ones(channels, np.float32), "bias": np.zeros(channels, np.float32)},
             {"running_mean": np.zeros(channels, np.float32), "running_var": np.ones(channels, np.float32)})

@@ -57,14 +57,15 @@ class DCTPool(Layer):
         self._bases: dict[tuple[Any, ...], Array] = {}
 
     def __call__(self, u: Array) -> tuple[Array, Backward]:
-        ops, b = active(), self._basis(u.shape[1:], u.dtype)
+        ops, (_, H, W, C) = active(), u.shape
+        b = self._basis(H, W, C, u.dtype)
         return ops.weighted_squeeze(u, b), lambda dz: (ops.weighted_squeeze_backward(dz, u, b)[0], {})
 
-    def _basis(self, shape: tuple[int, ...], dtype: Any) -> Array:
+    def _basis(self, H: int, W: int, C: int, dtype: Any) -> Array:
         """Return the basis (H, W, C) in the memory of the active edition. It is copied once, because a copy waits."""
-        key = shape, dtype, on_device()
+        key = H, W, C, dtype, on_device()
         if key not in self._bases:
-            self._bases[key] = to_edition(dct_basis(*shape, math.gcd(self.frequencies, shape[2])).astype(dtype))
+            self._bases[key] = to_edition(dct_basis(H, W, C, math.gcd(self.frequencies, C)).astype(dtype))
         return self._bases[key]
 
 
@@ -79,7 +80,7 @@ class WeightedPool(Layer):
     rng : Generator, draws the weights
     """
 
-    def __init__(self, channels: int, size: int | None, *, rng: np.random.Generator) -> None:
+    def __init__(self, channels: int, size: int, *, rng: np.random.Generator) -> None:
         expect_sizes("WeightedPool", channels=channels, size=size)
         self.norm = BatchNorm(channels)
         super().__init__({"weight": he_normal(rng, (size, size, channels), fan_in=size * size)},

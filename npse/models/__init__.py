@@ -59,6 +59,7 @@ from npse.models.named_hosts import (
     efficientnet,
     efficientnet_b0,
     inception,
+    inception_resnet_v2,
     mobilenet,
     mobilenet_v1,
     mobilenet_v3_large,
@@ -67,6 +68,7 @@ from npse.models.named_hosts import (
     se_efficientnet,
     se_efficientnet_b0,
     se_inception,
+    se_inception_resnet_v2,
     se_mobilenet,
     se_mobilenet_v1,
     se_mobilenet_v3_large,
@@ -97,7 +99,7 @@ def build(name: str, **options: Any) -> Sequential:
         An unknown name, or an option that the model does not have.
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS)}")
+        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS, 'docs/networks.md')}")
     if unknown := unknown_option(name, options):
         raise ValueError(unknown)
     return MODELS[name](**options)
@@ -110,6 +112,7 @@ __all__ = [
     "efficientnet",
     "efficientnet_b0",
     "inception",
+    "inception_resnet_v2",
     "mobilenet",
     "mobilenet_v1",
     "mobilenet_v3_large",
@@ -137,6 +140,7 @@ __all__ = [
     "se_efficientnet",
     "se_efficientnet_b0",
     "se_inception",
+    "se_inception_resnet_v2",
     "se_mobilenet",
     "se_mobilenet_v1",
     "se_mobilenet_v3_large",

@@ -6,6 +6,7 @@ from npse.layers import Sequential
 from npse.models.bn_inception import bn_inception as bn_inception_network
 from npse.models.efficientnet import efficientnet as efficientnet_network
 from npse.models.inception import inception as inception_network
+from npse.models.inception_resnet import inception_resnet_v2 as inception_resnet_v2_network
 from npse.models.mobilenet import mobilenet as mobilenet_network
 from npse.models.mobilenet_v3 import LARGE
 from npse.models.mobilenet_v3 import mobilenet_v3 as mobilenet_v3_network
@@ -21,6 +22,13 @@ class InceptionOptions(WideOptions, total=False):
     """Options of `npse.models.inception.inception`."""
 
     blocks: int
+
+
+class InceptionResNetOptions(NetworkOptions, total=False):
+    """Options of `npse.models.inception_resnet.inception_resnet_v2`."""
+
+    blocks: tuple[int, int, int]
+    dropout: float
 
 
 class MobileNetOptions(WideOptions, total=False):
@@ -211,3 +219,15 @@ def se_efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
 def efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
     """EfficientNet-B0 for 224x224 images. Options: see `efficientnet`."""
     return efficientnet_network(**options)
+
+
+@_model(inception_resnet_v2_network, se=True)
+def se_inception_resnet_v2(**options: Unpack[InceptionResNetOptions]) -> Sequential:
+    """SE-Inception-ResNet-v2 for 299x299 images. Options: see `inception_resnet_v2`."""
+    return inception_resnet_v2_network(**options)
+
+
+@_model(inception_resnet_v2_network, se=False)
+def inception_resnet_v2(**options: Unpack[InceptionResNetOptions]) -> Sequential:
+    """Inception-ResNet-v2 for 299x299 images. Options: see `inception_resnet_v2`."""
+    return inception_resnet_v2_network(**options)

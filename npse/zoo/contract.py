@@ -136,9 +136,9 @@ def clips(dy, x, w):
 
 
 @bug("average_pool_backward", "shape")
-def flattens(dy, x_shape, size, stride=None):
+def flattens(dy, x_shape, *window, **options):
     """The gradient is returned as an array with one axis."""
-    return book.average_pool_backward(dy, x_shape, size, stride).ravel()
+    return book.average_pool_backward(dy, x_shape, *window, **options).ravel()
 
 
 @bug("scale_backward", "raises")

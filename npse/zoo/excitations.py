@@ -18,6 +18,24 @@ def twice_sigmoid_forgets_the_two(dy, y):
     return dy * y * (1 - y / 2) / 2
 
 
+@bug("one_plus_tanh_backward", "sigmoid")
+def one_plus_tanh_as_sigmoid(dy, y):
+    """The derivative of the sigmoid, y (1 - y), is used for 1 + tanh."""
+    return dy * y * (1 - y)
+
+
+@bug("one_plus_tanh_backward", "sigmoid")
+def one_plus_tanh_as_tanh(dy, y):
+    """1 - y^2, the derivative of tanh in terms of its output, although y is 1 + tanh."""
+    return dy * (1 - y * y)
+
+
+@bug("one_plus_tanh_backward", "sigmoid", "factor")
+def one_plus_tanh_as_twice_sigmoid(dy, y):
+    """The derivative of twice the sigmoid, which has the same range, is used: half of the right one."""
+    return book.twice_sigmoid_backward(dy, y)
+
+
 @bug("tanh_backward", "sigmoid")
 def tanh_as_sigmoid(dy, y):
     """The derivative of the sigmoid, y (1 - y), is used for the hyperbolic tangent."""
@@ -174,3 +192,29 @@ def gaussian_divides_by_the_width(dy, x, y, width=2.0):
 def gaussian_forgets_the_input(dy, x, y, width=2.0):
     """The inner derivative x is missing."""
     return dy * y / -width**2
+
+
+@bug("channel_rms_backward", "constant statistics")
+def channel_rms_detaches_the_root_mean_square(dy, z, eps=1e-5):
+    """The root mean square is treated as a constant."""
+    return dy / np.sqrt((z * z).mean(axis=1, keepdims=True) + eps)
+
+
+@bug("channel_rms_backward", "averaged")
+def channel_rms_forgets_to_average(dy, z, eps=1e-5):
+    """The gradient through the root mean square is not divided by the number of channels."""
+    r = np.sqrt((z * z).mean(axis=1, keepdims=True) + eps)
+    return dy / r - z * (dy * z).sum(axis=1, keepdims=True) / r**3
+
+
+@bug("channel_rms_backward", "sign")
+def channel_rms_adds_the_second_term(dy, z, eps=1e-5):
+    """The gradient through the root mean square has the wrong sign."""
+    r = np.sqrt((z * z).mean(axis=1, keepdims=True) + eps)
+    return dy / r + z * (dy * z).mean(axis=1, keepdims=True) / r**3
+
+
+@bug("channel_rms_backward", "variance")
+def channel_rms_forgets_eps(dy, z, eps=1e-5):
+    """The gradient uses the root mean square without eps."""
+    return book.channel_rms_backward(dy, z, 0.0)

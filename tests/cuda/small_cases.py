@@ -11,6 +11,11 @@ TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
     maps.conv2d_case("tiny, 3x3", (2, 5, 3, 5), (3, 3, 5, 6), 1, 1, wrt=()),
     maps.conv2d_case("tiny, 3x3, stride 2", (1, 6, 4, 5), (3, 3, 5, 6), 2, 1, wrt=()),
     maps.conv2d_case("tiny, 1x1, stride 2", (2, 5, 3, 6), (1, 1, 6, 5), 2, wrt=()),
+    *(maps.grouped_conv2d_case(f"tiny, {what}", *case, wrt=()) for what, *case in (
+        ("depthwise 3x3", (2, 4, 3, 5), (3, 3, 1, 5), 5, 1, 1), ("groups of 4", (1, 4, 3, 8), (3, 3, 4, 8), 2, 1, 1),
+        ("depthwise 3x3, stride 2", (1, 5, 4, 6), (3, 3, 1, 6), 6, 2, 1),
+        ("groups of 16", (1, 4, 5, 6), (3, 3, 3, 6), 2, 2, 1),
+        ("dilation 4", (1, 6, 5, 3), (3, 3, 3, 2), 1, 1, 4, 4))),
     gates.scale_case("tiny", 2, 3, 4, 6, wrt=()),
     batch_norm.batch_norm_case("tiny", (2, 3, 4, 6), wrt=()),
     batch_norm.batch_norm_relu_case("tiny", (2, 3, 4, 6), wrt=()),

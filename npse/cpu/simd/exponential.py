@@ -15,7 +15,7 @@ from npse.cpu.runtime.jit import kernel
 
 _TAYLOR = tuple(1 / math.factorial(k) for k in range(13, 0, -1))
 _SKIPPED = 6                     # terms of them that are below a rounding error in float32
-_UPPER, _LOWER = 0.693359375, math.log(2) - 0.693359375           # n * _UPPER is exact: 9 bits, and n has at most 11
+_UPPER, _LOWER = 0.693359375, -2.1219444005469058e-4              # log(2) in two parts; n * _UPPER is exact
 
 
 @functools.cache

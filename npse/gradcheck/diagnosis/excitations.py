@@ -41,6 +41,14 @@ def twice_sigmoid(x: Var, name: str) -> Var:
                       lambda y, x: y / 2 * (1 - y / 2))))
 
 
+def one_plus_tanh(x: Var, name: str) -> Var:
+    """1 + tanh(x)."""
+    return curve(x, name, lambda x: 1 + np.tanh(x), lambda y, x: y * (2 - y), "y*(2 - y)", (
+        _AS_SIGMOID, ("sigmoid", "has the derivative of tanh, 1 - y^2, where y is 1 + tanh", lambda y, x: 1 - y * y),
+        ("sigmoid", "has the derivative of twice the sigmoid, y*(1 - y/2)", lambda y, x: y * (1 - y / 2)),
+        ("sigmoid", "lacks the factor 2 - y", lambda y, x: y), ("sigmoid", "lacks the factor y", lambda y, x: 2 - y)))
+
+
 def hard_sigmoid(x: Var, name: str) -> Var:
     """0, 1, and x/6 + 1/2 between."""
     return curve(x, name, lambda x: np.clip(x / 6 + 0.5, 0, 1), lambda y, x: ((y > 0) & (y < 1)) / 6,

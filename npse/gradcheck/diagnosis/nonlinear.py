@@ -1,10 +1,12 @@
-"""Non-linear steps of a tape: the ReLU and the sigmoid, each with mistakes in its mask or derivative."""
+"""Non-linear steps of a tape: ReLU, sigmoid and softmax, each with mistakes in its mask or derivative."""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Unpack
 
 import numpy as np
 
+from npse.gradcheck.diagnosis.primitives import spoken
 from npse.gradcheck.diagnosis.tape import Hypothesis, Parts, Step, Var, Words
 from npse.types import Array
 
@@ -90,3 +92,45 @@ def sigmoid(x: Var, name: str, **words: Unpack[Words]) -> Var:
                              advice=f"d{a} = d{s} * {s}*(1 - {s}).")
     return x.tape.step(run, [x], [lambda dy, y, x: dy * y * (1 - y)], name, axes=x.axes, faults=faults,
                        nonlinearity="sigmoid", **words)
+
+
+def softmax_over(x: Array, axes: tuple[int, ...] = (1,)) -> Array:
+    """The softmax of an array over some axes together."""
+    e = np.exp(x - x.max(axis=axes, keepdims=True))
+    return e / e.sum(axis=axes, keepdims=True)
+
+
+def softmax(x: Var, axes: tuple[int, ...], name: str) -> Var:
+    """exp(x) divided by its sum over some axes together."""
+    letters, _ = x.sizes(axes)
+    over, own, d, dp = spoken(letters), f"d{x.name}", f"d{name}", f"d{name}*{name}"
+    rest = tuple(axis for axis in range(len(x.shape)) if axis not in axes)
+
+    def sum_over(a: Array) -> Array:
+        return a.sum(axis=axes, keepdims=True)
+
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        advice = f"{own} = {name}*({d} - sum over {over} of {dp})."
+        for text, part in ((f"is {dp} only: each score also lowers the other probabilities", lambda dp, p, x: dp * p),
+                           (f"takes the diagonal of the Jacobian only, {name}*(1 - {name}): the other scores are "
+                            "forgotten", lambda dp, p, x: dp * p * (1 - p)),
+                           (f"lacks its factor {name}", lambda dp, p, x: dp - sum_over(dp * p)),
+                           (f"sums {d} without {name}", lambda dp, p, x: p * (dp - sum_over(dp)))):
+            yield Hypothesis("path missing", f"{own} {text}", {(step, 0): part}, advice=advice)
+        yield Hypothesis("sign", f"{own} adds the sum of {dp} that is to be subtracted", {
+            (step, 0): lambda dp, p, x: p * (dp + sum_over(dp * p))}, advice=advice)
+        others = spoken(x.sizes(rest)[0])
+        yield Hypothesis("not summed", f"{own} sums over {others} where the sum over {over} belongs", {
+            (step, 0): lambda dp, p, x: p * (dp - (dp * p).sum(axis=rest, keepdims=True))}, advice=advice)
+        yield Hypothesis("averaged", f"{own} averages {dp} over {over}, where a sum belongs", {
+            (step, 0): lambda dp, p, x: p * (dp - (dp * p).mean(axis=axes, keepdims=True))}, advice=advice)
+        yield Hypothesis("path missing", f"{name} is {x.name} itself: the softmax is missing",
+                         values={step.output: x.value})
+        long = [axis for axis in range(len(x.shape)) if x.shape[axis] > 1]
+        for count in range(1, len(long) + 1):
+            for other in combinations(long, count):
+                if other != axes:
+                    yield Hypothesis("wrong value", f"{name} is the softmax over {spoken(x.sizes(other)[0])}, where it "
+                                     f"belongs over {over}", values={step.output: softmax_over(x.value, other)})
+    return x.tape.step(lambda x: softmax_over(x, axes), [x], [lambda dp, p, x: p * (dp - sum_over(dp * p))], name,
+                       axes=x.axes, faults=faults)

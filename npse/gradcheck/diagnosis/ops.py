@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import excitations, joins, map_gates
-from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid
+from npse.gradcheck.diagnosis import activations, channels, excitations, joins, map_gates, pooling, squeezes
+from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax, softmax_over
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
     add,
@@ -22,7 +22,7 @@ from npse.gradcheck.diagnosis.primitives import (
     wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape, Var, Way
-from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows, slide
+from npse.gradcheck.diagnosis.windows import convolve, slide
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
@@ -106,6 +106,9 @@ class TapeOps:
     def twice_sigmoid(self, x: Var) -> Var:
         return excitations.twice_sigmoid(x, "y")
 
+    def one_plus_tanh(self, x: Var) -> Var:
+        return excitations.one_plus_tanh(x, "y")
+
     def hard_sigmoid(self, x: Var) -> Var:
         return excitations.hard_sigmoid(x, "y")
 
@@ -140,14 +143,58 @@ class TapeOps:
             ("in the numerator of zhat", "dzhat/sqrt(var + eps)"),
             ("in the denominator", "the sum of dzhat*(z - mean)")))
 
+    def deviation(self, u: Var, eps: float = 1e-5) -> Var:
+        return squeezes.deviation(u, eps)
+
+    def weighted_squeeze(self, u: Var, b: Var) -> Var:
+        return squeezes.weighted(u, b)
+
+    def attention_squeeze(self, u: Var, k: Var) -> tuple[Var, Var]:
+        return squeezes.attention(u, k)
+
+    def norm_squeeze(self, u: Var, eps: float = 1e-5) -> Var:
+        return squeezes.norm(u, eps)
+
+    def channel_rms(self, z: Var, eps: float = 1e-5) -> Var:
+        return squeezes.channel_rms(z, eps)
+
     def dense(self, x: Var, w: Var, b: Var | None = None) -> Var:
         return self._dense(x, w, b, "y", ("through the weights", "dy @ w"))
 
-    def average_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
-        return average_windows(x, size, stride or size, "y")
+    def average_pool(self, x: Var, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
+                     count_include_pad: bool = True) -> Var:
+        windows = pooling.Windows(x.shape, size, stride or size, padding, ceil_mode)
+        return pooling.average_windows(x, windows, count_include_pad, "y")
 
-    def max_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
-        return largest_in_windows(x, size, stride or size, "y")
+    def max_pool(self, x: Var, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False) -> Var:
+        return pooling.largest_in_windows(x, pooling.Windows(x.shape, size, stride or size, padding, ceil_mode), "y")
+
+    def global_max_pool(self, u: Var) -> Var:
+        return pooling.largest_in_map(u, "z")
+
+    def relu6(self, x: Var) -> Var:
+        return activations.relu6(x, "y")
+
+    def hard_swish(self, x: Var) -> Var:
+        return activations.hard_swish(x, "y")
+
+    def silu(self, x: Var) -> Var:
+        return activations.silu(x, "y")
+
+    def gelu(self, x: Var, approximate: bool = False) -> Var:
+        return activations.gelu(x, "y", approximate)
+
+    def concat(self, a: Var, b: Var, c: Var | None = None, d: Var | None = None) -> Var:
+        return channels.concat([part for part in (a, b, c, d) if part is not None], "y")
+
+    def split(self, x: Var, widths: tuple[int, ...]) -> tuple[Var, ...]:
+        return channels.split(x, widths)
+
+    def channel_shuffle(self, x: Var, groups: int) -> Var:
+        return channels.shuffle(x, groups, "y")
+
+    def dropout(self, x: Var, mask: Array, rate: float) -> Var:
+        return channels.dropout(x, mask, rate, "y")
 
     def scale_pixels(self, u: Var, s: Var) -> Var:
         return multiply(u, s[:, :, :, None], "y", ways=(
@@ -222,23 +269,7 @@ class TapeOps:
         return self._joined(u, s, r)
 
     def softmax(self, logits: Var) -> Var:
-        def faults(step: Step) -> Iterator[Hypothesis]:
-            for text, part in (("is dp*p only: each logit also lowers the other classes' probabilities",
-                                lambda dp, p, x: dp * p),
-                               ("takes the diagonal of the Jacobian only, p*(1 - p): the other classes are forgotten",
-                                lambda dp, p, x: dp * p * (1 - p)),
-                               ("lacks its factor p", lambda dp, p, x: dp - (dp * p).sum(1, keepdims=True)),
-                               ("sums dp without p", lambda dp, p, x: p * (dp - dp.sum(1, keepdims=True)))):
-                yield Hypothesis("path missing", f"dlogits {text}", {(step, 0): part}, advice=advice)
-            yield Hypothesis("sign", "dlogits adds the sum of dp*p that is to be subtracted", {
-                (step, 0): lambda dp, p, x: p * (dp + (dp * p).sum(1, keepdims=True))}, advice=advice)
-            yield Hypothesis("not summed", "dlogits sums over N where the sum over K belongs", {
-                (step, 0): lambda dp, p, x: p * (dp - (dp * p).sum(0))}, advice=advice)
-            yield Hypothesis("averaged", "dlogits averages dp*p over K, where a sum belongs", {
-                (step, 0): lambda dp, p, x: p * (dp - (dp * p).mean(1, keepdims=True))}, advice=advice)
-        advice = "dlogits = p*(dp - sum over K of dp*p)."
-        return logits.tape.step(_softmax, [logits], [lambda dp, p, x: p * (dp - (dp * p).sum(1, keepdims=True))],
-                                "p", axes=logits.axes, faults=faults)
+        return softmax(logits, (1,), "p")
 
     def softmax_cross_entropy(self, logits: Var, labels: Array, smoothing: float = 0.0) -> Var:
         N, K = logits.shape
@@ -246,7 +277,7 @@ class TapeOps:
         q = (1 - smoothing) * onehot + smoothing / K
 
         def run(x: Array) -> Array:
-            return np.asarray(-(q * np.log(_softmax(x))).sum() / N)
+            return np.asarray(-(q * np.log(softmax_over(x))).sum() / N)
 
         def faults(step: Step) -> Iterator[Hypothesis]:
             for kind, text, slope in (
@@ -266,9 +297,9 @@ class TapeOps:
                      lambda p: (logits.value - q) / N),
                     ("wrong value", "takes log p where p belongs", lambda p: (np.log(p) - q) / N)):
                 yield Hypothesis(kind, f"dlogits {text}",
-                                 {(step, 0): lambda dy, y, x, slope=slope: dy * slope(_softmax(x))}, advice=advice)
+                                 {(step, 0): lambda dy, y, x, slope=slope: dy * slope(softmax_over(x))}, advice=advice)
         advice = "dlogits = dloss*(p - q)/N, q = (1 - a)*onehot + a/K."
-        return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (_softmax(x) - q) / N], "loss", faults=faults)
+        return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (softmax_over(x) - q) / N], "loss", faults=faults)
 
     def _deviation_in_one_place(self, centred: Var, var: Var, inverse: Var, xhat: Var, eps: float,
                                 count: int | None) -> None:
@@ -363,8 +394,3 @@ def _coupled(dc: Array, xhat: Array) -> Array:
 
 def _and_then(faults: Faults, hypothesis: Hypothesis) -> Faults:
     return lambda step: [*faults(step), hypothesis]
-
-
-def _softmax(x: Array) -> Array:
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)

@@ -61,6 +61,24 @@ def multiply(a: Var, b: Var, name: str, **words: Unpack[Words]) -> Var:
     return _binary(np.multiply, a, b, (lambda y, a, b: b, lambda y, a, b: a), name, faults, **words)
 
 
+def divide(a: Var, b: Var, name: str, **words: Unpack[Words]) -> Var:
+    """a / b, with broadcasting."""
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        for kind, text, factor in (
+                ("path missing", f"is not divided by {b.name}", lambda a, b: 1.0),
+                ("factor", f"is multiplied with {b.name}, where it must be divided by it", lambda a, b: b),
+                ("path twice", f"is divided by {b.name} twice", lambda a, b: 1 / b**2)):
+            yield Hypothesis(kind, f"d{a.name} {text}", {(step, 0): lambda dy, y, a, b, factor=factor: fit(
+                dy * factor(a, b), a.shape)}, advice=f"d{a.name} = d{name} / {b.name}.")
+        for kind, text, factor in (
+                ("sign", f"lacks the minus sign of the derivative of 1/{b.name}", lambda a, b: a / b**2),
+                ("factor", f"is divided by {b.name} once, where {b.name}^2 belongs", lambda a, b: -a / b),
+                ("path missing", f"lacks its factor {a.name}", lambda a, b: -1 / b**2)):
+            yield Hypothesis(kind, f"d{b.name} {text}", {(step, 1): lambda dy, y, a, b, factor=factor: fit(
+                dy * factor(a, b), b.shape)}, advice=f"d{b.name} = -the sum of d{name} * {a.name} / {b.name}^2.")
+    return _binary(np.divide, a, b, (lambda y, a, b: 1 / b, lambda y, a, b: -a / b**2), name, faults, **words)
+
+
 def _wrong_factors(step: Step, i: int, mine: Var, other: Var) -> Iterator[Hypothesis]:
     """Hypotheses about a wrong factor of dy, in place of the other factor."""
     d, f = f"d{mine.name}", other.name
@@ -132,24 +150,28 @@ def _wrong_sums(step: Step, i: int, factor: Factor) -> Iterator[Hypothesis]:
                                  np.take(terms(*read), [at], axis), var.shape)})
 
 
-def average(x: Var, axes: tuple[int, ...], name: str, **words: Unpack[Words]) -> Var:
-    """Mean over axes, which are kept with size 1."""
+def average(x: Var, axes: tuple[int, ...], name: str, divisor: int | None = None, **words: Unpack[Words]) -> Var:
+    """Mean over axes, which are kept with size 1; or their sum divided by ``divisor``, 1 or the size less 1."""
     letters, size = x.sizes(axes)
+    own = size if divisor is None else divisor
+    right = letters if own == size else f"({letters} - 1)"
 
     def faults(step: Step) -> Iterator[Hypothesis]:
-        divisors = {1: ("averaged", f"is not divided by {letters} = {size}")}
-        for count in range(len(axes) - 1, 0, -1):
+        instead = f"instead of {right}" if own > 1 else "where a sum belongs"
+        divisors = {1: ("averaged", f"is not divided by {right} = {own}")}
+        for count in range(len(axes), 0, -1):
             for over in combinations(axes, count):
                 some, product = x.sizes(over)
-                divisors.setdefault(product, ("averaged", f"is divided by {some} = {product} instead of {letters}"))
+                divisors.setdefault(product, ("variance" if product == size and own == size - 1 > 1 else "averaged",
+                                              f"is divided by {some} = {product} {instead}"))
         divisors.setdefault(size - 1, ("variance" if name == "var" else "averaged",
-                                       f"is divided by {letters} - 1 instead of {letters}"))
-        divisors.setdefault(size**2, ("averaged", f"is divided by {letters} = {size} twice"))
+                                       f"is divided by {letters} - 1 {instead}"))
+        divisors.setdefault(own**2, ("averaged", f"is divided by {right} = {own} twice"))
         way = f"d{x.name} gets {step.ways[0][1]}." if step.ways else ""
-        for divisor, (kind, text) in divisors.items():
-            if divisor not in (0, size):
+        for other, (kind, text) in divisors.items():
+            if other not in (0, own):
                 yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}",
-                                 {(step, 0): lambda dy, y, x, divisor=divisor: np.broadcast_to(dy / divisor, x.shape)},
+                                 {(step, 0): lambda dy, y, x, other=other: np.broadcast_to(dy / other, x.shape)},
                                  advice=way)
         for place, at in (("first", slice(0, 1)), ("last", slice(-1, None))):
             def part(dy: Array, y: Array, x: Array, at: slice = at) -> Array:
@@ -158,12 +180,11 @@ def average(x: Var, axes: tuple[int, ...], name: str, **words: Unpack[Words]) ->
                 return dx
             if size > 1:
                 yield Hypothesis("path missing", f"d{x.name} has all of d{name} at the {place} place along "
-                                 f"{spoken(letters)}: each of the {size} must get a share of 1/({letters})",
+                                 f"{spoken(letters)}: each of the {size} must get {'all' if own == 1 else 'a share'}",
                                  {(step, 0): part}, advice=way)
 
-    return x.tape.step(lambda x: x.mean(axis=axes, keepdims=True), [x],
-                       [lambda dy, y, x: np.broadcast_to(dy / size, x.shape)], name,
-                       axes=x.axes, faults=faults, **words)
+    return x.tape.step(lambda x: total(x, axes) / own, [x], [lambda dy, y, x: np.broadcast_to(dy / own, x.shape)],
+                       name, axes=x.axes, faults=faults, **words)
 
 
 def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[Words]) -> Var:

@@ -1,15 +1,12 @@
-"""Steps of a tape with windows, over a map or over channels: convolution and pooling, each with its mistakes."""
+"""Steps of a tape with windows, over a map or over channels: convolutions, each with its mistakes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias, Unpack
+from typing import Unpack
 
 import numpy as np
 
 from npse.gradcheck.diagnosis.tape import Hypothesis, Part, Step, Var, Way, Words
 from npse.types import Array, Shape
-
-Share: TypeAlias = Callable[[Array], Array]
-"""From the values in all windows, (size**2, N, Ho, Wo, C), the share of dy that each pixel of a window gets."""
 
 
 def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpack[Words]) -> Var:
@@ -172,91 +169,6 @@ def slide(z: Var, k: Var, name: str, ways: tuple[Way, Way], circular: bool = Fal
 
     return z.tape.step(run, [z, k], [lambda da, y, z, k: run(da, k[::-1]), lambda da, y, z, k: gather(da, z)], name,
                        axes=z.axes, faults=faults, ways=ways)
-
-
-def average_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[Words]) -> Var:
-    """Mean over windows of size x size."""
-    def spread(dy: Array, x: Array, assign: bool = False) -> Array:
-        """Each window adds its dy to all of its pixels, or overwrites what is there (``assign``)."""
-        dx = np.zeros_like(x)
-        for i, j in np.ndindex(size, size):
-            view = _view(dx, i, j, dy.shape[1:3], stride)
-            view[...] = dy + (0 if assign else view)
-        return dx
-
-    def faults(step: Step) -> Iterator[Hypothesis]:
-        for divisor, text in ((1, f"is not divided by k^2 = {size**2}"), (size, "is divided by k instead of k^2"),
-                              (size**4, f"is divided by k^2 = {size**2} twice")):
-            yield Hypothesis("averaged", f"d{x.name} {text}",
-                             {(step, 0): lambda dy, y, x, divisor=divisor: spread(dy, x) / divisor},
-                             advice="Each pixel of a window had the share 1/k^2.")
-        yield Hypothesis("not summed", f"d{x.name} keeps only the last window at each pixel, where windows overlap and "
-                         "add up", {(step, 0): lambda dy, y, x: spread(dy, x, assign=True) / size**2})
-
-    def run(x: Array) -> Array:
-        outputs = tuple((n - size) // stride + 1 for n in x.shape[1:3])
-        return np.mean([_view(x, i, j, outputs, stride) for i, j in np.ndindex(size, size)], axis=0)
-
-    return x.tape.step(run, [x], [lambda dy, y, x: spread(dy, x) / size**2], name, axes=("N", "Ho", "Wo", "C"),
-                       faults=faults, **words)
-
-
-def largest_in_windows(x: Var, size: int, stride: int, name: str, **words: Unpack[Words]) -> Var:
-    """Maximum over windows of size x size; the first winner takes the gradient."""
-    def windows(x: Array, outputs: Shape) -> Array:
-        """The values in all windows: (size**2, N, Ho, Wo, C)."""
-        return np.stack([_view(x, i, j, outputs, stride) for i, j in np.ndindex(size, size)])
-
-    def spread(share: Share, dy: Array, x: Array, assign: bool = False) -> Array:
-        """Each window adds a share of dy to each of its pixels, or overwrites what is there (``assign``)."""
-        shares, dx = share(windows(x, dy.shape[1:3])), np.zeros_like(x)
-        for tap, (i, j) in enumerate(np.ndindex(size, size)):
-            view = _view(dx, i, j, dy.shape[1:3], stride)
-            view[...] = np.where(shares[tap] != 0, dy * shares[tap], view) if assign else view + dy * shares[tap]
-        return dx
-
-    def one_of(pick: Callable[[Array], Array | int]) -> Share:
-        """All of dy for one pixel of each window, whose position ``pick`` returns."""
-        return lambda taps: np.arange(size**2)[:, None, None, None, None] == pick(taps)
-
-    def winners(taps: Array) -> Array:
-        return taps == taps.max(axis=0)
-
-    def by_pixel(taps: Array, x: Array) -> Array:
-        """The winners if each pixel stores whether it won in the last window that it is in."""
-        won, gate = first(taps), np.zeros(x.shape)
-        for tap, (i, j) in enumerate(np.ndindex(size, size)):
-            _view(gate, i, j, taps.shape[2:4], stride)[...] = won[tap]
-        return windows(gate, taps.shape[2:4])
-
-    first = one_of(lambda taps: taps.argmax(axis=0))
-    others: tuple[tuple[str, str, Share], ...] = (
-        ("ties", "is shared by equal winners", lambda taps: winners(taps) / winners(taps).sum(axis=0)),
-        ("ties", "goes in full to every one of equal winners", winners),
-        ("ties", "goes to the last of equal winners", one_of(lambda taps: size**2 - 1 - taps[::-1].argmax(axis=0))),
-        ("mask missing", "goes to all pixels of a window, not only to the winner", np.ones_like),
-        ("mask missing", "is spread evenly over the window, as if it were an average",
-         lambda taps: np.full_like(taps, 1 / size**2)),
-        ("mask misplaced", "goes to the smallest of a window, not to the largest",
-         one_of(lambda taps: taps.argmin(axis=0))),
-        ("mask misplaced", "goes to the first pixel of a window, not to the largest", one_of(lambda taps: 0)))
-
-    def faults(step: Step) -> Iterator[Hypothesis]:
-        for kind, text, share in others:
-            yield Hypothesis(kind, f"d{x.name} {text}",
-                             {(step, 0): lambda dy, y, x, share=share: spread(share, dy, x)},
-                             advice="The first winner of a window takes the whole gradient.")
-        yield Hypothesis("not summed", f"d{x.name} keeps only the last window that a pixel wins, where windows overlap "
-                         "and add up", {(step, 0): lambda dy, y, x: spread(first, dy, x, assign=True)})
-        yield Hypothesis("mask misplaced", f"d{x.name} goes, for each window, to the winner of the last window "
-                         "at a pixel: winners are stored by pixel, not by window",
-                         {(step, 0): lambda dy, y, x: spread(lambda taps: by_pixel(taps, x), dy, x)})
-
-    def run(x: Array) -> Array:
-        return windows(x, tuple((n - size) // stride + 1 for n in x.shape[1:3])).max(axis=0)
-
-    return x.tape.step(run, [x], [lambda dy, y, x: spread(first, dy, x)], name, axes=("N", "Ho", "Wo", "C"),
-                       faults=faults, **words)
 
 
 def _pad(x: Array, p: int) -> Array:

@@ -251,7 +251,8 @@ class CoordinateAttention(Excitation):
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             du, *d_gates = ops.scale_axes_backward(dy, u, sh, sw)
-            d_parts, gradients = [], {}
+            d_parts: list[Array] = []
+            gradients: Gradients = {}
             for ds, (name, _, dense_backward, gate_backward, part, rows) in zip(d_gates, ways, strict=True):
                 d_part, found = dense_backward(gate_backward(reshape(ds, rows)))
                 d_parts.append(reshape(d_part, part))
