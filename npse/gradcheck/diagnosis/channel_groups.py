@@ -25,7 +25,7 @@ def merged(maps: Array) -> Array:
 
 def mixed_groups(wrong: Callable[[int, str, str, Part], Hypothesis], spread: Callable[[Array, Array], Array],
                  correlate: Callable[[Array, Array], Array], groups: int) -> Iterator[Hypothesis]:
-    """Hypotheses about the order of groups and of their channels. The first three arguments are functions of `convolve`."""
+    """Hypotheses about the order of groups and of their channels; the first three arguments are those of `convolve`."""
     def interleaved(a: Array) -> Array:
         """Channel c goes from group c // (C/G) to group c % G."""
         return a.reshape(*a.shape[:-1], groups, -1).swapaxes(-1, -2).reshape(a.shape)

@@ -13,7 +13,7 @@ from npse.types import Array, Shape
 def convolve(x: Var, w: Var, stride: int, padding: int, name: str, groups: int = 1, dilation: int = 1,
              **words: Unpack[Words]) -> Var:
     """x (N, H, W, Cin), w (kh, kw, D, Cout) -> y (N, Ho, Wo, Cout), D = Cin / groups; cross-correlation."""
-    kh, kw, D, _ = w.shape
+    kh, kw, _, _ = w.shape
     _, H, W, Cin = x.shape
     filters = dilation * (kh - 1) + 1, dilation * (kw - 1) + 1
     Ho, Wo = ((size + 2 * padding - k) // stride + 1 for size, k in zip((H, W), filters, strict=True))
@@ -56,7 +56,7 @@ def convolve(x: Var, w: Var, stride: int, padding: int, name: str, groups: int =
                             lambda dy, y, x, w, over=over: spread(dy, np.flip(w, over)))
                 yield wrong(1, "flipped kernel", f"is mirrored along {words}",
                             lambda dy, y, x, w, over=over: np.flip(correlate(dy, _pad(x, padding)), over))
-        for axes, kind, words in (((0, 1), "transposed", "kh and kw"), ((2, 3), "channels swapped", "its channel axes")):
+        for axes, kind, words in (((0, 1), "transposed", "kh and kw"), ((2, 3), "channels swapped", "its channels")):
             if w.shape[axes[0]] == w.shape[axes[1]] > 1:
                 yield wrong(0, kind, f"uses w with {words} swapped",
                             lambda dy, y, x, w, axes=axes: spread(dy, w.swapaxes(*axes)))
