@@ -39,7 +39,7 @@ def passes(variant, x, w, dy, g):
 def variants_for(g):
     names = ["loops", "matrix"]
     if tile.lanes(np.float32):
-        names += ["tile", "sliding"] if g.stride == 1 else ["tile"]
+        names += ["planes", "tile", "sliding"] if g.stride == 1 else ["tile"]
     return [conv.VARIANTS[name] for name in names]
 
 
@@ -106,6 +106,8 @@ def test_each_variant_equals_the_book_for_every_kernel(N, H, W, Cin, Cout, kh, k
     (2, 11, 17, 6, 2, 3, 24, 4, 0),                    # pixels that no filter reads
     (2, 10, 13, 16, 5, 7, 20, 3, 6),                   # kw = 2 strides + 1; padding kw - 1
     (2, 7, 9, 16, 3, 2, 16, 2, 4),                     # padding larger than kw - 1
+    (17, 5, 11, 2, 7, 7, 1, 1, 3),                     # a spatial gate; more images than parts
+    (2, 5, 4, 1, 3, 3, 2, 1, 3),                       # few channels, padding larger than kh - 1
 ])
 def test_awkward_shapes(sizes):
     assert_every_variant_equals_the_book(*problem(*sizes, np.float32))
@@ -115,6 +117,14 @@ def test_a_map_larger_than_a_block_of_patches():
     x, w, dy, g = problem(2, 61, 53, 40, 3, 3, 7, 1, 1, np.float32)
     assert im2col.PATCH_BYTES < 61 * 53 * 9 * 40 * 4 / 8
     assert_every_variant_equals_the_book(x, w, dy, g)
+
+
+@needs_tile
+def test_a_nan_reaches_only_the_taps_and_pixels_that_read_it_in_planes():
+    x, w, dy, g = problem(1, 5, 11, 2, 3, 3, 1, 1, 1, np.float32)
+    x[0, 2, 10, 1] = np.nan                                       # the last column, beyond the whole vectors
+    for ours, books in zip(passes(conv.VARIANTS["planes"], x, w, dy, g), passes(book, x, w, dy, g), strict=True):
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(books))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -182,21 +192,27 @@ def test_the_fastest_variant_that_pays_is_chosen():
     wide = tile.lanes(np.float32)
     assert chosen(wide) == "sliding"
     assert chosen(wide, kw=1) == chosen(wide, stride=2) == chosen(wide, kw=9) == "tile"
-    assert chosen(wide // 2 - 1) == "matrix"
+    assert chosen(wide // 2 - 1) == "planes"
+    assert chosen(wide // 2 - 1, stride=2) == chosen(wide // 2 - 1, kw=17) == "matrix"
+    g = problem(1, 8, 8, 64, 3, 3, 1, 1, 1)[-1]                   # one channel, but the copies of 64 would take long
+    assert conv.choose(g, 1, np.float32) == "matrix"
+    with conv.VARIANTS.limited_to("matrix"):
+        assert chosen(wide // 2 - 1) == "matrix"
     with conv.VARIANTS.limited_to("tile"):
         assert chosen(wide) == "tile"
         with conv.VARIANTS.limited_to("loops"):
             assert chosen(wide) == "loops"
     assert chosen(wide) == "sliding"
-    known = "known are: loops, matrix, tile, sliding, winograd"
+    known = "known are: loops, matrix, planes, tile, sliding, winograd"
     with pytest.raises(ValueError, match=known), conv.VARIANTS.limited_to("the moon"):
         pass
 
 
 @needs_tile
-def test_the_sliding_variant_refuses_strides():
+@pytest.mark.parametrize("name", ["planes", "sliding"])
+def test_variants_for_stride_1_refuse_strides(name):
     x, w, dy, _ = problem(1, 8, 8, 16, 3, 3, 16, 2, 1)
-    variant = conv.VARIANTS["sliding"]
+    variant = conv.VARIANTS[name]
     for run in (lambda: variant.conv2d(x, w, 2, 1), lambda: variant.conv2d_backward_x(dy, w, x.shape, 2, 1),
                 lambda: variant.conv2d_backward_w(dy, x, w.shape, 2, 1)):
         with pytest.raises(ValueError, match="for stride 1, but the stride is 2"):

@@ -10,10 +10,14 @@ from npse import backend, models
 from npse.cpu.runtime import memory_pool
 from npse.cpu.simd import tile_llvm
 from npse.cpu.simd.tile import (
+    exp_of_negative,
+    first_equal,
     fma,
     lanes,
+    larger,
     load,
     load_if,
+    max_lanes,
     outer,
     outers,
     prefetch,
@@ -94,6 +98,49 @@ def test_parts_numbers_and_conditions(dtype):
     totals = [t.sum(axis=0), w[1:8].sum(axis=0), w[1], np.full(2 * size, t.sum())]
     np.testing.assert_allclose(y, np.concatenate([updated, t[2:], 3 * t, t / 2, loaded[None], totals]),
                                rtol=0, atol=16 * np.finfo(dtype).eps)
+
+
+@numba.njit
+def maxima(w, y, size):
+    a, b = load(w, 0, 2 * size, 1, 2), load(w, 2 * size, 2 * size, 1, 2)
+    store(larger(a, b), y, 0, 0)
+    store(zeros(y, 1, 2) + max_lanes(a), y, 2 * size, 0)
+    store(a / b + 1 / b, y, 4 * size, 0)
+    return first_equal(a, max_lanes(a)), first_equal(b, w[1, size + 1]), first_equal(a, y.dtype.type(100))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_maxima_and_places(dtype):
+    size = lanes(dtype)
+    w = np.random.default_rng(0).standard_normal((2, 2 * size)).astype(dtype)
+    w[0, 1] = w[0, -1] = 10
+    y = np.full((3, 2 * size), np.nan, dtype)
+    assert maxima(w, y, size) == (1, size + 1, 64)
+    np.testing.assert_array_equal(y[:2], [np.maximum(*w), np.full(2 * size, 10)])
+    np.testing.assert_allclose(y[2], (w[0] + 1) / w[1], rtol=4 * np.finfo(dtype).eps)
+    w[0, [2, -2]] = np.nan                             # a NaN is the maximum, as in NumPy
+    assert maxima(w, y, size) == (2, size + 1, 2)
+    np.testing.assert_array_equal(y[:2], [np.maximum(*w), np.full(2 * size, np.nan)])
+    w[0], w[1, -1] = 1, np.nan
+    maxima(w, y, size)
+    np.testing.assert_array_equal(y[:2], [np.maximum(*w), np.ones(2 * size)])
+
+
+@numba.njit
+def exponentials(x, y, size):
+    for at in range(0, len(x), 2 * size):
+        store(exp_of_negative(load(x, at, 0, 1, 2)), y, at, 0)
+
+
+@pytest.mark.parametrize(("dtype", "lowest"), [(np.float32, -87.3), (np.float64, -708)])
+def test_the_exponential_is_within_a_unit_in_the_last_place(dtype, lowest):
+    x = np.concatenate([[0, -0.0, np.nan, -1e30, -np.inf, -1, -2, 2 * lowest], -np.geomspace(1e-9, -lowest, 2**16 - 8)])
+    x, y = x.astype(dtype), np.empty(len(x), dtype)
+    exponentials(x, y, lanes(dtype))
+    exact = np.exp(x.astype(np.longdouble))
+    np.testing.assert_array_equal(y[:5], [1, 1, np.nan, 0, 0])
+    assert y[7] == 0
+    assert (abs(y - exact) / np.spacing(exact.astype(dtype)))[8:].max() < 1
 
 
 @numba.njit

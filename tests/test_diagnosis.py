@@ -14,6 +14,7 @@ from npse.gradcheck.diagnosis import recognise, trace
 from npse.gradcheck.diagnosis.ops import TapeOps, register
 from npse.gradcheck.diagnosis.search import mistakes
 from npse.reference.conv import window
+from npse.zoo.pool import spread, values
 
 pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 WITH_GRADIENTS = [case for case in CASES if case.wrt]
@@ -269,12 +270,9 @@ def loss_with(formula):
 
 
 def pool_with(share):
-    def planted(dy, x, size, stride=None):
-        stride = stride or size
-        dx, taps = np.zeros_like(x), [window(x, i, j, *dy.shape[1:3], stride) for i, j in np.ndindex(size, size)]
-        for tap, (i, j) in enumerate(np.ndindex(size, size)):
-            window(dx, i, j, *dy.shape[1:3], stride)[...] += dy * share(np.stack(taps))[tap]
-        return dx
+    def planted(dy, x, size, stride=None, padding=0, ceil_mode=False):
+        how = size, stride or size, padding, ceil_mode
+        return spread(dy * share(values(x, how)), x.shape, how)
     return planted
 
 
@@ -359,7 +357,8 @@ MISTAKES = [
     ("batch_norm_inference_backward", "variance",
      lambda dy, x, gamma, mean, var, eps=1e-5: reference.batch_norm_inference_backward(dy, x, gamma, mean, var, 0.0)),
     ("average_pool_backward", "averaged",
-     lambda dy, shape, size, stride=None: reference.average_pool_backward(dy, shape, size, stride) * size**2),
+     lambda dy, shape, size, *window, **options:
+         reference.average_pool_backward(dy, shape, size, *window, **options) * size**2),
     ("max_pool_backward", "mask missing", pool_with(np.ones_like)),
     ("max_pool_backward", "mask misplaced", pool_with(lambda taps: np.eye(len(taps), dtype=taps.dtype)[
         taps.argmin(axis=0)].transpose(4, 0, 1, 2, 3))),
@@ -461,8 +460,8 @@ def raises(dy, y):
     ("conv2d", "forward", lambda *a: reference.conv2d(*a) * (1 + 1e-4), "differs from the book"),
     ("conv2d", "flipped kernel", lambda x, w, *a: reference.conv2d(x, w[::-1, ::-1], *a), "in forward w is mirrored"),
     ("sgd", "forward", lambda w, dw, v, lr, **o: reference.sgd(w, dw, v, 2 * lr, **o), "sgd differs"),
-    ("average_pool_backward", "dtype", lambda dy, *a: reference.average_pool_backward(
-        dy.astype(np.float32), *a).astype(dy.dtype), "precision of float32"),
+    ("average_pool_backward", "dtype", lambda dy, *a, **options: reference.average_pool_backward(
+        dy.astype(np.float32), *a, **options).astype(dy.dtype), "precision of float32"),
     ("sigmoid_backward", "not repeatable", Loses(4), "differs when called again"),
     ("batch_norm_relu", "changed in place", centres, "since batch_norm_relu changes x"),
 ])

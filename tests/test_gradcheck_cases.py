@@ -245,8 +245,8 @@ def relu_masks_the_shortcut_only(dy, u, s, y):
     return du, ds, reference.relu_backward(dy, y)
 
 
-def spreads_to_the_last_window(dy, x, size, stride=None):
-    dx = reference.max_pool_backward(dy, x, size, stride)
+def spreads_to_the_last_window(dy, x, *window):
+    dx = reference.max_pool_backward(dy, x, *window)
     dx[:, -1] += dx[:, 0]
     return dx
 
@@ -297,7 +297,17 @@ MISTAKES = [
     ("batch_norm_relu_backward", lambda dy, x, gamma, beta, *rest: reference.batch_norm_backward(dy, x, gamma, *rest)),
     ("scale_add_relu_backward", relu_masks_the_shortcut_only),
     ("max_pool_backward", spreads_to_the_last_window),
-    ("average_pool_backward", lambda dy, *rest: reference.average_pool_backward(dy, *rest) * rest[1] ** 2),
+    ("average_pool_backward",
+     lambda dy, *rest, **options: reference.average_pool_backward(dy, *rest, **options) * rest[1] ** 2),
+    ("global_max_pool_backward", lambda dz, u: dz[:, None, None] * (u == u.max(axis=(1, 2), keepdims=True))),
+    ("relu6_backward", lambda dy, y: dy * (y > 0)),
+    ("hard_swish_backward", lambda dy, x: dy * reference.hard_sigmoid(x)),
+    ("silu_backward", lambda dy, x: dy * reference.sigmoid(x)),
+    ("gelu_backward", lambda dy, x, approximate=False: reference.gelu_backward(dy, x, True)),
+    ("concat_backward", lambda dy, widths: reference.concat_backward(dy, widths[::-1])[::-1]),
+    ("split_backward", lambda a, *more: reference.split_backward(a, *[0 * part for part in more])),
+    ("channel_shuffle_backward", lambda dy, groups: reference.channel_shuffle(dy, groups)),
+    ("dropout_backward", lambda dy, mask, rate: dy * mask),
     ("sigmoid_backward", lambda dy, y: dy * y),
     ("softmax_backward", softmax_of_the_diagonal),
     ("softmax_cross_entropy_backward", loss_averages_twice),

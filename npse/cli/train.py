@@ -25,7 +25,7 @@ def train(
     context: typer.Context,
     data: Annotated[str, Data(help="shapes (built in) or cifar10 (see: npse data fetch)",
                               autocompletion=names("npse.data:LOADERS"))] = "shapes",
-    model: Annotated[str, Network(help="se_resnet8, 14, 20, 32, 44, 56 or 110, or se_wide; plain: resnet8, ..., wide",
+    model: Annotated[str, Network(help="se_resnet8, ..., se_wide, se_vgg16, se_mobilenet, ...; plain: resnet8, ...",
                                   autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
     epochs: Annotated[int | None, Training(help="passes over the images; with --resume, more than the run had",
                                               show_default="10; cifar10: 30")] = None,

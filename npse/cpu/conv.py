@@ -2,6 +2,7 @@
 
     loops       loops.py       the loops of the formula, compiled
     matrix      im2col.py      patches @ filters, multiplied by the BLAS library
+    planes      planes.py      few channels, stride 1: a vector holds neighbouring pixels of one channel
     tile        direct.py      a tile of results stays in registers during the loop over the filter's taps
     sliding     direct.py      the same, with a whole row of the filter at once
     winograd    winograd.py    3x3 filters in float32: a quarter of the products, ten times the rounding error
@@ -15,7 +16,7 @@ from functools import partial
 from types import SimpleNamespace
 
 from npse import reference as book
-from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, winograd
+from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, planes, winograd
 from npse.cpu.runtime.arrays import image_sums, pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
@@ -29,13 +30,16 @@ def choose(geometry, channels, dtype):
 
     benchmarks/convolution.py measured 16 to 512 channels, and maps of 2x2 to 56x56. There the tile takes 0.4 to 0.9 of
     the time of the matrix product, which has to write and read patches. With less than half a vector of channels, most
-    of a tile would be padding. For filters with rows of more than seven taps the sliding tile has too few registers.
+    of a tile would be padding; there planes are used, if x and y both have few channels. For filters with rows of more
+    than seven taps the sliding tile has too few registers.
     """
     if VARIANTS.limit == "winograd" and winograd.fits(geometry, dtype):
         return "winograd"
     tiles = 0 < lanes(dtype) <= 2 * channels
     slides = tiles and geometry.stride == 1 and 1 < geometry.kw <= 7
-    return VARIANTS.lower_of("sliding" if slides else "tile" if tiles else "matrix")
+    if not tiles:
+        return VARIANTS.lower_of("planes" if planes.fits(geometry, dtype) else "matrix")
+    return VARIANTS.lower_of("sliding" if slides else "tile")
 
 
 def _tile(sliding):
@@ -48,6 +52,7 @@ def _tile(sliding):
 VARIANTS = Variants({
     "loops": loops,
     "matrix": im2col,
+    "planes": planes,
     "tile": _tile(sliding=False),
     "sliding": _tile(sliding=True),
     "winograd": winograd,

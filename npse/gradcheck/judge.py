@@ -22,6 +22,7 @@ from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
 from npse.types import Arguments, Array, Ops
 
 TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one; a right gradient stays near 1e-6
+SAME_FORMULA = 1e-9           # of two results in float64, one of which may lose some digits
 
 
 def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, float32: bool = True) -> Iterator[Result]:
@@ -113,7 +114,18 @@ def _why_not_the_book(case: Case, ops: Ops, drawn: list[Arguments], rng: Generat
         theirs = call.repeat(getattr(book, call.name))
     except (ValueError, TypeError) as error:
         return diagnosis.explain_contract("book", f"{call.name} is called with what the book refuses: {error}")
+    if _differs_in_float32_only(call, theirs, book):
+        return diagnosis.explain_contract("float32", f"{call.name} is the book's in float64, but in float32 it loses "
+                                          "digits: look for a difference of two large numbers, or for a long sum")
     return diagnosis.explain_call(call.name, call.results, theirs)
+
+
+def _differs_in_float32_only(call: Call, theirs: tuple[Array, ...], book: Ops) -> bool:
+    """Whether a call with float32 arrays, which differs from the book, agrees with it in float64."""
+    if {array.dtype for array in (*call.results, *theirs)} != {np.dtype(np.float32)}:
+        return False
+    ours, right = (call.repeat(op, lambda array: cast(array, np.float64)) for op in (None, getattr(book, call.name)))
+    return all(contract.deviation(*pair) <= SAME_FORMULA for pair in zip(ours, right, strict=True))
 
 
 def _float32(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Iterator[Result]:

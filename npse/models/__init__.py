@@ -99,7 +99,7 @@ def build(name: str, **options: Any) -> Sequential:
         An unknown name, or an option that the model does not have.
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS)}")
+        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS, 'docs/networks.md')}")
     if unknown := unknown_option(name, options):
         raise ValueError(unknown)
     return MODELS[name](**options)

@@ -55,7 +55,7 @@ def _sizes(op: str, letters: dict[str, int], size: int, stride: int | None, padd
     return {"Ho": Ho, "Wo": Wo}
 
 
-def _border(x_shape: Shape, size: int, stride: int, padding: int, ceil_mode: bool) -> list[tuple[int, int]]:
+def border(x_shape: Shape, size: int, stride: int, padding: int, ceil_mode: bool) -> list[tuple[int, int]]:
     """Return how far the windows reach beyond the map, before and behind it, along each axis."""
     Ho, Wo = pooled_size(x_shape, size, stride, padding, ceil_mode)
     behind = [max(0, stride * (count - 1) + size - padding - extent)
@@ -63,7 +63,7 @@ def _border(x_shape: Shape, size: int, stride: int, padding: int, ceil_mode: boo
     return [(0, 0), (padding, behind[0]), (padding, behind[1]), (0, 0)]
 
 
-def _taps(xp: Array, size: int, stride: int, Ho: int, Wo: int) -> Iterator[Array]:
+def taps(xp: Array, size: int, stride: int, Ho: int, Wo: int) -> Iterator[Array]:
     """Yield for each pixel (i, j) of a window the view of the padded maps that it reads: (N, Ho, Wo, C)."""
     for i, j in np.ndindex(size, size):
         yield window(xp, i, j, Ho, Wo, stride)
@@ -91,7 +91,7 @@ def average_pool(x: Array, size: int, stride: int | None = None, padding: int = 
     how = size, stride or size, padding, ceil_mode
     Ho, Wo = pooled_size(x.shape, *how)
     y = np.zeros((len(x), Ho, Wo, x.shape[3]), x.dtype)
-    for pixels in _taps(np.pad(x, _border(x.shape, *how)), *how[:2], Ho, Wo):
+    for pixels in taps(np.pad(x, border(x.shape, *how)), *how[:2], Ho, Wo):
         y += pixels
     return y / divisors(x.shape, x.dtype, *how, count_include_pad)
 
@@ -106,23 +106,23 @@ def average_pool_backward(dy: Array, x_shape: Shape, size: int, stride: int | No
     """
     how = size, stride or size, padding, ceil_mode
     share = dy / divisors(x_shape, dy.dtype, *how, count_include_pad)
-    dxp = np.pad(np.zeros(x_shape, dy.dtype), _border(x_shape, *how))
-    for pixels in _taps(dxp, *how[:2], *dy.shape[1:3]):
+    dxp = np.pad(np.zeros(x_shape, dy.dtype), border(x_shape, *how))
+    for pixels in taps(dxp, *how[:2], *dy.shape[1:3]):
         pixels += share
-    return _without_padding(dxp, x_shape, padding)
+    return without_padding(dxp, x_shape, padding)
 
 
 def _winners(x: Array, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False) -> Array:
     """Return the tap i*k + j of the first maximum of each window, a pixel of x: (N, Ho, Wo, C)."""
     how = size, stride or size, padding, ceil_mode
-    taps, inside = _windows(x, -np.inf, *how), _windows(np.ones((1, *x.shape[1:3], 1), bool), False, *how)
-    return (((taps == taps.max(axis=0)) | np.isnan(taps)) & inside).argmax(axis=0)
+    values, inside = tap_values(x, -np.inf, *how), tap_values(np.ones((1, *x.shape[1:3], 1), bool), False, *how)
+    return (((values == values.max(axis=0)) | np.isnan(values)) & inside).argmax(axis=0)
 
 
 @op("x: N H W C -> y: N Ho Wo C", sizes=_sizes, kink=_winners, flops=1)
 def max_pool(x: Array, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False) -> Array:
     """y[n, a, b, c] = max over i, j < k of  xp[n, s*a + i, s*b + j, c],  xp = x padded with minus infinity."""
-    return _windows(x, -np.inf, size, stride or size, padding, ceil_mode).max(axis=0)
+    return tap_values(x, -np.inf, size, stride or size, padding, ceil_mode).max(axis=0)
 
 
 @op("x: N H W C, dy: N Ho Wo C -> dx: N H W C", sizes=_sizes, flops=2)
@@ -134,20 +134,21 @@ def max_pool_backward(dy: Array, x: Array, size: int, stride: int | None = None,
     """
     how = size, stride or size, padding, ceil_mode
     winner = _winners(x, *how)
-    dxp = np.pad(np.zeros_like(x), _border(x.shape, *how))
-    for tap, pixels in enumerate(_taps(dxp, *how[:2], *dy.shape[1:3])):
+    dxp = np.pad(np.zeros_like(x), border(x.shape, *how))
+    for tap, pixels in enumerate(taps(dxp, *how[:2], *dy.shape[1:3])):
         pixels += dy * (winner == tap)
-    return _without_padding(dxp, x.shape, padding)
+    return without_padding(dxp, x.shape, padding)
 
 
-def _windows(x: Array, beyond: float, size: int, stride: int, padding: int, ceil_mode: bool) -> Array:
+def tap_values(x: Array, beyond: float, size: int, stride: int, padding: int, ceil_mode: bool) -> Array:
     """Return the values of each tap, with ``beyond`` for those that are not in the map: (k*k, N, Ho, Wo, C)."""
     how = size, stride, padding, ceil_mode
-    xp = np.pad(x, _border(x.shape, *how), constant_values=beyond)
-    return np.stack([*_taps(xp, size, stride, *pooled_size(x.shape, *how))])
+    xp = np.pad(x, border(x.shape, *how), constant_values=beyond)
+    return np.stack([*taps(xp, size, stride, *pooled_size(x.shape, *how))])
 
 
-def _without_padding(xp: Array, x_shape: Shape, padding: int) -> Array:
+def without_padding(xp: Array, x_shape: Shape, padding: int) -> Array:
+    """Return the maps without what `border` put around them."""
     return np.ascontiguousarray(xp[:, padding:padding + x_shape[1], padding:padding + x_shape[2]])
 
 

@@ -231,6 +231,9 @@ def test_a_nan_passes_where_numpy_lets_it_pass():
     np.testing.assert_array_equal(cuda.to_host(cuda.relu(x)), book.relu(x))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool(x, 2)), book.max_pool(x, 2))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool_backward(dy, x, 2)), book.max_pool_backward(dy, x, 2))
+    np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool(x)), book.global_max_pool(x))
+    np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool_backward(dy[:, 0, :1], x)),
+                                  book.global_max_pool_backward(dy[:, 0, :1], x))
     assert np.isnan(cuda.to_host(cuda.softmax(x[:, 0, :, 0]))).all()
     u = np.tile(x.reshape(1, 2, 1, 4), 3)[..., :9]                            # more channels than lanes
     np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool(u)), book.channel_pool(u))
@@ -282,7 +285,11 @@ LAUNCHES = {
     "se": 3, "se_backward": 5, "batch_norm": 3, "batch_norm_backward": 3, "batch_norm_inference": 1,
     "batch_norm_inference_backward": 2, "moments": 2, "running_statistics": 1, "relu": 1, "relu_backward": 1,
     "sigmoid": 1, "sigmoid_backward": 1, "average_pool": 1, "average_pool_backward": 1, "max_pool": 1,
-    "max_pool_backward": 1, "add": 1, "add_backward": 0, "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
+    "max_pool_backward": 1, "global_max_pool": 1, "global_max_pool_backward": 1, "relu6": 1, "relu6_backward": 1,
+    "hard_swish": 1, "hard_swish_backward": 1, "silu": 1, "silu_backward": 1, "gelu": 1, "gelu_backward": 1,
+    "concat": 2, "concat_backward": 2, "split": 2, "split_backward": 2, "channel_shuffle": 1,
+    "channel_shuffle_backward": 1, "dropout": 1, "dropout_backward": 1, "add": 1, "add_backward": 0,
+    "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
     "scale_add": 1, "scale_add_backward": 1, "shake": 1, "shake_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
@@ -300,8 +307,9 @@ LAUNCHES = {
 }
 
 
-SIZES = {"N": 2, "H": 2, "W": 2, "C": 3, "G": 2, "D": 3, "M": 2, "K": 3, "L": 4, "Ho": 1, "Wo": 1}
-PLAIN = {"count": 8, "size": 2, "lr": 0.1, "dloss": 1.0, "height": 2, "groups": 3, "rate": 0.5}
+SIZES = {"N": 2, "H": 2, "W": 2, "C": 3, "G": 2, "D": 3, "M": 2, "K": 3, "L": 4, "Ho": 1, "Wo": 1, "Ca": 3, "Cb": 3}
+PLAIN = {"count": 8, "size": 2, "lr": 0.1, "dloss": 1.0, "height": 2, "groups": 3, "rate": 0.5,
+         "widths": (1, 2)}
 KINDS = {"int": np.int64, "uint8": np.uint8, "bool": np.bool_}
 
 
@@ -316,7 +324,7 @@ def _argument(name, axes):
     if axes is None:
         return PLAIN[name]
     *letters, kind = axes.strip("()").split() if axes.split()[-1] in KINDS else (*axes.strip("()").split(), "")
-    shape = (2, 2, 2, 3) if axes == "*" else tuple(SIZES[of] if of in SIZES else int(of) for of in letters)
+    shape = (2, 2, 2, 3) if letters == ["*"] else tuple(SIZES[of] if of in SIZES else int(of) for of in letters)
     return shape if axes.startswith("(") else cuda.to_device(np.full(shape, 0.5).astype(KINDS.get(kind, np.float64)))
 
 

@@ -11,8 +11,7 @@ import functools
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import CHUNK
-from npse.cpu.simd.tile import fma, load, store, zeros
-from npse.cpu.simd.tile_exp import exp_of_negative
+from npse.cpu.simd.tile import exp_of_negative, fma, load, store, zeros
 
 
 @kernel

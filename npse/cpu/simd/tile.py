@@ -237,6 +237,15 @@ def first_equal(typing, tile, number):
 
 
 @intrinsic
+def exp_of_negative(typing, tile):
+    """Return exp(x) for each element x <= 0 of a tile; 0 where that is below the smallest normal number."""
+    def build(context, builder, signature, arguments):
+        return llvm.joined(builder, tile, [llvm.exp_of_negative(builder, tile, part)
+                                           for part in llvm.parts(builder, tile, arguments[0])])
+    return tile(tile), build
+
+
+@intrinsic
 def where_positive(typing, tile, mask):
     """Return tile where mask > 0, else 0, element by element: the gradient of a ReLU with the output ``mask``."""
     def build(context, builder, signature, arguments):

@@ -5,6 +5,7 @@ Functions with a ``builder`` write LLVM code and return LLVM values. Places and 
 """
 
 import functools
+import math
 import platform
 
 import numba
@@ -194,3 +195,37 @@ def first_equal(builder, vectors, number):
         mask = builder.zext(builder.bitcast(equal, ir.IntType(count)), word)
         bits = builder.or_(bits, builder.shl(mask, ir.Constant(word, k * count)))
     return builder.cttz(bits, ir.Constant(ir.IntType(1), 0))
+
+
+# For each dtype: degree of the polynomial, first part of ln 2 and the rest, bits of the fraction, bias of the exponent.
+_FORMATS = {types.float32: (7, 0.693359375, -2.12194440054690583e-4, 23, 127),
+            types.float64: (13, 0.693147180369123816490, 1.90821492927058770002e-10, 52, 1023)}
+
+
+def exp_of_negative(builder, tile, x):
+    """Return exp of each lane of a vector, which is at most 0, within one unit in the last place; a NaN stays a NaN.
+
+    x = n ln 2 + r with a whole number n and |r| <= ln(2)/2. Then exp(x) = 2^n exp(r). exp(r) is its Taylor polynomial.
+    The bits of 2^n are n + bias in the place of the exponent. n times the first part of ln 2 is exact.
+    """
+    degree, ln2, rest, bits, bias = _FORMATS[tile.dtype]
+    count, whole = x.type.count, ir.VectorType(ir.IntType(32), x.type.count)
+    words = ir.VectorType(ir.IntType(tile.dtype.bitwidth), count)
+
+    def numbers(value, kind=x.type):
+        return ir.Constant(kind, [value] * count)
+
+    lowest = numbers((1 - bias) * math.log(2))
+    within = builder.select(builder.fcmp_ordered(">", x, lowest), x, lowest)       # a NaN too gets a whole number n
+    scaled = builder.fsub(builder.fmul(within, numbers(1 / math.log(2))), numbers(0.5))
+    exponent = builder.fptosi(scaled, whole)                                       # rounds towards zero
+    n = builder.sitofp(exponent, x.type)
+    r = fma(builder, tile, n, numbers(-rest), fma(builder, tile, n, numbers(-ln2), x))
+    power = numbers(1 / math.factorial(degree))
+    for k in range(degree - 1, -1, -1):
+        power = fma(builder, tile, power, r, numbers(1 / math.factorial(k)))
+    if words != whole:
+        exponent = builder.sext(exponent, words)
+    exponent = builder.shl(builder.add(exponent, numbers(bias, words)), numbers(bits, words))
+    result = builder.fmul(power, builder.bitcast(exponent, x.type))
+    return builder.select(builder.fcmp_ordered("<", x, lowest), numbers(0.0), result)

@@ -18,25 +18,50 @@ WARP = 32
 
 
 @device_function
-def sum_rows_by_tree(shared, value):
-    """Add the values of all threads of a channel. Each of these threads gets the sum.
+def _add(a, b):
+    return a + b
+
+
+@device_function
+def _higher(a, b):
+    return a if a > b else b
+
+
+@device_function
+def _higher_or_nan(a, b):
+    return a if a > b or a != a else b
+
+
+@device_function
+def _lower(a, b):
+    return a if a < b else b
+
+
+def _rows_by_tree(join):
+    """Make a device function that combines the values of all threads of a channel. Each of them gets the result.
 
     ``shared`` is an array in shared memory with one element for each thread. All threads of the block must call.
     """
-    width, rows = cuda.blockDim.x, cuda.blockDim.y
-    row = cuda.threadIdx.y
-    t = row * width + cuda.threadIdx.x
-    shared[t] = value
-    cuda.syncthreads()
-    while rows > 1:
-        half = (rows + 1) // 2
-        if row + half < rows:
-            shared[t] += shared[t + half * width]
+    @device_function
+    def by_tree(shared, value):
+        width, rows = cuda.blockDim.x, cuda.blockDim.y
+        row = cuda.threadIdx.y
+        t = row * width + cuda.threadIdx.x
+        shared[t] = value
         cuda.syncthreads()
-        rows = half
-    result = shared[cuda.threadIdx.x]
-    cuda.syncthreads()                                 # the next call may write
-    return result
+        while rows > 1:
+            half = (rows + 1) // 2
+            if row + half < rows:
+                shared[t] = join(shared[t], shared[t + half * width])
+            cuda.syncthreads()
+            rows = half
+        result = shared[cuda.threadIdx.x]
+        cuda.syncthreads()                             # the next call may write
+        return result
+    return by_tree
+
+
+sum_rows_by_tree, max_or_nan_rows, min_rows = map(_rows_by_tree, (_add, _higher_or_nan, _lower))
 
 
 @device_function
@@ -71,26 +96,6 @@ def sum_rows_by_shuffle(shared, value):
 
 
 sum_rows = sum_rows_by_tree if SIMULATED else sum_rows_by_shuffle
-
-
-@device_function
-def _add(a, b):
-    return a + b
-
-
-@device_function
-def _higher(a, b):
-    return a if a > b else b
-
-
-@device_function
-def _higher_or_nan(a, b):
-    return a if a > b or a != a else b
-
-
-@device_function
-def _lower(a, b):
-    return a if a < b else b
 
 
 def _over_lanes(join):

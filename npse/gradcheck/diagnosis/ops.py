@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import excitations, joins, map_gates, squeezes
+from npse.gradcheck.diagnosis import activations, channels, excitations, joins, map_gates, pooling, squeezes
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax, softmax_over
 from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
@@ -22,7 +22,7 @@ from npse.gradcheck.diagnosis.primitives import (
     wrong_deviations,
 )
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape, Var, Way
-from npse.gradcheck.diagnosis.windows import average_windows, convolve, largest_in_windows, slide
+from npse.gradcheck.diagnosis.windows import convolve, slide
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
@@ -48,6 +48,12 @@ class TapeOps:
     def conv2d(self, x: Var, w: Var, stride: int = 1, padding: int = 0) -> Var:
         return convolve(x, w, stride, padding, "y", ways=(("through the convolution", "dy correlated with w, Eq. 1"),
                                                           ("as the filters", "dy correlated with x, Eq. 1")))
+
+    def grouped_conv2d(self, x: Var, w: Var, groups: int = 1, stride: int = 1, padding: int = 0,
+                       dilation: int = 1) -> Var:
+        return convolve(x, w, stride, padding, "y", groups, dilation,
+                        ways=(("through the convolution", "dy correlated with w, in each group"),
+                              ("as the filters", "dy correlated with x, in each group")))
 
     def squeeze(self, u: Var) -> Var:
         R, _ = u.sizes((1, 2))
@@ -161,11 +167,40 @@ class TapeOps:
     def dense(self, x: Var, w: Var, b: Var | None = None) -> Var:
         return self._dense(x, w, b, "y", ("through the weights", "dy @ w"))
 
-    def average_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
-        return average_windows(x, size, stride or size, "y")
+    def average_pool(self, x: Var, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
+                     count_include_pad: bool = True) -> Var:
+        windows = pooling.Windows(x.shape, size, stride or size, padding, ceil_mode)
+        return pooling.average_windows(x, windows, count_include_pad, "y")
 
-    def max_pool(self, x: Var, size: int, stride: int | None = None) -> Var:
-        return largest_in_windows(x, size, stride or size, "y")
+    def max_pool(self, x: Var, size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False) -> Var:
+        return pooling.largest_in_windows(x, pooling.Windows(x.shape, size, stride or size, padding, ceil_mode), "y")
+
+    def global_max_pool(self, u: Var) -> Var:
+        return pooling.largest_in_map(u, "z")
+
+    def relu6(self, x: Var) -> Var:
+        return activations.relu6(x, "y")
+
+    def hard_swish(self, x: Var) -> Var:
+        return activations.hard_swish(x, "y")
+
+    def silu(self, x: Var) -> Var:
+        return activations.silu(x, "y")
+
+    def gelu(self, x: Var, approximate: bool = False) -> Var:
+        return activations.gelu(x, "y", approximate)
+
+    def concat(self, a: Var, b: Var, c: Var | None = None, d: Var | None = None) -> Var:
+        return channels.concat([part for part in (a, b, c, d) if part is not None], "y")
+
+    def split(self, x: Var, widths: tuple[int, ...]) -> tuple[Var, ...]:
+        return channels.split(x, widths)
+
+    def channel_shuffle(self, x: Var, groups: int) -> Var:
+        return channels.shuffle(x, groups, "y")
+
+    def dropout(self, x: Var, mask: Array, rate: float) -> Var:
+        return channels.dropout(x, mask, rate, "y")
 
     def scale_pixels(self, u: Var, s: Var) -> Var:
         return multiply(u, s[:, :, :, None], "y", ways=(
