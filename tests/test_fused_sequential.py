@@ -84,7 +84,8 @@ def test_axis_convolution_agrees_with_pytorch(edition, kernel):
                  (layer.parameters["weight"].transpose(3, 2, 0, 1).copy(), x.transpose(0, 3, 1, 2).copy()))
     result = torch.nn.functional.conv2d(theirs, w, padding=tuple(size // 2 for size in kernel))
     result.backward(torch.tensor(dy.transpose(0, 3, 1, 2).copy()))
-    for mine, other in ((y, result.detach()), (dx, theirs.grad), (moments[0], result.detach()), (dx_again, theirs.grad)):
+    values, slopes = result.detach(), theirs.grad
+    for mine, other in ((y, values), (moments[0], values), (dx, slopes), (dx_again, slopes)):
         np.testing.assert_allclose(mine, other.numpy().transpose(0, 2, 3, 1), atol=1e-9)
     np.testing.assert_allclose(gradients["weight"], w.grad.numpy().transpose(2, 3, 1, 0), atol=1e-9)
     np.testing.assert_allclose(moments[1], y.mean((0, 1, 2)), atol=1e-9)
