@@ -65,6 +65,16 @@ def vgg_pair(size=32, hidden=32, classes=10):
     return theirs, loaded(ours, arrays)
 
 
+def inception_pair(blocks=(1, 1, 2)):
+    """Return timm's Inception-ResNet-v2 and ours, both with so many blocks in each stage."""
+    theirs = timm_models.create("inception_resnet_v2")
+    first, second, third = blocks
+    theirs.repeat, theirs.repeat_1, theirs.repeat_2 = (
+        theirs.repeat[:first], theirs.repeat_1[:second], theirs.repeat_2[:third - 1])
+    arrays = timm_models.arrays(theirs, renamed(INCEPTION_RESNET))
+    return theirs, loaded(models.inception_resnet_v2(blocks=blocks), arrays)
+
+
 def timm_pair(theirs, ours, rules, **options):
     """Return timm's network, and ours with its arrays."""
     network = timm_models.create(theirs)
@@ -83,11 +93,11 @@ PAIRS = {
     "vgg16_bn": vgg_pair,
     "mobilenetv1_100": lambda: timm_pair("mobilenetv1_100", "mobilenet_v1", TIMM, activation="relu6"),
     "mobilenetv3_large_100": lambda: timm_pair("mobilenetv3_large_100", "se_mobilenet_v3_large", MOBILENET_V3),
-    "inception_resnet_v2": lambda: timm_pair("inception_resnet_v2", "inception_resnet_v2", INCEPTION_RESNET),
+    "inception_resnet_v2": inception_pair,
     "efficientnet_b0": lambda: timm_pair("efficientnet_b0", "se_efficientnet_b0", EFFICIENTNET),
 }
 
-SIZES = {"inception_resnet_v2": (107, 96)}
+SIZES = {"inception_resnet_v2": (75, 91), "vgg16_bn": (32, 32)}
 FIRST_SCALE = {"inception_resnet_v2": "conv2d_1a.bn.weight"}
 
 
@@ -130,3 +140,22 @@ def test_logits_and_gradients(name):
 def test_the_numbers_of_parameters(name):
     theirs, ours = PAIRS[name]()
     assert sum(w.size for w in ours.named_parameters().values()) == timm_models.count(theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", PAIRS)
+def test_logits_and_gradients_of_whole_networks_at_full_size(name, batch):
+    whole = {"vgg16_bn": {"size": 224, "hidden": 4096, "classes": 1000},
+             "inception_resnet_v2": {"blocks": (10, 20, 10)}}
+    size = 299 if name == "inception_resnet_v2" else 224
+    for what, difference in differences(name, (size, size), batch, "cpu", **whole.get(name, {})).items():
+        assert difference < 1e-4, what
+
+
+@pytest.mark.parametrize(("name", "count"), [
+    ("vgg16_bn", 138_365_992), ("inception_resnet_v2", 55_843_464), ("mobilenet_v1", 4_231_976),
+    ("se_mobilenet_v3_large", 5_483_032), ("se_efficientnet_b0", 5_288_548)])
+def test_the_published_numbers_of_parameters(name, count):
+    """The numbers of timm for 1000 classes."""
+    assert sum(w.size for w in models.build(name).named_parameters().values()) == count
