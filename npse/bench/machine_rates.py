@@ -1,6 +1,5 @@
 """The rates of this machine that limit its ops: the matrix product of NumPy's BLAS, and copying."""
 
-import os
 import platform
 import re
 from concurrent.futures import ThreadPoolExecutor
