@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from npse import backend, reference
-from npse.reference.squeezes import BEST_FREQUENCIES, dct_basis
+from npse.layers.dct import BEST_FREQUENCIES, dct_basis
 
 EDITIONS = pytest.mark.parametrize("edition", backend.available())
 SHAPES = pytest.mark.parametrize("shape", [(3, 5, 7, 4), (2, 6, 4, 16), (1, 1, 3, 1), (70, 3, 2, 32)], ids=str)

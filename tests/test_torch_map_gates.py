@@ -40,8 +40,8 @@ def test_sums(ops, shape, seed):
     N, H, W, C = shape
     rng, a = drawn(seed, u=shape, t=(N, C))
     judge(lambda u, t: u + t[:, None, None], ops.shift(**a), a, rng, ops.shift_backward)
-    rng, a = drawn(seed, a=(N, C), b=(N, H, W))
-    judge(lambda a, b: a[:, None, None] + b[..., None], ops.outer_sum(**a), a, rng, ops.outer_sum_backward)
+    rng, a = drawn(seed, a=(N, C), p=(N, H, W))
+    judge(lambda a, p: a[:, None, None] + p[..., None], ops.outer_sum(**a), a, rng, ops.outer_sum_backward)
 
 
 @FEWER
