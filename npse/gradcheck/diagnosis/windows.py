@@ -25,7 +25,8 @@ def convolve(x: Var, w: Var, stride: int, padding: int, name: str, groups: int =
 
     def run(x: Array, w: Array) -> Array:
         wg = by_group(w, groups)
-        return sum(merged(np.einsum("nabgc,cgk->nabgk", view, wg[i, j])) for i, j, view in views(_pad(x, padding)))
+        taps = [np.einsum("nabgc,cgk->nabgk", view, wg[i, j]) for i, j, view in views(_pad(x, padding))]
+        return merged(np.sum(taps, axis=0))
 
     def spread(dy: Array, w: Array, step: int = stride, assign: bool = False, crop: int = padding,
                apart: int = dilation) -> Array:
