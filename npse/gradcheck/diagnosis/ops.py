@@ -49,6 +49,12 @@ class TapeOps:
         return convolve(x, w, stride, padding, "y", ways=(("through the convolution", "dy correlated with w, Eq. 1"),
                                                           ("as the filters", "dy correlated with x, Eq. 1")))
 
+    def grouped_conv2d(self, x: Var, w: Var, groups: int = 1, stride: int = 1, padding: int = 0,
+                       dilation: int = 1) -> Var:
+        return convolve(x, w, stride, padding, "y", groups, dilation,
+                        ways=(("through the convolution", "dy correlated with w, in each group"),
+                              ("as the filters", "dy correlated with x, in each group")))
+
     def squeeze(self, u: Var) -> Var:
         R, _ = u.sizes((1, 2))
         return average(u, (1, 2), "z", ways=(("through the squeeze", f"dz/({R}), Eq. 2"),))[:, 0, 0]
