@@ -8,6 +8,7 @@ PyTorch, the median over the rounds; below 1 npse is faster.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -69,7 +70,7 @@ def measure(workers, layer, which, rounds):
         for taken, worker in zip(times, workers, strict=True):
             print(json.dumps([layer, which]), file=worker.stdin, flush=True)
             taken.append(json.loads(worker.stdout.readline()))
-    ours, theirs = (statistics.median(sum(taken, [])) for taken in times)
+    ours, theirs = (statistics.median(itertools.chain(*taken)) for taken in times)
     ratio = statistics.median(statistics.median(a) / statistics.median(b) for a, b in zip(*times, strict=True))
     return f"{ours:.2f} | {theirs:.2f} | {ratio:.2f}"
 

@@ -200,8 +200,11 @@ def conv(ops, node, x, w, b=None):
     strides, dilations = (node.get(name, [1] * count) for name in ("strides", "dilations"))
     pads = borders(node, x.shape[2:], w.shape[2:], strides, dilations)
     x = two_axes(np.pad(x, [(0, 0), (0, 0), *pads]))
-    y = ops.conv2d(to_nhwc(x), filters(w), one(strides, "a stride"), 0,
-                   **options(node.get("group", 1), one(dilations, "a dilation")))
+    groups, stride, dilation = node.get("group", 1), one(strides, "a stride"), one(dilations, "a dilation")
+    if (groups, dilation) == (1, 1):
+        y = ops.conv2d(to_nhwc(x), filters(w), stride)
+    else:
+        y = ops.grouped_conv2d(to_nhwc(x), filters(w), groups, stride, 0, dilation)
     return [like(count, with_bias(ops, y, b))]
 
 
@@ -211,18 +214,12 @@ def filters(w):
 
 
 def with_bias(ops, y, b):
-    return to_nchw(y if b is None else ops.shift(y, np.tile(b, (len(y), 1))))
+    return to_nchw(y if b is None else ops.add_bias(y, b))
 
 
 def like(count, y):
     """Return images with as many axes of pixels as they came with."""
     return y[:, :, 0] if count == 1 else y
-
-
-def options(groups, dilation):
-    if (groups, dilation) != (1, 1):
-        raise NotOffered("groups, dilation")
-    return {}
 
 
 def conv_transpose(ops, node, x, w, b=None):
@@ -241,8 +238,11 @@ def conv_transpose(ops, node, x, w, b=None):
     sizes = [max(n, first + size) for n, first, size in zip(whole, before, wanted, strict=True)]
     stride, groups, x = one(strides, "a stride"), node.get("group", 1), two_axes(x)
     shape = (len(x), *[1] * (2 - count), *sizes, w.shape[1] * groups)
-    y = ops.conv2d_backward_x(to_nhwc(x), filters(w), shape, stride, 0,
-                              **options(groups, one(dilations, "a dilation")))
+    dilation = one(dilations, "a dilation")
+    if (groups, dilation) == (1, 1):
+        y = ops.conv2d_backward_x(to_nhwc(x), filters(w), shape, stride)
+    else:
+        y = ops.grouped_conv2d_backward_x(to_nhwc(x), filters(w), shape, groups, stride, 0, dilation)
     inner = [slice(first, first + size) for first, size in zip(before, wanted, strict=True)]
     return [like(count, with_bias(ops, y, b))[(slice(None), slice(None), *inner)]]
 

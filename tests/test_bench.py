@@ -201,7 +201,7 @@ def test_sgemm_is_the_best_of_all_kernels_that_run(monkeypatch):
 
 
 def test_an_error_in_a_worker_is_raised_in_this_process():
-    with pytest.raises(ChildProcessError, match="ValueError: unknown model 'nope'; known are"):
+    with pytest.raises(ChildProcessError, match="ValueError: unknown model 'nope'; all are in docs"):
         process.ask(step.measure, threads=1, model="nope", batch_size=1, edition="auto", seconds=0)
 
 

@@ -73,5 +73,5 @@ def test_without_a_folder_the_error_says_how_to_name_one(monkeypatch):
 
 
 def test_an_unknown_model_is_reported():
-    with pytest.raises(ValueError, match="unknown model 'nope'; known are"):
+    with pytest.raises(ValueError, match="unknown model 'nope'; all are in docs"):
         warmup(model="nope")

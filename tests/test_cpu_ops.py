@@ -331,6 +331,15 @@ def test_nan_is_passed_on():
         np.testing.assert_array_equal(getattr(cpu, op)(*arguments), getattr(book, op)(*arguments))
 
 
+@pytest.mark.parametrize("op", ["axis_means", "scale_axes_backward", "outer_sum_backward", "simam_backward"])
+@pytest.mark.parametrize("shape", [(1, 70, 5, 16), (1, 3, 131, 32), (2, 65, 64, 3)])
+def test_sums_over_more_pixels_than_a_chunk(op, shape):
+    arguments = drawn(op, Draw(shape, np.float32))
+    exact = [value.astype(np.float64) for value in arguments]
+    for ours, books in zip(results(getattr(cpu, op), arguments), results(getattr(book, op), exact), strict=True):
+        np.testing.assert_allclose(ours, books, rtol=0, atol=2e-6 * abs(books).max())
+
+
 def test_variance_is_accurate_with_a_large_mean_in_float32():
     x = Draw((16, 32, 32, 2)).map() + 1e4
     _, mean, var = cpu.batch_norm(x.astype(np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))

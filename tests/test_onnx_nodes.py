@@ -33,9 +33,6 @@ NOT_OFFERED = {
         "a dilation of windows": "averagepool_2d_dilations",
     },
     "Conv": {
-        "groups, dilation": """
-            Conv2d_depthwise_padded Conv1d_dilated Conv2d_depthwise Conv2d_groups_thnn Conv1d_groups
-            Conv2d_depthwise_with_multiplier Conv2d_groups Conv2d_dilated Conv2d_depthwise_strided""",
         "more than two axes of pixels": """
             Conv3d_stride_padding Conv3d Conv3d_no_bias Conv3d_dilated_strided Conv3d_dilated
             Conv3d_groups Conv3d_stride""",
@@ -45,7 +42,6 @@ NOT_OFFERED = {
         "a stride that differs by axis": """
             convtranspose_output_shape convtranspose_pad convtranspose_kernel_shape convtranspose_pads
             ConvTranspose2d_no_bias ConvTranspose2d""",
-        "groups, dilation": "convtranspose_dilations convtranspose_group_2 convtranspose_group_2_image_3",
     },
     "Dropout": {
         "random numbers of another generator": "training_dropout_default training_dropout",

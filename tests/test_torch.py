@@ -60,6 +60,19 @@ def test_conv2d(ops, shape, cout, kh, kw, stride, padding, seed):
 
 
 @EXAMPLES
+@given(maps(), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3),
+       st.integers(0, 3), st.integers(1, 3), st.integers(0, 99))
+def test_grouped_conv2d(ops, shape, groups, K, kh, kw, stride, padding, dilation, seed):
+    N, H, W, D = shape
+    assume(H + 2 * padding > dilation * (kh - 1) and W + 2 * padding > dilation * (kw - 1))
+    rng, how = np.random.default_rng(seed), (groups, stride, padding, dilation)
+    x, w = rng.standard_normal((N, H, W, groups * D)), rng.standard_normal((kh, kw, D, groups * K))
+    judge(lambda x, w: oracle.conv2d(x, w, stride, padding, dilation, groups), ops.grouped_conv2d(x, w, *how),
+          {"x": x, "w": w}, rng, lambda dy: (ops.grouped_conv2d_backward_x(dy, w, x.shape, *how),
+                                             ops.grouped_conv2d_backward_w(dy, x, w.shape, *how)))
+
+
+@EXAMPLES
 @given(maps(), st.integers(1, 7), st.booleans(), st.integers(0, 99))
 def test_se_block(ops, shape, hidden, biased, seed):
     rng, C = np.random.default_rng(seed), shape[3]

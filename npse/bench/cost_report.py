@@ -4,7 +4,7 @@ import statistics
 
 from npse.bench.cost import grouped, totals
 from npse.bench.cost_time import more
-from npse.bench.report import Table
+from npse.bench.report import Table, warnings
 
 COUNTED = ("Multiply-adds: products with weights or gates, and additions of averages. Batch norm, ReLU, sums of "
            "branches and maxima are not counted; inference can merge batch norm with a convolution.")
@@ -68,7 +68,10 @@ def difference(found, other):
 
 
 def times(taken, environment):
-    """Return the table of what `npse.bench.cost.timed` measured on a machine (`npse.support.environment.record`)."""
+    """Return the table of what `npse.bench.cost.timed` measured on a machine.
+
+    ``environment`` is `npse.support.environment.record` with ``load``, the load average before.
+    """
     first, *others = taken["networks"]
     rows = []
     for kind, title in KINDS.items():
@@ -80,7 +83,8 @@ def times(taken, environment):
     titles = [f"{network['name']}, ms" for network in taken["networks"]] + ["more time", "in a round"] * len(others)
     where = f"{taken['threads']} threads on {environment['cores']} cores, {environment['processor']}"
     return Table("The measured time of both" if others else "The measured time", ("<", *titles), rows,
-                 [f"cpu edition, {where}; medians of {taken['rounds']} rounds, in which the networks take turns."])
+                 [f"cpu edition, {where}; medians of {taken['rounds']} rounds, in which the networks take turns.",
+                  *warnings(environment["load"])])
 
 
 def exact(value):

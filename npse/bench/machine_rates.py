@@ -1,6 +1,5 @@
 """The rates of this machine that limit its ops: the matrix product of NumPy's BLAS, and copying."""
 
-import os
 import platform
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ import numpy as np
 
 from npse.bench.process import ask
 from npse.bench.timing import times
+from npse.support import environment
 
 SIZE = 2048                      # rows and columns of the matrices
 CORE_TYPES = ("SkylakeX", "Haswell") if platform.machine().lower() in ("x86_64", "amd64") else ()
@@ -25,7 +25,7 @@ def rates(threads, seconds, core_types=CORE_TYPES):
         with the best sgemm, None for OpenBLAS's own choice; ``cache_bytes``; ``tried``: one result for each process;
         ``load``: the load average of the minute before, None if the system does not report it.
     """
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    load = environment.load()
     tried = [ask(measure, threads=threads, seconds=seconds) | {"core_type": None}]
     for core_type in core_types if "openblas" in tried[0]["blas"] else ():
         try:

@@ -32,11 +32,17 @@ def machine(rates):
              f"{row['copy_memory_gbs']:.0f}", row["blas"]) for row in rates["tried"]]
     notes = ["Percentages below refer to the best rate of each column; "
              f"the last cache holds {rates['cache_bytes'] >> 20} MiB."]
-    if (rates["load"] or 0) > BUSY:
-        notes.append(f"LOOK: other programs ran in the last minute (load {rates['load']:.1f}); "
-                     "if they still run, the numbers below are not reliable.")
+    notes += warnings(rates["load"])
     return Table(f"This machine, {rates['threads']} threads: multiplying, and copying in cache and memory",
                  ("<OpenBLAS kernels", "sgemm GFLOP/s", "cache GB/s", "memory GB/s", "<BLAS"), rows, notes)
+
+
+def warnings(load):
+    """Return a list with a warning if the load average before a measurement was high, else an empty one."""
+    if (load or 0) <= BUSY:
+        return []
+    return [f"LOOK: other programs ran in the last minute (load {load:.1f}); "
+            "if they still run, the numbers are not reliable."]
 
 
 def gpu(rates):

@@ -54,7 +54,7 @@ def cost(
     given = {"reduction": reduction, "excitation": excitation, "squeeze": squeeze, "stages": _numbers(stages),
              "placement": placement}
     options = {name: value for name, value in given.items() if value is not None}
-    results = environment.record() | {"networks": []}
+    results = environment.record() | {"load": environment.load(), "networks": []}
     with status() as doing, backend.using_edition("cpu" if "cpu" in backend.available() else "reference"):
         for name in filter(None, (model, vs)):
             doing.update(f"counting {name}")

@@ -5,6 +5,15 @@ from typing import Any
 from npse.layers import Sequential
 from npse.models.named import (
     MODELS,
+    bn_inception,
+    efficientnet,
+    efficientnet_b0,
+    inception,
+    inception_resnet_v2,
+    mobilenet,
+    mobilenet_v1,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
     preact_resnet20,
     preact_resnet110,
     preact_resnet164,
@@ -23,6 +32,15 @@ from npse.models.named import (
     resnext29_32x4d,
     resnext50_32x4d,
     resnext101_32x4d,
+    se_bn_inception,
+    se_efficientnet,
+    se_efficientnet_b0,
+    se_inception,
+    se_inception_resnet_v2,
+    se_mobilenet,
+    se_mobilenet_v1,
+    se_mobilenet_v3_large,
+    se_mobilenet_v3_small,
     se_preact_resnet20,
     se_preact_resnet110,
     se_preact_resnet164,
@@ -43,46 +61,26 @@ from npse.models.named import (
     se_resnext101_32x4d,
     se_shake_shake26_2x32d,
     se_shake_shake26_2x96d,
+    se_shufflenet,
+    se_shufflenet_v1,
+    se_vgg8,
+    se_vgg16,
+    se_vgg16_bn,
     se_wide,
     se_wide_resnet16_8,
     se_wide_resnet28_10,
     senet154,
     shake_shake26_2x32d,
     shake_shake26_2x96d,
-    unknown_option,
-    wide,
-    wide_resnet16_8,
-    wide_resnet28_10,
-)
-from npse.models.named_hosts import (
-    bn_inception,
-    efficientnet,
-    efficientnet_b0,
-    inception,
-    inception_resnet_v2,
-    mobilenet,
-    mobilenet_v1,
-    mobilenet_v3_large,
-    mobilenet_v3_small,
-    se_bn_inception,
-    se_efficientnet,
-    se_efficientnet_b0,
-    se_inception,
-    se_inception_resnet_v2,
-    se_mobilenet,
-    se_mobilenet_v1,
-    se_mobilenet_v3_large,
-    se_mobilenet_v3_small,
-    se_shufflenet,
-    se_shufflenet_v1,
-    se_vgg8,
-    se_vgg16,
-    se_vgg16_bn,
     shufflenet,
     shufflenet_v1,
+    unknown_option,
     vgg8,
     vgg16,
     vgg16_bn,
+    wide,
+    wide_resnet16_8,
+    wide_resnet28_10,
 )
 from npse.models.resnet import resnet
 from npse.support.names import suggest
@@ -99,7 +97,7 @@ def build(name: str, **options: Any) -> Sequential:
         An unknown name, or an option that the model does not have.
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS, 'npse.models.MODELS')}")
+        raise ValueError(f"unknown model {name!r}; {suggest(name, MODELS, 'docs/networks.md')}")
     if unknown := unknown_option(name, options):
         raise ValueError(unknown)
     return MODELS[name](**options)

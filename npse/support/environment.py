@@ -49,6 +49,11 @@ def cores() -> int:
     return min(usable, math.ceil(quota() or usable))
 
 
+def load() -> float | None:
+    """Return the load average of the last minute; None if the system does not report it."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def quota() -> float | None:
     """Return the CPU quota of a container in cores, such as 1.5; None if there is no limit. Linux only.
 
