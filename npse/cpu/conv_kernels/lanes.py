@@ -24,7 +24,7 @@ from npse.reference.grouped_conv import reach
 from npse.reference.numerics import total
 
 BAND_BYTES = 2**17    # about so many bytes of the target in an item of work
-DW_BAND_BYTES = 2**14
+DW_BAND_BYTES = 2**14 # about so many bytes of dy for which the sums of a vector stay in registers
 PARTS = 16            # partial sums of dw, for any number of threads
 
 
