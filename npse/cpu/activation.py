@@ -169,3 +169,27 @@ def _hard_sigmoid_backward(real):
     def hard_sigmoid_backward(dy, y):
         return dy / real(6) if (y > real(0)) & (y < real(1)) else real(0)
     return hard_sigmoid_backward
+
+
+@replaces(book.relu6)
+def relu6(x):
+    return elementwise(_relu6, x)
+
+
+def _relu6(real):
+    @kernel
+    def relu6(x):
+        return real(0) if x <= real(0) else (real(6) if x >= real(6) else x)
+    return relu6
+
+
+@replaces(book.relu6_backward)
+def relu6_backward(dy, y):
+    return elementwise(_relu6_backward, dy, y)
+
+
+def _relu6_backward(real):
+    @kernel
+    def relu6_backward(dy, y):
+        return dy if (y > real(0)) & (y < real(6)) else real(0)
+    return relu6_backward

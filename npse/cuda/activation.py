@@ -4,7 +4,8 @@ import math
 
 from npse import reference as book
 from npse.cuda.runtime.arrays import flat, replaces
-from npse.cuda.runtime.device import device_function, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.device import device_function, empty_like, kernel, launch
+from npse.cuda.runtime.elementwise import elementwise
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
 
 
@@ -87,127 +88,120 @@ def _sigmoid_backward(dy, y, dx):
 
 @replaces(book.twice_sigmoid)
 def twice_sigmoid(x):
-    y = empty_like(x)
-    launch(_twice_sigmoid, *grid_for_elements(x), flat(x), flat(y))
-    return y
+    return elementwise(_twice_sigmoid, x)
 
 
-@kernel
-def _twice_sigmoid(x, y):
-    one = x.dtype.type(1)
-    k, end, step = grid_stride(x.size)
-    while k < end:
-        y[k] = logistic(x[k], one) * (one + one)
-        k += step
+def _twice_sigmoid(real):
+    @device_function
+    def twice_sigmoid(x):
+        return real(2) * logistic(x, real(1))
+    return twice_sigmoid
 
 
 @replaces(book.twice_sigmoid_backward)
 def twice_sigmoid_backward(dy, y):
-    dx = empty_like(dy)
-    launch(_twice_sigmoid_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
-    return dx
+    return elementwise(_twice_sigmoid_backward, dy, y)
 
 
-@kernel
-def _twice_sigmoid_backward(dy, y, dx):
-    one, half = dy.dtype.type(1), dy.dtype.type(0.5)
-    k, end, step = grid_stride(dy.size)
-    while k < end:
-        dx[k] = dy[k] * y[k] * (one - y[k] * half)
-        k += step
+def _twice_sigmoid_backward(real):
+    @device_function
+    def twice_sigmoid_backward(dy, y):
+        return dy * y * (real(1) - y * real(0.5))
+    return twice_sigmoid_backward
 
 
 @replaces(book.one_plus_tanh)
 def one_plus_tanh(x):
-    y = empty_like(x)
-    launch(_one_plus_tanh, *grid_for_elements(x), flat(x), flat(y))
-    return y
+    return elementwise(_one_plus_tanh, x)
 
 
-@kernel
-def _one_plus_tanh(x, y):
-    one = x.dtype.type(1)
-    k, end, step = grid_stride(x.size)
-    while k < end:
-        y[k] = one + math.tanh(x[k])
-        k += step
+def _one_plus_tanh(real):
+    @device_function
+    def one_plus_tanh(x):
+        return real(1) + math.tanh(x)
+    return one_plus_tanh
 
 
 @replaces(book.one_plus_tanh_backward)
 def one_plus_tanh_backward(dy, y):
-    dx = empty_like(dy)
-    launch(_one_plus_tanh_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
-    return dx
+    return elementwise(_one_plus_tanh_backward, dy, y)
 
 
-@kernel
-def _one_plus_tanh_backward(dy, y, dx):
-    two = dy.dtype.type(2)
-    k, end, step = grid_stride(dy.size)
-    while k < end:
-        dx[k] = dy[k] * y[k] * (two - y[k])
-        k += step
+def _one_plus_tanh_backward(real):
+    @device_function
+    def one_plus_tanh_backward(dy, y):
+        return dy * y * (real(2) - y)
+    return one_plus_tanh_backward
 
 
 @replaces(book.tanh)
 def tanh(x):
-    y = empty_like(x)
-    launch(_tanh, *grid_for_elements(x), flat(x), flat(y))
-    return y
+    return elementwise(_tanh, x)
 
 
-@kernel
-def _tanh(x, y):
-    k, end, step = grid_stride(x.size)
-    while k < end:
-        y[k] = math.tanh(x[k])
-        k += step
+def _tanh(real):
+    @device_function
+    def tanh(x):
+        return math.tanh(x)
+    return tanh
 
 
 @replaces(book.tanh_backward)
 def tanh_backward(dy, y):
-    dx = empty_like(dy)
-    launch(_tanh_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
-    return dx
+    return elementwise(_tanh_backward, dy, y)
 
 
-@kernel
-def _tanh_backward(dy, y, dx):
-    one = dy.dtype.type(1)
-    k, end, step = grid_stride(dy.size)
-    while k < end:
-        dx[k] = dy[k] * (one - y[k] * y[k])
-        k += step
+def _tanh_backward(real):
+    @device_function
+    def tanh_backward(dy, y):
+        return dy * (real(1) - y * y)
+    return tanh_backward
 
 
 @replaces(book.hard_sigmoid)
 def hard_sigmoid(x):
-    y = empty_like(x)
-    launch(_hard_sigmoid, *grid_for_elements(x), flat(x), scalar(1 / 6, x), flat(y))
-    return y
+    return elementwise(_hard_sigmoid, x)
 
 
-@kernel
-def _hard_sigmoid(x, sixth, y):
-    zero, half, one = x.dtype.type(0), x.dtype.type(0.5), x.dtype.type(1)
-    k, end, step = grid_stride(x.size)
-    while k < end:
-        value = at_least(x[k] * sixth + half, zero)
-        y[k] = one if value > one else value
-        k += step
+def _hard_sigmoid(real):
+    @device_function
+    def hard_sigmoid(x):
+        line = at_least(x * real(1 / 6) + real(0.5), real(0))
+        return real(1) if line > real(1) else line
+    return hard_sigmoid
 
 
 @replaces(book.hard_sigmoid_backward)
 def hard_sigmoid_backward(dy, y):
-    dx = empty_like(dy)
-    launch(_hard_sigmoid_backward, *grid_for_elements(dy), flat(dy), flat(y), scalar(1 / 6, dy), flat(dx))
-    return dx
+    return elementwise(_hard_sigmoid_backward, dy, y)
 
 
-@kernel
-def _hard_sigmoid_backward(dy, y, sixth, dx):
-    zero, one = dy.dtype.type(0), dy.dtype.type(1)
-    k, end, step = grid_stride(dy.size)
-    while k < end:
-        dx[k] = dy[k] * sixth if zero < y[k] < one else zero
-        k += step
+def _hard_sigmoid_backward(real):
+    @device_function
+    def hard_sigmoid_backward(dy, y):
+        return dy * real(1 / 6) if real(0) < y < real(1) else real(0)
+    return hard_sigmoid_backward
+
+
+@replaces(book.relu6)
+def relu6(x):
+    return elementwise(_relu6, x)
+
+
+def _relu6(real):
+    @device_function
+    def relu6(x):
+        return real(0) if x <= real(0) else (real(6) if x >= real(6) else x)
+    return relu6
+
+
+@replaces(book.relu6_backward)
+def relu6_backward(dy, y):
+    return elementwise(_relu6_backward, dy, y)
+
+
+def _relu6_backward(real):
+    @device_function
+    def relu6_backward(dy, y):
+        return dy if real(0) < y < real(6) else real(0)
+    return relu6_backward

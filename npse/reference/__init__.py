@@ -19,11 +19,11 @@ from npse.reference.fused import *  # noqa: F403
 from npse.reference.grouped_conv import *  # noqa: F403
 from npse.reference.loss import *  # noqa: F403
 from npse.reference.map_gates import *  # noqa: F403
-from npse.reference.more_activations import *  # noqa: F403
 from npse.reference.muon import *  # noqa: F403
 from npse.reference.pool import *  # noqa: F403
 from npse.reference.residual import *  # noqa: F403
 from npse.reference.se import *  # noqa: F403
+from npse.reference.self_gated import *  # noqa: F403
 from npse.reference.sgd import *  # noqa: F403
 from npse.reference.shake import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403

@@ -87,3 +87,15 @@ def hard_sigmoid(x: Array) -> Array:
 def hard_sigmoid_backward(dy: Array, y: Array) -> Array:
     """dx = dy / 6 where 0 < y < 1, else 0."""
     return dy / 6 * ((y > 0) & (y < 1))
+
+
+@op("x: * -> y: *", kink=lambda x: pieces(x, 0, 6), flops=2)
+def relu6(x: Array) -> Array:
+    """y = min(max(x, 0), 6), elementwise: the ReLU of MobileNet, arXiv 1704.04861, as its code has it."""
+    return np.where(x <= 0, 0, np.where(x >= 6, 6, x)).astype(x.dtype, copy=False)
+
+
+@op("dy: *, y: * -> dx: *", flops=2)
+def relu6_backward(dy: Array, y: Array) -> Array:
+    """dx = dy where 0 < y < 6, else 0. At both kinks the derivative is taken as 0."""
+    return dy * ((y > 0) & (y < 6))

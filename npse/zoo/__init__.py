@@ -22,17 +22,17 @@ from npse.zoo import (
     joins,
     loss,
     map_gates,
-    more_activations,
     museum,
     pool,
     se,
+    self_gated,
     squeezes,
 )
 from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases, planted
 from npse.zoo.designs import DESIGNS
 from npse.zoo.measure import Row, false_alarms, survey
 
-CHAPTERS = (conv, grouped_conv, pool, channels, batch_norm, activation, more_activations, dropout, dense, se,
+CHAPTERS = (conv, grouped_conv, pool, channels, batch_norm, activation, self_gated, dropout, dense, se,
             bn_scale_add_relu, squeezes, excitations, map_gates, joins, loss, contract, museum)
 BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)
 

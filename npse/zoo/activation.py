@@ -81,3 +81,21 @@ def softmax_averages_over_the_classes(dp, p):
 def softmax_forgets_the_denominator(dp, p):
     """p * dp: the derivative of the exponential alone."""
     return p * dp
+
+
+@bug("relu6_backward", "mask missing")
+def relu6_passes_above_six(dy, y):
+    """The mask is that of a ReLU: the gradient is also passed on where the output is 6."""
+    return dy * (y > 0)
+
+
+@bug("relu6_backward", "mask misplaced")
+def relu6_masks_the_wrong_pieces(dy, y):
+    """The mask is inverted: the gradient is passed on where the output is 0 or 6."""
+    return dy * ((y <= 0) | (y >= 6))
+
+
+@bug("relu6_backward", "factor")
+def relu6_divides_by_six(dy, y):
+    """The gradient is divided by 6, as in a hard sigmoid, which is relu6(x + 3) / 6."""
+    return book.relu6_backward(dy, y) / 6

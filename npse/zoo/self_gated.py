@@ -1,30 +1,12 @@
-"""ReLU6, hard swish, SiLU and GELU: the product rule, the pieces, and the point of differentiation."""
+"""Hard swish, SiLU and GELU: the product rule, the pieces, and the point of differentiation."""
 
 import math
 
 import numpy as np
 
 from npse import reference as book
-from npse.reference.more_activations import normal_distribution
+from npse.reference.self_gated import normal_distribution
 from npse.zoo.bug import bug
-
-
-@bug("relu6_backward", "mask missing")
-def relu6_passes_above_six(dy, y):
-    """The mask is that of a ReLU: the gradient is also passed on where the output is 6."""
-    return dy * (y > 0)
-
-
-@bug("relu6_backward", "mask misplaced")
-def relu6_masks_the_wrong_pieces(dy, y):
-    """The mask is inverted: the gradient is passed on where the output is 0 or 6."""
-    return dy * ((y <= 0) | (y >= 6))
-
-
-@bug("relu6_backward", "factor")
-def relu6_divides_by_six(dy, y):
-    """The gradient is divided by 6, as in a hard sigmoid, which is relu6(x + 3) / 6."""
-    return book.relu6_backward(dy, y) / 6
 
 
 @bug("hard_swish_backward", "path missing")

@@ -1,4 +1,4 @@
-"""ReLU6, hard swish, SiLU and GELU, in one pass each. Letters: as in the book."""
+"""Hard swish, SiLU and GELU, in one pass each. Letters: as in the book."""
 
 import math
 
@@ -15,30 +15,6 @@ from npse.cpu.simd.exponential import exponential
 # relative error, which is below 2e-8. The last coefficient comes first.
 _TAIL = (-0.0712948888540268, 0.2818048596382141, -0.3264937102794647, 0.34498700499534607, -0.09077274054288864,
          0.12347212433815002, 0.06956975162029266, 0.08501243591308594, 0.08371514827013016)
-
-
-@replaces(book.relu6)
-def relu6(x):
-    return elementwise(_relu6, x)
-
-
-def _relu6(real):
-    @kernel
-    def relu6(x):
-        return real(0) if x <= real(0) else (real(6) if x >= real(6) else x)
-    return relu6
-
-
-@replaces(book.relu6_backward)
-def relu6_backward(dy, y):
-    return elementwise(_relu6_backward, dy, y)
-
-
-def _relu6_backward(real):
-    @kernel
-    def relu6_backward(dy, y):
-        return dy if (y > real(0)) & (y < real(6)) else real(0)
-    return relu6_backward
 
 
 @replaces(book.hard_swish)

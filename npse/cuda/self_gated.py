@@ -1,4 +1,4 @@
-"""ReLU6, hard swish, SiLU and GELU on the device. Letters: as in the book."""
+"""Hard swish, SiLU and GELU on the device. Letters: as in the book."""
 
 import math
 
@@ -7,30 +7,6 @@ from npse.cuda.activation import logistic
 from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.device import device_function
 from npse.cuda.runtime.elementwise import elementwise
-
-
-@replaces(book.relu6)
-def relu6(x):
-    return elementwise(_relu6, x)
-
-
-def _relu6(real):
-    @device_function
-    def relu6(x):
-        return real(0) if x <= real(0) else (real(6) if x >= real(6) else x)
-    return relu6
-
-
-@replaces(book.relu6_backward)
-def relu6_backward(dy, y):
-    return elementwise(_relu6_backward, dy, y)
-
-
-def _relu6_backward(real):
-    @device_function
-    def relu6_backward(dy, y):
-        return dy if real(0) < y < real(6) else real(0)
-    return relu6_backward
 
 
 @replaces(book.hard_swish)

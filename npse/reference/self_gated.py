@@ -1,9 +1,8 @@
-"""Non-linearities of networks for phones and of later ones: hard swish, ReLU6, SiLU and GELU.
+"""Self-gated activations, y = x * s(x) with a gate s between 0 and 1: hard swish, SiLU and GELU.
 
     x  any shape   input            y  like x   output
 
-The gradients are written in terms of the input x, that of ReLU6 in terms of the output y. SiLU, GELU and hard swish are
-not monotonic, so y does not determine x.
+The gradients are written in terms of the input x: the activations are not monotonic, so y does not determine x.
 """
 
 import math
@@ -13,18 +12,6 @@ import numpy as np
 from npse.reference.activation import pieces, sigmoid
 from npse.reference.contract import op
 from npse.types import Array
-
-
-@op("x: * -> y: *", kink=lambda x: pieces(x, 0, 6), flops=2)
-def relu6(x: Array) -> Array:
-    """y = min(max(x, 0), 6), elementwise: the ReLU of MobileNet, arXiv 1704.04861, as its code has it."""
-    return np.where(x <= 0, 0, np.where(x >= 6, 6, x)).astype(x.dtype, copy=False)
-
-
-@op("dy: *, y: * -> dx: *", flops=2)
-def relu6_backward(dy: Array, y: Array) -> Array:
-    """dx = dy where 0 < y < 6, else 0. At both kinks the derivative is taken as 0."""
-    return dy * ((y > 0) & (y < 6))
 
 
 @op("x: * -> y: *", kink=pieces, flops=4)
