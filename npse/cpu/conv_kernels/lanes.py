@@ -94,7 +94,7 @@ def _kernel(pixels, depth, taps, dilation, source_step, target_step, phase):
             for a in range(start, min(start + band, rows)):
                 for b in range(0, columns, pixels):
                     column = source_step * b // target_step - left // target_step
-                    inside = 0 <= column and column + last_pixel < W
+                    inside = column >= 0 and column + last_pixel < W
                     for number in range(-(-C // lane)):
                         k = min(number * lane, C - lane)
                         to = ((n * rows + a) * columns + b) * C + k
