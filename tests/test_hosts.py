@@ -65,6 +65,7 @@ def test_editions_agree(name, se, training):
 class Silent(training.Reporter):
     """A reporter that ignores everything."""
 
+
 @pytest.mark.slow
 def test_a_small_vgg_trains_on_the_embedded_data(monkeypatch, tmp_path):
     monkeypatch.setattr(models, "build", lambda _, **options: vgg(8, se=True, widths=(16, 32, 64), **options))
