@@ -4,16 +4,18 @@
 
 Each engine has one process. They take turns: in a round both run a pass CALLS times, one after the other, so that they
 meet the same noise of a shared machine. A time is the median of the calls of all rounds. A ratio is that of npse to
-PyTorch, the median over the rounds; below 1 npse is faster.
+PyTorch, the median over the rounds; below 1 npse is faster. With --threads 1 the time is that of the processor, which
+other work on the machine changes less.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 from functools import partial
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 
 import numpy as np
 
@@ -69,14 +71,14 @@ def measure(workers, layer, which, rounds):
         for taken, worker in zip(times, workers, strict=True):
             print(json.dumps([layer, which]), file=worker.stdin, flush=True)
             taken.append(json.loads(worker.stdout.readline()))
-    ours, theirs = (statistics.median(sum(taken, [])) for taken in times)
+    ours, theirs = (statistics.median(itertools.chain(*taken)) for taken in times)
     ratio = statistics.median(statistics.median(a) / statistics.median(b) for a, b in zip(*times, strict=True))
     return f"{ours:.2f} | {theirs:.2f} | {ratio:.2f}"
 
 
 def serve(passes, threads):
     """Run passes that standard input names, until it ends; write the milliseconds of each call."""
-    layer, runs = None, ()
+    clock, layer, runs = process_time if threads == 1 else perf_counter, None, ()
     for line in sys.stdin:
         wanted, which = json.loads(line)
         if wanted != layer:
@@ -86,9 +88,9 @@ def serve(passes, threads):
         runs[which]()
         times = []
         for _ in range(CALLS):
-            start = perf_counter()
+            start = clock()
             runs[which]()
-            times.append(1e3 * (perf_counter() - start))
+            times.append(1e3 * (clock() - start))
         print(json.dumps(times), flush=True)
         sleep(PAUSE)
 

@@ -39,7 +39,7 @@ def passes(variant, x, w, dy, g):
 def variants_for(g):
     names = ["loops", "matrix"]
     if tile.lanes(np.float32):
-        names += ["planes", "tile", "sliding"] if g.stride == 1 and g.kw <= tile.vector_registers()[1] // 2 else ["tile"]
+        names += ["planes", "tile", "sliding"] if g.stride == 1 else ["tile"]
     return [conv.VARIANTS[name] for name in names]
 
 

@@ -14,7 +14,7 @@ from npse.gradcheck.diagnosis import recognise, trace
 from npse.gradcheck.diagnosis.ops import TapeOps, register
 from npse.gradcheck.diagnosis.search import mistakes
 from npse.reference.conv import window
-from npse.zoo.pool import complete, spread, values
+from npse.zoo.pool import spread, values
 
 pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 WITH_GRADIENTS = [case for case in CASES if case.wrt]
@@ -270,8 +270,8 @@ def loss_with(formula):
 
 
 def pool_with(share):
-    def planted(dy, x, *window):
-        how = complete(*window)
+    def planted(dy, x, size, stride=None, padding=0, ceil_mode=False):
+        how = size, stride or size, padding, ceil_mode
         return spread(dy * share(values(x, how)), x.shape, how)
     return planted
 
@@ -361,7 +361,7 @@ MISTAKES = [
          reference.average_pool_backward(dy, shape, size, *window, **options) * size**2),
     ("max_pool_backward", "mask missing", pool_with(np.ones_like)),
     ("max_pool_backward", "mask misplaced", pool_with(lambda taps: np.eye(len(taps), dtype=taps.dtype)[
-        taps.argmin(axis=0)].transpose(4, 0, 1, 2, 3))),
+        np.where(np.isinf(taps), np.inf, taps).argmin(axis=0)].transpose(4, 0, 1, 2, 3))),
     ("softmax_backward", "path missing", lambda dp, p: dp * p * (1 - p)),
     ("softmax_backward", "path missing", lambda dp, p: dp * p),
     ("softmax_cross_entropy_backward", "averaged", loss_with(lambda p, q, onehot, N: p - q)),

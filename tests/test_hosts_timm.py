@@ -47,7 +47,7 @@ def vgg_names(network):
             (r"^classifier\.(\d)", lambda found: dense[found[1]])]
 
 
-def vgg_pair(size=64, hidden=32, classes=10):
+def vgg_pair(size=32, hidden=32, classes=10):
     """Return torchvision's VGG-16 for images of size x size pixels, and ours with its arrays."""
     torch.manual_seed(0)
     layers = vgg.make_layers(vgg.cfgs["D"], batch_norm=True)
@@ -63,6 +63,16 @@ def vgg_pair(size=64, hidden=32, classes=10):
     w = arrays["fc1.weight"].reshape(hidden, 512, rows, rows)      # there a map is read channel by channel
     arrays["fc1.weight"] = w.transpose(0, 2, 3, 1).reshape(hidden, -1)
     return theirs, loaded(ours, arrays)
+
+
+def inception_pair(blocks=(1, 1, 2)):
+    """Return timm's Inception-ResNet-v2 and ours, both with so many blocks in each stage."""
+    theirs = timm_models.create("inception_resnet_v2")
+    first, second, third = blocks
+    theirs.repeat, theirs.repeat_1, theirs.repeat_2 = (
+        theirs.repeat[:first], theirs.repeat_1[:second], theirs.repeat_2[:third - 1])
+    arrays = timm_models.arrays(theirs, renamed(INCEPTION_RESNET))
+    return theirs, loaded(models.inception_resnet_v2(blocks=blocks), arrays)
 
 
 def timm_pair(theirs, ours, rules, **options):
@@ -83,15 +93,15 @@ PAIRS = {
     "vgg16_bn": vgg_pair,
     "mobilenetv1_100": lambda: timm_pair("mobilenetv1_100", "mobilenet_v1", TIMM, activation="relu6"),
     "mobilenetv3_large_100": lambda: timm_pair("mobilenetv3_large_100", "se_mobilenet_v3_large", MOBILENET_V3),
-    "inception_resnet_v2": lambda: timm_pair("inception_resnet_v2", "inception_resnet_v2", INCEPTION_RESNET),
+    "inception_resnet_v2": inception_pair,
     "efficientnet_b0": lambda: timm_pair("efficientnet_b0", "se_efficientnet_b0", EFFICIENTNET),
 }
 
-SIZES = {"inception_resnet_v2": (107, 96)}
+SIZES = {"inception_resnet_v2": (75, 91), "vgg16_bn": (32, 32)}
 FIRST_SCALE = {"inception_resnet_v2": "conv2d_1a.bn.weight"}
 
 
-def differences(name, size, batch, **options):
+def differences(name, size, batch, edition, **options):
     """Return the largest differences of logits and of gradients, each divided by the largest number of its array."""
     theirs, ours = PAIRS[name](**options)
     rng = np.random.default_rng(0)
@@ -99,15 +109,20 @@ def differences(name, size, batch, **options):
     expected = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2)))
     dlogits = rng.standard_normal(expected.shape).astype(np.float32)
     expected.backward(torch.from_numpy(dlogits))
-    with backend.using_edition("cpu"):
+    with backend.using_edition(edition):
         logits, backward = ours(x)
         _, gradients = backward(dlogits)
-    # of the first and the last array with an equal layout in both: batch norms, and the last bias
-    found = {"bias of the last layer": (gradients["fc.bias"], list(theirs.parameters())[-1].grad),
-             "scale of the first batch norm": (gradients[FIRST_SCALE.get(name, "stem.bn1.weight")], first_scale(theirs).grad)}
-    pairs = {"logits": (logits, expected.detach())} | found
-    return {name: np.abs(mine - other.numpy()).max() / np.abs(other.numpy()).max() for name, (mine, other)
+    scale = gradients[FIRST_SCALE.get(name, "stem.bn1.weight")]    # it is far from the loss, so all layers are in it
+    pairs = {"logits": (logits, expected.detach()),
+             "gradient of fc.bias": (gradients["fc.bias"], last_bias(theirs).grad),
+             "gradient of the first scale": (scale, first_scale(theirs).grad)}
+    return {what: np.abs(mine - other.numpy()).max() / np.abs(other.numpy()).max() for what, (mine, other)
             in pairs.items()}
+
+
+def last_bias(network):
+    """Return the last array of a network of PyTorch."""
+    return list(network.parameters())[-1]
 
 
 def first_scale(network):
@@ -117,7 +132,7 @@ def first_scale(network):
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_logits_and_gradients(name):
-    for what, difference in differences(name, SIZES.get(name, (64, 64)), 2).items():
+    for what, difference in differences(name, SIZES.get(name, (64, 64)), 1, "reference").items():
         assert difference < 1e-4, what
 
 
@@ -125,3 +140,22 @@ def test_logits_and_gradients(name):
 def test_the_numbers_of_parameters(name):
     theirs, ours = PAIRS[name]()
     assert sum(w.size for w in ours.named_parameters().values()) == timm_models.count(theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", PAIRS)
+def test_logits_and_gradients_of_whole_networks_at_full_size(name, batch):
+    whole = {"vgg16_bn": {"size": 224, "hidden": 4096, "classes": 1000},
+             "inception_resnet_v2": {"blocks": (10, 20, 10)}}
+    size = 299 if name == "inception_resnet_v2" else 224
+    for what, difference in differences(name, (size, size), batch, "cpu", **whole.get(name, {})).items():
+        assert difference < 1e-4, what
+
+
+@pytest.mark.parametrize(("name", "count"), [
+    ("vgg16_bn", 138_365_992), ("inception_resnet_v2", 55_843_464), ("mobilenet_v1", 4_231_976),
+    ("se_mobilenet_v3_large", 5_483_032), ("se_efficientnet_b0", 5_288_548)])
+def test_the_published_numbers_of_parameters(name, count):
+    """The numbers of timm for 1000 classes."""
+    assert sum(w.size for w in models.build(name).named_parameters().values()) == count

@@ -52,7 +52,7 @@ def test_parameter_names_follow_the_field():
 
 def test_models_by_name():
     assert count(models.se_resnet8()) == count(models.build("se_resnet8"))
-    with pytest.raises(ValueError, match=r"unknown model 'resnet18'; did you mean resnet8, .* all are in docs/networks\.md"):
+    with pytest.raises(ValueError, match=r"unknown model 'resnet18'; did you mean resnet8, .* all are in docs/netw"):
         models.build("resnet18")
     with pytest.raises(ValueError, match="se_wide has no option placement; known are: se, stages, classes, "):
         models.build("se_wide", placement="pre")

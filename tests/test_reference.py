@@ -173,3 +173,30 @@ def test_bad_input_is_refused_in_one_line_that_helps(case):
     message = str(caught.value)
     assert words in message
     assert "\n" not in message
+
+
+def test_gelu_vanishes_far_below_zero_and_is_the_identity_far_above():
+    x = np.array([-1e30, -100, -9.5, 9.5, 100, 1e30])
+    for approximate in (False, True):
+        np.testing.assert_array_equal(np.abs(ops.gelu(x, approximate)), [0, 0, 0, 9.5, 100, 1e30])
+        slopes = ops.gelu_backward(np.ones(6), x, approximate)
+        np.testing.assert_allclose(slopes, [0, 0, 0, 1, 1, 1], rtol=0, atol=1e-18)
+
+
+def test_ceil_mode_leaves_out_a_window_that_would_begin_behind_the_map():
+    x = np.arange(1.0, 4).reshape(1, 3, 1, 1)
+    assert ops.max_pool(x, 1, 2, 0, True).ravel().tolist() == [1, 3]
+    assert ops.max_pool(x, 2, 2, 1, True).shape == (1, 2, 1, 1)             # PyTorch leaves the third out, too
+    assert ops.average_pool(x[:, :, [0, 0, 0]], 2, 2, 0, True)[0, 1, :, 0].tolist() == [3, 3]
+
+
+def test_channels_are_put_together_shuffled_and_taken_apart_in_the_stated_order():
+    a, b, c = (np.full((1, 1, 1, width), value) for width, value in ((1, 1.0), (2, 2.0), (3, 3.0)))
+    y = ops.concat(a, b, c)
+    assert y.ravel().tolist() == [1, 2, 2, 3, 3, 3]
+    assert [part.ravel().tolist() for part in ops.split(y, (1, 2, 3))] == [[1], [2, 2], [3, 3, 3]]
+    order = np.arange(6.0).reshape(1, 1, 1, 6)
+    assert ops.channel_shuffle(order, 2).ravel().tolist() == [0, 3, 1, 4, 2, 5]
+    for widths, error in (((3, 4), ValueError), ((6,), ValueError), ([3, 3], TypeError), ((0, 6), ValueError)):
+        with pytest.raises(error, match="widths must be"):
+            ops.split(y, widths)

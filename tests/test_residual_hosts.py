@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from npse import backend, models
+from npse import backend, data, models, training
 from npse.gradcheck import KinkRecorder, check_direction
 from npse.layers import PLACEMENTS, Dropout, Shake
 from npse.layers.shake import SHAKE_PLACEMENTS, Pixels
@@ -107,10 +107,17 @@ def report(name, options, edition, training=True, plant=None):
         return check_direction(loss, parameters, gradients, recorder)
 
 
-@pytest.mark.parametrize("edition", [name for name in ("reference", "cpu") if name in backend.available()])
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_network_gradients(name, options, edition):
-    found = report(name, options, edition)
+def test_network_gradients(name, options):
+    found = report(name, options, "reference")
+    assert found.ok, str(found)
+
+
+# Every shape of a map compiles its own kernels, so most families are slow here.
+@pytest.mark.parametrize("name", [name if name in ("preact", "shake") else pytest.param(name, marks=pytest.mark.slow)
+                                  for name in FAMILIES])
+def test_network_gradients_on_the_cpu_edition(name):
+    found = report(name, {}, "cpu")
     assert found.ok, str(found)
 
 
@@ -187,3 +194,30 @@ def test_a_shifted_shortcut_reads_the_pixels_above_and_left():
     np.testing.assert_array_equal(y[0, ..., 0], [[0, 0, 0], [0, 7, 9], [0, 19, 21]])
     dx, _ = backward(np.ones_like(y))
     np.testing.assert_array_equal(np.argwhere(dx[0, ..., 0]), [[1, 1], [1, 3], [3, 1], [3, 3]])
+
+
+TRAINED = {
+    "resnet164": lambda **options: bottleneck_resnet(11, **options),
+    "preact_resnet20": lambda **options: preact_resnet(8, **options),
+    "preact_resnet164": lambda **options: preact_resnet(11, "bottleneck", **options),
+    "resnext29_8x64d": lambda **options: resnext(11, 4, 8, widths=(16, 32, 64), **options),
+    "wide_resnet16_8": lambda **options: wide_resnet(10, 1, dropout=0.1, **options),
+    "shake_shake26_2x32d": lambda **options: shake_shake(8, 16, **options),
+}
+
+
+class Silent(training.Reporter):
+    """A reporter that ignores everything."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("se", [True, False])
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_small_network_of_each_family_trains_on_the_embedded_data(name, se, monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "build", lambda _, **options: TRAINED[name](se=se, **options))
+    job = training.prepare(training.Config(epochs=8, edition="cpu"))
+    folder = training.RunFolder(tmp_path / "run")
+    folder.create(job.config, data.load("shapes"), {})
+    with backend.using_edition("cpu"):
+        training.run(job, folder, Silent())
+    assert folder.metrics()[-1]["accuracy"] > 0.95

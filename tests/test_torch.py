@@ -60,6 +60,19 @@ def test_conv2d(ops, shape, cout, kh, kw, stride, padding, seed):
 
 
 @EXAMPLES
+@given(maps(), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3),
+       st.integers(0, 3), st.integers(1, 3), st.integers(0, 99))
+def test_grouped_conv2d(ops, shape, groups, K, kh, kw, stride, padding, dilation, seed):
+    N, H, W, D = shape
+    assume(H + 2 * padding > dilation * (kh - 1) and W + 2 * padding > dilation * (kw - 1))
+    rng, how = np.random.default_rng(seed), (groups, stride, padding, dilation)
+    x, w = rng.standard_normal((N, H, W, groups * D)), rng.standard_normal((kh, kw, D, groups * K))
+    judge(lambda x, w: oracle.conv2d(x, w, stride, padding, dilation, groups), ops.grouped_conv2d(x, w, *how),
+          {"x": x, "w": w}, rng, lambda dy: (ops.grouped_conv2d_backward_x(dy, w, x.shape, *how),
+                                             ops.grouped_conv2d_backward_w(dy, x, w.shape, *how)))
+
+
+@EXAMPLES
 @given(maps(), st.integers(1, 7), st.booleans(), st.integers(0, 99))
 def test_se_block(ops, shape, hidden, biased, seed):
     rng, C = np.random.default_rng(seed), shape[3]
@@ -164,6 +177,94 @@ def test_pools(ops, shape, size, stride, seed):
           {"x": x}, rng, lambda dy: (ops.average_pool_backward(dy, x.shape, size, stride),))
     judge(lambda x: x.mean((1, 2)), ops.global_average_pool(x), {"x": x}, rng,
           lambda dy: (ops.global_average_pool_backward(dy, x.shape),))
+
+
+def pool_windows():
+    """Draw size, stride, padding and ceil_mode of a window."""
+    return st.integers(1, 5).flatmap(lambda size: st.tuples(
+        st.just(size), st.integers(1, 4), st.integers(0, size // 2), st.booleans()))
+
+
+def fits(shape, size, stride, padding, ceil_mode):
+    """Whether PyTorch takes the window: at least one must fit along each axis."""
+    return all(n + 2 * padding - size + (stride - 1) * ceil_mode >= 0 for n in shape[1:3])
+
+
+@EXAMPLES
+@given(maps(), pool_windows(), st.booleans(), st.integers(0, 99))
+def test_pools_with_padding(ops, shape, window, count_include_pad, seed):
+    assume(fits(shape, *window))
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape) - 1                            # mostly negative: a padding of zeros would win
+    size, stride, padding, ceil_mode = window
+    judge(lambda x: oracle.nhwc(F.max_pool2d(oracle.nchw(x), size, stride, padding, 1, ceil_mode)),
+          ops.max_pool(x, *window), {"x": x}, rng, lambda dy: (ops.max_pool_backward(dy, x, *window),))
+    judge(lambda x: oracle.nhwc(F.avg_pool2d(oracle.nchw(x), *window, count_include_pad)),
+          ops.average_pool(x, *window, count_include_pad), {"x": x}, rng,
+          lambda dy: (ops.average_pool_backward(dy, x.shape, *window, count_include_pad),))
+
+
+@FEWER
+@given(maps(), pool_windows(), st.integers(0, 99))
+def test_the_first_of_equal_maxima_takes_the_gradient(ops, shape, window, seed):
+    assume(fits(shape, *window))
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 2, shape).astype(float)
+    size, stride, padding, ceil_mode = window
+    judge(lambda x: oracle.nhwc(F.max_pool2d(oracle.nchw(x), size, stride, padding, 1, ceil_mode)),
+          ops.max_pool(x, *window), {"x": x}, rng, lambda dy: (ops.max_pool_backward(dy, x, *window),))
+    judge(lambda u: oracle.nchw(u).flatten(2).max(2).values, ops.global_max_pool(x), {"u": x}, rng,
+          lambda dz: (ops.global_max_pool_backward(dz, x),))
+
+
+def hard_sigmoid(input):
+    """F.hardsigmoid and F.hardswish take 1/6 in float32, also for float64: they are right to 3e-8 only."""
+    return F.relu6(input + 3) / 6
+
+
+def hard_swish(input):
+    return input * hard_sigmoid(input)
+
+
+@FEWER
+@given(maps(), st.integers(0, 99))
+def test_activations(ops, shape, seed):
+    rng = np.random.default_rng(seed)
+    x = 4 * rng.standard_normal(shape)
+    x.flat[0] = 8
+    for op, theirs, options in (("silu", F.silu, {}), ("gelu", F.gelu, {}), ("hard_swish", hard_swish, {}),
+                                ("gelu", lambda input: F.gelu(input, approximate="tanh"), {"approximate": True})):
+        backward = getattr(ops, f"{op}_backward")
+        judge(theirs, getattr(ops, op)(x, **options), {"input": x}, rng,
+              lambda dy, backward=backward, options=options: (backward(dy, x, **options),))
+    for op, theirs in (("relu6", F.relu6), ("hard_sigmoid", hard_sigmoid), ("tanh", torch.tanh)):
+        y, backward = getattr(ops, op)(x), getattr(ops, f"{op}_backward")
+        judge(theirs, y, {"input": x}, rng, lambda dy, y=y, backward=backward: (backward(dy, y),))
+
+
+@FEWER
+@given(maps(), st.lists(st.integers(1, 4), min_size=2, max_size=4), st.integers(1, 4), st.integers(0, 99))
+def test_channels_put_together_taken_apart_and_shuffled(ops, shape, widths, groups, seed):
+    rng = np.random.default_rng(seed)
+    parts = [rng.standard_normal((*shape[:3], width)) for width in widths]
+    named = dict(zip("abcd", parts, strict=False))
+    y = ops.concat(*parts)
+    judge(lambda **maps: torch.cat([*maps.values()], dim=3), y, named, rng,
+          lambda dy: ops.concat_backward(dy, tuple(widths)))
+    for ours, theirs in zip(ops.split(y, tuple(widths)), torch.tensor(y).split(widths, dim=3), strict=True):
+        agree(ours, theirs)
+    x = rng.standard_normal((*shape[:3], shape[3] * groups))
+    judge(lambda x: oracle.nhwc(F.channel_shuffle(oracle.nchw(x), groups)), ops.channel_shuffle(x, groups), {"x": x},
+          rng, lambda dy: (ops.channel_shuffle_backward(dy, groups),))
+
+
+@EXAMPLES
+@given(SIZES, st.integers(1, 9), st.floats(0, 0.9), st.integers(0, 99))
+def test_dropout(ops, N, C, rate, seed):
+    rng = np.random.default_rng(seed)
+    x, mask = rng.standard_normal((N, C)), rng.random((N, C)) >= rate
+    judge(lambda x: x * torch.tensor(mask) / (1 - rate), ops.dropout(x, mask, rate), {"x": x}, rng,
+          lambda dy: (ops.dropout_backward(dy, mask, rate),))
 
 
 @EXAMPLES

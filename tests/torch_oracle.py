@@ -20,8 +20,9 @@ def nhwc(x):
     return x.permute(0, 2, 3, 1)
 
 
-def conv2d(x, w, stride, padding):
-    return nhwc(F.conv2d(nchw(x).contiguous(), w.permute(3, 2, 0, 1).contiguous(), stride=stride, padding=padding))
+def conv2d(x, w, stride, padding, dilation=1, groups=1):
+    return nhwc(F.conv2d(nchw(x).contiguous(), w.permute(3, 2, 0, 1).contiguous(), None, stride, padding, dilation,
+                         groups))
 
 
 def batch_norm(x, gamma, beta, mean=None, var=None, eps=1e-5):

@@ -120,6 +120,32 @@ def _tanh_backward(real):
     return tanh_backward
 
 
+@replaces(book.one_plus_tanh)
+def one_plus_tanh(x):
+    return elementwise(_one_plus_tanh, x)
+
+
+def _one_plus_tanh(real):
+    hyperbolic = _tanh(real)
+
+    @kernel
+    def one_plus_tanh(x):
+        return real(1) + hyperbolic(x)
+    return one_plus_tanh
+
+
+@replaces(book.one_plus_tanh_backward)
+def one_plus_tanh_backward(dy, y):
+    return elementwise(_one_plus_tanh_backward, dy, y)
+
+
+def _one_plus_tanh_backward(real):
+    @kernel
+    def one_plus_tanh_backward(dy, y):
+        return dy * y * (real(2) - y)
+    return one_plus_tanh_backward
+
+
 @replaces(book.hard_sigmoid)
 def hard_sigmoid(x):
     return elementwise(_hard_sigmoid, x)

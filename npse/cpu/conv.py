@@ -30,7 +30,7 @@ def choose(geometry, channels, dtype):
 
     benchmarks/convolution.py measured 16 to 512 channels, and maps of 2x2 to 56x56. There the tile takes 0.4 to 0.9 of
     the time of the matrix product, which has to write and read patches. With less than half a vector of channels, most
-    of a tile would be padding: planes are used if the other map has few channels too. For filters with rows of more
+    of a tile would be padding; there planes are used, if x and y both have few channels. For filters with rows of more
     than seven taps the sliding tile has too few registers.
     """
     if VARIANTS.limit == "winograd" and winograd.fits(geometry, dtype):

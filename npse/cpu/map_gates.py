@@ -101,9 +101,9 @@ def shift_backward(dy):
 
 
 @replaces(book.outer_sum)
-def outer_sum(a, b):
-    y = empty((*b.shape, a.shape[1]), a.dtype)
-    parallel_for(partial(_outer_sum, a, _rows(b), pixels(y)), len(y))
+def outer_sum(a, p):
+    y = empty((*p.shape, a.shape[1]), a.dtype)
+    parallel_for(partial(_outer_sum, a, _rows(p), pixels(y)), len(y))
     return y
 
 

@@ -149,7 +149,7 @@ def _tail32(z, e):
 
 @kernel
 def _tail64(z, e):
-    return 0.5 * math.erfc(z * math.sqrt(0.5))
+    return 0.5 * math.erfc(z / math.sqrt(2))
 
 
 def _gelu_approximate(real):

@@ -115,9 +115,9 @@ def shift_backward(dy):
 
 
 @replaces(book.outer_sum)
-def outer_sum(a, b):
-    y = empty((*b.shape, a.shape[1]), a.dtype)
-    launch(_outer_sum, *grid_for_pixels(y), a, area(y), flat(b), flat(y))
+def outer_sum(a, p):
+    y = empty((*p.shape, a.shape[1]), a.dtype)
+    launch(_outer_sum, *grid_for_pixels(y), a, area(y), flat(p), flat(y))
     return y
 
 

@@ -7,8 +7,8 @@ from npse.support.names import suggest
 from npse.types import Array, Backward, Gradients
 
 # What the backward of each op reads besides dy: the input x of the op, or its output y.
-ACTIVATIONS = {"relu": "y", "relu6": "y", "sigmoid": "y", "twice_sigmoid": "y", "tanh": "y", "hard_sigmoid": "y",
-               "hard_swish": "x", "silu": "x", "gelu": "x"}
+ACTIVATIONS = {"relu": "y", "relu6": "y", "sigmoid": "y", "twice_sigmoid": "y", "tanh": "y", "one_plus_tanh": "y",
+               "hard_sigmoid": "y", "hard_swish": "x", "silu": "x", "gelu": "x"}
 
 
 class Activation(Layer):

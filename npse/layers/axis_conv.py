@@ -20,7 +20,7 @@ class AxisConv2d(Conv2d):
     Parameters
     ----------
     cin, cout : int
-    kernel : tuple of int, (1, k) or (k, 1) for an odd k
+    kernel : tuple of int, (1, k) or (k, 1) for an odd k of at least 3
     rng : Generator, draws the weights
 
     Raises
@@ -30,8 +30,8 @@ class AxisConv2d(Conv2d):
     """
 
     def __init__(self, cin: int, cout: int, kernel: tuple[int, int], *, rng: np.random.Generator) -> None:
-        if 1 not in kernel or not all(size % 2 for size in kernel):
-            raise ValueError(f"AxisConv2d: kernel must be (1, k) or (k, 1) for an odd k, but is {kernel}")
+        if min(kernel) != 1 or max(kernel) < 3 or max(kernel) % 2 == 0:
+            raise ValueError(f"AxisConv2d: kernel must be (1, k) or (k, 1) for an odd k of at least 3, but is {kernel}")
         super().__init__(cin, cout, 1, rng=rng)
         self.parameters["weight"] = he_normal(rng, (*kernel, cin, cout), fan_in=max(kernel) * cin)
         self.kernel = kernel

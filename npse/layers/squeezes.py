@@ -8,9 +8,9 @@ import numpy as np
 
 from npse.backend import on_device, reshape, to_edition
 from npse.layers.basic import BatchNorm, GlobalAveragePool, expect_sizes, he_normal
+from npse.layers.dct import dct_basis
 from npse.layers.layer import Layer, active, prefixed
 from npse.layers.pooling import GlobalMaxPool
-from npse.reference.squeezes import dct_basis
 from npse.support.names import suggest
 from npse.types import Array, Backward, Gradients
 

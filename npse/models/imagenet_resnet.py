@@ -35,8 +35,8 @@ def imagenet_resnet(blocks: tuple[int, ...] = (3, 4, 6, 3), cardinality: int = 1
     cardinality : int, groups of the 3x3 convolutions; 1 for a ResNet
     base_width : int, channels of a group in a stage of width 64
     placement : "standard", "pre", "post", "identity" or "3x3", see `npse.layers.block`
-    stride_first : bool, whether the first convolution of a bottleneck has the stride, as in the original networks,
-        whose multiply-adds the paper gives; by default the 3x3 one
+    stride_first : bool, whether the first convolution of a bottleneck has the stride, as in the original networks;
+        the paper gives their multiply-adds. By default the 3x3 one has it
     widths : a quarter of the channels of the outputs in each stage; the first is that of the first convolution too
     reduction, bias : see `npse.layers.make_excitation`; the defaults differ from those of the networks for 32x32 images
     se, stages, classes, channels, image_size, input_gradient, seed, options : see `npse.models.options.NetworkOptions`.

@@ -59,7 +59,7 @@ def inception_resnet_v2(*, se: bool = True, stages: Collection[int] | None = Non
 
     Parameters
     ----------
-    blocks : residual blocks of the three stages; the last block of the third stage has no ReLU
+    blocks : residual blocks of the three stages; the last block of the network has neither ReLU nor factor
     dropout : float, rate before the dense layer
     image_size : int, at least 75
     se, stages, classes, channels, input_gradient, seed : see `npse.models.options.NetworkOptions`
@@ -95,7 +95,7 @@ def inception_resnet_v2(*, se: bool = True, stages: Collection[int] | None = Non
         made: dict[str, Layer] = {}
         for index in range(count):
             gates = excite(OUTPUTS[stage - 1], size, stage)
-            made[str(index)] = _residual_block(stage, gates, rng, relu=stage < 3 or index < count - 1)
+            made[str(index)] = _residual_block(stage, gates, rng, last=stage == 3 and index == count - 1)
         last = made.popitem()[1] if stage == 3 else None
         parts[name] = Sequential(made)
     parts |= {"block8": last} if last else {}
@@ -104,14 +104,14 @@ def inception_resnet_v2(*, se: bool = True, stages: Collection[int] | None = Non
     return Sequential(parts)
 
 
-def _residual_block(stage: int, se: Excitation | None, rng: np.random.Generator, relu: bool) -> SkipSum:
-    """Return a block: x + factor * conv2d(branches), and the ReLU of the sum."""
+def _residual_block(stage: int, se: Excitation | None, rng: np.random.Generator, last: bool) -> SkipSum:
+    """Return a block: the ReLU of x + factor * conv2d(branches). The last one has neither factor nor ReLU."""
     width, branches = OUTPUTS[stage - 1], BLOCKS[stage - 1]
     concatenated = sum(branch[-1][0] for branch in branches)
     return SkipSum({
         "branches": Branches(_branches(width, branches, rng)),
         "conv2d": Conv2d(concatenated, width, 1, bias=True, rng=rng), "se": se,
-        "factor": Scaled(FACTORS[stage - 1])}, relu)
+        "factor": None if last else Scaled(FACTORS[stage - 1])}, relu=not last)
 
 
 def _branches(cin: int, table: tuple[tuple[_Convolution, ...], ...], rng: np.random.Generator) -> dict[str, Layer]:

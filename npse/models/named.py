@@ -6,14 +6,23 @@ from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Unpack
 
 from npse.layers import Sequential
+from npse.models.bn_inception import bn_inception as bn_inception_network
 from npse.models.bottleneck_resnet import bottleneck_resnet
+from npse.models.efficientnet import efficientnet as efficientnet_network
 from npse.models.imagenet_resnet import imagenet_resnet
+from npse.models.inception import inception as inception_network
+from npse.models.inception_resnet import inception_resnet_v2 as inception_resnet_v2_network
+from npse.models.mobilenet import mobilenet as mobilenet_network
+from npse.models.mobilenet_v3 import LARGE
+from npse.models.mobilenet_v3 import mobilenet_v3 as mobilenet_v3_network
 from npse.models.options import NetworkOptions, parameters_of
 from npse.models.preact_resnet import preact_resnet
 from npse.models.resnet import resnet
 from npse.models.resnext import resnext
 from npse.models.senet154 import senet
 from npse.models.shake_shake import shake_shake
+from npse.models.shufflenet import shufflenet as shufflenet_network
+from npse.models.vgg import imagenet_vgg, vgg
 from npse.models.wide import wide as wide_network
 from npse.models.wide_resnet import wide_resnet
 from npse.support.names import suggest
@@ -55,8 +64,56 @@ class ShakeOptions(NetworkOptions, total=False):
     placement: str
 
 
+class InceptionOptions(WideOptions, total=False):
+    """Options of `npse.models.inception.inception`."""
+
+    blocks: int
+
+
+class InceptionResNetOptions(NetworkOptions, total=False):
+    """Options of `npse.models.inception_resnet.inception_resnet_v2`."""
+
+    blocks: tuple[int, int, int]
+    dropout: float
+
+
+class MobileNetOptions(WideOptions, total=False):
+    """Options of `npse.models.mobilenet.mobilenet`."""
+
+    stem: int
+    blocks: tuple[int, ...]
+    activation: str
+    small_images: bool
+
+
+class ShuffleNetOptions(NetworkOptions, total=False):
+    """Options of `npse.models.shufflenet.shufflenet`."""
+
+    groups: int
+    stem: int
+    widths: tuple[int, ...] | None
+    blocks: tuple[int, ...]
+    small_images: bool
+
+
+class ImageNetVGGOptions(WideOptions, total=False):
+    """Options of `npse.models.vgg.imagenet_vgg`."""
+
+    hidden: int
+    dropout: float
+
+
+class MobileOptions(NetworkOptions, total=False):
+    """Options of `npse.models.mobilenet_v3.mobilenet_v3` and `npse.models.efficientnet.efficientnet`."""
+
+    width: float
+    small_images: bool
+    dropout: float
+
+
 P = ParamSpec("P")
 MODELS: dict[str, Callable[..., Sequential]] = {}
+IMAGENET = {"classes": 1000, "image_size": 224, "small_images": False}     # defaults of families for both sizes
 
 
 def unknown_option(name: str, options: Iterable[str]) -> str | None:
@@ -414,3 +471,255 @@ def senet154(**options: Unpack[DropoutOptions]) -> Sequential:
     Options: see `senet`.
     """
     return senet(**options)
+
+
+@_model(vgg, se=True)
+def se_vgg8(**options: Unpack[WideOptions]) -> Sequential:
+    """SE-VGG-8: VGG with batch norm and one convolution in each stage, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `vgg`.
+    """
+    return vgg(8, **options)
+
+
+@_model(vgg, se=False)
+def vgg8(**options: Unpack[WideOptions]) -> Sequential:
+    """VGG-8: VGG with batch norm and one convolution in each stage, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `vgg`.
+    """
+    return vgg(8, **options)
+
+
+@_model(vgg, se=True)
+def se_vgg16(**options: Unpack[WideOptions]) -> Sequential:
+    """SE-VGG-16: VGG with batch norm, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `vgg`.
+    """
+    return vgg(16, **options)
+
+
+@_model(vgg, se=False)
+def vgg16(**options: Unpack[WideOptions]) -> Sequential:
+    """VGG-16: VGG with batch norm, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `vgg`.
+    """
+    return vgg(16, **options)
+
+
+@_model(inception_network, se=True)
+def se_inception(**options: Unpack[InceptionOptions]) -> Sequential:
+    """SE-Inception: modules of four branches, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `inception`.
+    """
+    return inception_network(**options)
+
+
+@_model(inception_network, se=False)
+def inception(**options: Unpack[InceptionOptions]) -> Sequential:
+    """Inception: modules of four branches, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `inception`.
+    """
+    return inception_network(**options)
+
+
+@_model(mobilenet_network, se=True)
+def se_mobilenet(**options: Unpack[MobileNetOptions]) -> Sequential:
+    """SE-MobileNet: depthwise and pointwise convolutions, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `mobilenet`.
+    """
+    return mobilenet_network(**options)
+
+
+@_model(mobilenet_network, se=False)
+def mobilenet(**options: Unpack[MobileNetOptions]) -> Sequential:
+    """MobileNet: depthwise and pointwise convolutions, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `mobilenet`.
+    """
+    return mobilenet_network(**options)
+
+
+@_model(mobilenet_v3_network, se=True)
+def se_mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
+    """SE-MobileNetV3-Small: inverted residual blocks, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `mobilenet_v3`.
+    """
+    return mobilenet_v3_network(**options)
+
+
+@_model(mobilenet_v3_network, se=False)
+def mobilenet_v3_small(**options: Unpack[MobileOptions]) -> Sequential:
+    """MobileNetV3-Small: inverted residual blocks, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `mobilenet_v3`.
+    """
+    return mobilenet_v3_network(**options)
+
+
+@_model(shufflenet_network, se=True)
+def se_shufflenet(**options: Unpack[ShuffleNetOptions]) -> Sequential:
+    """SE-ShuffleNet: grouped convolutions and shuffled channels, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `shufflenet`.
+    """
+    return shufflenet_network(**options)
+
+
+@_model(shufflenet_network, se=False)
+def shufflenet(**options: Unpack[ShuffleNetOptions]) -> Sequential:
+    """ShuffleNet: grouped convolutions and shuffled channels, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `shufflenet`.
+    """
+    return shufflenet_network(**options)
+
+
+@_model(efficientnet_network, se=True)
+def se_efficientnet(**options: Unpack[MobileOptions]) -> Sequential:
+    """SE-EfficientNet: EfficientNet-B0, for 32x32 images, with squeeze-and-excitation.
+
+    Options: see `efficientnet`.
+    """
+    return efficientnet_network(**options)
+
+
+@_model(efficientnet_network, se=False)
+def efficientnet(**options: Unpack[MobileOptions]) -> Sequential:
+    """EfficientNet: EfficientNet-B0, for 32x32 images, without squeeze-and-excitation.
+
+    Options: see `efficientnet`.
+    """
+    return efficientnet_network(**options)
+
+
+@_model(imagenet_vgg, se=True)
+def se_vgg16_bn(**options: Unpack[ImageNetVGGOptions]) -> Sequential:
+    """SE-VGG-16-BN: VGG-16 with batch norm, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `imagenet_vgg`.
+    """
+    return imagenet_vgg(16, **options)
+
+
+@_model(imagenet_vgg, se=False)
+def vgg16_bn(**options: Unpack[ImageNetVGGOptions]) -> Sequential:
+    """VGG-16-BN: VGG-16 with batch norm, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `imagenet_vgg`.
+    """
+    return imagenet_vgg(16, **options)
+
+
+@_model(bn_inception_network, se=True)
+def se_bn_inception(**options: Unpack[NetworkOptions]) -> Sequential:
+    """SE-BN-Inception: modules of four branches, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `bn_inception`.
+    """
+    return bn_inception_network(**options)
+
+
+@_model(bn_inception_network, se=False)
+def bn_inception(**options: Unpack[NetworkOptions]) -> Sequential:
+    """BN-Inception: modules of four branches, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `bn_inception`.
+    """
+    return bn_inception_network(**options)
+
+
+@_model(mobilenet_network, se=True, **IMAGENET, reduction=16)
+def se_mobilenet_v1(**options: Unpack[MobileNetOptions]) -> Sequential:
+    """SE-MobileNet-v1: depthwise and pointwise convolutions, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `mobilenet`.
+    """
+    return mobilenet_network(**options)
+
+
+@_model(mobilenet_network, se=False, **IMAGENET, reduction=16)
+def mobilenet_v1(**options: Unpack[MobileNetOptions]) -> Sequential:
+    """MobileNet-v1: depthwise and pointwise convolutions, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `mobilenet`.
+    """
+    return mobilenet_network(**options)
+
+
+@_model(mobilenet_v3_network, se=True, **IMAGENET, dropout=0.2)
+def se_mobilenet_v3_large(**options: Unpack[MobileOptions]) -> Sequential:
+    """SE-MobileNetV3-Large: inverted residual blocks, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `mobilenet_v3`.
+    """
+    return mobilenet_v3_network(LARGE, **options)
+
+
+@_model(mobilenet_v3_network, se=False, **IMAGENET, dropout=0.2)
+def mobilenet_v3_large(**options: Unpack[MobileOptions]) -> Sequential:
+    """MobileNetV3-Large: inverted residual blocks, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `mobilenet_v3`.
+    """
+    return mobilenet_v3_network(LARGE, **options)
+
+
+@_model(shufflenet_network, se=True, **IMAGENET, reduction=16)
+def se_shufflenet_v1(**options: Unpack[ShuffleNetOptions]) -> Sequential:
+    """SE-ShuffleNet-v1: 3 groups and shuffled channels, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `shufflenet`.
+    """
+    return shufflenet_network(**options)
+
+
+@_model(shufflenet_network, se=False, **IMAGENET, reduction=16)
+def shufflenet_v1(**options: Unpack[ShuffleNetOptions]) -> Sequential:
+    """ShuffleNet-v1: 3 groups and shuffled channels, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `shufflenet`.
+    """
+    return shufflenet_network(**options)
+
+
+@_model(efficientnet_network, se=True, **IMAGENET, dropout=0.2)
+def se_efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
+    """SE-EfficientNet-B0: inverted residual blocks, for 224x224 images, with squeeze-and-excitation.
+
+    Options: see `efficientnet`.
+    """
+    return efficientnet_network(**options)
+
+
+@_model(efficientnet_network, se=False, **IMAGENET, dropout=0.2)
+def efficientnet_b0(**options: Unpack[MobileOptions]) -> Sequential:
+    """EfficientNet-B0: inverted residual blocks, for 224x224 images, without squeeze-and-excitation.
+
+    Options: see `efficientnet`.
+    """
+    return efficientnet_network(**options)
+
+
+@_model(inception_resnet_v2_network, se=True)
+def se_inception_resnet_v2(**options: Unpack[InceptionResNetOptions]) -> Sequential:
+    """SE-Inception-ResNet-v2: 40 residual blocks with branches, for 299x299 images, with squeeze-and-excitation.
+
+    Options: see `inception_resnet_v2`.
+    """
+    return inception_resnet_v2_network(**options)
+
+
+@_model(inception_resnet_v2_network, se=False)
+def inception_resnet_v2(**options: Unpack[InceptionResNetOptions]) -> Sequential:
+    """Inception-ResNet-v2: 40 residual blocks with branches, for 299x299 images, without squeeze-and-excitation.
+
+    Options: see `inception_resnet_v2`.
+    """
+    return inception_resnet_v2_network(**options)

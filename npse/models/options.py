@@ -81,10 +81,12 @@ def excitations(se: bool, stages: Collection[int] | None, rng: np.random.Generat
         See `npse.layers.make_excitation`.
     """
     def make(channels: int, size: int, stage: int, **changes: Unpack[ExcitationOptions]) -> Excitation | None:
+        if changes:
+            changed: ExcitationOptions = {**options, **changes}
+            return excitations(se, stages, rng, **changed)(channels, size, stage)
         if not se or (stages is not None and stage not in stages):
             return None
-        merged: ExcitationOptions = {**options, **changes}
-        return make_excitation(channels, size, rng=rng, **merged)
+        return make_excitation(channels, size, rng=rng, **options)
     return make
 
 

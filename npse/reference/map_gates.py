@@ -5,7 +5,7 @@
 
 Spatial gate of CBAM, arXiv 1807.06521: s = sigma(conv7x7([max over c; mean over c])), by `channel_pool`, `conv2d` and
 `scale_pixels`. Spatial gate sSE, arXiv 1803.02579: s = sigma(q . u), by a 1x1 `conv2d` with one output channel.
-BAM, arXiv 1807.06514: y = u * (1 + sigma(a + b)), a for channels and b for pixels, by `outer_sum` and `multiply`.
+BAM, arXiv 1807.06514: y = u * (1 + sigma(a + p)), a for channels and p for pixels, by `outer_sum` and `multiply`.
 GC block, arXiv 1904.11492: y = u + t, by `shift`.
 """
 
@@ -52,15 +52,15 @@ def shift_backward(dy: Array) -> tuple[Array, Array]:
     return dy, total(dy, (1, 2))
 
 
-@op("a: N C, b: N H W -> y: N H W C", flops=1)
-def outer_sum(a: Array, b: Array) -> Array:
-    """y[n, i, j, c] = a[n, c] + b[n, i, j];  (N, C), (N, H, W) -> (N, H, W, C). arXiv 1807.06514, section 3."""
-    return a[:, None, None, :] + b[..., None]
+@op("a: N C, p: N H W -> y: N H W C", flops=1)
+def outer_sum(a: Array, p: Array) -> Array:
+    """y[n, i, j, c] = a[n, c] + p[n, i, j];  (N, C), (N, H, W) -> (N, H, W, C). arXiv 1807.06514, section 3."""
+    return a[:, None, None, :] + p[..., None]
 
 
-@op("dy: N H W C -> da: N C, db: N H W", flops=2)
+@op("dy: N H W C -> da: N C, dp: N H W", flops=2)
 def outer_sum_backward(dy: Array) -> tuple[Array, Array]:
-    """da[n, c] = sum over i, j of  dy,  db[n, i, j] = sum over c of  dy;  (N, H, W, C) -> (N, C), (N, H, W)."""
+    """da[n, c] = sum over i, j of  dy,  dp[n, i, j] = sum over c of  dy;  (N, H, W, C) -> (N, C), (N, H, W)."""
     return total(dy, (1, 2)), total(dy, 3)
 
 

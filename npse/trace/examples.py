@@ -17,10 +17,10 @@ def example(op):
     """
     if op not in book.OPS:
         raise ValueError(f"unknown op {op!r}; {suggest(op, book.OPS, 'npse.reference.OPS')}")
-    rng, shapes, values = np.random.default_rng(0), _shapes(op), _values(op)
+    rng, values = np.random.default_rng(0), _values(op)
     needed = [name for name, parameter in inspect.signature(getattr(book, op)).parameters.items()
               if parameter.default is parameter.empty]
-    arguments = {name: values[name] if name in values else rng.uniform(0.5, 1.5, shapes[name]).astype(np.float32)
+    arguments = {name: values[name] if name in values else rng.uniform(0.5, 1.5, _shape(op, name)).astype(np.float32)
                  for name in needed}
     return arguments | ({"padding": 1} if op.startswith("conv2d") else {})
 
@@ -29,11 +29,22 @@ def _channels(op):
     return 4 if op.startswith("conv2d") else 2       # in the simulator a tile of the convolution has four channels
 
 
+def _shape(op, name):
+    """Return the shape of an array, by its name, or by its axes in the declaration of the op."""
+    axes, sizes = getattr(book, op).contract.arguments[name].split(), {"N": N, "H": SIDE, "W": SIDE}
+    by_name = _shapes(op).get(name)
+    return by_name if by_name and (len(by_name) == len(axes) or "*" in axes) else tuple(sizes.get(a, 2) for a in axes)
+
+
 def _shapes(op):
     C, rows = _channels(op), (SIDE, SIDE)
     special = {"dense": {"x": rows, "w": (4, SIDE)}, "dense_backward": {"x": rows, "w": (4, SIDE), "dy": (SIDE, 4)},
                "average_pool_backward": {"dy": (N, SIDE // 2, SIDE // 2, C)},
-               "max_pool_backward": {"dy": (N, SIDE // 2, SIDE // 2, C)}}
+               "max_pool_backward": {"dy": (N, SIDE // 2, SIDE // 2, C)},
+               "channel_conv": {"w": (3,)}, "channel_conv_backward": {"w": (3,)},
+               "grouped_conv2d_backward_x": {"dy": (N, SIDE - 2, SIDE - 2, C)},
+               "grouped_conv2d_backward_w": {"dy": (N, SIDE - 2, SIDE - 2, C)},
+               "shake_backward": {"beta": (N,)}, "split_rows": {"z": (N, SIDE, 1, C)}}
     return {
         **dict.fromkeys(("u", "x", "y", "dy", "f", "r", "du", "dx"), (N, SIDE, SIDE, C)),
         **dict.fromkeys(("z", "s", "dz", "ds", "means", "dgammas", "dbetas"), (N, C)),
@@ -49,4 +60,5 @@ def _values(op):
     images = np.arange(N * SIDE * SIDE * C, dtype=np.uint8).reshape(N, SIDE, SIDE, C)
     return {"u_shape": images.shape, "x_shape": images.shape, "w_shape": (3, 3, C, C), "size": 2, "lr": 0.1,
             "count": N * SIDE * SIDE, "labels": np.arange(SIDE), "dloss": np.float32(1), "images": images,
-            "top": np.zeros(N, int), "left": np.zeros(N, int), "flip": np.ones(N, bool)}
+            "top": np.zeros(N, int), "left": np.zeros(N, int), "flip": np.ones(N, bool), "widths": (1, 1), "groups": 2,
+            "height": 1, "mask": images % 2 > 0, "rate": 0.5}

@@ -18,6 +18,7 @@ from npse.zoo import (
     dense,
     dropout,
     excitations,
+    grouped_conv,
     joins,
     loss,
     map_gates,
@@ -31,8 +32,8 @@ from npse.zoo.bug import BOOK, NO_BUG, Bug, all_cases, planted
 from npse.zoo.designs import DESIGNS
 from npse.zoo.measure import Row, false_alarms, survey
 
-CHAPTERS = (conv, pool, channels, batch_norm, activation, more_activations, dropout, dense, se, bn_scale_add_relu,
-            squeezes, excitations, map_gates, joins, loss, contract, museum)
+CHAPTERS = (conv, grouped_conv, pool, channels, batch_norm, activation, more_activations, dropout, dense, se,
+            bn_scale_add_relu, squeezes, excitations, map_gates, joins, loss, contract, museum)
 BUGS = planted(chapter.__name__.rpartition(".")[2] for chapter in CHAPTERS)
 
 __all__ = ["BOOK", "BUGS", "DESIGNS", "NO_BUG", "Bug", "Row", "all_cases", "false_alarms", "survey"]

@@ -1,4 +1,7 @@
-"""Channels put together, taken apart and shuffled: the order of parts and of channels."""
+"""Channels put together, taken apart and shuffled: the order of parts and of channels.
+
+`concat_backward` is the op `split`, so the gradient is called x here.
+"""
 
 import numpy as np
 
@@ -7,29 +10,29 @@ from npse.zoo.bug import bug
 
 
 @bug("concat_backward", "channels swapped")
-def concat_gives_parts_back_in_reverse(dy, widths):
+def concat_gives_parts_back_in_reverse(x, widths):
     """The parts have the right widths, but are taken from the end: the last channels go to the first map."""
-    return book.concat_backward(dy, widths[::-1])[::-1]
+    return book.concat_backward(x, widths[::-1])[::-1]
 
 
 @bug("concat_backward", "channels swapped")
-def concat_starts_each_part_at_the_first_channel(dy, widths):
+def concat_starts_each_part_at_the_first_channel(x, widths):
     """Each part is taken from the first channel on: the start of the part is not added."""
-    return tuple(dy[..., :width].copy() for width in widths)
+    return tuple(x[..., :width].copy() for width in widths)
 
 
 @bug("concat_backward", "path missing", "zero")
-def concat_forgets_the_last_map(dy, widths):
+def concat_forgets_the_last_map(x, widths):
     """The last map gets no gradient."""
-    *parts, last = book.concat_backward(dy, widths)
+    *parts, last = book.concat_backward(x, widths)
     return *parts, np.zeros_like(last)
 
 
 @bug("concat_backward", "shape")
-def concat_divides_evenly(dy, widths):
+def concat_divides_evenly(x, widths):
     """The channels are divided into equal parts, whatever the widths are."""
-    cuts = [dy.shape[3] * k // len(widths) for k in range(1, len(widths))]
-    return tuple(part.copy() for part in np.split(dy, cuts, axis=3))
+    cuts = [x.shape[3] * k // len(widths) for k in range(1, len(widths))]
+    return tuple(part.copy() for part in np.split(x, cuts, axis=3))
 
 
 @bug("split_backward", "channels swapped")

@@ -136,9 +136,10 @@ def clips(dy, x, w):
 
 
 @bug("average_pool_backward", "shape")
-def flattens(dy, x_shape, *window, **options):
+def flattens(dy, x_shape, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The gradient is returned as an array with one axis."""
-    return book.average_pool_backward(dy, x_shape, *window, **options).ravel()
+    how = size, stride or size, padding, ceil_mode
+    return book.average_pool_backward(dy, x_shape, *how, count_include_pad).ravel()
 
 
 @bug("scale_backward", "raises")

@@ -112,8 +112,8 @@ def outer_sum_takes_the_first_column(dy):
 @bugs_of("forward", source="Jongchan/attention-module, MODELS/bam.py")
 def outer_sum_multiplies():
     """The numbers of channels and pixels are multiplied; the paper adds them."""
-    def outer_sum(a, b):
-        return a[:, None, None, :] * b[..., None]
+    def outer_sum(a, p):
+        return a[:, None, None, :] * p[..., None]
     return (outer_sum,)
 
 

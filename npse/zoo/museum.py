@@ -10,7 +10,7 @@ from npse import reference as book
 from npse.reference.pool import without_padding
 from npse.zoo.bug import bug, bugs_of
 from npse.zoo.conv import scatter
-from npse.zoo.pool import complete, spread, values, views
+from npse.zoo.pool import spread, values, views
 from npse.zoo.se import excite_with
 
 
@@ -46,22 +46,24 @@ def divides_by_the_positions(dy, x, w_shape, stride=1, padding=0):
 
 
 @bug("max_pool_backward", "not summed", source="FluxML/Flux.jl #1197")
-def counts_a_winner_once(dy, x, *window):
+def counts_a_winner_once(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """A pixel that is the maximum of several overlapping windows receives the gradient of one of them: = instead of +=.
     (Fixed in FluxML/NNlib.jl #207.)"""
-    y, how = book.max_pool(x, *window), complete(*window)
+    how = size, stride or size, padding, ceil_mode
+    y = book.max_pool(x, *how)
     dxp, places = views(x.shape, x.dtype, how)
     for seen, place in zip(values(x, how), places, strict=True):
         mine = seen == y
         place[mine] = dy[mine]
-    won = book.max_pool_backward(np.ones_like(y), x, *window) > 0
+    won = book.max_pool_backward(np.ones_like(y), x, *how) > 0
     return without_padding(dxp, x.shape, how[2]) * won
 
 
 @bug("max_pool_backward", "mask misplaced", source="ahrefs/ocannl #512")
-def the_last_window_decides_for_all(dy, x, *window):
+def the_last_window_decides_for_all(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """Maxima are stored for each pixel instead of each window. If windows overlap, the last one decides for all."""
-    y, how = book.max_pool(x, *window), complete(*window)
+    how = size, stride or size, padding, ceil_mode
+    y = book.max_pool(x, *how)
     _, gates = views(x.shape, bool, how)
     for seen, gate in zip(values(x, how), gates, strict=True):
         gate[...] = seen == y
@@ -69,18 +71,18 @@ def the_last_window_decides_for_all(dy, x, *window):
 
 
 @bug("max_pool_backward", "ties", source="Theano/Theano #5248")
-def rewards_every_maximum(dy, x, *window):
+def rewards_every_maximum(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """All pixels that equal the maximum receive the whole gradient."""
-    how = complete(*window)
-    return spread(dy * (values(x, how) == book.max_pool(x, *window)), x.shape, how)
+    how = size, stride or size, padding, ceil_mode
+    return spread(dy * (values(x, how) == book.max_pool(x, *how)), x.shape, how)
 
 
 @bug("max_pool_backward", "ties", source="tensorflow/tensorflow #4886")
-def shares_among_the_maxima(dy, x, *window):
+def shares_among_the_maxima(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """All pixels that equal the maximum receive an equal share. (In one framework the maximum does so, the pooling does
     not.)"""
-    how = complete(*window)
-    won = (values(x, how) == book.max_pool(x, *window)).astype(x.dtype)
+    how = size, stride or size, padding, ceil_mode
+    won = (values(x, how) == book.max_pool(x, *how)).astype(x.dtype)
     return spread(dy / won.sum(axis=0) * won, x.shape, how)
 
 

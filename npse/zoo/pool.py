@@ -7,11 +7,6 @@ from npse.reference.pool import border, divisors, pooled_size, tap_values, taps,
 from npse.zoo.bug import bug
 
 
-def complete(size, stride=None, padding=0, ceil_mode=False):
-    """Return the four arguments of a pooling window, with the stride that it has."""
-    return size, stride or size, padding, ceil_mode
-
-
 def values(x, how):
     """Return what each tap of a window reads, minus infinity beyond the map: (k*k, N, Ho, Wo, C)."""
     return tap_values(x, -np.inf, *how)
@@ -64,27 +59,30 @@ def squeeze_gives_all_to_the_first_pixel(dz, u_shape):
 
 
 @bug("average_pool_backward", "factor", "averaged")
-def average_pool_forgets_to_divide(dy, x_shape, size, *window, **options):
+def average_pool_forgets_to_divide(dy, x_shape, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """Every pixel of a window receives all of dy instead of its share of 1/k^2."""
-    return book.average_pool_backward(dy, x_shape, size, *window, **options) * size**2
+    how = size, stride or size, padding, ceil_mode
+    return book.average_pool_backward(dy, x_shape, *how, count_include_pad) * size**2
 
 
 @bug("average_pool_backward", "factor", "averaged")
-def average_pool_divides_by_the_side(dy, x_shape, size, *window, **options):
+def average_pool_divides_by_the_side(dy, x_shape, size, stride=None, padding=0, ceil_mode=False,
+                                     count_include_pad=True):
     """The share of a pixel is taken as 1/k instead of 1/k^2."""
-    return book.average_pool_backward(dy, x_shape, size, *window, **options) * size
+    how = size, stride or size, padding, ceil_mode
+    return book.average_pool_backward(dy, x_shape, *how, count_include_pad) * size
 
 
 @bug("average_pool_backward", "stride", "shape")
-def average_pool_repeats(dy, x_shape, size, *window, **options):
+def average_pool_repeats(dy, x_shape, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The gradient is enlarged by repeating its elements, so the rows of the stride's remainder are missing."""
     return dy.repeat(size, axis=1).repeat(size, axis=2) / size**2
 
 
 @bug("average_pool_backward", "not summed")
-def average_pool_overwrites(dy, x_shape, *window, count_include_pad=True):
+def average_pool_overwrites(dy, x_shape, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """If windows overlap, the last one overwrites the others."""
-    how = complete(*window)
+    how = size, stride or size, padding, ceil_mode
     dxp, places = views(x_shape, dy.dtype, how)
     for place in places:
         place[...] = dy / divisors(x_shape, dy.dtype, *how, count_include_pad)
@@ -92,74 +90,82 @@ def average_pool_overwrites(dy, x_shape, *window, count_include_pad=True):
 
 
 @bug("average_pool_backward", "averaged")
-def average_pool_counts_what_was_left_out(dy, x_shape, *window, count_include_pad=True):
+def average_pool_counts_what_was_left_out(dy, x_shape, size, stride=None, padding=0, ceil_mode=False,
+                                          count_include_pad=True):
     """The divisor of the backward pass counts the padding, also where the forward pass does not."""
-    return book.average_pool_backward(dy, x_shape, *window)
+    how = size, stride or size, padding, ceil_mode
+    return book.average_pool_backward(dy, x_shape, *how)
 
 
 @bug("average_pool_backward", "averaged")
-def average_pool_does_not_count_the_padding(dy, x_shape, *window, count_include_pad=True):
+def average_pool_does_not_count_the_padding(dy, x_shape, size, stride=None, padding=0, ceil_mode=False,
+                                            count_include_pad=True):
     """The divisor of the backward pass is the number of pixels of the map, although the forward pass counts zeros."""
-    return book.average_pool_backward(dy, x_shape, *window, count_include_pad=False)
+    how = size, stride or size, padding, ceil_mode
+    return book.average_pool_backward(dy, x_shape, *how, count_include_pad=False)
 
 
 @bug("average_pool_backward", "averaged")
-def average_pool_counts_beyond_the_padding(dy, x_shape, *window, count_include_pad=True):
+def average_pool_counts_beyond_the_padding(dy, x_shape, size, stride=None, padding=0, ceil_mode=False,
+                                           count_include_pad=True):
     """The divisor is k^2 also for a window that ceil_mode adds, which reaches beyond the padding."""
-    how = complete(*window)
+    how = size, stride or size, padding, ceil_mode
     if not count_include_pad:
-        return book.average_pool_backward(dy, x_shape, *window, count_include_pad=False)
-    return spread(np.stack([dy / how[0]**2] * how[0]**2), x_shape, how)
+        return book.average_pool_backward(dy, x_shape, *how, count_include_pad=False)
+    return spread(np.stack([dy / size**2] * size**2), x_shape, how)
 
 
 @bug("average_pool_backward", "borders")
-def average_pool_skips_windows_at_the_border(dy, x_shape, *window, **options):
+def average_pool_skips_windows_at_the_border(dy, x_shape, size, stride=None, padding=0, ceil_mode=False,
+                                             count_include_pad=True):
     """Windows that reach into the padding give no gradient back."""
-    how = complete(*window)
-    whole = divisors(x_shape, dy.dtype, *how, count_include_pad=False) == how[0]**2
-    return book.average_pool_backward(dy * whole, x_shape, *window, **options)
+    how = size, stride or size, padding, ceil_mode
+    whole = divisors(x_shape, dy.dtype, *how, count_include_pad=False) == size**2
+    return book.average_pool_backward(dy * whole, x_shape, *how, count_include_pad)
 
 
 @bug("max_pool_backward", "mask missing")
-def max_pool_rewards_everyone(dy, x, *window):
+def max_pool_rewards_everyone(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """Every pixel of a window receives the gradient instead of the maximum alone."""
-    how = complete(*window)
-    return spread(np.stack([dy] * how[0]**2), x.shape, how)
+    how = size, stride or size, padding, ceil_mode
+    return spread(np.stack([dy] * size**2), x.shape, how)
 
 
 @bug("max_pool_backward", "ties")
-def max_pool_rewards_the_last(dy, x, *window):
+def max_pool_rewards_the_last(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """Of several equal maxima the last one receives the gradient instead of the first."""
-    how = complete(*window)
+    how = size, stride or size, padding, ceil_mode
     seen = values(x, how)
     last = len(seen) - 1 - seen[::-1].argmax(axis=0)
     return spread(np.stack([dy * (last == tap) for tap in range(len(seen))]), x.shape, how)
 
 
 @bug("max_pool_backward", "mask misplaced")
-def max_pool_rewards_the_smallest(dy, x, *window):
+def max_pool_rewards_the_smallest(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """The minimum receives the gradient: argmin is used instead of argmax."""
-    return book.max_pool_backward(dy, -x, *window)
+    how = size, stride or size, padding, ceil_mode
+    return book.max_pool_backward(dy, -x, *how)
 
 
 @bug("max_pool_backward", "averaged", "factor")
-def max_pool_divides(dy, x, size, *window):
+def max_pool_divides(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """The gradient of the maximum is divided by k^2, as in an average."""
-    return book.max_pool_backward(dy, x, size, *window) / size**2
+    how = size, stride or size, padding, ceil_mode
+    return book.max_pool_backward(dy, x, *how) / size**2
 
 
 @bug("max_pool_backward", "borders")
-def max_pool_pads_with_zeros(dy, x, *window):
+def max_pool_pads_with_zeros(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """The padding counts as zeros, which win over negative pixels. Their gradient is lost."""
-    how = complete(*window)
+    how = size, stride or size, padding, ceil_mode
     winner = tap_values(x, 0, *how).argmax(axis=0)
-    return spread(np.stack([dy * (winner == tap) for tap in range(how[0]**2)]), x.shape, how)
+    return spread(np.stack([dy * (winner == tap) for tap in range(size**2)]), x.shape, how)
 
 
 @bug("max_pool_backward", "borders")
-def max_pool_does_not_cut_off_the_padding_in_front(dy, x, *window):
+def max_pool_does_not_cut_off_the_padding_in_front(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """The gradient of the padded maps is cut off behind alone, so it is shifted by the padding."""
-    how = complete(*window)
+    how = size, stride or size, padding, ceil_mode
     seen = values(x, how)
     dxp, places = views(x.shape, dy.dtype, how)
     for tap, place in enumerate(places):

@@ -33,7 +33,7 @@ def deviation_is_not_divided(dd, u, d):
     return book.deviation_backward(dd, u, d) * max(u.shape[1] * u.shape[2] - 1, 1)
 
 
-@bugs_of("dtype", source="changzy00/pytorch-attention, attention-mechanisms/lct.py")
+@bugs_of("dtype", source="changzy00/pytorch-attention, attention_mechanisms/lct.py")
 def deviation_in_one_pass():
     """The variance is the mean of u^2 less the square of the mean; in float32 it is lost if the mean is large."""
     def deviation(u, eps=1e-5):
@@ -119,7 +119,7 @@ def _weighted(p, u):
     return np.einsum("nij,nijc->nc", p, u), p
 
 
-@bugs_of("path missing", "forward", source="changzy00/pytorch-attention, attention-mechanisms/gc_module.py")
+@bugs_of("path missing", "forward", source="changzy00/pytorch-attention, attention_mechanisms/gc_module.py")
 def attention_squeeze_without_softmax():
     """The softmax is made, but never called: the scores themselves are the weights."""
     def attention_squeeze(u, k):

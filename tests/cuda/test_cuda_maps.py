@@ -232,8 +232,9 @@ def test_a_nan_passes_where_numpy_lets_it_pass():
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool(x, 2)), book.max_pool(x, 2))
     np.testing.assert_array_equal(cuda.to_host(cuda.max_pool_backward(dy, x, 2)), book.max_pool_backward(dy, x, 2))
     np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool(x)), book.global_max_pool(x))
-    np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool_backward(dy[:, 0, :1], x)),
-                                  book.global_max_pool_backward(dy[:, 0, :1], x))
+    dz = dy[:, 0, 0]
+    np.testing.assert_array_equal(cuda.to_host(cuda.global_max_pool_backward(dz, x)),
+                                  book.global_max_pool_backward(dz, x))
     assert np.isnan(cuda.to_host(cuda.softmax(x[:, 0, :, 0]))).all()
     u = np.tile(x.reshape(1, 2, 1, 4), 3)[..., :9]                            # more channels than lanes
     np.testing.assert_array_equal(cuda.to_host(cuda.channel_pool(u)), book.channel_pool(u))

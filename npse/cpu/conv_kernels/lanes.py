@@ -24,6 +24,7 @@ from npse.reference.grouped_conv import reach
 from npse.reference.numerics import total
 
 BAND_BYTES = 2**17    # about so many bytes of the target in an item of work
+DW_BAND_BYTES = 2**14 # about so many bytes of dy for which the sums of a vector stay in registers
 PARTS = 16            # partial sums of dw, for any number of threads
 
 
@@ -90,19 +91,20 @@ def _kernel(pixels, depth, taps, dilation, source_step, target_step, phase):
         kh, top, left, band, bands = sizes
         for item in range(first, last):
             n, start = item // bands, item % bands * band
-            for number in range(-(-C // lane)):
-                k = min(number * lane, C - lane)
-                for a in range(start, min(start + band, rows)):
-                    for b in range(0, columns, pixels):
+            for a in range(start, min(start + band, rows)):
+                for b in range(0, columns, pixels):
+                    column = source_step * b // target_step - left // target_step
+                    inside = 0 <= column and column + last_pixel < W
+                    for number in range(-(-C // lane)):
+                        k = min(number * lane, C - lane)
                         to = ((n * rows + a) * columns + b) * C + k
-                        column = source_step * b // target_step - left // target_step
                         tile = zeros(target, pixels, 1)
                         for i in range(kh):
                             u = (source_step * a + dilation * i - top) // target_step
                             if 0 <= u < H and u * target_step == source_step * a + dilation * i - top:
                                 at = ((n * H + u) * W + column) * C + k
                                 w_at = (number * kh + i) * taps * depth * lane
-                                if column >= 0 and column + last_pixel < W:
+                                if inside:
                                     tile = slide_groups(tile, source, at, C, column, W, border, filters, w_at, depth,
                                                         taps, dilation, source_step, target_step, phase, False)
                                 else:
@@ -123,7 +125,7 @@ def backward_w(dy, x, g):
     rows = g.kw * g.D
     chains = max(1, min(4, vector_registers()[1] // 2 // rows))
     pixels = 8 if g.Wo % 7 else 7
-    band = max(1, min(g.Ho, BAND_BYTES // (g.Wo * g.Cin * x.itemsize)))
+    band = max(1, min(g.Ho, DW_BAND_BYTES // (g.Wo * g.Cin * x.itemsize)))
     items = g.N * -(-g.Ho // band)
     items_of_part = -(-items // PARTS)
     parts = np.zeros((-(-items // items_of_part), len(starts), g.kh, rows, lane), x.dtype)

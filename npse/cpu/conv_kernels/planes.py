@@ -27,7 +27,7 @@ PARTS = 16            # partial sums of dw, for any number of threads
 
 def fits(g, dtype):
     """Whether the variant is possible, and faster than a matrix product for a result of few channels."""
-    return (lanes(dtype) > 0 and g.stride == 1 and 1 < g.kh * g.kw and g.kw <= _most_taps()
+    return (lanes(dtype) > 0 and g.stride == 1 and g.kh * g.kw > 1 and g.kw <= _most_taps()
             and max(g.Cin, g.Cout) <= CHANNELS)
 
 
@@ -60,7 +60,7 @@ def backward_w(dy, x, g):
 
 
 def _correlate(source, target, w, g, top, left):
-    """Write target (N, rows, columns, K): pixel (a, b) sums the taps (i, j) of the pixels (a + i - top, b + j - left)."""
+    """Write target (N, rows, columns, K); tap (i, j) of its pixel (a, b) meets pixel (a + i - top, b + j - left)."""
     _expect_stride_1(g)
     N, rows, columns, _ = target.shape
     kh, kw, C, _ = w.shape

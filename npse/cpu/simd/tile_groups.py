@@ -1,7 +1,7 @@
 """Updates of a register tile for convolutions with small groups: a vector of channels holds several whole groups.
 
-A group has ``depth`` channels, both of x and of y; a vector has lanes / depth groups. Channel c of every group is spread
-over the lanes of its group, then multiplied by a vector:
+A group has ``depth`` channels, both of x and of y; a vector has lanes / depth groups. Channel c of every group is
+spread over the lanes of its group, then multiplied by a vector:
 
     depth 4, c = 1:     x0 x1 x2 x3 | x4 x5 x6 x7 | ...     ->     x1 x1 x1 x1 | x5 x5 x5 x5 | ...
 

@@ -35,13 +35,13 @@ def shift_case(label: str, *shape: int, wrt: tuple[str, ...] = ("u", "t")) -> Ca
         backward=lambda ops, dy, u, t: ops.shift_backward(dy), wrt=wrt)
 
 
-def outer_sum_case(label: str, *shape: int, wrt: tuple[str, ...] = ("a", "b")) -> Case:
+def outer_sum_case(label: str, *shape: int, wrt: tuple[str, ...] = ("a", "p")) -> Case:
     """A case for `outer_sum`."""
     return Case(
         ("outer_sum", "outer_sum_backward"), label,
-        make=lambda rng: {"a": distinct(rng, shape[0], shape[3]), "b": signed(rng, *shape[:3])},
-        forward=lambda ops, a, b: ops.outer_sum(a, b),
-        backward=lambda ops, dy, a, b: ops.outer_sum_backward(dy), wrt=wrt)
+        make=lambda rng: {"a": distinct(rng, shape[0], shape[3]), "p": signed(rng, *shape[:3])},
+        forward=lambda ops, a, p: ops.outer_sum(a, p),
+        backward=lambda ops, dy, a, p: ops.outer_sum_backward(dy), wrt=wrt)
 
 
 def channel_pool_case(label: str, *shape: int, draw: Draw = distinct, wrt: tuple[str, ...] = ("u",)) -> Case:

@@ -26,10 +26,9 @@ from npse.gradcheck.diagnosis.windows import convolve, slide
 from npse.types import Array
 
 AXES = {"w": {4: "kh kw Cin Cout", 3: "G M D", 2: "K C"}, "w1": {2: "M C"}, "w2": {2: "C M"}, "b1": {1: "M"},
-        "b2": {1: "C"}, "b": {1: "K", 3: "N H W", 4: "N H W C"}, "k": {1: "K"}, "logits": {2: "N K"},
-        "alpha": {1: "N"},
-        "s": {4: "N H W C", 3: "N H W", 2: "N C"}, "sh": {3: "N H C"}, "sw": {3: "N W C"}, "zh": {3: "N H C"},
-        "zw": {3: "N W C"}}
+        "b2": {1: "C"}, "b": {1: "K", 3: "H W C", 4: "N H W C"}, "k": {1: "K"}, "logits": {2: "N K"},
+        "alpha": {1: "N"}, "p": {3: "N H W", 2: "N K"}, "s": {4: "N H W C", 3: "N H W", 2: "N C"},
+        "sh": {3: "N H C"}, "sw": {3: "N W C"}, "zh": {3: "N H C"}, "zw": {3: "N W C"}}
 COMMON = {4: "N H W C", 3: "N G D", 2: "N C", 1: "C"}
 
 
@@ -48,6 +47,12 @@ class TapeOps:
     def conv2d(self, x: Var, w: Var, stride: int = 1, padding: int = 0) -> Var:
         return convolve(x, w, stride, padding, "y", ways=(("through the convolution", "dy correlated with w, Eq. 1"),
                                                           ("as the filters", "dy correlated with x, Eq. 1")))
+
+    def grouped_conv2d(self, x: Var, w: Var, groups: int = 1, stride: int = 1, padding: int = 0,
+                       dilation: int = 1) -> Var:
+        return convolve(x, w, stride, padding, "y", groups, dilation,
+                        ways=(("through the convolution", "dy correlated with w, in each group"),
+                              ("as the filters", "dy correlated with x, in each group")))
 
     def squeeze(self, u: Var) -> Var:
         R, _ = u.sizes((1, 2))
@@ -213,8 +218,8 @@ class TapeOps:
         return add(u, t[:, None, None, :], "y", ways=(
             ("as the map", "dy"), ("as the shift", "the sum over H, W of dy")))
 
-    def outer_sum(self, a: Var, b: Var) -> Var:
-        return add(a[:, None, None, :], b[:, :, :, None], "y", ways=(
+    def outer_sum(self, a: Var, p: Var) -> Var:
+        return add(a[:, None, None, :], p[:, :, :, None], "y", ways=(
             ("as the number of a channel", "the sum over H, W of dy"),
             ("as the number of a pixel", "the sum over C of dy")))
 

@@ -21,9 +21,10 @@ def root(x: Var, eps: float, name: str, others: tuple[tuple[str, Array], ...] = 
                 ("path twice", f"is divided by {name} twice", lambda dy, y, x: dy / (2 * y * y)),
                 ("factor", f"is multiplied with {name}, where it must be divided by it", lambda dy, y, x: dy * y / 2)):
             yield Hypothesis(kind, f"{d} {text}", {(step, 0): part}, advice=f"{d} = d{name} / (2*{name}).")
-        for text, value in (("without eps", np.sqrt(v)), ("with eps twice", np.sqrt(v + 2 * eps)),
+        for text, value in (("without eps", np.sqrt(np.maximum(v, np.finfo(float).tiny))),
+                            ("with eps twice", np.sqrt(v + 2 * eps)), ("with eps squared", np.sqrt(v + eps**2)),
                             ("with eps outside the root", np.sqrt(v) + eps), ("with eps = 1e-5", np.sqrt(v + 1e-5)),
-                            ("with eps squared", np.sqrt(v + eps**2)), ("without the root", v + eps),
+                            ("without the root", v + eps),
                             *((text, np.sqrt(other + eps)) for text, other in others)):
             yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: value},
                              advice=f"{name} = sqrt({x.name} + eps), with eps as in the forward pass.")

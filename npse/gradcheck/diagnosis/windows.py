@@ -5,48 +5,59 @@ from typing import Unpack
 
 import numpy as np
 
+from npse.gradcheck.diagnosis.channel_groups import by_group, in_groups, merged, mixed_groups
 from npse.gradcheck.diagnosis.tape import Hypothesis, Part, Step, Var, Way, Words
 from npse.types import Array, Shape
 
 
-def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpack[Words]) -> Var:
-    """x (N, H, W, Cin), w (kh, kw, Cin, Cout) -> y (N, Ho, Wo, Cout); cross-correlation."""
-    kh, kw, Cin, _ = w.shape
-    _, H, W, _ = x.shape
-    Ho, Wo = (H + 2 * padding - kh) // stride + 1, (W + 2 * padding - kw) // stride + 1
+def convolve(x: Var, w: Var, stride: int, padding: int, name: str, groups: int = 1, dilation: int = 1,
+             **words: Unpack[Words]) -> Var:
+    """x (N, H, W, Cin), w (kh, kw, D, Cout) -> y (N, Ho, Wo, Cout), D = Cin / groups; cross-correlation."""
+    kh, kw, _, _ = w.shape
+    _, H, W, Cin = x.shape
+    filters = dilation * (kh - 1) + 1, dilation * (kw - 1) + 1
+    Ho, Wo = ((size + 2 * padding - k) // stride + 1 for size, k in zip((H, W), filters, strict=True))
 
-    def views(xp: Array, step: int = stride) -> list[tuple[int, int, Array]]:
-        """For each entry (i, j) of a filter the pixels that it meets: (N, Ho, Wo, Cin)."""
-        return [(i, j, _view(xp, i, j, (Ho, Wo), step)) for i, j in np.ndindex(kh, kw)]
+    def views(xp: Array, step: int = stride, apart: int = dilation) -> list[tuple[int, int, Array]]:
+        """For each entry (i, j) of a filter the pixels that it meets, in groups: (N, Ho, Wo, groups, D)."""
+        xg = in_groups(xp, groups)
+        return [(i, j, _view(xg, apart * i, apart * j, (Ho, Wo), step)) for i, j in np.ndindex(kh, kw)]
 
     def run(x: Array, w: Array) -> Array:
-        return sum(view @ w[i, j] for i, j, view in views(_pad(x, padding)))
+        wg = by_group(w, groups)
+        taps = [np.einsum("nabgc,cgk->nabgk", view, wg[i, j]) for i, j, view in views(_pad(x, padding))]
+        return merged(np.sum(taps, axis=0))
 
-    def spread(dy: Array, w: Array, step: int = stride, assign: bool = False, crop: int = padding) -> Array:
+    def spread(dy: Array, w: Array, step: int = stride, assign: bool = False, crop: int = padding,
+               apart: int = dilation) -> Array:
         """dx: each window adds its part, or overwrites what is there (``assign``); ``crop`` pixels are cut off."""
         dxp = np.zeros((len(dy), H + 2 * padding, W + 2 * padding, Cin), dy.dtype)
-        for i, j, view in views(dxp, step):
-            view[...] = dy @ w[i, j].T + (0 if assign else view)
+        dyg, wg = in_groups(dy, groups), by_group(w, groups)
+        for i, j, view in views(dxp, step, apart):
+            view[...] = np.einsum("nabgk,cgk->nabgc", dyg, wg[i, j]) + (0 if assign else view)
         dx = np.zeros((len(dy), H, W, Cin), dy.dtype)
         there = dxp[:, crop:crop + H, crop:crop + W]
         dx[:, :there.shape[1], :there.shape[2]] = there
         return dx
 
-    def correlate(dy: Array, xp: Array, step: int = stride) -> Array:
+    def correlate(dy: Array, xp: Array, step: int = stride, apart: int = dilation) -> Array:
         """dw, from x with its padding."""
-        return np.stack([np.einsum("nabc,nabk->ck", view, dy) for _, _, view in views(xp, step)]).reshape(w.shape)
+        dyg = in_groups(dy, groups)
+        return np.stack([np.einsum("nabgc,nabgk->cgk", view, dyg) for _, _, view in views(xp, step, apart)]
+                        ).reshape(w.shape)
 
     def faults(step: Step) -> Iterator[Hypothesis]:
         def wrong(i: int, kind: str, text: str, part: Part) -> Hypothesis:
             d = f"d{step.inputs[i].name}"
-            return Hypothesis(kind, f"{d} {text}", {(step, i): part}, advice=_CONV_ADVICE[i])
+            return Hypothesis(kind, f"{d} {text}", {(step, i): part}, advice=advice[i])
+        advice = _CONV_ADVICE if groups == dilation == 1 else _GROUPED_ADVICE
         for over, words in (((0, 1), "both spatial axes"), ((0,), "its rows"), ((1,), "its columns")):
             if all(w.shape[a] > 1 for a in over):
                 yield wrong(0, "flipped kernel", f"uses w mirrored along {words}",
                             lambda dy, y, x, w, over=over: spread(dy, np.flip(w, over)))
                 yield wrong(1, "flipped kernel", f"is mirrored along {words}",
                             lambda dy, y, x, w, over=over: np.flip(correlate(dy, _pad(x, padding)), over))
-        for axes, kind, words in (((0, 1), "transposed", "kh and kw"), ((2, 3), "channels swapped", "Cin and Cout")):
+        for axes, kind, words in (((0, 1), "transposed", "kh and kw"), ((2, 3), "channels swapped", "its channels")):
             if w.shape[axes[0]] == w.shape[axes[1]] > 1:
                 yield wrong(0, kind, f"uses w with {words} swapped",
                             lambda dy, y, x, w, axes=axes: spread(dy, w.swapaxes(*axes)))
@@ -58,7 +69,15 @@ def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpa
             yield wrong(0, "stride", f"ignores the stride {stride}", lambda dy, y, x, w: spread(dy, w, 1))
             yield wrong(1, "stride", f"ignores the stride {stride}",
                         lambda dy, y, x, w: correlate(dy, _pad(x, padding), 1))
-        yield from _edges(wrong, spread, correlate, padding, stride, (H, W), (kh, kw), (Ho, Wo))
+        if dilation > 1:
+            apart = f"ignores the dilation {dilation}: the taps of the filter are taken as neighbors"
+            yield wrong(0, "stride", apart, lambda dy, y, x, w: spread(dy, w, apart=1))
+            yield wrong(1, "stride", apart, lambda dy, y, x, w: correlate(dy, _pad(x, padding), apart=1))
+            yield wrong(0, "borders", f"is shifted: not the padding {padding} is cut off, but the padding without the "
+                        f"dilation, {padding // dilation}", lambda dy, y, x, w: spread(dy, w, crop=padding // dilation))
+        if groups > 1:
+            yield from mixed_groups(wrong, spread, lambda dy, x: correlate(dy, _pad(x, padding)), groups)
+        yield from _edges(wrong, spread, correlate, padding, stride, (H, W), filters, (Ho, Wo))
         sizes = {"N": x.shape[0], "Ho, Wo": Ho * Wo, "N, Ho, Wo": x.shape[0] * Ho * Wo}
         for name, size in sizes.items():
             if size > 1:
@@ -75,6 +94,9 @@ def convolve(x: Var, w: Var, stride: int, padding: int, name: str, **words: Unpa
 
 _CONV_ADVICE = ("dxp[n, s*a + i, s*b + j, c] += dy[n, a, b, k] * w[i, j, c, k], Eq. 1; then cut off the padding.",
                 "dw[i, j, c, k] = sum over n, a, b of xp[n, s*a + i, s*b + j, c] * dy[n, a, b, k], Eq. 1.")
+_GROUPED_ADVICE = (
+    "dxp[n, s*a + d*i, s*b + d*j, g*D + c] += sum over k of group g of dy[n, a, b, k] * w[i, j, c, k].",
+    "dw[i, j, c, k] = sum over n, a, b of xp[n, s*a + d*i, s*b + d*j, g*D + c] * dy[n, a, b, k], g the group of k.")
 
 
 def _edges(wrong: Callable[[int, str, str, Part], Hypothesis], spread: Callable[..., Array],
