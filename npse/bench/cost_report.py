@@ -9,7 +9,8 @@ from npse.bench.report import Table, warnings
 COUNTED = ("Multiply-adds: products with weights or gates, and additions of averages. Batch norm, ReLU, sums of "
            "branches and maxima are not counted; inference can merge batch norm with a convolution.")
 BYTES = "Bytes: the arrays that the ops read and write, at inference."
-KINDS = {"forward": "prediction", "training": "forward and backward"}
+KINDS = {"forward": "prediction", "training": "both passes", "forward_processor": "prediction*",
+         "training_processor": "both passes*"}
 
 
 def counts(networks, depth):
@@ -84,6 +85,7 @@ def times(taken, environment):
     where = f"{taken['threads']} threads on {environment['cores']} cores, {environment['processor']}"
     return Table("The measured time of both" if others else "The measured time", ("<", *titles), rows,
                  [f"cpu edition, {where}; medians of {taken['rounds']} rounds, in which the networks take turns.",
+                  "Both passes: forward and backward in training. *: processor time of all threads.",
                   *warnings(environment["load"])])
 
 

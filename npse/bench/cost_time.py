@@ -1,11 +1,12 @@
 """Time networks beside each other: one prediction, and forward and backward in training. The cpu edition runs."""
 
 import statistics
+import time
 
 import numpy as np
 
 from npse import backend, models
-from npse.bench.timing import figures, times
+from npse.bench.timing import figures, times, wall
 
 SECONDS = 0.2                    # the shortest time of one measurement
 
@@ -24,20 +25,31 @@ def measure(networks, batch, rounds, threads):
     Returns
     -------
     list of dict, for each network
-        ``forward`` and ``training``: the milliseconds of each round, each a median over `SECONDS`.
+        ``forward`` and ``training``: the milliseconds of each round, each a median over `SECONDS`;
+        ``forward_processor`` and ``training_processor``: likewise the processor time of all threads, which depends less
+        on other programs.
     """
     backend.use("cpu").set_threads(threads)
     tasks = [_tasks(models.build(model, input_gradient=False, **options), batch, size)
              for model, options, size in networks]
-    taken = [{kind: [] for kind in kinds} for kinds in tasks]
+    taken = [{f"{kind}{clock}": [] for clock in ("", "_processor") for kind in kinds} for kinds in tasks]
     for kinds in tasks:
         for task in kinds.values():
             task()                                                # compiles kernels and touches memory
     for _ in range(rounds):
         for kinds, found in zip(tasks, taken, strict=True):
             for kind, task in kinds.items():
-                found[kind].append(figures(times(task, SECONDS, least=1, warm=0))["ms"])
+                measured = times(task, SECONDS, least=1, warm=0, clock=_wall_and_processor)
+                for name, seconds in zip((kind, f"{kind}_processor"), zip(*measured, strict=True), strict=True):
+                    found[name].append(figures(seconds)["ms"])
     return taken
+
+
+def _wall_and_processor(task):
+    """Return the seconds that pass while ``task()`` runs, and the seconds that processors work for it."""
+    began = time.process_time()
+    passed = wall(task)
+    return passed, time.process_time() - began
 
 
 def _tasks(network, batch, size):
