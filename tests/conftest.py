@@ -13,6 +13,9 @@ import pytest
 from npse import backend
 
 
+DEFAULT = "not slow and not nightly and not gpu"          # the tests that run without -m, see pyproject.toml
+
+
 def pytest_configure(config):
     """If tests run in several processes at once, give each one thread, because all cores are in use."""
     for name in ("COLUMNS", "LINES"):         # the library readline sets them in the process that starts the others
@@ -25,7 +28,7 @@ def pytest_configure(config):
 def pytest_sessionstart(session):
     """If the whole suite runs, compile the kernels once for all its processes, on all cores."""
     option = session.config.option
-    chosen = option.keyword or option.markexpr != "not slow and not gpu" or session.config.args != ["tests"]
+    chosen = option.keyword or option.markexpr != DEFAULT or session.config.args != ["tests"]
     if getattr(option, "numprocesses", None) and not chosen and importlib.util.find_spec("numba"):
         from functools import partial
 

@@ -210,7 +210,7 @@ class Silent(training.Reporter):
     """A reporter that ignores everything."""
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("se", [True, False])
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_small_network_of_each_family_trains_on_the_embedded_data(name, se, monkeypatch, tmp_path):
