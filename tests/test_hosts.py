@@ -6,8 +6,11 @@ from test_network_gradients import direction_report
 
 from npse import backend, data, models, training
 from npse.models.efficientnet import Stage, efficientnet
+from npse.models.inception import inception
 from npse.models.inverted import Block
+from npse.models.mobilenet import mobilenet
 from npse.models.mobilenet_v3 import mobilenet_v3
+from npse.models.shufflenet import shufflenet
 from npse.models.vgg import vgg
 
 V3 = ((Block(3, 16, 16, 2),), (Block(5, 96, 40, 2, "hard_swish"), Block(5, 120, 40, 1, "hard_swish")))
@@ -66,9 +69,23 @@ class Silent(training.Reporter):
     """A reporter that ignores everything."""
 
 
-@pytest.mark.slow
-def test_a_small_vgg_trains_on_the_embedded_data(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "build", lambda _, **options: vgg(8, se=True, widths=(16, 32, 64), **options))
+# of each family a network that learns the embedded data in a minute or two
+TRAINED = {
+    "vgg": lambda se, **options: vgg(8, se=se, widths=(16, 32, 64), **options),
+    "inception": lambda se, **options: inception(se=se, widths=(32, 64, 128), blocks=1, **options),
+    "mobilenet": lambda se, **options: mobilenet(se=se, stem=16, widths=(32, 64, 128), blocks=(1, 2, 2), **options),
+    "shufflenet": lambda se, **options: shufflenet(se=se, widths=(48, 96, 192), blocks=(2, 2, 2), **options),
+    "mobilenet_v3": lambda se, **options: mobilenet_v3(V3, se=se, **options),
+    "efficientnet": lambda se, **options: efficientnet(
+        (Stage(1, 3, 16, 1, 1, 1), Stage(6, 3, 24, 2, 2, 2), Stage(6, 5, 40, 2, 2, 2)), se=se, **options),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("se", [True, False])
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_small_network_of_each_family_trains_on_the_embedded_data(name, se, monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "build", lambda _, **options: TRAINED[name](se=se, **options))
     job = training.prepare(training.Config(epochs=8, edition="cpu"))
     folder = training.RunFolder(tmp_path / "run")
     folder.create(job.config, data.load("shapes"), {})
