@@ -12,7 +12,6 @@ import pytest
 
 from npse import backend
 
-
 DEFAULT = "not slow and not nightly and not gpu"          # the tests that run without -m, see pyproject.toml
 
 
