@@ -69,7 +69,7 @@ def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch)
     assert EPOCHS.keys() == LOADERS.keys()
     assert settings.keys() - shown.keys() == {"momentum"}
     assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {
-        "bias": None, "budget": None, "flip": None, "resume": None, "help": None,
+        "bias": None, "hidden-norm": None, "budget": None, "flip": None, "resume": None, "help": None,
         "threads": "all cores", "out": "runs/MODEL-DATA-N"}
 
 

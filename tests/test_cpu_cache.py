@@ -255,15 +255,24 @@ for ours, others in zip(one, two):
     np.testing.assert_array_equal(ours, others)""")
 
 
-def test_the_name_of_a_kernel_contains_the_values_it_closes_over():
-    def make(size, helper):
-        @jit.kernel
-        def add(x):
-            x[0] = helper(x[0]) + size
-        return add
+def adding(size, helper):
+    @jit.kernel
+    def add(x):
+        x[0] = helper(x[0]) + size
+    return add
 
-    def twice(x):
-        return 2 * x
-    first, second = make(3, jit.kernel(twice)), make(4, jit.kernel(twice))
-    assert first.py_func.__qualname__ == f"{make.__qualname__}.<locals>.add_{twice.__qualname__}_3"
-    assert second.py_func.__qualname__ != first.py_func.__qualname__
+
+def twice(x):
+    return 2 * x
+
+
+def test_the_name_of_a_kernel_contains_the_values_it_closes_over():
+    first, second = adding(3, jit.kernel(twice)), adding(4, jit.kernel(twice))
+    assert first.py_func.__qualname__ == "adding.<locals>.add_twice_3"
+    assert second.py_func.__qualname__ == "adding.<locals>.add_twice_4"
+
+
+def test_a_long_name_of_a_kernel_ends_in_a_hash_of_it():
+    names = [adding(f"{'a' * 200}{end}", jit.kernel(twice)).py_func.__qualname__ for end in "bc"]
+    assert len({*names}) == 2
+    assert max(map(len, names)) < 120

@@ -67,6 +67,11 @@ ARGUMENTS = {
         d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d(3, 2, d.C, 5), d.shape, 2, 1),
     "conv2d_backward_w": lambda d: (
         d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d.map(), (3, 2, d.C, 5), 2, 1),
+    "grouped_conv2d": lambda d: (d.map(), d(3, 2, d.C, 5), 1, 2, 1),
+    "grouped_conv2d_backward_x": lambda d: (
+        d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d(3, 2, d.C, 5), d.shape, 1, 2, 1),
+    "grouped_conv2d_backward_w": lambda d: (
+        d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 2 * d.C), d.map(), (3, 2, 1, 2 * d.C), d.C, 2, 1),
     "squeeze": lambda d: (d.map(),),
     "global_average_pool": lambda d: (d.map(),),
     "squeeze_backward": lambda d: (d.gates(), d.shape),

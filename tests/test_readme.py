@@ -28,6 +28,7 @@ IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-s
 NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
             "npse train --data cifar10 ": "needs CIFAR-10 and 40 minutes",
             "npse train --resume ": "goes on with that run",
+            "npse cost se_resnet50": "takes a minute: tests/test_cost.py",
             "npse bench --vs torch": "needs PyTorch, and minutes without other work: tests/test_bench.py",
             "npse trace squeeze": "needs the extra cuda: tests/test_cuda_docs.py"}
 
@@ -55,7 +56,7 @@ def matches(command, beginnings):
 
 
 def test_every_command_is_run_or_left_out_for_a_reason():
-    assert len(COMMANDS) == 13
+    assert len(COMMANDS) == 14
     for command in COMMANDS:
         assert [matches(command, known) for known in (IN_SECONDS, IN_MINUTES, NOT_HERE)].count(True) == 1, command
 

@@ -72,6 +72,8 @@ def start(monkeypatch, few_shapes, tmp_path):
 def test_the_defaults_of_a_run_are_those_of_the_models(name):
     parameters = inspect.signature(models.MODELS[name]).parameters
     options = {option: parameter.default for option, parameter in parameters.items() if hasattr(Config, option)}
+    assert options.pop("stages") is None                          # all; a setting is text
+    assert Config().model_options().keys() == {"seed"}
     assert options == {option: getattr(Config, option) for option in options}
     assert {"reduction", "min_hidden", "bias", "seed"} <= options.keys()
 

@@ -86,7 +86,7 @@ def times(taken, environment):
     return Table("The measured time of both" if others else "The measured time", ("<", *titles), rows,
                  [f"cpu edition, {where}; medians of {taken['rounds']} rounds, in which the networks take turns.",
                   "Both passes: forward and backward in training. *: processor time of all threads.",
-                  *warnings(environment["load"])])
+                  *warnings(environment["load"])], spare=("in a round",))
 
 
 def exact(value):
