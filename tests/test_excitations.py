@@ -54,6 +54,7 @@ def test_the_kernel_of_eca_grows_with_the_logarithm_of_the_channels(channels, ke
     ({"excitation": "gaussian_context", "gate": "tanh"}, "gaussian_context takes no gate; it is for: se, none, "),
     ({"excitation": "eca", "bias": True}, "eca takes no bias; it is for: se, per_channel, dense, grouped_dense"),
     ({"excitation": "eca", "hidden_norm": True}, "eca takes no hidden_norm; it is for: se"),
+    ({"excitation": "sse", "gate": "softmax"}, "'softmax' is a gate for channels only; known are: sigmoid, tanh, "),
     ({"stages": (3, 4)}, "stages must be some of 1, 2, 3, but are 3, 4"),
 ])
 def test_what_does_not_fit_is_refused(options, words):

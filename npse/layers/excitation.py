@@ -116,8 +116,8 @@ def gated(gate: str, a: Array) -> tuple[Array, Callable[[Array], Array]]:
 def expect_gate(gate: str, gates: tuple[str, ...] = GATES) -> None:
     """Raise ValueError unless the gate is one of ``gates``."""
     if gate not in gates:
-        known = "unknown gate" if gate not in GATES else "gate for channels only:"
-        raise ValueError(f"{known} {gate!r}; {suggest(gate, gates)}")
+        problem = f"unknown gate {gate!r}" if gate not in GATES else f"{gate!r} is a gate for channels only"
+        raise ValueError(f"{problem}; {suggest(gate, gates)}")
 
 
 def _mean(u: Array) -> tuple[Array, Backward]:
