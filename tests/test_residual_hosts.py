@@ -114,7 +114,7 @@ def test_network_gradients(name, options):
 
 
 # Every shape of a map compiles its own kernels, so most families are slow here.
-@pytest.mark.parametrize("name", [name if name in ("preact", "shake") else pytest.param(name, marks=pytest.mark.slow)
+@pytest.mark.parametrize("name", [name if name == "preact" else pytest.param(name, marks=pytest.mark.slow)
                                   for name in FAMILIES])
 def test_network_gradients_on_the_cpu_edition(name):
     found = report(name, {}, "cpu")
