@@ -60,8 +60,9 @@ def test_the_excitations_are_all_that_is_added(name):
         key: w.shape for key, w in plain.items()}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("name", "se"), COMPILED)
+@pytest.mark.parametrize(("name", "se"), VARIANTS)
 def test_editions_agree(name, se, training):
     x = np.random.default_rng(0).standard_normal((2, 16, 18, 3)).astype(np.float32)
     logits = {}
