@@ -139,7 +139,9 @@ def test_the_command_counts_and_measures(npse, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = npse("cost", "se_resnet8", "--rounds", 2, "--reduction", 2, "--json", tmp_path / "cost.json")
     assert code == 0
-    assert max(map(len, out.splitlines())) <= 80
+    *lines, last = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last == f"wrote {tmp_path / 'cost.json'}"
     found = json.loads((tmp_path / "cost.json").read_text())
     counted = cost.counted("se_resnet8", {"reduction": 2})["layers"]
     assert found["networks"][0]["layers"] == json.loads(json.dumps(counted))
