@@ -4,24 +4,27 @@ Only softmax and the loss have gradients written here. All others follow from th
 book's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import numpy as np
-
-from npse.gradcheck.diagnosis import activations, channels, excitations, joins, map_gates, pooling, squeezes
-from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax, softmax_over
+from npse.gradcheck.diagnosis import (
+    activations,
+    channels,
+    excitations,
+    joins,
+    loss,
+    map_gates,
+    normalization,
+    pooling,
+    squeezes,
+)
+from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax
 from npse.gradcheck.diagnosis.primitives import (
-    NORMALIZE,
     add,
     average,
     dense,
-    inverse_deviation,
     multiply,
-    square,
-    subtract,
-    wrong_deviations,
 )
-from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Tape, Var, Way
+from npse.gradcheck.diagnosis.tape import Hypothesis, Tape, Var, Way, and_then
 from npse.gradcheck.diagnosis.windows import convolve, slide
 from npse.types import Array
 
@@ -67,7 +70,7 @@ class TapeOps:
         if b1 is not None:
             step = self.tape.step_of(a1)
             product, _ = step.inputs
-            step.faults = _and_then(step.faults, Hypothesis(
+            step.faults = and_then(step.faults, Hypothesis(
                 "path missing", "h is computed once more without its bias b1",
                 values={a1: product.value, a2: a2.value}, advice="h = relu(w1 z + b1), Eq. 3."))
         return sigmoid(a2, "s")
@@ -80,24 +83,15 @@ class TapeOps:
         return self.scale(u, self.excite(self.squeeze(u), w1, w2, b1, b2))
 
     def moments(self, x: Var) -> tuple[Var, Var, Var]:
-        mean, _, var = self._statistics(x)
-        return mean[0, 0, 0], var[0, 0, 0], self._means(x)
+        mean, _, var = normalization.statistics(x)
+        return mean[0, 0, 0], var[0, 0, 0], normalization.means(x)
 
     def batch_norm(self, x: Var, gamma: Var, beta: Var, eps: float = 1e-5) -> tuple[Var, Var, Var]:
-        mean, centred, var = self._statistics(x)
-        _, B = centred.sizes((0, 1, 2))
-        return self._normalized(centred, var, gamma, beta, eps, B), mean, var
+        return normalization.batch_norm(x, gamma, beta, eps)
 
     def batch_norm_inference(self, x: Var, gamma: Var, beta: Var, running_mean: Var, running_var: Var,
                              eps: float = 1e-5) -> Var:
-        centred = subtract(x, running_mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
-        if running_mean in self.tape.leaves:
-            step, xhat = self.tape.step_of(centred), centred.value / np.sqrt(running_var.value + eps)
-            step.faults = _and_then(step.faults, Hypothesis(
-                "constant statistics", "dx couples the batch as in training, though the running statistics are "
-                "constants", {(step, 0): lambda dc, *read: _coupled(dc, xhat)},
-                advice="dx = dy*gamma/sqrt(running_var + eps), and no more."))
-        return self._normalized(centred, running_var, gamma, beta, eps, None)
+        return normalization.batch_norm_inference(x, gamma, beta, running_mean, running_var, eps)
 
     def relu(self, x: Var) -> Var:
         return relu(x, "y")
@@ -139,14 +133,7 @@ class TapeOps:
         return add(product, b, "a", ways=(("through the sum", "da"), ("as the bias", "the sum over N of da")))
 
     def channel_norm(self, z: Var, eps: float = 1e-5) -> Var:
-        mean = average(z, (2,), "mean", missing="constant statistics", ways=(("through the mean", "dmean/D"),))
-        centred = subtract(z, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
-        squares = square(centred, "squares", missing="constant statistics", faults=self._constants(mean),
-                         ways=(("through the variance", "2*(z - mean)*dvar/D"),))
-        inverse = inverse_deviation(average(squares, (2,), "var"), eps, z.shape[2], "1/sqrt(var + eps)")
-        return multiply(centred, inverse, "zhat", ways=(
-            ("in the numerator of zhat", "dzhat/sqrt(var + eps)"),
-            ("in the denominator", "the sum of dzhat*(z - mean)")))
+        return normalization.channel_norm(z, eps)
 
     def deviation(self, u: Var, eps: float = 1e-5) -> Var:
         return squeezes.deviation(u, eps)
@@ -277,56 +264,7 @@ class TapeOps:
         return softmax(logits, (1,), "p")
 
     def softmax_cross_entropy(self, logits: Var, labels: Array, smoothing: float = 0.0) -> Var:
-        N, K = logits.shape
-        onehot = np.eye(K)[labels]
-        q = (1 - smoothing) * onehot + smoothing / K
-
-        def run(x: Array) -> Array:
-            return np.asarray(-(q * np.log(softmax_over(x))).sum() / N)
-
-        def faults(step: Step) -> Iterator[Hypothesis]:
-            for kind, text, slope in (
-                    ("path missing", "is p/N: the one-hot labels are not subtracted", lambda p: p / N),
-                    ("path missing", "is -q/N: the softmax p is missing", lambda p: -q / N),
-                    ("averaged", f"is not divided by N = {N}: the loss is a mean", lambda p: p - q),
-                    ("factor", f"is divided by N = {N} twice: the loss is a mean once", lambda p: (p - q) / N**2),
-                    ("averaged", f"is divided by K = {K} instead of N = {N}", lambda p: (p - q) / K),
-                    ("averaged", f"is divided by N*K = {N * K} instead of N = {N}", lambda p: (p - q) / (N * K)),
-                    ("factor", "ignores the label smoothing: q is one-hot", lambda p: (p - onehot) / N),
-                    ("factor", "smooths the labels by a/K without taking a away from the right class",
-                     lambda p: (p - onehot - smoothing / K) / N),
-                    ("factor", "spreads the smoothing over K - 1 classes instead of K",
-                     lambda p: (p - onehot * (1 - smoothing) - (1 - onehot) * smoothing / max(K - 1, 1)) / N),
-                    ("sign", "adds the labels that are to be subtracted", lambda p: (p + q) / N),
-                    ("path missing", "takes the scores themselves for p: the softmax is missing",
-                     lambda p: (logits.value - q) / N),
-                    ("wrong value", "takes log p where p belongs", lambda p: (np.log(p) - q) / N)):
-                yield Hypothesis(kind, f"dlogits {text}",
-                                 {(step, 0): lambda dy, y, x, slope=slope: dy * slope(softmax_over(x))}, advice=advice)
-        advice = "dlogits = dloss*(p - q)/N, q = (1 - a)*onehot + a/K."
-        return logits.tape.step(run, [logits], [lambda dy, y, x: dy * (softmax_over(x) - q) / N], "loss", faults=faults)
-
-    def _deviation_in_one_place(self, centred: Var, var: Var, inverse: Var, xhat: Var, eps: float,
-                                count: int | None) -> None:
-        """Add hypotheses about 1/sqrt(var + eps): a backward pass uses it in xhat and outside; one may be wrong."""
-        root, of_xhat = self.tape.step_of(inverse), self.tape.step_of(xhat)
-        faults, others = of_xhat.faults, wrong_deviations(eps, count)
-
-        def more_faults(step: Step) -> Iterator[Hypothesis]:
-            yield from faults(step)
-            yield Hypothesis("constant statistics", "xhat is computed without subtracting the mean",
-                             values={centred: self.tape.step_of(centred).inputs[0].value, inverse: inverse.value},
-                             advice="xhat = (x - mean)/sqrt(var + eps).")
-            for text, other in others.items():
-                wrong = other(var.value)
-                ratio = wrong / inverse.value
-                yield Hypothesis("variance", f"xhat is computed with 1/sqrt(var + eps) {text}",
-                                 {(root, 0): lambda dy, y, v, ratio=ratio: -dy * y**3 / 2 * ratio**2},
-                                 {xhat: centred.value * wrong}, advice=NORMALIZE)
-                yield Hypothesis("variance", f"gamma/sqrt(var + eps), the factor of dx, is taken {text}",
-                                 {(use, i): lambda *read, part=use.parts[i], ratio=ratio: part(*read) * ratio
-                                  for use, i in self.tape.uses(centred)}, advice=NORMALIZE)
-        of_xhat.faults = more_faults
+        return loss.softmax_cross_entropy(logits, labels, smoothing)
 
     def _rename(self, var: Var, name: str) -> None:
         """Rename a variable, and those of the same name that it was computed from; an argument keeps its name."""
@@ -349,53 +287,8 @@ class TapeOps:
         return add(product, b, name, ways=(("through the sum", f"d{name}"),
                                              ("as the bias", f"the sum of d{name} over N")))
 
-    def _statistics(self, x: Var) -> tuple[Var, Var, Var]:
-        """Mean, x minus mean, variance. Mean and variance keep the axes of x, with size 1."""
-        mean = average(x, (0, 1, 2), "mean", missing="constant statistics",
-                       ways=(("through the mean of the batch", "dmean/B, B = N*H*W"),))
-        centred = subtract(x, mean, "centred", ways=(_NORMALIZED, ("as the mean", "-sum of dcentred")))
-        squares = square(centred, "squares", missing="constant statistics", faults=self._constants(mean),
-                         ways=(("through the variance of the batch", "2*(x - mean)*dvar/B, B = N*H*W"),))
-        return mean, centred, average(squares, (0, 1, 2), "var")
-
-    def _constants(self, mean: Var) -> Faults:
-        """The hypothesis that mean and variance of the batch are treated as constants, the most common mistake."""
-        def faults(step: Step) -> Iterator[Hypothesis]:
-            nothing: Parts = {(of, 0): lambda *read, part=of.parts[0]: 0 * part(*read)
-                              for of in (self.tape.step_of(mean), step)}
-            yield Hypothesis("constant statistics", "dx treats the mean and the variance of the batch as constants: it "
-                             "is dy*gamma/sqrt(var + eps) only", nothing,
-                             advice="dx = gamma/sqrt(var + eps) * (dy - dbeta/B - xhat*dgamma/B), B = N*H*W.")
-        return faults
-
-    def _means(self, x: Var) -> Var:
-        return average(x, (1, 2), "means", ways=(("through the squeeze", "the gradient of its mean over the map "
-                                                  "divided by H*W, Eq. 2"),))[:, 0, 0]
-
-    def _normalized(self, centred: Var, var: Var, gamma: Var, beta: Var, eps: float, count: int | None) -> Var:
-        inverse = inverse_deviation(var, eps, count, "1/sqrt(var + eps)")
-        xhat = multiply(centred, inverse, "xhat", ways=(
-            ("in the numerator of xhat", "dxhat/sqrt(var + eps)"),
-            ("in the denominator", "the sum of dxhat*(x - mean)")))
-        self._deviation_in_one_place(centred, var, inverse, xhat, eps, count)
-        scaled = multiply(gamma, xhat, "gamma*xhat", ways=(
-            ("as the scale", "the sum over N, H, W of dy*xhat"), ("as what is scaled", "dy*gamma")))
-        return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
 
 
 def register(name: str, forward: Callable[..., Var]) -> None:
     """Let the diagnosis explain an op that is not in the book: ``forward(ops, *arguments) -> Var``, as in `TapeOps`."""
     setattr(TapeOps, name, forward)
-
-
-_NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
-
-
-def _coupled(dc: Array, xhat: Array) -> Array:
-    """A gradient through the mean and the variance of a batch."""
-    over = (0, 1, 2)
-    return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
-
-
-def _and_then(faults: Faults, hypothesis: Hypothesis) -> Faults:
-    return lambda step: [*faults(step), hypothesis]

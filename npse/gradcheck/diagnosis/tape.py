@@ -216,3 +216,8 @@ class Tape:
             else:
                 values[step.output] = step.output.value
         return values
+
+
+def and_then(faults: Faults, hypothesis: Hypothesis) -> Faults:
+    """The mistakes of a step, and one more."""
+    return lambda step: [*faults(step), hypothesis]
