@@ -10,6 +10,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.runtime.arrays import RANGE, image_sums, pixels, replaces
+from npse.cpu.runtime.elementwise import elementwise
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
@@ -53,16 +54,14 @@ def _scale_pixels_backward(dy, u, s, du, ds, first, last):
 
 @replaces(book.multiply)
 def multiply(u, s):
-    y = empty_like(u)
-    parallel_for(partial(_multiply, u.reshape(-1), s.reshape(-1), y.reshape(-1)), u.size, RANGE)
-    return y
+    return elementwise(_multiply, u, s)
 
 
-@kernel
-def _multiply(u, s, y, first, last):
-    u, s, y = u[first:last], s[first:last], y[first:last]
-    for k in range(len(y)):
-        y[k] = u[k] * s[k]
+def _multiply(real):
+    @kernel
+    def multiply(u, s):
+        return u * s
+    return multiply
 
 
 @replaces(book.multiply_backward)
@@ -184,16 +183,14 @@ def _winner(u):
 
 @replaces(book.maximum)
 def maximum(a, b):
-    y = empty_like(a)
-    parallel_for(partial(_maximum, a.reshape(-1), b.reshape(-1), y.reshape(-1)), a.size, RANGE)
-    return y
+    return elementwise(_maximum, a, b)
 
 
-@kernel
-def _maximum(a, b, y, first, last):
-    a, b, y = a[first:last], b[first:last], y[first:last]
-    for k in range(len(y)):
-        y[k] = a[k] if (a[k] >= b[k]) | (a[k] != a[k]) else b[k]     # a NaN in either is the maximum
+def _maximum(real):
+    @kernel
+    def maximum(a, b):
+        return a if (a >= b) | (a != a) else b                       # a NaN in either is the maximum
+    return maximum
 
 
 @replaces(book.maximum_backward)

@@ -10,6 +10,7 @@ from npse import reference as book
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import max_or_nan_lanes, min_lanes, sum_lanes, sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch
+from npse.cuda.runtime.elementwise import elementwise
 from npse.cuda.runtime.grid_stride import (
     LANES,
     grid_for_elements,
@@ -62,17 +63,14 @@ def _scale_pixels_backward(dy, u, s, du, ds):
 
 @replaces(book.multiply)
 def multiply(u, s):
-    y = empty_like(u)
-    launch(_multiply, *grid_for_elements(u), flat(u), flat(s), flat(y))
-    return y
+    return elementwise(_multiply, u, s)
 
 
-@kernel
-def _multiply(u, s, y):
-    k, end, step = grid_stride(u.size)
-    while k < end:
-        y[k] = u[k] * s[k]
-        k += step
+def _multiply(real):
+    @device_function
+    def multiply(u, s):
+        return u * s
+    return multiply
 
 
 @replaces(book.multiply_backward)
@@ -239,17 +237,14 @@ def _pixels(maps):
 
 @replaces(book.maximum)
 def maximum(a, b):
-    y = empty_like(a)
-    launch(_maximum, *grid_for_elements(a), flat(a), flat(b), flat(y))
-    return y
+    return elementwise(_maximum, a, b)
 
 
-@kernel
-def _maximum(a, b, y):
-    k, end, step = grid_stride(a.size)
-    while k < end:
-        y[k] = a[k] if a[k] >= b[k] or a[k] != a[k] else b[k]        # a NaN in either is the maximum
-        k += step
+def _maximum(real):
+    @device_function
+    def maximum(a, b):
+        return a if (a >= b) | (a != a) else b                       # a NaN in either is the maximum
+    return maximum
 
 
 @replaces(book.maximum_backward)
