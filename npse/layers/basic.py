@@ -57,36 +57,28 @@ class Conv2d(Layer):
         self.stride, self.input_gradient = stride, input_gradient
         self.padding = dilation * (kernel // 2) if padding is None else padding
         self.groups, self.dilation = groups, dilation
+        self._plain = groups == dilation == 1
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
-        y = self._convolved(x)
-        return self._with_bias(y), self._backward(x)
+        ops, w, how = active(), self.parameters["weight"], (self.stride, self.padding)
+        y = ops.conv2d(x, w, *how) if self._plain else ops.grouped_conv2d(x, w, self.groups, *how, self.dilation)
+        if "bias" in self.parameters:
+            y = ops.add_bias(y, self.parameters["bias"])
+        return y, self._backward(x)
 
     def and_moments(self, x: Array) -> tuple[tuple[Array, Array, Array, Array], Any]:
         """Return (y, mean, var, means), backward: y, and the statistics of y that a batch norm after it needs.
 
         mean and var (cout,) are those of y over (N, Ho, Wo), means (N, cout) those over (Ho, Wo).
         """
-        if self._plain():
+        if self._plain and "bias" not in self.parameters:
             return active().conv2d_moments(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
         y, backward = self(x)
         return (y, *active().moments(y)), backward
 
-    def _plain(self) -> bool:
-        return self.groups == self.dilation == 1 and "bias" not in self.parameters
-
-    def _convolved(self, x: Array) -> Array:
-        ops, w = active(), self.parameters["weight"]
-        if self.groups == self.dilation == 1:
-            return ops.conv2d(x, w, self.stride, self.padding)
-        return ops.grouped_conv2d(x, w, self.groups, self.stride, self.padding, self.dilation)
-
-    def _with_bias(self, y: Array) -> Array:
-        return active().add_bias(y, self.parameters["bias"]) if "bias" in self.parameters else y
-
     def _backward(self, x: Array) -> "_ConvBackward":
         how = (self.stride, self.padding)
-        if self.groups == self.dilation == 1:
+        if self._plain:
             return _ConvBackward(active(), x, self.parameters, how, self.input_gradient)
         return _GroupedConvBackward(active(), x, self.parameters, (self.groups, *how, self.dilation),
                                     self.input_gradient)

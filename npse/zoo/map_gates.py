@@ -62,7 +62,7 @@ def maximum_as_a_sum(dy, a, b):
 
 
 @bug("maximum_backward", "swapped", "mask misplaced")
-def maximum_rewards_the_smaller(dy, a, b):
+def maximum_gradient_to_the_smaller(dy, a, b):
     """The gradient goes to the smaller one."""
     return book.maximum_backward(dy, a, b)[::-1]
 
@@ -118,7 +118,7 @@ def outer_sum_multiplies():
 
 
 @bug("channel_pool_backward", "ties")
-def channel_pool_rewards_every_maximum(dy, u):
+def channel_pool_gradient_to_every_maximum(dy, u):
     """Every channel that has the maximum receives the whole gradient, as by the comparison u == max."""
     winners = u == u.max(axis=3, keepdims=True)
     return dy[..., :1] * winners + dy[..., 1:] / u.shape[3]
@@ -143,7 +143,7 @@ def channel_pool_forgets_the_mean(dy, u):
 
 
 @bug("channel_pool_backward", "mask missing")
-def channel_pool_rewards_everyone(dy, u):
+def channel_pool_gradient_to_all(dy, u):
     """The gradient of the maximum goes to all channels."""
     return dy[..., :1] + dy[..., 1:] / u.shape[3] + np.zeros_like(u)
 

@@ -71,7 +71,7 @@ def the_last_window_decides_for_all(dy, x, size, stride=None, padding=0, ceil_mo
 
 
 @bug("max_pool_backward", "ties", source="Theano/Theano #5248")
-def rewards_every_maximum(dy, x, size, stride=None, padding=0, ceil_mode=False):
+def gradient_to_every_maximum(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """All pixels that equal the maximum receive the whole gradient."""
     how = size, stride or size, padding, ceil_mode
     return spread(dy * (values(x, how) == book.max_pool(x, *how)), x.shape, how)

@@ -125,14 +125,14 @@ def average_pool_skips_windows_at_the_border(dy, x_shape, size, stride=None, pad
 
 
 @bug("max_pool_backward", "mask missing")
-def max_pool_rewards_everyone(dy, x, size, stride=None, padding=0, ceil_mode=False):
+def max_pool_gradient_to_all(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """Every pixel of a window receives the gradient instead of the maximum alone."""
     how = size, stride or size, padding, ceil_mode
     return spread(np.stack([dy] * size**2), x.shape, how)
 
 
 @bug("max_pool_backward", "ties")
-def max_pool_rewards_the_last(dy, x, size, stride=None, padding=0, ceil_mode=False):
+def max_pool_gradient_to_the_last(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """Of several equal maxima the last one receives the gradient instead of the first."""
     how = size, stride or size, padding, ceil_mode
     seen = values(x, how)
@@ -141,7 +141,7 @@ def max_pool_rewards_the_last(dy, x, size, stride=None, padding=0, ceil_mode=Fal
 
 
 @bug("max_pool_backward", "mask misplaced")
-def max_pool_rewards_the_smallest(dy, x, size, stride=None, padding=0, ceil_mode=False):
+def max_pool_gradient_to_the_smallest(dy, x, size, stride=None, padding=0, ceil_mode=False):
     """The minimum receives the gradient: argmin is used instead of argmax."""
     how = size, stride or size, padding, ceil_mode
     return book.max_pool_backward(dy, -x, *how)
@@ -174,19 +174,19 @@ def max_pool_does_not_cut_off_the_padding_in_front(dy, x, size, stride=None, pad
 
 
 @bug("global_max_pool_backward", "ties")
-def global_max_pool_rewards_every_maximum(dz, u):
+def global_max_pool_gradient_to_every_maximum(dz, u):
     """All pixels that equal the maximum receive the whole gradient."""
     return dz[:, None, None] * (u == u.max(axis=(1, 2), keepdims=True))
 
 
 @bug("global_max_pool_backward", "ties")
-def global_max_pool_rewards_the_last(dz, u):
+def global_max_pool_gradient_to_the_last(dz, u):
     """Of several equal maxima the last one receives the gradient instead of the first."""
     return book.global_max_pool_backward(dz, u[:, ::-1, ::-1])[:, ::-1, ::-1].copy()
 
 
 @bug("global_max_pool_backward", "mask missing")
-def global_max_pool_rewards_everyone(dz, u):
+def global_max_pool_gradient_to_all(dz, u):
     """Every pixel receives the gradient instead of the maximum alone."""
     return np.broadcast_to(dz[:, None, None], u.shape).copy()
 
