@@ -10,8 +10,9 @@ With depth 1, a depthwise convolution, nothing is spread. Row r and tap t belong
     target_step * m + phase = source_step * r + dilation * t
 
 if m is an integer; other pairs have no product. Pixel m lies at x[x_at + m * x_step]. It is column ``column`` + m of a
-map of ``size`` columns. If ``guarded``, columns outside of the map are read from ``border``, a vector of zeros. Steps,
-phase, depth, taps and guarded are constants. The other rules are those of `npse.cpu.simd.tile`.
+map of ``size`` columns. The first and the last ``guarded`` pixels may be columns outside of the map. They are read from
+``border``, a vector of zeros. Steps, phase, depth, taps and guarded are constants. The other rules are those of
+`npse.cpu.simd.tile`.
 """
 
 from llvmlite import ir
@@ -105,10 +106,10 @@ def _operands(context, builder, signature, arguments, tile, pixels, guarded):
     x, border = (llvm.Memory(context, builder, tile, signature.args[k], arguments[k]) for k in (1, 6))
     x_at, x_step, column, size = arguments[2:6]
     zeros = border.pointer(llvm.integer(0), tile.llvm_vector)
-    vectors = {}
+    vectors, last = {}, max(pixels)
     for m in pixels:
         pointer = x.pointer(llvm.place(builder, x_at, m, x_step), tile.llvm_vector)
-        if guarded:
+        if min(m, last - m) < guarded:
             on_map = builder.icmp_unsigned("<", builder.add(column, llvm.integer(m)), size)
             pointer = builder.select(on_map, pointer, zeros)
         vectors[m] = builder.load(pointer, align=x.align)
