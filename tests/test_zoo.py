@@ -111,9 +111,9 @@ def test_the_correct_book_causes_no_false_alarm():
     assert found["sum, all"].false > 0                            # at ties a simple design gives a false alarm
 
 
-@pytest.mark.slow
-def test_the_correct_book_causes_no_false_alarm_with_many_seeds():
-    assert false_alarms(100, 0)["judge"].false == 0
+@pytest.mark.parametrize("seeds", [pytest.param(10, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.nightly)])
+def test_the_correct_book_causes_no_false_alarm_with_many_seeds(seeds):
+    assert false_alarms(seeds, 0)["judge"].false == 0
 
 
 # The rule
