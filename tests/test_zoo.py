@@ -111,7 +111,8 @@ def test_the_correct_book_causes_no_false_alarm():
     assert found["sum, all"].false > 0                            # at ties a simple design gives a false alarm
 
 
-@pytest.mark.parametrize("seeds", [pytest.param(10, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("seeds", [pytest.param(10, marks=pytest.mark.slow),
+                                   pytest.param(100, marks=pytest.mark.nightly)])
 def test_the_correct_book_causes_no_false_alarm_with_many_seeds(seeds):
     assert false_alarms(seeds, 0)["judge"].false == 0
 
