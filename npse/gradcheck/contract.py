@@ -165,14 +165,25 @@ def disagreement(book: Ops, call: Call) -> tuple[str | None, float]:
 def nonlinear(backward: Callable[[Array], tuple[Array, ...]], dy: Array, other: Array) -> str:
     """Check that backward(2 dy - 3 other) = 2 backward(dy) - 3 backward(other): what is wrong, or "".
 
-    All three results exist at the same time, so a function that returns one array each time is detected.
+    All three results exist at the same time, so a function that returns one array each time is detected. Then the same
+    for an upstream gradient of ones, which a function may treat in another way. Results that are not finite say
+    nothing: the check of the gradient reports them.
     """
-    for together, one, two in zip(backward(dy * 2 - other * 3), backward(dy), backward(other), strict=True):
-        with np.errstate(invalid="ignore"):                       # inf - inf is nan, which is not zero
-            expected = 2 * one - 3 * two
-        if not deviation(together, expected, max(map(_largest, (one, two, dy)))) <= SUM_ORDER_FLOAT64:
-            return "is not linear in dy: every term of a gradient has the upstream gradient as a factor, once"
+    if _breaks_the_sum(backward(dy * 2 - other * 3), (2, backward(dy)), (-3, backward(other)), dy):
+        return "is not linear in dy: every term of a gradient has the upstream gradient as a factor, once"
+    ones = np.ones_like(dy)[()]
+    if _breaks_the_sum(backward(ones), (1, backward(ones - dy)), (1, backward(dy)), ones):
+        return "is not linear in dy: where dy is 1 everywhere, it is computed in another way"
     return ""
+
+
+def _breaks_the_sum(together: tuple[Array, ...], one: tuple[float, tuple[Array, ...]],
+                    other: tuple[float, tuple[Array, ...]], dy: Array) -> bool:
+    """Whether a gradient differs from the sum of two others, each given with its factor."""
+    (a, firsts), (b, seconds) = one, other
+    return any(np.isfinite(first).all() and np.isfinite(second).all() and not deviation(
+        whole, a * first + b * second, max(map(_largest, (first, second, dy)))) <= SUM_ORDER_FLOAT64
+        for whole, first, second in zip(together, firsts, seconds, strict=True))
 
 
 def strided(x: Array) -> Array:

@@ -258,7 +258,9 @@ def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None) -> Differ
     """Central differences of f, see `Difference`."""
     y = np.array(f(x))                                    # a copy, in case f returns one array each time
     eps = max(np.finfo(x.dtype).eps, np.finfo(y.dtype).eps)
-    largest_x, largest_y, largest_dy = (np.abs(a).max() for a in (x, y, dy))
+    endless = np.isinf(y)                                 # such as log(0) of a mask: constant, and no part of the sum
+    finite = np.where(endless, 0, y)
+    largest_x, largest_y, largest_dy = (np.abs(a).max() for a in (x, finite, dy))
 
     def chosen(x: Array) -> list[Array]:
         return choices(kinks(x)) if kinks else []
@@ -270,12 +272,12 @@ def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None) -> Differ
         distance = above[i] - below[i]                    # x + h is rounded: divide by the actual distance
         if any(count_changes(here, chosen(there)) for there in (below, above)):
             return np.nan, np.inf, True, np.nan
-        y_above, y_below = np.array(f(above)), f(below)
+        y_above, y_below = (np.where(endless & (np.asarray(there) == y), 0, there) for there in map(f, (above, below)))
         difference = y_above - y_below
         moved = max(norm(dy * (difference != 0)), largest_dy)
         terms = norm(dy * difference) / distance          # f may be a small sum of large terms
         noise = eps * (largest_y * moved + largest_x * terms) / distance
-        right, left = (y_above - y) / (above[i] - x[i]), (y - y_below) / (x[i] - below[i])
+        right, left = (y_above - finite) / (above[i] - x[i]), (finite - y_below) / (x[i] - below[i])
         return np.sum(dy * difference) / distance, noise, False, np.sum(dy * (right - left))
     return at
 
