@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from npse.gradcheck.measure import Measurement
-from npse.gradcheck.numeric import FLOOR, RESOLUTION, TOLERANCE, Budget, is_hidden, relative_error
+from npse.gradcheck.numeric import FLOOR, RESOLUTION, TOLERANCE, Budget, NumericGradient, is_hidden, relative_error
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result, View
 from npse.types import Array, Index
 
@@ -27,7 +27,7 @@ def compare(measured: Measurement, name: str) -> Result:
     numeric = measured.numeric(name)
     error = relative_error(ours, numeric)
     crossed = tuple(map(tuple, np.argwhere(numeric.crossed).tolist()))
-    note = f"{len(crossed)} of {ours.size} entries crossed a kink" if crossed else ""
+    note = _note(name, numeric)
     result = replace(result, crossed=crossed, entries=ours.size)
     if len(crossed) == ours.size:
         return replace(result, error=float(error.max()), message=f"{note}: try other arguments")
@@ -87,6 +87,13 @@ def _error_of_complex_step(measured: Measurement, name: str) -> float | None:
     if second is None:
         return None
     return float(relative_error(measured.gradient(name), replace(measured.numeric(name), value=second)).max())
+
+
+def _note(name: str, numeric: NumericGradient) -> str:
+    """Which entries were left out, if any, and what shows that there is a kink."""
+    crossed, bent = (list(map(tuple, np.argwhere(where).tolist())) for where in (numeric.crossed, numeric.bent))
+    found = f", where the slopes on either side differ, as at {_entry(name, bent[0])}" if bent else ""
+    return f"{len(crossed)} of {numeric.value.size} entries crossed a kink{found}" if crossed else ""
 
 
 def _worst(error: Array) -> Index:

@@ -32,7 +32,7 @@ class Measurement:
     y : array
         The result of forward.
     dy : array, shaped like y
-        The upstream gradient: random.
+        The upstream gradient: random; 0 where y is infinite, such as the logarithm of a masked probability.
     gradients : tuple of arrays
         In the order of ``case.wrt``, each (if right) shaped like its argument.
     """
@@ -49,7 +49,7 @@ class Measurement:
     def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator) -> Measurement:
         """Run both passes; TypeError or ValueError if a result is not an array of numbers, or one is missing."""
         y = run_forward(case, ops, arguments)
-        dy = upstream(rng, y)
+        dy = np.where(np.isinf(y), 0, upstream(rng, y))[()]
         return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))))
 
     def gradient(self, name: str) -> Array:
@@ -116,9 +116,16 @@ def run_forward(case: Case, ops: Ops, arguments: Arguments) -> Array:
     y = case.forward(ops, **copies(arguments))
     if y is None:
         raise TypeError("forward returned None: is a return missing?")
+    if isinstance(y, (tuple, dict)):
+        raise TypeError(f"forward must return one array, but returned a {type(y).__name__} of {len(y)} values; return "
+                        "the array alone: backward is given the arguments of forward, so it needs no cache")
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError("forward must return a plain array, but returned a masked one; use .filled(0)")
     y = np.array(y)                                               # a copy, in case forward returns one array each time
     if y.dtype.kind != "f":
         raise TypeError(f"forward must return an array of floating-point numbers, but returned {y.dtype}")
+    if not y.size:
+        raise ValueError(f"forward returned an empty array, of shape {y.shape}: there is nothing to differentiate")
     return y
 
 

@@ -25,9 +25,19 @@ Forward: TypeAlias = Callable[[Array], Array]
 Kinks: TypeAlias = Callable[[Array], AtKinks]
 """The kinks of a forward pass, as a function of the same argument."""
 
+Difference: TypeAlias = Callable[[Index, float], tuple[float, float, bool, float]]
+"""A function of (index, step) -> central difference, size of its rounding error, whether it crossed a kink, and by how
+much the slopes on either side differ."""
+
 TOLERANCE = 1e-6     # of the relative error, in float64; a right gradient stays near 1e-9
 FLOOR = 0.01         # the error of smaller entries is relative to this share of the largest gradient
 SAFETY = 10          # by which factor rounding may exceed its estimate
+CURVED = 1e-3        # of its slope: by how much more the slopes on either side differ where a step does not suit
+SAME = 0.05          # within which the jump of the slope at a kink is the same for all steps
+LEVELS = 5           # least number of steps that must show the jump, each a quarter of the one before
+BESIDE = (0.73, 1.37)                                # of a step: other steps, to see how the difference varies
+AGREE = 1e-4         # of the value: how closely differences with similar steps agree if rounding is small
+MOST_STEPS = 20      # that are tried for one entry
 RESOLUTION = 1e-3    # the smallest error that a verdict must detect, relative to the largest gradient
 
 
@@ -43,11 +53,14 @@ class NumericGradient:
         The size of the rounding error, estimated.
     crossed : bool array
         Where the step crossed a kink.
+    bent : bool array
+        The part of ``crossed`` that no ``kinks`` declare: there the slopes on either side differ.
     """
 
     value: Array
     noise: Array
     crossed: Array
+    bent: Array
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,8 @@ class Budget:
     value : float
     step : float
     truncation : float
-        Error of the formula, h^2 f'''/6, estimated as a third of the difference to the value at twice the step.
+        Error of the formula, h^2 f'''/6, estimated as a third of the difference to the value at twice the step. If the
+        slopes on either side differ by much, at least half of their difference: a kink may lie within the step.
     rounding : float
         The size of the rounding error, from the dtype and the size of f.
     """
@@ -80,7 +94,15 @@ class Budget:
 
 def typical_size(x: Array) -> float:
     """Root mean square of x; 1 if x is zero everywhere."""
-    return np.sqrt(np.mean(np.square(x))) or 1.0
+    return norm(x) / np.sqrt(x.size) or 1.0
+
+
+def norm(x: Array) -> float:
+    """The root of the sum of squares, also where the squares are too large or too small for the dtype."""
+    largest = float(np.abs(x).max(initial=0))
+    if not 0 < largest < np.inf:
+        return largest
+    return largest * float(np.sqrt(np.sum(np.square(x / largest))))
 
 
 def step_sizes(x: Array) -> Array:
@@ -109,31 +131,95 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
     -------
     NumericGradient
     """
-    value, noise, crossed = np.empty(x.shape), np.empty(x.shape), np.zeros(x.shape, bool)
-    at = _differences(f, x, dy, kinks)
-    for i, h in np.ndenumerate(step_sizes(x)):
-        value[i], noise[i], crossed[i] = at(i, h)
-    return NumericGradient(value, noise, crossed)
+    value, noise, bend = np.empty(x.shape), np.empty(x.shape), np.empty(x.shape)
+    crossed, bent = np.zeros(x.shape, bool), np.zeros(x.shape, bool)
+    at, h = _differences(f, x, dy, kinks), step_sizes(x)
+    for i in np.ndindex(x.shape):
+        value[i], noise[i], crossed[i], bend[i] = at(i, h[i])
+    for i in map(tuple, np.argwhere(~crossed & _unsuited(value, noise, bend)).tolist()):
+        if _is_kink(at, i, h[i]):
+            value[i], crossed[i], bent[i] = np.nan, True, True
+        elif found := _best(at, _steps(x, i, h[i]), i):
+            value[i], noise[i] = found.value, min(noise[i], found.rounding)
+    return NumericGradient(value, noise, crossed, bent)
+
+
+def _unsuited(value: Array, noise: Array, bend: Array) -> Array:
+    """Where the step of a central difference may be too large: the slopes on either side differ by much more than h.
+
+    Also where f is not finite.
+    """
+    finite = np.isfinite(value) & np.isfinite(bend)
+    largest = np.abs(value[finite]).max(initial=0)
+    with np.errstate(invalid="ignore"):
+        slope = np.maximum(np.abs(value), FLOOR * largest)
+        return ~finite | (np.abs(bend) > np.maximum(CURVED * slope, 4 * SAFETY * noise))
+
+
+def _is_kink(at: Difference, i: Index, h: float) -> bool:
+    """Whether the slopes on either side of an entry differ by the same amount however small the step is.
+
+    Where f is smooth their difference falls with the step. All steps count whose rounding errors are small beside it.
+    """
+    jumps: list[float] = []
+    for step in h / 4.0 ** np.arange(MOST_STEPS):
+        _, noise, crossed, jump = at(i, step)
+        if crossed or not np.isfinite(jump):
+            return False
+        if 4 * SAFETY * noise > SAME * abs(jump):
+            break
+        jumps.append(jump)
+        if abs(jump - jumps[0]) > SAME * abs(jumps[0]):
+            return False
+    return len(jumps) >= LEVELS
 
 
 def budget(f: Forward, x: Array, dy: Array, index: Index, kinks: Kinks | None = None) -> Budget | None:
     """The best central difference of one entry and its error budget; arguments as in `numeric_gradient`.
 
-    The step is made smaller until the truncation error is below the rounding error, at most five times.
+    The step is made smaller until the truncation error is below the rounding error, or the step suits the size of this
+    entry alone.
 
     Returns
     -------
     Budget
-        None where every step crosses a kink.
+        None where every step crosses a kink, or leaves the domain of f.
     """
-    at, h, found = _differences(f, x, dy, kinks), step_sizes(x)[index], []
-    for step in h / 4.0 ** np.arange(6):
-        (value, rounding, crossed), (twice, _, crossed_too) = at(index, step), at(index, 2 * step)
-        if not (crossed or crossed_too):
-            found.append(Budget(float(value), float(step), float(abs(twice - value) / 3), float(rounding)))
-            if found[-1].truncation <= rounding:
+    return _best(_differences(f, x, dy, kinks), _steps(x, index, step_sizes(x)[index]), index)
+
+
+def _steps(x: Array, index: Index, h: float) -> Array:
+    """Steps to try for one entry, from h down by a factor of 4, or more if the entry is much smaller than the others."""
+    own = np.cbrt(np.finfo(x.dtype).eps) * abs(x[index]) / 4
+    factor = max(4.0, (h / own) ** (1 / MOST_STEPS)) if own else 4.0
+    return h / factor ** np.arange(MOST_STEPS + 1)
+
+
+def _best(at: Difference, steps: Array, index: Index) -> Budget | None:
+    """The central difference with the least error; None if all cross a kink or are not finite."""
+    found, suitable = [], []
+    for step in steps:
+        (value, rounding, crossed, bend), (twice, _, crossed_too, _) = at(index, step), at(index, 2 * step)
+        if not (crossed or crossed_too) and np.isfinite(value) and np.isfinite(twice):
+            suits = abs(bend) <= CURVED * abs(value)
+            truncation = abs(twice - value) / 3 if suits else max(abs(twice - value) / 3, abs(bend) / 2)
+            if rounding > TOLERANCE * abs(value):
+                rounding = min(rounding, _spread(value, [twice, *(at(index, step * factor)[0] for factor in BESIDE)]))
+            found.append(Budget(float(value), float(step), float(truncation), float(rounding)))
+            if suits and truncation + rounding <= RESOLUTION * abs(value):
+                suitable.append(found[-1])
+            if suits and truncation <= rounding:
                 break
-    return min(found, key=lambda b: b.truncation + b.rounding) if found else None
+    return min(suitable or found, key=lambda b: b.truncation + b.rounding) if found else None
+
+
+def _spread(value: float, others: list[float]) -> float:
+    """The rounding error of a difference as differences with other steps show it; infinite if they do not agree.
+
+    If rounding hides the entry, the differences are zero or a few units of the last place, which do not agree.
+    """
+    spread = max(abs(other - value) for other in others)
+    return spread if value and spread <= AGREE * abs(value) else np.inf
 
 
 def curve(f: Forward, x: Array, dy: Array, index: Index, count: int = 33) -> tuple[Array, Array]:
@@ -168,28 +254,31 @@ def complex_step(f: Callable[[Array], ArrayLike], x: Array, dy: Array) -> Array 
     return value
 
 
-def _differences(f: Forward, x: Array, dy: Array,
-                 kinks: Kinks | None) -> Callable[[Index, float], tuple[float, float, bool]]:
-    """A function of (index, step) -> central difference, size of its rounding error, whether it crossed a kink."""
-    y = np.asarray(f(x))
+def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None) -> Difference:
+    """Central differences of f, see `Difference`."""
+    y = np.array(f(x))                                    # a copy, in case f returns one array each time
     eps = max(np.finfo(x.dtype).eps, np.finfo(y.dtype).eps)
-    largest_x, largest_y, largest_dy = (np.abs(a).max() for a in (x, y, dy))
+    endless = np.isinf(y)                                 # such as log(0) of a mask: constant, and no part of the sum
+    finite = np.where(endless, 0, y)
+    largest_x, largest_y, largest_dy = (np.abs(a).max() for a in (x, finite, dy))
 
     def chosen(x: Array) -> list[Array]:
         return choices(kinks(x)) if kinks else []
     here = chosen(x)
 
-    def at(i: Index, h: float) -> tuple[float, float, bool]:
+    @np.errstate(invalid="ignore", over="ignore")         # inf - inf: the caller sees nan
+    def at(i: Index, h: float) -> tuple[float, float, bool, float]:
         above, below = _moved(x, i, h), _moved(x, i, -h)
         distance = above[i] - below[i]                    # x + h is rounded: divide by the actual distance
-        crossed = any(count_changes(here, chosen(there)) for there in (below, above))
-        y_above, y_below = np.array(f(above)), f(below)   # a copy, in case f returns one array each time
-        with np.errstate(invalid="ignore"):               # inf - inf: the caller sees nan
-            difference = y_above - y_below
-        moved = max(np.linalg.norm(dy * (difference != 0)), largest_dy)
-        terms = np.linalg.norm(dy * difference) / distance          # f may be a small sum of large terms
+        if any(count_changes(here, chosen(there)) for there in (below, above)):
+            return np.nan, np.inf, True, np.nan
+        y_above, y_below = (np.where(endless & (np.asarray(there) == y), 0, there) for there in map(f, (above, below)))
+        difference = y_above - y_below
+        moved = max(norm(dy * (difference != 0)), largest_dy)
+        terms = norm(dy * difference) / distance          # f may be a small sum of large terms
         noise = eps * (largest_y * moved + largest_x * terms) / distance
-        return np.nan if crossed else np.sum(dy * difference) / distance, noise, crossed
+        right, left = (y_above - finite) / (above[i] - x[i]), (finite - y_below) / (x[i] - below[i])
+        return np.sum(dy * difference) / distance, noise, False, np.sum(dy * (right - left))
     return at
 
 
