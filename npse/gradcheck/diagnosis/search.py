@@ -148,7 +148,7 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
     for use in uses:
         step, i = use
         way, formula = _way(step, i)
-        kept = " + ".join(_way(*other)[1].split(", ")[0] for other in uses if other != use)
+        kept = " + ".join(_way(*other)[1].split(", Eq.")[0] for other in uses if other != use)
         reaches = f"{var.name} also reaches {trace.output.name} {way}"
         text = f"treats {way.removeprefix('through ')} as a constant" if step.missing == "constant statistics" \
             else f"is {kept} only"
@@ -161,7 +161,7 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
 
 def _way(step: Step, i: int) -> Way:
     """How the output depends on the i-th input of a step, and the gradient that returns to it."""
-    return step.ways[i] if step.ways else (f"through {step.output.name}", f"what {step.output.name} hands back")
+    return step.ways[i] if step.ways else (f"through {step.output.name}", f"the part that comes back from {step.output.name}")
 
 
 def _scaled_part(use: Use, factor: float, kind: str, text: str, advice: str = "") -> Hypothesis:

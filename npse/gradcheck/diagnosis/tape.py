@@ -72,12 +72,16 @@ NO_MISTAKE = Hypothesis("", "")
 
 @dataclass(eq=False)
 class Var:
-    """An array on a tape: its value, its name in the book, and a letter for each axis."""
+    """An array on a tape: its value, its name in the book, and a letter for each axis.
+
+    No gradient of a ``constant`` is ever asked for.
+    """
 
     tape: Tape
     value: Array
     name: str
     axes: tuple[str, ...] = ()
+    constant: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -157,9 +161,9 @@ class Tape:
         self.steps: list[Step] = []
         self.leaves: list[Var] = []
 
-    def leaf(self, value: Array, name: str, axes: tuple[str, ...]) -> Var:
-        """Record an argument of the forward pass."""
-        self.leaves.append(Var(self, np.asarray(value), name, axes))
+    def leaf(self, value: Array, name: str, axes: tuple[str, ...], constant: bool = False) -> Var:
+        """Record an argument of the forward pass, or a constant."""
+        self.leaves.append(Var(self, np.asarray(value), name, axes, constant))
         return self.leaves[-1]
 
     def step(self, run: Callable[..., Array], inputs: Sequence[Var], parts: Sequence[Part], name: str,
