@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from npse.gradcheck.diagnosis import general
 from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Step, Use, Var, Way
@@ -14,6 +15,8 @@ from npse.gradcheck.measure import Measurement
 from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
+MAX_WORK = 20_000        # steps that are run backwards on a record, for one mistake each, and for two
+MOST_PATHS = 8           # into one variable: more factors than this explain nothing
 
 Tried: TypeAlias = tuple[Hypothesis, list[Array]]
 """A hypothesis and the gradients that follow from it."""
@@ -37,7 +40,8 @@ class Search:
     def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int]) -> None:
         self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
-        self._results = [(hypothesis, self._gradients_of(hypothesis)) for hypothesis in mistakes(trace)]
+        every = islice(mistakes(trace), MAX_WORK // len(trace.tape.steps)) if trace.is_foreign else mistakes(trace)
+        self._results = [(hypothesis, found) for hypothesis in every if (found := self._tried(hypothesis))]
 
     def single(self, name: str) -> list[Hypothesis]:
         """Hypotheses that explain a gradient; first those that explain the other gradients too."""
@@ -59,8 +63,9 @@ class Search:
         """Two mistakes at once."""
         k = self.measured.case.wrt.index(name)
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
-        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), MAX_PAIRS)
-        found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
+        limit = min(MAX_PAIRS, MAX_WORK // len(self.trace.tape.steps)) if self.trace.is_foreign else MAX_PAIRS
+        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), limit)
+        found = ((hypothesis, found) for hypothesis in both if (found := self._tried(hypothesis)))
         return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
 
     def paths(self, name: str) -> list[Hypothesis]:
@@ -72,6 +77,8 @@ class Search:
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
+            if var.constant or len(self.trace.tape.uses(var)) > MOST_PATHS:
+                continue
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
@@ -92,7 +99,8 @@ class Search:
         kind = _kind_of_factor(factor, step.missing, self.sizes)
         whole = len(self.trace.tape.uses(var)) == 1
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
-                            + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
+                            + (f" is times {named(factor, self.sizes)}" if abs(factor) > CLOSE else " is missing")
+                            for use, factor in wrong.items())
         parts: Parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
                         for (step, i), factor in wrong.items()}
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
@@ -107,6 +115,16 @@ class Search:
     def _gradients_of(self, hypothesis: Hypothesis = NO_MISTAKE) -> list[Array]:
         with np.errstate(all="ignore"):
             return self.trace.gradients(self.measured.dy, self.measured.case.wrt, hypothesis)
+
+    def _tried(self, hypothesis: Hypothesis) -> list[Array] | None:
+        """The gradients that follow from a hypothesis; None if it gives none of the right shapes."""
+        if not self.trace.is_foreign:
+            return self._gradients_of(hypothesis)
+        try:
+            found = self._gradients_of(hypothesis)
+        except (ValueError, IndexError):                          # the shapes do not fit
+            return None
+        return found if all(a.shape == b.shape for a, b in zip(found, self.right, strict=True)) else None
 
     def _ranked(self, results: Iterable[Tried]) -> list[Hypothesis]:
         def merit(result: Tried) -> tuple[int, int]:
@@ -128,7 +146,7 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
     tape = trace.tape
     once: list[Use] = []
     for var in tape.variables():
-        uses = tape.uses(var)
+        uses = [] if var.constant else tape.uses(var)
         if len(uses) > 1:
             yield from _wrong_paths(trace, var, uses)
         else:
@@ -139,8 +157,12 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
         name = step.inputs[i].name
         yield _scaled_part((step, i), 0, step.missing,
                            f"d{name} is cut off: nothing comes back to {name} from {step.output.name}")
-    for step in tape.steps:
-        yield from step.faults(step)
+    if not trace.is_foreign:
+        for step in tape.steps:
+            yield from step.faults(step)
+        return
+    for source in (general.in_every_turn, general.overwritten, general.exchanged, general.turned, general.stale):
+        yield from source(tape)
 
 
 def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis]:

@@ -155,9 +155,10 @@ class Options(Words, total=False):
 
 
 class Tape:
-    """The steps of one forward pass, in order."""
+    """The steps of one forward pass, in order; ``is_record`` says that they are NumPy's calls, not the book's steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_record: bool = False) -> None:
+        self.is_record = is_record
         self.steps: list[Step] = []
         self.leaves: list[Var] = []
 

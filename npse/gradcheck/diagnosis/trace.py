@@ -42,15 +42,17 @@ class Trace:
     output : Var
     leaves : dict of name -> Var
         The arguments that are floating arrays.
-    is_foreign : bool
-        Whether the tape is a record of NumPy's calls, not one of the book's ops.
     """
 
     op: str
     tape: Tape
     output: Var
     leaves: dict[str, Var]
-    is_foreign: bool = False
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the tape is a record of NumPy's calls, not one of the book's ops."""
+        return self.tape.is_record
 
     def gradients(self, dy: Array, wrt: Sequence[str], hypothesis: Hypothesis = NO_MISTAKE) -> list[Array]:
         """Gradients in the order of ``wrt``, under the given hypothesis."""
@@ -95,7 +97,7 @@ def recorded(measured: Measurement) -> Trace | None:
     run_forward(case, measured.ops, arguments)                    # it may keep values for the backward pass
     if found is None:
         return None
-    result = Trace(case.op, *found, is_foreign=True)
+    result = Trace(case.op, *found)
     for name, gradient in zip(case.wrt, result.gradients(measured.dy, case.wrt), strict=True):
         numeric = measured.numeric(name)
         if not alike(gradient, np.where(numeric.crossed, np.nan, numeric.value), RECORDED):

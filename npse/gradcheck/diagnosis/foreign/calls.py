@@ -84,7 +84,7 @@ def ufunc(recording: Recording, function: np.ufunc, method: str, inputs: Sequenc
 
 
 def _of_ufunc(recording: Recording, name: str, inputs: Sequence[Any], value: Array) -> Any:
-    nodes = [recording.node(given) for given in inputs]
+    nodes = [recording.node(given, side) for side, given in enumerate(inputs)]
     if name in ("sign", "floor", "ceil", "rint", "trunc", "heaviside"):
         return value                                              # piecewise constant
     if name in ARITHMETIC:

@@ -6,11 +6,13 @@ differentiated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npse.gradcheck.diagnosis.foreign.wholes import log_softmax, normalizations, normalized
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax, softmax_over
 from npse.gradcheck.diagnosis.tape import Var
 from npse.types import Array
@@ -46,7 +48,24 @@ def _patterns(node: Node) -> Iterator[tuple[Node, Build]]:
             yield source, lambda read, name: sigmoid(read[0], name)
         for axis in range(x.ndim) if _is_distribution(node.value) else ():
             if x.shape[axis] > 1 and _same(node.value, softmax_over(x, (axis,))):
-                yield source, lambda read, name, axis=axis: softmax(read[0], (axis,), name)    # type: ignore[misc]
+                yield source, partial(_softmax, (axis,))
+        for axis in range(x.ndim) if (node.value <= 0).all() else ():
+            if x.shape[axis] > 1 and _same(node.value, np.log(softmax_over(x, (axis,)))):
+                yield source, partial(_log_softmax, (axis,))
+        for how in normalizations(x, node.value) if x.ndim < 5 else ():
+            yield source, partial(_normalized, how)
+
+
+def _softmax(axes: tuple[int, ...], read: Sequence[Var], name: str) -> Var:
+    return softmax(read[0], axes, name)
+
+
+def _log_softmax(axes: tuple[int, ...], read: Sequence[Var], name: str) -> Var:
+    return log_softmax(read[0], axes, name)
+
+
+def _normalized(how: tuple[tuple[int, ...], bool, int, float], read: Sequence[Var], name: str) -> Var:
+    return normalized(read[0], *how, name)
 
 
 def _is_distribution(p: Array) -> bool:

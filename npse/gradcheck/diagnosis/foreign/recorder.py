@@ -46,7 +46,8 @@ class Node:
     build: Build | None = None
     is_argument: bool = False
     is_named: bool = False
-    expression: str = ""                                          # of the user's code
+    expression: str = ""                                          # of the user's code, and where it stands
+    place: tuple[int, int] | None = None
 
 
 @dataclass
@@ -64,21 +65,29 @@ class Recording:
         frame = _user_frame()
         self._name_variables(frame)
         name = names.in_sentence(self.prefix or (names.expression(frame) if frame else ""))
+        place = (id(frame.f_code), frame.f_lasti) if frame else None
         for known in self.nodes:                                  # the same expression once more
-            if known.expression == name and known.inputs == tuple(inputs) and np.array_equal(known.value, value):
+            if known.expression == name and known.inputs == tuple(inputs) and known.place != place \
+                    and np.array_equal(known.value, value):
                 return Recorded(self, known)
-        node = Node(value, name, tuple(inputs), build, expression=name)
+        node = Node(value, name, tuple(inputs), build, expression=name, place=place)
         self.nodes.append(node)
         return Recorded(self, node)
 
-    def node(self, value: Any) -> Node:
-        """The node of a recorded array; a new node of a constant for any other value."""
+    def node(self, value: Any, side: int | None = None) -> Node:
+        """The node of a recorded array; a new node of a constant for any other value.
+
+        ``side`` is 0 for the left operand of an operator, 1 for the right one.
+        """
         if isinstance(value, Recorded):
             return value.node
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise Untraceable(f"a constant of dtype {array.dtype}")
-        return Node(array.astype(np.float64), f"{float(array):g}" if array.ndim == 0 else self._name_of(value))
+        frame = _user_frame()
+        words = names.operand(frame, side) if frame and side is not None and not self.prefix else ""
+        name = f"{float(array):g}" if array.ndim == 0 else self._name_of(value)
+        return Node(array.astype(np.float64), names.in_sentence(words) if words else name)
 
     def constant(self, value: Array) -> Recorded:
         """An array that the forward pass made, and may write into."""
@@ -96,8 +105,7 @@ class Recording:
     def condition(self) -> str:
         """The condition of the `np.where` that is being recorded, in the user's words."""
         frame = _user_frame()
-        text = names.expression(frame) if frame else ""
-        return names.first_argument(text) or "its condition holds"
+        return (names.first_argument(frame) if frame else "") or "its condition holds"
 
     def _name_of(self, constant: Any) -> str:
         """The name of the user's variable that is this object."""
@@ -238,7 +246,9 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
                 return None
             if all(node.name != "y" for node in recording.nodes):
                 output.node.name = "y"                            # its gradient is called dy
-            tape, variables = _tape(simplified(output.node), list(nodes.values()))
+            order = simplified(output.node)
+            saved = [node for node in recording.nodes if node.is_named and node not in order]
+            tape, variables = _tape(order, list(nodes.values()), saved)
     except Exception:                # whatever the user's function does with a recorded array
         return None
     result = variables[output.node]
@@ -250,9 +260,13 @@ def _copies(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
 
 
-def _tape(order: Sequence[Node], arguments: Sequence[Node]) -> tuple[Tape, dict[Node, Var]]:
-    """A tape with the steps of some nodes, in this order; every name is used once."""
-    tape, variables, used = Tape(), {}, dict.fromkeys((node.name for node in arguments), 1)
+def _tape(order: Sequence[Node], arguments: Sequence[Node],
+          saved: Sequence[Node]) -> tuple[Tape, dict[Node, Var]]:
+    """A tape with the steps of some nodes, in this order; every name is used once.
+
+    ``saved`` are values that no step needs, but that the backward pass may read by mistake.
+    """
+    tape, variables, used = Tape(is_record=True), {}, dict.fromkeys((node.name for node in arguments), 1)
     for node in arguments:
         variables[node] = tape.leaf(node.value, node.name, axes_of(node.value))
     for node in order:
@@ -263,4 +277,7 @@ def _tape(order: Sequence[Node], arguments: Sequence[Node]) -> tuple[Tape, dict[
             used[name] = used.get(name, 0) + 1
             name = name if used[name] == 1 else f"{name} ({used[name]})"
             variables[node] = node.build([variables[read] for read in node.inputs], name)
+    for node in saved:
+        if node.name not in used:
+            tape.leaf(node.value, node.name, axes_of(node.value), constant=True)
     return tape, variables
