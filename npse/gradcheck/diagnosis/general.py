@@ -6,11 +6,12 @@ The steps that a loop repeats form a group; a mistake in the loop's body is made
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 
 import numpy as np
 
 from npse.gradcheck.diagnosis.tape import Hypothesis, Part, Parts, Step, Tape, Use, Var
-from npse.types import Array
+from npse.types import Array, Shape
 
 LONG = 40                # steps of a tape; on a longer one a loop is looked at as a whole only
 
@@ -127,6 +128,26 @@ def stale(tape: Tape) -> Iterator[Hypothesis]:
             for r in range(len(group[0].inputs) + 1):
                 if len(group) == 1:
                     yield from _other_values(group[0], i, r, values)
+
+
+def mirrored(tape: Tape) -> Iterator[Hypothesis]:
+    """The backward pass reads an argument mirrored, or transposed."""
+    for leaf in tape.leaves:
+        if leaf.constant:
+            continue
+        for axis in range(len(leaf.shape)):
+            if leaf.shape[axis] > 1:
+                yield Hypothesis("flipped kernel", f"{leaf.name} is read mirrored along axis {axis} in the backward pass",
+                                 values={leaf: np.flip(leaf.value, axis)})
+        for a, b in combinations(range(len(leaf.shape)), 2):
+            if leaf.shape[a] == leaf.shape[b] > 1:
+                yield Hypothesis("transposed", f"{leaf.name} is read with axis {a} and axis {b} swapped in the backward "
+                                 "pass", values={leaf: leaf.value.swapaxes(a, b)})
+
+
+def _fits(shape: Shape, other: Shape) -> bool:
+    """Whether an array can stand where one of another shape, with as many axes, belongs."""
+    return len(shape) == len(other) and all(n in (1, m) for n, m in zip(shape, other, strict=True))
 
 
 def _other_values(step: Step, i: int, r: int, values: Iterable[Var]) -> Iterator[Hypothesis]:

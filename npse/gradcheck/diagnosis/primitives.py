@@ -213,6 +213,9 @@ def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[
         yield from faults(step)
         yield Hypothesis("factor", f"d{x.name} lacks the factor 2 from the square of {x.name}",
                          {(step, 0): lambda dy, y, x: dy * x})
+        if x.tape.is_record:
+            yield Hypothesis("path missing", f"d{x.name} lacks the factor {x.name} of the derivative 2*{x.name}",
+                             {(step, 0): lambda dy, y, x: 2 * dy + 0 * x})
     return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
 
 
@@ -293,7 +296,7 @@ def _before(var: Var) -> Iterator[tuple[str, Var]]:
     kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker.nonlinearity) or (
         "path missing" if maker.run in (np.add, np.multiply) else "wrong value")
     for made_of in maker.inputs:
-        if made_of.shape == var.shape and made_of.name != var.name:
+        if made_of.shape in (var.shape, ()) and made_of.name != var.name:
             yield kind, made_of
             yield from (("wrong value", earlier) for _, earlier in _before(made_of))
 

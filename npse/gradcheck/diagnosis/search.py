@@ -1,7 +1,11 @@
 """Search on a tape for the mistake, or the two mistakes, that give the gradient that was found."""
 
+from __future__ import annotations
+
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import combinations, islice
+from functools import cached_property, reduce
+from itertools import combinations, islice, product
 from typing import TypeAlias
 
 import numpy as np
@@ -10,8 +14,8 @@ from npse.gradcheck.diagnosis import general
 from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Step, Use, Var, Way
-from npse.gradcheck.diagnosis.trace import Trace
-from npse.gradcheck.measure import Measurement
+from npse.gradcheck.diagnosis.trace import Trace, recorded
+from npse.gradcheck.measure import Measurement, is_floating, run_forward
 from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
@@ -31,22 +35,26 @@ class Search:
     measured : Measurement
         Upstream gradient and the gradients that were found.
     sizes : dict of str -> int, see `npse.gradcheck.diagnosis.sizes.sizes_of`
+    try_all : bool
+        Whether every single mistake is tried.
 
     Attributes
     ----------
     right : list of arrays, the right gradients by the tape
     """
 
-    def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int]) -> None:
+    def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int],
+                 try_all: bool = True) -> None:
         self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
         every = islice(mistakes(trace), MAX_WORK // len(trace.tape.steps)) if trace.is_foreign else mistakes(trace)
+        every = every if try_all else iter(())
         self._results = [(hypothesis, found) for hypothesis in every if (found := self._tried(hypothesis))]
 
     def single(self, name: str) -> list[Hypothesis]:
         """Hypotheses that explain a gradient; first those that explain the other gradients too."""
         k = self.measured.case.wrt.index(name)
-        return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
+        return self._confirmed(k, self._ranked((h, found) for h, found in self._results if self._explains(k, found[k])))
 
     def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""
@@ -66,13 +74,54 @@ class Search:
         limit = min(MAX_PAIRS, MAX_WORK // len(self.trace.tape.steps)) if self.trace.is_foreign else MAX_PAIRS
         both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), limit)
         found = ((hypothesis, found) for hypothesis in both if (found := self._tried(hypothesis)))
-        return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
+        return self._confirmed(k, self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3)))
 
     def paths(self, name: str) -> list[Hypothesis]:
         """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
         k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
+
+    def _confirmed(self, k: int, found: list[Hypothesis]) -> list[Hypothesis]:
+        """Those hypotheses about a record that explain the k-th gradient for other arguments, too."""
+        if not found or self._elsewhere is None:
+            return found
+        other, mistakes_there = self._elsewhere
+
+        def explains_there(hypothesis: Hypothesis) -> bool:
+            texts = hypothesis.made_of or (hypothesis.text,)
+            for same in product(*(mistakes_there[text] for text in texts)):
+                gradients = other._tried(reduce(Hypothesis.__add__, same))
+                if gradients and other._explains(k, gradients[k]):
+                    return True
+            return False
+        return [hypothesis for hypothesis in found if explains_there(hypothesis)]
+
+    @cached_property
+    def _elsewhere(self) -> tuple[Search, dict[str, list[Hypothesis]]] | None:
+        """The search for other arguments, and the single mistakes there by their text; None if there is no record.
+
+        Numbers that agree by chance, such as two masks on few entries, differ there.
+        """
+        measured = self.measured
+        if not self.trace.is_foreign:
+            return None
+        rng = np.random.default_rng(0)
+        changed = {name: (rng.permutation(value.ravel()) * rng.uniform(0.8, 1.25, value.size)).reshape(value.shape)
+                   if is_floating(value) else value for name, value in measured.arguments.items()}
+        try:
+            other = Measurement.of(measured.case, measured.ops, changed, rng)
+            trace = recorded(other)
+        except Exception:                # the user's functions do not take these arguments
+            trace = None
+        run_forward(measured.case, measured.ops, measured.arguments)     # it may keep values for the backward pass
+        if trace is None:
+            return None
+        search = Search(trace, other, self.sizes, try_all=False)
+        by_text: dict[str, list[Hypothesis]] = defaultdict(list)
+        for hypothesis in mistakes(trace):
+            by_text[hypothesis.text].append(hypothesis)
+        return search, by_text
 
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]
@@ -147,10 +196,13 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
     once: list[Use] = []
     for var in tape.variables():
         uses = [] if var.constant else tape.uses(var)
+        if tape.is_record and len(uses) > MOST_PATHS:
+            continue
         if len(uses) > 1:
             yield from _wrong_paths(trace, var, uses)
         else:
-            once += [(step, i) for step, i in uses if step.output.name != var.name]   # the same name: axes moved
+            once += [(step, i) for step, i in uses if step.output.name != var.name   # the same name: axes moved
+                     and var.name == general.once(var.name)]                         # not one turn of a loop
     for step, i in once:
         yield _scaled_part((step, i), -1, "sign", f"d{step.inputs[i].name} has the wrong sign")
     for step, i in once:
@@ -161,7 +213,8 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
         for step in tape.steps:
             yield from step.faults(step)
         return
-    for source in (general.in_every_turn, general.overwritten, general.exchanged, general.turned, general.stale):
+    for source in (general.in_every_turn, general.overwritten, general.exchanged, general.turned, general.mirrored,
+                   general.stale):
         yield from source(tape)
 
 
@@ -172,8 +225,12 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
         way, formula = _way(step, i)
         kept = " + ".join(_way(*other)[1].split(", Eq.")[0] for other in uses if other != use)
         reaches = f"{var.name} also reaches {trace.output.name} {way}"
-        text = f"treats {way.removeprefix('through ')} as a constant" if step.missing == "constant statistics" \
-            else f"is {kept} only"
+        if trace.is_foreign:
+            reaches = f"{var.name} reaches {trace.output.name} that way too"
+        if step.missing == "constant statistics":
+            text = f"treats {way.removeprefix('through ')} as a constant"
+        else:
+            text = f"lacks the part that comes back {way}" if trace.is_foreign else f"is {kept} only"
         yield _scaled_part(use, 0, step.missing, f"d{var.name} {text}: {reaches}", f"Add {formula}.")
         yield _scaled_part(use, 2, "path twice", f"d{var.name} has the part that comes back {way} twice",
                            f"Add {formula} once.")

@@ -47,6 +47,8 @@ class Hypothesis:
         The right formula and the paper's equation, as a sentence.
     size : int
         The number of single mistakes.
+    made_of : tuple of str
+        The texts of the single mistakes, if there are several.
     """
 
     kind: str
@@ -55,12 +57,13 @@ class Hypothesis:
     values: dict[Var, Array] = field(default_factory=dict)
     advice: str = ""
     size: int = 1
+    made_of: tuple[str, ...] = ()
 
     def __add__(self, other: Hypothesis) -> Hypothesis:
         kind = self.kind if self.kind == other.kind or len(self.text) >= len(other.text) else other.kind
         advice = " ".join(dict.fromkeys(filter(None, (self.advice, other.advice))))
         return Hypothesis(kind, f"{self.text}, and {other.text}", self.parts | other.parts, self.values | other.values,
-                          advice, self.size + other.size)
+                          advice, self.size + other.size, (self.made_of or (self.text,)) + (other.made_of or (other.text,)))
 
     def overlaps(self, other: Hypothesis) -> bool:
         """Whether both replace the same part or value, so that they cannot be combined."""

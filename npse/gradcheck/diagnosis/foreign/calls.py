@@ -88,12 +88,12 @@ def _of_ufunc(recording: Recording, name: str, inputs: Sequence[Any], value: Arr
     if name in ("sign", "floor", "ceil", "rint", "trunc", "heaviside"):
         return value                                              # piecewise constant
     if name in ARITHMETIC:
-        return recording.add(value, nodes, lambda read, name, run=ARITHMETIC[name]: run(*read, name))
+        return recording.add(value, nodes, partial(_arithmetic, ARITHMETIC[name]))
     if name == "square" or (name == "power" and not is_recorded(inputs[1]) and np.ndim(inputs[1]) == 0
                             and inputs[1] == 2):
         return recording.add(value, nodes[:1], lambda read, name: square(read[0], name))
     if name == "power" and not is_recorded(inputs[1]) and np.ndim(inputs[1]) == 0:
-        return recording.add(value, nodes, lambda read, name: steps.power(*read, name))
+        return recording.add(value, nodes, lambda read, name: steps.power(read[0], read[1], name))
     if name in ("maximum", "minimum", "fmax", "fmin"):
         return _larger(recording, name, inputs, value)
     if name in ("matmul", "vecdot"):
@@ -103,8 +103,16 @@ def _of_ufunc(recording: Recording, name: str, inputs: Sequence[Any], value: Arr
         return recording.add(value, nodes, partial(_elementwise, UNARY[name]))
     slopes, formulas = BINARY[name]
     run = getattr(np, name)
-    return recording.add(value, nodes, lambda read, name: steps.two_inputs(
-        *read, name, run, slopes, tuple(text.format(a=read[0].name, b=read[1].name, y=name) for text in formulas)))
+
+    def build(read: Sequence[Var], name: str) -> Var:
+        a, b = read
+        left, right = (text.format(a=a.name, b=b.name, y=name) for text in formulas)
+        return steps.two_inputs(a, b, name, run, slopes, (left, right))
+    return recording.add(value, nodes, build)
+
+
+def _arithmetic(run: Callable[..., Var], read: Sequence[Var], name: str) -> Var:
+    return run(read[0], read[1], name)
 
 
 def _elementwise(known: Any, read: Sequence[Var], name: str) -> Var:
@@ -192,7 +200,7 @@ def assigned(recording: Recording, x: Recorded, key: Any, value: Any, adds: bool
     else:
         changed[key] = plain(value)
     return recording.add(changed, [x.node, recording.node(value)],
-                         lambda read, name: steps.assign(*read, key, adds, name))
+                         lambda read, name: steps.assign(read[0], read[1], key, adds, name))
 
 
 def _like(recording: Recording, name: str, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -207,7 +215,7 @@ def creator(recording: Recording, name: str) -> Callable[..., Any] | None:
         return None
 
     def create(*arguments: Any, **options: Any) -> Any:
-        given = arguments[0] if arguments else None
+        given: Any = arguments[0] if arguments else None
         if name in ("zeros", "ones", "empty", "full"):
             value = getattr(np, "zeros" if name == "empty" else name)(*map(plain, arguments), **options)
             return recording.constant(value) if is_floating(value) else value

@@ -64,6 +64,11 @@ def _wrong_product(step: Step, i: int, terms: Sequence[str], out: str) -> Iterat
         if k != i and not other.constant:
             yield Hypothesis("path missing", f"{d} lacks its factor {other.name}", {
                 (step, i): _replacing(right, k, np.ones(other.shape))}, advice=formula)
+        if k != i and len(terms) > 2 and other.shape == x.shape:
+            alone = f"{out},{terms[i]}->{terms[i]}"
+            lost = " and ".join(step.inputs[m].name for m in range(len(terms)) if m not in (i, k))
+            yield Hypothesis("path missing", f"{d} lacks its factor {lost}", {
+                (step, i): lambda dy, y, *read, k=k, alone=alone: np.einsum(alone, dy, read[k])}, advice=formula)
         if k != i and _is_square(other.shape):
             yield Hypothesis("channels swapped", f"{d} uses {other.name} transposed, or not transposed, the other way "
                              "than it must be", {(step, i): _replacing(right, k, other.value.swapaxes(-1, -2))},

@@ -247,7 +247,7 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
             if all(node.name != "y" for node in recording.nodes):
                 output.node.name = "y"                            # its gradient is called dy
             order = simplified(output.node)
-            saved = [node for node in recording.nodes if node.is_named and node not in order]
+            saved = [node for node in recording.nodes if node not in order]
             tape, variables = _tape(order, list(nodes.values()), saved)
     except Exception:                # whatever the user's function does with a recorded array
         return None

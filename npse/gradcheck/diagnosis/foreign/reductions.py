@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npse.gradcheck.diagnosis.foreign import steps
-from npse.gradcheck.diagnosis.primitives import average, square
+from npse.gradcheck.diagnosis.primitives import average
 from npse.gradcheck.diagnosis.tape import Var
 
 if TYPE_CHECKING:
@@ -79,23 +80,19 @@ def _cumsum(recording: Recording, x: Any, axis: int | None = None, dtype: Any = 
 
 
 def _var(recording: Recording, x: Recorded, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: int = 0,
-         keepdims: bool = False) -> Any:
-    axes = _axes(axis, x.ndim)
-    count = int(np.prod([x.shape[a] for a in axes]))
-    with recording.inside(f"the mean of {x.node.name}"):
-        centred = x - np.mean(x, axis=axes, keepdims=True)
-    with recording.inside(f"the squares of {x.node.name} minus its mean"):
-        squares = recording.add(np.square(centred.value), [centred.node], lambda read, name: square(
-            read[0], name, missing="constant statistics", ways=(steps.way(f"the variance of {x.node.name}"),)))
-    return _reduced(recording, squares, lambda a, **how: np.sum(a, **how) / (count - ddof),
-                    lambda a, axes, name: average(a, axes, name, divisor=count - ddof), axes, keepdims, {})
+         keepdims: bool = False) -> Recorded:
+    return _reduced(recording, x, partial(np.var, ddof=ddof), partial(_variance, ddof), axis, keepdims, {"out": out})
+
+
+def _variance(ddof: int, x: Var, axes: tuple[int, ...], name: str) -> Var:
+    return steps.variance(x, axes, ddof, name)
 
 
 def _std(recording: Recording, x: Recorded, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: int = 0,
          keepdims: bool = False) -> Any:
     with recording.inside(f"the variance of {x.node.name}"):
-        variance = np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)   # type: ignore[call-overload]
-    return np.sqrt(variance)
+        variance = _var(recording, x, axis, ddof=ddof, keepdims=keepdims)
+    return np.sqrt(variance)                                      # type: ignore[call-overload]
 
 
 def _norm(recording: Recording, x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:

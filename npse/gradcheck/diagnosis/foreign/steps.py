@@ -181,7 +181,7 @@ def extreme(x: Var, axes: tuple[int, ...], run: Callable[[Array], Array], larges
     """The largest or the smallest entry along some axes, which are kept with size 1."""
     word = "largest" if largest else "smallest"
 
-    def one_of(x: Array, largest: bool) -> Array:
+    def one_of(x: Array, largest: bool, axes: tuple[int, ...] = axes) -> Array:
         """1 at the first of the extreme entries, 0 elsewhere."""
         order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
         rows = x.transpose(order).reshape(*(x.shape[a] for a in order if a not in axes), -1)
@@ -202,7 +202,36 @@ def extreme(x: Var, axes: tuple[int, ...], run: Callable[[Array], Array], larges
             yield Hypothesis(kind, f"d{x.name} {text}", {
                 (step, 0): lambda dy, y, x, share=share: dy * share(y, x)},
                 advice=f"Only the {word} entry of {x.name} passes to {name}.")
+        for other in range(len(x.shape)):
+            if (other,) != axes:
+                yield Hypothesis("mask misplaced", f"d{x.name} goes to the {word} entries along axis {other}, not to those "
+                                 f"along {', '.join(x.axes[axis] for axis in axes)}", {
+                                     (step, 0): lambda dy, y, x, other=other: dy * one_of(x, largest, (other,))})
     return x.tape.step(run, [x], [lambda dy, y, x: dy * one_of(x, largest)], name, axes=x.axes, faults=faults,
+                       ways=(way(name),))
+
+
+def variance(x: Var, axes: tuple[int, ...], ddof: int, name: str) -> Var:
+    """The variance over some axes, which are kept with size 1; the sum of squares is divided by their size - ddof."""
+    count = int(np.prod([x.shape[axis] for axis in axes]))
+    divisor = count - ddof
+
+    def centred(x: Array) -> Array:
+        return x - x.mean(axis=axes, keepdims=True)
+
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        for kind, text, part in (
+                ("factor", "lacks the factor 2", lambda x: centred(x) / divisor),
+                ("variance", f"has {x.name} where {x.name} less its mean belongs", lambda x: 2 * x / divisor),
+                ("averaged", f"is not divided by {divisor}", lambda x: 2 * centred(x)),
+                ("variance", f"is divided by {divisor - 1}, not by {divisor}",
+                 lambda x: 2 * centred(x) / max(divisor - 1, 1)),
+                ("variance", f"is divided by {divisor + 1}, not by {divisor}", lambda x: 2 * centred(x) / (divisor + 1))):
+            yield Hypothesis(kind, f"the part of d{x.name} that comes back from the variance {text}", {
+                (step, 0): lambda dy, y, x, part=part: dy * part(x)},
+                advice=f"It is d{name} * 2 * ({x.name} - its mean) / {divisor}.")
+    return x.tape.step(lambda x: x.var(axis=axes, ddof=ddof, keepdims=True), [x],
+                       [lambda dy, y, x: dy * 2 * centred(x) / divisor], name, axes=x.axes, faults=faults,
                        ways=(way(name),))
 
 
@@ -221,6 +250,10 @@ def cumulative_sum(x: Var, axis: int, name: str) -> Var:
                  lambda dy: dy.sum(axis=axis, keepdims=True) + 0 * dy)):
             yield Hypothesis(kind, f"d{x.name} {text}", {(step, 0): lambda dy, y, x, part=part: part(dy)},
                              advice=f"An entry of {x.name} is part of every later sum.")
+        for other in range(len(x.shape)):
+            if other != axis:
+                yield Hypothesis("not summed", f"d{x.name} is summed along axis {other}, where axis {axis} belongs", {
+                    (step, 0): lambda dy, y, x, other=other: np.flip(np.cumsum(np.flip(dy, other), other), other)})
     return x.tape.step(lambda x: np.cumsum(x, axis), [x], [lambda dy, y, x: from_end(dy)], name, axes=x.axes,
                        faults=faults, ways=(way(name),))
 
