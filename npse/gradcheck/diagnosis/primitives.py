@@ -4,7 +4,7 @@ Here are sums, products, means and matrix products, with broadcasting. `nonlinea
 `windows` has convolution and pooling.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import TypeAlias, Unpack
 
@@ -142,12 +142,32 @@ def _wrong_sums(step: Step, i: int, factor: Factor) -> Iterator[Hypothesis]:
                              f"{size} here)",
                              {(step, i): lambda *read, size=size: fit(terms(*read), var.shape) / size},
                              advice=f"d{var.name} = {step.ways[i][1]}." if step.ways else "")
+    yield from _other_axes(step, i, terms, repeated)
     for axis in repeated:
         for place, at in (("first", 0), ("last", -1)):
             letter = step.output.axes[axis]
             yield Hypothesis("not summed", f"d{var.name} takes only the {place} entry along {letter}, where a sum over "
                              f"{letter} belongs", {(step, i): lambda *read, axis=axis, at=at: fit(
                                  np.take(terms(*read), [at], axis), var.shape)})
+
+
+def _other_axes(step: Step, i: int, terms: Part, repeated: Sequence[int]) -> Iterator[Hypothesis]:
+    """Hypotheses about a sum over other axes than the repeated ones."""
+    var, y = step.inputs[i], step.output
+    letters, size = y.sizes(repeated)
+    long = [axis for axis, n in enumerate(y.shape) if n > 1]
+    for other in combinations(long, len(repeated)):
+        others, count = y.sizes(other)
+        if not var.tape.is_record or not repeated or list(other) == list(repeated):
+            continue
+        for ratio, verb in dict.fromkeys(((1.0, "summed"), (size / count, "averaged"))):
+            def part(*read: Array, other: tuple[int, ...] = other, ratio: float = ratio) -> Array:
+                found = total(terms(*read), other) * ratio
+                return found if len(var.shape) == found.ndim else found.reshape(var.shape)
+            yield Hypothesis("not summed", f"d{var.name} is {verb} over {spoken(others)}, where {spoken(letters)} "
+                             "belongs", {(step, i): part})
+            if ratio == 1.0 == size / count:
+                break
 
 
 def average(x: Var, axes: tuple[int, ...], name: str, divisor: int | None = None, **words: Unpack[Words]) -> Var:
@@ -193,6 +213,9 @@ def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[
         yield from faults(step)
         yield Hypothesis("factor", f"d{x.name} lacks the factor 2 from the square of {x.name}",
                          {(step, 0): lambda dy, y, x: dy * x})
+        if x.tape.is_record:
+            yield Hypothesis("path missing", f"d{x.name} lacks the factor {x.name} of the derivative 2*{x.name}",
+                             {(step, 0): lambda dy, y, x: 2 * dy + 0 * x})
     return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
 
 
@@ -273,7 +296,7 @@ def _before(var: Var) -> Iterator[tuple[str, Var]]:
     kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker.nonlinearity) or (
         "path missing" if maker.run in (np.add, np.multiply) else "wrong value")
     for made_of in maker.inputs:
-        if made_of.shape == var.shape and made_of.name != var.name:
+        if made_of.shape in (var.shape, ()) and made_of.name != var.name:
             yield kind, made_of
             yield from (("wrong value", earlier) for _, earlier in _before(made_of))
 
