@@ -31,7 +31,7 @@ def _axes(function):
 
 @operator("not summed", "shape", "averaged", "transposed", words=("axis", "axes", "sum over", "summed"))
 def leaves_out_an_axis(function):
-    """A sum or mean over several axes leaves one of them out, which is kept with size 1 or taken at its first place."""
+    """A sum or mean leaves one of its axes out: the axis remains, or only its first place is taken."""
     for call, axis in _axes(function):
         if isinstance(axis, ast.Tuple) and len(axis.elts) > 1:
             for left_out in axis.elts:
@@ -101,9 +101,8 @@ def exchanges_two_indices(function):
     pairs = [loop.target.elts for loop in nodes(function, ast.For) if isinstance(loop.target, ast.Tuple)]
     for first, second in (pair for pair in pairs if len(pair) == 2 and all(isinstance(n, ast.Name) for n in pair)):
         for node in nodes(function, ast.Tuple):
-            found = [item.id for item in node.elts if isinstance(item, ast.Name)]
-            if found == [first.id, second.id]:
-                yield node, ast.Tuple([second, first], node.ctx)
+            if [getattr(item, "id", None) for item in node.elts] == [first.id, second.id]:
+                yield node, ast.Tuple(node.elts[::-1], node.ctx)
         for call in calls(function, "window"):
             names = names_read(ast.Module([ast.Expr(call)], []), first.id, second.id)
             if len(names) == 2:

@@ -12,12 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from npse.zoo.mutation.criterion import classify, first_sentence
-from npse.zoo.mutation.engine import MISTAKE, Mutant, drawn, what_it_is
+from npse.zoo.mutation.criterion import BY_NUMBERS, MISLEADING, RIGHT, VAGUE, classify, first_sentence
+from npse.zoo.mutation.engine import CRASHES, EQUIVALENT, MISTAKE, Mutant, drawn, what_it_is
 from npse.zoo.mutation.operator import OPERATORS
 from npse.zoo.mutation.target import targets
 
-GROUPS = ("ops", "foreign")
+CELLS = tuple(itertools.product((False, True), ("ops", "foreign")))      # is the operator held out; the group
+HALF = {False: "developed on", True: "held out"}
 ELSEWHERE = 3                    # other checks whose sentence decides whether a sentence is right by numbers
 
 
@@ -36,7 +37,7 @@ class Row:
         The judge's first diagnosis there, its first sentence, and the criterion's verdict on it.
     change : (str, str)
         The lines that differ, before and after.
-    seconds : float
+    seconds : float, of processor time
     """
 
     mutant: Mutant
@@ -54,18 +55,18 @@ class Row:
 
 
 def survey(count, seed=0, jobs=1, progress=lambda done: None):
-    """Return a `Row` for each mutant that was drawn: ``count`` mistakes, a quarter of them in each cell of the table.
+    """Return a `Row` for each mutant that was drawn: ``count`` mistakes, a quarter of them in each of `CELLS`.
 
-    The cells are the two groups of targets times the two halves of the operators. The rows of equivalent and crashing
-    mutants that were drawn in between are returned too. The result does not depend on ``jobs``.
+    The rows of equivalent and crashing mutants that were drawn in between are returned too. The result does not depend
+    on ``jobs``. ``progress`` is called with the number of mistakes so far.
     """
     rows = []
     wanted = -(-count // 4)
     workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) if jobs > 1 else nullcontext()
     with workers as pool:
-        for is_held_out, group in itertools.product((False, True), GROUPS):
+        for k, (is_held_out, group) in enumerate(CELLS):
             rows += _cell(group, is_held_out, wanted, seed, pool.map if pool else map,
-                          lambda done, before=len(rows): progress(before + done))
+                          lambda mistakes, before=k * wanted: progress(before + mistakes))
     return rows
 
 
@@ -77,7 +78,7 @@ def _cell(group, is_held_out, wanted, seed, run, progress):
         for row in run(partial(examine, seed=seed), batch):
             rows.append(row)
             mistakes += row.what == MISTAKE
-            progress(len(rows))
+            progress(mistakes)
             if mistakes == wanted:
                 return rows
     return rows
@@ -85,17 +86,17 @@ def _cell(group, is_held_out, wanted, seed, run, progress):
 
 def examine(mutant, seed):
     """Return the `Row` of a mutant."""
-    began = time.perf_counter()
+    began = time.process_time()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         what = what_it_is(mutant, seed)
         found = next(_findings(mutant, seed), None) if what == MISTAKE else None
         change = mutant.change()
         if found is None:
-            return Row(mutant, what, change=change, seconds=time.perf_counter() - began)
+            return Row(mutant, what, change=change, seconds=time.process_time() - began)
         where, kind, text = found
         verdict = classify(OPERATORS[mutant.operator], kind, text, partial(_elsewhere, mutant, seed, where))
-    return Row(mutant, what, where, kind, first_sentence(text), verdict, change, time.perf_counter() - began)
+    return Row(mutant, what, where, kind, first_sentence(text), verdict, change, time.process_time() - began)
 
 
 def _findings(mutant, seed):
@@ -118,22 +119,41 @@ def _elsewhere(mutant, seed, where):
 
 
 def table(rows):
-    """Return the header and the lines of the table: one for each half of the operators and group of targets."""
-    header = ("operators", "functions", "mutants", "equivalent", "crash", "caught", "right", "of these by numbers",
-              "vague", "misleading")
+    """Return the header and the lines of the table, one for each of `CELLS`."""
+    lines = [(HALF[is_held_out], group, *_counted([row for row in rows if row.is_held_out == is_held_out
+                                                   and row.mutant.group == group])) for is_held_out, group in CELLS]
+    return ("operators", "functions", *COUNTED), lines
+
+
+def table_of_operators(rows):
+    """Return the header and the lines of the table of operators, one for each that was drawn."""
     lines = []
-    for is_held_out, group in itertools.product((False, True), GROUPS):
-        mine = [row for row in rows if row.is_held_out == is_held_out and row.mutant.group == group]
-        lines.append(("held out" if is_held_out else "developed on", group, *counted(mine)))
-    return header, lines
+    for operator in sorted(OPERATORS.values(), key=lambda operator: (operator.is_held_out, operator.name)):
+        mine = [row for row in rows if row.mutant.operator == operator.name]
+        if mine:
+            lines.append((f"`{operator.name}`", HALF[operator.is_held_out], operator.change, *_counted(mine)))
+    return ("operator", "half", "what it changes", *COUNTED), lines
 
 
-def counted(rows):
-    """Return the numbers of a line of the table: counts of mutants, and shares of those that are mistakes."""
+COUNTED = ("mutants", "equivalent", "crash", "caught", "right", "of these by numbers", "vague", "misleading")
+
+
+def _counted(rows):
+    """Return how many mistakes, equivalent and crashing mutants there are, and shares of the mistakes, in percent."""
     what, verdicts = Counter(row.what for row in rows), Counter(row.verdict for row in rows)
     mistakes = what[MISTAKE]
     caught = sum(bool(row.caught) for row in rows)
-    shares = (caught, verdicts["right"] + verdicts["right by numbers"], verdicts["right by numbers"], verdicts["vague"],
-              verdicts["misleading"])
-    return (mistakes, what["equivalent"], what["crashes"],
-            *(f"{share} ({100 * share / mistakes:.1f} %)" if mistakes else "–" for share in shares))
+    right = verdicts[RIGHT] + verdicts[BY_NUMBERS]
+    shares = (caught, right, verdicts[BY_NUMBERS], verdicts[VAGUE], verdicts[MISLEADING])
+    return (mistakes, what[EQUIVALENT], what[CRASHES],
+            *(f"{100 * share / mistakes:.1f} %" if mistakes else "–" for share in shares))
+
+
+def as_json(row):
+    """Return a row as a dict of plain values. What the judge says about a mutant that is held out is not in it."""
+    facts = {"target": row.mutant.target, "operator": row.mutant.operator, "place": row.mutant.place,
+             "half": HALF[row.is_held_out], "group": row.mutant.group, "what": row.what, "caught": row.caught,
+             "verdict": row.verdict, "seconds": row.seconds}
+    if not row.is_held_out:
+        facts |= {"kind": row.kind, "sentence": row.sentence, "before": row.change[0], "after": row.change[1]}
+    return facts
