@@ -29,7 +29,7 @@ def _axes(function):
             yield call, axis
 
 
-@operator("not summed", "shape", "averaged", "transposed", words=("axis", "axes", "sum over", "summed"))
+@operator("not summed", "averaged", "transposed", words=("sum is missing", "takes only the first"))
 def leaves_out_an_axis(function):
     """A sum or mean leaves one of its axes out: the axis remains, or only its first place is taken."""
     for call, axis in _axes(function):
@@ -42,7 +42,7 @@ def leaves_out_an_axis(function):
                 yield call, expression(f"CALL[{':, ' * place}0]", CALL=fewer)
 
 
-@operator("not summed", "shape", "wrong value", "averaged", "transposed", words=("axis", "axes", "sums over", "over"))
+@operator("not summed", "wrong value", "averaged", "transposed", words=("sums over", "summed over", "the softmax over"))
 def takes_another_axis(function):
     """A sum, mean, maximum or softmax runs along another axis."""
     for _, axis in _axes(function):
@@ -54,7 +54,7 @@ def takes_another_axis(function):
             yield axis, number(0)
 
 
-@operator("shape", "not summed", "wrong value", "path missing", words=("axis", "axes"))
+@operator("not summed", "wrong value", "path missing", words=("broadcast", "keepdims"))
 def forgets_keepdims(function):
     """A sum or mean does not keep its axes with size 1, so that it is broadcast along other axes."""
     for call in calls(function, *REDUCTIONS):
@@ -67,7 +67,7 @@ def forgets_keepdims(function):
             yield node, node.value
 
 
-@operator("shape", "transposed", "wrong value", "not summed", words=("axis", "axes", "broadcast"))
+@operator("transposed", "wrong value", "not summed", words=("broadcast", "axes in the order"))
 def puts_a_new_axis_elsewhere(function):
     """A new axis of size 1 is put at another place: [None, :] for [:, None]."""
     for node in nodes(function, ast.Subscript):
@@ -80,7 +80,7 @@ def puts_a_new_axis_elsewhere(function):
 
 
 @operator("transposed", "not summed", "path missing", "borders", "channels swapped", "flipped kernel", "wrong value",
-          words=("index", "first", "last", "only"))
+          words=("index", "first", "last"))
 def takes_another_index(function):
     """An index is off by one, or fixed at 0 where a loop counts."""
     loops = {name.id for loop in nodes(function, ast.For) for name in ast.walk(loop.target)
@@ -95,7 +95,7 @@ def takes_another_index(function):
                 yield item, number(0)
 
 
-@operator("transposed", "flipped kernel", words=("transposed", "swapped", "kh and kw", "order"))
+@operator("transposed", "flipped kernel", words=("transposed", "swapped", "axes in the order"))
 def exchanges_two_indices(function):
     """The indices i and j of two loops are exchanged."""
     pairs = [loop.target.elts for loop in nodes(function, ast.For) if isinstance(loop.target, ast.Tuple)]
@@ -114,8 +114,7 @@ def exchanges_two_indices(function):
                 yield call, edited(swapped, blank, names[1])
 
 
-@operator("borders", "stride", "shape", "path missing", "channels swapped", "not summed",
-          words=("shifted", "border", "first", "last"))
+@operator("borders", "stride", "path missing", "channels swapped", "not summed", words=("shifted", "first", "last"))
 def shifts_a_bound(function):
     """A bound of a slice is off by one, or is left out."""
     for node in nodes(function, ast.Slice):
@@ -129,7 +128,7 @@ def shifts_a_bound(function):
             yield node, ast.Slice(node.lower, node.upper, None)
 
 
-@operator("borders", "stride", "not summed", "path missing", words=("first", "last", "only", "loop"))
+@operator("borders", "stride", "not summed", "path missing", words=("first", "last", "loop"))
 def loses_a_turn_of_a_loop(function):
     """A loop leaves out its first or its last turn."""
     for loop in nodes(function, ast.For):
@@ -137,8 +136,8 @@ def loses_a_turn_of_a_loop(function):
         yield loop.iter, expression("list(ITER)[:-1]", ITER=loop.iter)
 
 
-@operator("stride", "borders", "shape", "channels swapped", "averaged", "factor", "not summed", "path missing",
-          words=("stride", "padding", "dilation", "border"))
+@operator("stride", "borders", "channels swapped", "averaged", "factor", "not summed", "path missing",
+          words=("stride", "padding", "dilation", "groups"))
 def forgets_an_option(function):
     """The stride, the dilation or the number of groups counts as 1, or the padding as 0."""
     for name in names_read(function, "stride", "dilation", "groups"):
@@ -147,8 +146,7 @@ def forgets_an_option(function):
         yield name, number(0)
 
 
-@operator("stride", "borders", "shape", "averaged", "factor", "transposed", "not summed",
-          words=("stride", "padding", "divided by"))
+@operator("stride", "borders", "averaged", "factor", "transposed", "not summed", words=("stride", "padding"))
 def exchanges_two_sizes(function):
     """One size stands in the place of another: H for W, stride for padding, N for C."""
     pairs = {"H": "W", "W": "H", "Ho": "Wo", "Wo": "Ho", "stride": "padding", "padding": "stride", "N": "C", "C": "N",
@@ -175,7 +173,7 @@ def inverts_a_mask(function):
             yield node, node.operand
 
 
-@operator("relu at zero", "ties", "mask misplaced", words=("equal", "tie", "at 0"))
+@operator("relu at zero", "ties", "mask misplaced", words=("equal", "tie"))
 def widens_a_mask(function):
     """A condition counts its border in, or leaves it out: >= for >."""
     other = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}
@@ -216,7 +214,7 @@ def masks_by_another_array(function):
                 yield call.args[1], ast.Name(other, ast.Load())
 
 
-@operator("mask misplaced", "ties", "sigmoid", "sign", words=("mask", "maximum", "winner"))
+@operator("mask misplaced", "ties", "sigmoid", "sign", words=("mask", "maximum", "minimum"))
 def exchanges_winner_and_loser(function):
     """The smallest takes the place of the largest, or the two cases of a choice are exchanged."""
     other = {"argmax": "argmin", "max": "min", "maximum": "minimum", "argmin": "argmax", "min": "max",
@@ -229,7 +227,7 @@ def exchanges_winner_and_loser(function):
             yield call, ast.Call(call.func, [call.args[0], call.args[2], call.args[1]], [])
 
 
-@operator("channels swapped", "transposed", "shape", words=("transpos", "swapped", "order"))
+@operator("channels swapped", "transposed", words=("transpos", "swapped", "axes in the order"))
 def forgets_a_transposition(function):
     """A matrix is used as it is where its transpose belongs, or the reverse."""
     for node in nodes(function, ast.Attribute):
@@ -244,7 +242,7 @@ def forgets_a_transposition(function):
             yield node.left, ast.Attribute(node.left, "T", ast.Load())
 
 
-@operator("channels swapped", "transposed", "shape", "swapped", words=("transpos", "swapped", "order"))
+@operator("channels swapped", "transposed", "swapped", words=("transpos", "swapped", "axes in the order"))
 def exchanges_the_factors_of_a_matrix_product(function):
     """The product a @ b becomes b @ a, or the transpose of what it should be."""
     for node in nodes(function, ast.BinOp):
@@ -254,7 +252,7 @@ def exchanges_the_factors_of_a_matrix_product(function):
             yield node, expression("(A @ B).T.reshape((A @ B).shape)", A=node.left, B=node.right)
 
 
-@operator("channels swapped", "swapped", "transposed", words=("order", "swapped"))
+@operator("channels swapped", "swapped", "transposed", words=("another order", "swapped"))
 def joins_in_another_order(function):
     """Parts are put together, or subscripts are written, in another order."""
     for call in calls(function, "concatenate", "stack", "hstack"):

@@ -9,7 +9,8 @@ A sentence is
   that nothing explains the numbers;
 * **misleading** in every other case: it names a change that was not made, and says something else elsewhere.
 
-A sentence that tells two mistakes, where one was made, is never right; it can be right by numbers.
+A sentence that tells two mistakes, where one was made, or that calls a factor a size, where no size was changed, is
+right by numbers or misleading.
 """
 
 import re
@@ -20,10 +21,12 @@ RIGHT, BY_NUMBERS, VAGUE, MISLEADING = VERDICTS = ("right", "right by numbers", 
 EMPTY = re.compile("no simple mistake explains|not finite|a different factor at each place|differs from the book|"
                    "is not linear in dy: every|gives a different result when called again")
 # sentences that state what is seen and claim no cause
-SEEN = re.compile(r"^every entry of \w+ is \S+ times too (large|small)(, and \S+ is \S+)?(, besides the wrong sign)?\.$|"
+SEEN = re.compile(r"^every entry of \w+ is \S+ times too (large|small)(, besides the wrong sign)?\.$|"
                   r"is all zeros|has the wrong sign, everywhere|raises \w+|has shape|right except at the border|"
                   r"differs from call to call|has a term that is not a multiple|backward must return|"
                   r"is zero except at one place")
+# a factor that is said to be a size: true by chance unless the change is about a size
+SIZE = re.compile(r"times too (large|small), and .+ is ")
 # two mistakes in one sentence: the text of one, and that of the other
 TWO = re.compile(r", and (d\w+ (?!that of|tells why)|all of it )")
 
@@ -36,6 +39,11 @@ def first_sentence(text):
 def without_numbers(sentence):
     """Return a sentence with # for every number, to compare what is said on different shapes."""
     return re.sub(r"(?<![\w])-?\d+(\.\d+)?(e[+-]?\d+)?", "#", sentence)
+
+
+def _has(sentence, words):
+    """Whether one of the words begins somewhere in a sentence, not within another word."""
+    return any(re.search(rf"(?<!\w){re.escape(word)}", sentence) for word in words)
 
 
 def classify(operator, kind, text, elsewhere):
@@ -52,10 +60,10 @@ def classify(operator, kind, text, elsewhere):
     sentence = first_sentence(text)
     if kind == "unexplained" or EMPTY.search(sentence):
         return VAGUE
-    tells_two = TWO.search(sentence)
-    if not tells_two and (kind in operator.kinds or any(word in sentence for word in operator.words)):
+    tells_more = TWO.search(sentence) or (SIZE.search(sentence) and "averaged" not in operator.kinds)
+    if not tells_more and (kind in operator.kinds or _has(sentence, operator.words)):
         return RIGHT
-    if not tells_two and SEEN.search(sentence):
+    if not tells_more and SEEN.search(sentence):
         return VAGUE
     others = [(other, without_numbers(first_sentence(said))) for other, said in elsewhere()]
     same = [other == (kind, without_numbers(sentence)) for other in others]

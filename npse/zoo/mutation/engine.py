@@ -70,7 +70,8 @@ def population(group, is_held_out):
 def drawn(group, is_held_out, seed):
     """Yield mutants in a random order fixed by the seed: the operators take turns, so that none dominates."""
     rng = generator(seed, f"mutants of {group}, held out: {is_held_out}")
-    queues = [[mutants[k] for k in rng.permutation(len(mutants))] for mutants in population(group, is_held_out).values()]
+    queues = [[mutants[k] for k in rng.permutation(len(mutants))]
+              for mutants in population(group, is_held_out).values()]
     known = {(name, ast.unparse(target.tree)) for name, target in targets().items()}
     for turn in itertools.zip_longest(*queues):
         for mutant in filter(None, turn):

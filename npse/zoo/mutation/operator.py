@@ -71,7 +71,7 @@ class _Fill(ast.NodeTransformer):
     def __init__(self, parts):
         self.parts = parts
 
-    def visit_Name(self, node):                                   # noqa: N802, the name that ast asks for
+    def visit_Name(self, node):
         return self.parts.get(node.id, node)
 
 

@@ -17,8 +17,7 @@ from npse.zoo.mutation.operator import (
 )
 
 
-@operator("path missing", "wrong value", "changed in place", "path twice", "mask misplaced", "sigmoid", "swapped",
-          words=("where", "belongs"))
+@operator("path missing", "wrong value", "changed in place", "path twice", "mask misplaced", "sigmoid", "swapped")
 def takes_another_array(function):
     """Another array stands in the place of the one that belongs there."""
     known = [*parameters(function), *dict.fromkeys(node.targets[0].id for node in assignments(function))]
@@ -29,7 +28,7 @@ def takes_another_array(function):
 
 
 @operator("wrong value", "swapped", "path missing", "transposed", "channels swapped", "path twice", "mask misplaced",
-          words=("where", "belongs", "swapped"))
+          words=("swapped",))
 def exchanges_two_arguments(function):
     """Two arguments of a call are in another order."""
     for call in calls(function):
@@ -38,7 +37,7 @@ def exchanges_two_arguments(function):
             yield call, ast.Call(call.func, swapped, call.keywords)
 
 
-@operator("swapped", "shape", "path missing", words=("swapped", "is the gradient of", "order"))
+@operator("swapped", "path missing", words=("swapped", "is the gradient of"))
 def exchanges_two_results(function):
     """Two gradients are returned in another order, or the results of a call are taken in another order."""
     tuples = [node.value for node in nodes(function, ast.Return) if isinstance(node.value, ast.Tuple)]
@@ -64,7 +63,8 @@ def returns_a_result_twice(function):
             yield result, expression("0 * RESULT", RESULT=result)
 
 
-@operator("path missing", "wrong value", "not summed", "mask missing", "averaged", "sigmoid", "constant statistics")
+@operator("path missing", "wrong value", "not summed", "mask missing", "averaged", "sigmoid", "constant statistics",
+          "zero")
 def skips_a_step(function):
     """A statement that gives an array a new value, or adds to it, is left out."""
     for block in blocks(function):
@@ -78,7 +78,7 @@ def skips_a_step(function):
                 known |= {name.id for name in ast.walk(step.targets[0]) if isinstance(name, ast.Name)}
 
 
-@operator("dtype", "wrong value", words=("rounded", "float32", "precision", "digits"))
+@operator("dtype", "wrong value", words=("rounded", "precision", "decimals"))
 def rounds_a_saved_value(function):
     """A value is rounded, or goes through float32, before it is used."""
     for node in assignments(function):
@@ -106,16 +106,16 @@ def works_in_place(function):
                     yield block, [*block[:k], first, rest, *block[k + 1:]]
 
 
-@operator("changed in place", "wrong value", words=("overwritten", "changed"))
+@operator("changed in place", "wrong value", words=("overwritten", "changes", "changed"))
 def overwrites_a_saved_value(function):
-    """An argument is overwritten by the upstream gradient's product before its last use."""
+    """An argument is scaled, or its negative entries are set to 0, in its own memory before it is used."""
     names = parameters(function)
     for name in names[1:]:
         yield function.body, [*statements(f"{name} *= 0.5"), *function.body]
         yield function.body, [*statements(f"{name}[...] = np.maximum({name}, 0)"), *function.body]
 
 
-@operator("not summed", "path missing", "wrong value", words=("overlap", "last", "adds", "add up"))
+@operator("not summed", "path missing", "wrong value", words=("overlap", "add up", "assigned"))
 def forgets_to_accumulate(function):
     """A value is assigned where it must be added: = for +=."""
     for node in nodes(function, ast.AugAssign):
@@ -125,7 +125,7 @@ def forgets_to_accumulate(function):
         yield node, ast.Assign(ast.parse(f"{ast.unparse(target)} = 0").body[0].targets, node.value)
 
 
-@operator("accumulated", "not repeatable", words=("grows", "earlier", "call"))
+@operator("accumulated", "not repeatable", words=("grows", "earlier call"))
 def adds_to_earlier_calls(function):
     """A result is added to that of earlier calls with the same shape."""
     for node in _results(function):
@@ -133,8 +133,7 @@ def adds_to_earlier_calls(function):
                                VALUE=node)
 
 
-@operator("not repeatable", "accumulated", "upstream ignored", "wrong value",
-          words=("earlier", "stale", "previous call", "call"))
+@operator("not repeatable", "accumulated", "upstream ignored", words=("earlier call", "stale", "first call"))
 def keeps_a_stale_value(function):
     """A value is computed in the first call only and kept for all calls with arrays of the same shapes."""
     key = ", ".join(f"np.shape({name})" for name in parameters(function))
@@ -147,7 +146,7 @@ def keeps_a_stale_value(function):
             yield name, expression(f"_KEPT.setdefault(KEY, np.copy({name.id}))", KEY=expression(f"({k}, {key})"))
 
 
-@operator("upstream ignored", "not linear", words=("upstream", "dy", "ones"))
+@operator("upstream ignored", "not linear", words=("does not depend on the upstream",))
 def ignores_the_upstream_gradient(function):
     """The upstream gradient counts as ones, or its sign alone counts."""
     upstream = parameters(function)[0]
@@ -157,7 +156,7 @@ def ignores_the_upstream_gradient(function):
         yield name, expression(f"np.ones_like({upstream})")
 
 
-@operator("not linear", words=("clip", "linear", "upstream", "twice", "times"))
+@operator("not linear", words=("clip", "not linear in dy", "dy as a factor"))
 def clips_or_squares_the_gradient(function):
     """The upstream gradient is clipped, or used twice as a factor."""
     upstream = parameters(function)[0]
@@ -166,7 +165,7 @@ def clips_or_squares_the_gradient(function):
         yield name, expression("NAME * np.abs(NAME)", NAME=name)
 
 
-@operator("zero", "path missing", "averaged", "factor", words=("N = 1", "one image", "only where", "last", "first"))
+@operator("zero", words=("N = 1", "one image", "only where", "only if", "last image", "first image"))
 def treats_some_shapes_apart(function):
     """A branch that only some shapes take forgets something: one image, more than two images, an odd size."""
     upstream = parameters(function)[0]
@@ -176,7 +175,7 @@ def treats_some_shapes_apart(function):
             yield function.body, [*statements(f"if {condition}:\n    {change}"), *function.body]
 
 
-@operator("factor", "not linear", "upstream ignored", "path missing", words=("dy = 1", "dloss", "ones", "all 1"))
+@operator("not linear", words=("dy = 1", "dloss = 1", "all ones", "constant dy"))
 def forgets_something_on_a_fast_path(function):
     """A fast path for an upstream gradient of ones, or for a result with one element, forgets something."""
     upstream = parameters(function)[0]
@@ -184,7 +183,7 @@ def forgets_something_on_a_fast_path(function):
         yield function.body, [*statements(f"if {condition}:\n    {upstream} = {upstream} / 2"), *function.body]
 
 
-@operator("path missing", "not summed", "borders", "zero", words=("chunk", "remainder", "first", "last", "zero"))
+@operator("path missing", "not summed", "borders", "zero", words=("remainder", "last"))
 def drops_the_remainder(function):
     """The work is done in chunks, and what remains after the last whole chunk is left out."""
     upstream = parameters(function)[0]
@@ -195,7 +194,7 @@ def drops_the_remainder(function):
             f"    {upstream}[len({upstream}) // {size} * {size}:] = 0"), *function.body]
 
 
-@operator("wrong value", "swapped", "path missing", words=("label", "class", "target", "index"))
+@operator("wrong value", "swapped", "path missing", words=("label", "class", "index"))
 def takes_the_wrong_label(function):
     """A label or an index is that of the neighbor in the batch, or of the next class."""
     for name in names_read(function, "labels", "targets", "index", "ids"):
@@ -216,7 +215,7 @@ def forgets_the_dtype(function):
         yield node, expression("np.asarray(VALUE, np.float64)", VALUE=node)
 
 
-@operator("factor", "averaged", words=("divided by", "batch", "N is"))
+@operator("factor", "averaged", words=("batch", "divided by N"))
 def scales_by_the_batch(function):
     """A gradient is divided by the number of images, or not divided by it."""
     upstream = parameters(function)[0]

@@ -33,6 +33,7 @@ class Target:
 
     def __init__(self, name, function):
         self.name, self.function = name, inspect.unwrap(function)
+        self._calls = {}
 
     @functools.cached_property
     def tree(self):
@@ -54,6 +55,12 @@ class Target:
 
     def calls(self, seed):
         """Return calls that compare a mutant with the right function: a list of (arguments, options)."""
+        if seed not in self._calls:
+            self._calls[seed] = list(self.drawn_calls(seed))
+        return self._calls[seed]
+
+    def drawn_calls(self, seed):
+        """Yield the calls of `calls`."""
         raise NotImplementedError
 
     def judged(self, function, seed):
@@ -71,10 +78,8 @@ class Op(Target):
         """The cases that check it: those with gradients."""
         return [case for case in all_cases() if self.name in case.ops and case.wrt]
 
-    @functools.cache
-    def calls(self, seed):
-        """The calls that its cases make, with another seed, once more with a dy of ones, and once in float32."""
-        found = []
+    def drawn_calls(self, seed):
+        """Yield the calls that its cases make, with another seed, once more with a dy of ones, each in both dtypes."""
         for case in self.cases:
             for dtype in (np.float64, np.float32):
                 arguments = draw_arguments(case, seed + OTHER_SEEDS, dtype)
@@ -83,8 +88,7 @@ class Op(Target):
                 for given in (dy, np.ones_like(dy)):
                     recording = Recording(BOOK)
                     case.backward(recording, given[()], **arguments)
-                    found += [_split(call.before) for call in recording.calls if call.name == self.name]
-        return found
+                    yield from (_split(call.before) for call in recording.calls if call.name == self.name)
 
     def judged(self, function, seed):
         for case in self.cases:
@@ -100,10 +104,8 @@ class Foreign(Target):
         self.pair = FOREIGN[name]
         super().__init__(name, self.pair.backward)
 
-    @functools.cache
-    def calls(self, seed):
-        """Calls with other arguments than the judge's, once more with a dy of ones, and once in float32."""
-        found = []
+    def drawn_calls(self, seed):
+        """Yield calls with other arguments than the judge's, once more with a dy of ones, each in both dtypes."""
         for draw in range(2 * DRAWS):
             arguments = self.pair.make(generator(seed + OTHER_SEEDS, f"{self.name} {draw}"))
             for dtype in (np.float64, np.float32):
@@ -111,8 +113,7 @@ class Foreign(Target):
                         for name, value in arguments.items()}
                 y = np.asarray(self.pair.forward(**cast))
                 dy = upstream(generator(seed + OTHER_SEEDS, f"dy of {self.name} {draw}"), y)
-                found += [((given[()],), cast) for given in (dy, np.ones_like(dy))]
-        return found
+                yield from (((given[()],), cast) for given in (dy, np.ones_like(dy)))
 
     def judged(self, function, seed):
         for draw in range(DRAWS):

@@ -23,7 +23,7 @@ def drops_a_term(function):
         yield node, node.right if isinstance(node.op, ast.Add) else ast.UnaryOp(ast.USub(), node.right)
 
 
-@operator("path twice", words=("twice", "times 2", "2 times"))
+@operator("path twice", words=("twice", "times 2"))
 def doubles_a_term(function):
     """One of two terms counts twice."""
     for node in arithmetic(function, ast.Add, ast.Sub):
@@ -48,7 +48,7 @@ def squares_a_factor(function):
         yield node, ast.BinOp(node, node.op, node.right)
 
 
-@operator("factor", "averaged", "variance", "sigmoid", words=("divided", "multiplied"))
+@operator("factor", "averaged", "variance", "sigmoid", words=("is divided by its factor", "where it must be divided"))
 def takes_the_reciprocal(function):
     """A product becomes a quotient, or a quotient a product."""
     for node in arithmetic(function, ast.Mult):
@@ -57,7 +57,7 @@ def takes_the_reciprocal(function):
         yield node, product(node.left, node.right)
 
 
-@operator("sign", "sigmoid", words=("sign", "subtracted", "adds"))
+@operator("sign", "sigmoid", words=("sign", "subtracted", "adds the"))
 def flips_a_sign(function):
     """A plus becomes a minus, a minus becomes a plus, or a leading minus is lost."""
     for node in arithmetic(function, ast.Add, ast.Sub):
@@ -85,7 +85,7 @@ def negates_a_result(function):
                 yield result, ast.UnaryOp(ast.USub(), result)
 
 
-@operator("factor", "path missing", "path twice", "variance", "sigmoid", "wrong value", words=("square", "^2", "sqrt"))
+@operator("factor", "path missing", "path twice", "variance", "sigmoid", "wrong value", words=("square", "^2", "root"))
 def changes_an_exponent(function):
     """A square is lost or becomes a cube, or a square root is lost."""
     for node in nodes(function, ast.BinOp):
@@ -112,15 +112,13 @@ def changes_a_constant(function):
 @operator("averaged", "factor", words=("mean", "averag"))
 def takes_a_mean_for_a_sum(function):
     """A mean is taken where a sum belongs."""
-    for call, mean in _reductions(function, {"total": "average", "sum": "mean"}):
-        yield call, mean
+    yield from _reductions(function, {"total": "average", "sum": "mean"})
 
 
-@operator("averaged", "factor", words=("sum", "not divided"))
+@operator("averaged", "factor", words=("where a mean belongs", "not divided by", "where its mean belongs"))
 def takes_a_sum_for_a_mean(function):
     """A sum is taken where a mean belongs."""
-    for call, total in _reductions(function, {"average": "total", "mean": "sum"}):
-        yield call, total
+    yield from _reductions(function, {"average": "total", "mean": "sum"})
 
 
 def _reductions(function, other):
@@ -132,7 +130,7 @@ def _reductions(function, other):
         yield call, edited(call, call.func, renamed)
 
 
-@operator("averaged", "variance", "factor", words=("- 1", "divided by"))
+@operator("averaged", "variance", "factor", words=("- 1",))
 def divides_by_one_less(function):
     """A divisor is smaller by one: the size of a sample in place of the size, or the reverse."""
     for node in arithmetic(function, ast.Div):
@@ -153,7 +151,7 @@ def forgets_a_function(function):
             yield call, call.args[0]
 
 
-@operator("path missing", "path twice", "wrong value", "zero", words=("belongs",))
+@operator("path missing", "path twice", "wrong value", "upstream ignored", "not linear")
 def keeps_the_other_factor(function):
     """In a product of two arrays one factor stands in the place of the other."""
     for node in arithmetic(function, ast.Mult):
