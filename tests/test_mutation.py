@@ -151,6 +151,14 @@ def test_the_tree_of_a_target_is_the_right_function(name):
             np.testing.assert_array_equal(ours, right)
 
 
+@pytest.mark.parametrize("name", ["scale_backward", "relu_backward", "batch_norm_backward", "conv2d_backward_w"])
+def test_mutants_are_compared_on_more_images_than_the_judge_has(name):
+    judged = {len(next(iter(case.make(np.random.default_rng(0)).values()))) for case in targets()[name].cases}
+    compared = {len(arguments[0]) for arguments, _ in targets()[name].calls(0)}
+    assert set(target.MORE_IMAGES) <= compared
+    assert max(target.MORE_IMAGES) > max(judged)
+
+
 # Mutants that are no mistakes
 
 class Doubles(Target):

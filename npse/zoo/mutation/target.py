@@ -4,6 +4,7 @@ import ast
 import functools
 import inspect
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from npse.zoo.bug import BOOK, all_cases
 from npse.zoo.mutation.foreign import FOREIGN
 
 DRAWS = 3                        # sets of arguments on which a foreign function is judged, with other sizes each
+MORE_IMAGES = (5, 7)             # more than most of the judge's cases have
 OTHER_SEEDS = 1000               # added to a seed: mutants are compared on other numbers than the judge's
 
 
@@ -79,7 +81,11 @@ class Op(Target):
         return [case for case in all_cases() if self.name in case.ops and case.wrt]
 
     def drawn_calls(self, seed):
-        """Yield the calls that its cases make, with another seed, once more with a dy of ones, each in both dtypes."""
+        """Yield the calls that its cases make, with another seed, once more with a dy of ones, each in both dtypes.
+
+        Then calls with more images than any case has, if its arguments are those, the results and the upstream gradient
+        of one forward op.
+        """
         for case in self.cases:
             for dtype in (np.float64, np.float32):
                 arguments = draw_arguments(case, seed + OTHER_SEEDS, dtype)
@@ -89,6 +95,29 @@ class Op(Target):
                     recording = Recording(BOOK)
                     case.backward(recording, given[()], **arguments)
                     yield from (_split(call.before) for call in recording.calls if call.name == self.name)
+
+        for case in self.cases:
+            recording = Recording(BOOK)
+            case.forward(recording, **draw_arguments(case, seed + OTHER_SEEDS, np.float64))
+            for call in recording.calls:
+                if self.name in getattr(call.op, "contract", _NONE).backward:
+                    rng = generator(seed + OTHER_SEEDS, f"{case}: more images")
+                    yield from filter(None, (self._with_more_images(call, images, rng) for images in MORE_IMAGES))
+
+    def _with_more_images(self, call, images, rng):
+        """Return a call of the backward op that follows a forward call with so many images; None if it is not known."""
+        given = _named(call.op, call.before)
+        for name, axes in call.op.contract.arguments.items():
+            if axes.split()[0] in ("N", "*") and isinstance(given[name], np.ndarray) and given[name].ndim:
+                shape = images, *given[name].shape[1:]
+                drawn = rng.choice(given[name].ravel(), shape)
+                given[name] = drawn * (1 + 0.01 * rng.standard_normal(shape)) if drawn.dtype.kind == "f" else drawn
+        results = call.op(**given)
+        found = dict(zip(call.op.contract.results, results if isinstance(results, tuple) else (results,), strict=False))
+        known = given | {f"{name}_shape": np.shape(value) for name, value in given.items()} | found
+        known |= {f"d{name}": rng.standard_normal(np.shape(value)) for name, value in found.items()}
+        names = inspect.signature(self.function).parameters
+        return (tuple(known[name] for name in names), {}) if set(names) <= set(known) else None
 
     def judged(self, function, seed):
         for case in self.cases:
@@ -125,6 +154,17 @@ class Foreign(Target):
             except (ValueError, TypeError) as error:
                 results = [error]
             yield shapes, results
+
+
+_NONE = SimpleNamespace(backward=())             # the contract of a function that is no op of the book
+
+
+def _named(op, before):
+    """Return the arguments of a recorded call by name, with those that were left out."""
+    arguments, options = _split(before)
+    bound = inspect.signature(op).bind(*arguments, **options)
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def _split(before):
