@@ -4,6 +4,7 @@ import ast
 import inspect
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,14 +12,24 @@ import typer
 from typer.testing import CliRunner
 
 from npse.cli import zoo as command
-from npse.gradcheck import check_gradient
-from npse.gradcheck.diagnosis import KINDS
+from npse.gradcheck import Result, check_gradient
+from npse.gradcheck.diagnosis import KINDS, Diagnosis
 from npse.zoo import mutation, report
 from npse.zoo.mutation import OPERATORS, Row, engine, target
-from npse.zoo.mutation.criterion import BY_NUMBERS, MISLEADING, RIGHT, VAGUE, classify, first_sentence, without_numbers
+from npse.zoo.mutation.criterion import (
+    BY_NUMBERS,
+    FAILS,
+    MISLEADING,
+    RIGHT,
+    VAGUE,
+    classify,
+    first_sentence,
+    without_numbers,
+)
 from npse.zoo.mutation.engine import CRASHES, EQUIVALENT, MISTAKE, Mutant, what_it_is
 from npse.zoo.mutation.foreign import FOREIGN
 from npse.zoo.mutation.operator import edited
+from npse.zoo.mutation.survey import _finding
 from npse.zoo.mutation.target import Target, targets
 
 # The operators: for each a function, and one of the functions that it makes of it
@@ -113,7 +124,7 @@ def test_an_operator_changes_what_it_says(name):
 def test_an_operator_is_described():
     for operator in OPERATORS.values():
         assert operator.change.endswith("."), operator.name
-        assert operator.kinds, operator.name
+        assert operator.kinds or operator.words, operator.name
         assert set(operator.kinds) <= set(KINDS) - {"unexplained"}, operator.name
 
 
@@ -255,7 +266,12 @@ PAIR = "du is the upstream gradient without its factor s, and dz has the wrong s
     ("drops_a_term", "factor", "every entry of dx is 12 times too large: dx is not divided by N.", [], MISLEADING),
     ("drops_a_term", "shape", "du has shape (2,), where u has (2, 3). A gradient has ...", [], VAGUE),
     ("drops_a_term", "raises", "scale raises ValueError: no.", [], VAGUE),
-    ("keeps_a_stale_value", "dtype", "dx in float32 deviates from float64 by 2.0e-01.", [], MISLEADING),
+    ("drops_a_term", "judge fails", "the judge raises IndexError: list index out of range", [], MISLEADING),
+    ("keeps_a_stale_value", "dtype", "dx in float32 deviates from float64 by 2.0e-01.", [
+        ("dtype", "dx in float32 deviates from float64 by 3.0e-01.")], MISLEADING),
+    ("keeps_a_stale_value", "dtype", "backward is given float32 but returns float64.", [], VAGUE),
+    ("treats_some_shapes_apart", "zero", "du is all zeros.", [], VAGUE),
+    ("treats_some_shapes_apart", "zero", "du is all zeros, but only where N = 1.", [], RIGHT),
     ("loses_a_turn_of_a_loop", "borders", "dx is right except at the border: 4 entries at ... are wrong.", [], RIGHT),
     ("returns_a_result_twice", "zero", "dx is all zeros. No part of the upstream gradient reaches it.", [], RIGHT),
     ("exchanges_two_results", "swapped", "da is the gradient of b, and db that of a: two results are swapped.", [],
@@ -264,6 +280,16 @@ PAIR = "du is the upstream gradient without its factor s, and dz has the wrong s
 ])
 def test_a_sentence_is_judged(operator, kind, text, elsewhere, verdict):
     assert classify(OPERATORS[operator], kind, text, lambda: elsewhere) == verdict
+
+
+def test_an_exception_of_the_judge_is_not_one_of_the_function():
+    said = Result("scale", "H < W", "runs", "wrong", diagnosis=Diagnosis("raises", "", "scale raises IndexError: no."))
+    assert _finding(said, [IndexError("no")]) == ("raises", "scale raises IndexError: no.")
+    assert _finding(said, [])[0] == FAILS
+    assert _finding(IndexError("no"), [IndexError("no")])[0] == "raises"
+    assert _finding(IndexError("no"), []) == (FAILS, "the judge raises IndexError: no")
+    assert _finding(ValueError("backward must return 2 gradients"), [])[0] == "refused"
+    assert _finding(replace(said, verdict="right"), []) is None
 
 
 def test_the_first_sentence_ends_at_a_full_stop():
@@ -308,6 +334,11 @@ def test_twenty_mutants_from_the_draw_to_the_page(tmp_path):
         assert OPERATORS[row["operator"]].is_held_out == (row["half"] == "held out")
         assert bool(row["verdict"]) == bool(row["caught"])
     assert output.count(" -> ") == 10
+
+
+def test_the_result_does_not_depend_on_the_number_of_processes():
+    one, two = ([replace(row, seconds=0) for row in mutation.survey(4, 5, jobs)] for jobs in (1, 2))
+    assert one == two
 
 
 def test_the_shares_of_the_table():

@@ -120,7 +120,8 @@ def _mutants(count, seed, jobs, json_file, write, verbose):
         versions = environment.versions()
         facts = (f"`npse zoo --mutate --mutants {count} --seed {seed} --write {write}`, commit "
                  f"{environment.commit() or 'unknown'}, Python {versions['python']}, NumPy {versions['numpy']}; "
-                 f"{seconds / 60:.0f} min with {jobs} processes.")
+                 f"{sum(row.seconds for row in rows) / count:.1f} s of processor time for each mutant, "
+                 f"{seconds / 60:.0f} min with {jobs} process{'es' * (jobs > 1)}.")
         text = report.mutants_page(rows, facts)
         write_atomically(write, report.between_markers(document, text, report.MUTANTS))
     if json_file:

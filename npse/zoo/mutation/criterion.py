@@ -7,7 +7,8 @@ A sentence is
   and other shapes;
 * **vague** if it claims no cause: it states what is seen, such as a factor, zeros, a shape or an exception, or it says
   that nothing explains the numbers;
-* **misleading** in every other case: it names a change that was not made, and says something else elsewhere.
+* **misleading** in every other case: it names a change that was not made, and says something else elsewhere; it
+  blames the precision of float32; or the judge itself ends with an exception.
 
 A sentence that tells two mistakes, where one was made, or that calls a factor a size, where no size was changed, is
 right by numbers or misleading.
@@ -17,12 +18,15 @@ import re
 
 RIGHT, BY_NUMBERS, VAGUE, MISLEADING = VERDICTS = ("right", "right by numbers", "vague", "misleading")
 
+FAILS = "judge fails"            # the kind where the judge itself raises an exception
+
 # sentences that say nothing about the change, whatever their kind is
 EMPTY = re.compile("no simple mistake explains|not finite|a different factor at each place|differs from the book|"
                    "is not linear in dy: every|gives a different result when called again")
 # sentences that state what is seen and claim no cause
 SEEN = re.compile(r"^every entry of \w+ is \S+ times too (large|small)(, besides the wrong sign)?\.$|"
-                  r"is all zeros|has the wrong sign, everywhere|raises \w+|has shape|right except at the border|"
+                  r"is all zeros|has the wrong sign, everywhere|raises \w+|has shape|has dtype|is given \S+ but returns|"
+                  r"right except at the border|"
                   r"differs from call to call|has a term that is not a multiple|backward must return|"
                   r"is zero except at one place")
 # a factor that is said to be a size: true by chance unless the change is about a size
@@ -58,6 +62,8 @@ def classify(operator, kind, text, elsewhere):
         What the judge says on other numbers and shapes; called if the verdict depends on it.
     """
     sentence = first_sentence(text)
+    if kind == FAILS:
+        return MISLEADING
     if kind == "unexplained" or EMPTY.search(sentence):
         return VAGUE
     tells_more = TWO.search(sentence) or (SIZE.search(sentence) and "averaged" not in operator.kinds)
@@ -65,6 +71,8 @@ def classify(operator, kind, text, elsewhere):
         return RIGHT
     if not tells_more and SEEN.search(sentence):
         return VAGUE
+    if kind == "dtype":                                           # it blames the precision of another mistake
+        return MISLEADING
     others = [(other, without_numbers(first_sentence(said))) for other, said in elsewhere()]
     same = [other == (kind, without_numbers(sentence)) for other in others]
     return BY_NUMBERS if same and all(same) else MISLEADING

@@ -165,7 +165,7 @@ def clips_or_squares_the_gradient(function):
         yield name, expression("NAME * np.abs(NAME)", NAME=name)
 
 
-@operator("zero", words=("N = 1", "one image", "only where", "only if", "last image", "first image"))
+@operator(words=("N = 1", "one image", "only where", "only if", "last image", "first image"))
 def treats_some_shapes_apart(function):
     """A branch that only some shapes take forgets something: one image, more than two images, an odd size."""
     upstream = parameters(function)[0]
@@ -175,7 +175,7 @@ def treats_some_shapes_apart(function):
             yield function.body, [*statements(f"if {condition}:\n    {change}"), *function.body]
 
 
-@operator("not linear", words=("dy = 1", "dloss = 1", "all ones", "constant dy"))
+@operator(words=("dy = 1", "dloss = 1", "all ones", "constant dy"))
 def forgets_something_on_a_fast_path(function):
     """A fast path for an upstream gradient of ones, or for a result with one element, forgets something."""
     upstream = parameters(function)[0]

@@ -1,5 +1,6 @@
 """Run the judge on mutants, in several processes, and count what it says."""
 
+import functools
 import itertools
 import multiprocessing
 import time
@@ -12,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from npse.zoo.mutation.criterion import BY_NUMBERS, MISLEADING, RIGHT, VAGUE, classify, first_sentence
+from npse.zoo.mutation.criterion import BY_NUMBERS, FAILS, MISLEADING, RIGHT, VAGUE, classify, first_sentence
 from npse.zoo.mutation.engine import CRASHES, EQUIVALENT, MISTAKE, Mutant, drawn, what_it_is
 from npse.zoo.mutation.operator import OPERATORS
 from npse.zoo.mutation.target import targets
@@ -101,15 +102,38 @@ def examine(mutant, seed):
 
 def _findings(mutant, seed):
     """Yield (where, kind, text): the judge's first diagnosis on each shape on which it finds the mutant wrong."""
-    for where, results in targets()[mutant.target].judged(mutant.function(), seed):
+    function, raised = mutant.function(), []
+
+    @functools.wraps(function)
+    def observed(*arguments, **options):
+        try:
+            return function(*arguments, **options)
+        except Exception as error:
+            raised.append(error)
+            raise
+    for where, results in targets()[mutant.target].judged(observed, seed):
         for result in results:
-            if isinstance(result, Exception):
-                yield where, "raises", f"raises {type(result).__name__}: {result}"
+            if found := _finding(result, raised):
+                yield where, *found
                 break
-            if result.verdict == "wrong":
-                why = result.diagnosis
-                yield where, (why.kind if why else ""), (why.text if why else str(result))
-                break
+
+
+def _finding(result, raised):
+    """Return (kind, text) of a result that is wrong, or of an exception; None if the result is right.
+
+    An exception is the function's if the function raised it. A ValueError or TypeError of the judge says what it
+    refuses. Any other exception is a defect of the judge, also if the judge says that the function raised it.
+    """
+    if isinstance(result, Exception):
+        if raised or isinstance(result, (ValueError, TypeError)):
+            return "raises" if raised else "refused", f"raises {type(result).__name__}: {result}"
+        return FAILS, f"the judge raises {type(result).__name__}: {result}"
+    if result.verdict != "wrong":
+        return None
+    why = result.diagnosis
+    if why and why.kind == "raises" and not raised:
+        return FAILS, f"the judge raises an exception and says: {why.text}"
+    return (why.kind, why.text) if why else ("", str(result))
 
 
 def _elsewhere(mutant, seed, where):

@@ -66,7 +66,10 @@ class Target:
         raise NotImplementedError
 
     def judged(self, function, seed):
-        """Yield (where, results of the judge) for each shape on which the judge looks at the function."""
+        """Yield (where, results) for each shape on which the judge looks at the function.
+
+        A result is one of the judge's, or the exception that ended the check.
+        """
         raise NotImplementedError
 
 
@@ -151,7 +154,7 @@ class Foreign(Target):
             try:
                 results = check_gradient(self.pair.forward, function, arguments, kinks=self.pair.kinks,
                                          seed=seed).results
-            except (ValueError, TypeError) as error:
+            except Exception as error:                            # of the function, or of the judge
                 results = [error]
             yield shapes, results
 
