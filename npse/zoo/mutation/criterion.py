@@ -25,9 +25,8 @@ EMPTY = re.compile("no simple mistake explains|not finite|a different factor at 
                    "is not linear in dy: every|gives a different result when called again")
 # sentences that state what is seen and claim no cause
 SEEN = re.compile(r"^every entry of \w+ is \S+ times too (large|small)(, besides the wrong sign)?\.$|"
-                  r"is all zeros|has the wrong sign, everywhere|raises \w+|has shape|has dtype|is given \S+ but returns|"
-                  r"right except at the border|"
-                  r"differs from call to call|has a term that is not a multiple|backward must return|"
+                  r"is all zeros|has the wrong sign, everywhere|raises \w+|has shape|has dtype|right except at the border|"
+                  r"is given \S+ but returns|differs from call to call|has a term that is not a multiple|backward must return|"
                   r"is zero except at one place")
 # a factor that is said to be a size: true by chance unless the change is about a size
 SIZE = re.compile(r"times too (large|small), and .+ is ")
