@@ -24,10 +24,11 @@ FAILS = "judge fails"            # the kind where the judge itself raises an exc
 EMPTY = re.compile("no simple mistake explains|not finite|a different factor at each place|differs from the book|"
                    "is not linear in dy: every|gives a different result when called again")
 # sentences that state what is seen and claim no cause
-SEEN = re.compile(r"^every entry of \w+ is \S+ times too (large|small)(, besides the wrong sign)?\.$|"
-                  r"is all zeros|has the wrong sign, everywhere|raises \w+|has shape|has dtype|right except at the border|"
-                  r"is given \S+ but returns|differs from call to call|has a term that is not a multiple|backward must return|"
-                  r"is zero except at one place")
+SEEN = re.compile("|".join((
+    r"^every entry of \w+ is \S+ times too (large|small)(, besides the wrong sign)?\.$", "is all zeros", r"raises \w+",
+    "has the wrong sign, everywhere", "has shape", "has dtype", r"is given \S+ but returns", "backward must return",
+    "right except at the border", "and right elsewhere", r"the error of \w+ (is|along)", "is zero except at one place",
+    "differs from call to call", "has a term that is not a multiple")))
 # a factor that is said to be a size: true by chance unless the change is about a size
 SIZE = re.compile(r"times too (large|small), and .+ is ")
 # two mistakes in one sentence: the text of one, and that of the other
