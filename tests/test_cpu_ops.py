@@ -192,6 +192,27 @@ def test_batch_statistics_are_accurate_with_large_offsets_that_differ_between_im
     np.testing.assert_allclose(var, near.astype(np.float64).var(axis=(0, 1, 2)), rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [(8, 8), (9, 3)])                # 9 * 3 pixels are not a whole number of vectors
+@pytest.mark.parametrize("C", [1, 2, 3, 4])
+def test_batch_norm_of_maps_with_fewer_channels_than_a_vector(C, size, dtype):
+    rng = np.random.default_rng(C)
+    x = rng.standard_normal((3, *size, C)) + 10 * rng.standard_normal((3, 1, 1, C))
+    gamma, beta, dy = rng.standard_normal(C), rng.standard_normal(C), rng.standard_normal(x.shape)
+    x, gamma, beta, dy = (array.astype(dtype) for array in (x, gamma, beta, dy))
+    rtol = 1e-12 if dtype == np.float64 else 2e-5
+    _, mean, var = cpu.batch_norm(x, gamma, beta)
+    for got, wanted in ((cpu.batch_norm(x, gamma, beta), book.batch_norm(x, gamma, beta)),
+                        (cpu.moments(x), book.moments(x)),
+                        (cpu.batch_norm_backward(dy, x, gamma, mean, var),
+                         book.batch_norm_backward(dy, x, gamma, mean, var)),
+                        (cpu.batch_norm_relu_backward(dy, x, gamma, beta, mean, var),
+                         book.batch_norm_relu_backward(dy, x, gamma, beta, mean, var))):
+        for a, b in zip(got, wanted, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())
+
+
 @pytest.mark.parametrize("offset", [0, 3, 300])
 def test_moments_from_a_convolution_are_those_of_its_output(offset):
     d = Draw((9, 12, 11, 16), np.float32)

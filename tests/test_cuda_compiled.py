@@ -4,8 +4,9 @@ import pytest
 from cuda_processes import FILES, kind_of, succeed
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("marks", [pytest.param("ptx and not nightly", marks=pytest.mark.slow),
+                                   pytest.param("ptx and nightly", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) == "ptx"],
                          ids=lambda file: file.stem)
-def test_all_of(file):
-    succeed("ptx", "-m", "ptx", file)
+def test_all_of(file, marks):
+    succeed("ptx", "-m", marks, file)

@@ -2,6 +2,9 @@
 
 A ReLU may follow. In the forward pass it is a lower bound (``floor``: 0, or minus infinity for none), in the backward
 pass a mask. So the fused ops in fused.py and bn_scale_add_relu.py use the same kernels.
+
+The vectors of the kernels hold channels. If a map has fewer, some neighbouring pixels make one vector (`beside`): the
+kernels see a map with fewer pixels and more channels, and what they return for these is joined.
 """
 
 from functools import partial
@@ -15,6 +18,7 @@ from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
+from npse.cpu.simd.tile import lanes
 
 
 @replaces(book.batch_norm)
@@ -50,19 +54,41 @@ def statistics(x):
     R = H * W
     sums, centres, squares = map_statistics(x)
     mean = sums.sum(axis=0) / (N * R)
-    d = centres - mean
-    squares += 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
-    var = (squares.sum(axis=0) / (N * R)).clip(min=0)
+    var = (_squares_about(mean, sums, centres, squares, R).sum(axis=0) / (N * R)).clip(min=0)
     return mean.astype(x.dtype), var.astype(x.dtype), (sums / R).astype(x.dtype)
 
 
 def map_statistics(x):
     """Return the channel sums of each map, centres near the means, and the sums of (x - centre)^2: each (N, C)."""
-    N, _, _, C = x.shape
+    N, H, W, C = x.shape
+    if (count := beside(x)) > 1:
+        R = H * W
+        found = map_statistics(x.reshape(N, R // count, 1, count * C))
+        sums, centres, squares = (each.reshape(N, count, C) for each in found)
+        centre = (sums.sum(axis=1, keepdims=True) / R).astype(x.dtype)
+        return sums.sum(axis=1), centre[:, 0], _squares_about(centre, sums, centres, squares, R // count).sum(axis=1)
     sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
     task = channel_sums.in_vectors(x, channel_sums.statistics) or _statistics
     parallel_for(partial(task, pixels(x), sums, centres, squares), N)
     return sums, centres, squares
+
+
+def _squares_about(centre, sums, centres, squares, R):
+    """Return the sums of (x - centre)^2 over R pixels, from those about other centres; the formula of `statistics`."""
+    d = centres.astype(np.float64) - centre
+    return squares + 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
+
+
+def beside(x):
+    """Return how many neighbouring pixels of x (N, H, W, C) make a vector; 1 if one pixel does, or no number does."""
+    _, H, W, C = x.shape
+    count = max(1, lanes(x.dtype) // C)
+    return count if count * C == lanes(x.dtype) and H * W % count == 0 else 1
+
+
+def _beside(count, *arrays):
+    """Return maps (N, R, C) as (N, R / count, count * C), and repeat the numbers of channels, (C,) or (N, C)."""
+    return [x.reshape(len(x), x.shape[1] // count, -1) if x.ndim == 3 else np.tile(x, count) for x in arrays]
 
 
 def moments_from(sums, x):
@@ -98,7 +124,8 @@ def normalize(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
     slope, _ = _slopes(gamma, var, eps, x.dtype)
-    parallel_for(partial(_normalize, pixels(x), mean, slope, beta, x.dtype.type(floor), pixels(y)), len(x))
+    x_wide, mean, slope, beta, y_wide = _beside(beside(x), pixels(x), mean, slope, beta, pixels(y))
+    parallel_for(partial(_normalize, x_wide, mean, slope, beta, x.dtype.type(floor), y_wide), len(x))
     return y
 
 
@@ -129,10 +156,12 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
     """
     N, _, _, C = x.shape
     slope, inverse = _slopes(gamma, var, eps, x.dtype)
-    dgammas, dbetas = np.zeros((N, C)), np.zeros((N, C))
-    task = channel_sums.in_vectors(x, channel_sums.norm_sums, mask) or partial(_sums, mask)
-    parallel_for(partial(task, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta, dgammas, dbetas), N)
-    return dgammas, dbetas
+    count = beside(x)
+    dgammas, dbetas = np.zeros((N, count * C)), np.zeros((N, count * C))
+    arrays = _beside(count, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta)
+    task = channel_sums.in_vectors(arrays[1], channel_sums.norm_sums, mask) or partial(_sums, mask)
+    parallel_for(partial(task, *arrays, dgammas, dbetas), N)
+    return tuple(each.reshape(N, count, C).sum(axis=1) for each in (dgammas, dbetas))
 
 
 def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, dbeta):
@@ -147,9 +176,10 @@ def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, d
     b = slope * (dz / (H * W) - dbeta / (N * H * W))
     d = slope * inverse * (dgamma / (N * H * W))
     dx, g = empty_like(x), empty_like(x) if mask == MASK_BY_Y else None
-    task = channel_sums.in_vectors(x, channel_sums.norm_input_gradient, mask) or partial(_input_gradient, mask)
-    parallel_for(partial(task, pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d,
-                  pixels(dx), pixels(dx if g is None else g)), N)
+    arrays = _beside(beside(x), pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d, pixels(dx),
+                     pixels(dx if g is None else g))
+    task = channel_sums.in_vectors(arrays[1], channel_sums.norm_input_gradient, mask) or partial(_input_gradient, mask)
+    parallel_for(partial(task, *arrays), N)
     return dx, g
 
 

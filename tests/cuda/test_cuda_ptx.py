@@ -20,9 +20,12 @@ from npse.training.optimizer import SGD, Muon
 from npse.training.step import Step
 
 pytestmark = pytest.mark.ptx
-QUICK, ALL = ((9, 0),), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
+QUICK, ENDS, ALL = ((9, 0),), ((7, 5), (12, 0)), ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 THREADS, REGISTERS, SHARED = 1024, 65536, 48 * 1024     # of a block, at most, on all of these
 
+CAPABILITIES = pytest.mark.parametrize("compiler", [
+    pytest.param(ENDS, marks=pytest.mark.slow, id="the oldest and the newest"),
+    pytest.param(ALL, marks=pytest.mark.nightly, id="all")], indirect=True)
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 # Kernels that may compute in float64 although their arrays are float32, each with its reason.
@@ -111,40 +114,29 @@ def test_it_compiles(compiler, op):
     check(compiler)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", {case.ops: case for case in reversed(CASES)}.values(), ids=str)
-def test_first_case_of_each_op_compiles(compiler, case):
-    run(case, np.float32)
-    check(compiler)
-
-
-@pytest.mark.slow
+@CAPABILITIES
 @DTYPES
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
-def test_case_compiles_for_every_compute_capability(compiler, case, dtype):
+def test_case_compiles_for_compute_capabilities(compiler, case, dtype):
     run(case, dtype)
     check(compiler)
 
 
-@pytest.mark.slow
+@CAPABILITIES
 @DTYPES
-@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
 @pytest.mark.parametrize("launch", [run_beyond_the_cases, run_variants_of_convolution])
 def test_what_no_case_launches_compiles_too(compiler, launch, dtype):
     launch(dtype)
     check(compiler)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
+@CAPABILITIES
 def test_the_training_step_compiles_at_its_size(compiler):
     run_training_step()
     check(compiler)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("compiler", [ALL], ids=["all"], indirect=True)
+@CAPABILITIES
 def test_every_kernel_is_compiled_and_every_exception_is_needed(compiler):
     for case in CASES:
         run(case, np.float32)
