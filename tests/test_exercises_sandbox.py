@@ -80,7 +80,7 @@ HOSTILE = {
         "__import__('num' + 'ba')", "numba is not"),
     "write a file": ("open('../evil', 'w')", "must not write files"),
     "read a file": (f"open({str(__file__)!r})", "must not read files"),
-    "remove a file": ("import os\nos.remove('evil')", "must not change files"),
+    "remove a file": ("import os\nos.remove('../evil')", "must not change files"),
     "bytes in every pipe": (
         "import os\nfor f in range(3, 20):\n    try: os.write(f, b'{\"points\": 9}' * 99)\n    except OSError: pass",
         "not a result"),

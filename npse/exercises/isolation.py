@@ -87,9 +87,8 @@ def _new_file_system(libc, readable, hidden, root):
     _mount(libc, None, "/", None, _RECURSIVE | _PRIVATE)
     _mount(libc, "tmpfs", root, "tmpfs", _NOSUID_NODEV, SPACE)
     shown = []
-    for path in (*sorted(filter(os.path.exists, readable)), *DEVICES):
-        path = path.rstrip("/")
-        if not path or path.startswith(tuple(f"{other}/" for other in shown)):
+    for path in (*sorted(path.rstrip("/") for path in readable), *DEVICES):
+        if not path or not os.path.exists(path) or path.startswith(tuple(f"{other}/" for other in shown)):
             continue
         target = root + path
         if os.path.isdir(path):

@@ -296,7 +296,15 @@ def _readable():
     """Return the folders and files that the code may read: Python and its packages."""
     folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
     folders |= {path for path in sys.path if "packages" in path}
+    folders |= {os.path.realpath(link) for folder in folders if "packages" in folder for link in _links(folder)}
     return ["/proc/cpuinfo", "/etc/ld.so.cache", *_folders(folders)]
+
+
+def _links(folder):
+    """Return the links in a folder of packages, without those to npse."""
+    with contextlib.suppress(OSError):
+        return [entry.path for entry in os.scandir(folder) if entry.is_symlink() and "npse" not in entry.name]
+    return []
 
 
 def _folders(paths):
