@@ -24,6 +24,7 @@ from npse.exercises.submission import LARGEST, Submission, read
 from npse.exercises.task import zero_marks
 
 SECONDS = 180.0              # for one hand-in: reading, judging, everything
+BY_HAND = "grade it by hand"  # begins the note of a hand-in that could not be judged
 PRELOAD = ["npse.exercises.judging"]
 
 
@@ -76,7 +77,8 @@ class Marks:
             for line in self._path.read_bytes().split(b"\n"):
                 with contextlib.suppress(ValueError, KeyError, TypeError):      # the last line may be incomplete
                     entry = json.loads(line)
-                    self.found[entry["key"]] = entry["mark"]
+                    if not entry["mark"]["note"].startswith(BY_HAND):           # try these again
+                        self.found[entry["key"]] = entry["mark"]
 
     def add(self, key, mark):
         """Keep a mark, in the file too."""
@@ -160,7 +162,7 @@ def judge(hand_in):
 def no_mark(hand_in, why):
     """Return the record of a hand-in that could not be judged."""
     parts = [part for task in find(hand_in.exercise).tasks() for part in zero_marks(task, "not judged")]
-    return _record(hand_in, parts, f"grade it by hand: {why}", 0.0) | {"runs": [], "program": similarity.digest(())}
+    return _record(hand_in, parts, f"{BY_HAND}: {why}", 0.0) | {"runs": [], "program": similarity.digest(())}
 
 
 def _record(hand_in, parts, note, seconds):
