@@ -10,7 +10,8 @@ import pytest
 
 from npse.exercises import find, report, similarity
 from npse.exercises.annotated import ANSWER, STUDENT
-from npse.exercises.grade import collect, grade, seed_of
+from npse.exercises.collect import collect
+from npse.exercises.grade import grade, seed_of
 from npse.exercises.notebook import as_notebook
 
 SQUEEZE, SCALE, BLOCK = find("squeeze"), find("scale"), find("block")
@@ -142,8 +143,12 @@ def test_nothing_to_grade_is_reported(tmp_path, make):
         grade(tmp_path / "class")
 
 
+def alike(submissions):
+    return similarity.flags(SCALE, {student: similarity.features(cells) for student, cells in submissions.items()})
+
+
 def test_similar_solutions_are_flagged_although_every_name_was_changed():
-    found = similarity.flags(SCALE, {"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY],
+    found = alike({"student1": [GOOD], "student2": [GOOD], "student3": [LONG_WAY],
                                      "student4": [RENAMED],
                                      "student5": ["def scale(u, s): return u * s.reshape(len(u), 1, 1, -1)"]})
     assert [pair["students"] for pair in found] == [["student3", "student4"]]
@@ -151,7 +156,7 @@ def test_similar_solutions_are_flagged_although_every_name_was_changed():
 
 
 def test_code_that_many_have_is_not_flagged():
-    assert not similarity.flags(SCALE, {f"s{i}": [LONG_WAY] for i in range(6)})
+    assert not alike({f"s{i}": [LONG_WAY] for i in range(6)})
 
 
 def test_unreadable_code_has_few_features():
