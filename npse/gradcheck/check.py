@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.judge import judge
 from npse.gradcheck.kinks import AtKinks
-from npse.gradcheck.raised import Watched, raised
+from npse.gradcheck.progress import ProgressLine
+from npse.gradcheck.raised import Watched, interrupted, raised
 from npse.gradcheck.results import Report, Result
 from npse.support.names import suggest
 from npse.types import Arguments, Array, Ops
@@ -54,7 +55,7 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> 
 
 def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Returned], arguments: Mapping[str, Any],
                    wrt: str | Sequence[str] | None = None, kinks: Callable[..., AtKinks] | None = None, seed: int = 0,
-                   float32: bool = True) -> Report:
+                   float32: bool = True, entries: int | None = None) -> Report:
     """Check a backward pass of your own against central differences, and its contract.
 
     Both functions receive the arguments by name.
@@ -67,7 +68,8 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         ``wrt``: one array, a tuple, or a dict by name.
     arguments : dict of arrays
         Floating arrays and lists of floats become float64; other values are passed unchanged, a float such as
-        ``eps=1e-5`` among them. Use small arrays: each entry costs two calls of forward.
+        ``eps=1e-5`` among them. Use small arrays: each entry costs two calls of forward. Arrays of more than 4000
+        entries are checked by a sample of entries, and by random directions through all.
     wrt : sequence of str, optional
         The arguments to differentiate; by default every floating array, or if there is none every float.
     kinks : function of (**arguments) -> array or list of arrays, optional
@@ -77,11 +79,14 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         Seed of the random upstream gradients.
     float32 : bool
         Whether float32 arguments must give float32 results, close to those in float64.
+    entries : int, optional
+        The most entries of an array that are looked at one by one, in place of 4000.
 
     Returns
     -------
     Report
-        ``.ok``, ``.results``, ``.failures``; print it to read it.
+        ``.ok``, ``.results``, ``.failures``; print it to read it. Ctrl-C ends the check: then what is known is
+        returned, and a last result that says so.
 
     Raises
     ------
@@ -100,10 +105,17 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
                   forward=lambda ops, **a: ops.forward(**a), wrt=wrt, kinks=kinks,
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
+    results, progress = [], ProgressLine()
     try:
-        return Report(tuple(judge(case, ops, seed, float32=float32)))
-    except SystemExit as error:                                   # the caller's program must not end as if all were well
+        for result in judge(case, ops, seed, float32=float32, entries=entries, progress=progress):
+            results.append(result)
+    except KeyboardInterrupt:
+        results.append(interrupted(case.op, case.label))
+    except SystemExit as error:                                   # the caller's program must not end without a word
         raise RuntimeError(f"forward or backward ends the program: sys.exit({error.code})") from error
+    finally:
+        progress.clear()
+    return Report(tuple(results))
 
 
 def prepared(arguments: Mapping[str, Any], wrt: str | Sequence[str] | None = None) -> tuple[Arguments, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from npse.gradcheck.contract import Call
 from npse.gradcheck.diagnosis import Diagnosis
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.kinks import choices, count_changes
-from npse.gradcheck.measure import Measurement, copies, is_floating, run_backward, run_forward
+from npse.gradcheck.measure import Measurement, Progress, copies, is_floating, run_backward, run_forward
 from npse.gradcheck.numeric import SAFETY
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
 from npse.types import Arguments, Array, Ops
@@ -26,15 +26,19 @@ TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one;
 SAME_FORMULA = 1e-9           # of two results in float64, one of which may lose some digits
 
 
-def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, float32: bool = True) -> Iterator[Result]:
-    """Yield every `Result` on a case; ``book`` is another edition to agree with, ``float32`` judges that dtype too."""
+def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, float32: bool = True, entries: int | None = None,
+          progress: Progress | None = None) -> Iterator[Result]:
+    """Yield every `Result` on a case; ``book`` is another edition to agree with, ``float32`` judges that dtype too.
+
+    ``entries`` and ``progress``: see `Measurement`. KeyboardInterrupt follows the results that are known by then.
+    """
     drawn = [draw_arguments(case, seed, dtype) for dtype in ((np.float64, np.float32) if float32 else (np.float64,))]
 
     def rng(purpose: str) -> Generator:
         return generator(seed, f"{case}: {purpose}")
 
     if case.wrt:
-        yield from _gradients(case, ops, drawn[0], rng("gradient"))
+        yield from _gradients(Measurement.of(case, ops, drawn[0], rng("gradient"), entries, progress))
         yield _linearity(case, ops, drawn[0], rng("linear"))
     calls = _recorded_calls(case, ops, drawn, rng("contract"))
     yield from _contract(case, calls)
@@ -44,15 +48,17 @@ def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, float32: boo
         yield from _float32(case, ops, drawn[1], rng("float32"))
 
 
-def _gradients(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Iterator[Result]:
-    measured = Measurement.of(case, ops, arguments, rng)
+def _gradients(measured: Measurement) -> Iterator[Result]:
     failed = None
-    for name in case.wrt:
+    for name in measured.case.wrt:
         result = compare(measured, name)
-        if result.verdict == WRONG:
+        numeric = measured.known(name)
+        if result.verdict == WRONG and not (numeric and numeric.skipped.any()):      # of a sample no diagnosis is made
             failed = failed or diagnosis.FailedCheck.of(measured)
             result = replace(result, diagnosis=diagnosis.explain(failed, name))
         yield result
+        if numeric and numeric.interrupted:
+            raise KeyboardInterrupt
 
 
 def _linearity(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Result:
@@ -142,8 +148,8 @@ def _float32(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Iter
             yield replace(result, verdict=CANNOT_TELL,
                           message="a ReLU or maximum is so near its kink that float32 and float64 choose differently")
         elif error <= SAFETY * _unavoidable(case, ops, dy.astype(np.float64), double, name, rng):
-            yield replace(result, message=f"deviates from float64 by {error:.1e} of the largest entry, but so it does if "
-                          f"the arguments are rounded in float32: no mistake of backward; {name} may be far from 0 "
+            yield replace(result, message=f"deviates from float64 by {error:.1e} of the largest entry, but so it does "
+                          f"if the arguments are rounded in float32: no mistake of backward; {name} may be far from 0 "
                           "beside its spread")
         else:
             complaint = f"deviates from float64 by {error:.1e} of the largest entry"

@@ -6,18 +6,28 @@ The first of three stages: measure, `npse.gradcheck.compare`, `npse.gradcheck.di
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from npse.gradcheck import contract, numeric
 from npse.gradcheck.cases.case import Case
-from npse.gradcheck.draw import upstream
+from npse.gradcheck.draw import generator, upstream
 from npse.gradcheck.kinks import AtKinks
 from npse.gradcheck.numeric import Budget, Forward, Kinks, NumericGradient
 from npse.types import Arguments, Array, Index, Ops
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told before each call of forward: the argument that is moved, the calls so far, about how many there will be."""
+
+MOST_ENTRIES = 4000        # of an array, all of which are looked at one by one
+SAMPLED = 32, 200          # least and most entries of a larger array that are looked at
+SAMPLED_NUMBERS = 2e7      # about as many numbers as forward computes for them
+DIRECTIONS = 4             # random directions through all entries of a larger array
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,9 @@ class Measurement:
         The upstream gradient: random; 0 where y is infinite, such as the logarithm of a masked probability.
     gradients : tuple of arrays
         In the order of ``case.wrt``, each (if right) shaped like its argument.
+    entries : int
+        How many entries of an array are looked at one by one; of a larger array a sample, see `numeric.sample`.
+    progress : function of (name, calls of forward so far, calls in all), optional
     """
 
     case: Case
@@ -43,14 +56,18 @@ class Measurement:
     y: Array
     dy: Array
     gradients: tuple[Array, ...]
+    entries: int = MOST_ENTRIES
+    progress: Progress | None = None
     _numeric: dict[str, NumericGradient] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator) -> Measurement:
+    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator, entries: int | None = None,
+           progress: Progress | None = None) -> Measurement:
         """Run both passes; TypeError or ValueError if a result is not an array of numbers, or one is missing."""
         y = run_forward(case, ops, arguments)
         dy = np.where(np.isinf(y), 0, upstream(rng, y))[()]
-        return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))))
+        return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))),
+                   MOST_ENTRIES if entries is None else entries, progress)
 
     def gradient(self, name: str) -> Array:
         """The gradient that the backward pass gave for an argument."""
@@ -69,8 +86,28 @@ class Measurement:
     def numeric(self, name: str) -> NumericGradient:
         """The numeric gradient of an argument, by central differences; computed once."""
         if name not in self._numeric:
-            self._numeric[name] = numeric.numeric_gradient(*self._function_of(name))
+            x, function = self.arguments[name], self._function_of(name)
+            if x.size <= self.entries:
+                self._numeric[name] = numeric.numeric_gradient(*function)
+            else:
+                chosen = numeric.sample(x.shape, sample_size(x.size, self.entries), generator(x.size, name))
+                self._numeric[name] = numeric.numeric_gradient(*function, entries=chosen)
         return self._numeric[name]
+
+    def known(self, name: str) -> NumericGradient | None:
+        """The numeric gradient of an argument if it was computed."""
+        return self._numeric.get(name)
+
+    def slopes(self, name: str) -> Iterator[tuple[Array, Budget | None]]:
+        """Random directions through all entries of an argument that are no exact zeros, and the slope along each.
+
+        A zero may be a dead unit at the kink of a ReLU, where there is no slope.
+        """
+        f, x, dy, kinks = self._function_of(name)
+        rng = generator(x.size, f"{name}: directions")
+        for _ in range(DIRECTIONS):
+            v = rng.standard_normal(x.shape) * numeric.typical_size(x) * (x != 0)
+            yield v, numeric.slope_along(f, x, dy, v, kinks)
 
     def budget(self, name: str, index: Index) -> Budget | None:
         """The best central difference of one entry and its error budget; None if every step crosses a kink."""
@@ -86,13 +123,15 @@ class Measurement:
         """A second numeric gradient of an argument, by the complex step.
 
         None if the function takes no complex numbers, or is not analytic: then the two numeric gradients differ. A
-        ReLU is analytic on either side of its kink.
+        ReLU is analytic on either side of its kink. None for a large array, too.
         """
         complex_arguments = {key: value.astype(complex) if is_floating(value) else value
                              for key, value in self.arguments.items()}
 
         def forward(value: Array) -> ArrayLike:
             return self.case.forward(self.ops, **complex_arguments | {name: value})
+        if self.arguments[name].size > self.entries:
+            return None
         found = numeric.complex_step(forward, self.arguments[name], self.dy)
         if found is None or numeric.relative_error(found, self.numeric(name)).max() > numeric.TOLERANCE:
             return None
@@ -100,7 +139,11 @@ class Measurement:
 
     def _function_of(self, name: str) -> tuple[Forward, Array, Array, Kinks | None]:
         """The case as a function of one argument: (forward, argument, dy, kinks or None)."""
+        calls, expected = itertools.count(), 2 * sample_size(self.arguments[name].size, self.entries)
+
         def forward(value: Array) -> Array:
+            if self.progress:
+                self.progress(name, next(calls), expected)
             return run_forward(self.case, self.ops, self.arguments | {name: value})
         kinks_of_all = self.case.kinks
         if kinks_of_all is None:
@@ -109,6 +152,11 @@ class Measurement:
         def kinks(value: Array) -> AtKinks:
             return kinks_of_all(**self.arguments | {name: value})
         return forward, self.arguments[name], self.dy, kinks
+
+
+def sample_size(size: int, entries: int) -> int:
+    """How many of the entries of an array are looked at one by one; ``entries`` is the most that the user wants."""
+    return size if size <= entries else min(entries, int(np.clip(SAMPLED_NUMBERS / size, *SAMPLED))) or 1
 
 
 def run_forward(case: Case, ops: Ops, arguments: Arguments) -> Array:

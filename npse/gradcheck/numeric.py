@@ -9,7 +9,7 @@ the difference of two sums would keep the rounding error of every element.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npse.gradcheck.kinks import AtKinks, choices, count_changes
-from npse.types import Array, Index
+from npse.types import Array, Index, Shape
 
 Forward: TypeAlias = Callable[[Array], Array]
 """A forward pass as a function of one of its arguments."""
@@ -55,12 +55,23 @@ class NumericGradient:
         Where the step crossed a kink.
     bent : bool array
         The part of ``crossed`` that no ``kinks`` declare: there the slopes on either side differ.
+    skipped : bool array
+        The entries that were not looked at; ``value`` is nan there.
+    interrupted : bool
+        Whether Ctrl-C ended the work.
     """
 
     value: Array
     noise: Array
     crossed: Array
     bent: Array
+    skipped: Array
+    interrupted: bool = False
+
+    @property
+    def kept(self) -> Array:
+        """Where there is a numeric gradient to compare with."""
+        return ~(self.crossed | self.skipped)
 
 
 @dataclass(frozen=True)
@@ -116,8 +127,9 @@ def step_sizes(x: Array) -> Array:
     return np.cbrt(np.finfo(x.dtype).eps) * np.maximum(np.abs(x), typical_size(x))
 
 
-def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None) -> NumericGradient:
-    """Gradient of sum(dy * f(x)) with respect to every entry of x.
+def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None,
+                     entries: Iterable[Index] | None = None) -> NumericGradient:
+    """Gradient of sum(dy * f(x)) with respect to every entry of x. Ctrl-C ends it early, with the entries so far.
 
     Parameters
     ----------
@@ -126,22 +138,46 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
     dy : array, the upstream gradient
     kinks : function of x -> arrays, optional
         The inputs of the ReLUs and maxima inside f; see `npse.gradcheck.kinks.choices`.
+    entries : iterable of index tuples, optional
+        The entries to look at; all if there are none.
 
     Returns
     -------
     NumericGradient
     """
-    value, noise, bend = np.empty(x.shape), np.empty(x.shape), np.empty(x.shape)
-    crossed, bent = np.zeros(x.shape, bool), np.zeros(x.shape, bool)
+    value, noise, bend = np.full(x.shape, np.nan), np.zeros(x.shape), np.zeros(x.shape)
+    crossed, bent, skipped = np.zeros(x.shape, bool), np.zeros(x.shape, bool), np.ones(x.shape, bool)
     at, h = _differences(f, x, dy, kinks), step_sizes(x)
-    for i in np.ndindex(x.shape):
-        value[i], noise[i], crossed[i], bend[i] = at(i, h[i])
-    for i in map(tuple, np.argwhere(~crossed & _unsuited(value, noise, bend)).tolist()):
-        if _is_kink(at, i, h[i]):
-            value[i], crossed[i], bent[i] = np.nan, True, True
-        elif found := _best(at, _steps(x, i, h[i]), i):
-            value[i], noise[i] = found.value, min(noise[i], found.rounding)
-    return NumericGradient(value, noise, crossed, bent)
+    interrupted = False
+    try:
+        for i in entries or np.ndindex(x.shape):
+            value[i], noise[i], crossed[i], bend[i] = at(i, h[i])
+            skipped[i] = False
+        for i in map(tuple, np.argwhere(~crossed & ~skipped & _unsuited(value, noise, bend)).tolist()):
+            if _is_kink(at, i, h[i]):
+                value[i], crossed[i], bent[i] = np.nan, True, True
+            elif found := _best(at, _steps(x, i, h[i]), i):
+                value[i], noise[i] = found.value, min(noise[i], found.rounding)
+    except KeyboardInterrupt:
+        interrupted = True
+    return NumericGradient(value, noise, crossed, bent, skipped, interrupted)
+
+
+def slope_along(f: Forward, x: Array, dy: Array, v: Array, kinks: Kinks | None = None) -> Budget | None:
+    """Derivative of sum(dy * f(x + t v)) at t = 0, and its error budget; None as in `budget`."""
+    steps = float(np.cbrt(np.finfo(x.dtype).eps)) / 4.0 ** np.arange(MOST_STEPS)
+    return _best(_differences(f, x, dy, kinks, v), steps, ())
+
+
+def sample(shape: Shape, count: int, rng: np.random.Generator) -> list[Index]:
+    """``count`` entries of an array, both corners among them. Along each axis they are spread evenly.
+
+    If no axis is longer than ``count``, every index of every axis is taken.
+    """
+    axes = [np.r_[0, rng.permutation(np.arange(1, count - 1)), count - 1] * length // count for length in shape]
+    for places, length in zip(axes, shape, strict=True):
+        places[-1] = length - 1
+    return list(dict.fromkeys(zip(*(places.tolist() for places in axes), strict=True)))
 
 
 def _unsuited(value: Array, noise: Array, bend: Array) -> Array:
@@ -189,7 +225,7 @@ def budget(f: Forward, x: Array, dy: Array, index: Index, kinks: Kinks | None = 
 
 
 def _steps(x: Array, index: Index, h: float) -> Array:
-    """Steps to try for one entry, from h down by a factor of 4, or more if the entry is much smaller than the others."""
+    """Steps to try for one entry, from h down by a factor of 4, or of more if the entry is far smaller than others."""
     own = np.cbrt(np.finfo(x.dtype).eps) * abs(x[index]) / 4
     factor = max(4.0, (h / own) ** (1 / MOST_STEPS)) if own else 4.0
     return h / factor ** np.arange(MOST_STEPS + 1)
@@ -254,8 +290,8 @@ def complex_step(f: Callable[[Array], ArrayLike], x: Array, dy: Array) -> Array 
     return value
 
 
-def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None) -> Difference:
-    """Central differences of f, see `Difference`."""
+def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None, v: Array | None = None) -> Difference:
+    """Central differences of f, see `Difference`; along the direction ``v`` if there is one, whatever the index."""
     y = np.array(f(x))                                    # a copy, in case f returns one array each time
     eps = max(np.finfo(x.dtype).eps, np.finfo(y.dtype).eps)
     endless = np.isinf(y)                                 # such as log(0) of a mask: constant, and no part of the sum
@@ -268,8 +304,12 @@ def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None) -> Differ
 
     @np.errstate(invalid="ignore", over="ignore")         # inf - inf: the caller sees nan
     def at(i: Index, h: float) -> tuple[float, float, bool, float]:
-        above, below = _moved(x, i, h), _moved(x, i, -h)
-        distance = above[i] - below[i]                    # x + h is rounded: divide by the actual distance
+        if v is None:
+            above, below = _moved(x, i, h), _moved(x, i, -h)
+            forth, back = above[i] - x[i], x[i] - below[i]   # x + h is rounded: divide by the actual distance
+        else:
+            above, below, forth, back = x + h * v, x - h * v, h, h
+        distance = forth + back
         if any(count_changes(here, chosen(there)) for there in (below, above)):
             return np.nan, np.inf, True, np.nan
         y_above, y_below = (np.where(endless & (np.asarray(there) == y), 0, there) for there in map(f, (above, below)))
@@ -277,19 +317,19 @@ def _differences(f: Forward, x: Array, dy: Array, kinks: Kinks | None) -> Differ
         moved = max(norm(dy * (difference != 0)), largest_dy)
         terms = norm(dy * difference) / distance          # f may be a small sum of large terms
         noise = eps * (largest_y * moved + largest_x * terms) / distance
-        right, left = (y_above - finite) / (above[i] - x[i]), (finite - y_below) / (x[i] - below[i])
+        right, left = (y_above - finite) / forth, (finite - y_below) / back
         return np.sum(dy * difference) / distance, noise, False, np.sum(dy * (right - left))
     return at
 
 
 def relative_error(ours: Array, numeric: NumericGradient, tolerance: float = TOLERANCE) -> Array:
-    """Relative error of each entry of a gradient, against its numeric gradient; zero where a kink was crossed.
+    """Relative error of each entry of a gradient, against its numeric gradient; zero where there is none.
 
     |numeric - ours| / max(|numeric|, |ours|, floor).  The floor is 1 % of the largest numeric gradient of the array:
     the error of an entry near zero is relative to the other entries. The floor is also high enough that rounding noise
     alone stays below the tolerance, so that a gradient that vanishes gives no error.
     """
-    kept = ~numeric.crossed
+    kept = numeric.kept
     n, a = np.where(kept, numeric.value, 0), np.where(kept, ours, 0)
     floor = np.maximum(FLOOR * np.abs(n).max(), SAFETY * numeric.noise / tolerance)
     floor = np.maximum(floor, np.finfo(float).tiny)

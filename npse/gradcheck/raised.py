@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from npse.gradcheck.diagnosis import explain_contract
-from npse.gradcheck.results import WRONG, Result
+from npse.gradcheck.results import CANNOT_TELL, WRONG, Result
 from npse.support.wrapped import Wrapped
 from npse.types import Op, Ops
 
@@ -41,6 +41,11 @@ def raised(op: str, label: str, error: BaseException, culprit: Op | None = None)
     where = place(error, culprit) if culprit else ""
     text = f"{name} {complaint}" + (f" ({where})" if where else "")
     return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", text))
+
+
+def interrupted(op: str, label: str) -> Result:
+    """The last result after Ctrl-C."""
+    return Result(op, label, "runs", CANNOT_TELL, message="interrupted: the rest was not checked")
 
 
 def place(error: BaseException, culprit: Op) -> str:

@@ -105,7 +105,8 @@ def _expect_arguments(path: Path, module: ModuleType, functions: Mapping[str, Op
         if title.endswith("_arguments") and not name.startswith("_"):
             for wanted in (name, name + BACKWARD):
                 if wanted not in functions:
-                    raise ValueError(f"{path}: there is {title}, but no function {wanted}; {suggest(wanted, functions)}")
+                    raise ValueError(f"{path}: there is {title}, but no function {wanted}; "
+                                     f"{suggest(wanted, functions)}")
 
 
 def _found(module: ModuleType, functions: Mapping[str, Op]) -> str:
