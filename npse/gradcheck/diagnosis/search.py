@@ -126,7 +126,7 @@ class Search:
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
-            if var.constant or len(self.trace.tape.uses(var)) > MOST_PATHS:
+            if var.constant or var.name != general.once(var.name) or len(self.trace.tape.uses(var)) > MOST_PATHS:
                 continue
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
@@ -213,7 +213,7 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
         for step in tape.steps:
             yield from step.faults(step)
         return
-    for source in (general.in_every_turn, general.overwritten, general.exchanged, general.turned, general.mirrored,
+    for source in (general.in_every_turn, general.cut_off, general.overwritten, general.exchanged, general.turned, general.mirrored,
                    general.stale):
         yield from source(tape)
 

@@ -117,7 +117,7 @@ class Recording:
         """Nodes that have become variables of the user's function get their names."""
         parameters = frame.f_code.co_varnames[:frame.f_code.co_argcount] if frame else ()
         for name, value in (frame.f_locals if frame else {}).items():
-            if isinstance(value, Recorded) and value.node.build and not value.node.is_named and name not in parameters:
+            if isinstance(value, Recorded) and not value.node.is_named and name not in parameters:
                 value.node.name, value.node.is_named = name, True
 
 
@@ -244,8 +244,7 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
             output = forward(edition, **{**_copies(arguments), **recorded})
             if not isinstance(output, Recorded) or not alike(output.value, y, SAME):
                 return None
-            if all(node.name != "y" for node in recording.nodes):
-                output.node.name = "y"                            # its gradient is called dy
+            _complete_names(recording.nodes, output.node)
             order = simplified(output.node)
             saved = [node for node in recording.nodes if node not in order]
             tape, variables = _tape(order, list(nodes.values()), saved)
@@ -254,6 +253,15 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
     result = variables[output.node]
     return (tape, result, {name: variables[node] for name, node in nodes.items()}) \
         if alike(result.value, y, SAME) else None
+
+
+def _complete_names(nodes: Sequence[Node], output: Node) -> None:
+    """The last value of a loop's variable gets the name of the others; the output is called y, if nothing else is."""
+    of_place = {node.place: node.name for node in nodes if node.is_named}
+    for node in nodes:
+        node.name = of_place.get(node.place, node.name)
+    if output.build and output.place not in of_place and all(node.name != "y" for node in nodes):
+        output.name = "y"                                         # its gradient is called dy
 
 
 def _copies(arguments: Mapping[str, Any]) -> dict[str, Any]:

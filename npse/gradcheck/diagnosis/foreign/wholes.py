@@ -1,6 +1,7 @@
 """Steps that several calls of NumPy compute together, with the mistakes that people make about the whole."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import TypeAlias
 
@@ -51,6 +52,52 @@ def log_softmax(x: Var, axes: Axes, name: str) -> Var:
                        faults=faults, ways=(way(name),))
 
 
+def log_sum_exp(x: Var, axis: int, shape: Shape, name: str) -> Var:
+    """The logarithm of the sum of the exponentials along an axis; ``shape`` is that of the result."""
+    d, own, over = f"d{name}", f"d{x.name}", x.axes[axis]
+
+    def wide(y: Array) -> Array:
+        return y.reshape([1 if k == axis else n for k, n in enumerate(x.shape)])
+
+    def softmax(x: Array, axis: int = axis) -> Array:
+        return softmax_over(x, (axis,))
+
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        for kind, text, slope in (
+                ("path missing", f"lacks the factor p, the softmax of {x.name}", lambda x: np.ones(x.shape)),
+                ("path missing", "has the exponentials as a factor, not divided by their sum", np.exp),
+                ("path missing", "has the exponentials as a factor, not divided by their sum, where p belongs",
+                 lambda x: np.exp(x - x.max(axis=axis, keepdims=True))),
+                ("wrong value", "has the factor 1 - p, where p belongs", lambda x: 1 - softmax(x)),
+                ("wrong value", "has the factor p*(1 - p), where p belongs", lambda x: softmax(x) * (1 - softmax(x))),
+                ("path twice", "has the factor p twice", lambda x: softmax(x) ** 2),
+                ("wrong value", f"goes to the largest entry along {over} alone, where p belongs",
+                 lambda x: x == x.max(axis=axis, keepdims=True)),
+                *(("not summed", f"has the softmax over {x.axes[other]}, where that over {over} belongs",
+                   partial(softmax, axis=other)) for other in range(len(x.shape)) if other != axis)):
+            yield Hypothesis(kind, f"{own} {text}", {
+                (step, 0): lambda dy, y, x, slope=slope: wide(np.broadcast_to(dy, y.shape)) * slope(x)},
+                advice=f"{own} = {d} * p, p the softmax of {x.name} over {over}.")
+    return x.tape.step(lambda x: _log_sum_exp(x, axis).reshape(shape), [x],
+                       [lambda dy, y, x: wide(np.broadcast_to(dy, y.shape)) * softmax(x)], name,
+                       axes=tuple(f"axis {i}" for i in range(len(shape))), faults=faults, ways=(way(name),))
+
+
+def sums_of_exponentials(x: Array, y: Array) -> Iterator[int]:
+    """The axis along which y is the logarithm of the sum of the exponentials of x."""
+    for axis in range(x.ndim):
+        if x.shape[axis] > 1 and y.size * x.shape[axis] == x.size:
+            whole = _log_sum_exp(x, axis)
+            fits = y.shape in (whole.shape, np.squeeze(whole, axis).shape)
+            if fits and np.abs(whole.ravel() - y.ravel()).max() <= SAME * np.abs(y).max():
+                yield axis
+
+
+def _log_sum_exp(x: Array, axis: int) -> Array:
+    m = x.max(axis=axis, keepdims=True)
+    return np.asarray(m + np.log(np.exp(x - m).sum(axis=axis, keepdims=True)))
+
+
 def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, name: str) -> Var:
     """x, less its mean if ``is_centred``, divided by sqrt(the sum of its squares / divisor + eps), over some axes."""
     def centred(x: Array) -> Array:
@@ -88,6 +135,9 @@ def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, n
                         lambda dy, y, x: inverse(x) * (dy - total(dy, axes) - y * slope(dy, y)))
             yield wrong("sign", f"adds the mean of {d}, which is to be subtracted",
                         lambda dy, y, x: inverse(x) * (dy + mean(dy) - y * slope(dy, y)))
+        else:
+            yield wrong("path twice", f"subtracts the mean of {d} over {over}, but {name} is not centred",
+                        lambda dy, y, x: right(dy, y, x) - inverse(x) * dy.mean(axis=axes, keepdims=True))
         yield wrong("sign", f"adds the term of the {by}, which is to be subtracted",
                     lambda dy, y, x: inverse(x) * (dy - mean(dy) + y * slope(dy, y)))
         yield wrong("path missing", f"is not divided by the {by}", lambda dy, y, x: right(dy, y, x) / inverse(x))
