@@ -189,12 +189,13 @@ def mirrored(tape: Tape) -> Iterator[Hypothesis]:
             continue
         for axis in range(len(leaf.shape)):
             if leaf.shape[axis] > 1:
-                yield Hypothesis("flipped kernel", f"{leaf.name} is read mirrored along axis {axis} in the backward pass",
+                yield Hypothesis("flipped kernel",
+                                 f"{leaf.name} is read mirrored along axis {axis} in the backward pass",
                                  values={leaf: np.flip(leaf.value, axis)})
         for a, b in combinations(range(len(leaf.shape)), 2):
             if leaf.shape[a] == leaf.shape[b] > 1:
-                yield Hypothesis("transposed", f"{leaf.name} is read with axis {a} and axis {b} swapped in the backward "
-                                 "pass", values={leaf: leaf.value.swapaxes(a, b)})
+                yield Hypothesis("transposed", f"{leaf.name} is read with axis {a} and axis {b} swapped in the "
+                                 "backward pass", values={leaf: leaf.value.swapaxes(a, b)})
 
 
 def _fits(shape: Shape, other: Shape) -> bool:

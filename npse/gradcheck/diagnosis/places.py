@@ -25,8 +25,9 @@ def part(name: str, ours: Array, right: Array, letters: Sequence[str], others: M
         entries = "1 entry" if count == 1 else f"{count} entries"
         a, n = ours[wrong], right[wrong]
         if not a.any():
-            yield ("borders" if "first" in words or "last" in words else "path missing", f"d{name} is zero {words} and right elsewhere ({entries})", f"Nothing comes back to "
-                   f"{name} there.")
+            kind = "borders" if "first" in words or "last" in words else "path missing"
+            yield (kind, f"d{name} is zero {words} and right elsewhere ({entries})",
+                   f"Nothing comes back to {name} there.")
         elif count > 1 and (factor := _one_factor(a, n, tolerance)) is not None:
             yield ("factor" if factor != -1 else "sign", f"d{name} {_times(factor)} {words} and right elsewhere "
                    f"({entries})", "")

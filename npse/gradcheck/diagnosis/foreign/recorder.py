@@ -1,13 +1,14 @@
 """Run a forward pass on arrays that record what NumPy does with them, and make a tape of the record.
 
-A record never changes a result: it is a run of its own, on copies. If anything in it fails, or if the values of the tape
-are not those of the forward pass, there is no tape.
+A record never changes a result: it is a run of its own, on copies. If anything in it fails, or if the values of the
+tape are not those of the forward pass, there is no tape.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,9 +66,9 @@ class Recording:
         frame = _user_frame()
         self._name_variables(frame)
         name = names.in_sentence(self.prefix or (names.expression(frame) if frame else ""))
-        place = (id(frame.f_code), frame.f_lasti) if frame else None
+        place = (id(frame.f_code), frame.f_lasti) if frame and not self.prefix else None
         for known in self.nodes:                                  # the same expression once more
-            if known.expression == name and known.inputs == tuple(inputs) and known.place != place \
+            if known.expression == name and known.inputs == tuple(inputs) and (known.place != place or not place) \
                     and np.array_equal(known.value, value):
                 return Recorded(self, known)
         node = Node(value, name, tuple(inputs), build, expression=name, place=place)
@@ -257,9 +258,13 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
 
 def _complete_names(nodes: Sequence[Node], output: Node) -> None:
     """The last value of a loop's variable gets the name of the others; the output is called y, if nothing else is."""
-    of_place = {node.place: node.name for node in nodes if node.is_named}
+    of_place: dict[Any, set[str]] = defaultdict(set)
     for node in nodes:
-        node.name = of_place.get(node.place, node.name)
+        if node.is_named and node.place:
+            of_place[node.place].add(node.name)
+    for node in nodes:
+        if not node.is_named and len(of_place.get(node.place, ())) == 1:
+            node.name, = of_place[node.place]
     if output.build and output.place not in of_place and all(node.name != "y" for node in nodes):
         output.name = "y"                                         # its gradient is called dy
 

@@ -92,7 +92,7 @@ def _std(recording: Recording, x: Recorded, axis: Axis = None, dtype: Any = None
          keepdims: bool = False) -> Any:
     with recording.inside(f"the variance of {x.node.name}"):
         variance = _var(recording, x, axis, ddof=ddof, keepdims=keepdims)
-    return np.sqrt(variance)                                      # type: ignore[call-overload]
+    return np.sqrt(variance)
 
 
 def _norm(recording: Recording, x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -37,7 +37,8 @@ def log_softmax(x: Var, axes: Axes, name: str) -> Var:
                  lambda d, y: d + np.exp(y) * total(d, axes)),
                 ("averaged", f"averages {d} over {over}, where a sum belongs",
                  lambda d, y: d - np.exp(y) * d.mean(axis=axes, keepdims=True)),
-                ("wrong value", f"takes {name} itself where p = exp({name}) belongs", lambda d, y: d - y * total(d, axes)),
+                ("wrong value", f"takes {name} itself where p = exp({name}) belongs",
+                 lambda d, y: d - y * total(d, axes)),
                 ("wrong value", "has the derivative of the softmax, not of its logarithm",
                  lambda d, y: np.exp(y) * (d - total(d * np.exp(y), axes))),
                 ("path missing", "has the factor 1 - p alone", lambda d, y: d * (1 - np.exp(y)))):
@@ -155,22 +156,27 @@ def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, n
                     dy, y if inner is None else inner))
             yield wrong("variance", f"{words} in the term of the {by}", replaced)
         for number in {count, count - 1, 1} - {divisor, 0}:
+            def other_slope(dy: Array, y: Array, x: Array, number: int = number) -> Array:
+                return inverse(x) * (dy - mean(dy) - y * slope(dy, y) * divisor / number)
+
+            def other_inverse(dy: Array, y: Array, x: Array, number: int = number) -> Array:
+                return right(dy, y, x) / inverse(x) * inverse(x, number)
             yield wrong("variance" if number > 1 else "averaged", f"divides the sum of {d}*{name} by {number}, not by "
-                        f"{divisor}, in the term of the {by}", lambda dy, y, x, number=number: inverse(x) * (
-                            dy - mean(dy) - y * slope(dy, y) * divisor / number))
+                        f"{divisor}, in the term of the {by}", other_slope)
             yield wrong("variance", f"is divided by a {by} whose sum of squares is divided by {number}, not by "
-                        f"{divisor}", lambda dy, y, x, number=number: right(dy, y, x) / inverse(x) * inverse(x, number))
+                        f"{divisor}", other_inverse)
         if eps:
             yield wrong("variance", f"is divided by a {by} without eps",
                         lambda dy, y, x: right(dy, y, x) / inverse(x) * inverse(x, eps=0.0))
         for other in _other_axes(x.shape, axes):
             others = spoken(x.sizes(other)[0])
             for first, second, words in ((other, other, f"the mean of {d} and the {mean_of} of {d}*{name}"),
-                                         (other, axes, f"the mean of {d}"), (axes, other, f"the {mean_of} of {d}*{name}")):
+                                         (other, axes, f"the mean of {d}"),
+                                         (axes, other, f"the {mean_of} of {d}*{name}")):
+                def over_others(dy: Array, y: Array, x: Array, first: Axes = first, second: Axes = second) -> Array:
+                    return inverse(x) * (dy - mean(dy, first) - y * slope(dy, y, second))
                 if is_centred or first is axes:
-                    yield wrong("not summed", f"takes {words} over {others}, where {over} belongs",
-                                lambda dy, y, x, first=first, second=second: inverse(x) * (
-                                    dy - mean(dy, first) - y * slope(dy, y, second)))
+                    yield wrong("not summed", f"takes {words} over {others}, where {over} belongs", over_others)
 
     over, count = spoken(x.sizes(axes)[0]), int(np.prod([x.shape[a] for a in axes]))
     by = "deviation" if is_centred else "norm" if divisor == 1 else "root mean square"
