@@ -114,6 +114,8 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: blind.rounded(name, ours, right)
     if search:
         yield lambda: map(_triple, search.paths(name))
+    if not failed.trace or failed.trace.is_foreign:
+        yield lambda: places.part(name, ours, right, letters, others, tolerance)
     yield lambda: blind.exact(name, ours, right, letters, failed.sizes, others, tolerance)
     if search:
         yield lambda: map(_triple, search.scaled(name))
@@ -121,6 +123,7 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: blind.another(name, pairs, tolerance)
     yield lambda: blind.local(name, ours, right, letters, failed.stride, tolerance)
     yield lambda: places.part(name, ours, right, letters, others, tolerance)
+    yield lambda: places.moved(name, ours, right, letters, tolerance)
     yield lambda: places.rows(name, ours, right, letters, others, tolerance)
 
 

@@ -6,6 +6,7 @@ The steps that a loop repeats form a group; a mistake in the loop's body is made
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -34,11 +35,39 @@ def groups_of(tape: Tape) -> list[list[Step]]:
 def in_every_turn(tape: Tape) -> Iterator[Hypothesis]:
     """The mistakes of the steps; those of a loop's steps all together."""
     for group in groups_of(tape):
+        turns = [[_of_a_part(tape, step, found) for found in step.faults(step)] for step in group]
         if len(group) == 1 or len(tape.steps) <= LONG:
-            for step in group:
-                yield from step.faults(step)
+            for turn in turns:
+                yield from turn
         if len(group) > 1:
-            yield from together([list(step.faults(step)) for step in group])
+            yield from together(turns)
+
+
+def _of_a_part(tape: Tape, step: Step, found: Hypothesis) -> Hypothesis:
+    """The hypothesis in words that say which part of a gradient it is about, if the gradient has several parts."""
+    uses = list(found.parts)
+    var = uses[0][0].inputs[uses[0][1]] if len(uses) == 1 else None
+    if var is None or len(tape.uses(var)) < 2 or not found.text.startswith(f"d{var.name} "):
+        return found
+    part = f"the part of d{var.name} that comes back from {step.output.name}"
+    return replace(found, text=part + found.text.removeprefix(f"d{var.name}"))
+
+
+def cut_off(tape: Tape) -> Iterator[Hypothesis]:
+    """In every turn of a loop nothing comes back to an input, or it comes back twice or with the wrong sign."""
+    for group in groups_of(tape):
+        for i in range(len(group[0].inputs) if len(group) > 1 else 0):
+            uses = [(step, i) for step in group if not step.inputs[i].constant]
+            names = {once(step.inputs[i].name) for step, _ in uses}
+            if len(names) != 1 or names == {once(group[0].output.name)}:
+                continue
+            (x,), y = names, once(group[0].output.name)
+            for factor, kind, text in ((0, "path missing", f"d{x} is cut off: nothing comes back to {x} from {y}"),
+                                       (2, "path twice", f"d{x} has the part that comes back from {y} twice"),
+                                       (-1, "sign", f"d{x} has the part that comes back from {y} with the wrong sign")):
+                yield Hypothesis(kind, text, {
+                    (step, i): lambda *read, right=step.parts[i], factor=factor: factor * right(*read)
+                    for step, i in uses})
 
 
 def together(turns: list[list[Hypothesis]]) -> Iterator[Hypothesis]:
@@ -123,11 +152,34 @@ def turned(tape: Tape) -> Iterator[Hypothesis]:
 def stale(tape: Tape) -> Iterator[Hypothesis]:
     """A step reads another value of the same shape in place of one of its own."""
     values = [var for var in tape.variables() if var.value.size > 1 and np.ptp(var.value) > 0]
+    families: dict[str, list[Var]] = defaultdict(list)
+    for var in tape.variables():
+        families[once(var.name)].append(var)
     for group in groups_of(tape):
         for i in range(len(group[0].inputs)):
             for r in range(len(group[0].inputs) + 1):
                 if len(group) == 1:
                     yield from _other_values(group[0], i, r, values)
+                else:
+                    yield from _other_turns(group, i, r, families)
+
+
+def _other_turns(group: list[Step], i: int, r: int, families: dict[str, list[Var]]) -> Iterator[Hypothesis]:
+    """The r-th value that the i-th part reads is that of the turn before or after, in every turn of a loop."""
+    reads = [[step.output, *step.inputs][r] for step in group]
+    name = once(reads[0].name)
+    for shift, word in ((1, "next"), (-1, "previous")):
+        parts: Parts = {}
+        for step, var in zip(group, reads, strict=True):
+            family = families[once(var.name)]
+            at = next((k for k, other in enumerate(family) if other is var), 0) + shift
+            if once(var.name) == name and 0 <= at < len(family) and family[at].shape == var.shape:
+                def part(dy: Array, *read: Array, right: Part = step.parts[i], value: Array = family[at].value) -> Array:
+                    return right(dy, *read[:r], value, *read[r + 1:])
+                parts[step, i] = part
+        if len(parts) > 1:
+            yield Hypothesis("wrong value", f"d{once(group[0].inputs[i].name)} takes the {word} {name} where {name} of "
+                             "the same turn belongs", parts)
 
 
 def mirrored(tape: Tape) -> Iterator[Hypothesis]:
@@ -137,12 +189,13 @@ def mirrored(tape: Tape) -> Iterator[Hypothesis]:
             continue
         for axis in range(len(leaf.shape)):
             if leaf.shape[axis] > 1:
-                yield Hypothesis("flipped kernel", f"{leaf.name} is read mirrored along axis {axis} in the backward pass",
+                yield Hypothesis("flipped kernel",
+                                 f"{leaf.name} is read mirrored along axis {axis} in the backward pass",
                                  values={leaf: np.flip(leaf.value, axis)})
         for a, b in combinations(range(len(leaf.shape)), 2):
             if leaf.shape[a] == leaf.shape[b] > 1:
-                yield Hypothesis("transposed", f"{leaf.name} is read with axis {a} and axis {b} swapped in the backward "
-                                 "pass", values={leaf: leaf.value.swapaxes(a, b)})
+                yield Hypothesis("transposed", f"{leaf.name} is read with axis {a} and axis {b} swapped in the "
+                                 "backward pass", values={leaf: leaf.value.swapaxes(a, b)})
 
 
 def _fits(shape: Shape, other: Shape) -> bool:

@@ -18,7 +18,6 @@ def part(name: str, ours: Array, right: Array, letters: Sequence[str], others: M
     wrong = differing(ours, right, tolerance)
     if not wrong.any() or not np.isfinite(right).all():
         return
-    yield from _moved_places(name, ours, right, letters, tolerance)
     if wrong.all():
         return
     for words, where in _descriptions(wrong, letters, others):
@@ -26,8 +25,9 @@ def part(name: str, ours: Array, right: Array, letters: Sequence[str], others: M
         entries = "1 entry" if count == 1 else f"{count} entries"
         a, n = ours[wrong], right[wrong]
         if not a.any():
-            yield ("path missing", f"d{name} is zero {words} and right elsewhere ({entries})", f"Nothing comes back to "
-                   f"{name} there.")
+            kind = "borders" if "first" in words or "last" in words else "path missing"
+            yield (kind, f"d{name} is zero {words} and right elsewhere ({entries})",
+                   f"Nothing comes back to {name} there.")
         elif count > 1 and (factor := _one_factor(a, n, tolerance)) is not None:
             yield ("factor" if factor != -1 else "sign", f"d{name} {_times(factor)} {words} and right elsewhere "
                    f"({entries})", "")
@@ -46,7 +46,7 @@ def _one_factor(ours: Array, right: Array, tolerance: float) -> float | None:
     return factor if factor and alike(ours, factor * right, tolerance) else None
 
 
-def _moved_places(name: str, ours: Array, right: Array, letters: Sequence[str],
+def moved(name: str, ours: Array, right: Array, letters: Sequence[str],
                   tolerance: float) -> Iterator[Explanation]:
     """Each place along an axis has the gradient of another place."""
     for axis in range(ours.ndim):

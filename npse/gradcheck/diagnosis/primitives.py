@@ -95,7 +95,9 @@ def _wrong_factors(step: Step, i: int, mine: Var, other: Var) -> Iterator[Hypoth
                       f"as if {f} had been overwritten", lambda y, f, m: y)
     yield with_factor("path missing", f"takes {mine.name} itself as the factor, where {f} belongs", lambda y, f, m: m)
     yield with_factor("path twice", f"has the factor {f} twice", lambda y, f, m: f * f)
-    if other.value.min() > 0 and other.value.max() < 1:
+    maker = other.tape.maker(other)
+    is_rest = other.tape.is_record and maker is not None and maker.run is np.subtract      # 1 - s, not s
+    if other.value.min() > 0 and other.value.max() < 1 and not is_rest:
         yield with_factor("sigmoid", f"takes {f}*(1 - {f}), the derivative of the sigmoid, where {f} belongs",
                           lambda y, f, m: f * (1 - f))
         yield with_factor("sigmoid", f"takes 1 - {f} where {f} belongs", lambda y, f, m: 1 - f)

@@ -126,7 +126,7 @@ class Search:
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
-            if var.constant or len(self.trace.tape.uses(var)) > MOST_PATHS:
+            if var.constant or var.name != general.once(var.name) or len(self.trace.tape.uses(var)) > MOST_PATHS:
                 continue
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
@@ -213,8 +213,8 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
         for step in tape.steps:
             yield from step.faults(step)
         return
-    for source in (general.in_every_turn, general.overwritten, general.exchanged, general.turned, general.mirrored,
-                   general.stale):
+    for source in (general.in_every_turn, general.cut_off, general.overwritten, general.exchanged, general.turned,
+                   general.mirrored, general.stale):
         yield from source(tape)
 
 
@@ -240,7 +240,8 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
 
 def _way(step: Step, i: int) -> Way:
     """How the output depends on the i-th input of a step, and the gradient that returns to it."""
-    return step.ways[i] if step.ways else (f"through {step.output.name}", f"the part that comes back from {step.output.name}")
+    name = step.output.name
+    return step.ways[i] if step.ways else (f"through {name}", f"the part that comes back from {name}")
 
 
 def _scaled_part(use: Use, factor: float, kind: str, text: str, advice: str = "") -> Hypothesis:

@@ -63,7 +63,8 @@ class Hypothesis:
         kind = self.kind if self.kind == other.kind or len(self.text) >= len(other.text) else other.kind
         advice = " ".join(dict.fromkeys(filter(None, (self.advice, other.advice))))
         return Hypothesis(kind, f"{self.text}, and {other.text}", self.parts | other.parts, self.values | other.values,
-                          advice, self.size + other.size, (self.made_of or (self.text,)) + (other.made_of or (other.text,)))
+                          advice, self.size + other.size,
+                          (*(self.made_of or (self.text,)), *(other.made_of or (other.text,))))
 
     def overlaps(self, other: Hypothesis) -> bool:
         """Whether both replace the same part or value, so that they cannot be combined."""

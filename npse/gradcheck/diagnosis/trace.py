@@ -81,9 +81,9 @@ def recognise(arguments: Mapping[str, Any], y: Array, name: str = "") -> Trace |
         for chosen in product(*free.values()):
             found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
             if found and alike(y, found.output.value):
-                if len(found.leaves) < len(arguments):           # some arguments are not floating arrays
-                    return found
-                return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=True)))
+                leaves = {given: found.leaves[its] for given, its in zip(arguments, order, strict=False)
+                          if its in found.leaves}                # not all arguments are floating arrays
+                return replace(found, leaves=leaves)
     return None
 
 

@@ -113,7 +113,7 @@ def of_matmul(a: int, b: int) -> tuple[list[str], str]:
 
 
 def of_dot(a: int, b: int) -> tuple[list[str], str]:
-    """The letters of `dot` for arrays with so many axes, at least one: the last axis of a with the last but one of b."""
+    """The letters of `dot` for arrays with axes: the last axis of a goes with the last but one of b."""
     left, rest = ascii_letters[:a], ascii_letters[26:26 + b]
     at = max(b - 2, 0)
     right = rest[:at] + left[-1] + rest[at + 1:]

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.foreign.wholes import log_softmax, normalizations, normalized
+from npse.gradcheck.diagnosis.foreign.wholes import (
+    log_softmax,
+    log_sum_exp,
+    normalizations,
+    normalized,
+    sums_of_exponentials,
+)
 from npse.gradcheck.diagnosis.nonlinear import relu, sigmoid, softmax, softmax_over
 from npse.gradcheck.diagnosis.tape import Var
 from npse.types import Array
@@ -54,6 +60,14 @@ def _patterns(node: Node) -> Iterator[tuple[Node, Build]]:
                 yield source, partial(_log_softmax, (axis,))
         for how in normalizations(x, node.value) if x.ndim < 5 else ():
             yield source, partial(_normalized, how)
+    for source in _needed(node):
+        if source.value.size > node.value.size and (source.build or source.is_argument):
+            for axis in sums_of_exponentials(source.value, node.value):
+                yield source, partial(_log_sum_exp, axis, node.value.shape)
+
+
+def _log_sum_exp(axis: int, shape: tuple[int, ...], read: Sequence[Var], name: str) -> Var:
+    return log_sum_exp(read[0], axis, shape, name)
 
 
 def _softmax(axes: tuple[int, ...], read: Sequence[Var], name: str) -> Var:

@@ -1,13 +1,14 @@
 """Run a forward pass on arrays that record what NumPy does with them, and make a tape of the record.
 
-A record never changes a result: it is a run of its own, on copies. If anything in it fails, or if the values of the tape
-are not those of the forward pass, there is no tape.
+A record never changes a result: it is a run of its own, on copies. If anything in it fails, or if the values of the
+tape are not those of the forward pass, there is no tape.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,9 +66,9 @@ class Recording:
         frame = _user_frame()
         self._name_variables(frame)
         name = names.in_sentence(self.prefix or (names.expression(frame) if frame else ""))
-        place = (id(frame.f_code), frame.f_lasti) if frame else None
+        place = (id(frame.f_code), frame.f_lasti) if frame and not self.prefix else None
         for known in self.nodes:                                  # the same expression once more
-            if known.expression == name and known.inputs == tuple(inputs) and known.place != place \
+            if known.expression == name and known.inputs == tuple(inputs) and (known.place != place or not place) \
                     and np.array_equal(known.value, value):
                 return Recorded(self, known)
         node = Node(value, name, tuple(inputs), build, expression=name, place=place)
@@ -117,7 +118,7 @@ class Recording:
         """Nodes that have become variables of the user's function get their names."""
         parameters = frame.f_code.co_varnames[:frame.f_code.co_argcount] if frame else ()
         for name, value in (frame.f_locals if frame else {}).items():
-            if isinstance(value, Recorded) and value.node.build and not value.node.is_named and name not in parameters:
+            if isinstance(value, Recorded) and not value.node.is_named and name not in parameters:
                 value.node.name, value.node.is_named = name, True
 
 
@@ -244,8 +245,7 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
             output = forward(edition, **{**_copies(arguments), **recorded})
             if not isinstance(output, Recorded) or not alike(output.value, y, SAME):
                 return None
-            if all(node.name != "y" for node in recording.nodes):
-                output.node.name = "y"                            # its gradient is called dy
+            _complete_names(recording.nodes, output.node)
             order = simplified(output.node)
             saved = [node for node in recording.nodes if node not in order]
             tape, variables = _tape(order, list(nodes.values()), saved)
@@ -254,6 +254,19 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
     result = variables[output.node]
     return (tape, result, {name: variables[node] for name, node in nodes.items()}) \
         if alike(result.value, y, SAME) else None
+
+
+def _complete_names(nodes: Sequence[Node], output: Node) -> None:
+    """The last value of a loop's variable gets the name of the others; the output is called y, if nothing else is."""
+    of_place: dict[Any, set[str]] = defaultdict(set)
+    for node in nodes:
+        if node.is_named and node.place:
+            of_place[node.place].add(node.name)
+    for node in nodes:
+        if not node.is_named and len(of_place.get(node.place, ())) == 1:
+            node.name, = of_place[node.place]
+    if output.build and output.place not in of_place and all(node.name != "y" for node in nodes):
+        output.name = "y"                                         # its gradient is called dy
 
 
 def _copies(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,15 +92,17 @@ def _std(recording: Recording, x: Recorded, axis: Axis = None, dtype: Any = None
          keepdims: bool = False) -> Any:
     with recording.inside(f"the variance of {x.node.name}"):
         variance = _var(recording, x, axis, ddof=ddof, keepdims=keepdims)
-    return np.sqrt(variance)                                      # type: ignore[call-overload]
+    return np.sqrt(variance)
 
 
 def _norm(recording: Recording, x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     if ord not in (None, 2) or (ord == 2 and axis is None and x.ndim > 1):
         raise NotImplementedError("a norm of another order")
+    with recording.inside(f"the squares of {x.node.name}"):
+        squares = np.square(x)
     with recording.inside(f"the sum of the squares of {x.node.name}"):
-        squares = np.sum(np.square(x), axis=axis, keepdims=keepdims)
-    return np.sqrt(squares)
+        total = np.sum(squares, axis=axis, keepdims=keepdims)
+    return np.sqrt(total)
 
 
 REDUCTIONS: dict[str, Callable[..., Any]] = {

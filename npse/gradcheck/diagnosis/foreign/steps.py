@@ -204,8 +204,9 @@ def extreme(x: Var, axes: tuple[int, ...], run: Callable[[Array], Array], larges
                 advice=f"Only the {word} entry of {x.name} passes to {name}.")
         for other in range(len(x.shape)):
             if (other,) != axes:
-                yield Hypothesis("mask misplaced", f"d{x.name} goes to the {word} entries along axis {other}, not to those "
-                                 f"along {', '.join(x.axes[axis] for axis in axes)}", {
+                own = ", ".join(x.axes[axis] for axis in axes)
+                yield Hypothesis("mask misplaced", f"d{x.name} goes to the {word} entries along axis {other}, not to "
+                                 f"those along {own}", {
                                      (step, 0): lambda dy, y, x, other=other: dy * one_of(x, largest, (other,))})
     return x.tape.step(run, [x], [lambda dy, y, x: dy * one_of(x, largest)], name, axes=x.axes, faults=faults,
                        ways=(way(name),))

@@ -1,6 +1,7 @@
 """Steps that several calls of NumPy compute together, with the mistakes that people make about the whole."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import TypeAlias
 
@@ -36,7 +37,8 @@ def log_softmax(x: Var, axes: Axes, name: str) -> Var:
                  lambda d, y: d + np.exp(y) * total(d, axes)),
                 ("averaged", f"averages {d} over {over}, where a sum belongs",
                  lambda d, y: d - np.exp(y) * d.mean(axis=axes, keepdims=True)),
-                ("wrong value", f"takes {name} itself where p = exp({name}) belongs", lambda d, y: d - y * total(d, axes)),
+                ("wrong value", f"takes {name} itself where p = exp({name}) belongs",
+                 lambda d, y: d - y * total(d, axes)),
                 ("wrong value", "has the derivative of the softmax, not of its logarithm",
                  lambda d, y: np.exp(y) * (d - total(d * np.exp(y), axes))),
                 ("path missing", "has the factor 1 - p alone", lambda d, y: d * (1 - np.exp(y)))):
@@ -49,6 +51,52 @@ def log_softmax(x: Var, axes: Axes, name: str) -> Var:
     return x.tape.step(lambda x: np.log(softmax_over(x, axes)), [x],
                        [lambda dy, y, x: dy - np.exp(y) * total(np.broadcast_to(dy, y.shape), axes)], name, axes=x.axes,
                        faults=faults, ways=(way(name),))
+
+
+def log_sum_exp(x: Var, axis: int, shape: Shape, name: str) -> Var:
+    """The logarithm of the sum of the exponentials along an axis; ``shape`` is that of the result."""
+    d, own, over = f"d{name}", f"d{x.name}", x.axes[axis]
+
+    def wide(y: Array) -> Array:
+        return y.reshape([1 if k == axis else n for k, n in enumerate(x.shape)])
+
+    def softmax(x: Array, axis: int = axis) -> Array:
+        return softmax_over(x, (axis,))
+
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        for kind, text, slope in (
+                ("path missing", f"lacks the factor p, the softmax of {x.name}", lambda x: np.ones(x.shape)),
+                ("path missing", "has the exponentials as a factor, not divided by their sum", np.exp),
+                ("path missing", "has the exponentials as a factor, not divided by their sum, where p belongs",
+                 lambda x: np.exp(x - x.max(axis=axis, keepdims=True))),
+                ("wrong value", "has the factor 1 - p, where p belongs", lambda x: 1 - softmax(x)),
+                ("wrong value", "has the factor p*(1 - p), where p belongs", lambda x: softmax(x) * (1 - softmax(x))),
+                ("path twice", "has the factor p twice", lambda x: softmax(x) ** 2),
+                ("wrong value", f"goes to the largest entry along {over} alone, where p belongs",
+                 lambda x: x == x.max(axis=axis, keepdims=True)),
+                *(("not summed", f"has the softmax over {x.axes[other]}, where that over {over} belongs",
+                   partial(softmax, axis=other)) for other in range(len(x.shape)) if other != axis)):
+            yield Hypothesis(kind, f"{own} {text}", {
+                (step, 0): lambda dy, y, x, slope=slope: wide(np.broadcast_to(dy, y.shape)) * slope(x)},
+                advice=f"{own} = {d} * p, p the softmax of {x.name} over {over}.")
+    return x.tape.step(lambda x: _log_sum_exp(x, axis).reshape(shape), [x],
+                       [lambda dy, y, x: wide(np.broadcast_to(dy, y.shape)) * softmax(x)], name,
+                       axes=tuple(f"axis {i}" for i in range(len(shape))), faults=faults, ways=(way(name),))
+
+
+def sums_of_exponentials(x: Array, y: Array) -> Iterator[int]:
+    """The axis along which y is the logarithm of the sum of the exponentials of x."""
+    for axis in range(x.ndim):
+        if x.shape[axis] > 1 and y.size * x.shape[axis] == x.size:
+            whole = _log_sum_exp(x, axis)
+            fits = y.shape in (whole.shape, np.squeeze(whole, axis).shape)
+            if fits and np.abs(whole.ravel() - y.ravel()).max() <= SAME * np.abs(y).max():
+                yield axis
+
+
+def _log_sum_exp(x: Array, axis: int) -> Array:
+    m = x.max(axis=axis, keepdims=True)
+    return np.asarray(m + np.log(np.exp(x - m).sum(axis=axis, keepdims=True)))
 
 
 def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, name: str) -> Var:
@@ -88,6 +136,9 @@ def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, n
                         lambda dy, y, x: inverse(x) * (dy - total(dy, axes) - y * slope(dy, y)))
             yield wrong("sign", f"adds the mean of {d}, which is to be subtracted",
                         lambda dy, y, x: inverse(x) * (dy + mean(dy) - y * slope(dy, y)))
+        else:
+            yield wrong("path twice", f"subtracts the mean of {d} over {over}, but {name} is not centred",
+                        lambda dy, y, x: right(dy, y, x) - inverse(x) * dy.mean(axis=axes, keepdims=True))
         yield wrong("sign", f"adds the term of the {by}, which is to be subtracted",
                     lambda dy, y, x: inverse(x) * (dy - mean(dy) + y * slope(dy, y)))
         yield wrong("path missing", f"is not divided by the {by}", lambda dy, y, x: right(dy, y, x) / inverse(x))
@@ -105,22 +156,27 @@ def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, n
                     dy, y if inner is None else inner))
             yield wrong("variance", f"{words} in the term of the {by}", replaced)
         for number in {count, count - 1, 1} - {divisor, 0}:
+            def other_slope(dy: Array, y: Array, x: Array, number: int = number) -> Array:
+                return inverse(x) * (dy - mean(dy) - y * slope(dy, y) * divisor / number)
+
+            def other_inverse(dy: Array, y: Array, x: Array, number: int = number) -> Array:
+                return right(dy, y, x) / inverse(x) * inverse(x, number)
             yield wrong("variance" if number > 1 else "averaged", f"divides the sum of {d}*{name} by {number}, not by "
-                        f"{divisor}, in the term of the {by}", lambda dy, y, x, number=number: inverse(x) * (
-                            dy - mean(dy) - y * slope(dy, y) * divisor / number))
+                        f"{divisor}, in the term of the {by}", other_slope)
             yield wrong("variance", f"is divided by a {by} whose sum of squares is divided by {number}, not by "
-                        f"{divisor}", lambda dy, y, x, number=number: right(dy, y, x) / inverse(x) * inverse(x, number))
+                        f"{divisor}", other_inverse)
         if eps:
             yield wrong("variance", f"is divided by a {by} without eps",
                         lambda dy, y, x: right(dy, y, x) / inverse(x) * inverse(x, eps=0.0))
         for other in _other_axes(x.shape, axes):
             others = spoken(x.sizes(other)[0])
             for first, second, words in ((other, other, f"the mean of {d} and the {mean_of} of {d}*{name}"),
-                                         (other, axes, f"the mean of {d}"), (axes, other, f"the {mean_of} of {d}*{name}")):
+                                         (other, axes, f"the mean of {d}"),
+                                         (axes, other, f"the {mean_of} of {d}*{name}")):
+                def over_others(dy: Array, y: Array, x: Array, first: Axes = first, second: Axes = second) -> Array:
+                    return inverse(x) * (dy - mean(dy, first) - y * slope(dy, y, second))
                 if is_centred or first is axes:
-                    yield wrong("not summed", f"takes {words} over {others}, where {over} belongs",
-                                lambda dy, y, x, first=first, second=second: inverse(x) * (
-                                    dy - mean(dy, first) - y * slope(dy, y, second)))
+                    yield wrong("not summed", f"takes {words} over {others}, where {over} belongs", over_others)
 
     over, count = spoken(x.sizes(axes)[0]), int(np.prod([x.shape[a] for a in axes]))
     by = "deviation" if is_centred else "norm" if divisor == 1 else "root mean square"
