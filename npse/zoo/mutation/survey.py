@@ -75,7 +75,7 @@ def _cell(group, is_held_out, wanted, seed, run, progress):
     """Return the rows of a cell, in the order of the draw, up to the last mistake that is wanted."""
     rows, mistakes = [], 0
     queue = drawn(group, is_held_out, seed)
-    while batch := list(itertools.islice(queue, max(2 * (wanted - mistakes), 8))):
+    while batch := list(itertools.islice(queue, max(wanted - mistakes, 4))):
         for row in run(partial(examine, seed=seed), batch):
             rows.append(row)
             mistakes += row.what == MISTAKE
