@@ -66,7 +66,8 @@ def drawn(group, is_held_out, seed):
     found = {operator.name: [Mutant(target.name, operator.name, place) for target in chosen
                              for place, _ in enumerate(operator.edits(target.tree))]
              for operator in OPERATORS.values() if operator.is_held_out == is_held_out}
-    return {name: [found[name][k] for k in rng.permutation(len(found[name]))] for name in map(str, rng.permutation([*found]))}
+    names = [str(name) for name in rng.permutation([*found])]
+    return {name: [found[name][k] for k in rng.permutation(len(found[name]))] for name in names}
 
 
 def what_it_is(mutant, seed):
