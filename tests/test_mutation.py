@@ -29,7 +29,7 @@ from npse.zoo.mutation.criterion import (
 )
 from npse.zoo.mutation.engine import CRASHES, EQUIVALENT, MISTAKE, Mutant, what_it_is
 from npse.zoo.mutation.foreign import FOREIGN
-from npse.zoo.mutation.operator import edited
+from npse.zoo.mutation.operator import edited, is_size
 from npse.zoo.mutation.survey import _cell, _finding
 from npse.zoo.mutation.target import Target, targets
 
@@ -93,7 +93,7 @@ TABLE = {
                                          "    dy[len(dy) // 2 * 2:] = 0\nreturn dy"),
     "takes_the_wrong_label": ("return dy[labels]", "return dy[np.roll(labels, 1)]"),
     "forgets_the_dtype": ("h = np.zeros(3, a.dtype)\nreturn h", "h = np.zeros(3)\nreturn h"),
-    "scales_by_the_batch": ("return dy / len(a)", "return dy / 1"),
+    "scales_by_the_batch": ("return dy / len(a)", "return dy"),
     "returns_another_shape": ("return dy", "return np.ravel(dy)"),
 }
 
@@ -120,6 +120,13 @@ def test_an_operator_changes_what_it_says(name):
     assert ast.unparse(tree) == right                             # the tree itself stays as it is
     for one in changed:
         compile(ast.Module([one], []), name, "exec")
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    ("H * W", True), ("len(x)", True), ("x.shape[0]", True), ("e.size", True), ("B", True), ("std", False),
+    ("np.sqrt(var + eps)", False), ("2", False)])
+def test_a_size_is_told_from_a_value(source, expected):
+    assert is_size(ast.parse(source, mode="eval").body) is expected
 
 
 def test_an_operator_is_described():
