@@ -2,8 +2,9 @@
 
 import ast
 import inspect
-import itertools
 import json
+import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +29,8 @@ from npse.zoo.mutation.criterion import (
 )
 from npse.zoo.mutation.engine import CRASHES, EQUIVALENT, MISTAKE, Mutant, what_it_is
 from npse.zoo.mutation.foreign import FOREIGN
-from npse.zoo.mutation.operator import edited
-from npse.zoo.mutation.survey import _finding
+from npse.zoo.mutation.operator import edited, is_size
+from npse.zoo.mutation.survey import _cell, _finding
 from npse.zoo.mutation.target import Target, targets
 
 # The operators: for each a function, and one of the functions that it makes of it
@@ -92,7 +93,7 @@ TABLE = {
                                          "    dy[len(dy) // 2 * 2:] = 0\nreturn dy"),
     "takes_the_wrong_label": ("return dy[labels]", "return dy[np.roll(labels, 1)]"),
     "forgets_the_dtype": ("h = np.zeros(3, a.dtype)\nreturn h", "h = np.zeros(3)\nreturn h"),
-    "scales_by_the_batch": ("return dy / len(a)", "return dy / 1"),
+    "scales_by_the_batch": ("return dy / len(a)", "return dy"),
     "returns_another_shape": ("return dy", "return np.ravel(dy)"),
 }
 
@@ -119,6 +120,13 @@ def test_an_operator_changes_what_it_says(name):
     assert ast.unparse(tree) == right                             # the tree itself stays as it is
     for one in changed:
         compile(ast.Module([one], []), name, "exec")
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    ("H * W", True), ("len(x)", True), ("x.shape[0]", True), ("e.size", True), ("B", True), ("std", False),
+    ("np.sqrt(var + eps)", False), ("2", False)])
+def test_a_size_is_told_from_a_value(source, expected):
+    assert is_size(ast.parse(source, mode="eval").body) is expected
 
 
 def test_an_operator_is_described():
@@ -219,24 +227,44 @@ def test_a_change_of_an_argument_is_a_mistake_though_the_result_is_right():
 
 
 def test_a_mutant_that_raises_at_once_is_left_out():
-    found = [what_it_is(mutant, 0) for mutant in engine.population("foreign", True)["forgets_a_transposition"]
+    found = [what_it_is(mutant, 0) for mutant in engine.drawn("foreign", True, 0)["forgets_a_transposition"]
              if mutant.target == "attention_backward"]
     assert CRASHES in found
 
 
 def test_a_mutant_that_only_some_shapes_show_is_a_mistake():
-    mutant = next(mutant for mutant in engine.population("ops", True)["treats_some_shapes_apart"]
-                  if mutant.target == "scale_backward")
+    mutant = Mutant("scale_backward", "treats_some_shapes_apart", 0)
     assert what_it_is(mutant, 0) == MISTAKE
 
 
-def test_the_draw_repeats_and_has_no_mutant_twice():
-    first, again = (list(itertools.islice(engine.drawn("foreign", False, 3), 60)) for _ in range(2))
+def test_the_draw_repeats_and_keeps_the_halves_apart():
+    first, again, other = (engine.drawn("foreign", False, seed) for seed in (3, 3, 4))
+    assert list(first) == list(again)
     assert first == again
-    assert len({ast.unparse(mutant.tree()) for mutant in first}) == 60
-    assert first != list(itertools.islice(engine.drawn("foreign", False, 4), 60))
-    assert not any(OPERATORS[mutant.operator].is_held_out for mutant in first)
-    assert len({mutant.operator for mutant in first}) > 20        # the operators take turns
+    assert first != other
+    assert {name: set(mutants) for name, mutants in first.items()} == \
+        {name: set(mutants) for name, mutants in other.items()}
+    assert not any(OPERATORS[name].is_held_out for name in first)
+    assert set(first) | set(engine.drawn("foreign", True, 3)) == set(OPERATORS)
+
+
+@pytest.fixture
+def three_operators(monkeypatch):
+    """Draw from three operators: of the first every second mutant is a mistake, the last has one mutant."""
+    drawn = {name: [Mutant("scale_backward", name, place) for place in range(count)]
+             for name, count in (("squares_a_factor", 20), ("loses_a_factor", 20), ("returns_another_shape", 1))}
+    monkeypatch.setattr(sys.modules["npse.zoo.mutation.survey"], "drawn", lambda *_: drawn)
+    monkeypatch.setattr(Mutant, "tree", lambda mutant: ast.parse(f"{mutant.operator}({mutant.place})"))
+    monkeypatch.setattr(sys.modules["npse.zoo.mutation.survey"], "examine", lambda mutant, seed: Row(
+        mutant, CRASHES if mutant.operator == "squares_a_factor" and mutant.place % 2 else MISTAKE))
+
+
+@pytest.mark.parametrize(("wanted", "counts"), [(1, (1, 0, 0)), (3, (1, 1, 1)), (4, (2, 1, 1)), (9, (4, 4, 1)),
+                                                (99, (10, 20, 1))])
+def test_each_operator_gives_as_many_mistakes(three_operators, wanted, counts):
+    rows = _cell("ops", True, wanted, 0, map, lambda found: None)
+    found = Counter(row.mutant.operator for row in rows if row.what == MISTAKE)
+    assert (found["squares_a_factor"], found["loses_a_factor"], found["returns_another_shape"]) == counts
 
 
 # The criterion

@@ -56,29 +56,18 @@ class Mutant:
         return "; ".join(before)[:SHOWN] or "(nothing)", "; ".join(after)[:SHOWN] or "(nothing)"
 
 
-def population(group, is_held_out):
-    """Return every mutant of a group of targets and a half of the operators, by operator.
-
-    Two operators may make the same change; `drawn` yields it once.
-    """
-    chosen = [target for target in targets().values() if target.group == group]
-    return {operator.name: [Mutant(target.name, operator.name, place) for target in chosen
-                            for place, _ in enumerate(operator.edits(target.tree))]
-            for operator in OPERATORS.values() if operator.is_held_out == is_held_out}
-
-
 def drawn(group, is_held_out, seed):
-    """Yield mutants in a random order fixed by the seed: the operators take turns, so that none dominates."""
+    """Return the mutants of a group of targets for each operator of a half: a random order, fixed by the seed.
+
+    Two operators may make the same change.
+    """
     rng = generator(seed, f"mutants of {group}, held out: {is_held_out}")
-    queues = [[mutants[k] for k in rng.permutation(len(mutants))]
-              for mutants in population(group, is_held_out).values()]
-    known = {(name, ast.unparse(target.tree)) for name, target in targets().items()}
-    for turn in itertools.zip_longest(*queues):
-        for mutant in filter(None, turn):
-            change = mutant.target, ast.unparse(mutant.tree())
-            if change not in known:
-                known.add(change)
-                yield mutant
+    chosen = [target for target in targets().values() if target.group == group]
+    found = {operator.name: [Mutant(target.name, operator.name, place) for target in chosen
+                             for place, _ in enumerate(operator.edits(target.tree))]
+             for operator in OPERATORS.values() if operator.is_held_out == is_held_out}
+    names = [str(name) for name in rng.permutation([*found])]
+    return {name: [found[name][k] for k in rng.permutation(len(found[name]))] for name in names}
 
 
 def what_it_is(mutant, seed):

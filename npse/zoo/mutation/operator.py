@@ -3,6 +3,7 @@
 import ast
 import copy
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,6 +93,14 @@ def arithmetic(function, *types):
 def calls(function, *names):
     """Return the calls of functions or methods with these names; of all if no name is given."""
     return [node for node in nodes(function, ast.Call) if not names or called(node) in names]
+
+
+def is_size(node):
+    """Whether an expression computes a number of elements: from shapes, lengths, and names such as N and H alone."""
+    names = [name.id for name in ast.walk(node) if isinstance(name, ast.Name)]
+    measures = [part for part in ast.walk(node) if getattr(part, "attr", "") in ("shape", "size")
+                or (isinstance(part, ast.Call) and called(part) == "len")]
+    return bool(names) and (bool(measures) or all(re.fullmatch(r"[A-Z][a-z]?|size|count", name) for name in names))
 
 
 def called(call):

@@ -3,14 +3,15 @@
 import ast
 
 from npse.zoo.mutation.operator import (
+    arithmetic,
     assignments,
     blocks,
     calls,
     edited,
     expression,
+    is_size,
     names_read,
     nodes,
-    number,
     operator,
     parameters,
     statements,
@@ -221,8 +222,9 @@ def scales_by_the_batch(function):
     upstream = parameters(function)[0]
     for node in _results(function):
         yield node, expression(f"VALUE / max(len(np.atleast_1d({upstream})), 1)", VALUE=node)
-    for call in calls(function, "len"):
-        yield call, number(1)
+    for node in arithmetic(function, ast.Div):
+        if is_size(node.right):
+            yield node, node.left
 
 
 @operator("shape", "not summed", words=("shape",))

@@ -1,5 +1,6 @@
 """Run the judge on mutants, in several processes, and count what it says."""
 
+import ast
 import functools
 import itertools
 import multiprocessing
@@ -72,16 +73,23 @@ def survey(count, seed=0, jobs=1, progress=lambda done: None):
 
 
 def _cell(group, is_held_out, wanted, seed, run, progress):
-    """Return the rows of a cell, in the order of the draw, up to the last mistake that is wanted."""
-    rows, mistakes = [], 0
-    queue = drawn(group, is_held_out, seed)
-    while batch := list(itertools.islice(queue, max(2 * (wanted - mistakes), 8))):
-        for row in run(partial(examine, seed=seed), batch):
-            rows.append(row)
-            mistakes += row.what == MISTAKE
-            progress(mistakes)
-            if mistakes == wanted:
-                return rows
+    """Return the rows of a cell. Each operator gives as many mistakes as any other, unless it has no more."""
+    rows, known, goal, found = [], set(), Counter(), Counter()     # mistakes of each operator: wanted, and found
+    queues = {name: iter(mutants) for name, mutants in drawn(group, is_held_out, seed).items()}
+    while queues and found.total() < wanted:
+        missing = wanted - found.total()
+        taking = sorted(queues, key=lambda name: goal[name])[:missing]
+        goal.update({name: missing // len(taking) for name in taking})
+        while batch := [mutant for name in taking
+                        for mutant in itertools.islice(queues[name], goal[name] - found[name])]:
+            for row in run(partial(examine, seed=seed), batch):
+                change = row.mutant.target, ast.unparse(row.mutant.tree())
+                if change not in known:                           # two operators may make the same change
+                    known.add(change)
+                    rows.append(row)
+                    found[row.mutant.operator] += row.what == MISTAKE
+                    progress(found.total())
+        queues = {name: queue for name, queue in queues.items() if found[name] == goal[name]}
     return rows
 
 

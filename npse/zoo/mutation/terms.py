@@ -8,6 +8,7 @@ from npse.zoo.mutation.operator import (
     calls,
     edited,
     expression,
+    is_size,
     nodes,
     number,
     operator,
@@ -132,9 +133,9 @@ def _reductions(function, other):
 
 @operator("averaged", "variance", "factor", words=("- 1",))
 def divides_by_one_less(function):
-    """A divisor is smaller by one: the size of a sample in place of the size, or the reverse."""
+    """A size that divides is smaller by one, as in an unbiased variance, or the reverse."""
     for node in arithmetic(function, ast.Div):
-        if not isinstance(node.right, ast.Constant):
+        if is_size(node.right):
             yield node, ast.BinOp(node.left, node.op, ast.BinOp(node.right, ast.Sub(), number(1)))
     for node in nodes(function, ast.BinOp):
         if isinstance(node.op, ast.Sub) and isinstance(node.right, ast.Constant) and node.right.value == 1 \
