@@ -52,7 +52,8 @@ class Sandbox:
     tools : str
         ``"numpy"``, ``"numba"`` or ``"cuda"`` (in Numba's simulator).
     seconds : float
-        Time limit for loading the code and all calls together, without waiting for a processor. To start a new limit, set ``left``.
+        Time limit for loading the code and all calls together, without the time that it waits for a processor. To start
+        a new limit, set ``left``.
 
     Attributes
     ----------

@@ -295,7 +295,7 @@ def load(cells, file, namespace):
             code = compile(cell, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
             waiting = eval(code, namespace)
             if code.co_flags & inspect.CO_COROUTINE:
-                import asyncio                                   # few programs need it, and it is slow to load
+                import asyncio
 
                 asyncio.run(waiting)
         except BaseException as error:
