@@ -65,7 +65,7 @@ def function_in(cells, name):
 
 
 def decorated_by(function, cells, *wanted):
-    """Return whether a function has one of these decorators, such as ``numba.njit``, by any name that it is imported as.
+    """Return whether a function has one of these decorators, such as ``numba.njit``, under any name.
 
     A name that the code binds in another way too, such as a function ``njit`` of its own, is not the library's.
     """
