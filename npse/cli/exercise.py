@@ -162,7 +162,7 @@ def grade(
                                              show_default="all submitted")] = None,
     seed: Annotated[int, Option(min=0, help="with a student's name it fixes the values tried")] = 0,
     workers: Annotated[int | None, Option(min=1, help="processes", show_default="one for each core")] = None,
-    trust: Annotated[bool, Option("--trust", help="grade even if this system cannot isolate the students' code")] = False,
+    trust: Annotated[bool, Option("--trust", help="grade even where students' code cannot be isolated")] = False,
 ) -> None:
     """Mark a class, on hidden shapes and on other values for each student; write CSV, JSON and pages to --out.
 
@@ -174,9 +174,9 @@ def grade(
     from npse.exercises.sandbox import missing_protections
 
     if not trust and (missing := missing_protections()):
-        raise ValueError(f"this system cannot isolate the code of students: {'; '.join(missing)}. Their code could read "
-                         "the solutions and change your files. Use Linux, or a container that allows namespaces; or add "
-                         "--trust if you know the authors")
+        raise ValueError(f"this system cannot isolate the code of students: {'; '.join(missing)}. Their code could "
+                         "read the solutions and change your files. Use Linux, or a container that allows namespaces; "
+                         "or add --trust if you know the authors")
     began = time.monotonic()
     with console.status() as doing:
         found = grade(submissions, only or (), seed, workers,

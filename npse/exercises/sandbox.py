@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 
 from npse.exercises import worker
+from npse.exercises.clock import PATIENCE, Clock
 from npse.exercises.static_check import FORBIDDEN, TOOLS
 
 SECONDS = 4.0                # time limit for the code of one task, all calls together
 COMPILING = 15.0             # the same, with a compiler
 STARTING = 60.0              # seconds for Python to start
-PATIENCE = 20                # a limit ends after so many times its seconds, even if the process waits for a processor
 ORPHAN = 120                 # seconds of computing; then a process whose parent has ended stops too
 MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
 MAX_MESSAGE = 400            # characters of a message that are shown
@@ -52,7 +52,8 @@ class Sandbox:
     tools : str
         ``"numpy"``, ``"numba"`` or ``"cuda"`` (in Numba's simulator).
     seconds : float
-        Time limit for loading the code and all calls together, without waiting for a processor. To start a new limit, set ``left``.
+        Time limit for loading the code and all calls together, without the time that it waits for a processor. To start
+        a new limit, set ``left``.
 
     Attributes
     ----------
@@ -205,37 +206,6 @@ class Sandbox:
         if not self._listener.is_alive():                        # otherwise another process still uses the pipe
             self._process.stdout.close()
         self._folder.cleanup()
-
-
-class Clock:
-    """The time that a process had: the time that passed, without the time it waited for a processor.
-
-    On a busy computer a program takes longer; that is not the student's fault. If the system does not tell how long a
-    process waited, all time counts.
-    """
-
-    def __init__(self, pid):
-        self._pid, self.spent = pid, 0.0
-
-    def begin(self):
-        """Begin to measure."""
-        self.spent, self._began, self._waited = 0.0, time.monotonic(), self._waiting()
-
-    def look(self):
-        """Return the seconds since `begin`; they are also in ``spent``."""
-        passed = time.monotonic() - self._began
-        waited = max(self._waiting() - self._waited, 0.0)
-        self.spent = max(passed - waited, passed / PATIENCE)
-        return self.spent
-
-    def _waiting(self):
-        try:
-            pid = str(self._pid)
-            while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                pid = children[0]                                # isolated: the code runs in a child of a child
-            return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-        except (OSError, ValueError, IndexError):
-            return 0.0
 
 
 def missing_protections():

@@ -118,8 +118,7 @@ def _exercise_of(path, text):
 def _notebook_cells(text):
     """Return the code cells as Python, without examples and tests."""
     notebook, cells = json.loads(text), []
-    sheets = notebook["worksheets"] if "worksheets" in notebook else [notebook]       # nbformat 3
-    for cell in (cell for sheet in sheets for cell in sheet["cells"]):
+    for cell in (cell for sheet in notebook.get("worksheets", [notebook]) for cell in sheet["cells"]):     # nbformat 3
         metadata = cell.get("metadata", {})
         given = "example" in metadata.get("tags", ()) or metadata.get("nbgrader", {}).get("grade")
         if cell["cell_type"] == "code" and not given:

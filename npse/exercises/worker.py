@@ -2,14 +2,13 @@
 
 The parent process starts this file as a script. The two processes send messages through two pipes. The parent trusts no
 message: messages are JSON and raw numbers, never pickles, and a forged result earns points only if its numbers are
-right. The guard in this process refuses some operations. It gives the student a clear message, and it protects the
-files of the person who runs the code.
+right. `isolation` keeps the process away from the rest of the system, where the system offers it. `guard` refuses some
+operations with a clear message, everywhere.
 """
 
 import ast
 import builtins
 import contextlib
-import importlib.machinery
 import importlib.util
 import inspect
 import io
@@ -26,9 +25,8 @@ import types
 import numpy as np
 
 LARGEST = 1 << 27            # bytes in one message
-MOST_FILES, FILE_BYTES = 20, 4 << 20     # that the code may write into its own folder, and bytes in each
+FILE_BYTES = 4 << 20         # in a file that the code writes
 MAX_PRINTED = 2000           # the first characters that the code prints, which are kept
-SHOWING = ("matplotlib", "mpl_toolkits", "pylab", "seaborn", "plotly", "IPython", "ipywidgets", "google")
 DTYPE = re.compile(r"^[<>|=]?[biufc][0-9]{1,2}$")
 
 
@@ -102,85 +100,6 @@ def _rich(value, blob):
     return array
 
 
-# Audit events, which the interpreter itself raises (PEP 578). Changing names or sys.modules does not avoid them.
-PROCESSES = ("subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.kill", "pty.",
-             "socket.connect", "socket.bind", "socket.getaddrinfo", "resource.setrlimit", "resource.prlimit",
-             "gc.get_objects", "gc.get_referrers", "signal.pthread_kill")
-FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
-         "os.chown", "shutil.")
-OWN_FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "shutil.rmtree")        # allowed in the code's own folder
-
-
-def guard(forbidden, private, readable, tools, own):
-    """Refuse imports of ``forbidden``, reading outside of ``readable`` or inside ``private``, writing, and processes.
-
-    Opening the files of a forbidden library is refused too: a file is refused if a folder on its path, below the
-    innermost readable folder (such as site-packages), has the name of a forbidden library. In the folder ``own`` the
-    code may write a few files.
-
-    This explains to a student what is not allowed. It is no wall: `npse.exercises.isolation` is.
-    """
-    processes, files, own_files, by_hand = PROCESSES, FILES, OWN_FILES, tools == "NumPy alone"
-    own, written, most = os.path.join(os.path.realpath(own), ""), [], MOST_FILES
-    # The code may replace names of modules that it can reach, so the hook keeps its own.
-    is_a, text_of, absolute, resolved, null = isinstance, os.fsdecode, os.path.abspath, os.path.realpath, os.devnull
-
-    def hook(event, arguments):
-        if event == "import" and arguments[0].split(".")[0] in forbidden:
-            _refuse_import(arguments[0].split(".")[0])
-        if event == "open":
-            if type(arguments[0]) in (str, bytes):
-                _refuse_opening(absolute(text_of(arguments[0])), arguments[1], arguments[2])
-            elif arguments[0] is not None and not is_a(arguments[0], int):
-                raise PermissionError("the code must name a file by a text")
-        elif event.startswith(processes):
-            raise PermissionError(f"the code must use no processes and no connections ({event})")
-        elif event.startswith(files) and not _inside_own(event, arguments):
-            raise PermissionError(f"the code must not change files ({event})")
-        elif by_hand and event.startswith("ctypes."):
-            raise PermissionError("the code must not call C libraries")
-
-    def _refuse_import(name):
-        raise ImportError(f"{name} is not allowed in this exercise, neither imported here nor by a library: "
-                          f"do it by hand, with {tools}")
-
-    def _inside_own(event, arguments):
-        paths = arguments[:2] if event == "os.rename" else arguments[:1]
-        return (event in own_files and arguments[-1] in (-1, None) and (event != "os.rename" or arguments[-2] == -1)
-                and all(type(path) is str and resolved(path).startswith(own) for path in paths))
-
-    def _refuse_opening(path, mode, flags):
-        if path == null:
-            return
-        writes = (mode and set(str(mode)) & set("wax+")) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if os.path.join(resolved(path), "").startswith(own):
-            written.extend([path] * bool(writes))
-            if len(written) > most:
-                raise PermissionError(f"the code must not write more than {most} files")
-            return
-        if writes:
-            raise PermissionError(f"the code must not write files ({os.path.basename(path)})")
-        if path.startswith(private):
-            _refuse_import("npse")
-        homes = [folder for folder in readable if path.startswith(folder)]
-        if not homes:
-            raise PermissionError(f"the code must not read files ({os.path.basename(path)})")
-        inside = path.removeprefix(max(homes, key=len))           # folders above may have any name
-        if found := forbidden.intersection(inside.split(os.sep)):
-            _refuse_import(min(found))
-
-    class Refusing:
-        """A finder: `importlib.import_module` raises no audit event."""
-
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            if name.split(".")[0] in forbidden:
-                _refuse_import(name.split(".")[0])
-
-    sys.meta_path.insert(0, Refusing)
-    sys.addaudithook(hook)
-
-
 def limit(memory, seconds):
     """Limit memory (bytes), computing time (seconds) and the size of files, if the system supports it."""
     try:
@@ -229,64 +148,6 @@ def describe(error, file):
     return {"type": type(error).__name__, "text": f"{text}{where}"}
 
 
-class Nothing:
-    """Stands for what a program shows: plots, widgets, displays. It can be called and used like them, and does nothing.
-    """
-
-    def __init__(self, parts=2):
-        self._parts = parts
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Nothing(3 if name == "hist" else 2)
-
-    def __call__(self, *arguments, **options):
-        return Nothing(self._parts)
-
-    def __getitem__(self, place):
-        return Nothing()
-
-    def __setitem__(self, place, value):
-        pass
-
-    def __iter__(self):                                          # as in: fig, ax = plt.subplots()
-        return iter([Nothing() for _ in range(self._parts)])
-
-    def __enter__(self):
-        return Nothing()
-
-    def __exit__(self, *exception):
-        pass
-
-
-class Shown(types.ModuleType):
-    """A module of `SHOWING`: all that it contains is `Nothing`."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Nothing(3 if name == "hist" else 2)
-
-
-class ShownFinder:
-    """Finds the modules that only show something. They are not loaded, because a check shows nothing."""
-
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.split(".")[0] in SHOWING:
-            return importlib.machinery.ModuleSpec(name, ShownFinder, is_package=True)
-        return None
-
-    @staticmethod
-    def create_module(spec):
-        return Shown(spec.name)
-
-    @staticmethod
-    def exec_module(module):
-        pass
-
-
 def load(cells, file, namespace):
     """Run the cells and return the first error. The other cells of a notebook run after an error too."""
     problem = None
@@ -295,7 +156,7 @@ def load(cells, file, namespace):
             code = compile(cell, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
             waiting = eval(code, namespace)
             if code.co_flags & inspect.CO_COROUTINE:
-                import asyncio                                   # few programs need it, and it is slow to load
+                import asyncio
 
                 asyncio.run(waiting)
         except BaseException as error:
@@ -315,7 +176,7 @@ def answer(request, namespace, file):
 
 def prepare(job):
     """Load libraries, isolate and limit this process. Return what the system does not offer, and the code's folder."""
-    isolation = _isolation()
+    isolation = sibling("isolation")
     for module in job["preload"]:
         __import__(module)
     if "numba" in job["preload"]:
@@ -333,8 +194,9 @@ def prepare(job):
     return [reason for reason in (missing, isolation.refuse_system_calls()) if reason], folder
 
 
-def _isolation():
-    spec = importlib.util.spec_from_file_location("isolation", os.path.join(os.path.dirname(__file__), "isolation.py"))
+def sibling(name):
+    """Load a module that lies beside this one. This process does not import npse."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -346,6 +208,7 @@ def main():
     for stream in range(3):
         os.dup2(silence, stream)
     job = receive(inbox)
+    guard, shown = sibling("guard").guard, sibling("shown")       # before their files are out of sight
     try:
         missing, folder = prepare(job)
     except OSError as error:
@@ -355,10 +218,10 @@ def main():
     code = receive(inbox)
     printed = sys.stdout = sys.stderr = Tail()
     watch, file = Watch(), code["file"]
-    sys.meta_path.insert(0, ShownFinder)
+    sys.meta_path.insert(0, shown.Finder)
     program = sys.modules["exercise"] = types.ModuleType("exercise")           # where dataclasses look for names
     namespace = vars(program)
-    namespace |= {"__builtins__": builtins, "get_ipython": Nothing(), "display": Nothing()}
+    namespace |= {"__builtins__": builtins, "get_ipython": shown.Nothing(), "display": shown.Nothing()}
     given = set(namespace)
     guard(frozenset(job["forbidden"]), tuple(job["private"]), tuple(job["readable"]), job["tools"], folder)
     problem = load(code["cells"], file, namespace)
