@@ -60,7 +60,8 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None,
 def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Returned], arguments: Mapping[str, Any],
                    wrt: str | Sequence[str] | None = None, kinks: Callable[..., AtKinks] | None = None, seed: int = 0,
                    float32: bool = True, entries: int = MOST_ENTRIES, tolerance: float = TOLERANCE,
-                   step: float | None = None, taylor: bool = False) -> Report:
+                   step: float | None = None, taylor: bool = False,
+                   torch: Callable[..., Any] | None = None) -> Report:
     """Check a backward pass of your own against central differences, and its contract.
 
     Both functions receive the arguments by name.
@@ -93,6 +94,8 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         entry, a smaller one is taken.
     taylor : bool
         Whether to check too that the remainder of the first-order Taylor expansion falls as the square of the step.
+    torch : function of (**arguments) -> tensor, optional
+        The same forward pass in PyTorch. The gradients must be those that PyTorch takes of it.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
     results, progress = [], ProgressLine()
-    options = Options(entries, tolerance, step, float32, taylor, progress)
+    options = Options(entries, tolerance, step, float32, taylor, torch, progress)
     try:
         for result in judge(case, ops, seed, options=options):
             results.append(result)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from npse.gradcheck import contract, diagnosis
+from npse.gradcheck.against import against_torch
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.compare import compare
 from npse.gradcheck.contract import Call
@@ -20,6 +21,7 @@ from npse.gradcheck.kinks import choices, count_changes
 from npse.gradcheck.measure import USUAL, Measurement, Options, copies, is_floating, run_backward, run_forward
 from npse.gradcheck.numeric import SAFETY
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
+from npse.gradcheck.taylor import taylor
 from npse.types import Arguments, Array, Ops
 
 TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one; a right gradient stays near 1e-6
@@ -58,6 +60,10 @@ def _gradients(measured: Measurement) -> Iterator[Result]:
         yield result
         if numeric and numeric.interrupted:
             raise KeyboardInterrupt
+        if measured.options.taylor:
+            yield taylor(measured, name)
+    if measured.options.torch:
+        yield from against_torch(measured, measured.options.torch)
 
 
 def _linearity(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Result:

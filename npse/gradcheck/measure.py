@@ -46,6 +46,8 @@ class Options:
         Whether float32 arguments are checked too.
     taylor : bool
         Whether the remainder of the first-order Taylor expansion is checked too.
+    torch : function of (**arguments) -> tensor, optional
+        The forward pass in PyTorch, for a second reference.
     progress : function of (name, calls of forward so far, calls in all), optional
     """
 
@@ -54,6 +56,7 @@ class Options:
     step: float | None = None
     float32: bool = True
     taylor: bool = False
+    torch: Callable[..., Any] | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
