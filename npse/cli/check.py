@@ -46,9 +46,8 @@ def check(
     editions with the reference. Each op must also keep its contract, such as leaving its arguments unchanged. Mistakes
     are explained. Exit code 0 if everything is right, else 1.
     """
-    from npse.support.files import expect_place
-
     from npse.gradcheck import Options
+    from npse.support.files import expect_place
 
     expect_place(json_file)
     if against and not file:

@@ -20,7 +20,7 @@ from npse.gradcheck.summary import Row, rows
 from npse.gradcheck.userfile import check_file
 
 __all__ = [
-    "CASES", "KINDS", "KNOWN_OPS", "Case", "Diagnosis", "KinkRecorder", "NumericGradient", "Options", "Report", "Result", "Row",
-    "cases_of", "check_case", "check_direction", "check_file", "check_gradient", "max_margin", "numeric_gradient",
-    "relative_error", "rows", "step_sizes",
+    "CASES", "KINDS", "KNOWN_OPS", "Case", "Diagnosis", "KinkRecorder", "NumericGradient", "Options", "Report",
+    "Result", "Row", "cases_of", "check_case", "check_direction", "check_file", "check_gradient", "max_margin",
+    "numeric_gradient", "relative_error", "rows", "step_sizes",
 ]

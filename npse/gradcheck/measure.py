@@ -123,7 +123,8 @@ class Measurement:
     def numeric(self, name: str) -> NumericGradient:
         """The numeric gradient of an argument, by central differences; computed once."""
         if name not in self._numeric:
-            x, chosen = self.arguments[name], {}
+            x = self.arguments[name]
+            chosen: dict[str, Any] = {}
             if x.size > self.options.entries:
                 count = sample_size(x.size, self.options.entries)
                 chosen["entries"] = numeric.sample(x.shape, count, generator(x.size, name))

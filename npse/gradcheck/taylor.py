@@ -39,5 +39,5 @@ def taylor(measured: Measurement, name: str) -> Result:
     order = float(np.log(before / last) / np.log(twice / h))
     known = measured.known(name)
     verdict = RIGHT if order >= LEAST_ORDER else CANNOT_TELL if known and known.crossed.any() else WRONG
-    return replace(result, verdict=verdict, message=f"the remainder falls as the step to the power {order:.2f}, where 2 is "
-                   "right")
+    return replace(result, verdict=verdict,
+                   message=f"the remainder falls as the step to the power {order:.2f}, where 2 is right")
