@@ -155,7 +155,10 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
         for i in entries or np.ndindex(x.shape):
             value[i], noise[i], crossed[i], bend[i] = at(i, float(h[i]))
             skipped[i] = False
-        for i in map(tuple, np.argwhere(~crossed & ~skipped & _unsuited(value, noise, bend)).tolist()):
+        closer = ~crossed & ~skipped & _unsuited(value, noise, bend)
+        if 2 * np.count_nonzero(closer) > np.count_nonzero(~skipped):      # then the step suits no entry
+            closer = ~crossed & ~skipped
+        for i in map(tuple, np.argwhere(closer).tolist()):
             if _is_kink(at, i, float(h[i])):
                 value[i], crossed[i], bent[i] = np.nan, True, True
             elif found := _best(at, _steps(x, i, float(h[i])), i):
