@@ -10,6 +10,7 @@ from npse import reference
 from npse.gradcheck import cases_of, check, check_gradient, max_margin, numeric_gradient, relative_error, step_sizes
 from npse.gradcheck.cases.case import distinct
 from npse.gradcheck.judge import judge
+from npse.gradcheck.measure import Options
 from npse.gradcheck.numeric import budget
 
 
@@ -470,6 +471,6 @@ def test_each_property_draws_its_own_numbers():
     def errors(**options):
         return {(result.judged, result.argument): result.error for result in judge(case, reference, 0, **options)}
 
-    everything, less = errors(book=SimpleNamespace(**vars(reference))), errors(float32=False)
+    everything, less = errors(book=SimpleNamespace(**vars(reference))), errors(options=Options(float32=False))
     assert less.keys() < everything.keys()
     assert all(everything[key] == error for key, error in less.items())

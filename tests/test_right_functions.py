@@ -60,7 +60,8 @@ def lstm_cell_backward(dy, x, h, c, w, b):
     i, f, o, g = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(g)
     t = np.tanh(f * c + i * g)
     dc = dy * o * (1 - t * t)
-    da = np.concatenate([dc * g * i * (1 - i), dc * c * f * (1 - f), dy * t * o * (1 - o), dc * i * (1 - g * g)], axis=1)
+    da = np.concatenate([dc * g * i * (1 - i), dc * c * f * (1 - f), dy * t * o * (1 - o), dc * i * (1 - g * g)],
+        axis=1)
     dboth = da @ w.T
     return dboth[:, :x.shape[1]], dboth[:, x.shape[1]:], dc * f, both.T @ da, da.sum(axis=0)
 
@@ -186,7 +187,8 @@ RIGHT = {
     "log softmax": (log_softmax, lambda dy, x: dy - softmax(x) * dy.sum(axis=1, keepdims=True), {"x": normal(3, 5)}),
     "log softmax of large scores": (log_softmax, lambda dy, x: dy - softmax(x) * dy.sum(axis=1, keepdims=True),
                                     {"x": 800 + normal(3, 5)}),
-    "log softmax with a mask": (lambda x, hidden: log_softmax(np.where(hidden, -np.inf, x)), lambda dy, x, hidden: dy - softmax(
+    "log softmax with a mask": (lambda x, hidden: log_softmax(np.where(hidden, -np.inf, x)), lambda dy, x,
+        hidden: dy - softmax(
         np.where(hidden, -np.inf, x)) * dy.sum(axis=1, keepdims=True), {"x": normal(3, 3), "hidden": LATER}),
     "einsum": (lambda a, b: np.einsum("ijk,kl->lij", a, b), lambda dy, a, b: (
         np.einsum("lij,kl->ijk", dy, b), np.einsum("ijk,lij->kl", a, dy)), {"a": normal(2, 3, 4), "b": normal(4, 2)}),
@@ -207,7 +209,8 @@ RIGHT = {
     "bool mask": (lambda x, keep: x * keep, lambda dy, x, keep: dy * keep,
                   {"x": normal(3, 4), "keep": normal(3, 4) > 0}),
     "boolean indexing": (lambda x, keep: x[keep] ** 2, lambda dy, x, keep: np.bincount(
-        np.flatnonzero(keep), 2 * dy * x[keep], len(x)).astype(x.dtype), {"x": normal(6), "keep": WORDS[[0, 1, 2, 1, 3, 1]] > 1}),
+        np.flatnonzero(keep), 2 * dy * x[keep], len(x)).astype(x.dtype),
+        {"x": normal(6), "keep": WORDS[[0, 1, 2, 1, 3, 1]] > 1}),
     "where with NaN beside": (lambda x: np.where(x > 0, x, 0) ** 2, lambda dy, x: 2 * dy * np.where(x > 0, x, 0),
                               {"x": normal(6)}),
     "in-place work on a copy": (in_place, in_place_backward, {"x": normal(4, 2)}),
@@ -220,7 +223,8 @@ RIGHT = {
     "a float alone": (lambda x: x * x, lambda dy, x: 2 * dy * x, {"x": 1.5}),
     "a scalar result": (lambda x: (x * x).mean(), lambda dy, x: 2 * dy * x / x.size, {"x": normal(3, 4)}),
     "power with an exponent": (lambda x, p: x**p, lambda dy, x, p: p * dy * x ** (p - 1), {"x": positive(5), "p": 2.5}),
-    "ReLU at 0": (lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), {"x": np.array([[1.5, 0, -2], [0, 3, 0.25]])}),
+    "ReLU at 0": (lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0),
+        {"x": np.array([[1.5, 0, -2], [0, 3, 0.25]])}),
     "ReLU after a sum that is 0": (lambda x, b: np.maximum(x + b, 0), lambda dy, x, b: (
         dy * (x + b > 0), (dy * (x + b > 0)).sum(axis=0)), {"x": np.array([[1.0, -2.0], [3.0, 4.0]]),
                                                            "b": np.array([-1.0, 0.5])}),
@@ -245,13 +249,16 @@ RIGHT = {
     "transpose and reshape": (lambda x: x.transpose(2, 0, 1).reshape(4, -1), lambda dy, x: dy.reshape(
         4, 2, 3).transpose(1, 2, 0), {"x": normal(2, 3, 4)}),
     "pad": (lambda x: np.pad(x, ((1, 2), (0, 1))), lambda dy, x: dy[1:-2, :-1], {"x": normal(3, 4)}),
-    "roll": (lambda x, by: np.roll(x, by, axis=1), lambda dy, x, by: np.roll(dy, -by, axis=1), {"x": normal(2, 5), "by": 2}),
+    "roll": (lambda x, by: np.roll(x, by, axis=1), lambda dy, x, by: np.roll(dy, -by, axis=1),
+        {"x": normal(2, 5), "by": 2}),
     "concatenate": (lambda a, b: np.concatenate([a, b], axis=1), lambda dy, a, b: (
         dy[:, :a.shape[1]], dy[:, a.shape[1]:]), {"a": normal(2, 3), "b": normal(2, 1)}),
     "recurrence": (scan, scan_backward, {"x": normal(5, 2), "a": np.array([0.5, -0.9])}),
-    "weight norm": (lambda v, g: v * g / np.sqrt((v * v).sum()), weight_norm_backward, {"v": normal(5), "g": np.array(1.5)}),
+    "weight norm": (lambda v, g: v * g / np.sqrt((v * v).sum()), weight_norm_backward,
+        {"v": normal(5), "g": np.array(1.5)}),
     "cosine similarity": (cosine, cosine_backward, {"a": normal(3, 4), "b": normal(3, 4, seed=2)}),
-    "outer product": (lambda a, b: np.multiply.outer(a, b), lambda dy, a, b: (dy @ b, a @ dy), {"a": normal(3), "b": normal(4)}),
+    "outer product": (lambda a, b: np.multiply.outer(a, b), lambda dy, a, b: (dy @ b, a @ dy),
+        {"a": normal(3), "b": normal(4)}),
     "settings in a dict": (lambda x, options: options["scale"] * x[::options["step"]], lambda dy, x, options: np.stack(
         [options["scale"] * dy, 0 * dy], axis=1).ravel(), {"x": normal(6), "options": {"scale": 3, "step": 2}}),
     "a string and None": (lambda x, mode, bias: np.tanh(x) if mode == "tanh" else x, lambda dy, x, mode, bias: dy * (

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.judge import judge
 from npse.gradcheck.kinks import AtKinks
+from npse.gradcheck.measure import MOST_ENTRIES, USUAL, Options
+from npse.gradcheck.numeric import TOLERANCE
 from npse.gradcheck.progress import ProgressLine
 from npse.gradcheck.raised import Watched, interrupted, raised
 from npse.gradcheck.results import Report, Result
@@ -27,7 +29,8 @@ Returned: TypeAlias = ArrayLike | Sequence[ArrayLike] | dict[str, Any]
 """What a backward pass may return: the gradient of one argument, or of several, in order or by name."""
 
 
-def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> list[Result]:
+def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None,
+               options: Options = USUAL) -> list[Result]:
     """Check one case: gradients, float32, contract and, given a book, agreement with it.
 
     Parameters
@@ -38,6 +41,7 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> 
         Seed and case fix every random number, whatever else is checked.
     book : another edition, optional
         Every call must give the same result as this edition.
+    options : Options
 
     Returns
     -------
@@ -46,7 +50,7 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> 
     """
     results, watched = [], Watched(ops)
     try:
-        for result in judge(case, watched, seed, None if book is ops else book):
+        for result in judge(case, watched, seed, None if book is ops else book, options):
             results.append(result)
     except (Exception, SystemExit) as error:
         results.append(raised(case.op, case.label, error, watched.culprit(error)))
@@ -55,7 +59,9 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> 
 
 def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Returned], arguments: Mapping[str, Any],
                    wrt: str | Sequence[str] | None = None, kinks: Callable[..., AtKinks] | None = None, seed: int = 0,
-                   float32: bool = True, entries: int | None = None) -> Report:
+                   float32: bool = True, entries: int = MOST_ENTRIES, tolerance: float = TOLERANCE,
+                   step: float | None = None, taylor: bool = False,
+                   torch: Callable[..., Any] | None = None) -> Report:
     """Check a backward pass of your own against central differences, and its contract.
 
     Both functions receive the arguments by name.
@@ -79,8 +85,17 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         Seed of the random upstream gradients.
     float32 : bool
         Whether float32 arguments must give float32 results, close to those in float64.
-    entries : int, optional
-        The most entries of an array that are looked at one by one, in place of 4000.
+    entries : int
+        The most entries of an array that are looked at one by one.
+    tolerance : float
+        Of the relative error.
+    step : float, optional
+        Step of the central difference, relative to the size of an entry; by default 6e-6. Where it does not suit an
+        entry, a smaller one is taken.
+    taylor : bool
+        Whether to check too that the remainder of the first-order Taylor expansion falls as the square of the step.
+    torch : function of (**arguments) -> tensor, optional
+        The same forward pass in PyTorch. The gradients must be those that PyTorch takes of it.
 
     Returns
     -------
@@ -106,8 +121,9 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
     results, progress = [], ProgressLine()
+    options = Options(entries, tolerance, step, float32, taylor, torch, progress)
     try:
-        for result in judge(case, ops, seed, float32=float32, entries=entries, progress=progress):
+        for result in judge(case, ops, seed, options=options):
             results.append(result)
     except KeyboardInterrupt:
         results.append(interrupted(case.op, case.label))

@@ -12,7 +12,6 @@ from npse.gradcheck.measure import DIRECTIONS, Measurement
 from npse.gradcheck.numeric import (
     FLOOR,
     RESOLUTION,
-    TOLERANCE,
     Budget,
     NumericGradient,
     is_hidden,
@@ -37,7 +36,8 @@ def compare(measured: Measurement, name: str) -> Result:
         return replace(result, verdict=WRONG, error=np.inf,
                        message=f"it has shape {ours.shape}, but {name} has shape {x.shape}")
     numeric = measured.numeric(name)
-    error = relative_error(ours, numeric)
+    tolerance = measured.options.tolerance
+    error = relative_error(ours, numeric, tolerance)
     crossed = tuple(map(tuple, np.argwhere(numeric.crossed).tolist()))
     note = _note(name, numeric)
     result = replace(result, crossed=crossed, entries=ours.size)
@@ -57,7 +57,7 @@ def compare(measured: Measurement, name: str) -> Result:
         return replace(result, message=f"central differences do not settle near {_entry(name, index)} ({budget}): if "
                        "there is a ReLU or maximum inside forward, give its kinks")
     if verdict == WRONG:
-        wrong = (f"{np.count_nonzero(error > TOLERANCE)} of {_looked_at(numeric)} entries differ, worst at "
+        wrong = (f"{np.count_nonzero(error > tolerance)} of {_looked_at(numeric)} entries differ, worst at "
                  f"{_entry(name, index)}: ours {result.ours:.8g}, numeric {result.expected:.8g}, "
                  f"relative error {result.error:.1e}")
         view = View(ours, numeric.value, error, *measured.curve(name, index), index, float(expected))
@@ -81,7 +81,7 @@ def _along(measured: Measurement, result: Result) -> Result:
         if slope is None or slope.error > RESOLUTION * norm(ours * v):
             return replace(result, verdict=CANNOT_TELL, message=f"{looked_at}; a step along a random direction crosses "
                            "kinks or leaves the domain of forward, so the others are not known: use entries=")
-        expected, slack = float(np.sum(ours * v)), TOLERANCE * norm(ours * v) + slope.error
+        expected, slack = float(np.sum(ours * v)), measured.options.tolerance * norm(ours * v) + slope.error
         if not abs(slope.value - expected) <= slack:
             return replace(result, verdict=WRONG, index=None, ours=expected, expected=slope.value, budget=slope,
                            error=abs(slope.value - expected) / norm(ours * v),
@@ -108,17 +108,17 @@ def _verdict(measured: Measurement, name: str, error: Array) -> tuple[str, Index
     Entries whose error is too large are looked at once more, the worst first, with the best step: the error may be one
     of the central difference. Then ``error`` is corrected in place.
     """
-    ours, numeric = measured.gradient(name), measured.numeric(name)
+    ours, numeric, tolerance = measured.gradient(name), measured.numeric(name), measured.options.tolerance
     largest, unsettled = np.abs(numeric.value[numeric.kept]).max(), None
     for flat in np.argsort(-error, axis=None):
         index = tuple(map(int, np.unravel_index(flat, error.shape)))
-        if error[index] <= TOLERANCE:
+        if error[index] <= tolerance:
             break
         budget = measured.budget(name, index)
         if budget is None or not np.isfinite(ours[index]):
             return WRONG, index, budget
         size = max(abs(ours[index]), abs(budget.value), FLOOR * largest)
-        if abs(ours[index] - budget.value) > TOLERANCE * size + budget.error:
+        if abs(ours[index] - budget.value) > tolerance * size + budget.error:
             return WRONG, index, budget
         error[index] = abs(ours[index] - budget.value) / size
         if budget.error > RESOLUTION * largest:

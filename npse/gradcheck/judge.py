@@ -11,40 +11,41 @@ import numpy as np
 from numpy.random import Generator
 
 from npse.gradcheck import contract, diagnosis
+from npse.gradcheck.against import against_torch
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.compare import compare
 from npse.gradcheck.contract import Call
 from npse.gradcheck.diagnosis import Diagnosis
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.kinks import choices, count_changes
-from npse.gradcheck.measure import Measurement, Progress, copies, is_floating, run_backward, run_forward
+from npse.gradcheck.measure import USUAL, Measurement, Options, copies, is_floating, run_backward, run_forward
 from npse.gradcheck.numeric import SAFETY
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
+from npse.gradcheck.taylor import taylor
 from npse.types import Arguments, Array, Ops
 
 TOLERANCE_FLOAT32 = 1e-4      # of the float32 gradient against the float64 one; a right gradient stays near 1e-6
 SAME_FORMULA = 1e-9           # of two results in float64, one of which may lose some digits
 
 
-def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, float32: bool = True, entries: int | None = None,
-          progress: Progress | None = None) -> Iterator[Result]:
-    """Yield every `Result` on a case; ``book`` is another edition to agree with, ``float32`` judges that dtype too.
+def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, options: Options = USUAL) -> Iterator[Result]:
+    """Yield every `Result` on a case; ``book`` is another edition to agree with.
 
-    ``entries`` and ``progress``: see `Measurement`. KeyboardInterrupt follows the results that are known by then.
+    KeyboardInterrupt follows the results that are known by then.
     """
-    drawn = [draw_arguments(case, seed, dtype) for dtype in ((np.float64, np.float32) if float32 else (np.float64,))]
+    drawn = [draw_arguments(case, seed, dtype) for dtype in (np.float64, *[np.float32] * options.float32)]
 
     def rng(purpose: str) -> Generator:
         return generator(seed, f"{case}: {purpose}")
 
     if case.wrt:
-        yield from _gradients(Measurement.of(case, ops, drawn[0], rng("gradient"), entries, progress))
+        yield from _gradients(Measurement.of(case, ops, drawn[0], rng("gradient"), options))
         yield _linearity(case, ops, drawn[0], rng("linear"))
     calls = _recorded_calls(case, ops, drawn, rng("contract"))
     yield from _contract(case, calls)
     if book is not None and book is not ops:
         yield _agreement(case, ops, drawn, rng("book"), calls, book)
-    if case.wrt and float32:
+    if case.wrt and options.float32:
         yield from _float32(case, ops, drawn[1], rng("float32"))
 
 
@@ -59,6 +60,10 @@ def _gradients(measured: Measurement) -> Iterator[Result]:
         yield result
         if numeric and numeric.interrupted:
             raise KeyboardInterrupt
+        if measured.options.taylor:
+            yield taylor(measured, name)
+    if measured.options.torch:
+        yield from against_torch(measured, measured.options.torch)
 
 
 def _linearity(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Result:

@@ -30,6 +30,46 @@ SAMPLED_NUMBERS = 2e7      # about as many numbers as forward computes for them
 DIRECTIONS = 4             # random directions through all entries of a larger array
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose about a check.
+
+    Attributes
+    ----------
+    entries : int
+        How many entries of an array are looked at one by one; of a larger array a sample, see `numeric.sample`.
+    tolerance : float
+        Of the relative error of a gradient.
+    step : float, optional
+        Step of the central difference, relative to the size of an entry, in place of the cube root of eps.
+    float32 : bool
+        Whether float32 arguments are checked too.
+    taylor : bool
+        Whether the remainder of the first-order Taylor expansion is checked too.
+    torch : function of (**arguments) -> tensor, optional
+        The forward pass in PyTorch, for a second reference.
+    progress : function of (name, calls of forward so far, calls in all), optional
+    """
+
+    entries: int = MOST_ENTRIES
+    tolerance: float = numeric.TOLERANCE
+    step: float | None = None
+    float32: bool = True
+    taylor: bool = False
+    torch: Callable[..., Any] | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.entries < 1:
+            raise ValueError(f"entries must be 1 or more, but is {self.entries}")
+        for name, value in (("tolerance", self.tolerance), ("step", self.step)):
+            if value is not None and not 0 < value < 1:
+                raise ValueError(f"{name} must lie between 0 and 1, but is {value}")
+
+
+USUAL = Options()
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """One forward and backward pass of a case in float64, with numeric gradients on demand.
@@ -45,9 +85,7 @@ class Measurement:
         The upstream gradient: random; 0 where y is infinite, such as the logarithm of a masked probability.
     gradients : tuple of arrays
         In the order of ``case.wrt``, each (if right) shaped like its argument.
-    entries : int
-        How many entries of an array are looked at one by one; of a larger array a sample, see `numeric.sample`.
-    progress : function of (name, calls of forward so far, calls in all), optional
+    options : Options
     """
 
     case: Case
@@ -56,18 +94,17 @@ class Measurement:
     y: Array
     dy: Array
     gradients: tuple[Array, ...]
-    entries: int = MOST_ENTRIES
-    progress: Progress | None = None
+    options: Options = USUAL
     _numeric: dict[str, NumericGradient] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator, entries: int | None = None,
-           progress: Progress | None = None) -> Measurement:
+    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator,
+           options: Options = USUAL) -> Measurement:
         """Run both passes; TypeError or ValueError if a result is not an array of numbers, or one is missing."""
         y = run_forward(case, ops, arguments)
         dy = np.where(np.isinf(y), 0, upstream(rng, y))[()]
         return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))),
-                   MOST_ENTRIES if entries is None else entries, progress)
+                   options)
 
     def gradient(self, name: str) -> Array:
         """The gradient that the backward pass gave for an argument."""
@@ -86,12 +123,14 @@ class Measurement:
     def numeric(self, name: str) -> NumericGradient:
         """The numeric gradient of an argument, by central differences; computed once."""
         if name not in self._numeric:
-            x, function = self.arguments[name], self._function_of(name)
-            if x.size <= self.entries:
-                self._numeric[name] = numeric.numeric_gradient(*function)
-            else:
-                chosen = numeric.sample(x.shape, sample_size(x.size, self.entries), generator(x.size, name))
-                self._numeric[name] = numeric.numeric_gradient(*function, entries=chosen)
+            x = self.arguments[name]
+            chosen: dict[str, Any] = {}
+            if x.size > self.options.entries:
+                count = sample_size(x.size, self.options.entries)
+                chosen["entries"] = numeric.sample(x.shape, count, generator(x.size, name))
+            if self.options.step:
+                chosen["steps"] = numeric.step_sizes(x, self.options.step)
+            self._numeric[name] = numeric.numeric_gradient(*self._function_of(name), **chosen)
         return self._numeric[name]
 
     def known(self, name: str) -> NumericGradient | None:
@@ -130,7 +169,7 @@ class Measurement:
 
         def forward(value: Array) -> ArrayLike:
             return self.case.forward(self.ops, **complex_arguments | {name: value})
-        if self.arguments[name].size > self.entries:
+        if self.arguments[name].size > self.options.entries:
             return None
         found = numeric.complex_step(forward, self.arguments[name], self.dy)
         if found is None or numeric.relative_error(found, self.numeric(name)).max() > numeric.TOLERANCE:
@@ -139,11 +178,11 @@ class Measurement:
 
     def _function_of(self, name: str) -> tuple[Forward, Array, Array, Kinks | None]:
         """The case as a function of one argument: (forward, argument, dy, kinks or None)."""
-        calls, expected = itertools.count(), 2 * sample_size(self.arguments[name].size, self.entries)
+        calls, expected = itertools.count(), 2 * sample_size(self.arguments[name].size, self.options.entries)
 
         def forward(value: Array) -> Array:
-            if self.progress:
-                self.progress(name, next(calls), expected)
+            if self.options.progress:
+                self.options.progress(name, next(calls), expected)
             return run_forward(self.case, self.ops, self.arguments | {name: value})
         kinks_of_all = self.case.kinks
         if kinks_of_all is None:

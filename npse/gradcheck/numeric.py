@@ -116,19 +116,19 @@ def norm(x: Array) -> float:
     return largest * float(np.sqrt(np.sum(np.square(x / largest))))
 
 
-def step_sizes(x: Array) -> Array:
+def step_sizes(x: Array, relative: float | None = None) -> Array:
     """Step of the central difference for each entry of x: h = eps^(1/3) * max(|x_i|, typical size of x).
 
     The error of the formula is about h^2 f'''/6 (truncation) plus eps |f| / h (rounding). The sum is least
     where both are about equal, at h ~ (eps |f| / |f'''|)^(1/3), and |f / f'''|^(1/3) is about the scale of x. With
     float64 that is 6e-6 of x and an error near 1e-10; with float32 it is 5e-3 and an error near 1e-4, which is why
-    gradients are checked in float64.
+    gradients are checked in float64. ``relative`` replaces eps^(1/3).
     """
-    return np.cbrt(np.finfo(x.dtype).eps) * np.maximum(np.abs(x), typical_size(x))
+    return (relative or np.cbrt(np.finfo(x.dtype).eps)) * np.maximum(np.abs(x), typical_size(x))
 
 
 def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None,
-                     entries: Iterable[Index] | None = None) -> NumericGradient:
+                     entries: Iterable[Index] | None = None, steps: Array | None = None) -> NumericGradient:
     """Gradient of sum(dy * f(x)) with respect to every entry of x. Ctrl-C ends it early, with the entries so far.
 
     Parameters
@@ -140,6 +140,8 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
         The inputs of the ReLUs and maxima inside f; see `npse.gradcheck.kinks.choices`.
     entries : iterable of index tuples, optional
         The entries to look at; all if there are none.
+    steps : array shaped like x, optional
+        The step for each entry, in place of `step_sizes`.
 
     Returns
     -------
@@ -147,16 +149,19 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
     """
     value, noise, bend = np.full(x.shape, np.nan), np.zeros(x.shape), np.zeros(x.shape)
     crossed, bent, skipped = np.zeros(x.shape, bool), np.zeros(x.shape, bool), np.ones(x.shape, bool)
-    at, h = _differences(f, x, dy, kinks), step_sizes(x)
+    at, h = _differences(f, x, dy, kinks), step_sizes(x) if steps is None else steps
     interrupted = False
     try:
         for i in entries or np.ndindex(x.shape):
-            value[i], noise[i], crossed[i], bend[i] = at(i, h[i])
+            value[i], noise[i], crossed[i], bend[i] = at(i, float(h[i]))
             skipped[i] = False
-        for i in map(tuple, np.argwhere(~crossed & ~skipped & _unsuited(value, noise, bend)).tolist()):
-            if _is_kink(at, i, h[i]):
+        closer = ~crossed & ~skipped & _unsuited(value, noise, bend)
+        if 2 * np.count_nonzero(closer) > np.count_nonzero(~skipped):      # then the step suits no entry
+            closer = ~crossed & ~skipped
+        for i in map(tuple, np.argwhere(closer).tolist()):
+            if _is_kink(at, i, float(h[i])):
                 value[i], crossed[i], bent[i] = np.nan, True, True
-            elif found := _best(at, _steps(x, i, h[i]), i):
+            elif found := _best(at, _steps(x, i, float(h[i])), i):
                 value[i], noise[i] = found.value, min(noise[i], found.rounding)
     except KeyboardInterrupt:
         interrupted = True

@@ -10,7 +10,8 @@
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from npse.gradcheck.cases import CASES, KNOWN_OPS
+from npse.gradcheck.cases.case import Case
 from npse.gradcheck.check import check_case, check_gradient, prepared
 from npse.gradcheck.draw import generator
+from npse.gradcheck.measure import USUAL, Options
 from npse.gradcheck.raised import Watched, raised, unwrapped
 from npse.gradcheck.results import CANNOT_TELL, Result
 from npse.support.names import suggest
@@ -31,7 +34,8 @@ BACKWARD = "_backward"
 WANTED = "wanted are functions name(x, ...) and name_backward(dy, x, ...)"
 
 
-def check_file(path: str | Path, book: Ops, seed: int = 0) -> list[Result]:
+def check_file(path: str | Path, book: Ops, seed: int = 0, options: Options = USUAL, cases: int | None = None,
+               against: str | None = None) -> list[Result]:
     """Check every op and every pair of functions in a Python file.
 
     A function may also be compiled by Numba, a `functools.partial`, or an object that can be called.
@@ -42,6 +46,11 @@ def check_file(path: str | Path, book: Ops, seed: int = 0) -> list[Result]:
     book : an edition
         Ops that the file does not define come from it; those that it defines must agree with it.
     seed : int
+    options : Options
+    cases : int, optional
+        The most cases of an op of the book.
+    against : "torch", optional
+        Compare a pair with PyTorch too; then the file needs name_torch(x, ...), the forward pass of tensors.
 
     Returns
     -------
@@ -54,6 +63,8 @@ def check_file(path: str | Path, book: Ops, seed: int = 0) -> list[Result]:
         No such file, a file that is not Python, raises an exception or ends the program, nothing to check in it, or a
         pair of functions without arguments.
     """
+    if against not in (None, "torch"):
+        raise ValueError(f"against must be torch, but is {against!r}")
     path = Path(path)
     module = run_python_file(path)
     functions = _functions(module)
@@ -67,14 +78,26 @@ def check_file(path: str | Path, book: Ops, seed: int = 0) -> list[Result]:
     results: list[Result] = []
     with imports_beside(path):
         for name in own:
-            results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed)
+            results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed,
+                                   replace(options, torch=_torch(path, name, functions) if against else None))
         edition = Overlay(book, **{name: functions[name] for name in ops})
-        for case in CASES:
-            if set(case.ops) & set(ops):
-                results += check_case(case, edition, seed, book)
+        for case in few([case for case in CASES if set(case.ops) & set(ops)], cases):
+            results += check_case(case, edition, seed, book, options)
     alone = [name for name in functions if name.endswith(BACKWARD) and name not in ops
              and name.removesuffix(BACKWARD) not in pairs]
     return results + [_not_looked_at(path, name, functions) for name in alone]
+
+
+def few(cases: Sequence[Case], most: int | None) -> list[Case]:
+    """The first ``most`` cases of each op; all if it is None."""
+    return [case for k, case in enumerate(cases)
+            if most is None or sum(case.op == other.op for other in cases[:k]) < most]
+
+
+def _torch(path: Path, name: str, functions: Mapping[str, Op]) -> Op:
+    if f"{name}_torch" not in functions:
+        raise ValueError(f"{path}: to compare {name} with PyTorch, add {name}_torch, the same function of tensors")
+    return functions[f"{name}_torch"]
 
 
 def _functions(module: ModuleType) -> dict[str, Op]:
@@ -126,12 +149,15 @@ def _not_looked_at(path: Path, name: str, functions: Mapping[str, Op]) -> Result
                   f"{suggest(forward, [other for other in functions if other != name])}")
 
 
-def _check_pair(path: Path, name: str, functions: Mapping[str, Op], arguments: Any, seed: int) -> tuple[Result, ...]:
+def _check_pair(path: Path, name: str, functions: Mapping[str, Op], arguments: Any, seed: int,
+                options: Options) -> tuple[Result, ...]:
     drawn = _drawn(path, name, arguments, seed)
     watched = Watched(SimpleNamespace(forward=functions[name], backward=functions[name + BACKWARD]))
     try:
         return check_gradient(watched.forward, watched.backward, drawn, kinks=functions.get(f"{name}_kinks"),
-                              seed=seed).results
+                              seed=seed, float32=options.float32, entries=options.entries,
+                              tolerance=options.tolerance, step=options.step, taylor=options.taylor,
+                              torch=options.torch).results
     except Exception as error:
         return (raised(name, path.name, error, watched.culprit(error)),)
 
