@@ -164,8 +164,10 @@ def largest(x):
 
 def largest_backward(dy, x, how=""):
     d = dy[:, None]
-    return {"all": d + 0 * x, "smallest": d * (x == x.min(axis=1, keepdims=True)), "axis": d * (x == x.max(axis=0))}.get(
-        how, d * (x == x.max(axis=1, keepdims=True)))
+    if how == "all":
+        return d + 0 * x
+    chosen = {"smallest": x.min(axis=1, keepdims=True), "axis": x.max(axis=0)}.get(how, x.max(axis=1, keepdims=True))
+    return d * (x == chosen)
 
 
 def conv1d(x, w):

@@ -5,7 +5,7 @@ The steps that a loop repeats form a group; a mistake in the loop's body is made
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
@@ -149,13 +149,14 @@ def turned(tape: Tape) -> Iterator[Hypothesis]:
                 yield Hypothesis("transposed", f"d{var.name} is transposed", {(step, i): part})
 
 
-def stale(tape: Tape) -> Iterator[Hypothesis]:
-    """A step reads another value of the same shape in place of one of its own."""
-    values = [var for var in tape.variables() if var.value.size > 1 and np.ptp(var.value) > 0]
+def stale(tape: Tape, only: Callable[..., Array] | None = None) -> Iterator[Hypothesis]:
+    """A step reads another value of the same shape in place of its own; ``only`` looks at steps that run this alone."""
+    first = tape.variables()[::-1][:1]                            # the output, of values that agree
+    values = [var for var in first + tape.variables() if var.value.size > 1 and np.ptp(var.value) > 0]
     families: dict[str, list[Var]] = defaultdict(list)
     for var in tape.variables():
         families[once(var.name)].append(var)
-    for group in groups_of(tape):
+    for group in groups_of(tape) if only is None else [[step] for step in tape.steps if step.run is only]:
         for i in range(len(group[0].inputs)):
             for r in range(len(group[0].inputs) + 1):
                 if len(group) == 1:
@@ -174,7 +175,8 @@ def _other_turns(group: list[Step], i: int, r: int, families: dict[str, list[Var
             family = families[once(var.name)]
             at = next((k for k, other in enumerate(family) if other is var), 0) + shift
             if once(var.name) == name and 0 <= at < len(family) and family[at].shape == var.shape:
-                def part(dy: Array, *read: Array, right: Part = step.parts[i], value: Array = family[at].value) -> Array:
+                def part(dy: Array, *read: Array, right: Part = step.parts[i],
+                         value: Array = family[at].value) -> Array:
                     return right(dy, *read[:r], value, *read[r + 1:])
                 parts[step, i] = part
         if len(parts) > 1:

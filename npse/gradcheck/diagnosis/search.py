@@ -54,7 +54,12 @@ class Search:
     def single(self, name: str) -> list[Hypothesis]:
         """Hypotheses that explain a gradient; first those that explain the other gradients too."""
         k = self.measured.case.wrt.index(name)
-        return self._confirmed(k, self._ranked((h, found) for h, found in self._results if self._explains(k, found[k])))
+        found = self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
+        if not found and not self.trace.is_foreign:               # a record has tried them already
+            tried = ((h, self._tried(h)) for h in general.stale(self.trace.tape, np.multiply))
+            found = self._ranked((h, gradients) for h, gradients in tried
+                                 if gradients and self._explains(k, gradients[k]))
+        return self._confirmed(k, found)
 
     def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""

@@ -211,7 +211,7 @@ def _like(recording: Recording, name: str, arguments: Sequence[Any], options: di
 
 def creator(recording: Recording, name: str) -> Callable[..., Any] | None:
     """NumPy's function of that name if it makes a new array: the array is recorded if it holds numbers."""
-    if name not in ("zeros", "ones", "empty", "full", "array", "asarray", "ascontiguousarray", "stack"):
+    if name not in ("zeros", "ones", "empty", "full", "array", "asarray", "ascontiguousarray"):
         return None
 
     def create(*arguments: Any, **options: Any) -> Any:

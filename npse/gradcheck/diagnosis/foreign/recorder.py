@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CellType, CodeType, FrameType, FunctionType, MethodType, SimpleNamespace
+from types import CellType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -199,7 +199,7 @@ class Instrument:
             return functools.partial(self(value.func), *value.args, **value.keywords)
         if isinstance(value, MethodType):
             return MethodType(self(value.__func__), value.__self__)
-        if isinstance(value, FunctionType) and not value.__module__.startswith("numpy"):
+        if isinstance(value, FunctionType) and not str(value.__module__).startswith("numpy"):
             return self._copy(value)
         name = getattr(value, "__name__", "")
         return getattr(self._numpy, name) if name and getattr(np, name, None) is value else value
@@ -220,6 +220,16 @@ class Instrument:
         return made
 
 
+class _Edition:
+    """An edition whose functions record, each made on first use."""
+
+    def __init__(self, ops: Any, instrument: Instrument) -> None:
+        self._ops, self._instrument = ops, instrument
+
+    def __getattr__(self, name: str) -> Any:
+        return self._instrument(getattr(self._ops, name))
+
+
 def _names_in(code: CodeType) -> Iterator[str]:
     """The global names that a function and the functions inside it may read."""
     yield from code.co_names
@@ -238,7 +248,7 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
         with np.errstate(all="ignore"):
             recording = Recording()
             instrument = Instrument(recording)
-            edition = SimpleNamespace(**{name: instrument(value) for name, value in vars(ops).items()})
+            edition = _Edition(ops, instrument)
             nodes = {name: Node(np.array(value, np.float64), name, is_argument=True, is_named=True)
                      for name, value in arguments.items() if getattr(getattr(value, "dtype", None), "kind", "") == "f"}
             recorded = {name: Recorded(recording, node) for name, node in nodes.items()}
