@@ -137,6 +137,9 @@ def exchanged(tape: Tape) -> Iterator[Hypothesis]:
                     yield Hypothesis("swapped", f"d{step.output.name} and d{other.output.name} are swapped on their "
                                      f"way into d{var.name}", {(step, i): other.parts[j], (other, j): step.parts[i]},
                                      advice="Each goes to the place that was read.")
+                    mine, theirs = step.output, other.output
+                    yield Hypothesis("swapped", f"{mine.name} and {theirs.name} are exchanged in the backward pass",
+                                     values={mine: theirs.value, theirs: mine.value})
 
 
 def turned(tape: Tape) -> Iterator[Hypothesis]:
@@ -182,6 +185,16 @@ def _other_turns(group: list[Step], i: int, r: int, families: dict[str, list[Var
         if len(parts) > 1:
             yield Hypothesis("wrong value", f"d{once(group[0].inputs[i].name)} takes the {word} {name} where {name} of "
                              "the same turn belongs", parts)
+
+
+def not_applied(tape: Tape) -> Iterator[Hypothesis]:
+    """The backward pass takes the input of a function for its output."""
+    for step in tape.steps:
+        if len(step.inputs) == 1 and step.output.shape == step.inputs[0].shape:
+            x, y = step.inputs[0], step.output
+            if x.name != y.name and not np.array_equal(x.value, y.value):
+                yield Hypothesis("wrong value", f"{y.name} is computed as {x.name} in the backward pass: a function is "
+                                 "missing", values={y: x.value})
 
 
 def mirrored(tape: Tape) -> Iterator[Hypothesis]:

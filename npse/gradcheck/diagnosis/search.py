@@ -219,7 +219,7 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
             yield from step.faults(step)
         return
     for source in (general.in_every_turn, general.cut_off, general.overwritten, general.exchanged, general.turned,
-                   general.mirrored, general.stale):
+                   general.mirrored, general.not_applied, general.stale):
         yield from source(tape)
 
 
