@@ -33,6 +33,8 @@ def layer_norm_backward(dy, x, gamma, beta, how=""):
     term = xhat * (d * xhat).mean(axis=1, keepdims=True)
     term = {"no variance": 0, "constant": 0, "plus": -term}.get(how, term)
     dx = d - (0 if how == "constant" else mean) - term
+    if how == "stops":
+        dx = d * root
     dgamma = dy * ((x - m) if how == "not scaled" else xhat)
     return (dx if how == "no root" else dx / root,
             dgamma.mean(axis=0) if how == "dgamma mean" else dgamma.sum(axis=0), dy.sum(axis=0))

@@ -29,6 +29,7 @@ MISTAKES = [
     ("layer_norm", "axis", "dx takes the mean of dxhat over axis 0, where axis 1 belongs"),
     ("layer_norm", "plus", "dx adds the term of the deviation"),
     ("layer_norm", "no root", "dx is not divided by the deviation"),
+    ("layer_norm", "stops", "dx is the gradient of xhat, not of x"),
     ("layer_norm", "not scaled", "dgamma takes (x - m) where xhat belongs"),
     ("layer_norm", "dgamma mean", "dgamma is averaged over axis 0, where a sum belongs"),
     ("attention", "axis", "dscores sums over axis 0 where the sum over axis 1 belongs"),

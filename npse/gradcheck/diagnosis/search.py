@@ -87,6 +87,24 @@ class Search:
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
 
+    def intermediate(self, name: str) -> Iterator[Hypothesis]:
+        """The gradient of a value on the way is returned for that of an argument, on a record."""
+        k = self.measured.case.wrt.index(name)
+        elsewhere = self._elsewhere[0] if self.trace.is_foreign and self._elsewhere else None
+        for var, found in self._on_the_way() if self.trace.is_foreign else ():
+            if self._explains(k, found) and (elsewhere is None or any(
+                    other.name == var.name and elsewhere._explains(k, there)
+                    for other, there in elsewhere._on_the_way())):
+                yield Hypothesis("path missing", f"d{name} is the gradient of {var.name}, not of {name}: it is not "
+                                 f"carried back from {var.name} to {name}")
+                return
+
+    def _on_the_way(self) -> Iterator[tuple[Var, Array]]:
+        """Each value that is computed, and its right gradient."""
+        outputs = [step.output for step in self.trace.tape.steps]
+        gradients = self.trace.tape.gradients(self.trace.output, self.measured.dy, outputs)
+        return zip(outputs, gradients, strict=True)
+
     def _confirmed(self, k: int, found: list[Hypothesis]) -> list[Hypothesis]:
         """Those hypotheses about a record that explain the k-th gradient for other arguments, too."""
         if not found or self._elsewhere is None:
