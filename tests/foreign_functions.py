@@ -33,6 +33,8 @@ def layer_norm_backward(dy, x, gamma, beta, how=""):
     term = xhat * (d * xhat).mean(axis=1, keepdims=True)
     term = {"no variance": 0, "constant": 0, "plus": -term}.get(how, term)
     dx = d - (0 if how == "constant" else mean) - term
+    if how == "stops":
+        dx = d * root
     dgamma = dy * ((x - m) if how == "not scaled" else xhat)
     return (dx if how == "no root" else dx / root,
             dgamma.mean(axis=0) if how == "dgamma mean" else dgamma.sum(axis=0), dy.sum(axis=0))
@@ -164,8 +166,10 @@ def largest(x):
 
 def largest_backward(dy, x, how=""):
     d = dy[:, None]
-    return {"all": d + 0 * x, "smallest": d * (x == x.min(axis=1, keepdims=True)), "axis": d * (x == x.max(axis=0))}.get(
-        how, d * (x == x.max(axis=1, keepdims=True)))
+    if how == "all":
+        return d + 0 * x
+    chosen = {"smallest": x.min(axis=1, keepdims=True), "axis": x.max(axis=0)}.get(how, x.max(axis=1, keepdims=True))
+    return d * (x == chosen)
 
 
 def conv1d(x, w):

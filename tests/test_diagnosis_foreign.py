@@ -2,12 +2,12 @@
 
 from types import SimpleNamespace
 
+import foreign_functions as foreign
 import numpy as np
 import pytest
 
-import foreign_functions as foreign
 from npse.gradcheck import check_gradient
-from npse.gradcheck.diagnosis import places
+from npse.gradcheck.diagnosis import blind, places
 from npse.gradcheck.diagnosis.foreign import record
 from npse.gradcheck.diagnosis.sizes import named
 
@@ -29,6 +29,7 @@ MISTAKES = [
     ("layer_norm", "axis", "dx takes the mean of dxhat over axis 0, where axis 1 belongs"),
     ("layer_norm", "plus", "dx adds the term of the deviation"),
     ("layer_norm", "no root", "dx is not divided by the deviation"),
+    ("layer_norm", "stops", "dx is the gradient of xhat, not of x"),
     ("layer_norm", "not scaled", "dgamma takes (x - m) where xhat belongs"),
     ("layer_norm", "dgamma mean", "dgamma is averaged over axis 0, where a sum belongs"),
     ("attention", "axis", "dscores sums over axis 0 where the sum over axis 1 belongs"),
@@ -139,7 +140,8 @@ def test_calls_of_numpy_are_recorded_with_the_right_derivative(forward):
     found = record(lambda ops, x: ops.forward(x), SimpleNamespace(forward=forward), {"x": X}, y)
     assert found is not None
     tape, output, leaves = found
-    dy, along = np.random.default_rng(1).standard_normal((2, *y.shape))[0], np.random.default_rng(2).standard_normal(X.shape)
+    rng = np.random.default_rng(1)
+    dy, along = rng.standard_normal(y.shape), rng.standard_normal(X.shape)
     dx, = tape.gradients(output, dy, [leaves["x"]])
     step = 1e-6
     slope = (dy * (forward(X + step * along) - forward(X - step * along))).sum() / (2 * step)
@@ -220,7 +222,8 @@ def changed(change):
     (lambda g: g.__setitem__(np.s_[2], 3 * g[2]), "dx is 3 times the right one at place 2 along axis 0"),
     (lambda g: g.__setitem__(np.s_[1, :, :2], -g[1, :, :2]),
      "dx has the wrong sign at place 1 along axis 0 and at the first 2 places along axis 2"),
-    (lambda g: g.__setitem__(np.s_[:, 1:3, ::5], 0), "at the places 1 and 2 along axis 1 and at the first and the last"),
+    (lambda g: g.__setitem__(np.s_[:, 1:3, ::5], 0),
+     "at the places 1 and 2 along axis 1 and at the first and the last place along axis 2"),
 ])
 def test_a_part_of_the_entries_is_described(change, words):
     found = list(places.part("x", changed(change), RIGHT, LETTERS, {}, 1e-7))
@@ -257,11 +260,17 @@ def test_silence_says_where_and_how_large_the_error_is():
     assert "rank 1, one column times one row" in places.whereabouts("x", RIGHT + column, RIGHT, LETTERS, {}, 1e-7)
 
 
-@pytest.mark.parametrize("backward", [lambda dy, x, w: (x.T @ dy, dy @ w.T), lambda dy, x, w: (dy.T @ x, w @ dy.T)])
-def test_results_in_another_order_are_called_swapped(backward):
-    arguments = {"x": X, "w": np.random.default_rng(2).standard_normal((6, 3))}
-    text = first_sentence(lambda x, w: np.sin(x @ w), lambda dy, x, w: backward(dy * np.cos(x @ w), x, w), arguments)
-    assert "swapped" in text or "axes in the order" in text
+@pytest.mark.parametrize(("order", "factor", "words"), [
+    ((1, 0, 2), 1, "dx and dw are swapped"), ((2, 0, 1), 1, "dx is the gradient of b: the results are returned in"),
+    ((1, 0, 2), 3, "dx has the shape of w, and dw that of x: they seem to be swapped, and wrong besides")])
+def test_results_in_another_order_are_called_swapped(order, factor, words):
+    def backward(dy, x, w, b):
+        d = factor * dy * np.cos(x @ w + b)
+        gradients = d @ w.T, x.T @ d, d.sum(axis=0)
+        return tuple(gradients[k] for k in order)
+    w, b = np.random.default_rng(2).standard_normal((6, 3)), np.ones(3)
+    text = first_sentence(lambda x, w, b: np.sin(x @ w + b), backward, {"x": X, "w": w, "b": b})
+    assert text.startswith(words)
 
 
 def test_a_factor_of_two_is_not_claimed_to_be_a_size():
@@ -272,13 +281,11 @@ def test_a_factor_of_two_is_not_claimed_to_be_a_size():
 
 @pytest.mark.parametrize("factor", [1 + 1e-6, 1 - 3e-6])
 def test_a_factor_near_one_is_told_by_its_distance(factor):
-    from npse.gradcheck.diagnosis import blind
     (_, text, _), = blind._factor("x", factor * RIGHT, RIGHT, {}, lambda candidate: True)
     assert "1 times" not in text
     assert "of itself away" in text
 
 
 def test_an_error_of_zero_is_not_blamed_on_float32():
-    from npse.gradcheck.diagnosis import blind
     assert not list(blind.rounded("x", RIGHT, RIGHT))
     assert list(blind.rounded("x", RIGHT.astype(np.float32).astype(float), RIGHT))

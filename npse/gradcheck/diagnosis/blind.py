@@ -117,12 +117,16 @@ def _factor(name: str, ours: Array, right: Array, sizes: Mapping[str, int], same
         if abs(abs(factor) - 1) < NEARLY_ONE:
             yield "factor", f"every entry of d{name} is {abs(factor) - 1:+.1e} of itself away from the right one", ""
             return
+        if ours.size == 1:
+            yield "factor", f"d{name}, a single number, is {factor:.6g} times the right one", ""
+            return
         times, size, cure = (factor, "large", "Divide") if abs(factor) > 1 else (1 / factor, "small", "Multiply")
         name_of = which(abs(times), sizes)
         text = f"every entry of d{name} is {abs(times):.6g} times too {size}"
         text += f", and {name_of} is {abs(times):.6g}" if name_of else ""
         text += ", besides the wrong sign" if factor < 0 else ""
-        yield "factor", text, f"{cure} by {name_of}." if name_of else ""
+        is_certain = name_of and abs(abs(times) - 2) > EXACT      # a 2 has many causes
+        yield "factor", text, f"{cure} by {name_of}." if is_certain else ""
 
 
 def _rearranged(name: str, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:

@@ -113,6 +113,7 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: map(_triple, by_the_op)
     yield lambda: blind.rounded(name, ours, right)
     if search:
+        yield lambda: map(_triple, search.intermediate(name))
         yield lambda: map(_triple, search.paths(name))
     if not failed.trace or failed.trace.is_foreign:
         yield lambda: places.part(name, ours, right, letters, others, tolerance)

@@ -5,7 +5,7 @@ The steps that a loop repeats form a group; a mistake in the loop's body is made
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
@@ -137,6 +137,9 @@ def exchanged(tape: Tape) -> Iterator[Hypothesis]:
                     yield Hypothesis("swapped", f"d{step.output.name} and d{other.output.name} are swapped on their "
                                      f"way into d{var.name}", {(step, i): other.parts[j], (other, j): step.parts[i]},
                                      advice="Each goes to the place that was read.")
+                    mine, theirs = step.output, other.output
+                    yield Hypothesis("swapped", f"{mine.name} and {theirs.name} are exchanged in the backward pass",
+                                     values={mine: theirs.value, theirs: mine.value})
 
 
 def turned(tape: Tape) -> Iterator[Hypothesis]:
@@ -149,13 +152,14 @@ def turned(tape: Tape) -> Iterator[Hypothesis]:
                 yield Hypothesis("transposed", f"d{var.name} is transposed", {(step, i): part})
 
 
-def stale(tape: Tape) -> Iterator[Hypothesis]:
-    """A step reads another value of the same shape in place of one of its own."""
-    values = [var for var in tape.variables() if var.value.size > 1 and np.ptp(var.value) > 0]
+def stale(tape: Tape, only: Callable[..., Array] | None = None) -> Iterator[Hypothesis]:
+    """A step reads another value of the same shape in place of its own; ``only`` looks at steps that run this alone."""
+    first = tape.variables()[::-1][:1]                            # the output, of values that agree
+    values = [var for var in first + tape.variables() if var.value.size > 1 and np.ptp(var.value) > 0]
     families: dict[str, list[Var]] = defaultdict(list)
     for var in tape.variables():
         families[once(var.name)].append(var)
-    for group in groups_of(tape):
+    for group in groups_of(tape) if only is None else [[step] for step in tape.steps if step.run is only]:
         for i in range(len(group[0].inputs)):
             for r in range(len(group[0].inputs) + 1):
                 if len(group) == 1:
@@ -174,12 +178,23 @@ def _other_turns(group: list[Step], i: int, r: int, families: dict[str, list[Var
             family = families[once(var.name)]
             at = next((k for k, other in enumerate(family) if other is var), 0) + shift
             if once(var.name) == name and 0 <= at < len(family) and family[at].shape == var.shape:
-                def part(dy: Array, *read: Array, right: Part = step.parts[i], value: Array = family[at].value) -> Array:
+                def part(dy: Array, *read: Array, right: Part = step.parts[i],
+                         value: Array = family[at].value) -> Array:
                     return right(dy, *read[:r], value, *read[r + 1:])
                 parts[step, i] = part
         if len(parts) > 1:
             yield Hypothesis("wrong value", f"d{once(group[0].inputs[i].name)} takes the {word} {name} where {name} of "
                              "the same turn belongs", parts)
+
+
+def not_applied(tape: Tape) -> Iterator[Hypothesis]:
+    """The backward pass takes the input of a function for its output."""
+    for step in tape.steps:
+        if len(step.inputs) == 1 and step.output.shape == step.inputs[0].shape:
+            x, y = step.inputs[0], step.output
+            if x.name != y.name and not np.array_equal(x.value, y.value):
+                yield Hypothesis("wrong value", f"{y.name} is computed as {x.name} in the backward pass: a function is "
+                                 "missing", values={y: x.value})
 
 
 def mirrored(tape: Tape) -> Iterator[Hypothesis]:

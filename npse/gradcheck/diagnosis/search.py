@@ -54,7 +54,12 @@ class Search:
     def single(self, name: str) -> list[Hypothesis]:
         """Hypotheses that explain a gradient; first those that explain the other gradients too."""
         k = self.measured.case.wrt.index(name)
-        return self._confirmed(k, self._ranked((h, found) for h, found in self._results if self._explains(k, found[k])))
+        found = self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
+        if not found and not self.trace.is_foreign:               # a record has tried them already
+            tried = ((h, self._tried(h)) for h in general.stale(self.trace.tape, np.multiply))
+            found = self._ranked((h, gradients) for h, gradients in tried
+                                 if gradients and self._explains(k, gradients[k]))
+        return self._confirmed(k, found)
 
     def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""
@@ -81,6 +86,24 @@ class Search:
         k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
+
+    def intermediate(self, name: str) -> Iterator[Hypothesis]:
+        """The gradient of a value on the way is returned for that of an argument, on a record."""
+        k = self.measured.case.wrt.index(name)
+        elsewhere = self._elsewhere[0] if self.trace.is_foreign and self._elsewhere else None
+        for var, found in self._on_the_way() if self.trace.is_foreign else ():
+            if self._explains(k, found) and (elsewhere is None or any(
+                    other.name == var.name and elsewhere._explains(k, there)
+                    for other, there in elsewhere._on_the_way())):
+                yield Hypothesis("path missing", f"d{name} is the gradient of {var.name}, not of {name}: it is not "
+                                 f"carried back from {var.name} to {name}")
+                return
+
+    def _on_the_way(self) -> Iterator[tuple[Var, Array]]:
+        """Each value that is computed, and its right gradient."""
+        outputs = [step.output for step in self.trace.tape.steps]
+        gradients = self.trace.tape.gradients(self.trace.output, self.measured.dy, outputs)
+        return zip(outputs, gradients, strict=True)
 
     def _confirmed(self, k: int, found: list[Hypothesis]) -> list[Hypothesis]:
         """Those hypotheses about a record that explain the k-th gradient for other arguments, too."""
@@ -214,7 +237,7 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
             yield from step.faults(step)
         return
     for source in (general.in_every_turn, general.cut_off, general.overwritten, general.exchanged, general.turned,
-                   general.mirrored, general.stale):
+                   general.mirrored, general.not_applied, general.stale):
         yield from source(tape)
 
 

@@ -26,11 +26,15 @@ from npse.types import Array
 if TYPE_CHECKING:
     from npse.gradcheck.diagnosis.foreign.recorder import Build, Node
 
+NEAR = 24                # nodes; a whole function of the common kinds has fewer
 SAME = 1e-13             # of the largest entry: two ways to compute one value
 
 
 def simplified(output: Node) -> list[Node]:
-    """The nodes that an output needs, in order, with each pattern as one step."""
+    """The nodes that an output needs, in order, with each pattern as one step.
+
+    A pattern begins at one of the last ``NEAR`` nodes before its end.
+    """
     for node in _needed(output):
         if node.build is not None and len(node.inputs) and node.value.size > 1:
             for source, build in _patterns(node):
@@ -41,7 +45,7 @@ def simplified(output: Node) -> list[Node]:
 
 def _patterns(node: Node) -> Iterator[tuple[Node, Build]]:
     """An earlier node and the step that gives this node in one."""
-    sources = [source for source in _needed(node)
+    sources = [source for source in _needed(node)[-NEAR:]
                if source is not node and source not in node.inputs and source.value.shape == node.value.shape
                and (source.build or source.is_argument)]
     sources += [source for source in node.inputs if source.value.shape == node.value.shape and source not in sources
@@ -60,7 +64,7 @@ def _patterns(node: Node) -> Iterator[tuple[Node, Build]]:
                 yield source, partial(_log_softmax, (axis,))
         for how in normalizations(x, node.value) if x.ndim < 5 else ():
             yield source, partial(_normalized, how)
-    for source in _needed(node):
+    for source in _needed(node)[-NEAR:]:
         if source.value.size > node.value.size and (source.build or source.is_argument):
             for axis in sums_of_exponentials(source.value, node.value):
                 yield source, partial(_log_sum_exp, axis, node.value.shape)

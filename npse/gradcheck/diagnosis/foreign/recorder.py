@@ -6,19 +6,19 @@ tape are not those of the forward pass, there is no tape.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CellType, CodeType, FrameType, FunctionType, MethodType, SimpleNamespace
+from types import FrameType
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from npse.gradcheck.diagnosis.foreign import calls, names
+from npse.gradcheck.diagnosis.foreign.instrument import Edition, Instrument
 from npse.gradcheck.diagnosis.foreign.patterns import simplified
 from npse.gradcheck.diagnosis.foreign.steps import axes_of
 from npse.gradcheck.diagnosis.result import alike
@@ -171,63 +171,6 @@ def _user_frame() -> FrameType | None:
     return frame
 
 
-class _NumPy:
-    """The module NumPy for a function that is recorded: new arrays of numbers are recorded too."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-
-    def __getattr__(self, name: str) -> Any:
-        return calls.creator(self._recording, name) or getattr(np, name)
-
-
-class Instrument:
-    """Makes copies of functions that use a recording NumPy; the functions themselves stay as they are."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._numpy, self._globals, self._made = _NumPy(recording), {}, {}
-
-    _globals: dict[int, dict[str, Any]]
-    _made: dict[int, Any]
-
-    def __call__(self, value: Any) -> Any:
-        """The copy of a function, of a method, or of the module NumPy; any other value unchanged."""
-        value = getattr(value, "py_func", value)                  # of a function that Numba compiles
-        if value is np:
-            return self._numpy
-        if isinstance(value, functools.partial):
-            return functools.partial(self(value.func), *value.args, **value.keywords)
-        if isinstance(value, MethodType):
-            return MethodType(self(value.__func__), value.__self__)
-        if isinstance(value, FunctionType) and not value.__module__.startswith("numpy"):
-            return self._copy(value)
-        name = getattr(value, "__name__", "")
-        return getattr(self._numpy, name) if name and getattr(np, name, None) is value else value
-
-    def _copy(self, function: FunctionType) -> Any:
-        if id(function) in self._made:
-            return self._made[id(function)]
-        mine = self._globals.setdefault(id(function.__globals__), dict(function.__globals__))
-        cells = tuple(CellType() for _ in function.__closure__ or ())
-        made = FunctionType(function.__code__, mine, function.__name__, function.__defaults__, cells)
-        made.__kwdefaults__ = function.__kwdefaults__
-        self._made[id(function)] = made
-        for own, cell in zip(cells, function.__closure__ or (), strict=True):
-            own.cell_contents = self(cell.cell_contents)
-        for name in _names_in(function.__code__):
-            if name in function.__globals__:
-                mine[name] = self(function.__globals__[name])
-        return made
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    """The global names that a function and the functions inside it may read."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
-
-
 def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
            y: Array) -> tuple[Tape, Var, dict[str, Var]] | None:
     """The forward pass ``forward(ops, **arguments)`` as a tape, its output and its arguments by name.
@@ -238,7 +181,7 @@ def record(forward: Callable[..., Any], ops: Any, arguments: Mapping[str, Any],
         with np.errstate(all="ignore"):
             recording = Recording()
             instrument = Instrument(recording)
-            edition = SimpleNamespace(**{name: instrument(value) for name, value in vars(ops).items()})
+            edition = Edition(ops, instrument)
             nodes = {name: Node(np.array(value, np.float64), name, is_argument=True, is_named=True)
                      for name, value in arguments.items() if getattr(getattr(value, "dtype", None), "kind", "") == "f"}
             recorded = {name: Recorded(recording, node) for name, node in nodes.items()}

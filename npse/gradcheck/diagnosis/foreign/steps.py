@@ -227,7 +227,8 @@ def variance(x: Var, axes: tuple[int, ...], ddof: int, name: str) -> Var:
                 ("averaged", f"is not divided by {divisor}", lambda x: 2 * centred(x)),
                 ("variance", f"is divided by {divisor - 1}, not by {divisor}",
                  lambda x: 2 * centred(x) / max(divisor - 1, 1)),
-                ("variance", f"is divided by {divisor + 1}, not by {divisor}", lambda x: 2 * centred(x) / (divisor + 1))):
+                ("variance", f"is divided by {divisor + 1}, not by {divisor}",
+                 lambda x: 2 * centred(x) / (divisor + 1))):
             yield Hypothesis(kind, f"the part of d{x.name} that comes back from the variance {text}", {
                 (step, 0): lambda dy, y, x, part=part: dy * part(x)},
                 advice=f"It is d{name} * 2 * ({x.name} - its mean) / {divisor}.")

@@ -161,6 +161,12 @@ def normalized(x: Var, axes: Axes, is_centred: bool, divisor: int, eps: float, n
 
             def other_inverse(dy: Array, y: Array, x: Array, number: int = number) -> Array:
                 return right(dy, y, x) / inverse(x) * inverse(x, number)
+            def other_divisor(dy: Array, y: Array, x: Array, number: int = number) -> Array:
+                r = inverse(x, number)
+                other = centred(x) * r
+                return r * (dy - mean(dy) - other * slope(dy, other))
+            yield wrong("variance", f"is computed with a {by} whose sum of squares is divided by {number}, not by "
+                        f"{divisor}", other_divisor)
             yield wrong("variance" if number > 1 else "averaged", f"divides the sum of {d}*{name} by {number}, not by "
                         f"{divisor}, in the term of the {by}", other_slope)
             yield wrong("variance", f"is divided by a {by} whose sum of squares is divided by {number}, not by "
