@@ -205,9 +205,9 @@ def removes_a_mask(function):
 def masks_by_another_array(function):
     """The condition of a mask reads another array."""
     for node in nodes(function, ast.Compare):
-        for other in parameters(function):
-            if isinstance(node.left, ast.Name) and node.left.id != other:
-                yield node.left, ast.Name(other, ast.Load())
+        if isinstance(node.left, ast.Name) and not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            yield from ((node.left, ast.Name(other, ast.Load())) for other in parameters(function)
+                        if other != node.left.id)
     for call in calls(function, "relu_backward"):
         for other in parameters(function):
             if isinstance(call.args[1], ast.Name) and call.args[1].id != other:
