@@ -2,17 +2,19 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import re
 import time
 
 import pytest
 
-from npse.exercises import find, report, similarity
+from npse.exercises import find, judging, report, similarity
 from npse.exercises.annotated import ANSWER, STUDENT
 from npse.exercises.collect import collect
 from npse.exercises.grade import grade, seed_of
 from npse.exercises.notebook import as_notebook
+from npse.exercises.sandbox import missing_protections
 
 SQUEEZE, SCALE, BLOCK = find("squeeze"), find("scale"), find("block")
 
@@ -161,6 +163,100 @@ def test_code_that_many_have_is_not_flagged():
 
 def test_unreadable_code_has_few_features():
     assert similarity.features(["'''", "def f(:\n", "\x00"]) is not None
+
+
+HIGHER = ("for pid in range(1, 99999):\n    if pid != os.getpid():\n        try: {attack}\n"
+          "        except (OSError, ValueError): pass\n")
+ATTACKS = {                      # on the process that judges, and on all others
+    "pidfd": "import signal, os\n" + HIGHER.format(attack="signal.pidfd_send_signal(os.pidfd_open(pid), 9)"),
+    "prlimit": "import resource, os\n" + HIGHER.format(attack="resource.prlimit(pid, resource.RLIMIT_CPU, (1, 1))"),
+    "no files": "import resource, os\n" + HIGHER.format(attack="resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))"),
+    "kill": "import os\n" + HIGHER.format(attack="os.kill(pid, 9)"),
+}
+
+
+@pytest.mark.skipif(bool(missing_protections()), reason="this system does not isolate the code: it reaches processes")
+def test_attacks_on_the_judge_and_files_that_cannot_be_read_stop_nobody(tmp_path, monkeypatch):
+    folder = tmp_path / "class"
+    hand_in(folder, "ann", SCALE, GOOD)
+    hand_in(folder, "zoe", SCALE, GOOD)
+    for name, code in ATTACKS.items():
+        hand_in(folder, name, SCALE, code)
+    hand_in(folder, "n" * 252, SCALE, GOOD)
+    hand_in(folder, "quadratic", SCALE, json.dumps({"cells": [
+        {"cell_type": "code", "metadata": {}, "source": "x = (\n" + " " * 3_000_000 + "x"}]}), ".ipynb")
+    hand_in(folder, "deep", SCALE, "(" * 150_000)
+    (folder / "loop").mkdir()
+    (folder / "loop" / "05_scale.py").symlink_to("05_scale.py")
+    (folder / "bytes").mkdir()
+    for name in (b"05_scale_\xff.py", b"notes\xff.py"):
+        with open(os.path.join(os.fsencode(folder / "bytes"), name), "w") as file:
+            file.write(GOOD if name.startswith(b"05") else "x = 1")
+    (folder / "nested").mkdir()
+    monkeypatch.chdir(folder / "nested")
+    for _ in range(600):                                         # a path of more than 4096 bytes
+        os.mkdir("abcdefgh")
+        os.chdir("abcdefgh")
+    monkeypatch.chdir(tmp_path)
+    found = grade(folder, seed=3)
+    full = {mark["student"] for mark in found["marks"] if mark["earned"] == 7}
+    assert full == {"ann", "zoe", "bytes", "n" * 252}
+    assert {mark["student"] for mark in found["marks"] if mark["earned"] == 0} == {
+        *ATTACKS, "quadratic", "deep", "loop", "nested"}
+    reasons = dict(found["left_out"])
+    assert reasons["bytes/notes\\xff.py"] == "belongs to no exercise"
+    assert "too many folders inside each other" in reasons.values()
+    assert all(path.is_file() for path in report.write(found, tmp_path / "report"))
+
+
+def test_a_grading_that_was_interrupted_goes_on(tmp_path):
+    folder, record = tmp_path / "class", tmp_path / "marks.jsonl"
+    for student in ("ann", "ben", "cem"):
+        hand_in(folder, student, SCALE, GOOD)
+
+    def stop(done, of):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grade(folder, seed=3, workers=1, say=stop, record=record)
+    assert len(record.read_text().split()) > 2
+    with record.open("a") as file:
+        file.write('\n{"key": "half a li')                       # as if the power had failed
+    (folder / "ann" / "05_scale.py").write_text(SCALE.solution_code() + "\n\n" + SCALE.mistakes[0].code)
+    seen = []
+    found = grade(folder, seed=3, workers=1, say=lambda done, of: seen.append((done, of)), record=record)
+    assert seen[0] == (1, 3)                                     # ben is kept; the file of ann is another one now
+    assert [points(found, student)["scale"] for student in ("ann", "ben", "cem")] == [5, 7, 7]
+    assert grade(folder, seed=3, record=record) == found
+    assert grade(folder, seed=4, record=record)["marks"][0]["seed"] != found["marks"][0]["seed"]
+
+
+@pytest.mark.parametrize(("end", "words"), [
+    ("os._exit(3)", "was ended (exit code 3)"), ("os.kill(os.getpid(), 9)", "was ended (exit code -9)"),
+    ("time.sleep(99)", "longer than 1 s"), ("1 / 0", "ZeroDivisionError")])
+def test_a_judge_that_ends_costs_one_hand_in(end, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "SECONDS", 1.0)
+    monkeypatch.setattr(judging, "get_context", lambda kind: multiprocessing.get_context("fork"))
+
+    def judge(hand_in, real=judging.judge):
+        return real(hand_in) if hand_in.student == "ann" else exec(end, {"os": os, "time": time})
+
+    monkeypatch.setattr(judging, "judge", judge)
+    hand_in(tmp_path, "ann", SCALE, "")
+    hand_in(tmp_path, "ben", SCALE, GOOD)
+    notes = {mark["student"]: mark["note"] for mark in grade(tmp_path, workers=2)["marks"]}
+    assert "is empty" in notes["ann"]
+    assert notes["ben"].startswith("grade it by hand: ")
+    assert words in notes["ben"]
+
+
+def test_the_same_program_is_always_shown():
+    copy = f"# my own work\n{LONG_WAY}".replace("    result = ", "    result  =  ")
+    programs = {"ann": LONG_WAY, "ben": copy, "cem": RENAMED, "dan": GOOD, "eva": SCALE.as_file(STUDENT), "flo": ""}
+    found = similarity.copies(SCALE, {student: similarity.digest([code]) for student, code in programs.items()})
+    assert found == [{"exercise": "scale", "students": ["ann", "ben"], "solution": False},
+                     {"exercise": "scale", "students": ["dan"], "solution": True}]
 
 
 @pytest.mark.slow
