@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import re
 import time
+import zipfile
 
 import pytest
 
-from npse.exercises import find, judging, report, similarity
+from npse.exercises import by_hand, find, judging, report, similarity
 from npse.exercises.annotated import ANSWER, STUDENT
 from npse.exercises.collect import collect
 from npse.exercises.grade import grade, seed_of
@@ -104,6 +105,30 @@ def test_links_and_unknown_files_are_left_out(few):
                                          ["student3/03_squeeze.py", "a link or no file"]]
 
 
+def test_points_and_remarks_by_hand_are_kept(few, tmp_path):
+    _, found = few
+    table = tmp_path / by_hand.FILE
+    assert by_hand.apply(found, table) is found
+    table.write_text("student,exercise,points,remark\nnobody,scale,3,ill\nstudent3,5,,\"talk, please\"\n")
+    changed = by_hand.apply(found, table)
+    marks = {(mark["student"], mark["exercise"]): mark for mark in changed["marks"]}
+    assert marks["nobody", "scale"]["earned"] == 3
+    assert marks["nobody", "scale"]["note"].endswith("is empty; 3 points by hand, 0 without: ill")
+    assert (marks["student3", "scale"]["earned"], marks["student3", "scale"]["note"]) == (5, "talk, please")
+    assert points(found, "nobody")["scale"] == 0
+    assert by_hand.apply(found, table) == changed
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ("stranger,scale,3,", "line 2: stranger has no mark for exercise scale"),
+    ("nobody,scale,8,", "points must be a whole number from 0 to 7, not 8"),
+    ("nobody,scale,-1,", "from 0 to 7, not -1"), ("nobody,scalle,1,", "did you mean scale")])
+def test_a_wrong_line_by_hand_is_named(line, words, few, tmp_path):
+    (tmp_path / by_hand.FILE).write_text(f"student,exercise,points,remark\n{line}\n")
+    with pytest.raises(ValueError, match=words):
+        by_hand.apply(few[1], tmp_path / by_hand.FILE)
+
+
 def test_each_student_gets_other_numbers(few):
     _, found = few
     seeds = {mark["student"]: mark["seed"] for mark in found["marks"]}
@@ -121,6 +146,10 @@ def test_the_reports_agree_and_contain_no_active_content(few, tmp_path):
     assert json.loads((tmp_path / "report" / "marks.json").read_text()) == json.loads(json.dumps(found))
     pages = [path.read_text() for path in paths if path.suffix == ".html"]
     assert len(pages) == 6
+    with zipfile.ZipFile(tmp_path / "report" / "feedback.zip") as archive:
+        assert len(archive.namelist()) == 5
+        assert archive.read("student1/feedback.html").decode() == (
+            tmp_path / "report" / "students" / "student1.html").read_text()
     assert not any("<b>" in page or "<script" in page for page in pages)
     for path in (tmp_path / "report" / "students").glob("*.html"):      # a student's page names nobody else
         assert sum(name in path.read_text() for name in ("student1", "student2", "student3", "nobody", "exiting")) == 1
@@ -283,5 +312,5 @@ def test_a_class_of_thirty_with_hostile_submissions(tmp_path):
         assert sum(points(found, student).values()) == 0, student
     alike = [pair["students"] for pair in found["similar"] if pair["exercise"] == "scale"]
     assert alike == [["honest-00", "honest-01"]]
-    assert len(report.write(found, tmp_path / "report")) == 33
+    assert len(report.write(found, tmp_path / "report")) == 34
     assert seconds < 300
