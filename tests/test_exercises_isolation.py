@@ -24,8 +24,9 @@ READING = {
     "FileIO of a Path": "import io, pathlib\nexec(io.FileIO(pathlib.Path({file!r})).read())",
     "abspath replaced": "import os\nos.path.abspath = lambda path: '/usr/lib/x'\nexec(open({file!r}).read())",
     "isinstance replaced": "import builtins\nbuiltins.isinstance = lambda *a: False\nexec(open({file!r}).read())",
-    "realpath replaced": "import os\nos.path.realpath = lambda p, **k: os.getcwd() + '/x'\nexec(open({file!r}).read())",
-    "readline": "import readline\nreadline.read_history_file({file!r})\nexec('\\n'.join(readline.get_history_item(i + 1) "
+    "realpath replaced": "import os\nos.path.realpath = lambda p: os.getcwd() + '/x'\nexec(open({file!r}).read())",
+    "readline": "import readline\nreadline.read_history_file({file!r})\n"
+                "exec('\\n'.join(readline.get_history_item(i + 1) "
                 "for i in range(readline.get_current_history_length())))",
     "a link in the code's own folder": "import os\nos.symlink({file!r}, 'x')\nexec(open('x').read())",
     "the loader of a module": "import importlib.util as u\ns = u.spec_from_file_location('m', {file!r})\n"
@@ -36,8 +37,8 @@ READING = {
     "sqlite": "import sqlite3\nsqlite3.connect({file!r}).execute('select 1')",
     "zipimport of the package": "import sys\nsys.path.insert(0, {home!r})\nfrom npse.reference import *",
     "pkgutil": "import pkgutil\nexec(pkgutil.get_data('npse.exercises', 'source/03_squeeze.py'))",
-    "the frames of the worker": "import sys\nf = sys._getframe()\nwhile f:\n    sys.modules.update(f.f_globals.get('npse', "
-                                "{{}}))\n    f = f.f_back\nsqueeze = sys.modules['npse.reference'].squeeze",
+    "the frames of the worker": "import sys\nframe = sys._getframe()\nwhile frame.f_back:\n    frame = frame.f_back\n"
+                                "squeeze = frame.f_globals['npse'].reference.squeeze",
 }
 
 # C code raises no audit event where numba is allowed: only the system stands in the way. Each must print "refused".
@@ -57,7 +58,8 @@ CALLS = {
     "unshare": "print('refused' if libc.unshare(0x10000000) == -1 else 'done')",
     "setsid": "print('refused' if libc.setsid() == -1 else 'done')",
     "io_uring": "print('refused' if libc.syscall(425, 1, 0) == -1 else 'done')",
-    "keys": "print('refused' if libc.syscall(250 if os.uname().machine == 'x86_64' else 219, 0, -3, 1) == -1 else 'done')",
+    "keys": "number = 250 if os.uname().machine == 'x86_64' else 219\n"
+            "print('refused' if libc.syscall(number, 0, -3, 1) == -1 else 'done')",
     "shared memory": "print('refused' if libc.shmget(1, 4096, 0o1666) == -1 else 'done')",
     "a file of Python": "print('refused' if libc.open(os.__file__.encode(), 2) == -1 else 'done')",
     "the judge's memory": "print('refused' if libc.open(b'/proc/%d/mem' % os.getppid(), 0) == -1 else 'done')",
@@ -92,9 +94,11 @@ def test_neither_npse_nor_the_files_of_others_exist(tmp_path):
 
 @isolated
 def test_a_file_of_its_own_may_be_written():
-    code = ("import tempfile, os\nimport numpy as np\nnp.save('a.npy', np.ones(3))\nassert np.load('a.npy').sum() == 3\n"
+    code = ("import tempfile, os\nimport numpy as np\n"
+            "np.save('a.npy', np.ones(3))\nassert np.load('a.npy').sum() == 3\n"
             "with tempfile.TemporaryDirectory() as folder, open(folder + '/x', 'w') as file:\n    file.write('text')\n"
-            "with tempfile.NamedTemporaryFile() as file:\n    file.write(b'1')\nos.remove('a.npy')\nprint(os.listdir('.'))")
+            "with tempfile.NamedTemporaryFile() as file:\n    file.write(b'1')\n"
+            "os.remove('a.npy')\nprint(os.listdir('.'))")
     with Sandbox([code], "a.py") as box:
         assert (box.problem, box.printed) == ("", "[]\n")
 

@@ -169,7 +169,7 @@ def grade(
     Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. An interrupted run goes on
     where it stopped: call it again with the same --out. Use a --seed that the class does not know.
     """
-    from npse.exercises import report
+    from npse.exercises import by_hand, report
     from npse.exercises.grade import grade
     from npse.exercises.sandbox import missing_protections
 
@@ -181,6 +181,7 @@ def grade(
     with console.status() as doing:
         found = grade(submissions, only or (), seed, workers,
                       lambda done, of: doing.update(f"{done} of {of} submissions"), record=out / report.RECORD)
+    found = by_hand.apply(found, out / by_hand.FILE)
     report.write(found, out)
     students = {mark["student"] for mark in found["marks"]}
     typer.echo(f"students: {len(students)}, exercises: {len(found['exercises'])}, pairs that look alike: "

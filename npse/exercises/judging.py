@@ -94,7 +94,7 @@ class Marks:
 def judge_all(hand_ins, workers):
     """Judge hand-ins, ``workers`` at a time. Yield (hand-in, record) in the order in which they are ready."""
     context = get_context("forkserver" if os.name == "posix" else "spawn")
-    if os.name == "posix":
+    if context.get_start_method() == "forkserver":
         context.set_forkserver_preload(PRELOAD)
     waiting, running = list(reversed(hand_ins)), {}
     try:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 import zlib
 from collections import Counter
 from html import escape
@@ -20,7 +21,9 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}.all{background:#dff2df}
 
 
 def write(found, out):
-    """Write ``marks.csv``, ``marks.json``, ``index.html`` and ``students/*.html`` into a folder; return their paths.
+    """Write marks.csv, marks.json, index.html, students/*.html and feedback.zip into a folder; return their paths.
+
+    ``feedback.zip`` has a folder for each student, with the student's page.
 
     Parameters
     ----------
@@ -34,7 +37,10 @@ def write(found, out):
     pages = {student: f"students/{_file_name(student)}.html" for student in _students(found)}
     texts = {"marks.csv": as_csv(found), "marks.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
              "index.html": class_page(found, pages)}
-    texts |= {page: student_page(found, student) for student, page in pages.items()}
+    feedback = {student: student_page(found, student) for student in pages}
+    texts |= {page: feedback[student] for student, page in pages.items()}
+    texts["feedback.zip"] = _zipped({f"{Path(pages[student]).stem}/feedback.html": page
+                                     for student, page in feedback.items()})
     for name, text in texts.items():
         write_atomically(out / name, text)
     return [out / name for name in texts]
@@ -99,6 +105,14 @@ def student_page(found, student):
                     f"<table><tr><th>part</th><th>points</th><th>remark</th></tr>{rows}</table>"
                     f"<small>{escape(mark['file'])} tried with seed {mark['seed']}, {mark['seconds']} s</small>")
     return _page(f"Marks of {student}", body)
+
+
+def _zipped(texts):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+    return packed.getvalue()
 
 
 def _parts_table(found):

@@ -104,6 +104,9 @@ class Sandbox:
             self._start(tools)
         elif ready:
             self.missing = tuple(map(str, ready["missing"]))
+        else:                                                    # not the student's fault: nothing of theirs has run
+            self._end()
+            raise ChildProcessError(f"the process for a student's code did not start within {STARTING:g} s")
 
     def function(self, name, like):
         """Return a function that calls the student's function ``name``. It has the signature and docstring of ``like``.
