@@ -16,7 +16,7 @@ from cuda_processes import FILES, KINDS, VARIABLES, kind_of, run, succeed
 
 @pytest.mark.parametrize("kind", VARIABLES)
 def test_one_case_of_each_op(kind):
-    succeed(kind, "-m", f"{kind} and not slow", "tests/cuda")
+    succeed(kind, "-m", f"{kind} and not slow and not nightly", "tests/cuda")
 
 
 @pytest.mark.slow
