@@ -128,10 +128,14 @@ def same_dtype(call: Call) -> str | None:
 
 
 def interpreted(op: Op) -> Op:
-    """A function as Python runs it, if Numba compiles it: a compilation for each memory layout takes seconds."""
-    while hasattr(op, "__wrapped__") and not hasattr(op, "py_func"):
-        op = op.__wrapped__
-    return getattr(op, "py_func", op)
+    """A function as Python runs it, if Numba compiles it: a compilation for each memory layout takes seconds.
+
+    Any other function is returned as it is, with its decorators.
+    """
+    inner = op
+    while hasattr(inner, "__wrapped__") and not hasattr(inner, "py_func"):
+        inner = inner.__wrapped__
+    return getattr(inner, "py_func", op)
 
 
 def any_layout(call: Call) -> str | None:
