@@ -543,7 +543,7 @@ Q, K = RNG.standard_normal((4, 3)), RNG.standard_normal((5, 3))
     (lambda x, w: x * w, lambda dy, x, w: (dy, (dy * x).sum(0)), {"x": Q, "w": Q[0]}, "path missing", "factor w"),
     (lambda x, w: x * w, lambda dy, x, w: (dy * w, (dy * x).mean(0)), {"x": Q, "w": Q[0]}, "averaged",
      "4 times too small: dw is averaged over N"),
-    (lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean()), {"x": Q, "b": 2.0}, "averaged", "where a sum belongs"),
+    (lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean()), {"x": Q, "b": np.array(2.0)}, "averaged", "where a sum belongs"),
     (attention, lambda dy, q, k: (dy @ k, q.T @ dy), {"q": Q, "k": K}, "transposed", "dk has its axes"),
     (distance, lambda dy, a, b: (distance_backward(dy, a, b)[0],) * 2, {"a": Q, "b": Q[::-1] + 1}, "sign", "db has"),
     (np.cumsum, lambda dy, a: np.cumsum(dy), {"a": Q[0]}, None, ""),

@@ -347,7 +347,7 @@ def test_a_step_that_crosses_an_undeclared_kink_is_made_smaller(distance):
     (lambda x: np.abs(x).sum(), lambda dy, x: dy * np.sign(x), [0.3, 0.0, -2.0], ((1,),)),
     (lambda x: x + x.max(), lambda dy, x: dy + dy.sum() * (np.arange(4) == x.argmax()), [3.0, 1.0, 3.0, 2.0],
      ((0,), (2,))),
-    (lambda x: np.clip(x, -1, 1), lambda dy, x: dy * (np.abs(x) < 1), [-1.0, 0.5, 1.0], ((0,), (2,))),
+    (lambda x: np.clip(x, -1, 1), lambda dy, x: dy * (np.abs(x) < 1), [-1.0, 0.5, 1.0, 0.25], ((0,), (2,))),
     (lambda x: np.sort(x), lambda dy, x: dy[np.argsort(np.argsort(x, kind="stable"))], [2.0, 1.0, 2.0, 4.0],
      ((0,), (2,))),
 ])

@@ -191,10 +191,13 @@ def average(x: Var, axes: tuple[int, ...], name: str, divisor: int | None = None
         divisors.setdefault(own**2, ("averaged", f"is divided by {right} = {own} twice"))
         way = f"d{x.name} gets {step.ways[0][1]}." if step.ways else ""
         for other, (kind, text) in divisors.items():
+            sentence, advice = f"d{name} {text} on its way into d{x.name}", way
+            if x.tape.is_record and other == 1:
+                sentence = f"the mean over {spoken(letters)} divides by {own}, its gradient does not"
+                advice = f"Divide by {own}, the size of {spoken(letters)}."
             if other not in (0, own):
-                yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}",
-                                 {(step, 0): lambda dy, y, x, other=other: np.broadcast_to(dy / other, x.shape)},
-                                 advice=way)
+                yield Hypothesis(kind, sentence, {(step, 0): lambda dy, y, x, other=other: np.broadcast_to(
+                    dy / other, x.shape)}, advice=advice)
         for place, at in (("first", slice(0, 1)), ("last", slice(-1, None))):
             def part(dy: Array, y: Array, x: Array, at: slice = at) -> Array:
                 dx = np.zeros(x.shape)

@@ -47,6 +47,9 @@ class Search:
                  try_all: bool = True) -> None:
         self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
+        if trace.is_foreign:                                      # at a kink the slope of either side is right
+            self.right = [np.where(measured.numeric(name).crossed, np.nan, right)
+                          for name, right in zip(measured.case.wrt, self.right, strict=True)]
         every = islice(mistakes(trace), MAX_WORK // len(trace.tape.steps)) if trace.is_foreign else mistakes(trace)
         every = every if try_all else iter(())
         self._results = [(hypothesis, found) for hypothesis in every if (found := self._tried(hypothesis))]
