@@ -58,10 +58,14 @@ def test_a_checkout_starts_solves_checks_and_exports(name, tmp_path):
 
 @pytest.fixture
 def opening(tmp_path, monkeypatch):
-    """A function: file -> the error when an exercise opens it; the environment is in a folder named like a library."""
+    """A function: file -> the error when an exercise opens it; the environment is in a folder named like a library.
+
+    The process is not isolated: with namespaces these files would not exist for it.
+    """
     home = tmp_path / "torch" / "npse" / "venv"
     packages = home / "lib" / "site-packages"
     monkeypatch.setattr(sandbox, "PACKAGE", tmp_path / "torch" / "npse" / "npse")
+    monkeypatch.setattr(sandbox, "_refusals", ["a test"])
     monkeypatch.setattr(sandbox, "_readable", lambda: sandbox._folders([home, packages]))
 
     def told(name):

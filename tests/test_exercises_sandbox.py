@@ -49,11 +49,11 @@ HOSTILE = {
     "os._exit in the function": ("import os\ndef scale(u, s): os._exit(0)", "ends its own process"),
     "exit()": ("exit()", "calls exit"),
     "sys.exit in the function": ("import sys\ndef scale(u, s): sys.exit(0)", "calls exit(0)"),
-    "killed": ("import signal\nsignal.raise_signal(9)", "the process of the code ended"),
+    "killed": ("import signal\nsignal.raise_signal(9)", "the process of the code died"),
     "a crash": (
         "import numpy as np\ndef scale(u, s):\n    np.lib.stride_tricks.as_strided(u, (10**9,))[:] = 1",
-        "the process of the code ended"),
-    "all files closed": ("import os\nos.closerange(0, 99)\ndef scale(u, s): return u", "the process of the code ended"),
+        "the process of the code died"),
+    "all files closed": ("import os\nos.closerange(0, 99)\ndef scale(u, s): return u", "the process of the code died"),
     "recursion": ("def scale(u, s): return scale(u, s)", "RecursionError"),
     "input": ("def scale(u, s): return input()", "EOFError"),
     "NumPy patched": ("import numpy as np\nnp.allclose = lambda *a, **k: True\n" + GOOD, "changes NumPy"),
@@ -68,9 +68,9 @@ HOSTILE = {
     "npse's file": (f"exec(open({str(npse.reference.__path__[0])!r} + '/se.py').read())", "npse is not"),
     "torch": ("import torch", "imports torch: this exercise is done by hand"),
     "jax, later": ("def scale(u, s):\n    import jax.numpy", "imports jax"),
-    "fork": ("import os\nwhile True: os.fork()", "must not use processes"),
-    "kill the judge": ("import os\nos.kill(os.getppid(), 9)", "must not use processes"),
-    "a shell": ("import os\nos.system('true')", "must not use processes"),
+    "fork": ("import os\nwhile True: os.fork()", "must use no processes"),
+    "kill the judge": ("import os\nos.kill(os.getppid(), 9)", "must use no processes"),
+    "a shell": ("import os\nos.system('true')", "must use no processes"),
     "C functions": ("import sys\nsys.modules['cty' + 'pes'].pythonapi.Py_IncRef", "must not call C libraries"),
     "the list of what is forbidden": (
         "try: __import__('num' + 'ba')\n"
@@ -78,9 +78,9 @@ HOSTILE = {
         "    while frame:\n        for value in frame.f_locals.values():\n"
         "            if isinstance(value, set): value.clear()\n        frame = frame.f_back\n"
         "__import__('num' + 'ba')", "numba is not"),
-    "write a file": ("open('evil', 'w')", "must not write files"),
+    "write a file": ("open('../evil', 'w')", "must not write files"),
     "read a file": (f"open({str(__file__)!r})", "must not read files"),
-    "remove a file": ("import os\nos.remove('evil')", "must not change files"),
+    "remove a file": ("import os\nos.remove('../evil')", "must not change files"),
     "bytes in every pipe": (
         "import os\nfor f in range(3, 20):\n    try: os.write(f, b'{\"points\": 9}' * 99)\n    except OSError: pass",
         "not a result"),

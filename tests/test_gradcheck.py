@@ -10,6 +10,7 @@ from npse import reference
 from npse.gradcheck import cases_of, check, check_gradient, max_margin, numeric_gradient, relative_error, step_sizes
 from npse.gradcheck.cases.case import distinct
 from npse.gradcheck.judge import judge
+from npse.gradcheck.measure import Options
 from npse.gradcheck.numeric import budget
 
 
@@ -328,11 +329,84 @@ def test_the_budget_covers_the_error():
                 assert abs(found.value - slope(x)[i]) <= found.error
 
 
-def test_an_undeclared_kink_looks_like_a_jump():
-    x = np.array([1e-9, 1.0, -1.0])
-    report = check_gradient(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), {"x": x})
-    assert report.results[0].verdict in ("wrong", "cannot tell")
-    assert not report.ok
+@pytest.mark.parametrize("distance", [1e-9, 1e-7, 3e-6, -1e-9])
+def test_a_step_that_crosses_an_undeclared_kink_is_made_smaller(distance):
+    x = np.array([distance, 1.0, -1.0])
+
+    def verdict(slope):
+        return check_gradient(lambda x: np.maximum(x, 0), lambda dy, x: dy * slope(x), {"x": x}).results[0].verdict
+    assert verdict(lambda x: x > 0) == "right"
+    assert verdict(lambda x: np.where(x == distance, x < 0, x > 0)) == "wrong"
+
+
+# Kinks that nobody declared
+
+@pytest.mark.parametrize(("forward", "backward", "x", "crossed"), [
+    (lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), [[1.5, 0.0], [0.0, -3.0]], ((0, 1), (1, 0))),
+    (lambda x: np.where(x > 0, x, x / 10), lambda dy, x: np.where(x > 0, dy, dy / 10), [-1.0, 0.0, 2.0], ((1,),)),
+    (lambda x: np.abs(x).sum(), lambda dy, x: dy * np.sign(x), [0.3, 0.0, -2.0], ((1,),)),
+    (lambda x: x + x.max(), lambda dy, x: dy + dy.sum() * (np.arange(4) == x.argmax()), [3.0, 1.0, 3.0, 2.0],
+     ((0,), (2,))),
+    (lambda x: np.clip(x, -1, 1), lambda dy, x: dy * (np.abs(x) < 1), [-1.0, 0.5, 1.0, 0.25], ((0,), (2,))),
+    (lambda x: np.sort(x), lambda dy, x: dy[np.argsort(np.argsort(x, kind="stable"))], [2.0, 1.0, 2.0, 4.0],
+     ((0,), (2,))),
+])
+def test_kinks_are_found_by_the_slopes_on_either_side(forward, backward, x, crossed):
+    x = np.array(x)
+    result = check_gradient(forward, backward, {"x": x}, float32=False).results[0]
+    assert result.verdict == "right", result
+    assert result.crossed == crossed
+    assert "entries crossed a kink, where the slopes on either side differ, as at x[" in result.message
+    wrong = check_gradient(forward, lambda dy, x: 1.001 * backward(dy, x), {"x": x}, float32=False).results[0]
+    assert wrong.verdict == "wrong"
+    assert wrong.diagnosis.kind == "factor"
+    assert wrong.index not in crossed
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-6, 1e-8, 1e-9])
+def test_a_smooth_function_never_passes_as_a_kink(width):
+    """However sharply it bends: at x = 0 and beside, sqrt(x^2 + width^2) looks like |x| to a step that is too large."""
+    x = np.array([0.0, width / 2, -3 * width, 1.0])
+
+    def bowl(x):
+        return np.sqrt(x**2 + width**2)
+
+    right = check_gradient(bowl, lambda dy, x: dy * x / bowl(x), {"x": x}, float32=False).results[0]
+    assert (right.verdict, right.crossed) == ("right", ())
+    for i in range(4):
+        wrong = check_gradient(bowl, lambda dy, x, i=i: dy * (x / bowl(x) + 0.1 * (np.arange(4) == i)), {"x": x},
+                               float32=False).results[0]
+        assert (wrong.verdict, wrong.index) == ("wrong", (i,))
+
+
+def test_rounding_never_passes_as_a_kink():
+    """A large sum makes a staircase of a smooth function."""
+    result = check_gradient(lambda x: (x + 1e9) - 1e9, lambda dy, x: 1.5 * dy, {"x": np.array([0.0, 1e-9, 1.0])},
+                            float32=False).results[0]
+    assert (result.verdict, result.crossed) == ("wrong", ())
+
+
+# Steps that suit each entry
+
+@pytest.mark.parametrize(("forward", "slope"), [
+    (np.log, lambda x: 1 / x), (np.sqrt, lambda x: 0.5 / np.sqrt(x)), (np.reciprocal, lambda x: -1 / x**2)])
+@pytest.mark.parametrize("small", [1e-3, 1e-5, 1e-7, 1e-12, 1e-30])
+def test_an_entry_far_smaller_than_the_others(forward, slope, small):
+    x = np.array([small, 1.0, 2.0, 3.0])
+
+    def gradient(factor):
+        with np.errstate(all="ignore"):
+            return check_gradient(lambda x: forward(x), lambda dy, x: factor * dy * slope(x), {"x": x}, float32=False)
+    assert gradient(1).results[0].verdict == "right"
+    wrong = gradient(np.array([1.01, 1, 1, 1])).results[0]
+    assert (wrong.verdict, wrong.index) == ("wrong", (0,))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e-20, 1e20, 1e100, 1e160])
+def test_entries_of_any_size(scale):
+    x = scale * np.array([1.0, -2.0, 3.0])
+    assert check_gradient(lambda x: 4 * x, lambda dy, x: 4 * dy, {"x": x}, float32=False).ok
+    assert not check_gradient(lambda x: 4 * x, lambda dy, x: 4.001 * dy, {"x": x}, float32=False).ok
 
 
 def test_a_right_result_states_its_budget_and_both_references():
@@ -397,6 +471,6 @@ def test_each_property_draws_its_own_numbers():
     def errors(**options):
         return {(result.judged, result.argument): result.error for result in judge(case, reference, 0, **options)}
 
-    everything, less = errors(book=SimpleNamespace(**vars(reference))), errors(float32=False)
+    everything, less = errors(book=SimpleNamespace(**vars(reference))), errors(options=Options(float32=False))
     assert less.keys() < everything.keys()
     assert all(everything[key] == error for key, error in less.items())

@@ -161,8 +161,151 @@ def test_a_notebook_shows_verdicts_reasons_and_pictures():
     wrong = check_gradient(lambda x: x**2, lambda dy, x: dy * x, {"x": np.array([[1.0, 2.0], [3.0, 4.0]])})
     page = wrong._repr_html_()
     assert "1 of" in page
-    assert "times too small" in page
+    assert "dx lacks the factor 2 from the square of x" in page
     assert page.count("data:image/png;base64,") == 1
     right = check_gradient(lambda x: x**2, lambda dy, x: 2 * dy * x, {"x": np.ones(2)})._repr_html_()
     assert "everything is right" in right
     assert "<img" not in right
+
+
+# Options
+
+def square(factor, more=""):
+    return (f"def square(x):\n    return x * x\n\ndef square_backward(dy, x):\n    return {factor} * dy * x\n\n{more}"
+            "def square_arguments(rng):\n    return {'x': rng.normal(size=(9, 10))}\n")
+
+
+def test_tolerance_decides(tmp_path):
+    file = write(tmp_path, square(2.00001))
+    assert run(file)[0] == 1
+    assert run(file, "--tolerance", "1e-4")[0] == 0
+    with pytest.raises(ValueError, match="tolerance must lie between 0 and 1"):
+        run(file, "--tolerance", "2")
+
+
+def test_step_seeds_cases_and_fast(tmp_path):
+    file = write(tmp_path, square(2))
+    lines = {words: run(file, "-v", *words)[1] for words in (
+        (), ("--seeds", "3"), ("--fast",), ("--step", "1e-4", "--entries", "20"))}
+    assert lines[()].count("gradient of x: right") == 1
+    assert lines["--seeds", "3"].count("gradient of x: right") == 3
+    assert "of 90 entries were looked at" in lines[("--fast",)]
+    assert "float32" not in lines[("--fast",)].split("verdict")[-1]
+    assert "of 90 entries were looked at" in lines["--step", "1e-4", "--entries", "20"]
+    op = write(tmp_path, SCALE.format(how="sum"), "op.py")
+    assert run(op, "-v", "--cases", "1")[1].count("gradient of s: right") == 1
+
+
+@pytest.mark.parametrize(("factor", "code", "order"), [(2, 0, "2.00, where 2 is right"), (2.1, 1, "1.0")])
+def test_taylor(tmp_path, factor, code, order):
+    found, output = run(write(tmp_path, square(factor)), "--taylor", "-v")
+    assert found == code
+    assert f"taylor x: {'wrong' if code else 'right'}, the remainder falls as the step to the power {order}" in output
+
+
+def test_against_torch(tmp_path):
+    pytest.importorskip("torch")
+    same = "def square_torch(x):\n    return x.square()\n\n"
+    code, output = run(write(tmp_path, square(2, same)), "--against", "torch", "-v")
+    assert code == 0
+    assert "torch x: right" in output
+    code, output = run(write(tmp_path, square(2.1, same), "b.py"), "--against", "torch")
+    assert "torch x: wrong, differs from PyTorch's gradient by" in output
+    code, output = run(write(tmp_path, square(2, same.replace("square()", "exp()")), "c.py"), "--against", "torch")
+    assert "the forward pass in PyTorch gives other values" in output
+    with pytest.raises(ValueError, match="add square_torch"):
+        run(write(tmp_path, square(2), "d.py"), "--against", "torch")
+    with pytest.raises(ValueError, match="give the file"):
+        run("--against", "torch")
+
+
+# Files as Python reads them
+
+@pytest.mark.parametrize("text", [
+    "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    a: int = 1\n",
+    "import pickle\nfrom typing import NamedTuple\nclass P(NamedTuple):\n    a: int\npickle.dumps(P(1))\n",
+    "from __future__ import annotations\nimport typing\nclass A:\n    b: A | None\ntyping.get_type_hints(A)\n",
+    "import sys\nassert sys.modules[__name__].__file__ == __file__\n",
+    "import sys\nsys.path.insert(0, 'nowhere')\n",
+])
+def test_a_file_finds_itself_as_after_an_import(tmp_path, text):
+    for name in ("mine.py", "statistics.py", "numpy.py"):
+        results = check_file(write(tmp_path, text + square(2), name), reference)
+        assert {result.verdict for result in results} == {"right"}
+
+
+@pytest.mark.parametrize("end", [
+    "import sys\nsys.exit(0)\n", "import unittest\nunittest.main(argv=['x'])\n",
+    "import argparse\nargparse.ArgumentParser().parse_args(['--help'])\n"])
+def test_a_file_that_ends_the_program_is_no_success(tmp_path, end):
+    with pytest.raises(ValueError, match="ends the program when it is run"):
+        check_file(write(tmp_path, square(3) + end), reference)
+
+
+@pytest.mark.parametrize("where", ["def square(x):\n", "def square_backward(dy, x):\n"])
+def test_a_function_that_ends_the_program_is_a_result(tmp_path, where):
+    file = write(tmp_path, square(2).replace(where, f"{where}    raise SystemExit(0)\n"))
+    code, output = run(file)
+    assert code == 1
+    assert "ends the program: sys.exit(0)" in output
+    with pytest.raises(ValueError, match="square_arguments raises SystemExit"):
+        run(write(tmp_path, square(2).replace("(rng):\n", "(rng):\n    raise SystemExit(0)\n"), "b.py"))
+
+
+@pytest.mark.parametrize("made", [
+    "import functools\ndef _relu(x, a):\n    return np.maximum(x, a)\nrelu = functools.partial(_relu, a=1.0)\n",
+    "class Relu:\n    def __call__(self, x):\n        return np.maximum(x, 1.0)\nrelu = Relu()\n",
+    "relu = np.vectorize(lambda x: max(x, 1.0), otypes=[float])\n",
+    "def _decorated(f):\n    return lambda *a: f(*a)\n@_decorated\ndef relu(x):\n    return np.maximum(x, 1.0)\n"])
+def test_objects_that_can_be_called_are_checked(tmp_path, made):
+    file = write(tmp_path, f"import numpy as np\n{made}\ndef relu_backward(dy, y):\n    return dy * (y > 0)\n")
+    assert run(file, "--cases", "1")[0] == 1
+
+
+def test_functions_compiled_by_numba_are_checked(tmp_path):
+    pytest.importorskip("numba")
+    text = square(2).replace("def square(x)", "@njit\ndef square(x)").replace("def square_b", "@njit\ndef square_b")
+    assert run(write(tmp_path, f"from numba import njit\n{text}"), "--fast")[0] == 0
+    wrong = text.replace("x * x", "x * x * x")
+    assert run(write(tmp_path, f"from numba import njit\n{wrong}", "wrong.py"), "--fast")[0] == 1
+
+
+def test_functions_of_installed_packages_are_not_the_users(tmp_path):
+    file = write(tmp_path, f"from numpy import add, maximum\nfrom numpy.linalg import norm\n{square(2)}")
+    assert {result.op for result in check_file(file, reference)} == {"square"}
+    write(tmp_path, "def scale(u, s):\n    return u + s[:, None, None, :]\n", "neighbour.py")
+    assert run(write(tmp_path, "from neighbour import scale\n", "imports.py"), "--cases", "1")[0] == 1
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("class Conv:\n    def forward(ctx, x): pass\n", "wanted are functions name.x, .*found are: class Conv; write"),
+    ("def f_forward(x): pass\ndef f_backward(dy, cache): pass\n", "a forward pass is called name, not name_forward"),
+    ("def f(x): pass\ndef f_bakward(dy, x): pass\nf_arguments = 1\n", "no function f_backward; did you mean f_bak"),
+    (square(2).replace("rng.normal(size=(9, 10))", "__import__('numpy').array([1.0, float('nan')])"),
+     r"square_arguments: x holds nan at \(1,\)"),
+])
+def test_what_is_wanted_is_said(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        check_file(write(tmp_path, text), reference)
+
+
+def test_a_backward_pass_without_a_forward_pass_is_named(tmp_path):
+    results = check_file(write(tmp_path, square(2) + "def cube_backward(dy, x):\n    return dy\n"), reference)
+    assert [str(result) for result in results if not result.ok] == [
+        "cube_backward [mine.py] runs: cannot tell, not looked at: there is no forward pass cube; "
+        "known are: square, square_backward, square_arguments"]
+
+
+def test_the_function_that_raises_and_its_line_are_named(tmp_path):
+    file = write(tmp_path, SCALE.format(how="sum").replace("(dy * u).sum(axis=(1, 2))", "(dy * u)[99]"))
+    result = check_file(file, reference)[0]
+    assert result.diagnosis.text.startswith("scale_backward raises IndexError: index 99 is out of bounds")
+    assert result.diagnosis.text.endswith("(mine.py, line 8).")
+    own = check_file(write(tmp_path, square(2).replace("return x * x", "return x @ x"), "own.py"), reference)[0]
+    assert "square raises ValueError: matmul" in own.diagnosis.text
+    assert own.diagnosis.text.endswith("(own.py, line 2).")
+
+
+def test_a_tuple_is_refused_with_a_reason(tmp_path):
+    assert "forward must return one array, but returned a tuple of 2 values" in str(
+        check_file(write(tmp_path, square(2).replace("return x * x", "return x * x, x")), reference)[0])

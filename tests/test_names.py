@@ -46,7 +46,7 @@ MISTYPED = {
     "shortcut": (lambda _: models.resnet8(shortcut="proyection"), "projection"),
     "edition": (lambda _: backend.use("referense"), "reference"),
     "edition of a config file": (lambda _: run_folder._config({"edition": "cpuu"}), "cpu"),
-    "edition to check": (lambda _: check._check_editions("al", None, 0), "all"),
+    "edition to check": (lambda _: check._check_editions("al", None, [0], None, None), "all"),
     "optimizer": (lambda _: training.Config(optimizer="mun"), "muon"),
     "model of a budget": (lambda _: budget.plan(training.Config(data="cifar10"), 60, "se_resent20"), "se_resnet20"),
     "data set": (lambda _: data.load("cifar_10"), "cifar10"),

@@ -36,7 +36,7 @@ for command, examples in {
     evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --flip",),
     predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
     check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),
-    zoo.zoo: ("npse zoo --op se --seeds 3", "npse zoo --write docs/zoo.md"),
+    zoo.zoo: ("npse zoo --op se --seeds 3", "npse zoo --write docs/zoo.md", "npse zoo --mutate --mutants 100"),
     bench.bench: ("npse bench --quick", "npse bench --model se_resnet20 --roofline roofline.png"),
     cost.cost: ("npse cost se_resnet20", "npse cost resnet20 --vs se_resnet20 --no-time"),
     trace.trace: ("npse trace squeeze", "npse trace my_kernels.py:naive my_kernels.py:tiled --threads 16,16"),

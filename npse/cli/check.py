@@ -1,5 +1,6 @@
 """``npse check``: compare every gradient of every edition with finite differences, and give a verdict."""
 
+import itertools
 import json
 import time
 from functools import partial
@@ -23,6 +24,19 @@ def check(
     op: Annotated[str | None, Option(help="check one op only, such as conv2d or se_backward", show_default="all",
                                      autocompletion=names("npse.gradcheck.cases:KNOWN_OPS"))] = None,
     seed: Annotated[int, Option(min=0, help="of all random values")] = 0,
+    seeds: Annotated[int, Option(min=1, help="how many seeds, from --seed on")] = 1,
+    cases: Annotated[int | None, Option(min=1, help="the most cases of each op", show_default="all")] = None,
+    tolerance: Annotated[float, Option(help="of the relative error")] = 1e-6,
+    step: Annotated[float | None, Option(help="of the central difference, relative to an entry",
+                                         show_default="6e-6")] = None,
+    entries: Annotated[int, Option(min=1, help="the most entries of an array that are looked at one by one; of larger "
+                                   "arrays a sample is, and random directions through all")] = 4000,
+    fast: Annotated[bool, Option("--fast", help="two cases of each op, 50 entries of each array, no float32")] = False,
+    taylor: Annotated[bool, Option("--taylor", help="also check that the remainder of the first-order Taylor expansion "
+                                   "falls as the square of the step")] = False,
+    against: Annotated[str | None, Option(help="torch: compare functions of your own with PyTorch too; FILE then has "
+                                          "name_torch(x, ...), the same function of tensors",
+                                          show_default="none")] = None,
     verbose: Annotated[bool, Option("--verbose", "-v", help="print a line for each check")] = False,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE", help="write every result to this file")] = None,
 ) -> None:
@@ -32,11 +46,18 @@ def check(
     editions with the reference. Each op must also keep its contract, such as leaving its arguments unchanged. Mistakes
     are explained. Exit code 0 if everything is right, else 1.
     """
+    from npse.gradcheck import Options
     from npse.support.files import expect_place
 
     expect_place(json_file)
+    if against and not file:
+        raise ValueError("against compares functions of your own: give the file that holds them")
     began = time.perf_counter()
-    results = _check_file(file, edition, op, seed) if file else _check_editions(edition, op, seed)
+    few = min(cases or 2, 2) if fast else cases
+    options = Options(min(entries, 50) if fast else entries, tolerance, step, float32=not fast, taylor=taylor)
+    drawn = range(seed, seed + seeds)
+    results = (_check_file(file, edition, op, drawn, options, few, against) if file
+               else _check_editions(edition, op, drawn, options, few))
     _show(results, time.perf_counter() - began, verbose)
     ok = all(result.ok for of_edition in results.values() for result in of_edition)
     if json_file:
@@ -45,21 +66,23 @@ def check(
         raise typer.Exit(1)
 
 
-def _check_file(file, edition, op, seed):
+def _check_file(file, edition, op, seeds, options, cases, against):
     """Return the results for a file of the user, by the name of the file."""
     from npse import backend
     from npse.gradcheck import check_file
 
     if edition != "all" or op:
         raise ValueError("a file is checked as a whole: leave --edition and --op out, or leave the file out")
-    return {file.name: list(check_file(file, backend.edition("reference"), seed))}
+    return {file.name: [result for seed in seeds
+                        for result in check_file(file, backend.edition("reference"), seed, options, cases, against)]}
 
 
-def _check_editions(edition, op, seed):
+def _check_editions(edition, op, seeds, options, most):
     from npse import backend
     from npse.gradcheck import cases_of
+    from npse.gradcheck.userfile import few
 
-    cases = cases_of(op)
+    cases = few(cases_of(op), most)
     if edition not in ("all", *backend.EDITIONS):
         raise ValueError(f"unknown edition {edition!r}; {suggest(edition, ('all', *backend.EDITIONS))}")
     names = backend.available() if edition == "all" else [edition]
@@ -69,7 +92,7 @@ def _check_editions(edition, op, seed):
 
         with compiling() as report:
             warm_up(partial(ops, ("float64", "float32"), op), say=report)
-    return _judge(editions, cases, seed)
+    return _judge(editions, cases, seeds, options)
 
 
 def _write_json(path, results, ok, seed):
@@ -81,18 +104,26 @@ def _write_json(path, results, ok, seed):
     write_atomically(path, json.dumps(report, indent=1) + "\n")
 
 
-def _judge(editions, cases, seed):
-    """Return the results of each edition, by its name; on a terminal show what is being checked."""
+def _judge(editions, cases, seeds, options):
+    """Return the results of each edition, by its name; on a terminal show what is being checked.
+
+    Ctrl-C ends the work: then the results so far are returned, and one that says so.
+    """
     from npse import backend
     from npse.gradcheck import check_case
+    from npse.gradcheck.raised import interrupted
 
     book, results = backend.edition("reference"), {}
     with status() as doing:
         for name, ops in editions.items():
             results[name] = []
-            for case in cases:
+            for seed, case in itertools.product(seeds, cases):
                 doing.update(f"{name}: {case.op}, {case.label}")
-                results[name] += check_case(case, ops, seed, book)
+                try:
+                    results[name] += check_case(case, ops, seed, book, options)
+                except KeyboardInterrupt:
+                    results[name].append(interrupted(case.op, case.label))
+                    return results
     return results
 
 

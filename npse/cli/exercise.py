@@ -162,19 +162,26 @@ def grade(
                                              show_default="all submitted")] = None,
     seed: Annotated[int, Option(min=0, help="with a student's name it fixes the values tried")] = 0,
     workers: Annotated[int | None, Option(min=1, help="processes", show_default="one for each core")] = None,
+    trust: Annotated[bool, Option("--trust", help="grade even where students' code cannot be isolated")] = False,
 ) -> None:
     """Mark a class, on hidden shapes and on other values for each student; write CSV, JSON and pages to --out.
 
-    Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. Use a --seed that the
-    class does not know.
+    Broken, empty, hostile or endless submissions get 0 for that part and never stop the run. An interrupted run goes on
+    where it stopped: call it again with the same --out. Use a --seed that the class does not know.
     """
-    from npse.exercises import report
+    from npse.exercises import by_hand, report
     from npse.exercises.grade import grade
+    from npse.exercises.sandbox import missing_protections
 
+    if not trust and (missing := missing_protections()):
+        raise ValueError(f"this system cannot isolate the code of students: {'; '.join(missing)}. Their code could "
+                         "read the solutions and change your files. Use Linux, or a container that allows namespaces; "
+                         "or add --trust if you know the authors")
     began = time.monotonic()
     with console.status() as doing:
         found = grade(submissions, only or (), seed, workers,
-                      lambda done, of: doing.update(f"{done} of {of} submissions"))
+                      lambda done, of: doing.update(f"{done} of {of} submissions"), record=out / report.RECORD)
+    found = by_hand.apply(found, out / by_hand.FILE)
     report.write(found, out)
     students = {mark["student"] for mark in found["marks"]}
     typer.echo(f"students: {len(students)}, exercises: {len(found['exercises'])}, pairs that look alike: "

@@ -1,4 +1,4 @@
-"""``npse zoo``: how well the judge, and other designs of checkers, find bugs that were planted on purpose."""
+"""``npse zoo``: how well the judge, and other designs of checkers, find bugs that were planted, and mutants."""
 
 import json
 import time
@@ -29,20 +29,32 @@ def zoo(
     write: Annotated[Path | None, Option(metavar="FILE",
                                          help="write the tables between the markers of this Markdown file")] = None,
     verbose: Annotated[bool, Option("--verbose", "-v", help="print a line for each bug")] = False,
+    mutate: Annotated[bool, Option("--mutate", help="judge mutants in place of the planted bugs")] = False,
+    mutants: Annotated[int, Option(min=4, help="with --mutate: how many mistakes")] = 500,
+    seed: Annotated[int, Option(help="with --mutate: which mutants are drawn")] = 0,
+    jobs: Annotated[int, Option(min=1, help="with --mutate: processes")] = 2,
 ) -> None:
     """Run each design of checker on each planted bug, and on the correct book.
 
     A bug counts as caught if a design reports it in 95 % of the seeds on at least one shape. It counts as diagnosed if
     the first sentence of the judge there names the mistake. Exit code 1 if the judge misses a bug, diagnoses fewer
     than nine of ten bugs, or calls a correct op wrong.
+
+    With --mutate the judge gets mutants: correct backward passes with one change that an operator made. The table says
+    how many it catches, and how many of its first sentences are right, vague and misleading.
     """
+    if mutate:
+        if op is not None:
+            raise ValueError("--mutate draws from all ops; leave out --op")
+        _mutants(mutants, seed, jobs, json_file, write, verbose)
+        return
     from npse.support import environment
     from npse.support.files import expect_place, write_atomically
     from npse.zoo import false_alarms, report, survey
 
     bugs, cases = _chosen(op)
     alarms = seeds if alarms is None else alarms
-    document = _document(write)
+    document = _document(write, (report.BEGIN, report.END))
     expect_place(json_file)
 
     began, rows = time.monotonic(), []
@@ -86,7 +98,39 @@ def _chosen(op):
     return bugs, [case for case in all_cases() if op is None or op in case.ops]
 
 
-def _document(path):
+def _mutants(count, seed, jobs, json_file, write, verbose):
+    """Judge mutants, show the rates, and write them."""
+    from npse.support import environment
+    from npse.support.files import expect_place, write_atomically
+    from npse.zoo import mutation, report
+
+    document = _document(write, report.MUTANTS)
+    expect_place(json_file)
+    began = time.monotonic()
+    with _Progress() as progress:
+        rows = mutation.survey(count, seed, jobs, lambda done: progress(f"{done} of {count} mutants"))
+    seconds = time.monotonic() - began
+    for row in rows if verbose else ():
+        if row.what == "mistake" and not row.is_held_out:
+            typer.echo(f"{row.mutant.target}: {row.change[0]} -> {row.change[1]}\n    "
+                       f"{row.verdict or 'not caught'}: {row.kind}: {row.sentence}")
+    titles, lines = mutation.table(rows)
+    show((f"<{titles[0]}", f"<{titles[1]}", *titles[2:]), [[str(cell) for cell in line] for line in lines])
+    if write is not None:
+        versions = environment.versions()
+        facts = (f"`npse zoo --mutate --mutants {count} --seed {seed} --write {write}`, commit "
+                 f"{environment.commit() or 'unknown'}, Python {versions['python']}, NumPy {versions['numpy']}; "
+                 f"{sum(row.seconds for row in rows) / count:.1f} s of processor time for each mutant, "
+                 f"{seconds / 60:.0f} min with {jobs} process{'es' * (jobs > 1)}.")
+        text = report.mutants_page(rows, facts)
+        write_atomically(write, report.between_markers(document, text, report.MUTANTS))
+    if json_file:
+        write_atomically(json_file, json.dumps(
+            {**environment.record(), "mutants": count, "seed": seed, "seconds": seconds,
+             "rows": [mutation.as_json(row) for row in rows]}, indent=1))
+
+
+def _document(path, markers):
     """Return the text of the file to write into, checked before the long work begins; None without a file."""
     from npse.zoo import report
 
@@ -94,7 +138,7 @@ def _document(path):
         return None
     document = path.read_text(encoding="utf-8")
     try:
-        report.between_markers(document, "")
+        report.between_markers(document, "", markers)
     except ValueError as error:
         raise ValueError(f"cannot write into {path}: {error}") from error
     return document

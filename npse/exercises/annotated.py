@@ -4,6 +4,7 @@ A source is a Python file in cells that begin with ``# %%``:
 
     # %% [markdown]          text, for the student
     # %%                     code; the lines between BEGIN SOLUTION and END SOLUTION become a hole
+    # %% [given]             code that the student leaves as it is; the check runs it after the student's code
     # %% [example]           a tiny example; the output that it has with the solution is added below it
     # %% [hint]              three hints; the last one says nearly everything
     # %% [tests]             TASKS: the tasks, with their points
@@ -28,6 +29,7 @@ from npse.support.names import suggest
 
 NEEDS = {"numpy": {}, "numba": {"numba": "numba"}, "cuda": {"numba": "numba", "numba.cuda": "numba-cuda"}}
 SOURCE = Path(__file__).parent / "source"
+CODE = ("code", "given")
 STUDENT, ANSWER, SOURCED = "student", "answer", "sourced"      # SOURCED has the blocks with their marks, for graders
 _HEAD = re.compile(r"^# %%(?: \[(?P<kind>\w+)\])?(?P<title>.*)$", re.MULTILINE)
 _BLOCK = re.compile(r"^(?P<indent> *)# BEGIN (?P<what>SOLUTION|BUG)\n(?P<body>.*?)^ *# END (?P=what)\n",
@@ -36,7 +38,7 @@ _BLOCK = re.compile(r"^(?P<indent> *)# BEGIN (?P<what>SOLUTION|BUG)\n(?P<body>.*
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a source: ``kind`` is markdown, code, example, hint, tests or mistake."""
+    """A cell of a source: ``kind`` is markdown, code, given, example, hint, tests or mistake."""
 
     kind: str
     title: str
@@ -94,7 +96,7 @@ class Exercise:
         for cell in self.cells:
             if cell.kind == "markdown":
                 yield cell
-            elif cell.kind == "code":
+            elif cell.kind in CODE:
                 yield Cell("code", cell.title, _fill(cell.text, reader))
             elif cell.kind == "example":
                 yield Cell("example", cell.title, cell.text + self._printed)
@@ -111,7 +113,12 @@ class Exercise:
 
     def solution_code(self):
         """Return the code of the solution, without text and example."""
-        return "\n\n".join(_fill(cell.text, ANSWER) for cell in self.cells if cell.kind == "code")
+        return "\n\n".join(_fill(cell.text, ANSWER) for cell in self.cells if cell.kind in CODE)
+
+    @property
+    def given(self):
+        """The code that the check runs after the student's, so that it is what it was; "" if there is none."""
+        return "\n\n".join(cell.text for cell in self.cells if cell.kind == "given")
 
     def expect_tools(self):
         """Raise ImportError if a module that the exercise needs is not installed."""

@@ -7,7 +7,7 @@ With these graders the student's code and the judge share a process, so the stud
 """
 
 from npse.exercises.annotated import find
-from npse.exercises.submission import without_magics
+from npse.exercises.ipython import without_magics
 from npse.exercises.task import mark
 from npse.support.names import suggest
 

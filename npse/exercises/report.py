@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 import zlib
 from collections import Counter
 from html import escape
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from npse.support.files import write_atomically
 
+RECORD = "marks.jsonl"       # in the folder of the report: each mark as soon as it is made
+LONGEST_NAME = 50            # characters of a student's name in the name of a page; systems allow 255 bytes
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ccc;padding:.25rem .6rem;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums}.all{background:#dff2df}.some{background:#fdf3d0}
@@ -18,7 +21,9 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}.all{background:#dff2df}
 
 
 def write(found, out):
-    """Write ``marks.csv``, ``marks.json``, ``index.html`` and ``students/*.html`` into a folder; return their paths.
+    """Write marks.csv, marks.json, index.html, students/*.html and feedback.zip into a folder; return their paths.
+
+    ``feedback.zip`` has a folder for each student, with the student's page.
 
     Parameters
     ----------
@@ -32,7 +37,10 @@ def write(found, out):
     pages = {student: f"students/{_file_name(student)}.html" for student in _students(found)}
     texts = {"marks.csv": as_csv(found), "marks.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
              "index.html": class_page(found, pages)}
-    texts |= {page: student_page(found, student) for student, page in pages.items()}
+    feedback = {student: student_page(found, student) for student in pages}
+    texts |= {page: feedback[student] for student, page in pages.items()}
+    texts["feedback.zip"] = _zipped({f"{Path(pages[student]).stem}/feedback.html": page
+                                     for student, page in feedback.items()})
     for name, text in texts.items():
         write_atomically(out / name, text)
     return [out / name for name in texts]
@@ -72,6 +80,12 @@ def class_page(found, pages):
                         f"{pair['share']:.0%} of their own code</li>" for pair in found["similar"])
         body.append("<h2>Look alike</h2><p>Code that many students have in common does not count. No mark depends on "
                     f"this list. Read the files and talk to the students.</p><ul>{items}</ul>")
+    if found["copies"]:
+        items = "".join(f"<li>{escape(group['exercise'])}: {escape(', '.join(group['students']))}"
+                        f"{' (the solution that comes with npse)' if group['solution'] else ''}</li>"
+                        for group in found["copies"])
+        body.append("<h2>The same program</h2><p>All words and numbers are equal, apart from comments. A short answer "
+                    f"can be found twice: look before you judge.</p><ul>{items}</ul>")
     if found["left_out"]:
         items = "".join(f"<li>{escape(path)}: {escape(why)}</li>" for path, why in found["left_out"])
         body.append(f"<h2>Files left out</h2><ul>{items}</ul>")
@@ -91,6 +105,14 @@ def student_page(found, student):
                     f"<table><tr><th>part</th><th>points</th><th>remark</th></tr>{rows}</table>"
                     f"<small>{escape(mark['file'])} tried with seed {mark['seed']}, {mark['seconds']} s</small>")
     return _page(f"Marks of {student}", body)
+
+
+def _zipped(texts):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+    return packed.getvalue()
 
 
 def _parts_table(found):
@@ -131,7 +153,7 @@ def _total(marks):
 
 def _file_name(student):
     """Return the name of the student's file. Different students get different names."""
-    plain = re.sub(r"[^\w.-]", "_", student)
+    plain = re.sub(r"[^\w.-]", "_", student)[:LONGEST_NAME]
     return plain if plain == student else f"{plain}-{zlib.crc32(student.encode('utf-8', 'surrogateescape')):08x}"
 
 

@@ -24,16 +24,19 @@ from pathlib import Path
 import numpy as np
 
 from npse.exercises import worker
+from npse.exercises.clock import PATIENCE, Clock
 from npse.exercises.static_check import FORBIDDEN, TOOLS
 
 SECONDS = 4.0                # time limit for the code of one task, all calls together
 COMPILING = 15.0             # the same, with a compiler
+STARTING = 60.0              # seconds for Python to start
 ORPHAN = 120                 # seconds of computing; then a process whose parent has ended stops too
 MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
 MAX_MESSAGE = 400            # characters of a message that are shown
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
 VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # the code gets no others: they may be secret
+_refusals = []               # why this process cannot isolate others, once it was tried
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -49,7 +52,8 @@ class Sandbox:
     tools : str
         ``"numpy"``, ``"numba"`` or ``"cuda"`` (in Numba's simulator).
     seconds : float
-        Time limit for loading the code and all calls together. To start a new limit, set ``left``.
+        Time limit for loading the code and all calls together, without the time that it waits for a processor. To start
+        a new limit, set ``left``.
 
     Attributes
     ----------
@@ -65,25 +69,44 @@ class Sandbox:
         Why the process has stopped or was stopped; empty while it runs.
     tampering : str
         Says what the code changed in NumPy; then none of its results count. Empty if it changed nothing.
+    missing : tuple of str
+        Why the system does not offer a protection, a line for each; empty if the process is isolated.
     """
 
     def __init__(self, cells, file, tools="numpy", seconds=None):
         self.seconds = seconds or (SECONDS if tools == "numpy" else COMPILING)
-        self.left, self.printed, self.problem, self.tampering, self.ended = self.seconds, "", "", "", ""
+        self.printed, self.problem, self.tampering, self.ended, self.missing = "", "", "", "", ()
+        self._start(tools)
+        self.left = self.seconds
+        loaded = self._ask({"cells": list(cells), "file": str(file)})
+        self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))
+        problem = loaded and loaded.get("problem")
+        self.problem = self.ended or (_line("{type}: {text}".format(**problem)) if _is_raised(problem) else "")
+
+    def _start(self, tools):
+        """Start the process, isolated if the system offers it. The time that Python needs to start does not count."""
         self._folder = tempfile.TemporaryDirectory(prefix="npse-exercise-")
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-B", worker.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=_environment(tools), cwd=self._folder.name,
             start_new_session=os.name == "posix")
+        self._clock = Clock(self._process.pid)
         self._replies = queue.Queue(maxsize=4)                   # more than one waits only if the code forges replies
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        loaded = self._ask({"cells": list(cells), "file": str(file), "memory": MEMORY[tools], "seconds": ORPHAN,
-                            "forbidden": list(FORBIDDEN[tools]), "tools": TOOLS[tools], "private": _folders([PACKAGE]),
-                            "readable": _readable(), "preload": PRELOAD[tools]})
-        self.names = () if loaded is None else tuple(map(str, loaded.get("names") or ()))
-        problem = loaded and loaded.get("problem")
-        self.problem = self.ended or (_line("{type}: {text}".format(**problem)) if _is_raised(problem) else "")
+        self.left = STARTING
+        ready = self._ask({"memory": MEMORY[tools], "seconds": ORPHAN, "forbidden": list(FORBIDDEN[tools]),
+                           "tools": TOOLS[tools], "private": _folders([PACKAGE]), "readable": _readable(),
+                           "preload": PRELOAD[tools], "isolated": not _refusals, "reason": "".join(_refusals)})
+        if ready and "broken" in ready:                          # namespaces are offered, but they cannot be used
+            _refusals[:] = [f"namespaces cannot be used ({_line(ready['broken'])})"]
+            self._end()
+            self._start(tools)
+        elif ready:
+            self.missing = tuple(map(str, ready["missing"]))
+        else:                                                    # not the student's fault: nothing of theirs has run
+            self._end()
+            raise ChildProcessError(f"the process for a student's code did not start within {STARTING:g} s")
 
     def function(self, name, like):
         """Return a function that calls the student's function ``name``. It has the signature and docstring of ``like``.
@@ -114,17 +137,19 @@ class Sandbox:
         """Send a message and wait for the reply. If the process has stopped or is stopped, set `ended`, return None."""
         if self.ended:
             return None
-        began, left = time.monotonic(), max(self.left, 0.01)
-        watchdog = threading.Timer(left, self._kill)             # sending waits too, if the process does not read
+        left, self._finished = max(self.left, 0.01), threading.Event()
+        self._clock.begin()
+        watchdog = threading.Thread(target=self._watch, args=(left,), daemon=True)      # sending may wait too
         watchdog.start()
         try:
             worker.send(self._process.stdin, message)
-            reply = self._replies.get(timeout=left + 1)
+            reply = self._replies.get(timeout=left * PATIENCE + 5)
         except (OSError, queue.Empty) as error:
             reply = error
         finally:
-            watchdog.cancel()
-        spent = time.monotonic() - began
+            self._finished.set()
+        watchdog.join()
+        spent = self._clock.spent
         self.left -= spent
         if not isinstance(reply, dict):
             code = self._stop()
@@ -135,6 +160,14 @@ class Sandbox:
         if changed := reply.get("changed"):
             self.tampering = f"the code changes {_line(', '.join(map(str, changed)))}: leave NumPy as it is"
         return reply
+
+    def _watch(self, left):
+        """Kill the process when its time is over, unless the reply arrives before."""
+        while not self._finished.wait(0.05):
+            if self._clock.look() >= left:
+                self._kill()
+                return
+        self._clock.look()
 
     def _listen(self):
         try:
@@ -161,6 +194,9 @@ class Sandbox:
         return self
 
     def __exit__(self, *exception):
+        self._end()
+
+    def _end(self):
         if not self.ended:
             self._kill()
             self._process.wait()
@@ -175,12 +211,18 @@ class Sandbox:
         self._folder.cleanup()
 
 
+def missing_protections():
+    """Return what this system does not offer to isolate a student's code, as a tuple of reasons; () if all is there."""
+    with Sandbox((), "") as box:
+        return box.missing
+
+
 def _last_words(reply, code):
     if isinstance(reply, ValueError):
         return f"the process sends something that is not a result ({_line(reply)})"
     if code == 0:
         return "the code ends its own process (os._exit?)"
-    return f"the process of the code ended (exit code {code}): too little memory, or a crash in compiled code?"
+    return f"the process of the code died (exit code {code}): too little memory, or a crash in compiled code?"
 
 
 def _is_raised(found):
@@ -227,7 +269,15 @@ def _readable():
     """Return the folders and files that the code may read: Python and its packages."""
     folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
     folders |= {path for path in sys.path if "packages" in path}
+    folders |= {os.path.realpath(link) for folder in folders if "packages" in folder for link in _links(folder)}
     return ["/proc/cpuinfo", "/etc/ld.so.cache", *_folders(folders)]
+
+
+def _links(folder):
+    """Return the links in a folder of packages, without those to npse."""
+    with contextlib.suppress(OSError):
+        return [entry.path for entry in os.scandir(folder) if entry.is_symlink() and "npse" not in entry.name]
+    return []
 
 
 def _folders(paths):

@@ -4,10 +4,13 @@ A program is compared as a set of its comments and of overlapping runs of its to
 are replaced by one word. Runs and comments of the given file, of the solution, or of many submissions do not count.
 """
 
+import contextlib
+import hashlib
 import io
 import itertools
 import keyword
 import tokenize
+import zlib
 from collections import Counter
 
 from npse.exercises.annotated import ANSWER, STUDENT
@@ -25,7 +28,8 @@ def flags(exercise, submissions):
     Parameters
     ----------
     exercise : Exercise
-    submissions : dict of student -> cells
+    submissions : dict of student -> set
+        The features of each program.
 
     Returns
     -------
@@ -34,7 +38,7 @@ def flags(exercise, submissions):
         ``runs`` (number of shared runs). The largest share comes first.
     """
     given = features([exercise.as_file(STUDENT)]) | features([exercise.as_file(ANSWER)])
-    found = {student: features(cells) - given for student, cells in submissions.items()}
+    found = {student: set(runs) - given for student, runs in submissions.items()}
     counts = Counter(run for runs in found.values() for run in runs)
     common = {run for run, count in counts.items() if count >= max(COMMON, len(found) / 6)}
     own = {student: runs - common for student, runs in found.items() if len(runs - common) >= FEWEST}
@@ -47,21 +51,56 @@ def flags(exercise, submissions):
     return sorted(pairs, key=lambda pair: -pair["share"])
 
 
+def copies(exercise, submissions):
+    """Find the students who handed in the same program: all of its words and numbers are equal, comments left out.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    submissions : dict of student -> str
+        The digest of each program.
+
+    Returns
+    -------
+    list of dict
+        ``exercise``, ``students``, ``solution`` (whether it is npse's own solution: then one student is enough). The
+        given file, unchanged, is no copy.
+    """
+    given = {digest([exercise.as_file(STUDENT)]), digest([])}
+    solutions = {digest([exercise.as_file(ANSWER)]), digest([exercise.solution_code()])}
+    groups = {}
+    for student, program in submissions.items():
+        groups.setdefault("solution" if program in solutions else program, []).append(student)
+    return [{"exercise": exercise.name, "students": students, "solution": program == "solution"}
+            for program, students in groups.items()
+            if program not in given and (len(students) > 1 or program == "solution")]
+
+
+def digest(cells):
+    """Return a digest of a program, of its tokens without comments and layout."""
+    words = [token.string for token in _tokens(cells) if token.type not in (*_SKIPPED, tokenize.COMMENT)]
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def features(cells):
-    """Return the set of the runs of tokens and the comments of some code. A part that cannot be read is left out."""
+    """Return the set of the runs of tokens and the comments of some code, each as a number."""
     tokens, comments = [], set()
+    for token in _tokens(cells):
+        if token.type == tokenize.COMMENT:
+            comments.add(token.string)
+        elif token.type == tokenize.NAME and not _fixed(token.string, tokens):
+            tokens.append("name")
+        elif token.type not in (*_SKIPPED, tokenize.STRING):
+            tokens.append(token.string)
+    runs = {"\0".join(tokens[i:i + RUN]) for i in range(len(tokens) - RUN + 1)} | comments
+    return {zlib.crc32(run.encode("utf-8", "surrogatepass")) for run in runs}
+
+
+def _tokens(cells):
+    """Yield the tokens of some code. The rest of a cell that cannot be read is left out."""
     for cell in cells:
-        try:
-            for token in tokenize.generate_tokens(io.StringIO(cell).readline):
-                if token.type == tokenize.COMMENT:
-                    comments.add(token.string)
-                elif token.type == tokenize.NAME and not _fixed(token.string, tokens):
-                    tokens.append("name")
-                elif token.type not in (*_SKIPPED, tokenize.STRING):
-                    tokens.append(token.string)
-        except (tokenize.TokenError, SyntaxError):
-            continue
-    return {tuple(tokens[i:i + RUN]) for i in range(len(tokens) - RUN + 1)} | comments
+        with contextlib.suppress(tokenize.TokenError, SyntaxError):
+            yield from tokenize.generate_tokens(io.StringIO(cell).readline)
 
 
 def _fixed(name, before):

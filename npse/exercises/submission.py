@@ -1,16 +1,21 @@
 """Reads a student's file, a script or a notebook, as cells of Python code, and finds the exercise it belongs to."""
 
-import ast
+import codecs
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from npse.exercises.annotated import Exercise, exercises, find
+from npse.exercises.ipython import without_magics
 
-KINDS = (".py", ".ipynb")
-LARGEST = 5_000_000          # bytes in a file
+LARGEST = {".py": 5_000_000, ".ipynb": 50_000_000}      # bytes in a file; a notebook contains its pictures
+KINDS = tuple(LARGEST)
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+                    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _MARK = re.compile(r"npse exercise \d+: (?P<name>\w+) \(source (?P<hash>\w+)\)")
+_CODING = re.compile(rb"(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*(?P<name>[-\w.]+)")
+_CONTROL = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _STEM = re.compile(r"(?<![0-9])(?P<number>\d\d)_(?P<name>[a-z_]+)")
 
 
@@ -46,25 +51,56 @@ def read(path):
     Submission says what is wrong with it.
     """
     path = Path(path)
-    if path.stat().st_size > LARGEST:
-        return Submission(_exercise_of(path, ""), (), path.name, f"{path.name} is larger than {LARGEST} bytes")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-        if "\0" in text:
-            raise ValueError
-    except ValueError:
-        return Submission(_exercise_of(path, ""), (), path.name,
-                          f"{path.name} is not a text file: hand in the .py or .ipynb file")
-    exercise, mark = _exercise_of(path, text), _MARK.search(text)
+    exercise, text, problem = _text_of(path)
+    if problem:
+        return Submission(exercise, (), path.name, problem)
+    mark = _MARK.search(text)
     outdated = bool(mark and exercise and mark["name"] == exercise.name and mark["hash"] != exercise.hash)
-    if not text.strip():
-        return Submission(exercise, (), path.name, f"{path.name} is empty")
     try:
-        cells = _notebook_cells(text) if path.suffix == ".ipynb" else (text,)
+        cells = _notebook_cells(text) if path.suffix == ".ipynb" else (without_magics(text),)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Submission(exercise, (), path.name, f"{path.name} is not a notebook that can be read")
     return Submission(exercise, cells, path.name, "", outdated)
+
+
+def exercise_in(path):
+    """Return the exercise that a file belongs to, or None. Its code is not looked at. Raises OSError as `read` does."""
+    return _text_of(Path(path))[0]
+
+
+def _text_of(path):
+    """Return the exercise of a file, its text, and why it cannot be read."""
+    most = LARGEST.get(path.suffix, LARGEST[".py"])
+    if path.stat().st_size > most:
+        return _exercise_of(path, ""), "", f"{path.name} is larger than {most} bytes"
+    try:
+        text = decoded(path.read_bytes())
+    except (ValueError, LookupError):
+        return (_exercise_of(path, ""), "",
+                f"{path.name} is not a text file: hand in the .py or .ipynb file")
+    return _exercise_of(path, text), text, "" if text.strip() else f"{path.name} is empty"
+
+
+def decoded(data):
+    """Return the bytes of a file as text with line ends of one character.
+
+    The encoding is that of the byte order mark, of the coding line, UTF-8 or Latin-1, the first that fits. Raise
+    ValueError or LookupError if none fits: the bytes contain control characters, which no program has.
+    """
+    marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
+    coding = _CODING.match(b"".join(data[:1000].splitlines(keepends=True)[:2]))
+    if marked:
+        text = data.decode(marked)
+    elif coding:
+        text = data.decode(coding["name"].decode())
+    else:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+    if _CONTROL.search(text):
+        raise ValueError("control characters")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _exercise_of(path, text):
@@ -80,21 +116,13 @@ def _exercise_of(path, text):
 
 
 def _notebook_cells(text):
-    """Return the code cells, without examples and tests. Lines that only IPython understands become ``pass``."""
-    cells = []
-    for cell in json.loads(text)["cells"]:
+    """Return the code cells as Python, without examples and tests."""
+    notebook, cells = json.loads(text), []
+    for cell in (cell for sheet in notebook.get("worksheets", [notebook]) for cell in sheet["cells"]):     # nbformat 3
         metadata = cell.get("metadata", {})
         given = "example" in metadata.get("tags", ()) or metadata.get("nbgrader", {}).get("grade")
         if cell["cell_type"] == "code" and not given:
-            source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+            source = cell["source"] if "source" in cell else cell["input"]
+            source = source if isinstance(source, str) else "".join(source)
             cells.append(without_magics(source))
     return tuple(cells)
-
-
-def without_magics(source):
-    """Return code for IPython as Python code: lines that are not Python become ``pass``."""
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return re.sub(r"^([ \t]*)(?:[%!?].*|.*\?)$", r"\1pass", source, flags=re.MULTILINE)
-    return source

@@ -13,13 +13,14 @@ from npse.gradcheck.check import check_case, check_gradient
 from npse.gradcheck.diagnosis import KINDS, Diagnosis
 from npse.gradcheck.direction import check_direction
 from npse.gradcheck.kinks import KinkRecorder, max_margin
+from npse.gradcheck.measure import Options
 from npse.gradcheck.numeric import NumericGradient, numeric_gradient, relative_error, step_sizes
 from npse.gradcheck.results import Report, Result
 from npse.gradcheck.summary import Row, rows
 from npse.gradcheck.userfile import check_file
 
 __all__ = [
-    "CASES", "KINDS", "KNOWN_OPS", "Case", "Diagnosis", "KinkRecorder", "NumericGradient", "Report", "Result", "Row",
-    "cases_of", "check_case", "check_direction", "check_file", "check_gradient", "max_margin", "numeric_gradient",
-    "relative_error", "rows", "step_sizes",
+    "CASES", "KINDS", "KNOWN_OPS", "Case", "Diagnosis", "KinkRecorder", "NumericGradient", "Options", "Report",
+    "Result", "Row", "cases_of", "check_case", "check_direction", "check_file", "check_gradient", "max_margin",
+    "numeric_gradient", "relative_error", "rows", "step_sizes",
 ]

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from npse.gradcheck.cases.case import Case, cast
-from npse.gradcheck.diagnosis import explain_contract
 from npse.gradcheck.judge import judge
 from npse.gradcheck.kinks import AtKinks
-from npse.gradcheck.results import WRONG, Report, Result
+from npse.gradcheck.measure import MOST_ENTRIES, USUAL, Options
+from npse.gradcheck.numeric import TOLERANCE
+from npse.gradcheck.progress import ProgressLine
+from npse.gradcheck.raised import Watched, interrupted, raised
+from npse.gradcheck.results import Report, Result
 from npse.support.names import suggest
 from npse.types import Arguments, Array, Ops
 
@@ -26,7 +29,8 @@ Returned: TypeAlias = ArrayLike | Sequence[ArrayLike] | dict[str, Any]
 """What a backward pass may return: the gradient of one argument, or of several, in order or by name."""
 
 
-def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> list[Result]:
+def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None,
+               options: Options = USUAL) -> list[Result]:
     """Check one case: gradients, float32, contract and, given a book, agreement with it.
 
     Parameters
@@ -37,30 +41,27 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None) -> 
         Seed and case fix every random number, whatever else is checked.
     book : another edition, optional
         Every call must give the same result as this edition.
+    options : Options
 
     Returns
     -------
     list of Result
         If an op raises, the last result says so.
     """
-    results = []
+    results, watched = [], Watched(ops)
     try:
-        for result in judge(case, ops, seed, book):
+        for result in judge(case, watched, seed, None if book is ops else book, options):
             results.append(result)
-    except Exception as error:
-        results.append(raised(case.op, case.label, error))
+    except (Exception, SystemExit) as error:
+        results.append(raised(case.op, case.label, error, watched.culprit(error)))
     return results
-
-
-def raised(op: str, label: str, error: Exception) -> Result:
-    """The result if an op raises an exception."""
-    complaint = f"raises {type(error).__name__}: {error}"
-    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", f"{op} {complaint}"))
 
 
 def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Returned], arguments: Mapping[str, Any],
                    wrt: str | Sequence[str] | None = None, kinks: Callable[..., AtKinks] | None = None, seed: int = 0,
-                   float32: bool = True) -> Report:
+                   float32: bool = True, entries: int = MOST_ENTRIES, tolerance: float = TOLERANCE,
+                   step: float | None = None, taylor: bool = False,
+                   torch: Callable[..., Any] | None = None) -> Report:
     """Check a backward pass of your own against central differences, and its contract.
 
     Both functions receive the arguments by name.
@@ -72,10 +73,11 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         ``dy`` is shaped like the result of forward. The gradients are shaped like their arguments, in the order of
         ``wrt``: one array, a tuple, or a dict by name.
     arguments : dict of arrays
-        Floating arrays, floats and lists of floats become float64; other values are passed unchanged. Use small
-        arrays: each entry costs two calls of forward.
+        Floating arrays and lists of floats become float64; other values are passed unchanged, a float such as
+        ``eps=1e-5`` among them. Use small arrays: each entry costs two calls of forward. Arrays of more than 4000
+        entries are checked by a sample of entries, and by random directions through all.
     wrt : sequence of str, optional
-        The arguments to differentiate; by default every floating array.
+        The arguments to differentiate; by default every floating array, or if there is none every float.
     kinks : function of (**arguments) -> array or list of arrays, optional
         The input of each ReLU inside forward (or its mask, or the indices of a maximum). Entries whose step crosses a
         kink are left out and reported.
@@ -83,11 +85,23 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         Seed of the random upstream gradients.
     float32 : bool
         Whether float32 arguments must give float32 results, close to those in float64.
+    entries : int
+        The most entries of an array that are looked at one by one.
+    tolerance : float
+        Of the relative error.
+    step : float, optional
+        Step of the central difference, relative to the size of an entry; by default 6e-6. Where it does not suit an
+        entry, a smaller one is taken.
+    taylor : bool
+        Whether to check too that the remainder of the first-order Taylor expansion falls as the square of the step.
+    torch : function of (**arguments) -> tensor, optional
+        The same forward pass in PyTorch. The gradients must be those that PyTorch takes of it.
 
     Returns
     -------
     Report
-        ``.ok``, ``.results``, ``.failures``; print it to read it.
+        ``.ok``, ``.results``, ``.failures``; print it to read it. Ctrl-C ends the check: then what is known is
+        returned, and a last result that says so.
 
     Raises
     ------
@@ -101,20 +115,35 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
     >>> check_gradient(lambda x: x**2, lambda dy, x: 2 * dy * x, {"x": x}).ok
     True
     """
-    arguments = _as_arrays(arguments)
-    wrt = _differentiable(arguments, wrt)
+    arguments, wrt = prepared(arguments, wrt)
     case = _Given(ops=(getattr(forward, "__name__", "forward"),), label="given arguments", make=lambda rng: arguments,
                   forward=lambda ops, **a: ops.forward(**a), wrt=wrt, kinks=kinks,
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
-    return Report(tuple(judge(case, ops, seed, float32=float32)))
+    results, progress = [], ProgressLine()
+    options = Options(entries, tolerance, step, float32, taylor, torch, progress)
+    try:
+        for result in judge(case, ops, seed, options=options):
+            results.append(result)
+    except KeyboardInterrupt:
+        results.append(interrupted(case.op, case.label))
+    except SystemExit as error:                                   # the caller's program must not end without a word
+        raise RuntimeError(f"forward or backward ends the program: sys.exit({error.code})") from error
+    finally:
+        progress.clear()
+    return Report(tuple(results))
 
 
-def _as_arrays(arguments: Mapping[str, Any]) -> Arguments:
+def prepared(arguments: Mapping[str, Any], wrt: str | Sequence[str] | None = None) -> tuple[Arguments, tuple[str, ...]]:
+    """Arguments as `check_gradient` passes them on, and which of them it differentiates; its errors about both."""
     if not isinstance(arguments, Mapping):
         raise TypeError(f"arguments must be a dict of arrays by name, but is a {type(arguments).__name__}; "
                         'write {"x": x}')
-    return {name: cast(_as_array(name, value), np.float64) for name, value in arguments.items()}
+    is_scalar = {name: isinstance(value, (float, np.floating)) for name, value in arguments.items()}
+    arrays = {name: cast(_as_array(name, value), np.float64) for name, value in arguments.items()}
+    names = _differentiable(arrays, is_scalar, wrt)
+    return {name: float(arguments[name]) if is_scalar[name] and name not in names else value
+            for name, value in arrays.items()}, names
 
 
 def _as_array(name: str, value: Any) -> Any:
@@ -129,12 +158,14 @@ def _as_array(name: str, value: Any) -> Any:
         raise ValueError(f"{name} is a list that cannot become an array: its rows differ in length or depth") from error
 
 
-def _differentiable(arguments: Arguments, wrt: str | Sequence[str] | None) -> tuple[str, ...]:
+def _differentiable(arguments: Arguments, is_scalar: Mapping[str, bool],
+                    wrt: str | Sequence[str] | None) -> tuple[str, ...]:
     """The names of the arguments to differentiate, each a floating array of finite numbers."""
     kind_of = {name: value.dtype.kind for name, value in arguments.items() if isinstance(value, np.ndarray)}
     floating = [name for name, kind in kind_of.items() if kind == "f"]
     if wrt is None:
-        names = tuple(floating or kind_of)    # all arrays, for the error below
+        arrays = [name for name in floating if not is_scalar[name]]
+        names = tuple(arrays or floating or kind_of)      # if none is floating all arrays, for the error below
     elif not len(wrt):
         raise ValueError(f"wrt must name an argument to differentiate (here: {', '.join(floating)}), but is empty")
     else:

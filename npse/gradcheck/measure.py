@@ -6,18 +6,68 @@ The first of three stages: measure, `npse.gradcheck.compare`, `npse.gradcheck.di
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from npse.gradcheck import contract, numeric
 from npse.gradcheck.cases.case import Case
-from npse.gradcheck.draw import upstream
+from npse.gradcheck.draw import generator, upstream
 from npse.gradcheck.kinks import AtKinks
 from npse.gradcheck.numeric import Budget, Forward, Kinks, NumericGradient
 from npse.types import Arguments, Array, Index, Ops
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told before each call of forward: the argument that is moved, the calls so far, about how many there will be."""
+
+MOST_ENTRIES = 4000        # of an array, all of which are looked at one by one
+SAMPLED = 32, 200          # least and most entries of a larger array that are looked at
+SAMPLED_NUMBERS = 2e7      # about as many numbers as forward computes for them
+DIRECTIONS = 4             # random directions through all entries of a larger array
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose about a check.
+
+    Attributes
+    ----------
+    entries : int
+        How many entries of an array are looked at one by one; of a larger array a sample, see `numeric.sample`.
+    tolerance : float
+        Of the relative error of a gradient.
+    step : float, optional
+        Step of the central difference, relative to the size of an entry, in place of the cube root of eps.
+    float32 : bool
+        Whether float32 arguments are checked too.
+    taylor : bool
+        Whether the remainder of the first-order Taylor expansion is checked too.
+    torch : function of (**arguments) -> tensor, optional
+        The forward pass in PyTorch, for a second reference.
+    progress : function of (name, calls of forward so far, calls in all), optional
+    """
+
+    entries: int = MOST_ENTRIES
+    tolerance: float = numeric.TOLERANCE
+    step: float | None = None
+    float32: bool = True
+    taylor: bool = False
+    torch: Callable[..., Any] | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.entries < 1:
+            raise ValueError(f"entries must be 1 or more, but is {self.entries}")
+        for name, value in (("tolerance", self.tolerance), ("step", self.step)):
+            if value is not None and not 0 < value < 1:
+                raise ValueError(f"{name} must lie between 0 and 1, but is {value}")
+
+
+USUAL = Options()
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +82,10 @@ class Measurement:
     y : array
         The result of forward.
     dy : array, shaped like y
-        The upstream gradient: random.
+        The upstream gradient: random; 0 where y is infinite, such as the logarithm of a masked probability.
     gradients : tuple of arrays
         In the order of ``case.wrt``, each (if right) shaped like its argument.
+    options : Options
     """
 
     case: Case
@@ -43,14 +94,17 @@ class Measurement:
     y: Array
     dy: Array
     gradients: tuple[Array, ...]
+    options: Options = USUAL
     _numeric: dict[str, NumericGradient] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator) -> Measurement:
+    def of(cls, case: Case, ops: Ops, arguments: Arguments, rng: np.random.Generator,
+           options: Options = USUAL) -> Measurement:
         """Run both passes; TypeError or ValueError if a result is not an array of numbers, or one is missing."""
         y = run_forward(case, ops, arguments)
-        dy = upstream(rng, y)
-        return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))))
+        dy = np.where(np.isinf(y), 0, upstream(rng, y))[()]
+        return cls(case, ops, arguments, y, dy, tuple(map(np.copy, run_backward(case, ops, dy, arguments))),
+                   options)
 
     def gradient(self, name: str) -> Array:
         """The gradient that the backward pass gave for an argument."""
@@ -69,8 +123,30 @@ class Measurement:
     def numeric(self, name: str) -> NumericGradient:
         """The numeric gradient of an argument, by central differences; computed once."""
         if name not in self._numeric:
-            self._numeric[name] = numeric.numeric_gradient(*self._function_of(name))
+            x = self.arguments[name]
+            chosen: dict[str, Any] = {}
+            if x.size > self.options.entries:
+                count = sample_size(x.size, self.options.entries)
+                chosen["entries"] = numeric.sample(x.shape, count, generator(x.size, name))
+            if self.options.step:
+                chosen["steps"] = numeric.step_sizes(x, self.options.step)
+            self._numeric[name] = numeric.numeric_gradient(*self._function_of(name), **chosen)
         return self._numeric[name]
+
+    def known(self, name: str) -> NumericGradient | None:
+        """The numeric gradient of an argument if it was computed."""
+        return self._numeric.get(name)
+
+    def slopes(self, name: str) -> Iterator[tuple[Array, Budget | None]]:
+        """Random directions through all entries of an argument that are no exact zeros, and the slope along each.
+
+        A zero may be a dead unit at the kink of a ReLU, where there is no slope.
+        """
+        f, x, dy, kinks = self._function_of(name)
+        rng = generator(x.size, f"{name}: directions")
+        for _ in range(DIRECTIONS):
+            v = rng.standard_normal(x.shape) * numeric.typical_size(x) * (x != 0)
+            yield v, numeric.slope_along(f, x, dy, v, kinks)
 
     def budget(self, name: str, index: Index) -> Budget | None:
         """The best central difference of one entry and its error budget; None if every step crosses a kink."""
@@ -86,13 +162,15 @@ class Measurement:
         """A second numeric gradient of an argument, by the complex step.
 
         None if the function takes no complex numbers, or is not analytic: then the two numeric gradients differ. A
-        ReLU is analytic on either side of its kink.
+        ReLU is analytic on either side of its kink. None for a large array, too.
         """
         complex_arguments = {key: value.astype(complex) if is_floating(value) else value
                              for key, value in self.arguments.items()}
 
         def forward(value: Array) -> ArrayLike:
             return self.case.forward(self.ops, **complex_arguments | {name: value})
+        if self.arguments[name].size > self.options.entries:
+            return None
         found = numeric.complex_step(forward, self.arguments[name], self.dy)
         if found is None or numeric.relative_error(found, self.numeric(name)).max() > numeric.TOLERANCE:
             return None
@@ -100,7 +178,11 @@ class Measurement:
 
     def _function_of(self, name: str) -> tuple[Forward, Array, Array, Kinks | None]:
         """The case as a function of one argument: (forward, argument, dy, kinks or None)."""
+        calls, expected = itertools.count(), 2 * sample_size(self.arguments[name].size, self.options.entries)
+
         def forward(value: Array) -> Array:
+            if self.options.progress:
+                self.options.progress(name, next(calls), expected)
             return run_forward(self.case, self.ops, self.arguments | {name: value})
         kinks_of_all = self.case.kinks
         if kinks_of_all is None:
@@ -111,14 +193,26 @@ class Measurement:
         return forward, self.arguments[name], self.dy, kinks
 
 
+def sample_size(size: int, entries: int) -> int:
+    """How many of the entries of an array are looked at one by one; ``entries`` is the most that the user wants."""
+    return size if size <= entries else min(entries, int(np.clip(SAMPLED_NUMBERS / size, *SAMPLED))) or 1
+
+
 def run_forward(case: Case, ops: Ops, arguments: Arguments) -> Array:
     """The result of a case's forward pass on copies of the arguments; TypeError if it is no floating array."""
     y = case.forward(ops, **copies(arguments))
     if y is None:
         raise TypeError("forward returned None: is a return missing?")
+    if isinstance(y, (tuple, dict)):
+        raise TypeError(f"forward must return one array, but returned a {type(y).__name__} of {len(y)} values; return "
+                        "the array alone: backward is given the arguments of forward, so it needs no cache")
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError("forward must return a plain array, but returned a masked one; use .filled(0)")
     y = np.array(y)                                               # a copy, in case forward returns one array each time
     if y.dtype.kind != "f":
         raise TypeError(f"forward must return an array of floating-point numbers, but returned {y.dtype}")
+    if not y.size:
+        raise ValueError(f"forward returned an empty array, of shape {y.shape}: there is nothing to differentiate")
     return y
 
 

@@ -1,11 +1,13 @@
-"""The zoo's results as Markdown: a table of the designs, and a table of the bugs for each chapter."""
+"""The zoo's results as Markdown: a table of the designs, one of the bugs for each chapter, and those of the mutants."""
 
 import textwrap
 from importlib import import_module
 
+from npse.zoo import mutation
 from npse.zoo.designs import DESIGNS
 
 BEGIN, END = "<!-- npse zoo: begin -->", "<!-- npse zoo: end -->"
+MUTANTS = "<!-- npse zoo --mutate: begin -->", "<!-- npse zoo --mutate: end -->"
 CAUGHT, MISSED = "●", "·"
 WIDTH = 98                       # columns of a line of text
 
@@ -43,14 +45,27 @@ def bugs(rows):
                      row.caught["judge"], row.kind if row.diagnosed else f"({row.kind or 'none'})") for row in rows]
 
 
-def between_markers(document, text):
+def mutants_page(rows, facts):
+    """Return the text between the markers of the mutants: facts about the run, the rates, the rates by operator."""
+    missed = [row for row in rows if row.what == "mistake" and not row.caught and not row.is_held_out]
+    parts = [_text(facts), _table(*mutation.table(rows)), _table(*mutation.table_of_operators(rows))]
+    if missed:
+        parts += ["Mutants of the operators that are developed on, and that the judge misses:", _table(
+            ("function", "operator", "right", "mutant"),
+            [(f"`{row.mutant.target}`", f"`{row.mutant.operator}`", *(f"`{code}`" for code in row.change))
+             for row in missed])]
+    return "\n\n".join(parts)
+
+
+def between_markers(document, text, markers=(BEGIN, END)):
     """Return the document with ``text`` between its markers; ValueError unless each marker is there once, in order."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in after:
-        raise ValueError(f"the document needs one line {BEGIN} and after it one line {END}; the text between them is "
+    first, last = markers
+    before, begin, rest = document.partition(first)
+    _, end, after = rest.partition(last)
+    if not (begin and end) or first in rest or last in after:
+        raise ValueError(f"the document needs one line {first} and after it one line {last}; the text between them is "
                          "replaced")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    return f"{before}{first}\n\n{text}\n\n{last}{after}"
 
 
 def as_json(row):

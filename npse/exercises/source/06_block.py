@@ -115,7 +115,7 @@ def se_backward(dy, u, w1, w2):
 
 # %% [mistake] w1 and w2 exchanged in the result
 # loses: se_backward: gradient of w1; se_backward: gradient of w2
-# kind: shape
+# kind: swapped
 _se_backward = se_backward
 
 def se_backward(dy, u, w1, w2):

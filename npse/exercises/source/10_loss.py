@@ -70,9 +70,26 @@ print("huge scores", softmax_cross_entropy(1000 * logits, labels))
 # scores give a float32 result.
 
 # %% [tests]
-from npse.exercises.task import Task
+import numpy as np
 
-TASKS = (Task("softmax_cross_entropy", values=3), Task("softmax_cross_entropy_backward", logits=3))
+from npse.exercises.task import Task
+from npse.gradcheck import cases_of
+from npse.gradcheck.cases.case import Case, distinct
+
+
+def shifted(rng, N, K):
+    far = np.where(np.arange(N) % 2, -1000.0, 1000.0)
+    return {"logits": distinct(rng, N, K) + far[:, None], "labels": rng.integers(K, size=N)}
+
+
+HUGE = Case(
+    ("softmax_cross_entropy", "softmax_cross_entropy_backward"), "scores near 1000 and -1000",
+    make=lambda rng: shifted(rng, 4, 3),
+    forward=lambda ops, logits, labels: ops.softmax_cross_entropy(logits, labels, 0.1),
+    backward=lambda ops, dloss, logits, labels: (ops.softmax_cross_entropy_backward(dloss, logits, labels, 0.1),),
+    wrt=("logits",))
+CASES = [HUGE, *cases_of("softmax_cross_entropy")]
+TASKS = (Task("softmax_cross_entropy", CASES, values=3), Task("softmax_cross_entropy_backward", CASES, logits=3))
 
 # %% [mistake] a sum over the batch
 # loses: softmax_cross_entropy_backward: gradient of logits
@@ -97,3 +114,21 @@ _forward = softmax_cross_entropy
 
 def softmax_cross_entropy(logits, labels, smoothing=0.0):
     return _forward(logits, labels)
+
+# %% [mistake] the maximum is not subtracted
+# loses: softmax_cross_entropy: values
+# kind: forward
+def softmax_cross_entropy(logits, labels, smoothing=0.0):
+    N, K = logits.shape
+    logp = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    q = (1 - smoothing) * (labels[:, None] == np.arange(K)) + smoothing / K
+    return (-(q * logp).sum() / N).astype(logits.dtype)
+
+# %% [mistake] the maximum is not subtracted in the backward pass
+# loses: softmax_cross_entropy_backward: gradient of logits
+# kind: unexplained
+def softmax_cross_entropy_backward(dloss, logits, labels, smoothing=0.0):
+    N, K = logits.shape
+    e = np.exp(logits)
+    q = (1 - smoothing) * (labels[:, None] == np.arange(K)) + smoothing / K
+    return (dloss * (e / e.sum(axis=1, keepdims=True) - q) / N).astype(logits.dtype)

@@ -41,9 +41,9 @@ def scale_kernel(u, s, y):
         y[n, p, c] = u[n, p, c] * s[n, c]
     # END SOLUTION
 
-
+# %% [given]
 def scale(u, s):
-    """Launch the kernel: u (N, H, W, C), s (N, C) -> y (N, H, W, C). The check calls this; leave it as it is."""
+    """Launch the kernel: u (N, H, W, C), s (N, C) -> y (N, H, W, C). The check has it too; leave it as it is."""
     flat = np.ascontiguousarray(u).reshape(u.shape[0], -1, u.shape[3])
     y = cuda.to_device(np.zeros_like(flat))
     scale_kernel[(u.size + 31) // 32, 32](cuda.to_device(flat), cuda.to_device(np.ascontiguousarray(s)), y)
@@ -68,21 +68,21 @@ print("y, second channel\n", scale(u, np.array([[1.0, 0.5]]))[0, :, :, 1])
 # %% [tests]
 import ast
 
-from npse.exercises.static_check import function_in
+from npse.exercises.static_check import bound_only_as_function, decorated_by, function_in
 from npse.exercises.task import Task
 from npse.gradcheck import cases_of
 
 
 def own_threads(function, cells):
     kernel = function_in(cells, "scale_kernel")
-    if not any("cuda.jit" in ast.unparse(decorator) for decorator in kernel.decorator_list):
+    if not decorated_by(kernel, cells, "numba.cuda.jit") or not bound_only_as_function(cells, kernel.name):
         return "scale_kernel is not a CUDA kernel: put @cuda.jit above it"
     if any(isinstance(inner, ast.For | ast.While) for inner in ast.walk(kernel)):
         return "scale_kernel has a loop: take it out, each thread computes one number"
     return ""
 
 
-SMALL = [case for case in cases_of("scale") if case.label in ("H > W, N = 1, C = 1", "1x1 map")]
+SMALL = [case for case in cases_of("scale") if case.label != "wide"]           # the first one needs four blocks
 TASKS = (Task("scale", SMALL, values=4, extra={"one thread, one number": (1, own_threads)}),)
 
 # %% [mistake] the index is not checked
@@ -114,3 +114,13 @@ def scale_kernel(u, s, y):
             for p in range(u.shape[1]):
                 for c in range(u.shape[2]):
                     y[n, p, c] = u[n, p, c] * s[n, c]
+
+# %% [mistake] an empty kernel, and NumPy in the given function
+# loses: scale: values
+# kind: forward
+@cuda.jit
+def scale_kernel(u, s, y):
+    pass
+
+def scale(u, s):
+    return u * s[:, None, None, :]

@@ -88,9 +88,10 @@ from npse.exercises.task import Task
 from npse.gradcheck.cases.case import Case, distinct, signed
 
 
-def weights(label, C, r):
-    return Case(("excitation_weights",), label, make=lambda rng: {"scale": np.array(rng.uniform(1, 2))},
-                forward=lambda ops, scale: scale * ops.excitation_weights(C, r)[0])
+def weights(which, C, r):
+    return Case(("excitation_weights",), f"w{which + 1}, C = {C}, r = {r}",
+                make=lambda rng: {"scale": np.array(rng.uniform(1, 2))},
+                forward=lambda ops, scale: scale * ops.excitation_weights(C, r)[which])
 
 
 def arguments(rng, *shape, M=3):
@@ -105,8 +106,8 @@ def on(function, label, *shape):
 
 
 TASKS = (
-    Task("excitation_weights", [weights(f"C = {C}, r = {r}", C, r) for C, r in ((16, 2), (64, 16), (8, 4))], contract=0,
-         values=1),
+    Task("excitation_weights", [weights(which, C, r) for C, r in ((16, 2), (64, 16), (8, 4)) for which in (0, 1)],
+         contract=0, values=1),
     Task("gates", [on("gates", "C > M", 3, 5), on("gates", "N = 1", 1, 3)], values=1),
     Task("block", [on("block", "H < W", 2, 3, 4, 5), on("block", "N = 1", 1, 4, 2, 3)], values=1),
 )
@@ -123,3 +124,9 @@ def excitation_weights(C, r):
 def block(u, w1, w2):
     z = u.sum(axis=(1, 2), keepdims=True)
     return u * sigmoid(np.maximum(z @ w1.T, 0) @ w2.T)
+
+# %% [mistake] nobody looks at w2
+# loses: excitation_weights: values
+# kind: shape
+def excitation_weights(C, r):
+    return np.full((C // r, C), 1 / C), np.zeros(7)

@@ -75,6 +75,7 @@ CASES = (
     batch_norm_inference_case("H < W", (2, 3, 4, 3)),
     batch_norm_inference_case("one number a channel", (1, 1, 1, 3)),
     batch_norm_inference_case("C = 1, large eps", (2, 2, 3, 1), 0.5),
+    batch_norm_case("259 numbers a channel", (1, 7, 37, 1)),
     batch_norm_case("wide", (4, 9, 7, 37), wrt=()),
     batch_norm_relu_case("wide", (4, 9, 7, 37), wrt=()),
     batch_norm_inference_case("wide", (4, 9, 7, 37), wrt=()),

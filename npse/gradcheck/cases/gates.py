@@ -81,6 +81,7 @@ CASES = (
     scale_case("H < W", 2, 3, 4, 5),
     scale_case("H > W, N = 1, C = 1", 1, 4, 2, 1),
     scale_case("1x1 map", 3, 1, 1, 2),
+    scale_case("259 pixels", 1, 7, 37, 1),
     scale_case("wide", 3, 9, 7, 37, wrt=()),
     *(se_case(label, shape, M, biases, backward_op)
       for backward_op in ("se_backward", "se_backward_staged")

@@ -16,6 +16,9 @@ from npse.types import Array, Shape
 
 NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # axes without a border
 
+NEARLY_ONE = 1e-5        # a factor that is 1 in six digits is told by its distance from 1
+DOUBLE = 1e-12           # relative to the largest entry: an error of float64 itself
+
 Pairs: TypeAlias = Mapping[str, tuple[Array, Array]]
 """Our gradient and the right one, by the name of the argument."""
 
@@ -60,7 +63,7 @@ def rounded(name: str, ours: Array, right: Array) -> Iterator[Explanation]:
     """The gradient is right, but only to the precision of float32."""
     with np.errstate(invalid="ignore"):
         error = np.nanmax(np.abs(ours - right)) / np.nanmax(np.abs(right))
-    if error <= SINGLE:
+    if DOUBLE < error <= SINGLE:
         yield ("dtype", f"d{name} is right only to {error:.0e} of its largest entry, as if it were computed in "
                "float32", "dtype in = dtype out, and in between too.")
 
@@ -111,12 +114,19 @@ def _factor(name: str, ours: Array, right: Array, sizes: Mapping[str, int], same
     square = np.square(right[known]).sum()
     factor = (ours * right)[known].sum() / square if square else 0
     if factor and same(factor * right):
+        if abs(abs(factor) - 1) < NEARLY_ONE:
+            yield "factor", f"every entry of d{name} is {abs(factor) - 1:+.1e} of itself away from the right one", ""
+            return
+        if ours.size == 1:
+            yield "factor", f"d{name}, a single number, is {factor:.6g} times the right one", ""
+            return
         times, size, cure = (factor, "large", "Divide") if abs(factor) > 1 else (1 / factor, "small", "Multiply")
         name_of = which(abs(times), sizes)
         text = f"every entry of d{name} is {abs(times):.6g} times too {size}"
         text += f", and {name_of} is {abs(times):.6g}" if name_of else ""
         text += ", besides the wrong sign" if factor < 0 else ""
-        yield "factor", text, f"{cure} by {name_of}." if name_of else ""
+        is_certain = name_of and abs(abs(times) - 2) > EXACT      # a 2 has many causes
+        yield "factor", text, f"{cure} by {name_of}." if is_certain else ""
 
 
 def _rearranged(name: str, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:
@@ -131,13 +141,17 @@ def _rearranged(name: str, right: Array, letters: Sequence[str], same: Same) -> 
             filters = right.ndim == 4 and set(axes) <= {0, 1} and letters[:2] == ("kh", "kw")
             yield ("flipped kernel" if filters else "transposed",
                    f"d{name} is reversed along {' and '.join(letters[a] for a in axes)}", "")
-    for axis in identity:
-        for shift in (1, -1):
-            rolled = np.roll(right, shift, axis)
+    for axes in _subsets(identity) if right.ndim else ():
+        for shift in (1, -1, 2, -2, 3, -3):
+            if len(axes) > 2 or any(right.shape[axis] <= abs(shift) for axis in axes):
+                continue
+            rolled = np.roll(right, (shift,) * len(axes), axes)
             empty = rolled.copy()
-            np.moveaxis(empty, axis, 0)[0 if shift > 0 else -1] = 0
+            for axis in axes:
+                np.moveaxis(empty, axis, 0)[slice(shift) if shift > 0 else slice(shift, None)] = 0
             if same(rolled) or same(empty):
-                yield "borders", f"d{name} is shifted by one along {letters[axis]}", ""
+                count = "one" if abs(shift) == 1 else f"{abs(shift)} places"
+                yield "borders", f"d{name} is shifted by {count} along {' and '.join(letters[a] for a in axes)}", ""
 
 
 def _flattened(name: str, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:
@@ -195,8 +209,9 @@ def _by_axis(name: str, ours: Array, right: Array, letters: Sequence[str], same:
                        f"{factors.flat[np.abs(factors).argmax()]:.6g} times the right one",
                        "The other places get nothing.")
                 return
-            yield ("factor", f"d{name} is right except for a different factor at each place along {places}, between "
-                   f"{factors.min():.4g} and {factors.max():.4g}",
+            low, high = f"{factors.min():.4g}", f"{factors.max():.4g}"
+            yield ("factor", f"d{name} is right except for a different factor at each place along {places}"
+                   + (f", between {low} and {high}" if low != high else f", each nearly {low}"),
                    "A factor with these axes is missing, or one too many.")
             return
 

@@ -6,17 +6,19 @@ explanations are tried before complicated ones.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import blind
+from npse.gradcheck.diagnosis import blind, places
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
+from npse.gradcheck.diagnosis.general import once
 from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
 from npse.gradcheck.diagnosis.search import constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
-from npse.types import Array
+from npse.types import Array, Arrays
 
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
@@ -30,7 +32,8 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         return Diagnosis("dtype", name, f"d{name} has dtype {dtype}. A gradient holds floating-point numbers.")
     found: Explanation | None
     if ours.shape != numeric.shape:
-        found = next(blind.shapes(name, ours, numeric, failed.letters[name]))
+        found = next(chain(places.crosswise(name, *_all_gradients(failed), NUMERIC),
+                           blind.shapes(name, ours, numeric, failed.letters[name])))
     else:
         found = _behaviour(failed, name, ours, numeric)
     if found:
@@ -91,7 +94,8 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
                 text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
             return Diagnosis(kind, name, sentence(text, advice, name), tuple(other for other in also if other != kind))
-    return Diagnosis("unexplained", name, _what_is_known(name, ours, right, failed.tolerance))
+    return Diagnosis("unexplained", name, places.whereabouts(name, ours, right, failed.letters[name], _others(failed),
+                                                             failed.tolerance))
 
 
 def _tiers(failed: FailedCheck, name: str,
@@ -101,23 +105,42 @@ def _tiers(failed: FailedCheck, name: str,
     ``by_the_op`` holds the single mistakes on the tape that explain the gradient.
     """
     ours, right, letters = failed.gradient(name), failed.right(name), failed.letters[name]
-    search, tolerance, measured = failed.search, failed.tolerance, failed.measured
-    others = failed.arrays | {"dy": measured.dy, "y": measured.y}
-    if search:
-        others = {var.name: var.value for var in search.trace.tape.variables()} | others
+    search, tolerance = failed.search, failed.tolerance
+    others = _others(failed)
     pairs = {key: (failed.gradient(key), failed.right(key)) for key in failed.wrt}
     yield lambda: blind.whole(name, ours, right)
     yield lambda: blind.swapped(name, pairs, tolerance)
     yield lambda: map(_triple, by_the_op)
     yield lambda: blind.rounded(name, ours, right)
     if search:
+        yield lambda: map(_triple, search.intermediate(name))
         yield lambda: map(_triple, search.paths(name))
+    if not failed.trace or failed.trace.is_foreign:
+        yield lambda: places.part(name, ours, right, letters, others, tolerance)
     yield lambda: blind.exact(name, ours, right, letters, failed.sizes, others, tolerance)
     if search:
         yield lambda: map(_triple, search.scaled(name))
         yield lambda: map(_triple, search.pairs(name))
     yield lambda: blind.another(name, pairs, tolerance)
     yield lambda: blind.local(name, ours, right, letters, failed.stride, tolerance)
+    yield lambda: places.part(name, ours, right, letters, others, tolerance)
+    yield lambda: places.moved(name, ours, right, letters, tolerance)
+    yield lambda: places.rows(name, ours, right, letters, others, tolerance)
+
+
+def _others(failed: FailedCheck) -> Arrays:
+    """Arrays by name that a wrong gradient may have to do with: arguments, dy, y, the values on the tape."""
+    known = failed.arrays | {"dy": failed.measured.dy, "y": failed.measured.y}
+    if not failed.search:
+        return known
+    variables = failed.search.trace.tape.variables()
+    return {var.name: var.value for var in variables if var.name == once(var.name)} | known
+
+
+def _all_gradients(failed: FailedCheck) -> tuple[Arrays, Arrays]:
+    """All gradients that were returned, and the numeric ones."""
+    return ({key: failed.gradient(key) for key in failed.wrt},
+            {key: failed.measured.numeric(key).value for key in failed.wrt})
 
 
 def _triple(hypothesis: Hypothesis) -> Explanation:
@@ -177,20 +200,6 @@ def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagno
     else:
         text = f"d{name} does not fit the forward pass, where {what}"
     return Diagnosis(kind, name, sentence(text))
-
-
-def _what_is_known(name: str, ours: Array, right: Array, tolerance: float) -> str:
-    """What is said if nothing explains a gradient: how many entries differ, the correlation, the range of ratios."""
-    known = np.isfinite(right) & np.isfinite(ours)
-    a, n = ours[known], right[known]
-    wrong = np.abs(a - n) > tolerance * np.abs(n).max(initial=0)
-    facts = [f"{np.count_nonzero(wrong)} of {a.size} entries differ"]
-    if a.size > 1 and np.ptp(a) and np.ptp(n):
-        facts.append(f"correlation with the right gradient {np.corrcoef(a, n)[0, 1]:.3f}")
-    ratios = a[wrong & (n != 0)] / n[wrong & (n != 0)]
-    if ratios.size:
-        facts.append(f"ours is between {ratios.min():.4g} and {ratios.max():.4g} times the right one there")
-    return f"d{name}: no simple mistake explains it; {', '.join(facts)}."
 
 
 @np.errstate(all="ignore")

@@ -10,7 +10,7 @@ import numpy as np
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike
 from npse.gradcheck.diagnosis.search import Search
 from npse.gradcheck.diagnosis.sizes import sizes_of
-from npse.gradcheck.diagnosis.trace import Trace, recognise, trace
+from npse.gradcheck.diagnosis.trace import Trace, recognise, recorded, trace
 from npse.gradcheck.measure import Measurement, is_floating
 from npse.types import Array, Arrays
 
@@ -35,9 +35,9 @@ class FailedCheck:
 
     @classmethod
     def of(cls, measured: Measurement) -> FailedCheck:
-        """A failed check with the tape of the case, or of the op of the book that gives the same values."""
+        """A failed check with the tape of the case, of the op of the book that gives the same values, or a record."""
         case, arguments = measured.case, measured.arguments
-        return cls(measured, trace(case, arguments) or recognise(arguments, measured.y, case.op))
+        return cls(measured, trace(case, arguments) or recognise(arguments, measured.y, case.op) or recorded(measured))
 
     @cached_property
     def search(self) -> Search | None:
@@ -79,7 +79,7 @@ class FailedCheck:
     def sizes(self) -> dict[str, int]:
         """The sizes of axes and their products, by name: {"N": 2, "H*W": 12}, or {"x.shape[0]": 2}."""
         by_shape = {name: [f"{name}.shape[{i}]" for i in range(array.ndim)] for name, array in self.arrays.items()}
-        by_letter = sizes_of(self.letters, self.arrays) if self.trace else {}
+        by_letter = sizes_of(self.letters, self.arrays) if self.trace and not self.trace.is_foreign else {}
         return by_letter or sizes_of(by_shape, self.arrays)
 
     @property

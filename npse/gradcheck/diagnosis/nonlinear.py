@@ -32,12 +32,20 @@ def relu(x: Var, name: str, **words: Unpack[Words]) -> Var:
         yield from _masks_elsewhere(step, x, name)
         for var in x.tape.variables():
             if var.shape == x.shape and var not in (x, step.output) and ((var.value > 0) != (x.value > 0)).any():
-                yield mask("mask misplaced", f"is masked by {var.name} > 0, not by {name} > 0",
+                other = _told_apart(var, x)
+                yield mask("mask misplaced", f"is masked by {other} > 0, not by {name} > 0",
                            lambda dy, y, var=var: var.value > 0)
-                yield mask("mask misplaced", f"is masked by {var.name} > 0 besides {name} > 0",
+                yield mask("mask misplaced", f"is masked by {other} > 0 besides {name} > 0",
                            lambda dy, y, var=var: (y > 0) & (var.value > 0))
     return x.tape.step(lambda x: np.maximum(x, 0), [x], [lambda dy, y, x: dy * (y > 0)], name, axes=x.axes,
                        faults=faults, nonlinearity="relu", **words)
+
+
+def _told_apart(var: Var, x: Var) -> str:
+    """The name of a variable; if x has the same name, it is x without the term that was added to the variable."""
+    maker = x.tape.maker(x)
+    added = [read.name for read in maker.inputs if read is not var] if maker and var in maker.inputs else []
+    return f"({var.name} without {added[0]})" if added and var.name == x.name else var.name
 
 
 def _masks_elsewhere(step: Step, x: Var, name: str) -> Iterator[Hypothesis]:

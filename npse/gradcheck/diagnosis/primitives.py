@@ -4,7 +4,7 @@ Here are sums, products, means and matrix products, with broadcasting. `nonlinea
 `windows` has convolution and pooling.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import TypeAlias, Unpack
 
@@ -95,7 +95,9 @@ def _wrong_factors(step: Step, i: int, mine: Var, other: Var) -> Iterator[Hypoth
                       f"as if {f} had been overwritten", lambda y, f, m: y)
     yield with_factor("path missing", f"takes {mine.name} itself as the factor, where {f} belongs", lambda y, f, m: m)
     yield with_factor("path twice", f"has the factor {f} twice", lambda y, f, m: f * f)
-    if other.value.min() > 0 and other.value.max() < 1:
+    maker = other.tape.maker(other)
+    is_rest = other.tape.is_record and maker is not None and maker.run is np.subtract      # 1 - s, not s
+    if other.value.min() > 0 and other.value.max() < 1 and not is_rest:
         yield with_factor("sigmoid", f"takes {f}*(1 - {f}), the derivative of the sigmoid, where {f} belongs",
                           lambda y, f, m: f * (1 - f))
         yield with_factor("sigmoid", f"takes 1 - {f} where {f} belongs", lambda y, f, m: 1 - f)
@@ -142,12 +144,32 @@ def _wrong_sums(step: Step, i: int, factor: Factor) -> Iterator[Hypothesis]:
                              f"{size} here)",
                              {(step, i): lambda *read, size=size: fit(terms(*read), var.shape) / size},
                              advice=f"d{var.name} = {step.ways[i][1]}." if step.ways else "")
+    yield from _other_axes(step, i, terms, repeated)
     for axis in repeated:
         for place, at in (("first", 0), ("last", -1)):
             letter = step.output.axes[axis]
             yield Hypothesis("not summed", f"d{var.name} takes only the {place} entry along {letter}, where a sum over "
                              f"{letter} belongs", {(step, i): lambda *read, axis=axis, at=at: fit(
                                  np.take(terms(*read), [at], axis), var.shape)})
+
+
+def _other_axes(step: Step, i: int, terms: Part, repeated: Sequence[int]) -> Iterator[Hypothesis]:
+    """Hypotheses about a sum over other axes than the repeated ones."""
+    var, y = step.inputs[i], step.output
+    letters, size = y.sizes(repeated)
+    long = [axis for axis, n in enumerate(y.shape) if n > 1]
+    for other in combinations(long, len(repeated)):
+        others, count = y.sizes(other)
+        if not var.tape.is_record or not repeated or list(other) == list(repeated):
+            continue
+        for ratio, verb in dict.fromkeys(((1.0, "summed"), (size / count, "averaged"))):
+            def part(*read: Array, other: tuple[int, ...] = other, ratio: float = ratio) -> Array:
+                found = total(terms(*read), other) * ratio
+                return found if len(var.shape) == found.ndim else found.reshape(var.shape)
+            yield Hypothesis("not summed", f"d{var.name} is {verb} over {spoken(others)}, where {spoken(letters)} "
+                             "belongs", {(step, i): part})
+            if ratio == 1.0 == size / count:
+                break
 
 
 def average(x: Var, axes: tuple[int, ...], name: str, divisor: int | None = None, **words: Unpack[Words]) -> Var:
@@ -169,10 +191,13 @@ def average(x: Var, axes: tuple[int, ...], name: str, divisor: int | None = None
         divisors.setdefault(own**2, ("averaged", f"is divided by {right} = {own} twice"))
         way = f"d{x.name} gets {step.ways[0][1]}." if step.ways else ""
         for other, (kind, text) in divisors.items():
+            sentence, advice = f"d{name} {text} on its way into d{x.name}", way
+            if x.tape.is_record and other == 1:
+                sentence = f"the mean over {spoken(letters)} divides by {own}, its gradient does not"
+                advice = f"Divide by {own}, the size of {spoken(letters)}."
             if other not in (0, own):
-                yield Hypothesis(kind, f"d{name} {text} on its way into d{x.name}",
-                                 {(step, 0): lambda dy, y, x, other=other: np.broadcast_to(dy / other, x.shape)},
-                                 advice=way)
+                yield Hypothesis(kind, sentence, {(step, 0): lambda dy, y, x, other=other: np.broadcast_to(
+                    dy / other, x.shape)}, advice=advice)
         for place, at in (("first", slice(0, 1)), ("last", slice(-1, None))):
             def part(dy: Array, y: Array, x: Array, at: slice = at) -> Array:
                 dx = np.zeros(x.shape)
@@ -193,6 +218,9 @@ def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[
         yield from faults(step)
         yield Hypothesis("factor", f"d{x.name} lacks the factor 2 from the square of {x.name}",
                          {(step, 0): lambda dy, y, x: dy * x})
+        if x.tape.is_record:
+            yield Hypothesis("path missing", f"d{x.name} lacks the factor {x.name} of the derivative 2*{x.name}",
+                             {(step, 0): lambda dy, y, x: 2 * dy + 0 * x})
     return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
 
 
@@ -273,7 +301,7 @@ def _before(var: Var) -> Iterator[tuple[str, Var]]:
     kind = {"relu": "mask missing", "sigmoid": "sigmoid"}.get(maker.nonlinearity) or (
         "path missing" if maker.run in (np.add, np.multiply) else "wrong value")
     for made_of in maker.inputs:
-        if made_of.shape == var.shape and made_of.name != var.name:
+        if made_of.shape in (var.shape, ()) and made_of.name != var.name:
             yield kind, made_of
             yield from (("wrong value", earlier) for _, earlier in _before(made_of))
 

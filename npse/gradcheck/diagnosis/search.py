@@ -1,19 +1,26 @@
 """Search on a tape for the mistake, or the two mistakes, that give the gradient that was found."""
 
+from __future__ import annotations
+
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import combinations, islice
+from functools import cached_property, reduce
+from itertools import combinations, islice, product
 from typing import TypeAlias
 
 import numpy as np
 
+from npse.gradcheck.diagnosis import general
 from npse.gradcheck.diagnosis.result import alike, explains
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Step, Use, Var, Way
-from npse.gradcheck.diagnosis.trace import Trace
-from npse.gradcheck.measure import Measurement
+from npse.gradcheck.diagnosis.trace import Trace, recorded
+from npse.gradcheck.measure import Measurement, is_floating, run_forward
 from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
+MAX_WORK = 20_000        # steps that are run backwards on a record, for one mistake each, and for two
+MOST_PATHS = 8           # into one variable: more factors than this explain nothing
 
 Tried: TypeAlias = tuple[Hypothesis, list[Array]]
 """A hypothesis and the gradients that follow from it."""
@@ -28,21 +35,34 @@ class Search:
     measured : Measurement
         Upstream gradient and the gradients that were found.
     sizes : dict of str -> int, see `npse.gradcheck.diagnosis.sizes.sizes_of`
+    try_all : bool
+        Whether every single mistake is tried.
 
     Attributes
     ----------
     right : list of arrays, the right gradients by the tape
     """
 
-    def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int]) -> None:
+    def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int],
+                 try_all: bool = True) -> None:
         self.trace, self.measured, self.sizes = trace, measured, sizes
         self.right = self._gradients_of()
-        self._results = [(hypothesis, self._gradients_of(hypothesis)) for hypothesis in mistakes(trace)]
+        if trace.is_foreign:                                      # at a kink the slope of either side is right
+            self.right = [np.where(measured.numeric(name).crossed, np.nan, right)
+                          for name, right in zip(measured.case.wrt, self.right, strict=True)]
+        every = islice(mistakes(trace), MAX_WORK // len(trace.tape.steps)) if trace.is_foreign else mistakes(trace)
+        every = every if try_all else iter(())
+        self._results = [(hypothesis, found) for hypothesis in every if (found := self._tried(hypothesis))]
 
     def single(self, name: str) -> list[Hypothesis]:
         """Hypotheses that explain a gradient; first those that explain the other gradients too."""
         k = self.measured.case.wrt.index(name)
-        return self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
+        found = self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
+        if not found and not self.trace.is_foreign:               # a record has tried them already
+            tried = ((h, self._tried(h)) for h in general.stale(self.trace.tape, np.multiply))
+            found = self._ranked((h, gradients) for h, gradients in tried
+                                 if gradients and self._explains(k, gradients[k]))
+        return self._confirmed(k, found)
 
     def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""
@@ -59,9 +79,10 @@ class Search:
         """Two mistakes at once."""
         k = self.measured.case.wrt.index(name)
         candidates = [hypothesis for hypothesis, _ in self._different(k)]
-        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), MAX_PAIRS)
-        found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in both)
-        return self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3))
+        limit = min(MAX_PAIRS, MAX_WORK // len(self.trace.tape.steps)) if self.trace.is_foreign else MAX_PAIRS
+        both = islice((a + b for a, b in combinations(candidates, 2) if not a.overlaps(b)), limit)
+        found = ((hypothesis, found) for hypothesis in both if (found := self._tried(hypothesis)))
+        return self._confirmed(k, self._ranked(islice(((h, g) for h, g in found if self._explains(k, g[k])), 3)))
 
     def paths(self, name: str) -> list[Hypothesis]:
         """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
@@ -69,9 +90,70 @@ class Search:
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
         return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
 
+    def intermediate(self, name: str) -> Iterator[Hypothesis]:
+        """The gradient of a value on the way is returned for that of an argument, on a record."""
+        k = self.measured.case.wrt.index(name)
+        elsewhere = self._elsewhere[0] if self.trace.is_foreign and self._elsewhere else None
+        for var, found in self._on_the_way() if self.trace.is_foreign else ():
+            if self._explains(k, found) and (elsewhere is None or any(
+                    other.name == var.name and elsewhere._explains(k, there)
+                    for other, there in elsewhere._on_the_way())):
+                yield Hypothesis("path missing", f"d{name} is the gradient of {var.name}, not of {name}: it is not "
+                                 f"carried back from {var.name} to {name}")
+                return
+
+    def _on_the_way(self) -> Iterator[tuple[Var, Array]]:
+        """Each value that is computed, and its right gradient."""
+        outputs = [step.output for step in self.trace.tape.steps]
+        gradients = self.trace.tape.gradients(self.trace.output, self.measured.dy, outputs)
+        return zip(outputs, gradients, strict=True)
+
+    def _confirmed(self, k: int, found: list[Hypothesis]) -> list[Hypothesis]:
+        """Those hypotheses about a record that explain the k-th gradient for other arguments, too."""
+        if not found or self._elsewhere is None:
+            return found
+        other, mistakes_there = self._elsewhere
+
+        def explains_there(hypothesis: Hypothesis) -> bool:
+            texts = hypothesis.made_of or (hypothesis.text,)
+            for same in product(*(mistakes_there[text] for text in texts)):
+                gradients = other._tried(reduce(Hypothesis.__add__, same))
+                if gradients and other._explains(k, gradients[k]):
+                    return True
+            return False
+        return [hypothesis for hypothesis in found if explains_there(hypothesis)]
+
+    @cached_property
+    def _elsewhere(self) -> tuple[Search, dict[str, list[Hypothesis]]] | None:
+        """The search for other arguments, and the single mistakes there by their text; None if there is no record.
+
+        Numbers that agree by chance, such as two masks on few entries, differ there.
+        """
+        measured = self.measured
+        if not self.trace.is_foreign:
+            return None
+        rng = np.random.default_rng(0)
+        changed = {name: (rng.permutation(value.ravel()) * rng.uniform(0.8, 1.25, value.size)).reshape(value.shape)
+                   if is_floating(value) else value for name, value in measured.arguments.items()}
+        try:
+            other = Measurement.of(measured.case, measured.ops, changed, rng)
+            trace = recorded(other)
+        except Exception:                # the user's functions do not take these arguments
+            trace = None
+        run_forward(measured.case, measured.ops, measured.arguments)     # it may keep values for the backward pass
+        if trace is None:
+            return None
+        search = Search(trace, other, self.sizes, try_all=False)
+        by_text: dict[str, list[Hypothesis]] = defaultdict(list)
+        for hypothesis in mistakes(trace):
+            by_text[hypothesis.text].append(hypothesis)
+        return search, by_text
+
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
+            if var.constant or var.name != general.once(var.name) or len(self.trace.tape.uses(var)) > MOST_PATHS:
+                continue
             uses = [(step, i) for step, i in self.trace.tape.uses(var) if step.output.name != var.name]
             rest = self._gradients_of(_only(uses, ()))[k] if uses else ours
             columns = {use: self._gradients_of(_only(uses, (use,)))[k] - rest for use in uses}
@@ -92,7 +174,8 @@ class Search:
         kind = _kind_of_factor(factor, step.missing, self.sizes)
         whole = len(self.trace.tape.uses(var)) == 1
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
-                            + f" is times {named(factor, self.sizes)}" for use, factor in wrong.items())
+                            + (f" is times {named(factor, self.sizes)}" if abs(factor) > CLOSE else " is missing")
+                            for use, factor in wrong.items())
         parts: Parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
                         for (step, i), factor in wrong.items()}
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
@@ -107,6 +190,16 @@ class Search:
     def _gradients_of(self, hypothesis: Hypothesis = NO_MISTAKE) -> list[Array]:
         with np.errstate(all="ignore"):
             return self.trace.gradients(self.measured.dy, self.measured.case.wrt, hypothesis)
+
+    def _tried(self, hypothesis: Hypothesis) -> list[Array] | None:
+        """The gradients that follow from a hypothesis; None if it gives none of the right shapes."""
+        if not self.trace.is_foreign:
+            return self._gradients_of(hypothesis)
+        try:
+            found = self._gradients_of(hypothesis)
+        except (ValueError, IndexError):                          # the shapes do not fit
+            return None
+        return found if all(a.shape == b.shape for a, b in zip(found, self.right, strict=True)) else None
 
     def _ranked(self, results: Iterable[Tried]) -> list[Hypothesis]:
         def merit(result: Tried) -> tuple[int, int]:
@@ -128,19 +221,27 @@ def mistakes(trace: Trace) -> Iterator[Hypothesis]:
     tape = trace.tape
     once: list[Use] = []
     for var in tape.variables():
-        uses = tape.uses(var)
+        uses = [] if var.constant else tape.uses(var)
+        if tape.is_record and len(uses) > MOST_PATHS:
+            continue
         if len(uses) > 1:
             yield from _wrong_paths(trace, var, uses)
         else:
-            once += [(step, i) for step, i in uses if step.output.name != var.name]   # the same name: axes moved
+            once += [(step, i) for step, i in uses if step.output.name != var.name   # the same name: axes moved
+                     and var.name == general.once(var.name)]                         # not one turn of a loop
     for step, i in once:
         yield _scaled_part((step, i), -1, "sign", f"d{step.inputs[i].name} has the wrong sign")
     for step, i in once:
         name = step.inputs[i].name
         yield _scaled_part((step, i), 0, step.missing,
                            f"d{name} is cut off: nothing comes back to {name} from {step.output.name}")
-    for step in tape.steps:
-        yield from step.faults(step)
+    if not trace.is_foreign:
+        for step in tape.steps:
+            yield from step.faults(step)
+        return
+    for source in (general.in_every_turn, general.cut_off, general.overwritten, general.exchanged, general.turned,
+                   general.mirrored, general.not_applied, general.stale):
+        yield from source(tape)
 
 
 def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis]:
@@ -148,10 +249,14 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
     for use in uses:
         step, i = use
         way, formula = _way(step, i)
-        kept = " + ".join(_way(*other)[1].split(", ")[0] for other in uses if other != use)
+        kept = " + ".join(_way(*other)[1].split(", Eq.")[0] for other in uses if other != use)
         reaches = f"{var.name} also reaches {trace.output.name} {way}"
-        text = f"treats {way.removeprefix('through ')} as a constant" if step.missing == "constant statistics" \
-            else f"is {kept} only"
+        if trace.is_foreign:
+            reaches = f"{var.name} reaches {trace.output.name} that way too"
+        if step.missing == "constant statistics":
+            text = f"treats {way.removeprefix('through ')} as a constant"
+        else:
+            text = f"lacks the part that comes back {way}" if trace.is_foreign else f"is {kept} only"
         yield _scaled_part(use, 0, step.missing, f"d{var.name} {text}: {reaches}", f"Add {formula}.")
         yield _scaled_part(use, 2, "path twice", f"d{var.name} has the part that comes back {way} twice",
                            f"Add {formula} once.")
@@ -161,7 +266,8 @@ def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis
 
 def _way(step: Step, i: int) -> Way:
     """How the output depends on the i-th input of a step, and the gradient that returns to it."""
-    return step.ways[i] if step.ways else (f"through {step.output.name}", f"what {step.output.name} hands back")
+    name = step.output.name
+    return step.ways[i] if step.ways else (f"through {name}", f"the part that comes back from {name}")
 
 
 def _scaled_part(use: Use, factor: float, kind: str, text: str, advice: str = "") -> Hypothesis:

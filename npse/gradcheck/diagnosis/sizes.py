@@ -34,15 +34,21 @@ def which(number: float, sizes: Mapping[str, int]) -> str:
         if size > 1:
             found += [text for text, value in (
                 (name, size), (f"1/{product}", 1 / size), (f"{product}^2", size**2), (f"1/{product}^2", 1 / size**2),
-                (f"{product}/({name} - 1)", size / (size - 1)), (f"({name} - 1)/{product}", (size - 1) / size),
+                *(((f"{product}/({name} - 1)", size / (size - 1)), (f"({name} - 1)/{product}", (size - 1) / size))
+                  if size > 2 else ()),                           # for a size of 2 they are 2 and 1/2
                 (f"sqrt({name})", size**0.5), (f"1/sqrt({name})", size**-0.5))
                 if abs(number - value) <= CLOSE * value]
     return " or ".join(list(dict.fromkeys(found))[:3])
 
 
 def named(factor: float, sizes: Mapping[str, int]) -> str:
-    """A factor in words: "12, which is H*W"; the number alone if no size gives it."""
+    """A factor in words: "12, which is H*W"; the number alone if no size gives it.
+
+    A factor of 2 or 1/2 has many causes: the sizes that it may be are named, not claimed.
+    """
     name = which(abs(factor), sizes)
+    if name and min(abs(abs(factor) - 2), abs(abs(factor) - 0.5)) < CLOSE:
+        return f"{factor:.6g} ({name} {'are' if ' or ' in name else 'is'} {abs(factor):.6g} here)"
     return f"{factor:.6g}, which is {'minus ' if factor < 0 else ''}{name}" if name else f"{factor:.6g}"
 
 

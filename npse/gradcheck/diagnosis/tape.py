@@ -47,6 +47,8 @@ class Hypothesis:
         The right formula and the paper's equation, as a sentence.
     size : int
         The number of single mistakes.
+    made_of : tuple of str
+        The texts of the single mistakes, if there are several.
     """
 
     kind: str
@@ -55,12 +57,14 @@ class Hypothesis:
     values: dict[Var, Array] = field(default_factory=dict)
     advice: str = ""
     size: int = 1
+    made_of: tuple[str, ...] = ()
 
     def __add__(self, other: Hypothesis) -> Hypothesis:
         kind = self.kind if self.kind == other.kind or len(self.text) >= len(other.text) else other.kind
         advice = " ".join(dict.fromkeys(filter(None, (self.advice, other.advice))))
         return Hypothesis(kind, f"{self.text}, and {other.text}", self.parts | other.parts, self.values | other.values,
-                          advice, self.size + other.size)
+                          advice, self.size + other.size,
+                          (*(self.made_of or (self.text,)), *(other.made_of or (other.text,))))
 
     def overlaps(self, other: Hypothesis) -> bool:
         """Whether both replace the same part or value, so that they cannot be combined."""
@@ -72,12 +76,16 @@ NO_MISTAKE = Hypothesis("", "")
 
 @dataclass(eq=False)
 class Var:
-    """An array on a tape: its value, its name in the book, and a letter for each axis."""
+    """An array on a tape: its value, its name in the book, and a letter for each axis.
+
+    No gradient of a ``constant`` is ever asked for.
+    """
 
     tape: Tape
     value: Array
     name: str
     axes: tuple[str, ...] = ()
+    constant: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -151,15 +159,16 @@ class Options(Words, total=False):
 
 
 class Tape:
-    """The steps of one forward pass, in order."""
+    """The steps of one forward pass, in order; ``is_record`` says that they are NumPy's calls, not the book's steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_record: bool = False) -> None:
+        self.is_record = is_record
         self.steps: list[Step] = []
         self.leaves: list[Var] = []
 
-    def leaf(self, value: Array, name: str, axes: tuple[str, ...]) -> Var:
-        """Record an argument of the forward pass."""
-        self.leaves.append(Var(self, np.asarray(value), name, axes))
+    def leaf(self, value: Array, name: str, axes: tuple[str, ...], constant: bool = False) -> Var:
+        """Record an argument of the forward pass, or a constant."""
+        self.leaves.append(Var(self, np.asarray(value), name, axes, constant))
         return self.leaves[-1]
 
     def step(self, run: Callable[..., Array], inputs: Sequence[Var], parts: Sequence[Part], name: str,

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from npse.gradcheck.cases.case import Case
+from npse.gradcheck.diagnosis.foreign import record
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
 from npse.gradcheck.diagnosis.result import EXACT, alike
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Tape, Var
+from npse.gradcheck.measure import Measurement, run_forward
 from npse.types import Array
+
+RECORDED = 1e-4          # between the gradient by a record and central differences, relative to the largest entry
 
 # Settings that a function may use without taking them as arguments; `recognise` tries these values.
 HIDDEN: dict[str, dict[str, tuple[float | None, ...]]] = {
@@ -45,6 +49,11 @@ class Trace:
     output: Var
     leaves: dict[str, Var]
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the tape is a record of NumPy's calls, not one of the book's ops."""
+        return self.tape.is_record
+
     def gradients(self, dy: Array, wrt: Sequence[str], hypothesis: Hypothesis = NO_MISTAKE) -> list[Array]:
         """Gradients in the order of ``wrt``, under the given hypothesis."""
         return self.tape.gradients(self.output, dy, [self.leaves[name] for name in wrt], hypothesis)
@@ -72,10 +81,28 @@ def recognise(arguments: Mapping[str, Any], y: Array, name: str = "") -> Trace |
         for chosen in product(*free.values()):
             found = _run(op, _call_of(op, dict(zip(free, chosen, strict=True))), renamed)
             if found and alike(y, found.output.value):
-                if len(found.leaves) < len(arguments):           # some arguments are not floating arrays
-                    return found
-                return replace(found, leaves=dict(zip(arguments, found.leaves.values(), strict=True)))
+                leaves = {given: found.leaves[its] for given, its in zip(arguments, order, strict=False)
+                          if its in found.leaves}                # not all arguments are floating arrays
+                return replace(found, leaves=leaves)
     return None
+
+
+def recorded(measured: Measurement) -> Trace | None:
+    """The forward pass of a measurement as a record of its NumPy calls; None if it has no right record.
+
+    The record must give the result of the forward pass, and the numeric gradients.
+    """
+    case, arguments = measured.case, measured.arguments
+    found = record(case.forward, measured.ops, arguments, measured.y)
+    run_forward(case, measured.ops, arguments)                    # it may keep values for the backward pass
+    if found is None:
+        return None
+    result = Trace(case.op, *found)
+    for name, gradient in zip(case.wrt, result.gradients(measured.dy, case.wrt), strict=True):
+        numeric = measured.numeric(name)
+        if not alike(gradient, np.where(numeric.crossed, np.nan, numeric.value), RECORDED):
+            return None
+    return result
 
 
 def forward_mistake(found: Trace, case: Case, arguments: Mapping[str, Any], y: Array) -> tuple[str, str] | None:

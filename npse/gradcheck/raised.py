@@ -1,0 +1,74 @@
+"""What is reported if an op raises an exception: which op, and where in its file."""
+
+import functools
+import inspect
+import traceback
+from pathlib import Path
+from typing import Any
+
+from npse.gradcheck.diagnosis import explain_contract
+from npse.gradcheck.results import CANNOT_TELL, WRONG, Result
+from npse.support.wrapped import Wrapped
+from npse.types import Op, Ops
+
+PACKAGE = Path(__file__).resolve().parents[1]      # npse itself: its lines are of no use to the author of an op
+
+
+class Watched(Wrapped):
+    """An edition that remembers which op raised an exception."""
+
+    def __init__(self, ops: Ops) -> None:
+        super().__init__(ops, self._watch)
+        self._last: tuple[BaseException | None, Op | None] = None, None
+
+    def culprit(self, error: BaseException) -> Op | None:
+        """The op that raised this exception; None if none did."""
+        raised, op = self._last
+        return op if raised is error else None
+
+    def _watch(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        try:
+            return op(*arguments, **options)
+        except BaseException as error:
+            self._last = error, op
+            raise
+
+
+def raised(op: str, label: str, error: BaseException, culprit: Op | None = None) -> Result:
+    """The result if an op raises an exception; ``culprit`` is the function that did, if it is known."""
+    complaint = str(error) if culprit is None and _is_the_judges(error) else f"raises {type(error).__name__}: {error}"
+    name = getattr(unwrapped(culprit), "__name__", op) if culprit else op
+    where = place(error, culprit) if culprit else ""
+    text = f"{name} {complaint}" + (f" ({where})" if where else "")
+    return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", text))
+
+
+def interrupted(op: str, label: str) -> Result:
+    """The last result after Ctrl-C."""
+    return Result(op, label, "runs", CANNOT_TELL, message="interrupted: the rest was not checked")
+
+
+def place(error: BaseException, culprit: Op) -> str:
+    """The last line of the culprit's file that an exception came through, as "mine.py, line 7"; "" if it is npse's."""
+    code = getattr(unwrapped(culprit), "__code__", None)
+    if code is None or PACKAGE in Path(code.co_filename).parents:
+        return ""
+    lines = [line for name, line in _frames(error) if name == code.co_filename]
+    return f"{Path(code.co_filename).name}, line {lines[-1]}" if lines else ""
+
+
+def unwrapped(op: Op) -> Op:
+    """The function under decorators, Numba's among them, and under `functools.partial`."""
+    op = inspect.unwrap(op)
+    return unwrapped(op.func) if isinstance(op, functools.partial) else op
+
+
+def _is_the_judges(error: BaseException) -> bool:
+    """Whether the judge itself raised an exception, such as one about what a function returns."""
+    frames = _frames(error)
+    return bool(frames) and PACKAGE / "gradcheck" in Path(frames[-1][0]).parents
+
+
+def _frames(error: BaseException) -> list[tuple[str, int | None]]:
+    """File and line of each call that an exception came through."""
+    return [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
