@@ -102,8 +102,10 @@ def crosswise(name: str, gradients: Mapping[str, Array], right: Mapping[str, Arr
     """The gradient has a wrong shape because results are returned in another order."""
     def owner(gradient: Array) -> str | None:
         return next((key for key, its in right.items() if alike(gradient, its, tolerance)), None)
-    mine, place = owner(gradients[name]), next((key for key, gradient in gradients.items()
-                                                if alike(gradient, right[name], tolerance)), None)
+    def misplaced(gradient: Array, key: str) -> bool:
+        return alike(gradient, right[name], tolerance) and not alike(gradient, right[key], tolerance)
+    mine = owner(gradients[name])
+    place = next((key for key, gradient in gradients.items() if misplaced(gradient, key)), None)
     order = f"Gradients are returned in the order {', '.join(f'd{key}' for key in gradients)}."
     if mine not in (None, name) and place == mine:
         yield "swapped", f"d{name} and d{mine} are swapped: each is returned in the place of the other", order
