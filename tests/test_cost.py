@@ -149,6 +149,7 @@ def test_the_command_counts_and_measures(npse, tmp_path, monkeypatch):
     for network in found["time"]["networks"]:
         kinds = ("forward", "training", "forward_processor", "training_processor")
         assert all(len(network[kind]) == 2 and min(network[kind]) > 0 for kind in kinds)
+        assert 20 < network["forward_memory"] < network["training_memory"] < 2000
     assert found["processor"] in " ".join(out.split())
     assert re.search(r"^layer3\.0\.se +1x8x8x64 +4,096 +12\.29 k", out, re.MULTILINE)
     assert re.search(r"^parameters +83,418 +5,376 +6\.44%", out, re.MULTILINE)

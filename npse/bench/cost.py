@@ -54,7 +54,7 @@ def counted(model, options, batch=1, size=None):
 
 
 def timed(found, rounds, threads):
-    """Measure the time of what `counted` returned, in a fresh process; see `npse.bench.cost_time.measure`.
+    """Measure the time and the memory of what `counted` returned, in fresh processes; see `npse.bench.cost_time`.
 
     A single network with excitations is compared with the same network without them.
     """
@@ -65,6 +65,10 @@ def timed(found, rounds, threads):
     taken = ask(cost_time.measure, networks=[side[1:] for side in sides], batch=found[0]["batch"], rounds=rounds,
                 threads=threads)
     named_times = [{"name": name} | times for (name, *_), times in zip(sides, taken, strict=True)]
+    for row, (_, model, options, size) in zip(named_times, sides, strict=True):
+        network = {"model": model, "options": options, "size": size, "batch": found[0]["batch"]}
+        row |= {f"{kind}_memory": ask(cost_time.memory, **network, kind=kind, threads=threads)
+                for kind in ("forward", "training")}
     return {"rounds": rounds, "threads": threads, "networks": named_times}
 
 

@@ -81,11 +81,18 @@ def times(taken, environment):
             middle, *extremes = more(other[kind], first[kind])
             cells += [f"{middle:+.1%}", " .. ".join(f"{share:+.1%}" for share in extremes)]
         rows.append((title, *cells))
-    titles = [f"{network['name']}, ms" for network in taken["networks"]] + ["more time", "in a round"] * len(others)
+    for kind in ("forward", "training"):
+        peaks = [network[f"{kind}_memory"] for network in taken["networks"]]
+        cells = ["-" if peak is None else f"{peak:.0f} MB" for peak in peaks]
+        for peak in peaks[1:]:
+            cells += ["-" if None in (peak, peaks[0]) else f"{peak / peaks[0] - 1:+.1%}", ""]
+        rows.append((f"{KINDS[kind]}, memory", *cells))
+    titles = [f"{network['name']}, ms" for network in taken["networks"]] + ["more", "in a round"] * len(others)
     where = f"{taken['threads']} threads on {environment['cores']} cores, {environment['processor']}"
     return Table("The measured time of both" if others else "The measured time", ("<", *titles), rows,
                  [f"cpu edition, {where}; medians of {taken['rounds']} rounds, in which the networks take turns.",
                   "Both passes: forward and backward in training. *: processor time of all threads.",
+                  "Memory: the largest of a fresh process, with NumPy and npse in it.",
                   *warnings(environment["load"])], spare=("in a round",))
 
 

@@ -1,4 +1,4 @@
-"""Time networks beside each other: one prediction, and forward and backward in training. The cpu edition runs."""
+"""Time and memory of networks: one prediction, and forward and backward in training. The cpu edition runs."""
 
 import statistics
 import time
@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from npse import backend, models
-from npse.bench.timing import figures, times, wall
+from npse.bench.timing import figures, peak_memory, times, wall
 
 SECONDS = 0.2                    # the shortest time of one measurement
 
@@ -43,6 +43,27 @@ def measure(networks, batch, rounds, threads):
                 for name, seconds in zip((kind, f"{kind}_processor"), zip(*measured, strict=True), strict=True):
                     found[name].append(figures(seconds)["ms"])
     return taken
+
+
+def memory(model, options, size, batch, kind, threads):
+    """Run a network in this process and return the peak of its memory, as `npse.bench.timing.peak_memory` does.
+
+    It is that of the whole process: with NumPy, npse and its compiled kernels, about 150 MB before a network is built.
+
+    Parameters
+    ----------
+    model : str
+    options : dict, of the model
+    size, batch : int
+        The images are (batch, size, size, 3).
+    kind : {"forward", "training"}
+    threads : int
+    """
+    backend.use("cpu").set_threads(threads)
+    task = _tasks(models.build(model, input_gradient=False, **options), batch, size)[kind]
+    for _ in range(2):                                            # the memory pool settles in the second
+        task()
+    return peak_memory()
 
 
 def _wall_and_processor(task):
