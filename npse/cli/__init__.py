@@ -31,9 +31,10 @@ def npse(
 
 
 for command, examples in {
-    train.train: ("npse train", "npse train --data cifar10 --model se_resnet20 --epochs 30",
+    train.train: ("npse train", "npse train --recipe fast94",
+                  "npse train --data cifar10 --model se_resnet20 --epochs 30",
                   "npse train --data cifar10 --budget 20min", "npse train --resume --out runs/se_resnet8-shapes-1"),
-    recipes.recipes: ("npse recipes", "npse recipes fast94", "npse train --recipe fast94 --seed 1"),
+    recipes.recipes: ("npse recipes", "npse recipes fast94"),
     evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --tta mirror",),
     predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
     check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),

@@ -11,35 +11,39 @@ from npse.types import Array, Backward, Gradients
 
 
 class Whitening(Layer):
-    """Convolution without padding, (N, H, W, cin) -> (N, H - kernel + 1, W - kernel + 1, 2 * kernel**2 * cin).
+    """Convolution (N, H, W, cin) -> (N, Ho, Wo, 2 * directions), Ho = H + 2 padding - kernel + 1.
 
     Its filters are a buffer, all zeros until `fit` computes them; its bias is a parameter.
 
     Parameters
     ----------
-    cin, kernel : int
+    cin, kernel, padding : int
+    directions : int, optional
+        Of kernel * kernel * cin, see `npse.reference.whitening_filters`; by default all.
     input_gradient : bool
         If False, backward returns None as dx. The first layer of a network in training needs no dx.
     """
 
-    def __init__(self, cin: int, kernel: int = 2, input_gradient: bool = True) -> None:
-        expect_sizes("Whitening", cin=cin, kernel=kernel)
-        cout = 2 * kernel * kernel * cin
+    def __init__(self, cin: int, kernel: int = 2, padding: int = 0, directions: int | None = None,
+                 input_gradient: bool = True) -> None:
+        directions = kernel * kernel * cin if directions is None else directions
+        expect_sizes("Whitening", cin=cin, kernel=kernel, directions=directions)
+        cout = 2 * directions
         super().__init__({"bias": np.zeros(cout, np.float32)},
                          {"weight": np.zeros((kernel, kernel, cin, cout), np.float32)})
-        self.input_gradient = input_gradient
+        self.padding, self.input_gradient = padding, input_gradient
 
     def fit(self, x: Array) -> None:
         """Compute the filters from normalized images (N, H, W, cin); see `npse.reference.whitening_filters`."""
         ops, weight = active(), self.buffers["weight"]
-        filters = ops.whitening_filters(to_host(x), weight.shape[0])
+        filters = ops.whitening_filters(to_host(x), weight.shape[0], directions=weight.shape[3] // 2)
         self.buffers["weight"] = filters.astype(weight.dtype)
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         ops, w = active(), self.buffers["weight"]
-        y = ops.add_bias(ops.conv2d(x, w), self.parameters["bias"])
+        y = ops.add_bias(ops.conv2d(x, w, 1, self.padding), self.parameters["bias"])
 
         def backward(dy: Array) -> tuple[Any, Gradients]:
             _, db = ops.add_bias_backward(dy)
-            return ops.conv2d_backward_x(dy, w, x.shape) if self.input_gradient else None, {"bias": db}
+            return ops.conv2d_backward_x(dy, w, x.shape, 1, self.padding) if self.input_gradient else None, {"bias": db}
         return y, backward

@@ -15,6 +15,7 @@ class FastOptions(WideOptions, total=False):
 
     activation: str
     whitened: bool
+    patch: int
     identity_start: bool
     norm_scale: bool
 

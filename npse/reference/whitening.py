@@ -5,7 +5,7 @@ pixels are correlated, and a gradient step is much longer in some directions tha
 outputs have no correlation and equal variances (K. Jordan, arXiv 2404.00498, section 3.2).
 
     x  (N, H, W, C)           images       P = kh * kw * C  numbers of a patch
-    w  (kh, kw, C, 2 * P)     filters
+    w  (kh, kw, C, 2 * K)     filters        K  directions, at most P
 """
 
 import numpy as np
@@ -14,16 +14,18 @@ from npse.reference.contract import op
 from npse.types import Array
 
 
-def _sizes(op: str, letters: dict[str, int], kernel: int) -> dict[str, int]:
-    """Check the size of the filters; return their sizes."""
-    if not isinstance(kernel, (int, np.integer)) or not 1 <= kernel <= min(letters["H"], letters["W"]):
-        raise ValueError(f"{op}: kernel must be an integer from 1 to the size of the images, but is {kernel!r}")
-    return {"kh": kernel, "kw": kernel, "Cout": 2 * kernel * kernel * letters["C"]}
+def _sizes(op: str, letters: dict[str, int], kernel: int, directions: int | None) -> dict[str, int]:
+    """Check the size and the number of the filters; return their sizes."""
+    for name, value, most in (("kernel", kernel, min(letters["H"], letters["W"])),
+                              ("directions", directions, kernel * kernel * letters["C"])):
+        if value is not None and not (isinstance(value, (int, np.integer)) and 1 <= value <= most):
+            raise ValueError(f"{op}: {name} must be an integer in 1..{most} for these images, but is {value!r}")
+    return {"kh": kernel, "kw": kernel, "Cout": 2 * (directions or kernel * kernel * letters["C"])}
 
 
 @op("x: N H W C -> w: kh kw C Cout", backward=None, sizes=_sizes,
     flops=lambda x, *_, y: 2 * x.size * y.size // 2)
-def whitening_filters(x: Array, kernel: int = 2, eps: float = 5e-4) -> Array:
+def whitening_filters(x: Array, kernel: int = 2, eps: float = 5e-4, directions: int | None = None) -> Array:
     """Return filters whose outputs on patches of x have no correlation: each eigenvector of their covariance, scaled.
 
     covariance = mean over all patches p of  p p^T  =  sum over k of  l[k] e[k] e[k]^T
@@ -41,10 +43,12 @@ def whitening_filters(x: Array, kernel: int = 2, eps: float = 5e-4) -> Array:
     kernel : int
         Height and width of a patch.
     eps : float
+    directions : int, optional
+        How many eigenvectors are used, those with the largest variances; by default all.
 
     Returns
     -------
-    w : array (kernel, kernel, C, 2 * kernel * kernel * C)
+    w : array (kernel, kernel, C, 2 * directions)
 
     Source: arXiv 2404.00498.
     """
@@ -56,7 +60,7 @@ def whitening_filters(x: Array, kernel: int = 2, eps: float = 5e-4) -> Array:
         covariance, patches = covariance + rows.T @ rows, patches + len(rows)
     covariance /= patches
     variances, vectors = np.linalg.eigh(covariance)                   # vectors are columns, variances grow
-    variances, vectors = variances[::-1], vectors[:, ::-1]
+    variances, vectors = variances[::-1][:directions], vectors[:, ::-1][:, :directions]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     scaled = vectors * np.sign(largest) / np.sqrt(np.maximum(variances, 0) + eps)
     both = np.concatenate([scaled, -scaled], axis=1).astype(x.dtype)

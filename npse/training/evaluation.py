@@ -75,8 +75,9 @@ def predict(network: Layer, images: Array, mean: Array, std: Array, *, tta: str 
 def _averaged(network: Layer, images: Array, mean: Array, std: Array, views: Sequence[tuple[float, int, bool]],
               batch_size: int) -> Array:
     """Return the weighted sum of the logits of several views."""
-    return sum(weight * _logits(network, images, mean, std, corner, flip, batch_size)
-               for weight, corner, flip in views)
+    weighted = [weight * _logits(network, images, mean, std, corner, flip, batch_size)
+                for weight, corner, flip in views]
+    return np.sum(weighted, axis=0)
 
 
 def _logits(network: Layer, images: Array, mean: Array, std: Array, corner: int, flip: bool,

@@ -6,8 +6,8 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-KINDS = {int: "a whole number", float: "a number", float | None: "a number", bool: "true or false", str: "text",
-         dict: "names with values"}
+KINDS: dict[Any, str] = {int: "a whole number", float: "a number", float | None: "a number", bool: "true or false",
+                         str: "text", dict: "names with values"}
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
