@@ -18,7 +18,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
@@ -161,6 +161,20 @@ def rows(array: Array, chosen: Array) -> Array:
 def reshape(array: Array, shape: tuple[int, ...]) -> Array:
     """Return a view of an array of any edition with another shape, of as many elements."""
     return array.reshape(shape)
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """Return arrays (n, ...) one below the other, in the memory of the active edition; a single one as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
+    if not on_device():
+        return np.concatenate(arrays)
+    first, filled = arrays[0], 0
+    whole = to_edition(np.empty((sum(len(array) for array in arrays), *first.shape[1:]), first.dtype))
+    for array in arrays:
+        active().copy(array, whole[filled:filled + len(array)])
+        filled += len(array)
+    return whole
 
 
 def in_pieces(function: Callable[[Array], Array], x: Array, size: int) -> Array:

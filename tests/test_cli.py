@@ -69,10 +69,10 @@ def test_runs_without_a_name_are_numbered(npse, tmp_path):
 
 
 def test_evaluate_and_predict(run, npse, few_shapes, tmp_path):
-    code, out, _ = npse("evaluate", "run", "--weights", "best", "--flip")
+    code, out, _ = npse("evaluate", "run", "--weights", "best", "--tta", "mirror")
     assert code == 0
     assert "test accuracy" in out
-    assert "averaged over mirror images" in out
+    assert "averaged over views (mirror)" in out
     Image.fromarray(few_shapes.test_images[0]).resize((100, 70)).save("a.png")
     Image.fromarray(few_shapes.test_images[1]).convert("L").save("b.jpg")
     code, out, _ = npse("predict", "run", "a.png", "b.jpg")

@@ -67,9 +67,10 @@ def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch)
     assert usual == (Config.data, Config.epochs)
     settings["epochs"] = "; ".join([str(usual[1]), *(f"{data}: {epochs}" for data, epochs in others)])
     assert EPOCHS.keys() == LOADERS.keys()
-    assert settings.keys() - shown.keys() == {"momentum"}
+    settings["option"], settings["bias-lr"], settings["filter-momentum"] = "none", "that of --lr", "that of --momentum"
+    assert settings.keys() - shown.keys() == {"options"}
     assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {
-        "bias": None, "hidden-norm": None, "budget": None, "flip": None, "resume": None, "help": None,
+        "bias": None, "hidden-norm": None, "budget": None, "recipe": None, "resume": None, "help": None,
         "threads": "all cores", "out": "runs/MODEL-DATA-N"}
 
 

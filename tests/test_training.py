@@ -336,7 +336,7 @@ def test_flip_averages_two_views(few_shapes):
     network, images = models.build("se_resnet8"), few_shapes.test_images[:10]
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     views = [predict(network, view, few_shapes.mean, few_shapes.std) for view in (images, mirrored)]
-    both = predict(network, images, few_shapes.mean, few_shapes.std, flip=True)
+    both = predict(network, images, few_shapes.mean, few_shapes.std, tta="mirror")
     np.testing.assert_allclose(both, (views[0] + views[1]) / 2, rtol=1e-6)
 
 

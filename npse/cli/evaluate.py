@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from npse.cli.command import names
 from npse.cli.console import noted
 
 
 def evaluate(
     run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
     weights: Annotated[str, Option(help="last or best (by the accuracy during the run)")] = "last",
-    flip: Annotated[bool, Option("--flip", help="average the predictions over mirror images")] = False,
+    tta: Annotated[str | None, Option(help="average over views of each image: none, mirror, mirror+shift, unsure",
+                                      show_default="that of the run",
+                                      autocompletion=names("npse.training.evaluation:VIEWS"))] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
     """Evaluate a run on the test set of its data."""
@@ -25,10 +28,11 @@ def evaluate(
     with noted(f"see {folder.config_file}", FileNotFoundError):
         dataset = data.load(config.data)
     folder.expect_data(dataset)
-    result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=flip)
+    views = config.tta if tta is None else tta
+    result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, tta=views)
     typer.echo(f"{config.model} on {config.data}, {weights} weights (epoch {facts['epoch']}): "
                f"test accuracy {result.accuracy:.2%}, loss {result.loss:.4f}, {len(dataset.test_images)} images"
-               + (", averaged over mirror images" if flip else ""))
+               + ("" if views == "none" else f", averaged over views ({views})"))
     for name, row in zip(dataset.classes, result.confusion, strict=True):
         right = row[dataset.classes.index(name)] / max(row.sum(), 1)
         typer.echo(f"  {name:<18} {right:7.2%}")

@@ -43,7 +43,7 @@ def training(config, dtype="float32"):
     with backend.using_edition("cpu"):
         network = models.build(config.model, classes=10, input_gradient=False, **config.model_options()).astype(dtype)
         x, chosen = next(data.training_batches(images, labels, mean, std, config.batch_size, seed=0, epoch=0))
-        Step(network, config.optimizer_for(network), config.smoothing).plain(x, chosen, config.lr)
+        Step(network, config.optimizer_for(network), config.smoothing, parts=config.parts).plain(x, chosen, config.lr)
         evaluate(network, images, labels, mean, std)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import json
 import os
 import signal
 from functools import partial
@@ -23,6 +24,9 @@ Data, Network, Training, Run = (partial(Option, rich_help_panel=title)
 
 def train(
     context: typer.Context,
+    recipe: Annotated[str | None, Run(metavar="NAME", help="settings by name, see npse recipes, or a TOML file; "
+                                      "options that are typed win",
+                                      autocompletion=names("npse.training.recipes:NAMES"))] = None,
     data: Annotated[str, Data(help="shapes (built in) or cifar10 (see: npse data fetch)",
                               autocompletion=names("npse.data:LOADERS"))] = "shapes",
     model: Annotated[str, Network(help="se_resnet8, ..., se_wide, se_vgg16, se_mobilenet, ...; plain: resnet8, ...",
@@ -36,9 +40,15 @@ def train(
     optimizer: Annotated[str, Training(help="muon: for filters, with sgd for the rest; or sgd: for all",
                                        autocompletion=names("npse.training.config:OPTIMIZERS"))] = "muon",
     filter_lr: Annotated[float, Training(help="peak rate of muon: length of a step relative to the filters")] = 0.015,
+    bias_lr: Annotated[float | None, Training(help="peak rate of biases", show_default="that of --lr")] = None,
+    momentum: Annotated[float, Training(help="of the optimizer")] = 0.9,
+    filter_momentum: Annotated[float | None, Training(help="of muon", show_default="that of --momentum")] = None,
     warmup: Annotated[float, Training(help="share of the run in which the rate rises")] = 0.2,
     weight_decay: Annotated[float, Training(help="on convolution and dense weights")] = 5e-4,
     smoothing: Annotated[float, Training(help="label smoothing")] = 0.1,
+    parts: Annotated[int, Training(help="of a batch, one after another, to save memory")] = 1,
+    norm_momentum: Annotated[float, Training(help="weight of a part in batch norm's running statistics")] = 0.1,
+    whiten_share: Annotated[float, Training(help="share of the run in which a whitening layer learns its bias")] = 1.0,
     crop: Annotated[int, Data(help="largest shift of a training image, in pixels")] = 4,
     reduction: Annotated[int, Network(help="r of the excitation")] = 4,
     min_hidden: Annotated[int, Network(help="fewest hidden units of an excitation")] = 4,
@@ -55,8 +65,12 @@ def train(
                                       autocompletion=names("npse.layers.block:PLACEMENTS"))] = "standard",
     shortcut: Annotated[str, Network(help="projection or identity (zero-padded)",
                                      autocompletion=names("npse.models.resnet:SHORTCUTS"))] = "projection",
+    options: Annotated[list[str] | None, Network("--option", metavar="NAME=VALUE", help="any other option of the "
+                                                 "model, such as activation=relu; may be repeated",
+                                                 show_default="none")] = None,
     validation: Annotated[int, Data(help="training images held out for evaluation during the run")] = 0,
-    flip: Annotated[bool, Run("--flip", help="also print the final accuracy averaged over mirror images")] = False,
+    tta: Annotated[str, Run(help="also print the final accuracy averaged over views of each image: mirror, "
+                            "mirror+shift, unsure", autocompletion=names("npse.training.evaluation:VIEWS"))] = "none",
     edition: Annotated[str, Run(help="auto, reference (the book, slow), cpu, or cuda (an NVIDIA GPU)",
                                 autocompletion=names("npse.backend:EDITIONS"))] = "auto",
     threads: Annotated[int | None, Run(help="of the cpu edition; results do not depend on it",
@@ -74,18 +88,40 @@ def train(
     epochs. After 10 of 10 epochs the rate is zero; with 15 it continues at 0.42 of the peak and falls to zero once
     more.
     """
+    from npse.training import recipes
     from npse.training.config import EPOCHS, Config
 
-    not_settings = ("out", "resume", "flip", "threads", "budget")
+    not_settings = ("out", "resume", "threads", "budget", "recipe")
     given = {name: value for name, value in context.params.items()
              if name not in not_settings and was_typed(context, name)}
+    if "options" in given:
+        given["options"] = _model_options(given["options"])
+    if recipe is not None and (resume or budget is not None):
+        raise ValueError("--recipe begins a new run, and has its own epochs; leave out --resume and --budget")
+    if recipe is not None:
+        given = recipes.merged(recipes.load(recipe).settings, given)
     if budget is not None and (resume or "epochs" in given):
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
-    config = _resumed(out, given) if resume else Config(**{"epochs": EPOCHS.get(data, Config.epochs)} | given)
+    epochs = EPOCHS.get(given.get("data", data), Config.epochs)
+    config = _resumed(out, given) if resume else Config(**{"epochs": epochs} | given)
     edition = _take_edition(config.edition, threads)
     if budget is not None:
         config = _within(budget, config, given)
-    _run(config, out, edition, resume=resume, flip=flip)
+    _run(config, out, edition, resume=resume)
+
+
+def _model_options(words):
+    """Return options such as ["activation=relu"] as a dict; values are numbers, true, false, lists, or text."""
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--option must be NAME=VALUE, such as activation=relu, but is {word!r}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
 
 
 def _within(budget, config, given):
@@ -141,7 +177,7 @@ def _take_edition(wanted, threads):
     return f"edition {name} ({reason}), {ops.get_threads()} threads"
 
 
-def _run(config, out, edition, *, resume, flip):
+def _run(config, out, edition, *, resume):
     """Check everything that can be checked, then make the folder and train."""
     from npse.training import Interrupted, RunFolder, prepare, run
 
@@ -160,7 +196,7 @@ def _run(config, out, edition, *, resume, flip):
     try:
         with progress, noted("a smaller --batch-size takes less memory", MemoryError):
             run(job, folder, progress, resume=resume, stop=stop)
-        _conclude(job, folder, flip)
+        _conclude(job, folder)
     except Interrupted:
         typer.echo(f"stopped and saved; {go_on}")
         raise typer.Exit(130) from None
@@ -170,7 +206,7 @@ def _run(config, out, edition, *, resume, flip):
         raise
 
 
-def _conclude(job, folder, flip):
+def _conclude(job, folder):
     """Print the accuracy on the test images, and draw the pictures of the run."""
     from npse.analysis import report
     from npse.training import evaluate
@@ -178,9 +214,9 @@ def _conclude(job, folder, flip):
     network, dataset = job.network, job.dataset
     result = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std)
     typer.echo(f"test accuracy {result.accuracy:.2%}, loss {result.loss:.3f}")
-    if flip:
-        both = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=True)
-        typer.echo(f"test accuracy {both.accuracy:.2%}, averaged over mirror images")
+    if (tta := job.config.tta) != "none":
+        views = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, tta=tta)
+        typer.echo(f"test accuracy {views.accuracy:.2%}, averaged over views ({tta})")
     typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset, result)))
 
 

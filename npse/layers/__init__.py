@@ -16,9 +16,11 @@ from npse.layers.shake import Shake, ShakeBlock, shake_shortcut
 from npse.layers.shortcut import identity_shortcut, projection_shortcut
 from npse.layers.squeeze_excite import SqueezeExcite
 from npse.layers.squeezes import SQUEEZES
+from npse.layers.whitening import Whitening
 
 __all__ = ["ACTIVATIONS", "EXCITATIONS", "GATES", "PLACEMENTS", "SQUEEZES", "Activation", "AveragePool", "BasicBlock",
            "BatchNorm", "BatchNormReLU", "Bottleneck", "Branches", "ChannelShuffle", "Conv2d", "Dense", "Dropout",
            "Excitation", "GlobalAveragePool", "GlobalMaxPool", "Layer", "MaxPool", "PreActivationBasic",
            "PreActivationBlock", "PreActivationBottleneck", "ReLU", "ResidualUnit", "Sequential", "Shake", "ShakeBlock",
-           "SqueezeExcite", "identity_shortcut", "make_excitation", "projection_shortcut", "shake_shortcut"]
+           "SqueezeExcite", "Whitening", "identity_shortcut", "make_excitation", "projection_shortcut",
+           "shake_shortcut"]

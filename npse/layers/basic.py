@@ -20,6 +20,19 @@ def expect_sizes(layer: str, **sizes: object) -> None:
             raise ValueError(f"{layer}: {name} must be an integer of at least 1, but is {size!r}")
 
 
+def partial_identity(weight: Array) -> Array:
+    """Return filters (k, k, cin, cout) of which the first min(cin, cout) copy their input channel; the rest is kept.
+
+    So at the start information passes such a convolution unchanged (K. Jordan, arXiv 2404.00498, section 3.3).
+    """
+    k, _, cin, cout = weight.shape
+    same = min(cin, cout)
+    filters = weight.copy()
+    filters[..., :same] = 0
+    filters[k // 2, k // 2, range(same), range(same)] = 1
+    return filters
+
+
 class Conv2d(Layer):
     """Convolution: (N, H, W, cin) -> (N, Ho, Wo, cout), Ho = (H + 2 padding - reach) // stride + 1.
 
@@ -133,48 +146,67 @@ class _GroupedConvBackward(_ConvBackward):
 class BatchNorm(Layer):
     """Batch normalization over (N, H, W), with the statistics of the batch in training, else with running ones.
 
-    ``eps`` is added to the variance.
+    Parameters
+    ----------
+    channels : int
+    eps : float
+        Is added to the variance.
+    scale : bool
+        If False, the scale gamma stays one: it is a buffer in place of a parameter.
+
+    Attributes
+    ----------
+    momentum : float
+        The weight of a batch in the running statistics.
     """
 
-    momentum = 0.1
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, scale: bool = True) -> None:
         expect_sizes("BatchNorm", channels=channels)
-        self.eps = eps
-        super().__init__(
-            {"weight": np.ones(channels, np.float32), "bias": np.zeros(channels, np.float32)},
-            {"running_mean": np.zeros(channels, np.float32), "running_var": np.ones(channels, np.float32)})
+        self.eps, self.momentum = eps, 0.1
+        gamma = {"weight": np.ones(channels, np.float32)}
+        parameters = {"bias": np.zeros(channels, np.float32)}
+        buffers = {"running_mean": np.zeros(channels, np.float32), "running_var": np.ones(channels, np.float32)}
+        super().__init__(gamma | parameters if scale else parameters, buffers if scale else gamma | buffers)
+
+    @property
+    def gamma(self) -> Array:
+        """The scale of each channel (C,)."""
+        return self.parameters["weight"] if "weight" in self.parameters else self.buffers["weight"]
+
+    def gradients_of(self, dgamma: Array, dbeta: Array) -> Gradients:
+        """Return the gradients of the parameters by name: that of the scale only if it is learned."""
+        return {"weight": dgamma, "bias": dbeta} if "weight" in self.parameters else {"bias": dbeta}
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         return self._call_train(x) if self.training else self._call_eval(x)
 
     def _call_train(self, x: Array) -> tuple[Array, Backward]:
-        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
         y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
         return y, self._backward_train(ops, x, mean, var)
 
     def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
         """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
-        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
         return ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps), self._backward_train(ops, x, mean, var)
 
     def _backward_train(self, ops: Ops, x: Array, mean: Array, var: Array) -> Backward:
-        gamma = self.parameters["weight"]
+        gamma = self.gamma
         self.update_running_stats(ops, x, mean, var)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
-            return dx, {"weight": dgamma, "bias": dbeta}
+            return dx, self.gradients_of(dgamma, dbeta)
         return backward
 
     def _call_eval(self, x: Array) -> tuple[Array, Backward]:
-        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         y = ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_inference_backward(dy, x, gamma, mean, var, self.eps)
-            return dx, {"weight": dgamma, "bias": dbeta}
+            return dx, self.gradients_of(dgamma, dbeta)
         return y, backward
 
     def update_running_stats(self, ops: Ops, x: Array, mean: Array, var: Array) -> None:
@@ -188,33 +220,33 @@ class BatchNormReLU(BatchNorm):
     """Batch norm and the ReLU after it, in one op."""
 
     def _call_train(self, x: Array) -> tuple[Array, Backward]:
-        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
         y, mean, var = ops.batch_norm_relu(x, gamma, beta, self.eps)
         return y, self._backward_train(ops, x, mean, var)
 
     def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
-        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
         return y, self._backward_train(ops, x, mean, var)
 
     def _backward_train(self, ops: Ops, x: Array, mean: Array, var: Array) -> Backward:
-        gamma, beta = self.parameters["weight"], self.parameters["bias"]
+        gamma, beta = self.gamma, self.parameters["bias"]
         self.update_running_stats(ops, x, mean, var)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, self.eps)
-            return dx, {"weight": dgamma, "bias": dbeta}
+            return dx, self.gradients_of(dgamma, dbeta)
         return backward
 
     def _call_eval(self, x: Array) -> tuple[Array, Backward]:
-        ops, gamma, beta = active(), self.parameters["weight"], self.parameters["bias"]
+        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dy = ops.relu_backward(dy, y)
             dx, dgamma, dbeta = ops.batch_norm_inference_backward(dy, x, gamma, mean, var, self.eps)
-            return dx, {"weight": dgamma, "bias": dbeta}
+            return dx, self.gradients_of(dgamma, dbeta)
         return y, backward
 
 

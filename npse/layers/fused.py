@@ -193,7 +193,7 @@ class ConvBNSEAddReLU(Fused):
         norm = self.norm
         if self.se and not takes_means(self.se):
             return self._in_steps(self.se, h, r)
-        gamma, beta, eps = norm.parameters["weight"], norm.parameters["bias"], norm.eps
+        gamma, beta, eps = norm.gamma, norm.parameters["bias"], norm.eps
         (c, mean, var, means), conv_backward = self.conv.and_moments(h)
         if norm.training:
             norm.update_running_stats(ops, c, mean, var)
@@ -220,7 +220,7 @@ class ConvBNSEAddReLU(Fused):
         def backward(dy: Array) -> tuple[Array, Array, Gradients]:
             dc, dgamma, dbeta, dr, se_gradients = end_backward(dy)
             dh, conv_gradients = conv_backward(dc)
-            return dh, dr, self._with_names(conv_gradients, {"weight": dgamma, "bias": dbeta}, se_gradients)
+            return dh, dr, self._with_names(conv_gradients, self.norm.gradients_of(dgamma, dbeta), se_gradients)
         return y, backward
 
     def _in_steps(self, se: Excitation, h: Array, r: Array
@@ -250,6 +250,6 @@ class ConvBNSEAddReLU(Fused):
             ones, zeros = (constant(value, (N, C), means.dtype) for value in (1, 0))
             return ones, lambda ds: (zeros, {})
         # Batch norm is affine for each channel, so the mean of its output is the batch norm of the mean of its input.
-        gamma, beta = self.norm.parameters["weight"], self.norm.parameters["bias"]
+        gamma, beta = self.norm.gamma, self.norm.parameters["bias"]
         z = active().batch_norm_inference(reshape(means, (N, 1, 1, C)), gamma, beta, mean, var, self.norm.eps)
         return self.se.excite(reshape(z, (N, C)))

@@ -47,6 +47,7 @@ from npse.models.named_imagenet import (
     vgg16_bn,
 )
 from npse.models.named_resnets import (
+    fast,
     preact_resnet20,
     preact_resnet110,
     preact_resnet164,
@@ -60,6 +61,7 @@ from npse.models.named_resnets import (
     resnet164,
     resnext29_8x64d,
     resnext29_32x4d,
+    se_fast,
     se_preact_resnet20,
     se_preact_resnet110,
     se_preact_resnet164,
@@ -112,6 +114,7 @@ __all__ = [
     "build",
     "efficientnet",
     "efficientnet_b0",
+    "fast",
     "inception",
     "inception_resnet_v2",
     "mobilenet",
@@ -140,6 +143,7 @@ __all__ = [
     "se_bn_inception",
     "se_efficientnet",
     "se_efficientnet_b0",
+    "se_fast",
     "se_inception",
     "se_inception_resnet_v2",
     "se_mobilenet",

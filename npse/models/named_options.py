@@ -10,6 +10,17 @@ class WideOptions(NetworkOptions, total=False):
 
 
 
+class FastOptions(WideOptions, total=False):
+    """Options of `npse.models.fast.fast`."""
+
+    activation: str
+    whitened: bool
+    patch: int
+    identity_start: bool
+    norm_scale: bool
+
+
+
 class PlacementOptions(WideOptions, total=False):
     """The place of the excitations."""
 

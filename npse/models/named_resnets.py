@@ -4,7 +4,8 @@ from typing import Unpack
 
 from npse.layers import Sequential
 from npse.models.bottleneck_resnet import bottleneck_resnet
-from npse.models.named_options import DropoutOptions, ResNetOptions, ShakeOptions, WideOptions
+from npse.models.fast import fast as fast_network
+from npse.models.named_options import DropoutOptions, FastOptions, ResNetOptions, ShakeOptions, WideOptions
 from npse.models.naming import model
 from npse.models.preact_resnet import preact_resnet
 from npse.models.resnet import resnet
@@ -123,6 +124,20 @@ def se_wide(**options: Unpack[WideOptions]) -> Sequential:
 def wide(**options: Unpack[WideOptions]) -> Sequential:
     """The wide and shallow network, without squeeze-and-excitation. Options: see `npse.models.wide`."""
     return wide_network(**options)
+
+
+
+@model(fast_network, se=True)
+def se_fast(**options: Unpack[FastOptions]) -> Sequential:
+    """The network for the shortest runs, with squeeze-and-excitation. Options: see `npse.models.fast`."""
+    return fast_network(**options)
+
+
+
+@model(fast_network, se=False)
+def fast(**options: Unpack[FastOptions]) -> Sequential:
+    """The network for the shortest runs, without squeeze-and-excitation. Options: see `npse.models.fast`."""
+    return fast_network(**options)
 
 
 

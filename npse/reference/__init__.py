@@ -28,6 +28,7 @@ from npse.reference.sgd import *  # noqa: F403
 from npse.reference.shake import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403
 from npse.reference.staged import *  # noqa: F403
+from npse.reference.whitening import *  # noqa: F403
 
 OPS = tuple(TABLE)
 

@@ -105,7 +105,8 @@ def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
     steps = data.steps_per_epoch(len(images), config.batch_size)
     batches = data.training_batches(images, labels, job.dataset.mean, job.dataset.std, config.batch_size,
                                     config.seed, epoch=0)
-    some, make_step = job.split.eval_images[:1000], Step(job.network, job.optimizer, config.smoothing)
+    some = job.split.eval_images[:1000]
+    make_step = Step(job.network, job.optimizer, config.smoothing, parts=config.parts)
 
     def step() -> None:
         x, y = next(batches)

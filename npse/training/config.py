@@ -10,7 +10,9 @@ from typing import Any
 from npse.layers import Layer
 from npse.support.names import suggest
 from npse.training import records
-from npse.training.optimizer import SGD, Muon, Optimizer
+from npse.training.evaluation import VIEWS
+from npse.training.optimizer import Optimizer
+from npse.training.parameter_groups import bias_groups, muon_groups, sgd_groups
 
 OPTIMIZERS = ("muon", "sgd")
 EPOCHS = {"shapes": 10, "cifar10": 30}        # of a run that sets no epochs, by data set
@@ -31,9 +33,14 @@ class Config:
     warmup: float = 0.2             # share of all steps in which the learning rate rises
     optimizer: str = "muon"
     filter_lr: float = 0.015        # peak rate of the filters that muon updates: norm of a step / norm of the filters
+    bias_lr: float | None = None    # peak rate of the biases, also of batch norm; None: lr
     momentum: float = 0.9
+    filter_momentum: float | None = None           # of the filters that muon updates; None: momentum
     weight_decay: float = 5e-4      # of the weights of convolutions and dense layers, except those that muon updates
     smoothing: float = 0.1
+    parts: int = 1                  # of a batch, which pass through the network one after another
+    norm_momentum: float = 0.1      # of batch norm: the weight of a part of a batch in the running statistics
+    whiten_share: float = 1.0       # the share of the run in which the bias of a whitening layer is trained
     crop: int = 4                   # the most pixels by which a training image is shifted
     reduction: int = 4
     min_hidden: int = 4
@@ -45,29 +52,37 @@ class Config:
     stages: str = "all"             # the stages that have excitations: "all", or numbers such as "2,3"
     placement: str = "standard"
     shortcut: str = "projection"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)     # of the model, beside those named above
     validation: int = 0             # training images held out and evaluated in place of the test set
+    tta: str = "none"               # the views that the accuracy at the end averages over
     edition: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, kind in records.kinds_of(type(self)).items():
+        for name, kind in (records.kinds_of(type(self)) | {"options": dict}).items():
             self._expect(name, records.is_a(getattr(self, name), kind), f"be {records.KINDS[kind]}")
         for name in ("epochs", "batch_size"):
             self._expect(name, getattr(self, name) <= MOST, f"be at most {MOST}")
-        for name in ("epochs", "batch_size", "reduction", "min_hidden"):
+        for name in ("epochs", "batch_size", "reduction", "min_hidden", "parts"):
             self._expect(name, getattr(self, name) >= 1, "be at least 1")
-        for name in ("momentum", "smoothing"):
-            self._expect(name, 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
+        self._expect("parts", self.batch_size % self.parts == 0, f"divide the batch size {self.batch_size}")
+        for name in ("momentum", "smoothing", "filter_momentum"):
+            self._expect(name, getattr(self, name) is None or 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
+        for name in ("norm_momentum", "whiten_share"):
+            self._expect(name, 0 < getattr(self, name) <= 1, "lie in 0 < value <= 1")
         for name in ("seed", "validation", "weight_decay"):
             self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
-        for name in ("lr", "filter_lr"):
-            self._expect(name, 0 < getattr(self, name) < math.inf, "be a positive number")
+        for name in ("lr", "filter_lr", "bias_lr"):
+            self._expect(name, getattr(self, name) is None or 0 < getattr(self, name) < math.inf,
+                         "be a positive number")
         self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, because images are 32 pixels wide")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be a known name, but is {self.optimizer!r}; "
                              + suggest(self.optimizer, OPTIMIZERS))
         self._expect("filter_lr", self.optimizer == "muon" or self.filter_lr == Config.filter_lr,
                      "be left out with the optimizer sgd, which has one rate, lr, for all parameters")
+        if self.tta not in VIEWS:
+            raise ValueError(f"unknown test-time augmentation {self.tta!r}; {suggest(self.tta, VIEWS)}")
         self._expect("stages", re.fullmatch(r"all|\d+(,\d+)*", self.stages) is not None,
                      "be all, or numbers with commas between them, such as 2,3")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
@@ -79,25 +94,27 @@ class Config:
     def contradicts(self, trained: "Config") -> dict[str, Any]:
         """Return the settings that prevent these from resuming a run: {name: its value in ``trained``}, the run's own.
 
-        The edition may differ, and ``epochs`` may be larger. All other settings must be equal.
+        The edition and the views at the end may differ, and ``epochs`` may be larger. All other settings must be equal.
         """
         ours, theirs = self.as_dict(), trained.as_dict()
         return {name: value for name, value in theirs.items()
-                if not (name == "edition" or ours[name] == value or (name == "epochs" and ours[name] > value))}
+                if not (name in ("edition", "tta") or ours[name] == value or (name == "epochs" and ours[name] > value))}
 
     def model_options(self) -> dict[str, Any]:
         """Return the options of `npse.models.build`: the seed, and those that differ from their defaults."""
         names = ("reduction", "min_hidden", "bias", "excitation", "squeeze", "gate", "hidden_norm", "placement",
                  "shortcut")
         stages = {} if self.stages == "all" else {"stages": tuple(map(int, self.stages.split(",")))}
-        return {"seed": self.seed} | stages | {name: getattr(self, name) for name in names
-                                               if getattr(self, name) != getattr(Config, name)}
+        return {"seed": self.seed} | stages | self.options | {name: getattr(self, name) for name in names
+                                                              if getattr(self, name) != getattr(Config, name)}
 
     def optimizer_for(self, network: Layer) -> Optimizer:
         """Make the optimizer of this run."""
-        if self.optimizer == "sgd":
-            return SGD(network, self.momentum, self.weight_decay)
-        return Muon(network, self.momentum, self.weight_decay, lr_scale=self.filter_lr / self.lr)
+        groups = sgd_groups(self.momentum, self.weight_decay)
+        if self.optimizer == "muon":
+            groups = muon_groups(self.momentum, self.weight_decay, self.filter_lr / self.lr, self.filter_momentum)
+        bias_scale = 1.0 if self.bias_lr is None else self.bias_lr / self.lr
+        return Optimizer(network, (*bias_groups(self.momentum, bias_scale, self.whiten_share), *groups))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as a plain dict."""

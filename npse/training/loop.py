@@ -14,7 +14,7 @@ import numpy as np
 
 from npse import backend, data, models
 from npse.backend import to_edition, to_host
-from npse.layers import Layer
+from npse.layers import BatchNorm, Layer, Whitening
 from npse.training import metrics, sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
@@ -27,6 +27,7 @@ from npse.training.step import Step, can_record
 from npse.types import Array
 
 CHECKPOINT_SECONDS = 60.0
+WHITENED = 5000                  # images to which a whitening layer is fitted
 SANITY_STEP = 30
 
 
@@ -75,8 +76,14 @@ def prepare(config: Config) -> TrainingJob:
     """Load the data and build the network of a run. Writes nothing; ValueError if data and settings do not fit."""
     dataset = data.load(config.data)
     network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
-    return TrainingJob(config, dataset, Split.from_dataset(dataset, config.validation), network,
-               config.optimizer_for(network))
+    split = Split.from_dataset(dataset, config.validation)
+    first = data.evaluation_batches(split.images[:WHITENED], dataset.mean, dataset.std, WHITENED)
+    for layer in network.layers():
+        if isinstance(layer, BatchNorm):
+            layer.momentum = config.norm_momentum
+        if isinstance(layer, Whitening):
+            layer.fit(next(first))
+    return TrainingJob(config, dataset, split, network, config.optimizer_for(network))
 
 
 @np.errstate(over="ignore", invalid="ignore")                     # the loop checks the loss instead
@@ -127,7 +134,7 @@ class _Epochs:
         dataset, split = job.dataset, job.split
         self._images, self._eval_images, self._mean, self._std = map(
             to_edition, (split.images, split.eval_images, dataset.mean, dataset.std))
-        self._step = Step(job.network, job.optimizer, job.config.smoothing, report.say)
+        self._step = Step(job.network, job.optimizer, job.config.smoothing, report.say, job.config.parts)
         self._records, self._saved = can_record(), time.monotonic()
 
     def train(self, stop: Callable[[], bool]) -> None:
@@ -169,14 +176,15 @@ class _Epochs:
     def _make_step(self, x: Array, labels: Array) -> tuple[Array, Array]:
         """Make one step; report on it if it is the first of the run or step `SANITY_STEP`."""
         progress, lr = self._progress, self._rate(self._progress.step)
+        done = (progress.epoch * self._steps + progress.step) / (self._job.config.epochs * self._steps)
         if progress.epoch == 0 and progress.step in (0, SANITY_STEP):
-            loss, logits, lines = _observed(self._step, x, labels, lr, first=progress.step == 0)
+            loss, logits, lines = _observed(self._step, x, labels, lr, done, first=progress.step == 0)
             for line in lines:
                 self._report.say(line)
             return loss, logits
         if self._records and (progress.epoch, progress.step) > (0, SANITY_STEP):
-            return self._step.recorded(x, labels, lr)
-        return self._step.plain(x, labels, lr)
+            return self._step.recorded(x, labels, lr, done)
+        return self._step.plain(x, labels, lr, done)
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch."""
@@ -215,12 +223,13 @@ def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter) 
     return progress
 
 
-def _observed(step: Step, x: Array, labels: Array, lr: float, *, first: bool) -> tuple[Array, Array, list[str]]:
+def _observed(step: Step, x: Array, labels: Array, lr: float, done: float, *, first: bool
+              ) -> tuple[Array, Array, list[str]]:
     """Make a step and return lines about it: on its loss if it is the first, else on ReLUs, gates and update size."""
     if first:
-        loss, logits = step.plain(x, labels, lr)
+        loss, logits = step.plain(x, labels, lr, done)
         return loss, logits, [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
     probe, before = sanity.Probe(), step.network.named_parameters()
     with backend.observing(probe):
-        loss, logits = step.plain(x, labels, lr)
+        loss, logits = step.plain(x, labels, lr, done)
     return loss, logits, [*probe.findings(), sanity.update_ratio(before, step.network.named_parameters())]

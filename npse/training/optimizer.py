@@ -49,14 +49,17 @@ class Optimizer:
                                  f"but is {velocity[name].dtype} of {velocity[name].shape}")
         self.velocity = {name: velocity[name].astype(v.dtype) for name, v in self.velocity.items()}
 
-    def rates(self, lr: float) -> tuple[Any, ...]:
-        """Return the learning rate of each group in a step of rate ``lr``, in the dtype of the parameters."""
-        number = next(iter(self.velocity.values())).dtype.type
-        return tuple(number(lr) * number(group.lr_scale) for group in self.groups)
+    def rates(self, lr: float, done: float = 0.0) -> tuple[Any, ...]:
+        """Return the learning rate of each group in a step of rate ``lr``, in the dtype of the parameters.
 
-    def step(self, gradients: Mapping[str, Array], lr: float) -> None:
-        """Update every parameter by one step with the learning rate ``lr``; ``gradients`` are arrays by name."""
-        self.step_at(gradients, self.rates(lr))
+        ``done`` is the share of the run that is over; see `ParameterGroup.rate`.
+        """
+        number = next(iter(self.velocity.values())).dtype.type
+        return tuple(number(group.rate(lr, done)) for group in self.groups)
+
+    def step(self, gradients: Mapping[str, Array], lr: float, done: float = 0.0) -> None:
+        """Update every parameter by one step; ``gradients`` are arrays by name, ``lr`` and ``done`` as in `rates`."""
+        self.step_at(gradients, self.rates(lr, done))
 
     def step_at(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]) -> None:
         """Update every parameter by one step; ``rates`` has a number or an array of shape () for each group."""

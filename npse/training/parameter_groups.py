@@ -23,11 +23,13 @@ class ParameterGroup:
     weight_decay : float
         Applies to parameters with two axes or more, so not to those of batch norm and not to biases. It must be 0 for
         "muon", which keeps the norm of the filters.
+    share : float
+        After this share of the run the group is not updated any more.
 
     Raises
     ------
     ValueError
-        An unknown rule, or weight decay with "muon".
+        An unknown rule, weight decay with "muon", or a share that is not in 0 < share <= 1.
     """
 
     patterns: tuple[str, ...] = ("*",)
@@ -35,6 +37,7 @@ class ParameterGroup:
     lr_scale: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 0.0
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -42,6 +45,18 @@ class ParameterGroup:
         if self.rule == "muon" and self.weight_decay:
             raise ValueError(f"weight_decay must be 0 for the rule muon, but is {self.weight_decay}; muon keeps the "
                              "norm of the filters by itself")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must lie in 0 < share <= 1, but is {self.share}")
+
+    def rate(self, lr: float, done: float) -> float:
+        """Return the group's learning rate: of a step with rate ``lr``, when the share ``done`` of the run is over.
+
+        With the share 1 it is lr_scale * lr. With another share and a rate that falls in a line to zero at the end of
+        the run, it falls in a line to zero at that share.
+        """
+        if self.share == 1:
+            return self.lr_scale * lr
+        return self.lr_scale * lr * max(0.0, 1 - done / self.share) / (1 - done)
 
     def holds(self, name: str) -> bool:
         """Whether a parameter of that name belongs to the group."""
@@ -61,8 +76,24 @@ def sgd_groups(momentum: float = 0.9, weight_decay: float = 5e-4) -> tuple[Param
     return (ParameterGroup(momentum=momentum, weight_decay=weight_decay),)
 
 
-def muon_groups(momentum: float = 0.9, weight_decay: float = 5e-4,
-                lr_scale: float = 0.0375) -> tuple[ParameterGroup, ...]:
+def bias_groups(momentum: float, lr_scale: float, share: float) -> tuple[ParameterGroup, ...]:
+    """Groups of the biases: none if they need no groups of their own, or those with another rate or for another time.
+
+    Parameters
+    ----------
+    momentum : float
+    lr_scale : float
+        The rate of all biases, divided by the learning rate of the step.
+    share : float
+        The share of the run in which the bias of a `npse.layers.Whitening` is updated.
+    """
+    whitening = ParameterGroup(("whiten.bias",), "sgd", lr_scale, momentum, share=share)
+    others = ParameterGroup(("*.bias",), "sgd", lr_scale, momentum)
+    return (whitening,) * (share < 1) + (others,) * (lr_scale != 1)
+
+
+def muon_groups(momentum: float = 0.9, weight_decay: float = 5e-4, lr_scale: float = 0.0375,
+                filter_momentum: float | None = None) -> tuple[ParameterGroup, ...]:
     """Two groups: the 3x3 filters of the stages by Muon, all other parameters by SGD.
 
     The filters of the first convolution have three input channels, and those of projections are 1x1. Their matrices are
@@ -72,5 +103,8 @@ def muon_groups(momentum: float = 0.9, weight_decay: float = 5e-4,
     ----------
     lr_scale : float
         The norm of a step of the filters, divided by the norm of the filters and by the learning rate.
+    filter_momentum : float, optional
+        Of the filters; by default ``momentum``.
     """
-    return (ParameterGroup(FILTERS, "muon", lr_scale, momentum), *sgd_groups(momentum, weight_decay))
+    of_filters = momentum if filter_momentum is None else filter_momentum
+    return (ParameterGroup(FILTERS, "muon", lr_scale, of_filters), *sgd_groups(momentum, weight_decay))

@@ -6,7 +6,8 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+KINDS: dict[Any, str] = {int: "a whole number", float: "a number", float | None: "a number", bool: "true or false",
+                         str: "text", dict: "names with values"}
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
@@ -37,8 +38,13 @@ def expect(record: Any, kinds: Mapping[str, type]) -> None:
             raise ValueError(f"{name} must be {KINDS[kind]}, but is {short(record[name])}")
 
 
-def is_a(value: object, kind: type) -> bool:
-    """Whether a value has a type: int, float, bool or str. A bool is not a number; an int is also a float."""
+def is_a(value: object, kind: Any) -> bool:
+    """Whether a value has a type: int, float, bool, str, dict, or float | None.
+
+    A bool is not a number; an int is also a float.
+    """
+    if kind == float | None:
+        return value is None or is_a(value, float)
     if isinstance(value, bool):
         return kind is bool
     if kind is float:

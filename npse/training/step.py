@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npse.backend import active, to_edition
+from npse.backend import active, joined, reshape, to_edition
 from npse.layers import Layer
 from npse.training.optimizer import Optimizer
 from npse.types import Array
@@ -39,17 +39,20 @@ class Step:
         Label smoothing, see `npse.reference.softmax_cross_entropy`.
     say : function of a line
         Called with the reason if a step cannot be recorded.
+    parts : int
+        The number of equal parts of a batch. They pass through the network one after another, which saves memory. Batch
+        norm takes the statistics of each part, and the gradients are averaged.
     """
 
     def __init__(self, network: Layer, optimizer: Optimizer, smoothing: float,
-                 say: Callable[[str], None] = lambda line: None) -> None:
+                 say: Callable[[str], None] = lambda line: None, parts: int = 1) -> None:
         self.network, self.optimizer = network, optimizer
-        self._smoothing, self._say = smoothing, say
+        self._smoothing, self._say, self._parts = smoothing, say, parts
         self._start: Callable[[], Any] | None = None
         self._given: tuple[Array, ...] = ()
         self._results: tuple[Array, ...] = ()
 
-    def plain(self, x: Array, labels: Array, lr: float) -> tuple[Array, Array]:
+    def plain(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make one step.
 
         Parameters
@@ -57,21 +60,28 @@ class Step:
         x : array (N, H, W, C)
         labels : integer array (N,)
         lr : float
+        done : float
+            The share of the run that is over, see `Optimizer.rates`.
 
         Returns
         -------
         loss, logits
-        """
-        return self._step(x, labels, self.optimizer.rates(lr))
 
-    def recorded(self, x: Array, labels: Array, lr: float) -> tuple[Array, Array]:
+        Raises
+        ------
+        ValueError
+            The parts do not divide N.
+        """
+        return self._step(x, labels, self.optimizer.rates(lr, done))
+
+    def recorded(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make the step that `plain` makes. All batches must have the size of the first.
 
         No other code may change the network or the optimizer between the calls. The first call makes its step like
         `plain`, and then records it. If recording fails, every call is like the first.
         """
         ops = active()
-        rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr))
+        rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr, done))
         given = (x, to_edition(labels.astype(np.int32)), *rates)
         if self._start is None:
             self._given = given
@@ -85,12 +95,19 @@ class Step:
         return loss, logits
 
     def _step(self, x: Array, labels: Array, rates: Sequence[float | Array]) -> tuple[Array, Array]:
-        ops = active()
-        logits, backward = self.network(x)
-        loss = ops.softmax_cross_entropy(logits, labels, self._smoothing)
-        _, gradients = backward(ops.softmax_cross_entropy_backward(1.0, logits, labels, self._smoothing))
+        each, rest = divmod(len(labels), self._parts)
+        if rest:
+            raise ValueError(f"{self._parts} parts do not divide a batch of {len(labels)} images")
+        ops, gradients, parts = active(), dict[str, Array](), []
+        for first in range(0, len(labels), each):
+            some = labels[first:first + each]
+            logits, backward = self.network(x[first:first + each])
+            _, found = backward(ops.softmax_cross_entropy_backward(1 / self._parts, logits, some, self._smoothing))
+            gradients = {name: _sum(gradients[name], new) for name, new in found.items()} if gradients else found
+            parts.append(logits)
+        logits = joined(parts)
         self.optimizer.step_at(gradients, rates)
-        return loss, logits
+        return ops.softmax_cross_entropy(logits, labels, self._smoothing), logits
 
     def _recording(self) -> Callable[[], Any]:
         try:
@@ -121,6 +138,12 @@ class Step:
         for new, place in zip(results, self._results, strict=True):
             if new is not place:
                 ops.copy(new, place)
+
+
+def _sum(one: Array, other: Array) -> Array:
+    """Return the sum of two arrays of one shape; the op takes maps, so each array passes as one long pixel."""
+    long = (1, 1, 1, one.size)
+    return reshape(active().add(reshape(one, long), reshape(other, long)), one.shape)
 
 
 def _copied(array: Array) -> Array:

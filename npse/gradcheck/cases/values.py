@@ -64,6 +64,12 @@ def augment_case(label: str, *shape: int, padding: int = 4) -> Case:
                     ops.augment(images, top, left, flip, mean, std, padding))
 
 
+def whitening_case(label: str, *shape: int, kernel: int = 2, directions: int | None = None) -> Case:
+    """A case for `whitening_filters`."""
+    return Case(("whitening_filters",), label, make=lambda rng: {"x": signed(rng, *shape)},
+                forward=lambda ops, x: ops.whitening_filters(x, kernel, directions=directions))
+
+
 def add_squeeze_backward_case(label: str, N: int, H: int, W: int, C: int) -> Case:
     """A case for `add_squeeze_backward`."""
     return Case(("add_squeeze_backward",), label,
@@ -72,6 +78,10 @@ def add_squeeze_backward_case(label: str, N: int, H: int, W: int, C: int) -> Cas
 
 
 CASES = (
+    whitening_case("H < W", 3, 4, 6, 2),
+    whitening_case("3x3 patches of one channel", 4, 5, 5, 1, kernel=3),
+    whitening_case("as large as the image", 40, 2, 2, 3),
+    whitening_case("four of eight directions", 3, 5, 4, 2, directions=4),
     sgd_case("Nesterov, weight decay", 3, 4, weight_decay=0.05),
     sgd_case("plain momentum", 2, 3, 2, 3, momentum=0.8, nesterov=False),
     sgd_case("no momentum", 5, momentum=0.0),
