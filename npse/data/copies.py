@@ -1,0 +1,60 @@
+"""The files of a data set as they lie on disk: in a folder, or in a tar archive, which is never unpacked to disk."""
+
+import io
+import tarfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+Files: TypeAlias = Mapping[str, Callable[[], bytes]]            # functions that return the content, by file name
+
+LARGEST = 1 << 28                # bytes; every file of every data set is smaller
+
+
+def files_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> Files:
+    """Return the wanted files in a folder or one of its known subfolders, or in a tar archive, which is read once.
+
+    ValueError if the archive is damaged, or one of the files in it is larger than any file of a data set.
+    """
+    if path.is_dir():
+        return {file.name: file.read_bytes for file in _in_folder(path, wanted, subfolders)}
+    files: dict[str, Callable[[], bytes]] = {}
+    for name, content in _in_archive(path, wanted):
+        files[name] = io.BytesIO(content()).getvalue
+    return files
+
+
+def names_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> list[str]:
+    """Return the names of the wanted files in a folder, or only the first one in an archive, which takes less time.
+
+    An empty list for a file that is not an archive.
+    """
+    if path.is_dir():
+        return [file.name for file in _in_folder(path, wanted, subfolders)]
+    try:
+        return [name for name, _ in [next(_in_archive(path, wanted))]]
+    except (StopIteration, ValueError):
+        return []
+
+
+def _in_folder(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> Iterator[Path]:
+    for subfolder in ("", *subfolders):
+        if (path / subfolder).is_dir():
+            yield from (file for file in sorted((path / subfolder).iterdir()) if file.name in wanted and file.is_file())
+
+
+def _in_archive(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the names of the wanted files in a tar archive, and functions that return their content."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                if member.isfile() and name in wanted:
+                    if member.size > LARGEST:
+                        raise ValueError(f"{name} has {member.size} bytes, more than any file of a data set")
+                    yield name, archive.extractfile(member).read            # type: ignore[union-attr]  # it is a file
+    except Exception as error:                                  # a damaged archive raises almost any class
+        if isinstance(error, OSError) and error.filename:       # no permission to read it
+            raise
+        raise ValueError(f"{path} cannot be read as a compressed tar archive; it is truncated or another file: "
+                         f"{error}") from error
