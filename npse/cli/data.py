@@ -54,7 +54,7 @@ def info(
 
     from npse import data
 
-    dataset = data.load(name, image_size)
+    dataset = data.load(name, image_size) if image_size else data.load(name)
     height, width, channels = dataset.shape
     typer.echo(f"{dataset.name}: images of {height}x{width} pixels, {channels} channel{'s' * (channels > 1)}; "
                f"mean {_numbers(dataset.mean)}, deviation {_numbers(dataset.std)}")

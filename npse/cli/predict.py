@@ -30,28 +30,28 @@ def predict(
     folder = training.RunFolder(run)
     network, _ = folder.load_network(weights)
     size, _, channels = folder.image_shape()
-    readable, failures = {}, []
+    readable, failures = [], []
     for path in images:
         try:
-            readable[path] = read_picture(path, size, channels)
+            readable.append((path, read_picture(path, size, channels)))
         except (OSError, ValueError) as error:
             failures.append(error)
     if readable:
-        _answer(network, folder, readable)
+        _answer(network, folder, *zip(*readable, strict=True))
     for failure in failures:
         complain(failure)
     if failures:
         raise typer.Exit(2)
 
 
-def _answer(network, folder, pictures):
-    """Print the classes of pictures, by path."""
+def _answer(network, folder, paths, pictures):
+    """Print the classes of pictures by the network of a run."""
     from npse import backend, training
 
     classes, mean, std = folder.pixels()
-    logits = training.predict(network, np.stack(list(pictures.values())), mean, std)
+    logits = training.predict(network, np.stack(pictures), mean, std)
     p = backend.to_host(backend.active().softmax(logits))
-    for path, row in zip(pictures, p, strict=True):
+    for path, row in zip(paths, p, strict=True):
         typer.echo(path)
         for k in row.argsort()[::-1][:5]:
             typer.echo(f"  {classes[k]:<18} {row[k]:6.1%} {'█' * round(BAR * row[k])}".rstrip())

