@@ -135,7 +135,7 @@ class TestErrors:
 
 class TestFolder:
     def test_not_fetched(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"is not in .*home.cifar10; run: npse data fetch cifar10"):
+        with pytest.raises(FileNotFoundError, match=r"is not in .*home; run: npse data fetch cifar10"):
             data.load("cifar10")
         assert data.found() == ["shapes"]
 

@@ -313,7 +313,8 @@ class TestRun:
         else:
             for n in range(2):
                 put(run / ("cat" if change == "a new picture" else "fox") / f"new{n}.png")
-        for command in (("evaluate", "run", "--edition", "reference"), ("train", "--resume", "--out", "run", "--epochs", 2)):
+        for command in (("evaluate", "run", "--edition", "reference"),
+                        ("train", "--resume", "--out", "run", "--epochs", 2)):
             code, _, err = npse(*command)
             assert (code, len(err.splitlines())) == (2, 1)
             assert words[change] in err

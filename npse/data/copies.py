@@ -2,8 +2,8 @@
 
 import contextlib
 import io
-import itertools
 import tarfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -20,28 +20,40 @@ def files_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> 
     """
     if path.is_dir():
         return {file.name: file.read_bytes for file in _in_folder(path, wanted, subfolders)}
-    with _named(path):
+    with readable(f"{path} cannot be read as a compressed tar archive; it is truncated or another file"):
         return {name: io.BytesIO(read()).getvalue for name, read in _in_archive(path, wanted)}
 
 
-def names_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> list[str]:
-    """Return the names of the wanted files in a folder, or only the first one in an archive, which takes less time.
-
-    An empty list for a file that is not an archive.
-    """
+def any_at(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> bool:
+    """Whether `files_at` would find any file. An archive is read up to the first one only."""
     if path.is_dir():
-        return [file.name for file in _in_folder(path, wanted, subfolders)]
+        return any(True for _ in _in_folder(path, wanted, subfolders))
     try:
-        with _named(path):
-            return [name for name, _ in itertools.islice(_in_archive(path, wanted), 1)]
-    except ValueError:
-        return []
+        return path.exists() and any(True for _ in _in_archive(path, wanted))
+    except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError):
+        return False
+
+
+@contextlib.contextmanager
+def readable(complaint: str) -> Iterator[None]:
+    """Within the ``with`` block raise any error as a ValueError that begins with the complaint.
+
+    Damaged archives, pickles and images raise almost any class. An error of the system, such as a missing permission,
+    stays as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise ValueError(f"{complaint}: {error}") from error
 
 
 def _in_folder(path: Path, wanted: Collection[str], subfolders: Sequence[str]) -> Iterator[Path]:
     for subfolder in ("", *subfolders):
-        if (path / subfolder).is_dir():
-            yield from (file for file in sorted((path / subfolder).iterdir()) if file.name in wanted and file.is_file())
+        for name in sorted(wanted):
+            if (path / subfolder / name).is_file():
+                yield path / subfolder / name
 
 
 def _in_archive(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -53,15 +65,3 @@ def _in_archive(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, Call
                 if member.size > LARGEST:
                     raise ValueError(f"{name} has {member.size} bytes, more than any file of a data set")
                 yield name, archive.extractfile(member).read                # type: ignore[union-attr]  # it is a file
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Within the ``with`` block raise an error of any class as a ValueError that names the archive."""
-    try:
-        yield
-    except Exception as error:                                  # a damaged archive raises almost any class
-        if isinstance(error, OSError) and error.filename:       # no permission to read it
-            raise
-        raise ValueError(f"{path} cannot be read as a compressed tar archive; it is truncated or another file: "
-                         f"{error}") from error

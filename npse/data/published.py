@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from npse.data.copies import Files, files_at, names_at
+from npse.data.copies import Files, any_at, files_at, readable
 from npse.data.folder import data_dir
 
 
@@ -115,7 +115,7 @@ class Published(ABC):
 
     def is_at(self, path: Path) -> bool:
         """Whether a folder or archive holds files of this data set."""
-        return path.exists() and bool(names_at(path, self.wanted, self.subfolders))
+        return any_at(path, self.wanted, self.subfolders)
 
     def folder(self) -> Path:
         """Return the folder into which the data set is fetched."""
@@ -133,7 +133,7 @@ class Published(ABC):
         """
         place = path or self.place()
         if place is None:
-            raise FileNotFoundError(f"{self.title} is not in {self.folder()}; {self.remedy}")
+            raise FileNotFoundError(f"{self.title} is not in {data_dir()}; {self.remedy}")
         try:
             return self.read(place)
         except (FileNotFoundError, ValueError) as error:
@@ -143,15 +143,9 @@ class Published(ABC):
     def _official(self, path: Path, form: str, files: Files, number: int) -> bytes:
         """Return the content of a file to keep; ValueError if it is not the official one."""
         source = self.forms[form][number]
-        try:
+        with readable(f"{source} in {path} cannot be read as a file of {self.title}"):
             content = self.unpack(form, files, number)
             wrong = self.fault(self.kept(form)[number], content)
-        except OSError as error:
-            if error.filename:                                  # no permission to read it
-                raise
-            raise ValueError(f"{source} in {path} cannot be read as a file of {self.title}: {error}") from error
-        except Exception as error:                              # a damaged pickle or image raises almost any class
-            raise ValueError(f"{source} in {path} cannot be read as a file of {self.title}: {error}") from error
         if wrong:
             raise ValueError(f"{source} in {path} {wrong}")
         return content

@@ -84,7 +84,7 @@ from npse.models.named_resnets import (
     wide_resnet16_8,
     wide_resnet28_10,
 )
-from npse.models.naming import MODELS, has_option, unknown_option
+from npse.models.naming import MODELS, unknown_option
 from npse.models.resnet import resnet
 from npse.support.names import suggest
 
@@ -112,7 +112,6 @@ __all__ = [
     "build",
     "efficientnet",
     "efficientnet_b0",
-    "has_option",
     "inception",
     "inception_resnet_v2",
     "mobilenet",

@@ -22,10 +22,6 @@ def unknown_option(name: str, options: Iterable[str]) -> str | None:
     return None
 
 
-def has_option(name: str, option: str) -> bool:
-    """Whether there is a model ``name`` with an option ``option``."""
-    return name in MODELS and option in inspect.signature(MODELS[name]).parameters
-
 
 def model(family: Callable[..., Sequential], **defaults: Any) -> Callable[[Callable[P, Sequential]],
                                                                            Callable[P, Sequential]]:

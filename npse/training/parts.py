@@ -31,6 +31,5 @@ def build_network(config: Config, classes: int, shape: tuple[int, int, int], *, 
     ValueError
         The model is unknown, does not have an option of the config, or is not for images of this shape.
     """
-    sizes = {"image_size": shape[0]} if models.has_option(config.model, "image_size") else {}
-    return models.build(config.model, classes=classes, channels=shape[2], input_gradient=input_gradient, **sizes,
-                        **config.model_options())
+    return models.build(config.model, classes=classes, channels=shape[2], image_size=shape[0],
+                        input_gradient=input_gradient, **config.model_options())
