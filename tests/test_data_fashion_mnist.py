@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 from cifar10_copies import archive, folder
+from PIL import Image
 
 from npse import data
 from npse.data import fashion_mnist
@@ -119,6 +120,25 @@ def test_a_truncated_compressed_file_is_named(official, tmp_path, cut):
     files["t10k-images-idx3-ubyte.gz"] = files["t10k-images-idx3-ubyte.gz"][:cut]
     with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte.gz in .* cannot be read as a file of Fashion-MNIST"):
         FILES.read(folder(tmp_path / "copy", files))
+
+
+def test_a_run_on_grey_images(official, npse, tmp_path):
+    folder(tmp_path / "files", official)
+    code, out, err = npse("train", "--data", "files", "--model", "resnet8", "--epochs", 1, "--batch-size", 10,
+                          "--edition", "reference", "--out", "run")
+    assert (code, err) == (0, "")
+    assert out.startswith("resnet8 on fashion-mnist, ")
+    assert "resnet8 on fashion-mnist" in npse("evaluate", "run", "--edition", "reference")[1]
+    Image.new("RGB", (90, 60), "red").save("shoe.png")              # a picture in colour becomes a grey one
+    code, out, _ = npse("predict", "run", "shoe.png", "--edition", "reference")
+    assert (code, len(out.splitlines())) == (0, 6)
+
+
+def test_a_network_for_larger_images_is_refused_before_it_makes_a_folder(official, npse, tmp_path):
+    folder(tmp_path / "files", official)
+    code, _, err = npse("train", "--data", "files", "--model", "se_vgg16", "--edition", "reference")
+    assert (code, err) == (2, "npse: image_size must be at least 32 for this network, but is 28\n")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.skipif(not os.environ.get("NPSE_FASHION_MNIST"),

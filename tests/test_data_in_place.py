@@ -10,6 +10,8 @@ from cifar10_copies import FORMS, archive, folder, make_small, python_files
 from npse import data
 from npse.data import cifar10
 from npse.data.fetch import fetch
+from npse.data.published import Published
+from npse.data.registry import Entry
 
 OFFICIAL = os.environ.get("NPSE_CIFAR10")
 
@@ -80,6 +82,10 @@ def test_a_relative_path_and_the_home(places, monkeypatch, tmp_path):
         assert data.load(path).name == "cifar10"
 
 
+def test_a_path_object(places):
+    assert data.load(places["folder"]).name == "cifar10"
+
+
 def test_a_name_is_not_taken_for_a_path(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shapes").mkdir()
@@ -133,12 +139,32 @@ def test_only_own_pictures_have_another_size(places):
     assert data.load(str(places["folder"]), 32).name == "cifar10"
 
 
-def test_the_table_states_what_is_loaded(small, tmp_path):
-    fetch("cifar10", folder(tmp_path / "copy", small), lambda line: None)
-    for name in ("shapes", "cifar10"):
-        loaded, entry = data.load(name), data.SETS[name]
+def test_the_table_states_what_is_loaded(places, few_shapes):
+    for loaded in (few_shapes, data.load(places["folder"])):
+        entry = data.SETS[loaded.name]
         assert (loaded.name, loaded.shape) == (entry.name, (entry.image_size, entry.image_size, entry.channels))
         assert len(loaded.classes) == entry.classes
+
+
+def test_a_new_data_set_is_a_class_and_a_line(monkeypatch, tmp_path):
+    class Dots(Published):
+        name, title, forms, downloads = "dots", "Dots", {"raw": ("dots.bin",)}, ()
+
+        def fault(self, name, content):
+            return None if len(content) == 8 * 8 * 3 * 4 else f"has {len(content)} bytes, expected {8 * 8 * 3 * 4}"
+
+    def dataset(files):
+        images = np.frombuffer(files["dots.bin"], np.uint8).reshape(4, 8, 8, 3)
+        labels = np.array([0, 1, 0, 1])
+        return data.Dataset("dots", images, labels, images, labels, ("a", "b"), *data.pixel_statistics(images))
+
+    monkeypatch.setitem(data.SETS, "dots", Entry("dots", "dots", 8, 3, 2, 5, dataset, Dots()))
+    folder(tmp_path / "copy", {"dots.bin": bytes(range(256)) * 3})
+    assert data.load(str(tmp_path / "copy")).name == "dots"
+    fetch("dots", tmp_path / "copy", lambda line: None)
+    assert (data.load("dots").shape, data.epochs_of("dots"), data.found()) == ((8, 8, 3), 5, ["shapes", "dots"])
+    with pytest.raises(ValueError, match="did you mean dots"):
+        data.load("dotz")
 
 
 @pytest.mark.skipif(not OFFICIAL, reason="NPSE_CIFAR10 names no folder with the official batches")

@@ -58,12 +58,12 @@ SETS: Mapping[str, Entry] = {entry.name: entry for entry in (
 PICTURE_EPOCHS = 30              # of a run on own pictures that sets none
 
 
-def load(name: str, image_size: int = 0) -> Dataset:
+def load(name: str | Path, image_size: int = 0) -> Dataset:
     """Load a data set.
 
     Parameters
     ----------
-    name : str
+    name : str or Path
         A name, such as "shapes" or "cifar10" (see ``npse data list``); or the path of a folder or archive with one of
         these data sets; or the path of a folder of own pictures, see `npse.data.pictures`.
     image_size : int
@@ -81,14 +81,14 @@ def load(name: str, image_size: int = 0) -> Dataset:
     FileNotFoundError
         The data set has not been fetched, or nothing is at the path.
     """
-    entry, path = entry_of(name), None if name in SETS else _path(name)
+    data = os.fspath(name)
+    entry = entry_of(data)
     if entry is None:
-        return pictures.load(_path(name), image_size or pictures.SIZE)
-    dataset = entry.load(path)
-    if image_size not in (0, dataset.image_size):
-        raise ValueError(f"image_size is for own pictures; the images of {entry.name} have {dataset.image_size}x"
-                         f"{dataset.image_size} pixels, not {image_size}x{image_size}; leave it out")
-    return dataset
+        return pictures.load(_path(data), image_size or pictures.SIZE)
+    if image_size not in (0, entry.image_size):
+        raise ValueError(f"image_size is for own pictures; the images of {entry.name} have {entry.image_size}x"
+                         f"{entry.image_size} pixels, not {image_size}x{image_size}; leave it out")
+    return entry.load(None if data in SETS else _path(data))
 
 
 def entry_of(data: str) -> Entry | None:
