@@ -30,6 +30,7 @@ from npse.types import Array
 SIZE = 32                        # height and width of the images unless others are asked for
 HELD_OUT = 5                     # one in so many pictures of each class becomes a test picture
 PARTS = ("train", "test", "val")
+KINDS = 6                        # endings of other files that a line names
 AT_ONCE = 256                    # pictures that are read before Ctrl-C is noticed
 
 ByClass = dict[str, list[Path]]  # the pictures of each class
@@ -81,11 +82,11 @@ def _parts(path: Path, notes: list[str]) -> dict[str, ByClass]:
     folders = {entry.name for entry in _visible(path) if entry.is_dir()}
     chosen = folders & {*PARTS}
     if "train" not in chosen or chosen == {"train"} < folders:
-        return _held_out(path, _by_class(path, path, notes), notes)
+        return _held_out(path, _by_class(path, notes), notes)
     if others := sorted(folders - chosen):
         raise ValueError(f"{path} holds {', '.join(sorted(chosen))} and also {', '.join(others)}; expected train, test "
                          "and perhaps val, with a folder for each class in each, or a folder for each class")
-    parts = {part: _by_class(path / part, path, notes) for part in PARTS if part in chosen}
+    parts = {part: _by_class(path / part, notes) for part in PARTS if part in chosen}
     for part, pictures in parts.items():
         if differing := sorted(pictures.keys() ^ parts["train"].keys()):
             raise ValueError(f"{path}: the classes of train and {part} differ in {', '.join(differing)}; expected a "
@@ -95,7 +96,7 @@ def _parts(path: Path, notes: list[str]) -> dict[str, ByClass]:
     return parts if "test" in parts else {"train": parts["train"], "test": parts["val"]}
 
 
-def _by_class(folder: Path, top: Path, notes: list[str]) -> ByClass:
+def _by_class(folder: Path, notes: list[str]) -> ByClass:
     """Return the pictures of each class, whose folders are in ``folder``; a line about other files goes to notes."""
     known, others = picture.endings(), Counter[str]()
     found: ByClass = defaultdict(list)
@@ -111,9 +112,12 @@ def _by_class(folder: Path, top: Path, notes: list[str]) -> ByClass:
     if len(found) < 2:
         raise ValueError(f"{folder} has {len(found) or 'no'} folder{'s' * (not found)} of pictures; expected a folder "
                          f"for each of at least two classes{left}")
+    if len(empty) == len(found):
+        raise ValueError(f"{folder} has {len(found)} folders, but no pictures in them; expected PNG, JPEG or "
+                         f"similar{left}")
     if empty:
         raise ValueError(f"{folder}: no picture is in the folder{'s' * (len(empty) > 1)} {', '.join(sorted(empty))}; "
-                         f"expected PNG, JPEG or similar; remove the folder, or put pictures into it{left}")
+                         f"remove it, or put pictures into it: PNG, JPEG or similar{left}")
     if others:
         notes.append(f"files left out of {folder}: {_counted(others)}")
     return found
@@ -183,5 +187,7 @@ def _read(path: Path, classes: list[str], pictures: ByClass, size: int, broken: 
 
 
 def _counted(others: Counter[str]) -> str:
-    """Return the endings of files with their numbers, the most frequent first."""
-    return ", ".join(f"{count} x {ending}" for ending, count in Counter(dict(sorted(others.items()))).most_common())
+    """Return the most frequent endings of files with their numbers."""
+    kinds = Counter(dict(sorted(others.items()))).most_common()
+    named = ", ".join(f"{count} x {ending}" for ending, count in kinds[:KINDS])
+    return named if len(kinds) <= KINDS else f"{named} and {len(kinds) - KINDS} other kinds"

@@ -126,7 +126,7 @@ class Published(ABC):
         places = (self.folder(), data_dir(), *(data_dir() / name for name in self.archives))
         return next((place for place in places if self.is_at(place)), None)
 
-    def files(self, path: Path | None = None) -> dict[str, bytes]:
+    def contents(self, path: Path | None = None) -> dict[str, bytes]:
         """Return the content of the files, from a folder or archive, by default from where the data set lies.
 
         FileNotFoundError if it is not there or a file is missing; ValueError if a file is not the official one.

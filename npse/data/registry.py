@@ -41,7 +41,7 @@ class Entry:
 
     def load(self, path: Path | None = None) -> Dataset:
         """Load the data set: from a folder or archive, by default from where it lies."""
-        return self.make() if self.files is None else self.make(self.files.files(path))
+        return self.make() if self.files is None else self.make(self.files.contents(path))
 
     def is_here(self) -> bool:
         """Whether the data set can be loaded without a download."""
@@ -49,6 +49,7 @@ class Entry:
 
 
 SETS: Mapping[str, Entry] = {entry.name: entry for entry in (
+    # name, about, image size, channels, classes, epochs, make, files
     Entry("shapes", "drawn shapes, built in", 32, 3, 10, 10, shapes.load),
     Entry("cifar10", "photographs of animals and vehicles", 32, 3, 10, 30, cifar10.dataset, cifar10.FILES),
     Entry("cifar100", "photographs, fine classes", 32, 3, 100, 30, cifar100.fine, cifar100.FILES),
