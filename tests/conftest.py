@@ -62,7 +62,7 @@ def npse(monkeypatch, capsys, few_shapes, tmp_path):
     from npse import cli, data
 
     real = data.load
-    monkeypatch.setattr(data, "load", lambda name: few_shapes if name == "shapes" else real(name))
+    monkeypatch.setattr(data, "load", lambda *which: few_shapes if which == ("shapes",) else real(*which))
     monkeypatch.chdir(tmp_path)
 
     def call(*words):

@@ -155,7 +155,7 @@ def test_a_damaged_run_folder_is_named(run, npse, tmp_path, damage, words, comma
     (("train", "--resume"), "--resume needs --out"),
     (("train", "--resume", "--out", "nowhere"), "nowhere is not the folder of a run"),
     (("evaluate", "nowhere"), "nowhere is not the folder of a run"),
-    (("predict", "nowhere", "picture.png"), "picture.png"),
+    (("predict", "nowhere", "picture.png"), "nowhere is not the folder of a run"),
     (("check", "--json", "nowhere/report.json"), "cannot write nowhere/report.json: nowhere is not a folder"),
     (("check", "--json", "."), "cannot write .: it is a folder; name a file"),
     (("bench", "--json", "nowhere/bench.json"), "cannot write nowhere/bench.json: nowhere is not a folder"),
@@ -294,12 +294,5 @@ def test_the_module_runs_as_a_command():
 
 def test_two_runs_at_once_take_two_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folders = [_next_folder(Config()) for _ in range(3)]
-    assert [path.name for path in folders] == [f"se_resnet8-shapes-{number}" for number in (1, 2, 3)]
-
-
-def test_the_error_of_a_folder_given_as_data_names_the_command_that_reads_it(npse, tmp_path):
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    code, _, err = npse("train", "--data", tmp_path / "cifar-10-batches-py")
-    assert code == 2
-    assert f"npse data fetch cifar10 --from {tmp_path / 'cifar-10-batches-py'}" in err
+    folders = [_next_folder("se_resnet8", "my photos/2") for _ in range(3)]
+    assert [path.name for path in folders] == [f"se_resnet8-my_photos_2-{number}" for number in (1, 2, 3)]

@@ -14,8 +14,8 @@ from npse import cli
 from npse.bench import report
 from npse.cli import bench
 from npse.cli.command import SPELLINGS
-from npse.data import LOADERS
-from npse.training.config import EPOCHS, Config
+from npse.data.registry import PICTURE_EPOCHS, SETS
+from npse.training.config import Config
 
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
@@ -63,10 +63,9 @@ def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch)
     shown = shown_defaults(npse("train", "--help")[1])
     settings = {SPELLINGS.get(field.name, field.name.replace("_", "-")): field.default
                 for field in dataclasses.fields(Config)}
-    usual, *others = EPOCHS.items()
-    assert usual == (Config.data, Config.epochs)
-    settings["epochs"] = "; ".join([str(usual[1]), *(f"{data}: {epochs}" for data, epochs in others)])
-    assert EPOCHS.keys() == LOADERS.keys()
+    assert SETS[Config.data].epochs == Config.epochs
+    assert all(entry.epochs == (PICTURE_EPOCHS if "cifar" in name else Config.epochs) for name, entry in SETS.items())
+    settings["epochs"] = f"{Config.epochs}; CIFAR, own pictures: {PICTURE_EPOCHS}"
     settings["option"], settings["bias-lr"], settings["filter-momentum"] = "none", "that of --lr", "that of --momentum"
     assert settings.keys() - shown.keys() == {"options"}
     assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {

@@ -19,9 +19,9 @@ from safetensors.numpy import load, save
 
 from npse import data
 from npse.cli.console import describe, noted
-from npse.data import cifar10, sources
+from npse.data import cifar10
 from npse.data.fetch import fetch
-from npse.training import Config, Interrupted, RunFolder, prepare, run
+from npse.training import Config, Interrupted, RunFolder, load_data, prepare, run
 
 TRIALS = [40, pytest.param(int(os.environ.get("NPSE_TRIALS", "150")), marks=pytest.mark.slow, id="long")]
 USER_ERRORS = (ValueError, OSError, FloatingPointError)            # errors that the command line prints in one line
@@ -104,7 +104,7 @@ def look(path):
     for weights in ("last", "best"):
         folder.load_network(weights)
     with noted(f"see {folder.config_file}", FileNotFoundError):
-        dataset = data.load(folder.config().data)
+        dataset = load_data(folder.config())
     folder.expect_data(dataset)
 
 
@@ -172,8 +172,8 @@ def test_a_damaged_batch_in_the_data_folder(batches, tmp_path, trials):
         rng = random.Random(f"batch {seed}")
         name = rng.choice(list(batches))
         files = batches | {name: damaged_bytes(rng, batches[name])}
-        put(cifar10.folder(), files)
-        outcomes[outcome(lambda path: data.load("cifar10"), cifar10.folder(), name)] += 1
+        put(cifar10.FILES.folder(), files)
+        outcomes[outcome(lambda path: data.load("cifar10"), cifar10.FILES.folder(), name)] += 1
     print(f"{trials} times a damaged batch in the data folder: {dict(outcomes)}")
     assert outcomes["refused"] > trials / 2
 
@@ -191,7 +191,7 @@ def test_a_damaged_copy_of_the_data(batches, tmp_path, form, trials):
         source = path / name if form == "archive" else path
 
         def take(_, source=source):
-            assert sources.read(source) == batches
+            assert cifar10.FILES.read(source) == batches
         damaged = str(path) if name.endswith("lables.json") else name      # the error names no batch then
         outcomes[outcome(take, path, damaged)] += 1
     print(f"{trials} times a damaged copy, {form}: {dict(outcomes)}")

@@ -125,8 +125,14 @@ def test_parts_that_do_not_divide_the_batch_are_refused():
         Config(parts=3)
 
 
+@pytest.mark.parametrize("name", ["seed", "classes", "excitation", "se"])
+def test_options_of_the_model_do_not_hide_settings(name):
+    with pytest.raises(ValueError, match=f"options must not hold {name}, which has a setting of its own"):
+        Config(options={name: 3})
+
+
 def test_the_settings_reach_the_layers(few_shapes, monkeypatch):
-    monkeypatch.setattr("npse.data.load", lambda name: few_shapes)
+    monkeypatch.setattr("npse.training.loop.load_data", lambda config: few_shapes)
     job = prepare(Config(model="se_fast", norm_momentum=0.3, options={"widths": [4, 4]}))
     assert {layer.momentum for layer in job.network.layers() if isinstance(layer, BatchNorm)} == {0.3}
     whiten = job.network.children["whiten"]

@@ -73,6 +73,7 @@ def test_the_defaults_of_a_run_are_those_of_the_models(name):
     parameters = inspect.signature(models.MODELS[name]).parameters
     options = {option: parameter.default for option, parameter in parameters.items() if hasattr(Config, option)}
     assert options.pop("stages") is None                          # all; a setting is text
+    assert options.pop("image_size") == 32                        # a run takes that of its data
     assert Config().model_options().keys() == {"seed"}
     assert options == {option: getattr(Config, option) for option in options}
     assert {"reduction", "min_hidden", "bias", "seed"} <= options.keys()
@@ -90,7 +91,8 @@ def test_one_cycle_rises_then_falls_to_zero():
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0}, {"lr": math.inf}, {"lr": math.nan},
                                    {"smoothing": 1}, {"momentum": -0.1}, {"warmup": 2}, {"validation": -1},
-                                   {"filter_lr": 0}, {"crop": -1}, {"crop": 32}, {"optimizer": "adam"},
+                                   {"filter_lr": 0}, {"crop": -1}, {"image_size": 7},
+                                   {"optimizer": "adam"},
                                    {"filter_lr": 0.03, "optimizer": "sgd"}])
 def test_impossible_settings_are_refused(wrong):
     name, *_ = wrong

@@ -29,7 +29,7 @@ def draw(folder: RunFolder, network: Layer, dataset: Dataset, result: Evaluation
     """
     config, rows = folder.config(), folder.metrics()
     written: list[Path] = []
-    title = f"{config.model} on {config.data}, seed {config.seed}"
+    title = f"{config.model} on {dataset.name}, seed {config.seed}"
 
     def put(name: str, figure: Figure) -> None:
         plots.save(figure, folder.path / name)

@@ -19,18 +19,18 @@ def evaluate(
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
     """Evaluate a run on the test set of its data."""
-    from npse import backend, data, training
+    from npse import backend, training
 
     backend.use(edition)
     folder = training.RunFolder(run)
     network, facts = folder.load_network(weights)
     config = folder.config()
-    with noted(f"see {folder.config_file}", FileNotFoundError):
-        dataset = data.load(config.data)
+    with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
+        dataset = training.load_data(config)
     folder.expect_data(dataset)
     views = config.tta if tta is None else tta
     result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, tta=views)
-    typer.echo(f"{config.model} on {config.data}, {weights} weights (epoch {facts['epoch']}): "
+    typer.echo(f"{config.model} on {dataset.name}, {weights} weights (epoch {facts['epoch']}): "
                f"test accuracy {result.accuracy:.2%}, loss {result.loss:.4f}, {len(dataset.test_images)} images"
                + ("" if views == "none" else f", averaged over views ({views})"))
     for name, row in zip(dataset.classes, result.confusion, strict=True):

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from npse import backend, cpu, data, models
+from npse import backend, cpu, data
 from npse.cpu.runtime.compile_ahead import compile_ahead
 from npse.gradcheck import cases_of
-from npse.training import evaluate
+from npse.training import build_network, evaluate
 from npse.training.step import Step
 
 EVERY_SHAPE = "se_resnet8"       # all depths use the same convolutions
@@ -35,13 +35,13 @@ def _each(works):
         work()
 
 
-def training(config, dtype="float32"):
+def training(config, dtype="float32", shape=(32, 32, 3), classes=10):
     """Train and evaluate for one step on random images, with the sizes of a run, which decide the choice of kernels."""
     count, rng = max(config.batch_size, 256), np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, 10, count)
-    mean, std = np.full(3, 0.5, dtype), np.full(3, 0.25, dtype)
+    images, labels = rng.integers(0, 256, (count, *shape), np.uint8), rng.integers(0, classes, count)
+    mean, std = np.full(shape[2], 0.5, dtype), np.full(shape[2], 0.25, dtype)
     with backend.using_edition("cpu"):
-        network = models.build(config.model, classes=10, input_gradient=False, **config.model_options()).astype(dtype)
+        network = build_network(config, classes, shape, input_gradient=False).astype(dtype)
         x, chosen = next(data.training_batches(images, labels, mean, std, config.batch_size, seed=0, epoch=0))
         Step(network, config.optimizer_for(network), config.smoothing, parts=config.parts).plain(x, chosen, config.lr)
         evaluate(network, images, labels, mean, std)

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,15 @@ def train(
     recipe: Annotated[str | None, Run(metavar="NAME", help="settings by name, see npse recipes, or a TOML file; "
                                       "options that are typed win",
                                       autocompletion=names("npse.training.recipes:NAMES"))] = None,
-    data: Annotated[str, Data(help="shapes (built in) or cifar10 (see: npse data fetch)",
-                              autocompletion=names("npse.data:LOADERS"))] = "shapes",
+    data: Annotated[str, Data(metavar="NAME|PATH", help="shapes, cifar10, ... (see: npse data list), a folder or "
+                              "archive with one of them, or a folder with a folder of pictures for each class",
+                              autocompletion=names("npse.data:SETS"))] = "shapes",
+    image_size: Annotated[int, Data(help="height and width to which own pictures are resized; 0: that of the data, "
+                                         "or 32")] = 0,
     model: Annotated[str, Network(help="se_resnet8, ..., se_wide, se_vgg16, se_mobilenet, ...; plain: resnet8, ...",
                                   autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
     epochs: Annotated[int | None, Training(help="passes over the images; with --resume, more than the run had",
-                                              show_default="10; cifar10: 30")] = None,
+                                              show_default="10; CIFAR, own pictures: 30")] = None,
     budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: choose the model and the epochs that make "
                                            "the most of a time such as 20min")] = None,
     batch_size: Annotated[int, Training(help="images in a step")] = 128,
@@ -88,12 +92,15 @@ def train(
     epochs. After 10 of 10 epochs the rate is zero; with 15 it continues at 0.42 of the peak and falls to zero once
     more.
     """
+    from npse import data as data_sets
     from npse.training import recipes
-    from npse.training.config import EPOCHS, Config
+    from npse.training.config import Config
 
     not_settings = ("out", "resume", "threads", "budget", "recipe")
     given = {name: value for name, value in context.params.items()
              if name not in not_settings and was_typed(context, name)}
+    if "data" in given:
+        given["data"] = data_sets.located(data)
     if "options" in given:
         given["options"] = _model_options(given["options"])
     if recipe is not None and (resume or budget is not None):
@@ -102,7 +109,7 @@ def train(
         given = recipes.merged(recipes.load(recipe).settings, given)
     if budget is not None and (resume or "epochs" in given):
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
-    epochs = EPOCHS.get(given.get("data", data), Config.epochs)
+    epochs = data_sets.epochs_of(given.get("data", data))
     config = _resumed(out, given) if resume else Config(**{"epochs": epochs} | given)
     edition = _take_edition(config.edition, threads)
     if budget is not None:
@@ -126,10 +133,11 @@ def _model_options(words):
 
 def _within(budget, config, given):
     """Return the config with the epochs, and unless it was given the model, that make the most of the budget."""
+    from npse import data
     from npse.training import budget as budgets
 
     span = budgets.parse_span(budget)
-    if config.data != "cifar10":
+    if data.name_of(config.data) != "cifar10":
         raise ValueError(f"--budget has expectations for cifar10 only, not for {config.data}: "
                          "add --data cifar10, or choose --epochs yourself")
     plan = budgets.plan(config, span, only=given.get("model"), pace=_pace)
@@ -188,10 +196,13 @@ def _run(config, out, edition, *, resume):
     else:
         job = prepare(config)
         folder = _begin(out, job, edition)
-    _compile(config)
+    _compile(job)
     go_on = f"go on with: npse train --resume --out {folder.path}"
     progress = reporter()
-    progress.say(f"{config.model} on {config.data}, {edition}, {'going on in' if resume else 'into'} {folder.path}")
+    progress.say(f"{config.model} on {job.dataset.name}, {edition}, "
+                 f"{'going on in' if resume else 'into'} {folder.path}")
+    for note in job.dataset.notes:
+        progress.say(note)
     stop = _stop_on_ctrl_c(progress)
     try:
         with progress, noted("a smaller --batch-size takes less memory", MemoryError):
@@ -220,7 +231,7 @@ def _conclude(job, folder):
     typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset, result)))
 
 
-def _compile(config):
+def _compile(job):
     """Compile the kernels of the run that this machine has not compiled yet; for the cpu edition only."""
     from npse import backend
 
@@ -229,7 +240,7 @@ def _compile(config):
     from npse.cli.precompile import training, warm_up
 
     with compiling() as say:
-        warm_up(partial(training, config), say=say)
+        warm_up(partial(training, job.config, shape=job.dataset.shape, classes=len(job.dataset.classes)), say=say)
 
 
 def _begin(out, job, edition):
@@ -238,7 +249,7 @@ def _begin(out, job, edition):
     from npse.training import RunFolder
 
     environment = record() | {"ran_on": edition}
-    folder = RunFolder(out or _next_folder(job.config))
+    folder = RunFolder(out or _next_folder(job.config.model, job.dataset.name))
     try:
         with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),
               noted("name a folder with --out", NotADirectoryError)):
@@ -251,15 +262,15 @@ def _begin(out, job, edition):
     return folder
 
 
-def _next_folder(config):
+def _next_folder(model, data):
     """Make the first of runs/MODEL-DATA-1, -2, ... that does not exist, and return it.
 
     A run owns the folder that it made, so runs that start at once, in two terminals or as jobs, get different folders.
     """
-    runs = Path("runs")
+    runs, data = Path("runs"), re.sub(r"[^\w.-]+", "_", data)
     runs.mkdir(exist_ok=True)
     for number in itertools.count(1):
-        path = runs / f"{config.model}-{config.data}-{number}"
+        path = runs / f"{model}-{data}-{number}"
         with contextlib.suppress(FileExistsError):
             path.mkdir()
             return path

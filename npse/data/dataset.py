@@ -1,5 +1,6 @@
 """A data set: uint8 images with integer labels, split into training and test images."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +11,22 @@ from npse.types import Array
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of 32x32 colour images. Its fields are checked when it is created.
+    """A data set of square images, grey or in colour. Its fields are checked when it is created.
 
     Parameters
     ----------
     name : str
-    images, test_images : uint8 array (N, 32, 32, 3)
+    images, test_images : uint8 array (N, S, S, C)
+        C is 1 or 3.
     labels, test_labels : int64 array (N,)
         Indices into `classes`.
     classes : tuple of str
-    mean, std : float32 array (3,)
+    mean, std : float32 array (C,)
         Of each channel of the training images, in units of 0..1.
+    val_images, val_labels : arrays as above, optional
+        Images for evaluation during a run, in place of the test images.
+    notes : tuple of str
+        What a user should know of how the data set was read, in lines.
 
     Raises
     ------
@@ -39,11 +45,19 @@ class Dataset:
     classes: tuple[str, ...]
     mean: Array
     std: Array
+    val_images: Array | None = None
+    val_labels: Array | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for split in ("", "test_"):
+        self._expect("images", self.images, np.uint8, (None, None, None, None))
+        shape = self.shape
+        if shape[0] != shape[1] or shape[2] not in (1, 3):
+            raise ValueError(f"data set {self.name}: images must have shape (N, S, S, 3) or (N, S, S, 1), but has "
+                             f"{self.images.shape}")
+        for split in ("", "test_", "val_") if self.val_images is not None else ("", "test_"):
             images, labels = getattr(self, f"{split}images"), getattr(self, f"{split}labels")
-            self._expect(f"{split}images", images, np.uint8, (None, 32, 32, 3))
+            self._expect(f"{split}images", images, np.uint8, (None, *shape))
             self._expect(f"{split}labels", labels, np.int64, (len(images),))
             if not len(images):
                 raise ValueError(f"data set {self.name}: {split}images is empty")
@@ -51,10 +65,29 @@ class Dataset:
                 raise ValueError(f"data set {self.name}: {split}labels must lie in 0..{len(self.classes) - 1}, "
                                  f"but reach {labels.min()}..{labels.max()}")
         for statistic in ("mean", "std"):
-            self._expect(statistic, getattr(self, statistic), np.float32, (3,))
+            self._expect(statistic, getattr(self, statistic), np.float32, shape[2:])
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
             raise ValueError(f"data set {self.name}: mean must be finite and std above 0, "
                              f"but they are {self.mean} and {self.std}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return the shape (S, S, C) of an image."""
+        return self.images.shape[1:]
+
+    @property
+    def image_size(self) -> int:
+        """Return the height and width of the images."""
+        return self.shape[0]
+
+    def digest(self) -> str:
+        """Return a SHA-256 of all images and labels, in hexadecimal digits."""
+        sha256 = hashlib.sha256()
+        for array in (self.images, self.labels, self.test_images, self.test_labels, self.val_images, self.val_labels):
+            if array is not None:
+                sha256.update(str(array.shape).encode())
+                sha256.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+        return sha256.hexdigest()
 
     def __repr__(self) -> str:
         return (f"Dataset({self.name!r}: {len(self.images)} training and {len(self.test_images)} test images, "
@@ -66,7 +99,8 @@ class Dataset:
                             f"but is {getattr(array, 'dtype', type(array).__name__)}")
         if len(array.shape) != len(shape) or any(want not in (None, size)
                                                  for want, size in zip(shape, array.shape, strict=True)):
-            wanted = "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"
+            wanted = "(" + ", ".join(letter if size is None else str(size) for letter, size in zip("NSSC", shape,
+                                                                                                strict=False)) + ")"
             raise ValueError(f"data set {self.name}: {field} must have shape {wanted}, but has {array.shape}")
 
 
@@ -75,15 +109,15 @@ def pixel_statistics(images: Array, chunk: int = 1000) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    images : uint8 array (N, H, W, 3)
+    images : uint8 array (N, H, W, C)
     chunk : int
         Images that are summed at once; the result does not depend on it.
 
     Returns
     -------
-    mean, std : float32 array (3,)
+    mean, std : float32 array (C,)
     """
-    total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    total, squares = (np.zeros(images.shape[-1], np.int64) for _ in range(2))
     count = images[..., 0].size
     for start in range(0, len(images), chunk):                  # in chunks: squares need four times the memory
         part = images[start:start + chunk].astype(np.uint32)

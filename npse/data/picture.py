@@ -12,14 +12,58 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIXTEEN_BITS = ("PNG", "PPM")    # formats whose mode "I" holds 0..65535
+PROGRAMS = ("EPS",)              # formats that are programs; Pillow would start an interpreter for them
+MODES = {1: "L", 3: "RGB"}       # Pillow's modes by number of channels
+
+
+class Unreadable(ValueError):
+    """A file is not an image, or is damaged; ``reason`` says why in a few words."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is not an image that npse can read ({reason}); expected PNG, JPEG or similar")
+        self.reason = reason
+
+
+def read_picture(path: Path, size: int = 32, channels: int = 3) -> Array:
+    """Read an image file as uint8 (size, size, channels): its largest central square, resampled.
+
+    Errors as for `read`.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        return square(decode(path, 2 * size), size, channels)
+
+
+def square(whole: "Image", size: int, channels: int = 3) -> Array:
+    """Return the largest central square of an image, resampled, as uint8 (size, size, channels)."""
+    from PIL import Image, ImageOps
+
+    method = Image.Resampling.BOX if min(whole.size) >= size else Image.Resampling.BICUBIC
+    return np.asarray(ImageOps.fit(whole.convert(MODES[channels]), (size, size), method)).reshape(size, size, channels)
+
+
+def endings() -> frozenset[str]:
+    """Return the endings of the names of files that can be read, such as ".png", in lower case."""
+    from PIL import Image
+
+    return frozenset(ending for ending, name in Image.registered_extensions().items()
+                     if name in Image.OPEN and name not in PROGRAMS)
 
 
 def read(path: Path) -> "Image":
-    """Read an image file.
+    """Read an image file as `decode` does, without Pillow's warnings."""
+    with warnings.catch_warnings(action="ignore"):
+        return decode(path)
+
+
+def decode(path: Path, enough: int = 0) -> "Image":
+    """Read an image file. Threads may do so at the same time, which cannot switch off warnings one by one.
 
     Parameters
     ----------
     path : Path
+    enough : int
+        If so many pixels suffice in height and in width, a larger JPEG file is decoded at 1/2, 1/4 or 1/8 of its
+        size, which is faster; 0: as it is.
 
     Returns
     -------
@@ -30,7 +74,7 @@ def read(path: Path) -> "Image":
     ------
     OSError
         The file does not exist, is a folder, or may not be read.
-    ValueError
+    Unreadable
         The file is not an image, or is damaged, or its range of values is unknown.
     """
     from PIL import Image
@@ -39,13 +83,16 @@ def read(path: Path) -> "Image":
         raise IsADirectoryError(f"{path} is a folder; name the images in it")
     try:
         # Opened here, because Pillow, given a path, maps TIFF files into memory and misreads rotated ones.
-        with warnings.catch_warnings(action="ignore"), path.open("rb") as file, Image.open(file) as picture:
+        with path.open("rb") as file, Image.open(file) as picture:
+            if picture.format in PROGRAMS:
+                raise ValueError("it is a PostScript program, which is not run")
+            if enough:
+                picture.draft(None, (enough, enough))
             return to_rgb(picture)
     except Exception as error:                                    # decoders raise many classes: SyntaxError, zlib.error
         if isinstance(error, OSError) and error.strerror:         # no such file, no permission
             raise
-        raise ValueError(f"{path} is not an image that npse can read ({_reason(path, error)}); "
-                         "expected PNG, JPEG or similar") from error
+        raise Unreadable(path, _reason(path, error)) from error
 
 
 def to_rgb(picture: "Image") -> "Image":

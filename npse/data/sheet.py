@@ -14,7 +14,6 @@ from npse.types import Array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_CELL = 34                        # pixels: an image and a margin of 1 on each side
 _SCALE = 2                        # dots for each pixel
 _NAMES = 160                      # dots of the column with the names of the classes
 
@@ -24,7 +23,7 @@ def contact_sheet(images: Array, labels: Array, classes: Sequence[str], columns:
 
     Parameters
     ----------
-    images : uint8 array (N, 32, 32, 3)
+    images : uint8 array (N, S, S, C)
     labels : integer array (N,)
     classes : sequence of str
     columns : int
@@ -36,16 +35,18 @@ def contact_sheet(images: Array, labels: Array, classes: Sequence[str], columns:
     """
     from matplotlib.figure import Figure
 
-    sheet = np.full((_CELL * len(classes), _CELL * columns, 3), 255, np.uint8)
+    size = images.shape[1]
+    cell = size + 2                                              # an image and a margin of 1 on each side
+    sheet = np.full((cell * len(classes), cell * columns, 3), 255, np.uint8)
     for row in range(len(classes)):
         for column, image in enumerate(images[labels == row][:columns]):
-            y, x = row * _CELL + 1, column * _CELL + 1
-            sheet[y:y + 32, x:x + 32] = image
+            y, x = row * cell + 1, column * cell + 1
+            sheet[y:y + size, x:x + size] = image               # a grey image fills all three channels
     height, width = (_SCALE * side for side in sheet.shape[:2])
     figure = Figure(figsize=((_NAMES + width) / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((_NAMES / (_NAMES + width), 0, width / (_NAMES + width), 1))
     axes.imshow(sheet, interpolation="nearest", aspect="auto")
-    axes.set_yticks((np.arange(len(classes)) + 0.5) * _CELL - 0.5, classes, fontsize=SMALL + 1)
+    axes.set_yticks((np.arange(len(classes)) + 0.5) * cell - 0.5, classes, fontsize=SMALL + 1)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -28,7 +28,7 @@ from npse.layers.axis_conv import AxisConv2d
 from npse.layers.excitations import ExcitationOptions
 from npse.layers.fused_sequential import FusedSequential, SkipSum
 from npse.layers.scaled import Scaled
-from npse.models.options import excitations, expect_stages, with_defaults
+from npse.models.options import excitations, expect_image_size, expect_stages, with_defaults
 
 EPS = 1e-3                                                  # of the batch norms
 _Convolution = tuple[int, int | tuple[int, int], int]       # channels, kernel and stride; stride 2 has no padding
@@ -73,9 +73,10 @@ def inception_resnet_v2(*, se: bool = True, stages: Collection[int] | None = Non
     Raises
     ------
     ValueError
-        An unknown stage; errors of `npse.layers.make_excitation`.
+        An unknown stage, or too small images; errors of `npse.layers.make_excitation`.
     """
     expect_stages(stages, len(BLOCKS))
+    expect_image_size(image_size, 75)
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **with_defaults(options, reduction=16))
     size = _halved(_halved(_halved(image_size) - 2) - 2)

@@ -9,7 +9,8 @@ import numpy as np
 from npse.layers import Excitation, Sequential, make_excitation
 from npse.layers.excitations import DEFAULTS, EXCITATIONS, SIZES, ExcitationOptions, takes
 
-__all__ = ["Excite", "NetworkOptions", "StructureOptions", "excitations", "expect_stages", "parameters_of",
+__all__ = ["Excite", "NetworkOptions", "StructureOptions", "excitations", "expect_image_size", "expect_stages",
+           "parameters_of",
            "with_defaults"]
 
 
@@ -103,6 +104,12 @@ def expect_stages(stages: Collection[int] | None, count: int) -> None:
     if stages is not None and not {*stages} <= {*range(1, count + 1)}:
         raise ValueError(f"stages must be some of {', '.join(map(str, range(1, count + 1)))}, but are "
                          f"{', '.join(map(str, stages))}")
+
+
+def expect_image_size(image_size: int, least: int) -> None:
+    """Raise ValueError unless images have at least so many pixels in height and width."""
+    if image_size < least:
+        raise ValueError(f"image_size must be at least {least} for this network, but is {image_size}")
 
 
 def parameters_of(family: Callable[..., Sequential]) -> list[inspect.Parameter]:

@@ -12,7 +12,7 @@ from npse.layers import BatchNormReLU, Conv2d, Dense, Dropout, GlobalAveragePool
 from npse.layers.excitations import ExcitationOptions
 from npse.layers.flatten import Flatten
 from npse.layers.fused_sequential import FusedSequential
-from npse.models.options import Excite, excitations, expect_stages, with_defaults
+from npse.models.options import Excite, excitations, expect_image_size, expect_stages, with_defaults
 from npse.support.names import suggest
 
 CONVOLUTIONS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -39,7 +39,7 @@ def vgg(depth: int = 16, *, se: bool = True, stages: Collection[int] | None = No
     Raises
     ------
     ValueError
-        An unknown depth or stage; errors of `npse.layers.make_excitation`.
+        An unknown depth or stage, or too small images; errors of `npse.layers.make_excitation`.
     """
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **options)
@@ -94,6 +94,7 @@ def convolutions(depth: int, widths: tuple[int, ...], stages: Collection[int] | 
     if depth not in CONVOLUTIONS:
         raise ValueError(f"unknown depth {depth!r}; {suggest(str(depth), map(str, CONVOLUTIONS))}")
     expect_stages(stages, len(widths))
+    expect_image_size(image_size, 2 ** len(widths))
 
     def unit(cin: int, cout: int, stage: int) -> FusedSequential:
         conv = Conv2d(cin, cout, 3, input_gradient=input_gradient or stage > 0, bias=bias, rng=rng)

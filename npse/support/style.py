@@ -1,6 +1,7 @@
 """The common style of all pictures: colours for colour-blind readers too, font sizes, dots per inch."""
 
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ def figure(width: float, height: float, title: str = "") -> "Figure":
 
 
 def png(picture: "Figure") -> bytes:
-    """Return a figure as the bytes of a PNG file."""
+    """Return a figure as the bytes of a PNG file. Letters that the font lacks become boxes, without a warning."""
     buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=DPI)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        picture.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 

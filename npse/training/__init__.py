@@ -5,6 +5,7 @@ from npse.training.evaluation import Evaluation, evaluate, predict
 from npse.training.loop import Interrupted, TrainingJob, prepare, run
 from npse.training.optimizer import SGD, Muon, Optimizer
 from npse.training.parameter_groups import ParameterGroup
+from npse.training.parts import build_network, load_data
 from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
@@ -22,7 +23,9 @@ __all__ = [
            "RunFolder",
            "Step",
            "TrainingJob",
+           "build_network",
            "evaluate",
+           "load_data",
            "one_cycle",
            "predict",
            "prepare",

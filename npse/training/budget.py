@@ -70,7 +70,7 @@ def plan(config: Config, span: float, only: str | None = None,
         The data set is not cifar10, ``only`` is not in ``measured``, or no measured run fits the span.
     """
     measured, pace = measured or MEASURED, pace or seconds_per_epoch
-    if config.data != "cifar10":
+    if data.name_of(config.data) != "cifar10":
         raise ValueError(f"budget has measured runs of cifar10 only, not of {config.data}; set epochs instead")
     if only is not None and only not in measured:
         raise ValueError(f"budget has no measured run of {only}; {suggest(only, measured)}")

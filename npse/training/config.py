@@ -15,7 +15,6 @@ from npse.training.optimizer import Optimizer
 from npse.training.parameter_groups import bias_groups, muon_groups, sgd_groups
 
 OPTIMIZERS = ("muon", "sgd")
-EPOCHS = {"shapes": 10, "cifar10": 30}        # of a run that sets no epochs, by data set
 LEGACY_DEFAULTS = {"optimizer": "sgd"}        # of runs from before this setting existed
 OLD_NAMES = {"optimiser": "optimizer"}        # of settings, in the files of version 0.1
 MOST = 10 ** 9                                # epochs, and images in a batch: more must be a mistake
@@ -25,7 +24,8 @@ MOST = 10 ** 9                                # epochs, and images in a batch: m
 class Config:
     """Settings of one training run. The constructor raises ValueError for a wrong value."""
 
-    data: str = "shapes"
+    data: str = "shapes"            # a name, or a path, which should be absolute
+    image_size: int = 0             # height and width of own pictures; 0: the size that the data set has
     model: str = "se_resnet8"
     epochs: int = 10
     batch_size: int = 128
@@ -70,12 +70,16 @@ class Config:
             self._expect(name, getattr(self, name) is None or 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
         for name in ("norm_momentum", "whiten_share"):
             self._expect(name, 0 < getattr(self, name) <= 1, "lie in 0 < value <= 1")
-        for name in ("seed", "validation", "weight_decay"):
+        for name in ("seed", "crop", "validation", "weight_decay"):
             self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
         for name in ("lr", "filter_lr", "bias_lr"):
             self._expect(name, getattr(self, name) is None or 0 < getattr(self, name) < math.inf,
                          "be a positive number")
-        self._expect("crop", 0 <= self.crop < 32, "lie in 0..31, because images are 32 pixels wide")
+        self._expect("image_size", self.image_size == 0 or 8 <= self.image_size <= 1024,
+                     "lie in 8..1024, or be 0 for the size of the data set")
+        own = [*self.as_dict(), "classes", "channels", "input_gradient", "se"]
+        for name in self.options:
+            self._expect("options", name not in own, f"not hold {name}, which has a setting of its own or follows from data and model")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be a known name, but is {self.optimizer!r}; "
                              + suggest(self.optimizer, OPTIMIZERS))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npse import backend, data, models
+from npse import backend, data
 from npse.backend import to_edition, to_host
 from npse.layers import BatchNorm, Layer, Whitening
 from npse.training import metrics, sanity
@@ -20,6 +20,7 @@ from npse.training.config import Config
 from npse.training.evaluation import evaluate
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.optimizer import Optimizer
+from npse.training.parts import build_network, load_data
 from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
@@ -43,17 +44,26 @@ class Split:
     labels: np.ndarray
     eval_images: np.ndarray
     eval_labels: np.ndarray
+    evaluated_on: str = "test"
 
     @classmethod
     def from_dataset(cls, dataset: data.Dataset, validation: int) -> "Split":
-        """Hold out the last ``validation`` training images; with 0, evaluate on the test set."""
+        """Hold out the last ``validation`` training images.
+
+        With 0, evaluate on the images for validation that the data set has, or else on its test images.
+        """
+        if dataset.val_images is not None and dataset.val_labels is not None:
+            if validation:
+                raise ValueError(f"validation must be 0, because {dataset.name} has {len(dataset.val_images)} images "
+                                 f"for validation of its own, but is {validation}")
+            return cls(dataset.images, dataset.labels, dataset.val_images, dataset.val_labels, "validation")
         if not validation:
             return cls(dataset.images, dataset.labels, dataset.test_images, dataset.test_labels)
         if validation >= len(dataset.images):
             raise ValueError(f"validation {validation} leaves no image to train on: {dataset.name} has "
                              f"{len(dataset.images)} training images")
         return cls(dataset.images[:-validation], dataset.labels[:-validation],
-                   dataset.images[-validation:], dataset.labels[-validation:])
+                   dataset.images[-validation:], dataset.labels[-validation:], "validation")
 
 
 @dataclass
@@ -74,8 +84,8 @@ class TrainingJob:
 
 def prepare(config: Config) -> TrainingJob:
     """Load the data and build the network of a run. Writes nothing; ValueError if data and settings do not fit."""
-    dataset = data.load(config.data)
-    network = models.build(config.model, classes=len(dataset.classes), input_gradient=False, **config.model_options())
+    dataset = load_data(config)
+    network = build_network(config, len(dataset.classes), dataset.shape, input_gradient=False)
     split = Split.from_dataset(dataset, config.validation)
     first = data.evaluation_batches(split.images[:WHITENED], dataset.mean, dataset.std, WHITENED)
     for layer in network.layers():
@@ -163,7 +173,7 @@ class _Epochs:
         row = {"epoch": progress.epoch + 1, "lr": self._rate(self._steps - 1),
                "train_loss": progress.loss_sum / progress.seen, "train_accuracy": progress.correct / progress.seen,
                "loss": held.loss, "accuracy": held.accuracy,
-               "evaluated_on": "validation" if job.config.validation else "test",
+               "evaluated_on": job.split.evaluated_on,
                "seconds": progress.seconds, "images_per_second": progress.seen / progress.seconds}
         metrics.append(folder.metrics_file, row)
         if held.accuracy > progress.best_accuracy:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from npse import backend, data, models
+from npse import backend, data
 from npse.layers import Layer
 from npse.support.files import write_atomically
 from npse.support.names import suggest
@@ -23,6 +23,7 @@ from npse.training import checkpoint, metrics, records
 from npse.training.config import Config
 from npse.training.metric_accumulator import Progress
 from npse.training.optimizer import Optimizer
+from npse.training.parts import build_network
 from npse.types import Array
 
 VELOCITY = "optimiser.velocity."
@@ -58,7 +59,8 @@ class RunFolder:
             self.metrics_file.touch(exist_ok=False)               # the run that makes this file owns the folder
         except FileExistsError:
             raise FileExistsError(f"{self.path} is in use by another run that has just begun") from None
-        pixels = {"classes": dataset.classes, "mean": dataset.mean.tolist(), "std": dataset.std.tolist()}
+        pixels = {"classes": dataset.classes, "mean": dataset.mean.tolist(), "std": dataset.std.tolist(),
+                  "image_shape": dataset.shape, "data_sha256": dataset.digest()}
         try:
             self._write_config(config.as_dict() | pixels | environment)
         except BaseException:
@@ -72,16 +74,28 @@ class RunFolder:
         return self._read(_config)
 
     def pixels(self) -> tuple[list[str], Array, Array]:
-        """Return the classes, and mean and std (3,) float32 for pixels in 0..1, of the data that the run trains on."""
+        """Return the classes, and mean and std (C,) float32 for pixels in 0..1, of the data that the run trains on."""
         return self._read(_pixels)
 
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return the shape (S, S, C) of the images that the run trains on."""
+        return self._read(_image_shape)
+
     def expect_data(self, dataset: data.Dataset) -> None:
-        """Check that a data set is that of the run, by classes, mean and std; ValueError if it is another."""
+        """Check that a data set is the one that the run was begun with; ValueError if it is another or has changed."""
         classes, mean, std = self.pixels()
-        if not (tuple(classes) == dataset.classes and np.array_equal(mean, dataset.mean)
-                and np.array_equal(std, dataset.std)):
-            raise ValueError(f"{self.config_file} has other classes, mean or std than the data set {dataset.name}; "
-                             f"{REMEDY}")
+        digest = self._read(lambda kept: kept.get("data_sha256", dataset.digest()))       # runs of 0.1.0 have none
+        if tuple(classes) != dataset.classes:
+            differs = f"classes: {records.short(list(dataset.classes))}, in place of {records.short(classes)}"
+        elif self.image_shape() != dataset.shape:
+            differs = f"images: {dataset.shape}, in place of {self.image_shape()}"
+        elif digest != dataset.digest() or not (np.array_equal(mean, dataset.mean)
+                                                and np.array_equal(std, dataset.std)):
+            differs = "images or labels"
+        else:
+            return
+        raise ValueError(f"{self.config_file} is about other data than {dataset.name} is now, with other {differs}; "
+                         "restore the data or that file, or start a new run")
 
     def raise_epochs(self, epochs: int, progress: Progress) -> int | None:
         """Write a larger number of epochs into config.json; its entry ``raised`` keeps the old number.
@@ -158,7 +172,7 @@ class RunFolder:
             raise ValueError(f"unknown weights {weights!r}; {suggest(weights, ('last', 'best'))}")
         config, (classes, _, _) = self.config(), self.pixels()
         try:
-            network = models.build(config.model, classes=len(classes), **config.model_options())
+            network = build_network(config, len(classes), self.image_shape())
         except ValueError as error:
             error.add_note(f"see {self.config_file}")
             raise
@@ -219,13 +233,23 @@ def _pixels(kept: Any) -> tuple[list[str], Array, Array]:
     classes, mean, std = kept["classes"], kept["mean"], kept["std"]
     if not (classes and all(isinstance(name, str) and name.isprintable() for name in classes)):
         raise ValueError(f"classes must be names, but are {records.short(classes)}")
+    channels = _image_shape(kept)[2]
     for name, numbers in (("mean", mean), ("std", std)):
-        if not (len(numbers) == 3 and all(records.is_a(x, float) and 0 <= x <= 1 for x in numbers)):
-            raise ValueError(f"{name} must be a number in 0..1 for each of three colours, "
+        if not (len(numbers) == channels and all(records.is_a(x, float) and 0 <= x <= 1 for x in numbers)):
+            raise ValueError(f"{name} must be a number in 0..1 for each channel of {channels}, "
                              f"but is {records.short(numbers)}")
     if not np.float32(std).all():
         raise ValueError(f"std must be above 0, but is {std}")
     return classes, np.array(mean, np.float32), np.array(std, np.float32)
+
+
+def _image_shape(kept: Any) -> tuple[int, int, int]:
+    """Return the shape of the images from the content of config.json; runs of 0.1.0 have 32x32 colour images."""
+    shape = kept.get("image_shape", [32, 32, 3])
+    if not (isinstance(shape, list) and len(shape) == 3 and all(records.is_a(size, int) for size in shape)
+            and 1 <= shape[0] == shape[1] <= 1024 and shape[2] in (1, 3)):
+        raise ValueError(f"image_shape must be [S, S, C] with C 1 or 3, but is {records.short(shape)}")
+    return tuple(shape)
 
 
 def _history(kept: Any) -> list[dict[str, int]]:
