@@ -1,0 +1,71 @@
+"""The table of an experiment as Markdown, CSV and JSON, and all its files."""
+
+import csv
+import io
+import json
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from npse.lab.picture import picture
+from npse.lab.table import Table, cells, notes, titles
+from npse.support.files import write_atomically
+from npse.support.style import png
+
+WIDTH = 97                       # of lines of Markdown, except those of the table
+
+
+def markdown(table: Table) -> str:
+    """Return a page that can be pasted: the question, the table, what a reader must know of it."""
+    heads = titles(table)
+    rule = ["---" if title.startswith("<") else "---:" for title in heads]
+    lines = ["| " + " | ".join(row) + " |" for row in
+             ([title.lstrip("<") for title in heads], rule, *(["`" + row[0] + "`", *row[1:]] for row in cells(table)))]
+    paragraphs = [textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+                  for text in (table.spec.question, *notes(table))]
+    return "\n\n".join([paragraphs[0], "\n".join(lines), *paragraphs[1:]]) + "\n"
+
+
+def as_dicts(table: Table) -> list[dict[str, Any]]:
+    """Return the rows as dicts of numbers and text. Accuracies and differences are in 0..1; None: there is none."""
+    found = []
+    for row in table.rows:
+        difference = asdict(row.difference) if row.difference else dict.fromkeys(
+            ("pairs", "mean", "low", "high", "word"))
+        found.append({"variant": row.variant, "n": len(row.accuracies), "mean": row.mean, "deviation": row.deviation,
+                      **{f"difference_{name}": value for name, value in difference.items()},
+                      "parameters": row.parameters, "multiply_adds": row.multiply_adds, "paper": row.paper or None})
+    return found
+
+
+def as_csv(table: Table) -> str:
+    """Return the rows as CSV, with the accuracy of each seed in a column of its own."""
+    text, seeds = io.StringIO(), {f"seed_{seed}": seed for seed in table.seeds}
+    rows = [found | {name: row.accuracies.get(seed) for name, seed in seeds.items()}
+            for found, row in zip(as_dicts(table), table.rows, strict=True)]
+    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def as_json(table: Table) -> str:
+    """Return the experiment as JSON: its spec, its rows with the accuracy of each seed, and the notes."""
+    spec = table.spec
+    rows = [found | {"accuracies": row.accuracies} for found, row in zip(as_dicts(table), table.rows, strict=True)]
+    return json.dumps({"spec": spec.name, "title": spec.title, "question": spec.question, "baseline": spec.baseline,
+                       "seeds": table.seeds, "base": dict(spec.base), "variants": spec.variants,
+                       "paper_column": spec.paper_column, "rows": rows, "intervals": table.intervals,
+                       "notes": notes(table)}, indent=1) + "\n"
+
+
+def write(table: Table, folder: Path) -> list[Path]:
+    """Write table.md, table.csv, table.json and, if a run is finished, table.png into a folder; return their paths."""
+    content: dict[str, str | bytes] = {"table.md": markdown(table), "table.csv": as_csv(table),
+                                       "table.json": as_json(table)}
+    if table.results:
+        content["table.png"] = png(picture(table))
+    for name, text in content.items():
+        write_atomically(folder / name, text)
+    return [folder / name for name in content]
