@@ -53,23 +53,21 @@ def ablate(
     chosen = experiment.seeds if seeds is None else parse_seeds(seeds)
     out = out or Path("runs") / experiment.name
     wanted = plan(experiment, chosen, out, only or ())
+    configs = [run.config for run in plan(experiment, chosen, out)]
     page = page_with(write, _markers(experiment))
     results = Results(out / "results.jsonl")
     for path in come_from or ():
-        results.take(path)
+        results.take(path, configs)
     if dry_run:
         _forecast(wanted, results, jobs)
         return
     out.mkdir(parents=True, exist_ok=True)
-    failures = {}
     with locked(out):
-        try:
-            failures = _train(wanted, results, jobs, collect)
-        finally:
-            results.save()
-            _conclude(experiment, chosen, results, out, write, page)
-    if failures:
-        raise typer.Exit(1)
+        missing = _missing(wanted, results)
+        results.save()
+        code = 0 if collect or not missing else _train(missing, results, jobs)
+        _conclude(experiment, chosen, results, out, write, page)
+    raise typer.Exit(code)
 
 
 def _list():
@@ -108,20 +106,16 @@ def _forecast(wanted, results, jobs):
           for name in variants])
     seconds = estimate.seconds(missing, results, threads, say) / jobs
     say(f"{len(missing)} runs to train, {jobs} at the same time with {threads} threads each: about "
-        f"{seconds / 3600:.1f} hours; nothing was written")
+        f"{estimate.in_words(seconds)}; nothing was written")
 
 
-def _train(wanted, results, jobs, collect):
-    """Train the runs that have no result, unless they are only to be collected; return the failures."""
+def _train(missing, results, jobs):
+    """Train runs; return the exit code: 0, 1 if one failed, 130 if they were stopped."""
     from npse import data
     from npse.lab.process import Processes
     from npse.lab.sweep import Sweep
     from npse.training import Interrupted
 
-    missing = _missing(wanted, results)
-    results.save()
-    if collect or not missing:
-        return {}
     for name in {run.config.data for run in missing}:
         data.load(name)                                           # if it is not there, one message is enough
     threads = _threads(jobs)
@@ -133,13 +127,13 @@ def _train(wanted, results, jobs, collect):
                 sweep.train(executor, processes, stop)
             except Interrupted:
                 say("stopped and saved; the same command goes on")
-                raise typer.Exit(130) from None
+                return 130
             except BaseException:
                 processes.kill()
                 raise
     for name, reason in sweep.failures.items():
         say(f"{name} failed: {reason}")
-    return sweep.failures
+    return 1 if sweep.failures else 0
 
 
 def _compile(runs):

@@ -38,6 +38,12 @@ def seconds(runs: Sequence[Run], results: Results, threads: int, say: Callable[[
     return total
 
 
+def in_words(seconds: float) -> str:
+    """Return seconds as minutes, or from two hours on as hours, such as "3.5 hours"."""
+    minutes = round(seconds / 60)
+    return f"{minutes} minute{'s' * (minutes != 1)}" if minutes < 120 else f"{seconds / 3600:.1f} hours"
+
+
 def _finished(results: Results, threads: int) -> dict[Config, float]:
     """Return the mean seconds of the finished runs that are like ours, by their settings without the seed."""
     found: dict[Config, list[float]] = {}

@@ -116,11 +116,11 @@ class Results:
                 self._lines[identity(result.config)] = result
                 self._new.append(result)
 
-    def take(self, path: Path) -> None:
-        """Add the lines of another results.jsonl; FileNotFoundError if it does not exist."""
+    def take(self, path: Path, configs: Iterable[Config]) -> None:
+        """Add the results of runs with these settings from another file; FileNotFoundError if it does not exist."""
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; expected a results.jsonl")
-        self.add(_read(path))
+        self.add(filter(None, map(Results(path).get, configs)))
 
     def save(self) -> None:
         """Write the lines that were added to the end of the file."""

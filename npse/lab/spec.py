@@ -78,9 +78,6 @@ class Spec:
         if len(self.seeds) < 2:
             raise ValueError(f"seeds must be at least two, such as 0-4, but are {', '.join(map(str, self.seeds))}; "
                              "one seed never shows that one network is better than another")
-        for name in self.paper:
-            if name not in self.variants:
-                raise ValueError(f"paper has a number for the unknown variant {name!r}; {suggest(name, self.variants)}")
         _expect_settings(self.base, "base")
         seen: dict[Config, str] = {}
         for name in self.variants:
@@ -88,6 +85,9 @@ class Spec:
             if config in seen:
                 raise ValueError(f"variants {seen[config]} and {name} have the same settings")
             seen[config] = name
+        for name in self.paper:
+            if name not in self.variants:
+                raise ValueError(f"paper has a number for the unknown variant {name!r}; {suggest(name, self.variants)}")
 
     def config(self, variant: str, seed: int) -> Config:
         """Return the settings of a run, with the defaults of `npse train`; ValueError if one is wrong."""

@@ -1,6 +1,7 @@
 """The table of an experiment, made from results alone: means, deviations, paired differences, costs."""
 
 import functools
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,12 @@ from npse import backend
 from npse.bench import cost
 from npse.bench.cost_report import exact, short
 from npse.lab.comparison import LEVEL, Difference, deviation, paired
+from npse.lab.estimate import in_words
 from npse.lab.results import Result, Results
 from npse.lab.spec import Spec
 from npse.training import Config
+
+REASON = re.compile(r" \(.*?\)")                                  # why an edition was chosen
 
 
 @dataclass(frozen=True)
@@ -135,15 +139,16 @@ def _conditions(table: Table) -> list[str]:
     """Return lines about how the results were made."""
     if not table.results:
         return []
-    hours = sum(result.seconds for result in table.results) / 3600
+    seconds = sum(result.seconds for result in table.results)
     versions = [_listed(f"{title} {result.versions.get(key)}" for result in table.results)
                 for key, title in (("python", "Python"), ("numpy", "NumPy"), ("numba", "Numba"))]
-    where = _listed(f"{result.ran_on} on {result.cores} cores, {result.processor}" for result in table.results)
+    where = _listed(f"{REASON.sub('', result.ran_on)} on {result.cores} cores, {result.processor}"
+                    for result in table.results)
     return [f"Accuracy on the {_listed(result.evaluated_on for result in table.results)} images after the last epoch. "
             f"Each run is `{command(table.spec)}` with the settings of its variant, seeds "
             f"{', '.join(map(str, table.seeds))}.",
             f"Commit {_listed(str(result.commit) for result in table.results)}; {'; '.join(versions)}; {where}. "
-            f"Training took {hours:.1f} hours in all."]
+            f"Training took {in_words(seconds)} in all."]
 
 
 def command(spec: Spec) -> str:
