@@ -156,7 +156,7 @@ def test_train_does_not_resume_a_run_that_is_being_trained(here, npse, tmp_path)
 
 
 def test_the_command_refuses_a_folder_in_use_and_ends_with_1_if_a_run_failed(npse, tmp_path, monkeypatch):
-    (tmp_path / "quick.toml").write_text('title = "Q"\nquestion = "?"\nbaseline = "a"\nseeds = "0-1"\n[base]\nepochs = 1\n'
+    (tmp_path / "quick.toml").write_text('title = "Q"\nquestion = "?"\nbaseline = "a"\nseeds = "0-1"\n'
                                          '[variants.a]\n[variants.b]\nexcitation = "none"\n')
     (tmp_path / "runs" / "quick").mkdir(parents=True)
     with locked(tmp_path / "runs" / "quick"):
@@ -164,6 +164,11 @@ def test_the_command_refuses_a_folder_in_use_and_ends_with_1_if_a_run_failed(nps
     assert (code, err.count("is in use by another process")) == (2, 1)
     monkeypatch.setattr(Processes, "__call__", lambda self, run: 1 / 0)
     monkeypatch.setattr("npse.cli.ablate._compile", lambda runs: None)
+    (tmp_path / "runs" / "quick" / "table.md").write_text("mine")
+    code, _, err = npse("ablate", "quick.toml")
+    assert (code, err.count("runs/quick holds table.md but no results.jsonl")) == (2, 1)
+    assert (tmp_path / "runs" / "quick" / "table.md").read_text() == "mine"
+    (tmp_path / "runs" / "quick" / "table.md").unlink()
     code, out, _ = npse("ablate", "quick.toml")
     assert code == 1
     assert "a-0 failed: division by zero" in out
@@ -174,21 +179,22 @@ def test_a_process_that_dies_or_fails_is_a_failed_run(tmp_path):
     run = plan(SPEC, (0,), tmp_path)[0]
     with pytest.raises(ChildProcessError, match="its process ended with code -9 and without an answer"):
         Processes(1, [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])(run)
-    with pytest.raises(ChildProcessError, match="^too bad$"):
+    with pytest.raises(ChildProcessError, match=r"^too bad$"):
         Processes(1, [sys.executable, "-c", "print('{\"error\": \"too bad\"}')"])(run)
     (tmp_path / "se-0").write_text("a file")
     with pytest.raises(ChildProcessError, match="se-0 is a file"):
         Processes(1, WORKER)(run)
 
 
-def test_a_process_saves_when_it_is_asked_to_stop(tmp_path):
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_process_ends_when_it_is_asked_to_stop_and_when_it_is_killed(tmp_path, killed):
     run = plan(Spec("long", "", "", "se", (0, 1), {"batch_size": 32, "epochs": 500}, SPEC.variants), (0,), tmp_path)[0]
     processes = Processes(1, WORKER)
     with ThreadPoolExecutor(1) as executor:
         future = executor.submit(processes, run)
         while not (run.folder / "last.safetensors").exists():
             time.sleep(0.1)
-        processes.stop()
+        processes.kill() if killed else processes.stop()
         with pytest.raises(Interrupted):
             future.result(timeout=60)
     assert not RunFolder(run.folder).is_finished()

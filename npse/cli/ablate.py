@@ -38,6 +38,7 @@ def ablate(
     gets results.jsonl, a line for each finished run, and from these lines the table: table.md, .csv, .json and .png.
     Exit code 1 if a run failed.
     """
+    from npse.lab import output
     from npse.lab.results import Results
     from npse.lab.spec import load, parse_seeds
     from npse.lab.sweep import plan
@@ -55,6 +56,7 @@ def ablate(
     wanted = plan(experiment, chosen, out, only or ())
     configs = [run.config for run in plan(experiment, chosen, out)]
     page = page_with(write, _markers(experiment))
+    output.expect_ours(out)
     results = Results(out / "results.jsonl")
     for path in come_from or ():
         results.take(path, configs)
@@ -63,6 +65,7 @@ def ablate(
         return
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
+        results.path.touch()
         missing = _missing(wanted, results)
         results.save()
         code = 0 if collect or not missing else _train(missing, results, jobs)
@@ -118,10 +121,10 @@ def _train(missing, results, jobs):
 
     for name in {run.config.data for run in missing}:
         data.load(name)                                           # if it is not there, one message is enough
-    threads = _threads(jobs)
     _compile(missing)
+    jobs = min(jobs, len(missing))
     with sweep_reporter() as progress:
-        processes, sweep = Processes(threads), Sweep(missing, results, progress)
+        processes, sweep = Processes(_threads(jobs)), Sweep(missing, results, progress)
         with _stopping(processes, progress) as stop, ThreadPoolExecutor(jobs) as executor:
             try:
                 sweep.train(executor, processes, stop)

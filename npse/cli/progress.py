@@ -72,7 +72,7 @@ class SweepBar:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(),
-                            TextColumn("{task.fields[figures]}"), console=console())
+                            TextColumn("{task.fields[figures]}"), console=console(), refresh_per_second=2)
         self.task = self.bar.add_task("", total=1, figures="")
 
     def __enter__(self):

@@ -13,6 +13,7 @@ from npse.lab.table import Table, cells, notes, titles
 from npse.support.files import write_atomically
 from npse.support.style import png
 
+FILES = ("table.md", "table.csv", "table.json", "table.png")
 WIDTH = 97                       # of lines of Markdown, except those of the table
 
 
@@ -60,12 +61,23 @@ def as_json(table: Table) -> str:
                        "notes": notes(table)}, indent=1) + "\n"
 
 
+def expect_ours(folder: Path) -> None:
+    """Check that files of these names in a folder are of an experiment, so that they may be written again.
+
+    ValueError if the folder has one, but no results.jsonl.
+    """
+    ours = [name for name in FILES if (folder / name).exists()]
+    if ours and not (folder / "results.jsonl").exists():
+        raise ValueError(f"{folder} holds {ours[0]} but no results.jsonl, so it is not the folder of an experiment; "
+                         "choose another folder")
+
+
 def write(table: Table, folder: Path) -> list[Path]:
-    """Write table.md, table.csv, table.json and, if a run is finished, table.png into a folder; return their paths."""
-    content: dict[str, str | bytes] = {"table.md": markdown(table), "table.csv": as_csv(table),
-                                       "table.json": as_json(table)}
+    """Write the table into a folder, as `FILES`; without a finished run there is no picture. Return their paths."""
+    content: list[str | bytes] = [markdown(table), as_csv(table), as_json(table)]
     if table.results:
-        content["table.png"] = png(picture(table))
-    for name, text in content.items():
-        write_atomically(folder / name, text)
-    return [folder / name for name in content]
+        content.append(png(picture(table)))
+    written = [folder / name for name in FILES[:len(content)]]
+    for path, text in zip(written, content, strict=True):
+        write_atomically(path, text)
+    return written

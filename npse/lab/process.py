@@ -38,7 +38,7 @@ class Processes:
         Raises
         ------
         Interrupted
-            `stop` was called; the run is saved.
+            `stop` was called, and the run is saved; or `kill`.
         ChildProcessError
             The run failed, or its process ended without an answer.
         """
@@ -52,6 +52,8 @@ class Processes:
         try:
             answer = json.loads(printed.splitlines()[-1])
         except (IndexError, ValueError):
+            if self._stopped:                                     # it was killed
+                raise Interrupted from None
             raise ChildProcessError(f"its process ended with code {process.returncode} and without an answer; set "
                                     "NPSE_TRACEBACK=1 to see what it printed") from None
         if "error" in answer:
