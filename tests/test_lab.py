@@ -76,6 +76,7 @@ def test_settings_that_are_left_out_are_those_of_train(tmp_path):
     ('excitation = "eca"', 'excitation = "ecaa"', "variant b: unknown excitation 'ecaa'; did you mean eca"),
     ('excitation = "eca"', "epochs = 0", "variant b: epochs must be at least 1, but is 0"),
     ('excitation = "eca"', "epochs = 2", "variants a and b have the same settings"),
+    ('excitation = "eca"', 'edition = "cpu"', "variants a and b have the same settings"),
     ('excitation = "eca"', "seed = 2", "variant b sets the seed; list all seeds in seeds"),
     ("epochs = 2", 'data = "cifar11"', "variant a: unknown data set 'cifar11'; did you mean cifar10"),
     ("epochs = 2", "epoch = 2", "base has the unknown setting 'epoch'; did you mean epochs"),

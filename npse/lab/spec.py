@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from npse import data, models
+from npse.lab.results import identity
 from npse.support.names import suggest
 from npse.training import Config, records
 from npse.training.config import EPOCHS
@@ -81,10 +82,10 @@ class Spec:
         _expect_settings(self.base, "base")
         seen: dict[Config, str] = {}
         for name in self.variants:
-            config = self._checked(name)
-            if config in seen:
-                raise ValueError(f"variants {seen[config]} and {name} have the same settings")
-            seen[config] = name
+            key = identity(self._checked(name))
+            if key in seen:
+                raise ValueError(f"variants {seen[key]} and {name} have the same settings")
+            seen[key] = name
         for name in self.paper:
             if name not in self.variants:
                 raise ValueError(f"paper has a number for the unknown variant {name!r}; {suggest(name, self.variants)}")
