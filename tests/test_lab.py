@@ -298,6 +298,14 @@ def test_a_mistake_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, wo
     assert [*tmp_path.iterdir()] == []
 
 
+def test_missing_data_is_answered_in_one_line_and_leaves_nothing(npse, tmp_path, monkeypatch):
+    monkeypatch.setenv("NPSE_DATA_DIR", str(tmp_path / "none"))
+    code, _, err = npse("ablate", "gate")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "npse data fetch cifar10" in err
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_results_of_another_machine_make_the_table(npse, spec, results, tmp_path):
     results.path = tmp_path / "theirs.jsonl"
     results.add([result(Config(epochs=9), 0.5)])                  # of another experiment

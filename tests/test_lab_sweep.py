@@ -20,7 +20,7 @@ from npse.lab import output, table, worker
 from npse.lab.process import Processes
 from npse.lab.results import Results
 from npse.lab.spec import Spec
-from npse.lab.sweep import Standing, Sweep, collect, plan
+from npse.lab.sweep import Standing, Sweep, collect_finished, plan
 from npse.support.files import locked
 from npse.training import Config, Interrupted, RunFolder
 
@@ -60,7 +60,7 @@ def test_a_sweep_trains_what_is_missing_and_nothing_twice(here, tmp_path):
     results = Results(tmp_path / "results.jsonl")
     runs = plan(QUICK, QUICK.seeds, tmp_path)
     assert [run.name for run in runs] == ["a-0", "b-0", "a-1", "b-1"]
-    sweep, report = sweep_with(here, collect(runs[:3], results, print), results)
+    sweep, report = sweep_with(here, collect_finished(runs[:3], results, print), results)
     assert [run.name for run in sweep.finished] == ["a-0", "b-0", "a-1"]
     assert report.lines[0].startswith("a-0: accuracy ")
     assert report.standings[-1] == Standing(3, 3, 0, {}, 3, 3, 0.0)
@@ -68,11 +68,11 @@ def test_a_sweep_trains_what_is_missing_and_nothing_twice(here, tmp_path):
     shutil.rmtree(tmp_path / "a-0")                               # its line is enough
     (tmp_path / "results.jsonl").write_text("".join((tmp_path / "results.jsonl").open().readlines()[:2]))
     results, trained = Results(tmp_path / "results.jsonl"), []
-    missing = collect(plan(QUICK, QUICK.seeds, tmp_path), results, print)
+    missing = collect_finished(plan(QUICK, QUICK.seeds, tmp_path), results, print)
     assert [run.name for run in missing] == ["b-1"]               # the folder of a-1 is enough
     sweep_with(lambda run: trained.append(run.name) or here(run), missing, results)
     assert trained == ["b-1"]
-    assert collect(runs, Results(tmp_path / "results.jsonl"), print) == []
+    assert collect_finished(runs, Results(tmp_path / "results.jsonl"), print) == []
     made = table.make(QUICK, QUICK.seeds, results)
     for run in (tmp_path / "b-0", tmp_path / "a-1", tmp_path / "b-1"):
         shutil.rmtree(run)                                        # the table needs the lines alone
@@ -84,21 +84,21 @@ def test_a_sweep_trains_what_is_missing_and_nothing_twice(here, tmp_path):
 def test_a_folder_of_train_counts(npse, tmp_path):
     assert npse("train", "--epochs", 1, "--batch-size", 256, "--out", "a-0")[0] == 0
     results, runs = Results(tmp_path / "results.jsonl"), plan(QUICK, (0,), tmp_path)
-    assert [run.name for run in collect(runs, results, print)] == ["b-0"]
+    assert [run.name for run in collect_finished(runs, results, print)] == ["b-0"]
     assert results.get(runs[0].config).accuracy == RunFolder("a-0").metrics()[-1]["accuracy"]
 
 
 def test_a_folder_with_other_settings_is_named(here, tmp_path):
     run, said, results = plan(QUICK, (0,), tmp_path)[1], [], Results(tmp_path / "results.jsonl")
     worker.train(run.folder, Config(epochs=1, batch_size=128), 1)
-    assert collect([run], results, said.append) == [run]
+    assert collect_finished([run], results, said.append) == [run]
     assert len(said) == 1
     assert "is a run with other settings: batch_size is 128, not 256, excitation is se, not none; move it" in said[0]
     with pytest.raises(ValueError, match="is a run with other settings"):
         here(run)
     record = json.loads((run.folder / "config.json").read_text())
     (run.folder / "config.json").write_text(json.dumps(record | run.config.as_dict() | {"raised": [{"epochs": 1}]}))
-    assert collect([run], results, said.append) == [run]
+    assert collect_finished([run], results, said.append) == [run]
     assert "is a run whose number of epochs was raised" in said[1]
 
 

@@ -38,10 +38,11 @@ def ablate(
     gets results.jsonl, a line for each finished run, and from these lines the table: table.md, .csv, .json and .png.
     Exit code 1 if a run failed.
     """
+    from npse import data
     from npse.lab import output
     from npse.lab.results import Results
     from npse.lab.spec import load, parse_seeds
-    from npse.lab.sweep import plan
+    from npse.lab.sweep import collect_finished, plan
     from npse.support.files import locked
     from npse.support.markdown import page_with
 
@@ -53,22 +54,27 @@ def ablate(
     experiment = load(spec)
     chosen = experiment.seeds if seeds is None else parse_seeds(seeds)
     out = out or Path("runs") / experiment.name
-    wanted = plan(experiment, chosen, out, only or ())
-    configs = [run.config for run in plan(experiment, chosen, out)]
+    runs, wanted = plan(experiment, chosen, out), plan(experiment, chosen, out, only or ())
     page = page_with(write, _markers(experiment))
     output.expect_ours(out)
     results = Results(out / "results.jsonl")
     for path in come_from or ():
-        results.take(path, configs)
+        results.take(path, [run.config for run in runs])
+    unfinished = set(collect_finished(runs, results, say))
+    missing = [run for run in wanted if run in unfinished]
+    say(f"{len(wanted) - len(missing)} of {len(wanted)} runs are finished")
     if dry_run:
-        _forecast(wanted, results, jobs)
+        _forecast(wanted, missing, results, jobs)
         return
+    if collect:
+        missing = []
+    for name in {run.config.data for run in missing}:
+        data.load(name)                                           # if it is not there, one message is enough
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         results.path.touch()
-        missing = _missing(wanted, results)
         results.save()
-        code = 0 if collect or not missing else _train(missing, results, jobs)
+        code = _train(missing, results, jobs) if missing else 0
         _conclude(experiment, chosen, results, out, write, page)
     raise typer.Exit(code)
 
@@ -82,15 +88,6 @@ def _list():
          [(spec.name, str(len(spec.variants)), str(len(spec.seeds)), spec.question) for spec in specs])
 
 
-def _missing(wanted, results):
-    """Take the results of the finished runs from their folders; return the runs that have none."""
-    from npse.lab.sweep import collect
-
-    missing = collect(wanted, results, say)
-    say(f"{len(wanted) - len(missing)} of {len(wanted)} runs are finished")
-    return missing
-
-
 def _threads(jobs):
     """Return the threads of each of several runs at the same time."""
     from npse.support import environment
@@ -98,12 +95,11 @@ def _threads(jobs):
     return max(1, environment.threads() // jobs)
 
 
-def _forecast(wanted, results, jobs):
+def _forecast(wanted, missing, results, jobs):
     """Print how many runs are missing, and the hours that they will take."""
     from npse.lab import estimate
 
-    missing, threads = _missing(wanted, results), _threads(jobs)
-    variants = dict.fromkeys(run.variant for run in wanted)
+    threads, variants = _threads(jobs), dict.fromkeys(run.variant for run in wanted)
     show(("<variant", "runs", "to train"),
          [(name, str(sum(run.variant == name for run in wanted)), str(sum(run.variant == name for run in missing)))
           for name in variants])
@@ -114,13 +110,10 @@ def _forecast(wanted, results, jobs):
 
 def _train(missing, results, jobs):
     """Train runs; return the exit code: 0, 1 if one failed, 130 if they were stopped."""
-    from npse import data
     from npse.lab.process import Processes
     from npse.lab.sweep import Sweep
     from npse.training import Interrupted
 
-    for name in {run.config.data for run in missing}:
-        data.load(name)                                           # if it is not there, one message is enough
     _compile(missing)
     jobs = min(jobs, len(missing))
     with sweep_reporter() as progress:

@@ -81,7 +81,7 @@ def plan(spec: Spec, seeds: Sequence[int], out: Path, only: Collection[str] = ()
             for seed in seeds for variant in spec.variants if variant in (only or spec.variants)]
 
 
-def collect(runs: Sequence[Run], results: Results, say: Callable[[str], None]) -> list[Run]:
+def collect_finished(runs: Sequence[Run], results: Results, say: Callable[[str], None]) -> list[Run]:
     """Add the results of finished runs, from their folders, unsaved; return the runs that have no result yet.
 
     A folder that cannot be used counts as not finished; ``say`` is called with a line about it.
@@ -122,7 +122,7 @@ class Sweep:
     Parameters
     ----------
     runs : sequence of Run
-        Those without a result, see `collect`.
+        Those without a result, see `collect_finished`.
     results : Results
         Gets the result of each run when it is finished.
     report : Reporter
