@@ -92,9 +92,11 @@ def collect_finished(runs: Sequence[Run], results: Results, say: Callable[[str],
             continue
         folder = RunFolder(run.folder)
         try:
-            if folder.config_file.exists() and expect_same(folder, run.config) and folder.is_finished():
-                found.append(of_folder(folder, run.variant))
-                continue
+            if folder.config_file.exists():
+                expect_same(folder, run.config)
+                if folder.is_finished():
+                    found.append(of_folder(folder, run.variant))
+                    continue
         except (ValueError, OSError) as error:
             say(f"{run.name} cannot be used: {error}")
         missing.append(run)
@@ -102,8 +104,8 @@ def collect_finished(runs: Sequence[Run], results: Results, say: Callable[[str],
     return missing
 
 
-def expect_same(folder: RunFolder, config: Config) -> bool:
-    """Check that the run in a folder has these settings; return True.
+def expect_same(folder: RunFolder, config: Config) -> None:
+    """Check that the run in a folder has these settings.
 
     ValueError if it has others, or was trained for fewer epochs first: then its learning rate was another one.
     """
@@ -113,7 +115,6 @@ def expect_same(folder: RunFolder, config: Config) -> bool:
                          "another folder")
     if folder.record().get("raised"):
         raise ValueError(f"{folder.path} is a run whose number of epochs was raised; move it away")
-    return True
 
 
 class Sweep:
