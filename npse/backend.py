@@ -116,6 +116,22 @@ def use(name: str = "auto") -> Ops:
     return _of_others
 
 
+def use_with(name: str, threads: int | None) -> str:
+    """Make an edition the active one, as `use` does, with so many threads; return a line about it.
+
+    None leaves the number of threads as it is. ValueError if threads are given, but the edition is not cpu.
+    """
+    chosen, reason = choose(name)
+    ops = use(chosen)
+    if chosen != "cpu":
+        if threads is not None:
+            raise ValueError(f"threads is for the cpu edition, but this run uses {chosen}; leave it out")
+        return f"edition {chosen} ({reason})"
+    if threads is not None:
+        ops.set_threads(threads)
+    return f"edition {chosen} ({reason}), {ops.get_threads()} threads"
+
+
 def active() -> Ops:
     """Return the active edition: layers take their ops from it."""
     return _of_thread.get() or _of_others or edition("reference")

@@ -16,6 +16,7 @@ from npse.exercises.export import export
 from npse.exercises.folder import Folder
 from npse.exercises.notebook_asserts import require
 from npse.gradcheck import cases_of, check_gradient
+from npse.lab import spec, sweep
 from npse.support.names import suggest
 from npse.training import budget, run_folder
 
@@ -60,6 +61,10 @@ MISTYPED = {
     "part of an exercise": (lambda _: require("squeeze", "squeeze: valus", {}), "squeeze: values"),
     "kind of exercise": (lambda folder: Folder(folder).start(find(1), "notebok"), "notebook"),
     "format of a course": (lambda folder: export([find(1)], "nbgradr", folder), "nbgrader"),
+    "experiment": (lambda _: spec.load("redution"), "reduction"),
+    "variant of an experiment": (lambda folder: sweep.plan(spec.load("gate"), (0, 1), folder, ["tan"]), "tanh"),
+    "setting of an experiment": (lambda _: spec.Spec("s", "", "", "a", (0, 1), {"epoch": 1}, {"a": {}, "b": {}}),
+                                 "epochs"),
     "weights": (lambda folder: training.RunFolder(folder).load_network("bset"), "best"),
     "kernel": (lambda folder: trace._own(f"{a_file_of_kernels(folder)}:sharpn"), "sharpen"),
 }

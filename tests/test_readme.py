@@ -22,11 +22,12 @@ LISTING, DIAGNOSIS, MINE, IN_PYTHON = (text for kind, text in BLOCKS if kind == 
 COMMANDS = [line.partition("  #")[0].strip() for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
-IN_SECONDS = ("npse exercise start 3", "npse info", "python -c ")
+IN_SECONDS = ("npse exercise start 3", "npse info", "npse ablate --list", "python -c ")
 IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-shapes-1 --tta mirror",
               "npse predict runs/se_resnet8-shapes-1 shape.png")
 NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
             "npse train --data cifar10 ": "needs CIFAR-10 and 40 minutes",
+            "npse train --recipe fast94": "needs CIFAR-10 and a quarter of an hour: tests/test_recipes.py",
             "npse train --resume ": "goes on with that run",
             "npse cost se_resnet50": "takes a minute: tests/test_cost.py",
             "npse bench --vs torch": "needs PyTorch, and minutes without other work: tests/test_bench.py",
@@ -56,7 +57,7 @@ def matches(command, beginnings):
 
 
 def test_every_command_is_run_or_left_out_for_a_reason():
-    assert len(COMMANDS) == 14
+    assert len(COMMANDS) == 15
     for command in COMMANDS:
         assert [matches(command, known) for known in (IN_SECONDS, IN_MINUTES, NOT_HERE)].count(True) == 1, command
 

@@ -14,6 +14,7 @@ from npse import reference
 from npse.cli import zoo as command
 from npse.gradcheck import check_case
 from npse.gradcheck.diagnosis import KINDS
+from npse.support.markdown import between_markers
 from npse.zoo import BOOK, BUGS, DESIGNS, NO_BUG, all_cases, false_alarms, measure, report, survey
 from npse.zoo.bug import bug as plant
 from npse.zoo.designs import Finding
@@ -232,7 +233,7 @@ def test_the_page_lists_the_planted_bugs():
     written = re.findall(r"^\| `(\w+)` \| (.+?) \|", text.partition(report.BEGIN)[2], re.MULTILINE)
     assert written == [(bug.name, "<br>".join(f"`{op}`" for op in bug.ops)) for bug in BUGS]
     for bug in BUGS:
-        assert report.between_markers(text, "")
+        assert between_markers(text, "", (report.BEGIN, report.END))
         assert bug.source in text
 
 

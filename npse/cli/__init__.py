@@ -8,7 +8,22 @@ import typer
 from typer import Option
 
 from npse import __version__
-from npse.cli import bench, check, cost, data, evaluate, exercise, info, predict, recipes, trace, train, warmup, zoo
+from npse.cli import (
+    ablate,
+    bench,
+    check,
+    cost,
+    data,
+    evaluate,
+    exercise,
+    info,
+    predict,
+    recipes,
+    trace,
+    train,
+    warmup,
+    zoo,
+)
 from npse.cli.command import App
 from npse.cli.console import complain, fit_encoding
 from npse.support.environment import blas_within_quota
@@ -37,6 +52,8 @@ for command, examples in {
     recipes.recipes: ("npse recipes", "npse recipes fast94"),
     evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --tta mirror",),
     predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
+    ablate.ablate: ("npse ablate --list", "npse ablate gate --dry-run", "npse ablate structures --jobs 2",
+                    "npse ablate mine.toml --seeds 0-9 --out runs/mine"),
     check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),
     zoo.zoo: ("npse zoo --op se --seeds 3", "npse zoo --write docs/zoo.md", "npse zoo --mutate --mutants 100"),
     bench.bench: ("npse bench --quick", "npse bench --model se_resnet20 --roofline roofline.png"),

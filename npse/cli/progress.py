@@ -34,6 +34,75 @@ def reporter():
     return Bar() if sys.stdout.isatty() else Lines()
 
 
+def sweep_reporter():
+    """Return the reporter of a sweep that suits standard output."""
+    return SweepBar() if sys.stdout.isatty() else SweepLines()
+
+
+class SweepLines:
+    """Prints what a sweep says, and every half minute a line about how far it is."""
+
+    every = 30.0
+
+    def __enter__(self):
+        self.shown = time.monotonic()
+        return self
+
+    def __exit__(self, *exception):
+        return None
+
+    def say(self, line):
+        """Print a line."""
+        print(line, flush=True)
+
+    def show(self, standing):
+        """Take how far the sweep is."""
+        if time.monotonic() - self.shown > self.every:
+            self.shown = time.monotonic()
+            left = "" if standing.left is None else f" eta_seconds={standing.left:.0f}"
+            running = ",".join(f"{name}:{done}/{of}" for name, (done, of) in standing.under_way.items())
+            self.say(f"finished={standing.finished}/{standing.runs} failed={standing.failed} "
+                     f"epochs={standing.trained}/{standing.epochs}{left} running={running}")
+
+
+class SweepBar:
+    """Shows a bar of all epochs of a sweep, with as much of time left and runs under way as fits."""
+
+    def __init__(self):
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.bar = Progress(TextColumn("{task.description}"), BarColumn(),
+                            TextColumn("{task.fields[figures]}"), console=console(), refresh_per_second=2)
+        self.task = self.bar.add_task("", total=1, figures="")
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.stop()
+
+    def say(self, line):
+        """Print a line above the bar, folded between words."""
+        self.bar.console.print(line)
+
+    def show(self, standing):
+        """Take how far the sweep is."""
+        failed = f", {standing.failed} failed" if standing.failed else ""
+        runs = f"{standing.finished}/{standing.runs} runs{failed}"
+        figures = [] if standing.left is None else [f"{_hours(standing.left)} left"]
+        figures += [f"{name} {done}/{of}" for name, (done, of) in standing.under_way.items()]
+        room = self.bar.console.width - len(f"{runs} {' ' * LEAST_BAR} ")
+        self.bar.update(self.task, description=runs, completed=standing.trained, total=standing.epochs,
+                        figures=fitting(figures or [""], room))
+
+
+def _hours(seconds):
+    """Return seconds as hours:minutes:seconds."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
 class Lines:
     """Prints a line of ``key=value`` pairs every ten seconds and after each epoch."""
 

@@ -92,6 +92,7 @@ def train(
     epochs. After 10 of 10 epochs the rate is zero; with 15 it continues at 0.42 of the peak and falls to zero once
     more.
     """
+    from npse import backend
     from npse import data as data_sets
     from npse.training import recipes
     from npse.training.config import Config
@@ -111,7 +112,7 @@ def train(
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
     epochs = data_sets.epochs_of(given.get("data", data))
     config = _resumed(out, given) if resume else Config(**{"epochs": epochs} | given)
-    edition = _take_edition(config.edition, threads)
+    edition = backend.use_with(config.edition, threads)
     if budget is not None:
         config = _within(budget, config, given)
     _run(config, out, edition, resume=resume)
@@ -170,23 +171,9 @@ def _resumed(out, given):
     return config
 
 
-def _take_edition(wanted, threads):
-    """Make the edition active and return a line about it."""
-    from npse import backend
-
-    name, reason = backend.choose(wanted)
-    ops = backend.use(name)
-    if name != "cpu":
-        if threads is not None:
-            raise ValueError(f"--threads is for the cpu edition, but this run uses {name}; leave it out")
-        return f"edition {name} ({reason})"
-    if threads is not None:
-        ops.set_threads(threads)
-    return f"edition {name} ({reason}), {ops.get_threads()} threads"
-
-
 def _run(config, out, edition, *, resume):
     """Check everything that can be checked, then make the folder and train."""
+    from npse.support.files import locked
     from npse.training import Interrupted, RunFolder, prepare, run
 
     if resume:
@@ -205,7 +192,7 @@ def _run(config, out, edition, *, resume):
         progress.say(note)
     stop = _stop_on_ctrl_c(progress)
     try:
-        with progress, noted("a smaller --batch-size takes less memory", MemoryError):
+        with progress, locked(folder.path), noted("a smaller --batch-size takes less memory", MemoryError):
             run(job, folder, progress, resume=resume, stop=stop)
         _conclude(job, folder)
     except Interrupted:

@@ -50,11 +50,12 @@ def zoo(
         return
     from npse.support import environment
     from npse.support.files import expect_place, write_atomically
+    from npse.support.markdown import between_markers, page_with
     from npse.zoo import false_alarms, report, survey
 
     bugs, cases = _chosen(op)
     alarms = seeds if alarms is None else alarms
-    document = _document(write, (report.BEGIN, report.END))
+    document = page_with(write, (report.BEGIN, report.END))
     expect_place(json_file)
 
     began, rows = time.monotonic(), []
@@ -76,7 +77,7 @@ def zoo(
         versions = environment.versions()
         facts = (f"`npse zoo --seeds {seeds} --alarms {alarms}{options}`, commit {environment.commit() or 'unknown'}, "
                  f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min.")
-        write_atomically(write, report.between_markers(document, report.page(rows, found, facts)))
+        write_atomically(write, between_markers(document, report.page(rows, found, facts), (report.BEGIN, report.END)))
     if json_file:
         write_atomically(json_file, json.dumps(
             {**environment.record(), "seeds": seeds, "alarm_seeds": alarms, "seconds": seconds,
@@ -102,9 +103,10 @@ def _mutants(count, seed, jobs, json_file, write, verbose):
     """Judge mutants, show the rates, and write them."""
     from npse.support import environment
     from npse.support.files import expect_place, write_atomically
+    from npse.support.markdown import between_markers, page_with
     from npse.zoo import mutation, report
 
-    document = _document(write, report.MUTANTS)
+    document = page_with(write, report.MUTANTS)
     expect_place(json_file)
     began = time.monotonic()
     with _Progress() as progress:
@@ -123,25 +125,11 @@ def _mutants(count, seed, jobs, json_file, write, verbose):
                  f"{sum(row.seconds for row in rows) / count:.1f} s of processor time for each mutant, "
                  f"{seconds / 60:.0f} min with {jobs} process{'es' * (jobs > 1)}.")
         text = report.mutants_page(rows, facts)
-        write_atomically(write, report.between_markers(document, text, report.MUTANTS))
+        write_atomically(write, between_markers(document, text, report.MUTANTS))
     if json_file:
         write_atomically(json_file, json.dumps(
             {**environment.record(), "mutants": count, "seed": seed, "seconds": seconds,
              "rows": [mutation.as_json(row) for row in rows]}, indent=1))
-
-
-def _document(path, markers):
-    """Return the text of the file to write into, checked before the long work begins; None without a file."""
-    from npse.zoo import report
-
-    if path is None:
-        return None
-    document = path.read_text(encoding="utf-8")
-    try:
-        report.between_markers(document, "", markers)
-    except ValueError as error:
-        raise ValueError(f"cannot write into {path}: {error}") from error
-    return document
 
 
 def _line(row):

@@ -1,8 +1,10 @@
 """Write files so that an error never destroys what was there before."""
 
+import contextlib
 import itertools
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -32,6 +34,37 @@ def free_name(path: Path) -> Path:
     """Return a path beside ``path`` that does not exist: for name.txt the first of name-1.txt, name-2.txt, ..."""
     numbers = itertools.count(1)
     return next(free for number in numbers if not (free := path.with_stem(f"{path.stem}-{number}")).exists())
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Within the ``with`` block hold a folder, so that no other process holds it at the same time.
+
+    A process that ends, however it ends, gives its folders back. Where the system or the disk has no such locks, as
+    Windows, every process gets the folder.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds the folder.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(f"{folder} is in use by another process; wait until it ends, or choose another "
+                                  "folder") from None
+        except OSError:                                           # of a disk without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

@@ -73,6 +73,16 @@ class RunFolder:
         """Return the `Config` of the run; FileNotFoundError or ValueError if this is not the folder of a run."""
         return self._read(_config)
 
+    def record(self) -> dict[str, Any]:
+        """Return all that config.json holds: settings, classes, versions, cores, commit."""
+        record: dict[str, Any] = self._read(dict)
+        return record
+
+    def is_finished(self) -> bool:
+        """Whether the last epoch of the run is evaluated, recorded and saved."""
+        epochs, rows = self.config().epochs, self.metrics()
+        return bool(rows) and rows[-1]["epoch"] == epochs and self._load_checked(self.last)[1]["epoch"] == epochs
+
     def pixels(self) -> tuple[list[str], Array, Array]:
         """Return the classes, and mean and std (C,) float32 for pixels in 0..1, of the data that the run trains on."""
         return self._read(_pixels)

@@ -57,17 +57,6 @@ def mutants_page(rows, facts):
     return "\n\n".join(parts)
 
 
-def between_markers(document, text, markers=(BEGIN, END)):
-    """Return the document with ``text`` between its markers; ValueError unless each marker is there once, in order."""
-    first, last = markers
-    before, begin, rest = document.partition(first)
-    _, end, after = rest.partition(last)
-    if not (begin and end) or first in rest or last in after:
-        raise ValueError(f"the document needs one line {first} and after it one line {last}; the text between them is "
-                         "replaced")
-    return f"{before}{first}\n\n{text}\n\n{last}{after}"
-
-
 def as_json(row):
     """Return a row as a dict of plain values."""
     return {"bug": row.bug.name, "chapter": row.bug.chapter, "ops": row.bug.ops, "mistake": row.bug.mistake,
