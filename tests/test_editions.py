@@ -33,7 +33,7 @@ ARROWS = {
     "models": {"models", "layers", "support"},
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
-    "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
+    "analysis": {"analysis", "bench", "training", "models", "layers", "data"} | HELPERS,
     "bench": {"bench", "training", "models", "layers", "data", "reference", "cpu", "cuda"} | HELPERS,
     "cli": {"cli", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",
             "reference", "cpu", "__version__"} | HELPERS,

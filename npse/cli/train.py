@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import shlex
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +15,7 @@ import typer
 from typer import Option
 
 from npse.cli.command import names, was_typed
-from npse.cli.console import noted
+from npse.cli.console import noted, status
 from npse.cli.progress import compiling, reporter
 
 # The groups of options on the help page.
@@ -65,7 +67,7 @@ def train(
     out: Annotated[Path | None, Run(metavar="FOLDER", help="of the run", show_default="runs/MODEL-DATA-N")] = None,
     resume: Annotated[bool, Run("--resume", help="continue the run in --out, with its settings")] = False,
 ) -> None:
-    """Train a network and leave a folder with metrics, checkpoints and pictures.
+    """Train a network and leave a folder with metrics, checkpoints and a report.
 
     Ctrl-C saves the run. --resume continues it and ends with the same weights, bit for bit, as an uninterrupted run.
     It can also continue with another --edition, but then the bits differ.
@@ -171,8 +173,8 @@ def _run(config, out, edition, *, resume, flip):
 
 
 def _conclude(job, folder, flip):
-    """Print the accuracy on the test images, and draw the pictures of the run."""
-    from npse.analysis import report
+    """Print the accuracy on the test images, and write the report of the run."""
+    from npse.analysis import inspection, report
     from npse.training import evaluate
 
     network, dataset = job.network, job.dataset
@@ -181,7 +183,12 @@ def _conclude(job, folder, flip):
     if flip:
         both = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, flip=True)
         typer.echo(f"test accuracy {both.accuracy:.2%}, averaged over mirror images")
-    typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset, result)))
+    with status() as doing:
+        found = inspection.inspect(network, dataset, inspection.title_of(folder, "last", job.config.epochs),
+                                   folder.metrics(), say=doing.update)
+    page, *pictures = report.write(folder, found)
+    typer.echo(f"report: {page}")
+    typer.echo(f"pictures: {', '.join(map(str, pictures))}")
 
 
 def _compile(config):
@@ -201,7 +208,7 @@ def _begin(out, job, edition):
     from npse.support.environment import record
     from npse.training import RunFolder
 
-    environment = record() | {"ran_on": edition}
+    environment = record() | {"ran_on": edition, "command": shlex.join(["npse", *sys.argv[1:]])}
     folder = RunFolder(out or _next_folder(job.config))
     try:
         with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),

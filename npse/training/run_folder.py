@@ -2,7 +2,7 @@
 
     config.json         settings, versions, cores, commit       last.safetensors   newest state, to resume from
     metrics.jsonl       one line for each epoch                 best.safetensors   weights of the best epoch
-    curves.png  confusion.png  gates.png
+    report.html         curves, mistakes, gates, cost           curves.png  confusion.png  gates.png
 
 Every file is checked when it is read, and an error names the file. No file is overwritten before it was read and
 checked.
@@ -70,6 +70,10 @@ class RunFolder:
     def config(self) -> Config:
         """Return the `Config` of the run; FileNotFoundError or ValueError if this is not the folder of a run."""
         return self._read(_config)
+
+    def record(self) -> dict[str, Any]:
+        """Return all that config.json keeps: settings, and facts about data and machine. Errors as for `config`."""
+        return self._read(dict)
 
     def pixels(self) -> tuple[list[str], Array, Array]:
         """Return the classes, and mean and std (3,) float32 for pixels in 0..1, of the data that the run trains on."""
