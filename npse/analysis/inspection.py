@@ -17,7 +17,7 @@ from npse.types import Array
 SMALL = 0.02                     # gates as near to constants as this part of their mean count as constants
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What a network does with images, and what its gates do. At the end of a cell, a notebook shows it as a page.
 
@@ -32,7 +32,7 @@ class Inspection:
     blocks : dict of str to BlockStatistics
         Empty for a network without gates.
     effects : Effects or None
-        The accuracy with other gates; None if it was not asked for, or if there are no gates.
+        The accuracy with other gates; None if it was not asked for, or if there are no gates or no two images.
     remarks : list of str
         What is worth a look, and what could not be seen, in sentences.
     rows : list of dict
@@ -58,13 +58,16 @@ class Inspection:
         """Return the mean and the deviation of the gates of a block in each class, (K, C)."""
         return statistics.by_class(self.observation.gates[name], self.labels, len(self.classes))
 
+    def __repr__(self) -> str:
+        return f"Inspection({self.title!r}: {len(self.images)} images, {len(self.blocks)} blocks with gates)"
+
     def _repr_html_(self) -> str:
         from npse.analysis import sections
 
         return sections.notebook(self)
 
 
-def inspect_run(path: str | Path, weights: str = "last", *, effects: bool = True, count: int | None = None,
+def inspect_run(path: str | Path, weights: str = "last", *, effects: bool = True, sample: int | None = None,
                 say: Callable[[str], None] = lambda line: None) -> Inspection:
     """Inspect the network of a run on the test images of its data.
 
@@ -74,13 +77,13 @@ def inspect_run(path: str | Path, weights: str = "last", *, effects: bool = True
         The folder of the run.
     weights : str
         "last" or "best".
-    effects, count, say : see `inspect`
+    effects, sample, say : see `inspect`
 
     Raises
     ------
     FileNotFoundError, ValueError
         This is not the folder of a run, a file of it is damaged, its data set is not here or is another one, or
-        ``weights`` or ``count`` is wrong.
+        ``weights`` or ``sample`` is wrong.
     """
     folder = RunFolder(path)
     network, facts = folder.load_network(weights)
@@ -88,7 +91,7 @@ def inspect_run(path: str | Path, weights: str = "last", *, effects: bool = True
     dataset = data.load(config.data)
     folder.expect_data(dataset)
     return inspect(network, dataset, title_of(folder, weights, facts["epoch"]), folder.metrics(), effects=effects,
-                   count=count, say=say)
+                   sample=sample, say=say)
 
 
 def title_of(folder: RunFolder, weights: str, epoch: int) -> str:
@@ -98,7 +101,7 @@ def title_of(folder: RunFolder, weights: str, epoch: int) -> str:
 
 
 def inspect(network: Layer, dataset: data.Dataset, title: str = "", rows: Sequence[Mapping[str, Any]] = (), *,
-            effects: bool = True, count: int | None = None, say: Callable[[str], None] = lambda line: None
+            effects: bool = True, sample: int | None = None, say: Callable[[str], None] = lambda line: None
             ) -> Inspection:
     """Inspect a network on the test images of a data set.
 
@@ -110,10 +113,10 @@ def inspect(network: Layer, dataset: data.Dataset, title: str = "", rows: Sequen
     rows : sequence of rows of metrics.jsonl
         Those with histograms of the gates are shown.
     effects : bool
-        Whether to measure the accuracy with other gates. It takes a pass over ``count`` images for each intervention in
-        each block.
-    count : int, optional
-        See `npse.analysis.interventions.intervene`.
+        Whether to measure the accuracy with other gates. It takes a pass over the sample for each intervention in each
+        block.
+    sample : int, optional
+        How many images; see `npse.analysis.interventions.intervene`.
     say : function of a line
         Called as the work goes on.
     """
@@ -123,8 +126,8 @@ def inspect(network: Layer, dataset: data.Dataset, title: str = "", rows: Sequen
     ends = {name: ENDS.get(getattr(layer, "gate", ""), (None, None)) for name, layer in gated_layers(network)}
     blocks = {name: statistics.describe(s, labels, ends[name]) for name, s in observation.gates.items()}
     found = None
-    if effects and blocks:
-        found = interventions.intervene(network, images, labels, dataset.mean, dataset.std, observation, count=count,
+    if effects and blocks and len(images) > 1:
+        found = interventions.intervene(network, images, labels, dataset.mean, dataset.std, observation, sample=sample,
                                         say=say)
     return Inspection(title, dataset.classes, images, labels, observation, blocks, found,
                       remarks(observation, blocks, ends, network),
@@ -151,11 +154,12 @@ def remarks(observation: Observation, blocks: Mapping[str, statistics.BlockStati
             names = [name for name, other in observation.kinds.items() if other == kind]
             found.append(f"{', '.join(names)}: a gate for each {kind}. Its numbers and pictures are averages over the "
                          "pixels of an image; interventions replace the gates themselves.")
-    for name, layer in without_gates(network):
-        found.append(f"{name}: {type(layer).__name__} has no gates that can be seen: it adds to its maps, or scales "
-                     "them within one op.")
-    if not blocks:
-        found.append("This network has no gates to look at.")
+    hidden = without_gates(network)
+    if hidden:
+        found.append(f"{', '.join(name for name, _ in hidden)}: {type(hidden[0][1]).__name__} has no gates that can be "
+                     "seen: it adds to its maps, or scales them within one op.")
+    elif not blocks:
+        found.append("This network has no gates.")
     return found
 
 

@@ -65,7 +65,7 @@ class Effects:
 
 
 def intervene(network: Layer, images: Array, labels: Array, mean: Array, std: Array, observation: Observation, *,
-              count: int | None = None, seed: int = 0, say: Callable[[str], None] = lambda line: None) -> Effects:
+              sample: int | None = None, seed: int = 0, say: Callable[[str], None] = lambda line: None) -> Effects:
     """Replace the gates of one block after another, each in all `INTERVENTIONS`, and count the right predictions.
 
     Parameters
@@ -77,7 +77,7 @@ def intervene(network: Layer, images: Array, labels: Array, mean: Array, std: Ar
         Of the pixels of the training images, in units of 0..1.
     observation : Observation
         Of the network on these images, from `npse.analysis.observation.observe`.
-    count : int, optional
+    sample : int, optional
         The number of images to take, at random; by default so many that all interventions together make
         `PREDICTIONS` predictions, but at least `FEWEST` images if there are so many.
     seed : int
@@ -88,15 +88,15 @@ def intervene(network: Layer, images: Array, labels: Array, mean: Array, std: Ar
     Raises
     ------
     ValueError
-        ``count`` is less than 2 or more than the number of images.
+        ``sample`` is less than 2 or more than the number of images.
     """
     blocks = observation.gates
-    if count is None:
-        count = min(len(images), max(FEWEST, PREDICTIONS // max(1, len(blocks) * len(INTERVENTIONS))))
-    if not 2 <= count <= len(images):
-        raise ValueError(f"count must lie in 2..{len(images)}, the number of images, but is {count}")
+    if sample is None:
+        sample = min(len(images), max(FEWEST, PREDICTIONS // max(1, len(blocks) * len(INTERVENTIONS))))
+    if not 2 <= sample <= len(images):
+        raise ValueError(f"sample must lie in 2..{len(images)}, the number of images, but is {sample}")
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(images))[:count]                 # in random order, so batches are random too
+    chosen = rng.permutation(len(images))[:sample]                 # in random order, so batches are random too
     images, labels = to_edition(images[chosen]), labels[chosen]
     right = observation.logits[chosen].argmax(axis=1) == labels
 
@@ -106,7 +106,7 @@ def intervene(network: Layer, images: Array, labels: Array, mean: Array, std: Ar
         with visiting_gates(network, visit):
             now = predict(network, images, mean, std).argmax(axis=1) == labels
         difference = now.astype(float) - right
-        return Effect(float(now.mean()), float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(count)))
+        return Effect(float(now.mean()), float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(sample)))
 
     by_block = {}
     for number, name in enumerate(blocks, 1):
@@ -115,7 +115,7 @@ def intervene(network: Layer, images: Array, labels: Array, mean: Array, std: Ar
                    partial(_shuffle, rng))
         by_block[name] = {kind: effect(name, change)
                           for kind, change in zip(INTERVENTIONS, changes, strict=True)}
-    return Effects(count, float(right.mean()), by_block)
+    return Effects(sample, float(right.mean()), by_block)
 
 
 def _put(means: tuple[Array, ...], s: Gates) -> Gates:

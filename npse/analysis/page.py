@@ -10,6 +10,7 @@ from npse.bench.report import Table
 from npse.support.style import png
 
 LONG = 24                        # letters in a cell that may be broken into lines
+ERROR = "± "                     # what stands before the error of a number
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --soft: #5b6470; --paper: #ffffff; --line: #d5d9df; --card: #f5f6f8; }
 @media (prefers-color-scheme: dark) {
@@ -39,6 +40,7 @@ th.text, td.text { text-align: left; }
 td.long { white-space: normal; overflow-wrap: anywhere; }
 @media (max-width: 30rem) {
   th, td { padding: 0.2rem 0.3rem; }
+  td.measured { white-space: normal; }
   .spare { display: none; }
 }
 code { background: var(--card); padding: 0.1rem 0.3rem; border-radius: 3px; font-size: 0.875rem; }
@@ -84,9 +86,12 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<ul class='facts'>{items}</ul>"
 
 
-def picture(drawn: Figure, text: str) -> str:
-    """Return a picture with its caption, which also stands in place of the picture for those who cannot see it."""
-    data = base64.b64encode(png(drawn)).decode()
+def picture(drawn: Figure | bytes, text: str) -> str:
+    """Return a picture with its caption, which also stands in place of the picture for those who cannot see it.
+
+    The picture is a figure, or the bytes of a PNG file.
+    """
+    data = base64.b64encode(drawn if isinstance(drawn, bytes) else png(drawn)).decode()
     return (f"<figure><img alt=\"{escape(text, quote=True)}\" src='data:image/png;base64,{data}'>"
             f"<figcaption>{escape(text)}</figcaption></figure>")
 
@@ -111,6 +116,7 @@ def _row(tag: str, cells: Iterable[object], kinds: Iterable[str]) -> str:
     """Return a row; long texts may be broken."""
     row = ""
     for text, kind in zip(map(str, cells), kinds, strict=True):
-        classes = f"{kind} {'long' * (len(text) > LONG)}".strip()
-        row += f"<{tag} class='{classes}'>{escape(text)}</{tag}>" if classes else f"<{tag}>{escape(text)}</{tag}>"
+        classes = f"{kind} {'long' * (len(text) > LONG)} {'measured' * (ERROR in text)}".split()
+        inside = escape(text).replace(ERROR, "±&nbsp;")           # a line ends before the error, not in it
+        row += f"<{tag} class='{' '.join(classes)}'>{inside}</{tag}>" if classes else f"<{tag}>{inside}</{tag}>"
     return f"<tr>{row}</tr>"

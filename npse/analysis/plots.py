@@ -88,7 +88,7 @@ def gates(by_block: Mapping[str, Array], classes: Sequence[str], title: str) -> 
     classes : sequence of K str
     title : str
     """
-    picture = figure(WIDTH, 0.4 + 2.7 * len(by_block), title)
+    picture = figure(WIDTH, 1.1 + 2.1 * len(by_block), title)
     grid = picture.subplots(len(by_block), 2, squeeze=False, sharey=True)
     centres = {name: np.nanmean(s, axis=0) for name, s in by_block.items()}
     reach = max(np.nanmax(abs(s - centres[name])) for name, s in by_block.items()) or 1.0
@@ -100,13 +100,14 @@ def gates(by_block: Mapping[str, Array], classes: Sequence[str], title: str) -> 
                              interpolation="nearest")
         left.set_title(f"{name}: mean gate")
         right.set_title("less the mean of all classes")
-        for axes, image, label in ((left, level, f"gate, {low:g} to {high:g}"), (right, shift, "gate less the mean")):
+        for axes in (left, right):
             _name(axes, classes)
             axes.set_xlabel(f"{s.shape[1]} {'channels, sorted' if s.shape[1] > 1 else 'number'}")
             axes.set_xticks([])
             plain(axes, grid=False)
-            _bar(image, axes, label, "bottom")
         right.tick_params(labelleft=False)
+    _bar(level, grid[:, 0], f"gate, {low:g} to {high:g}", "bottom")           # the colours mean the same in all rows
+    _bar(shift, grid[:, 1], "gate less the mean", "bottom")
     return picture
 
 
@@ -172,16 +173,16 @@ def _span(values: Iterable[Array]) -> tuple[float, float]:
 
 
 def _name(axes: Axes, classes: Sequence[str]) -> None:
-    """Write the names of the classes at the rows of an image; numbers if there are many."""
+    """Write the names of the classes at the rows of an image; about ten numbers if there are many."""
     if len(classes) <= MANY:
         axes.set_yticks(range(len(classes)), classes)
     else:
-        axes.set_yticks(range(0, len(classes), len(classes) // 10), range(0, len(classes), len(classes) // 10))
+        some = range(0, len(classes), len(classes) // 10)
+        axes.set_yticks(some, map(str, some))
 
 
-def _bar(image: AxesImage, axes: Axes, label: str, location: str) -> None:
-    """Add a labelled colour bar beside or below the axes."""
-    bar = axes.figure.colorbar(image, ax=axes, fraction=0.04, pad=0.01 if location == "right" else 0.03,
-                               location=location)
+def _bar(image: AxesImage, axes: Axes | Array, label: str, location: str) -> None:
+    """Add a labelled colour bar beside or below the axes, one or several."""
+    bar = image.axes.figure.colorbar(image, ax=axes, fraction=0.04, pad=0.01, location=location)
     bar.set_label(label, fontsize=LABEL, color=INK)
     bar.ax.tick_params(labelsize=SMALL)

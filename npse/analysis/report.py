@@ -11,6 +11,7 @@ from npse.analysis.inspection import Inspection
 from npse.bench import cost, cost_report
 from npse.bench.report import Table
 from npse.support.files import write_atomically
+from npse.support.style import png
 from npse.training import Config, RunFolder
 
 COLUMNS = 62                     # letters in a line of the title of a picture
@@ -34,24 +35,23 @@ def write(folder: RunFolder, found: Inspection) -> list[Path]:
     config = folder.config()
     title = textwrap.fill(found.title, COLUMNS)
     right = float((found.observation.logits.argmax(axis=1) == found.labels).mean())
-    pictures = {"confusion.png": plots.confusion(sections.confusion_matrix(found), found.classes,
-                                                 f"{title}\ntest accuracy {right:.1%}")}
+    pictures = {"confusion.png": png(plots.confusion(sections.confusion_matrix(found), found.classes,
+                                                     f"{title}\ntest accuracy {right:.1%}"))}
     if rows:
-        pictures["curves.png"] = plots.curves(rows, title)
+        pictures["curves.png"] = png(plots.curves(rows, title))
     if found.blocks:
-        pictures["gates.png"] = sections.gates_by_class(found)
+        pictures["gates.png"] = png(sections.gates_by_class(found))
     body = [page.heading(found.title, 1), page.facts(_main_numbers(found, right, rows))]
     if rows:
         body += [page.heading("How it learned"),
                  page.grid([page.picture(pictures["curves.png"], _about_curves(rows)), _epochs(rows)])]
     body += [*sections.mistakes(found, pictures["confusion.png"]), *sections.gates(found, pictures.get("gates.png")),
              *_cost(config, found), *sections.settings(kept)]
-    written = [folder.path / "report.html"]
-    write_atomically(written[0], page.document(f"{config.model} on {config.data}", body))
-    for name in sorted(pictures):
-        plots.save(pictures[name], folder.path / name)
-        written.append(folder.path / name)
-    return written
+    files: dict[str, str | bytes] = {"report.html": page.document(found.title, body)}
+    files |= dict(sorted(pictures.items()))
+    for name, content in files.items():
+        write_atomically(folder.path / name, content)
+    return [folder.path / name for name in files]
 
 
 def _main_numbers(found: Inspection, right: float, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

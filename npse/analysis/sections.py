@@ -22,7 +22,7 @@ def confusion_matrix(found: Inspection) -> Array:
     return np.bincount(found.labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def mistakes(found: Inspection, confusion: Figure) -> list[str]:
+def mistakes(found: Inspection, confusion: bytes) -> list[str]:
     """Return the section of the confusion matrix and the pairs of classes that are confused most."""
     predicted = found.observation.logits.argmax(axis=1)
     pairs = sheets.confused_pairs(found.labels, predicted, PAIRS)
@@ -34,13 +34,13 @@ def mistakes(found: Inspection, confusion: Figure) -> list[str]:
             *([] if pairs else [page.paragraph("Every test image is right.")])]
 
 
-def gates(found: Inspection, by_class: Figure | None = None) -> list[str]:
-    """Return the section of the gates; ``by_class`` is the picture of `gates_by_class`, drawn here if it is left out."""
+def gates(found: Inspection, by_class: bytes | None = None) -> list[str]:
+    """Return the section of the gates; the picture ``by_class`` of `gates_by_class` is drawn here if it is left out."""
     parts = [page.heading("What the gates do"), page.points(found.remarks)]
     if not found.blocks:
         return parts
-    return [*parts, page.grid(map(page.table, tables.all_of(found))), page.heading("Pictures of the gates", 3),
-            page.paragraph("Pictures show the last block of each stage.", "note"), page.grid(_pictures(found, by_class))]
+    return [*parts, page.grid(map(page.table, tables.all_of(found))),
+            page.heading("The last block of each stage in pictures", 3), page.grid(_pictures(found, by_class))]
 
 
 def gates_by_class(found: Inspection) -> Figure:
@@ -48,20 +48,21 @@ def gates_by_class(found: Inspection) -> Figure:
     return plots.gates({name: found.by_class(name)[0] for name in found.shown}, found.classes, "Gates by class")
 
 
-def _pictures(found: Inspection, by_class: Figure | None) -> list[str]:
+def _pictures(found: Inspection, by_class: bytes | None) -> list[str]:
     """Return the pictures of the gates, the fastest to understand first."""
     shown = found.shown
     last = next((name for name in reversed(shown) if found.blocks[name].channels > 1), shown[-1])
     of_last, of_shown = found.observation.gates[last], {name: found.observation.gates[name] for name in shown}
-    drawn = [(by_class or gates_by_class(found),
-              "Mean gate of each channel for each class (figure 6 of the paper). Where the right side is pale, the block "
-              "treats all classes alike."),
+    drawn: list[tuple[Figure | bytes, str]] = [
+             (by_class or gates_by_class(found),
+              "Mean gate of each channel for each class (figure 6 of the paper). Where the right side is pale, the "
+              "block treats all classes alike."),
              (sheets.channels(found.images, of_shown, "What opens a channel"),
               "Left: the test images that open a channel most; right: those that close it most. Shown are the channels "
               "whose gates vary most over all images."),
              (sheets.opened(found.images, found.labels, of_last, found.classes, f"What an image opens: {last}"),
-              "The first test image of each class, and how far it opens (red) or closes (blue) each channel relative to "
-              "the channel's mean over all images.")]
+              "The first test image of each class, and how far it opens (red) or closes (blue) each channel, relative "
+              "to the channel's mean over all images.")]
     if pair := most_different(found.by_class(last)[0]):
         drawn.append((plots.spread({name: found.by_class(name) for name in shown}, found.classes, pair,
                                    "Within a class and between classes"),

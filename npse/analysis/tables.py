@@ -32,12 +32,13 @@ def dependence(found: Inspection) -> Table:
     rows = [(name, _number(block.ratio), f"{block.from_constant:.1%}", f"{block.from_channel_constant:.1%}")
             for name, block in found.blocks.items()]
     chance = next(iter(found.blocks.values())).by_chance
-    return Table("What the gates depend on", ("<block", "between / within", "from one number", "from channel's"), rows,
-                 ["Between / within: variance of a gate between the classes, divided by that within them. "
-                  f"Gates that have nothing to do with the classes have about {_number(chance)}.",
-                  "From one number, from channel's: how far gates are from one number for the block, or from one for "
-                  "each channel: root mean square, relative to the mean gate. Near 0 %, weights before the block could "
-                  "do the same."])
+    columns = "<block", "between / within", "from one number", "from one per channel"
+    return Table("What the gates depend on", columns, rows,
+                 ["Between / within: variance of a gate between the classes, divided by that within them. Gates that have "
+                  f"nothing to do with the classes have about {_number(chance)}.",
+                  "From one number, from one per channel: how far the gates are from the same number in the whole block, "
+                  "or in each channel: root mean square, relative to the mean gate. Near 0 %, the weights before the "
+                  "block could do the same."])
 
 
 def effects(found: Inspection) -> Table:
@@ -46,12 +47,12 @@ def effects(found: Inspection) -> Table:
     assert measured is not None
     error = np.sqrt(measured.accuracy * (1 - measured.accuracy) / measured.images)
     rows = [(name, *(_effect(kinds[kind]) for kind in INTERVENTIONS)) for name, kinds in measured.by_block.items()]
-    return Table("Does it matter? Accuracy with other gates in one block, change in percentage points",
-                 ("<block", *INTERVENTIONS), rows,
-                 [f"On {measured.images} test images, of which {measured.accuracy:.1%} (standard error {error:.1%}) are "
-                  "right with the network's own gates. ± is the standard error of the change, which is that of these "
-                  f"images, not of the seed of training; * marks changes of more than {CLEAR:g} standard errors. In a "
-                  "table of many numbers some are marked by chance: about 1 in 20 if nothing matters.",
+    return Table("Does it matter? Accuracy with other gates", ("<block", *INTERVENTIONS), rows,
+                 ["The change in percentage points if the gates of one block are replaced. "
+                  f"With its own gates the network is right on {measured.accuracy:.1%} of these {measured.images} test "
+                  f"images (standard error {error:.1%}). ± is the standard error of the change: by the choice of images, "
+                  f"not by the seed of training. * marks changes of more than {CLEAR:g} standard errors; if nothing "
+                  "matters, about 1 number in 20 is marked.",
                   "mean: each image gets the mean gates of all; one, half: all gates are 1, or 1/2; shuffled: each "
                   "image gets the gates of another one. The weights stay; a network trained without these gates might "
                   "do as well."])

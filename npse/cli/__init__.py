@@ -34,7 +34,7 @@ for command, examples in {
     train.train: ("npse train", "npse train --data cifar10 --model se_resnet20 --epochs 30",
                   "npse train --data cifar10 --budget 20min", "npse train --resume --out runs/se_resnet8-shapes-1"),
     evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --flip",),
-    inspect.inspect: ("npse inspect runs/se_resnet8-shapes-1", "npse inspect runs/se_resnet20-cifar10-1 --images 500"),
+    inspect.inspect: ("npse inspect runs/se_resnet8-shapes-1", "npse inspect runs/se_resnet20-cifar10-1 --sample 500"),
     predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
     check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),
     zoo.zoo: ("npse zoo --op se --seeds 3", "npse zoo --write docs/zoo.md", "npse zoo --mutate --mutants 100"),

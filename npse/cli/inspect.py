@@ -13,7 +13,7 @@ from npse.cli.console import noted, say, status
 def inspect(
     run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
     weights: Annotated[str, Option(help="last or best (by the accuracy during the run)")] = "last",
-    images: Annotated[int | None, Option(help="test images for the accuracy with other gates, drawn at random",
+    sample: Annotated[int | None, Option(help="test images for the accuracy with other gates, drawn at random",
                                          show_default="as many as 50000 predictions allow")] = None,
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
@@ -30,7 +30,7 @@ def inspect(
     backend.use(edition)
     folder = RunFolder(run)
     with status() as doing, noted(f"see {folder.config_file}", FileNotFoundError):
-        found = inspect_run(run, weights, count=images, say=doing.update)
+        found = inspect_run(run, weights, sample=sample, say=doing.update)
     say(found.title + "\n")
     for table in tables.all_of(found):
         print_table(table)

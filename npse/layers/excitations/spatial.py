@@ -264,7 +264,7 @@ class CoordinateAttention(Excitation):
         super().__init__(children={**self.shared.children, **self.ways})
 
     def gates(self, u: Array) -> tuple[tuple[Array, Array], Callable[[list[Array]], tuple[Array, Gradients]]]:
-        """Return ``(sh, sw), backward``: the gates (N, H, C) and (N, W, C), and du, gradients = backward([dsh, dsw])."""
+        """Return ``(sh, sw), backward``: gates (N, H, C) and (N, W, C), and du, gradients = backward([dsh, dsw])."""
         ops, (N, H, _, C) = active(), u.shape
         x, shared_backward = self.shared(ops.join_rows(*ops.axis_means(u)))      # (N, H + W, 1, M)
         parts = ops.split_rows(ops.hard_swish(x), H)                              # (N, H, M), (N, W, M)
