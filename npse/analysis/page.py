@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -11,58 +12,21 @@ from npse.support.style import png
 
 LONG = 24                        # letters in a cell that may be broken into lines
 ERROR = "± "                     # what stands before the error of a number
-STYLE = """
-:root { color-scheme: light dark; --ink: #1f2933; --soft: #5b6470; --paper: #ffffff; --line: #d5d9df; --card: #f5f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --soft: #a3acb8; --paper: #16191d; --line: #3a414a; --card: #20252b; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 84rem; padding: 1rem; background: var(--paper); color: var(--ink);
-       font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.5rem 0; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 0.5rem; border-bottom: 1px solid var(--line); padding-bottom: 0.2rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 0.3rem; }
-p, ul { max-width: 48rem; margin: 0.5rem 0; }
-figure { margin: 0; min-width: 0; }
-figure img { display: block; width: 100%; height: auto; background: #ffffff; border-radius: 6px;
-             border: 1px solid var(--line); }
-figcaption, .note { color: var(--soft); font-size: 0.875rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1rem;
-        align-items: start; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); overflow-wrap: normal;
-         vertical-align: top; }
-td { white-space: nowrap; }
-th:first-child, td:first-child { padding-left: 0; }
-th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
-th.text, td.text { text-align: left; }
-td.long { white-space: normal; overflow-wrap: anywhere; }
-@media (max-width: 30rem) {
-  th, td { padding: 0.2rem 0.3rem; }
-  td.measured { white-space: normal; }
-  .spare { display: none; }
-}
-code { background: var(--card); padding: 0.1rem 0.3rem; border-radius: 3px; font-size: 0.875rem; }
-.facts { display: flex; flex-wrap: wrap; gap: 0.75rem; padding: 0; margin: 1rem 0; list-style: none; max-width: none; }
-.facts li { background: var(--card); border-radius: 6px; padding: 0.5rem 0.9rem; }
-.facts b { display: block; font-size: 1.25rem; }
-.facts span { color: var(--soft); font-size: 0.875rem; }
-"""
 
 
 def document(title: str, body: Iterable[str]) -> str:
     """Return a whole page."""
+    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     return ('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<link rel="icon" href="data:,">\n'                   # else a browser asks a server for one
-            f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+            f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
             + "\n".join(body) + "\n</body>\n</html>\n")
 
 
 def fragment(body: Iterable[str]) -> str:
-    """Return parts for the output of a notebook, where pictures are not wider than they are clear."""
-    return "<div><style scoped>figure { max-width: 44rem; margin: 0; }</style>" + "\n".join(body) + "</div>"
+    """Return parts for the output of a notebook."""
+    return "<div style='max-width: 44rem'>" + "\n".join(body) + "</div>"
 
 
 def heading(text: str, level: int = 2) -> str:
@@ -92,8 +56,8 @@ def picture(drawn: Figure | bytes, text: str) -> str:
     The picture is a figure, or the bytes of a PNG file.
     """
     data = base64.b64encode(drawn if isinstance(drawn, bytes) else png(drawn)).decode()
-    return (f"<figure><img alt=\"{escape(text, quote=True)}\" src='data:image/png;base64,{data}'>"
-            f"<figcaption>{escape(text)}</figcaption></figure>")
+    shown = f"<img alt=\"{escape(text, quote=True)}\" src='data:image/png;base64,{data}' style='max-width: 100%'>"
+    return f"<figure>{shown}<figcaption>{escape(text)}</figcaption></figure>"
 
 
 def grid(parts: Iterable[str]) -> str:

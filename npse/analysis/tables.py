@@ -34,11 +34,11 @@ def dependence(found: Inspection) -> Table:
     chance = next(iter(found.blocks.values())).by_chance
     columns = "<block", "between / within", "from one number", "from one per channel"
     return Table("What the gates depend on", columns, rows,
-                 ["Between / within: variance of a gate between the classes, divided by that within them. Gates that have "
-                  f"nothing to do with the classes have about {_number(chance)}.",
-                  "From one number, from one per channel: how far the gates are from the same number in the whole block, "
-                  "or in each channel: root mean square, relative to the mean gate. Near 0 %, the weights before the "
-                  "block could do the same."])
+                 ["Between / within: variance of a gate between the classes, divided by that within them. Gates that "
+                  f"have nothing to do with the classes have about {_number(chance)}.",
+                  "From one number, from one per channel: how far the gates are from the same number in the whole "
+                  "block, or in each channel: root mean square, relative to the mean gate. Near 0 %, the weights "
+                  "before the block could do the same."])
 
 
 def effects(found: Inspection) -> Table:
@@ -50,9 +50,9 @@ def effects(found: Inspection) -> Table:
     return Table("Does it matter? Accuracy with other gates", ("<block", *INTERVENTIONS), rows,
                  ["The change in percentage points if the gates of one block are replaced. "
                   f"With its own gates the network is right on {measured.accuracy:.1%} of these {measured.images} test "
-                  f"images (standard error {error:.1%}). ± is the standard error of the change: by the choice of images, "
-                  f"not by the seed of training. * marks changes of more than {CLEAR:g} standard errors; if nothing "
-                  "matters, about 1 number in 20 is marked.",
+                  f"images (standard error {error:.1%}). ± is the standard error of the change: by the choice of "
+                  "images, not by the seed of training. "
+                  f"* marks changes of more than {CLEAR:g} standard errors; if nothing matters, 1 in 20 or so is marked.",
                   "mean: each image gets the mean gates of all; one, half: all gates are 1, or 1/2; shuffled: each "
                   "image gets the gates of another one. The weights stay; a network trained without these gates might "
                   "do as well."])
