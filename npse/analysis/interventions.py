@@ -130,7 +130,7 @@ def _fill(value: float, s: Gates) -> Gates:
 
 def _shuffle(rng: np.random.Generator, s: Gates) -> Gates:
     """Return the gates of a batch in an order in which every image has those of another one, if it is not alone."""
-    order = rng.permutation(len(_parts(s)[0]))
+    order = rng.permutation(_parts(s)[0].shape[0])
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)                              # one cycle through all images
     return _like(s, [to_host(part)[other] for part in _parts(s)])

@@ -52,7 +52,7 @@ def effects(found: Inspection) -> Table:
                   f"With its own gates the network is right on {measured.accuracy:.1%} of these {measured.images} test "
                   f"images (standard error {error:.1%}). ± is the standard error of the change: by the choice of "
                   "images, not by the seed of training. "
-                  f"* marks changes of more than {CLEAR:g} standard errors; if nothing matters, 1 in 20 or so is marked.",
+                  f"* marks changes of more than {CLEAR:g} standard errors; if nothing matters, about 1 in 20 are.",
                   "mean: each image gets the mean gates of all; one, half: all gates are 1, or 1/2; shuffled: each "
                   "image gets the gates of another one. The weights stay; a network trained without these gates might "
                   "do as well."])
