@@ -23,7 +23,7 @@ COMMANDS = [line.partition("  #")[0].strip() for kind, text in BLOCKS if kind ==
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 IN_SECONDS = ("npse exercise start 3", "npse info", "python -c ")
-IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-shapes-1 --flip",
+IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-shapes-1 --flip", "npse inspect ",
               "npse predict runs/se_resnet8-shapes-1 shape.png")
 NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
             "npse train --data cifar10 ": "needs CIFAR-10 and 40 minutes",
@@ -56,7 +56,7 @@ def matches(command, beginnings):
 
 
 def test_every_command_is_run_or_left_out_for_a_reason():
-    assert len(COMMANDS) == 14
+    assert len(COMMANDS) == 15
     for command in COMMANDS:
         assert [matches(command, known) for known in (IN_SECONDS, IN_MINUTES, NOT_HERE)].count(True) == 1, command
 
