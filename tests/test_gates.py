@@ -123,6 +123,17 @@ def test_gates_come_back_after_an_error():
     assert seen(network, batch()).keys() == {"layer1.0", "layer2.0", "layer3.0"}
 
 
+def test_a_visit_within_a_visit():
+    network, x = small().eval(), batch()
+    with visiting_gates(network, filled(0.3)):
+        found = seen(network, x)
+        assert all((s == np.float32(0.3)).all() for s in found.values())
+        with_outer = network.predict(x)
+    with visiting_gates(network, filled(0.3)):
+        np.testing.assert_array_equal(network.predict(x), with_outer)      # the outer visit held on
+    assert not any({"gates", "excite"} & vars(layer).keys() for layer in network.layers())
+
+
 def test_gates_are_averaged_over_pixels():
     rng = np.random.default_rng(0)
     sh, sw = rng.random((2, 3, 4)), rng.random((2, 5, 4))

@@ -107,5 +107,6 @@ def notebook(found: Inspection) -> str:
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return {None: "none", True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool | None) \
-        else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from npse.backend import to_host
+from npse.backend import active, reshape, to_host
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer
 from npse.types import Array
@@ -33,7 +33,8 @@ def visiting_gates(network: Layer, visit: Visit) -> Iterator[None]:
     Parameters
     ----------
     network : Layer
-        It must not be trained in the block: the backward passes are those of the computed gates.
+        It must not be trained in the block: the backward passes are those of the computed gates. Other threads that
+        run the network call ``visit`` too.
     visit : function of a name and gates
         The name is that of the block, such as ``layer1.0``. In a structure with two sorts of gates it has one part
         more, such as ``layer1.0.spatial``. It returns gates of the same shapes, most often the same.
@@ -41,13 +42,16 @@ def visiting_gates(network: Layer, visit: Visit) -> Iterator[None]:
     replaced = []
     for name, layer in gated_layers(network):
         method = "excite" if isinstance(layer, SqueezedGates) else "gates"     # both ways lead through it
+        replaced.append((layer, method, vars(layer).get(method)))
         setattr(layer, method, _visited(getattr(layer, method), name, visit))
-        replaced.append((layer, method))
     try:
         yield
     finally:
-        for layer, method in replaced:
-            delattr(layer, method)                                # the method of the class is back
+        for layer, method, outer in replaced:
+            if outer:                                             # that of an outer block
+                setattr(layer, method, outer)
+            else:
+                delattr(layer, method)                            # the method of the class is back
 
 
 def _visited(method: Callable[[Array], tuple[Gates, Any]], name: str, visit: Visit
@@ -82,13 +86,13 @@ def per_image(s: Gates) -> Array:
 
     Gates for pixels give a row of one number.
     """
+    ops = active()
     if isinstance(s, tuple):
-        by_row, by_column = (to_host(part).mean(axis=1) for part in s)
+        by_row, by_column = (to_host(ops.squeeze(reshape(part, (*part.shape[:2], 1, part.shape[2])))) for part in s)
         return by_row * by_column                                 # the mean of all products
-    found = to_host(s)
-    if found.ndim == 3:
-        return found.mean(axis=(1, 2))[:, None]
-    return found if found.ndim == 2 else found.mean(axis=(1, 2))
+    if s.ndim == 2:
+        return to_host(s)
+    return to_host(ops.squeeze(reshape(s, (*s.shape, 1)) if s.ndim == 3 else s))
 
 
 def _excitations(layer: Layer, path: str = "") -> Iterator[tuple[str, Excitation]]:
