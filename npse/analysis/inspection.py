@@ -88,7 +88,11 @@ def inspect_run(path: str | Path, weights: str = "last", *, effects: bool = True
     folder = RunFolder(path)
     network, facts = folder.load_network(weights)
     config = folder.config()
-    dataset = data.load(config.data)
+    try:
+        dataset = data.load(config.data)
+    except FileNotFoundError as error:
+        error.add_note(f"see {folder.config_file}")
+        raise
     folder.expect_data(dataset)
     return inspect(network, dataset, title_of(folder, weights, facts["epoch"]), folder.metrics(), effects=effects,
                    sample=sample, say=say)

@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from npse.cli.bench import print_table
-from npse.cli.console import noted, say, status
+from npse.cli.console import say, status
 
 
 def inspect(
@@ -29,7 +29,7 @@ def inspect(
 
     backend.use(edition)
     folder = RunFolder(run)
-    with status() as doing, noted(f"see {folder.config_file}", FileNotFoundError):
+    with status() as doing:
         found = inspect_run(run, weights, sample=sample, say=doing.update)
     say(found.title + "\n")
     for table in tables.all_of(found):
