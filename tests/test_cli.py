@@ -47,8 +47,8 @@ def test_train_prints_lines_that_a_program_can_read_and_leaves_pictures(npse, tm
     fields = dict(field.split("=") for field in line.split())
     assert 0 <= float(fields["accuracy"]) <= 1
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "config.json", "metrics.jsonl", "last.safetensors", "best.safetensors", "curves.png", "confusion.png",
-        "gates.png"}
+        "config.json", "metrics.jsonl", "last.safetensors", "best.safetensors", "report.html",
+        "curves.png", "confusion.png", "gates.png"}
     for name in ("curves", "confusion", "gates"):
         with Image.open(tmp_path / "run" / f"{name}.png") as picture:
             assert picture.width > 500

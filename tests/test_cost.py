@@ -119,7 +119,7 @@ def test_every_op_declares_its_operations(op):
 def test_dropout_does_nothing_at_inference(name):
     with_it, without = (cost.counted(name, options)["layers"] for options in ({"dropout": 0.3}, {}))
     assert with_it == without
-    assert cost_report.counts([{"model": name, "batch": 1, "size": 32, "layers": with_it}], 1)
+    assert cost_report.counts([{"model": name, "batch": 1, "size": 32, "options": {}, "layers": with_it}], 1)
 
 
 def test_layers_are_added_up_by_the_first_parts_of_their_names():

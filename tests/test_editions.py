@@ -33,7 +33,7 @@ ARROWS = {
     "models": {"models", "layers", "support"},
     "data": {"data"} | HELPERS,
     "training": {"training", "models", "layers", "data"} | HELPERS,
-    "analysis": {"analysis", "training", "models", "layers", "data"} | HELPERS,
+    "analysis": {"analysis", "bench", "training", "models", "layers", "data"} | HELPERS,
     "bench": {"bench", "training", "models", "layers", "data", "reference", "cpu", "cuda"} | HELPERS,
     "lab": {"lab", "bench", "training", "models", "data"} | HELPERS,
     "cli": {"cli", "lab", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",

@@ -60,8 +60,8 @@ def test_every_scale_of_the_gates_has_a_title():
     gates = {f"layer{k}.0": np.random.default_rng(k).random((10, 16)) for k in (1, 2, 3)}
     picture = drawn(plots.gates(gates, list("abcdefghij"), "a run"))
     scales = picture.axes[6:]
-    assert {scale.get_ylabel() for scale in scales} == {"gate, 0 to 1", "gate less the mean"}
-    for axes in picture.axes[:6]:
+    assert {scale.get_xlabel() for scale in scales} == {"gate, 0 to 1", "gate less the mean"}
+    for axes in picture.axes[:6:2]:
         assert [label.get_text() for label in axes.get_yticklabels()] == list("abcdefghij")
 
 

@@ -23,7 +23,7 @@ COMMANDS = [line.partition("  #")[0].strip() for kind, text in BLOCKS if kind ==
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 IN_SECONDS = ("npse exercise start 3", "npse info", "npse ablate --list", "python -c ")
-IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-shapes-1 --tta mirror",
+IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-shapes-1 --tta mirror", "npse inspect ",
               "npse predict runs/se_resnet8-shapes-1 shape.png")
 NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
             "npse train --data cifar10 ": "needs CIFAR-10 and 40 minutes",

@@ -1,1 +1,5 @@
-"""What a network has learned: statistics of the gates, and the pictures of a run."""
+"""What a network has learned: statistics of its gates, the accuracy without them, pictures, the report of a run."""
+
+from npse.analysis.inspection import Inspection, inspect, inspect_run
+
+__all__ = ["Inspection", "inspect", "inspect_run"]

@@ -41,14 +41,14 @@ class Row:
 def counted(model, options, batch=1, size=None):
     """Build a model with options, run it on random images, and return what was counted, as a dictionary.
 
-    ``layers`` holds a `Row` of each layer, as a dictionary. The images are (batch, size, size, 3); without ``size``
-    they are as large as those that the model is made for.
+    ``layers`` holds a `Row` of each layer, as a dictionary. The images are (batch, size, size, channels): 3 channels if
+    the options have none; without ``size`` they are as large as those that the model is made for.
     """
     if size is not None:
         options = options | {"image_size": size}
     network = models.build(model, **options).eval()
     size = size or inspect.signature(models.MODELS[model]).parameters["image_size"].default
-    x = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
+    x = np.random.default_rng(0).standard_normal((batch, size, size, options.get("channels", 3)), np.float32)
     return {"model": model, "options": options, "batch": batch, "size": size,
             "layers": [asdict(row) for row in rows(network, x)]}
 

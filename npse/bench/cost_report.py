@@ -112,4 +112,5 @@ def short(value):
 
 
 def _title(found):
-    return f"{found['model']}, {found['batch']} x {found['size']} x {found['size']} x 3"
+    channels = found["options"].get("channels", 3)
+    return f"{found['model']}, {found['batch']} x {found['size']} x {found['size']} x {channels}"

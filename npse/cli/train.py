@@ -6,7 +6,9 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +17,7 @@ import typer
 from typer import Option
 
 from npse.cli.command import names, was_typed
-from npse.cli.console import noted
+from npse.cli.console import noted, status
 from npse.cli.progress import compiling, reporter
 
 # The groups of options on the help page.
@@ -83,7 +85,7 @@ def train(
     out: Annotated[Path | None, Run(metavar="FOLDER", help="of the run", show_default="runs/MODEL-DATA-N")] = None,
     resume: Annotated[bool, Run("--resume", help="continue the run in --out, with its settings")] = False,
 ) -> None:
-    """Train a network and leave a folder with metrics, checkpoints and pictures.
+    """Train a network and leave a folder with metrics, checkpoints and a report.
 
     Ctrl-C saves the run. --resume continues it and ends with the same weights, bit for bit, as an uninterrupted run.
     It can also continue with another --edition, but then the bits differ.
@@ -205,8 +207,8 @@ def _run(config, out, edition, *, resume):
 
 
 def _conclude(job, folder):
-    """Print the accuracy on the test images, and draw the pictures of the run."""
-    from npse.analysis import report
+    """Print the accuracy on the test images, and write the report of the run."""
+    from npse.analysis import inspection, report
     from npse.training import evaluate
 
     network, dataset = job.network, job.dataset
@@ -215,7 +217,12 @@ def _conclude(job, folder):
     if (tta := job.config.tta) != "none":
         views = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, tta=tta)
         typer.echo(f"test accuracy {views.accuracy:.2%}, averaged over views ({tta})")
-    typer.echo("pictures: " + ", ".join(str(path) for path in report.draw(folder, network, dataset, result)))
+    with status() as doing:
+        found = inspection.inspect(network, dataset, inspection.title_of(folder, "last", job.config.epochs),
+                                   folder.metrics(), say=doing.update)
+    page, *pictures = report.write(folder, found)
+    typer.echo(f"report: {page}")
+    typer.echo(f"pictures: {', '.join(map(str, pictures))}")
 
 
 def _compile(job):
@@ -235,7 +242,7 @@ def _begin(out, job, edition):
     from npse.support.environment import record
     from npse.training import RunFolder
 
-    environment = record() | {"ran_on": edition}
+    environment = record() | {"ran_on": edition, "command": shlex.join(["npse", *sys.argv[1:]])}
     folder = RunFolder(out or _next_folder(job.config.model, job.dataset.name))
     try:
         with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),

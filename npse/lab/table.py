@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from npse import backend
+from npse import backend, data
 from npse.bench import cost
 from npse.bench.cost_report import exact, short
+from npse.data import pictures
 from npse.lab.comparison import LEVEL, Difference, deviation, paired
 from npse.lab.estimate import in_words
 from npse.lab.results import Result, Results
@@ -83,8 +84,11 @@ def make(spec: Spec, seeds: Sequence[int], results: Results) -> Table:
 @functools.cache
 def _cost(config: Config, classes: int) -> tuple[int, int]:
     """Return the parameters and the multiply-adds of the network of a run."""
+    entry = data.SETS.get(config.data)                            # own pictures may be on another machine
+    size, channels = (entry.image_size, entry.channels) if entry else (config.image_size or pictures.SIZE, 3)
+    options = config.model_options() | {"classes": classes, "channels": channels}
     with backend.using_edition("reference"):
-        found = cost.counted(config.model, config.model_options() | {"classes": classes})
+        found = cost.counted(config.model, options, size=size)
     return tuple(sum(row[key] for row in found["layers"]) for key in ("parameters", "multiply_adds"))
 
 

@@ -11,10 +11,18 @@ from npse.types import Array, Arrays, Backward, Gradients
 
 ELEMENTWISE_GATES = ("sigmoid", "tanh", "relu", "hard_sigmoid", "twice_sigmoid")
 GATES = (*ELEMENTWISE_GATES, "softmax")      # the softmax is taken over the channels
+# The ends of the range of a gate; near an end its slope is small. A ReLU has one end. A softmax is not listed.
+ENDS: dict[str, tuple[float, float | None]] = {
+    "sigmoid": (0, 1), "hard_sigmoid": (0, 1), "tanh": (-1, 1), "twice_sigmoid": (0, 2), "one_plus_tanh": (0, 2),
+    "relu": (0, None)}
 
 
 class Excitation(Layer):
-    """Recalibrate maps, (N, H, W, C) -> (N, H, W, C): the base class of everything that may stand in place of SE."""
+    """Recalibrate maps, (N, H, W, C) -> (N, H, W, C): the base class of everything that may stand in place of SE.
+
+    A structure that scales its maps has a method `gates`, which takes the maps and returns the gates and their backward
+    pass. Whoever looks at a network replaces this method for a while, see `npse.layers.gate_visitor`.
+    """
 
 
 class ChannelGates(Excitation):

@@ -1,6 +1,7 @@
 """The settings of a run. Settings, code and data together decide its result."""
 
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -79,7 +80,8 @@ class Config:
                      "lie in 8..1024, or be 0 for the size of the data set")
         own = [*self.as_dict(), "classes", "channels", "input_gradient", "se"]
         for name in self.options:
-            self._expect("options", name not in own, f"not hold {name}, which has a setting of its own or follows from data and model")
+            self._expect("options", name not in own,
+                         f"not hold {name}, which has a setting of its own or follows from other ones")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be a known name, but is {self.optimizer!r}; "
                              + suggest(self.optimizer, OPTIMIZERS))
@@ -90,6 +92,9 @@ class Config:
         self._expect("stages", re.fullmatch(r"all|\d+(,\d+)*", self.stages) is not None,
                      "be all, or numbers with commas between them, such as 2,3")
         self._expect("warmup", 0 <= self.warmup <= 1, "lie in 0..1")
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.as_dict(), sort_keys=True))
 
     def _expect(self, name: str, holds: bool, rule: str) -> None:
         if not holds:

@@ -15,9 +15,11 @@ import numpy as np
 from npse import backend, data
 from npse.backend import to_edition, to_host
 from npse.layers import BatchNorm, Layer, Whitening
+from npse.layers.gate_visitor import visiting_gates
 from npse.training import metrics, sanity
 from npse.training.config import Config
 from npse.training.evaluation import evaluate
+from npse.training.gate_histograms import GateHistograms
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.optimizer import Optimizer
 from npse.training.parts import build_network, load_data
@@ -167,14 +169,15 @@ class _Epochs:
     def finish(self) -> None:
         """Evaluate after the last step of an epoch, record the result, save, and begin the next epoch."""
         job, folder, progress = self._job, self._folder, self._progress
-        held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std)
+        with visiting_gates(job.network, histograms := GateHistograms()):
+            held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std)
         if not np.isfinite(held.loss):
             raise diverged(f"the loss of the held-out images is {held.loss} after epoch {progress.epoch + 1}")
         row = {"epoch": progress.epoch + 1, "lr": self._rate(self._steps - 1),
                "train_loss": progress.loss_sum / progress.seen, "train_accuracy": progress.correct / progress.seen,
                "loss": held.loss, "accuracy": held.accuracy,
                "evaluated_on": job.split.evaluated_on,
-               "seconds": progress.seconds, "images_per_second": progress.seen / progress.seconds}
+               "seconds": progress.seconds, "images_per_second": progress.seen / progress.seconds} | histograms.entry()
         metrics.append(folder.metrics_file, row)
         if held.accuracy > progress.best_accuracy:
             progress.best_accuracy = held.accuracy

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from npse.support.files import free_name, write_atomically
-from npse.training import records
+from npse.training import gate_histograms, records
 
 KINDS = {"epoch": int, "lr": float, "train_loss": float, "train_accuracy": float, "loss": float, "accuracy": float,
          "evaluated_on": str, "seconds": float, "images_per_second": float}
@@ -76,6 +76,7 @@ def _row(line: bytes, latest: int) -> dict[str, Any]:
     """Return the row of a line; ValueError if its epoch is not later than ``latest``, that of the line before."""
     row = records.parse(line)
     records.expect(row, KINDS)
+    gate_histograms.expect(row)
     if row["epoch"] <= latest:
         raise ValueError(f"expected an epoch later than {latest}, found {row['epoch']}")
     return row
@@ -83,5 +84,5 @@ def _row(line: bytes, latest: int) -> dict[str, Any]:
 
 def _is_torn(line: bytes) -> bool:
     """Whether a line can be the beginning of a line of this file. Some disks give zero bytes for the unwritten rest."""
-    whole = line.endswith((b"\n", b"\r")) or b"}" in line
+    whole = line.endswith((b"\n", b"\r")) or line.count(b"}") >= line.count(b"{") > 0
     return not whole and BEGINNING.startswith(line.strip(b"\0")[:len(BEGINNING)])

@@ -2,7 +2,7 @@
 
     config.json         settings, versions, cores, commit       last.safetensors   newest state, to resume from
     metrics.jsonl       one line for each epoch                 best.safetensors   weights of the best epoch
-    curves.png  confusion.png  gates.png
+    report.html         curves, mistakes, gates, cost           curves.png  confusion.png  gates.png
 
 Every file is checked when it is read, and an error names the file. No file is overwritten before it was read and
 checked.
@@ -74,7 +74,7 @@ class RunFolder:
         return self._read(_config)
 
     def record(self) -> dict[str, Any]:
-        """Return all that config.json holds: settings, classes, versions, cores, commit."""
+        """Return all that config.json holds: settings, and facts about data and machine. Errors as for `config`."""
         record: dict[str, Any] = self._read(dict)
         return record
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npse import backend
-from npse.analysis.gates import gates_by_class
+from npse.analysis.observation import observe
 from npse.layers import identity_shortcut
 from npse.models import resnet
 from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
@@ -75,9 +75,9 @@ def test_a_run_on_the_device_is_that_of_the_book(few, by_the_book, tmp_path):
     assert_same(report, network, by_the_book)
     assert all(hasattr(array, "copy_to_host") for array in network.state().values())
     with backend.using_edition("cuda"):
-        gates = gates_by_class(network, few.test_images, few.test_labels, few.mean, few.std, 2)
+        gates = observe(network, few.test_images, few.mean, few.std).gates
     assert len(gates) == 3
-    assert all(isinstance(s, np.ndarray) and s.shape == (2, 4) for s in gates.values())
+    assert all(isinstance(s, np.ndarray) and s.shape == (len(few.test_images), 4) for s in gates.values())
 
 
 @pytest.mark.parametrize(("first", "second"), [("cuda", "reference"), ("reference", "cuda")])

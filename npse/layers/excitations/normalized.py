@@ -74,6 +74,7 @@ class GatedChannels(ChannelGates):
 
     def __init__(self, channels: int) -> None:
         expect_sizes("GatedChannels", channels=channels)
+        self.gate = "one_plus_tanh"
         super().__init__({"alpha": np.ones(channels, np.float32), "gamma": np.zeros(channels, np.float32),
                           "beta": np.zeros(channels, np.float32)})
 

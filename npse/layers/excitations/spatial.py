@@ -1,5 +1,7 @@
 """Excitations with a gate for each pixel, for each row and column, or for each element of a map."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from npse.backend import reshape
@@ -57,7 +59,8 @@ class SpatialGates(Excitation):
         self.logits = Sequential({"conv": Conv2d(2, 1, kernel, rng=rng), "bn": BatchNorm(1)})
         super().__init__(children=self.logits.children)
 
-    def __call__(self, u: Array) -> tuple[Array, Backward]:
+    def gates(self, u: Array) -> tuple[Array, Backward]:
+        """Return ``s, backward``: the gates (N, H, W), and du, gradients = backward(ds), du being the part by s."""
         ops = active()
         a, logits_backward = self.logits(ops.channel_pool(u))
         s, gate_backward = gated(self.gate, a)
@@ -65,7 +68,10 @@ class SpatialGates(Excitation):
         def backward(ds: Array) -> tuple[Array, Gradients]:
             dpooled, gradients = logits_backward(gate_backward(reshape(ds, a.shape)))
             return ops.channel_pool_backward(dpooled, u), gradients
-        return _scaled_pixels(u, reshape(s, u.shape[:3]), backward)
+        return reshape(s, u.shape[:3]), backward
+
+    def __call__(self, u: Array) -> tuple[Array, Backward]:
+        return _scaled_pixels(u, *self.gates(u))
 
 
 def _scaled_pixels(u: Array, s: Array, gates_backward: Backward) -> tuple[Array, Backward]:
@@ -157,19 +163,29 @@ class BAM(Excitation):
 
     def __call__(self, u: Array) -> tuple[Array, Backward]:
         ops = active()
-        a, channel_backward = self.channel.logits(ops.squeeze(u))
-        b, pixel_backward = self.pixel(u)
-        s, gate_backward = gated(self.gate, ops.outer_sum(a, reshape(b, u.shape[:3])))
+        s, gates_backward = self.gates(u)
         y = ops.add(ops.multiply(u, s), u)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             du, ds = ops.multiply_backward(dy, u, s)
+            through_gates, gradients = gates_backward(ds)
+            return ops.add(ops.add(du, dy), through_gates), gradients
+        return y, backward
+
+    def gates(self, u: Array) -> tuple[Array, Backward]:
+        """Return ``s, backward``: the gates (N, H, W, C), and du, gradients = backward(ds), du being the part by s."""
+        ops = active()
+        a, channel_backward = self.channel.logits(ops.squeeze(u))
+        b, pixel_backward = self.pixel(u)
+        s, gate_backward = gated(self.gate, ops.outer_sum(a, reshape(b, u.shape[:3])))
+
+        def backward(ds: Array) -> tuple[Array, Gradients]:
             da, db = ops.outer_sum_backward(gate_backward(ds))
             dz, of_channel = channel_backward(da)
             through_pixel, of_pixel = pixel_backward(reshape(db, b.shape))
-            du = ops.add_squeeze_backward(ops.add(ops.add(du, dy), through_pixel), dz)
+            du = ops.add_squeeze_backward(through_pixel, dz)
             return du, prefixed("channel", of_channel) | prefixed("pixel", of_pixel)
-        return y, backward
+        return s, backward
 
 
 class NoSqueeze(Excitation):
@@ -186,16 +202,25 @@ class NoSqueeze(Excitation):
         self.gate, self.pixels = gate, SqueezeExcite(channels, reduction, min_hidden, bias, rng=rng)
         super().__init__(children=self.pixels.children)
 
-    def __call__(self, u: Array) -> tuple[Array, Backward]:
-        ops = active()
+    def gates(self, u: Array) -> tuple[Array, Backward]:
+        """Return ``s, backward``: the gates (N, H, W, C), and du, gradients = backward(ds), du being the part by s."""
         N, H, W, C = u.shape
         a, logits_backward = self.pixels.logits(reshape(u, (N * H * W, C)))      # every pixel is a row
         s, gate_backward = gated(self.gate, reshape(a, u.shape))
 
+        def backward(ds: Array) -> tuple[Array, Gradients]:
+            du, gradients = logits_backward(reshape(gate_backward(ds), a.shape))
+            return reshape(du, u.shape), gradients
+        return s, backward
+
+    def __call__(self, u: Array) -> tuple[Array, Backward]:
+        ops = active()
+        s, gates_backward = self.gates(u)
+
         def backward(dy: Array) -> tuple[Array, Gradients]:
             du, ds = ops.multiply_backward(dy, u, s)
-            through_gates, gradients = logits_backward(reshape(gate_backward(ds), a.shape))
-            return ops.add(du, reshape(through_gates, u.shape)), gradients
+            through_gates, gradients = gates_backward(ds)
+            return ops.add(du, through_gates), gradients
         return ops.multiply(u, s), backward
 
 
@@ -238,7 +263,8 @@ class CoordinateAttention(Excitation):
         self.ways = {name: Dense(hidden, channels, bias=False, rng=rng) for name in ("conv_h", "conv_w")}
         super().__init__(children={**self.shared.children, **self.ways})
 
-    def __call__(self, u: Array) -> tuple[Array, Backward]:
+    def gates(self, u: Array) -> tuple[tuple[Array, Array], Callable[[list[Array]], tuple[Array, Gradients]]]:
+        """Return ``(sh, sw), backward``: gates (N, H, C) and (N, W, C), and du, gradients = backward([dsh, dsw])."""
         ops, (N, H, _, C) = active(), u.shape
         x, shared_backward = self.shared(ops.join_rows(*ops.axis_means(u)))      # (N, H + W, 1, M)
         parts = ops.split_rows(ops.hard_swish(x), H)                              # (N, H, M), (N, W, M)
@@ -249,8 +275,7 @@ class CoordinateAttention(Excitation):
             ways.append((name, reshape(s, (N, part.shape[1], C)), dense_backward, gate_backward, part.shape, a.shape))
         sh, sw = (way[1] for way in ways)
 
-        def backward(dy: Array) -> tuple[Array, Gradients]:
-            du, *d_gates = ops.scale_axes_backward(dy, u, sh, sw)
+        def backward(d_gates: list[Array]) -> tuple[Array, Gradients]:
             d_parts: list[Array] = []
             gradients: Gradients = {}
             for ds, (name, _, dense_backward, gate_backward, part, rows) in zip(d_gates, ways, strict=True):
@@ -258,6 +283,15 @@ class CoordinateAttention(Excitation):
                 d_parts.append(reshape(d_part, part))
                 gradients |= prefixed(name, found)
             dx, of_shared = shared_backward(ops.hard_swish_backward(ops.join_rows(*d_parts), x))
-            through_gates = ops.axis_means_backward(*ops.split_rows(dx, H))
-            return ops.add(du, through_gates), gradients | of_shared
+            return ops.axis_means_backward(*ops.split_rows(dx, H)), gradients | of_shared
+        return (sh, sw), backward
+
+    def __call__(self, u: Array) -> tuple[Array, Backward]:
+        ops = active()
+        (sh, sw), gates_backward = self.gates(u)
+
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            du, *d_gates = ops.scale_axes_backward(dy, u, sh, sw)
+            through_gates, gradients = gates_backward(d_gates)
+            return ops.add(du, through_gates), gradients
         return ops.scale_axes(u, sh, sw), backward
