@@ -82,7 +82,7 @@ ATTACKS = {
     "every pipe": ("scale", "import os\nfor f in range(99):\n    try: os.write(f, b'{\"points\": 9}' * 999)\n    "
                    + CAUGHT, 0),
     "json": ("scale", "import json\njson.dumps = lambda *a, **k: '{\"dict\": {\"result\": 7}}'\n", 0),
-    "an audit hook": ("scale", "import sys\nsys.addaudithook(lambda *a: 1 / 0)\n" + RIGHT, 0),
+    "an audit hook": ("scale", "import sys\nsys.addaudithook(lambda *a: 1 / 0)\n" + RIGHT, 7),
     "always nan": ("scale", "import numpy as np\ndef scale(u, s):\n    return u * np.nan\n"
                    "def scale_backward(dy, u, s):\n    return u * np.nan, s * np.nan\n", 0),
     "equal to all": ("scale", "import numpy as np\nclass A(np.ndarray):\n    def __eq__(self, other): return True\n"

@@ -63,4 +63,4 @@ def test_a_class_that_was_killed_twice_is_graded_right(honest, attacks, tmp_path
     assert victim.read_text() == "the work of a teacher"
     assert not target.exists()
     assert not any("<script" in path.read_text() for path in report.rglob("*.html"))
-    assert minutes < 15
+    assert minutes < 60

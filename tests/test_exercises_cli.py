@@ -284,10 +284,32 @@ def test_gradescope_gets_a_script_that_runs_and_results(tmp_path):
 
     assert "'numpy" in (tmp_path / "source" / "setup.sh").read_text()
     assert (tmp_path / "source" / "npse" / "__init__.py").is_file()
-    words = [sys.executable, "-m", "npse.exercises.gradescope", "submission", "results.json", "scale"]
+    script = (tmp_path / "source" / "run_autograder").read_text().replace("\\\n", "").splitlines()[-1].split()
+    words = [sys.executable, *script[1:3], "submission", "results.json", *script[5:]]
+    assert int(script[script.index("--seed") + 1]) > 0
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "source")}
     subprocess.run(words, cwd=tmp_path, env=environment, check=True)                        # the npse in the archive
     assert json.loads((tmp_path / "results.json").read_text())["score"] == 7
+
+
+def test_gradescope_gives_each_student_other_numbers_and_needs_isolation(tmp_path, monkeypatch):
+    (tmp_path / "submission").mkdir()
+    seeds = []
+    monkeypatch.setattr(gradescope, "missing_protections", lambda: ())
+    monkeypatch.setattr(gradescope, "grade", lambda folder, names, seed, **how: seeds.append(seed) or {"marks": []})
+    for students in ('[{"id": 7}]', '[{"id": 8}]', '[{"id": 8}]', "{", None):
+        (tmp_path / "submission_metadata.json").unlink(missing_ok=True)
+        if students:
+            (tmp_path / "submission_metadata.json").write_text('{"users": ' + students + "}")
+        gradescope.results(tmp_path / "submission", ["scale"], 5)
+    assert len(set(seeds)) == 3
+    assert seeds[1] == seeds[2]
+    assert seeds[3] == seeds[4]
+    monkeypatch.setattr(gradescope, "missing_protections", lambda: ("no walls",))
+    found = gradescope.results(tmp_path / "submission", ["scale"], 5)
+    assert (found["score"], found["tests"]) == (0, [])
+    assert "no walls" in found["output"]
+    assert "not graded" not in gradescope.results(tmp_path / "submission", ["scale"], 5, trust=True)["output"]
 
 
 @pytest.mark.slow

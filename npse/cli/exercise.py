@@ -91,9 +91,8 @@ def _check(folder, path, seed):
         typer.echo(f"  your code printed: {printed[:100]}")
     if not mark.ok:
         typer.echo(f"  stuck? npse exercise hint {mark.exercise.number}")
-    if path.resolve().parent == folder.path.resolve():
-        if folder.remember(mark, path):
-            typer.echo(f"  {log.NOTICE}")
+    if path.resolve().parent == folder.path.resolve() and folder.remember(mark, path):
+        typer.echo(f"  {log.NOTICE}")
     return mark.ok
 
 

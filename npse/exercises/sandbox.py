@@ -32,6 +32,7 @@ COMPILING = 15.0             # the same, with a compiler
 STARTING = 60.0              # seconds for Python to start
 ORPHAN = 120                 # seconds of computing; then a process whose parent has ended stops too
 MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
+CONFINED = True              # whether Landlock is used where namespaces cannot be had
 MAX_MESSAGE = 400            # characters of a message that are shown
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
@@ -97,7 +98,8 @@ class Sandbox:
         self.left = STARTING
         ready = self._ask({"memory": MEMORY[tools], "seconds": ORPHAN, "forbidden": list(FORBIDDEN[tools]),
                            "tools": TOOLS[tools], "private": _folders([PACKAGE]), "readable": _readable(),
-                           "preload": PRELOAD[tools], "isolated": not _refusals, "reason": "".join(_refusals)})
+                           "preload": PRELOAD[tools], "isolated": not _refusals, "reason": "".join(_refusals),
+                           "confined": CONFINED})
         if ready and "broken" in ready:                          # namespaces are offered, but they cannot be used
             _refusals[:] = [f"namespaces cannot be used ({_line(ready['broken'])})"]
             self._end()
@@ -153,7 +155,8 @@ class Sandbox:
         self.left -= spent
         if not isinstance(reply, dict):
             code = self._stop()
-            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if spent >= left else \
+            is_late = spent >= left or isinstance(reply, queue.Empty)
+            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if is_late else \
                 _last_words(reply, code)
             return None
         self.printed = str(reply.get("printed", ""))[:worker.MAX_PRINTED]

@@ -67,8 +67,9 @@ def attempts(found):
         if logs:
             solved = [log["solved"] for log in logs if log["solved"]]
             hints = Counter(min(log["hints"], 3) for log in logs)
-            rows.append([exercise["title"], len(logs), f"{np.median([log['attempts'] for log in logs]):g}",
-                         len(solved), f"{np.median(solved):g}" if solved else "", *(hints[count] for count in range(4))])
+            checks = np.median([log["attempts"] for log in logs])
+            rows.append([exercise["title"], len(logs), f"{checks:g}", len(solved),
+                         f"{np.median(solved):g}" if solved else "", *(hints[count] for count in range(4))])
     return ["exercise", "logs", "checks (median)", "solved", "after checks (median)", "no hint", "1", "2", "3"], rows
 
 

@@ -14,10 +14,11 @@ from npse import reference
 from npse.gradcheck import cases_of
 from npse.gradcheck.check import check_case
 from npse.gradcheck.contract import RULES, deviation
-from npse.gradcheck.draw import draw_arguments
+from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.support.wrapped import Overlay
 
 VALUES_TOLERANCE = 1e-9      # largest relative deviation of a right forward pass, in float64
+ROUNDED = 1e-5               # a larger deviation of a gradient is no rounding
 CONTRACT = (*RULES, "linear", "float32")      # the checks that count as the part "contract"
 
 
@@ -123,7 +124,7 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
     found = {name: [] for name in (*task.points, *task.extra, "contract")}
     for case in task.chosen(hidden):
         if "values" in task.points:
-            found["values"].append(_values(case, ops, book, seed))
+            found["values"] += [_values(case, ops, book, seed), _values(case, ops, book, seed + 1)]   # nothing is kept
             judged = _only_forward(case)
         else:
             judged = _only(case, task.points)
@@ -132,6 +133,8 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
             if name != "values":
                 found[name].append(_gradient(results, name))
         found["contract"].append(_first_wrong(results, *CONTRACT, "runs"))
+        if judged.wrt and not any(map(any, found.values())):
+            found["contract"].append(_rounded(judged, ops, book, seed))
     if all(any(found[name]) for name in task.points):            # a function that does nothing also keeps the contract
         waiting = f"counts only when another part of {task.function} is right", ""
         found |= {name: [waiting] for name in (*task.extra, "contract")}
@@ -192,6 +195,21 @@ def _gradient(results, name):
     """Return (message, kind) if the gradient of this tensor is wrong or was not judged, otherwise None."""
     mine = [result for result in results if result.judged == "gradient" and result.argument == name]
     return _first_wrong(mine, "gradient") if mine else _first_wrong(results, "runs") or ("it is not returned", "shape")
+
+
+def _rounded(case, ops, book, seed):
+    """Return (message, kind) if a right gradient is less precise than the solution's, in float64; otherwise None.
+
+    At a kink another gradient may be right too: it differs by more than a rounding.
+    """
+    arguments = draw_arguments(case, seed)
+    dy = upstream(generator(seed, f"precision of {case}"), np.asarray(case.forward(book, **_copies(arguments))))
+    ours, right = (case.backward(some, np.array(dy)[()], **_copies(arguments)) for some in (ops, book))
+    for name, mine, solution in zip(case.wrt, ours, right, strict=True):
+        error = deviation(mine, solution, np.abs(dy).max())
+        if VALUES_TOLERANCE < error < ROUNDED:
+            return f"d{name} is right to {error:.0e} and no better, as if it were computed in float32", "dtype"
+    return None
 
 
 def _first_wrong(results, *judged):
