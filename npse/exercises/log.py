@@ -15,7 +15,7 @@ FILE = "npse-log.jsonl"
 BEFORE = ".npse-exercises.json"                  # what 0.1 wrote: the last mark and the number of hints
 LARGEST = 5_000_000                              # bytes
 LONGEST = 40                                     # characters of a kind of diagnosis
-NOTICE = (f"{FILE} keeps your points, kinds of mistakes and hints, and nothing else; if your teacher asks for it, "
+NOTICE = (f"{FILE} keeps your points, kinds of mistakes, hints and a hash of your file; if your teacher asks for it, "
           "hand it in too")
 
 
