@@ -103,6 +103,7 @@ def test_names_that_fit_two_people_or_one_person_twice_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "words"), [
+    ("student,scale\nan\0n,\n" + "x" * 200_000, "cannot be read as CSV"),
     ("name,points\nann,3\n", "is no roster: expected the columns Student and ID"), ("", "is no roster"),
     ("student,squeeze\nann,\n", "has none for scale"), ("student,scale,05_scale\nann,,\n", "has more"),
     ("student,scale,submitted\nann,,yesterday\n", "'yesterday' is not a time that can be read")])

@@ -59,7 +59,7 @@ def export(exercises, target, folder):
         One of the files exists already. Then nothing is written.
     """
     if target not in TARGETS:
-        raise ValueError(f"unknown format {target!r}; {suggest(target, TARGETS)}")
+        raise ValueError(f"unknown format {target!r}; {suggest(target, [*TARGETS, *FORMATS])}")
     return _write(TARGETS[target](exercises), folder)
 
 

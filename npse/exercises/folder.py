@@ -92,7 +92,8 @@ class Folder:
     def in_variant(self, exercise):
         """Return an exercise in the variant of its file in this folder, if there is one."""
         path = self.files().get(exercise)
-        return exercise if path is None else read(path).exercise
+        found = read(path).exercise if path else None
+        return found if found and found.name == exercise.name else exercise
 
     def remember(self, mark, path):
         """Log a mark. Return whether the log is new. If it cannot be written, print one line to stderr."""

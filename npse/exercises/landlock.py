@@ -67,8 +67,12 @@ def _parts(path, hidden):
     if not any(other.startswith(f"{path}/") for other in hidden):
         yield path
         return
-    for entry in os.scandir(path or "/"):
-        yield from _parts(entry.path, hidden)
+    try:
+        inside = [entry.path for entry in os.scandir(path or "/")]
+    except OSError:                                              # what cannot be listed cannot be shown in part
+        return
+    for entry in inside:
+        yield from _parts(entry, hidden)
 
 
 def _allow(libc, ruleset, path, actions):

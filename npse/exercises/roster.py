@@ -63,7 +63,11 @@ class Roster:
         except UnicodeDecodeError:
             raise ValueError(f"{path} is not UTF-8; export it as CSV in UTF-8") from None
         self._separator = max(",;\t", key=text.partition("\n")[0].count)
-        self._titles, *self._rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=self._separator)) or [[]]
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=self._separator))
+        except csv.Error as error:
+            raise ValueError(f"{path} cannot be read as CSV: {error}") from None
+        self._titles, *self._rows = rows or [[]]
         if not self._places(NAMES):
             raise ValueError(f"{path} is no roster: expected the columns Student and ID (Canvas), Identifier, Full "
                              "name and Grade (Moodle), or student")

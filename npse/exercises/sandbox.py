@@ -36,6 +36,7 @@ CONFINED = True              # whether Landlock is used where namespaces cannot 
 MAX_MESSAGE = 400            # characters of a message that are shown
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")               # of the system
 VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # the code gets no others: they may be secret
 _refusals = []               # why this process cannot isolate others, once it was tried
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -270,7 +271,7 @@ def _environment(tools):
 
 def _readable():
     """Return the folders and files that the code may read: Python and its packages."""
-    folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
+    folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", *LIBRARIES}
     folders |= {path for path in sys.path if "packages" in path}
     folders |= {os.path.realpath(link) for folder in folders if "packages" in folder for link in _links(folder)}
     return ["/proc/cpuinfo", "/etc/ld.so.cache", *_folders(folders)]
