@@ -27,10 +27,11 @@ python3 -m venv /autograder/venv
 cp -r /autograder/source/npse /autograder/venv/lib/python3.*/site-packages/
 """
 RUN = """#!/usr/bin/env bash
-# The seed is secret: it decides the numbers. If this image cannot isolate the students' code, and you know its authors,
-# add --trust at the end.
+# If this image cannot isolate the students' code, and you know its authors: NPSE_TRUST=yes
+export NPSE_TRUST=
+seed={seed}  # secret: it decides the numbers
 /autograder/venv/bin/python -m npse.exercises.gradescope \\
-    /autograder/submission /autograder/results/results.json --seed {seed} {names}
+    /autograder/submission /autograder/results/results.json $seed {names}
 """
 
 

@@ -40,18 +40,20 @@ class Task:
         A name that distinguishes this task from other tasks for the same function.
     contract : int
         Points for keeping the contract: arguments unchanged, dtype, memory layout, linearity in dy, ...
+    also : sequence of str
+        Tensors whose gradients must be right too; without them the contract is not kept.
     extra : dict of str -> (points, rule), optional
         Further parts. A rule takes the student's function and the cells of the file, and returns a message or "".
     **points : int
         Points for the ``values`` of a forward pass, or for the gradient of the tensor with this name.
     """
 
-    def __init__(self, function, cases=None, labels=None, part="", contract=1, extra=None, **points):
+    def __init__(self, function, cases=None, labels=None, part="", contract=1, also=(), extra=None, **points):
         cases = cases_of(function) if cases is None else cases
         self.cases = tuple(case for case in cases if not case.label.startswith("wide")
                            and (labels is None or labels(case.label)))
         self.function, self.part, self.points, self.contract = function, part, points, contract
-        self.extra = extra or {}
+        self.also, self.extra = also, extra or {}
 
     def chosen(self, hidden):
         """Return the cases to check. The last one of three or more is hidden: it is used for grading only."""
@@ -127,11 +129,12 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
             found["values"] += [_values(case, ops, book, seed), _values(case, ops, book, seed + 1)]   # nothing is kept
             judged = _only_forward(case)
         else:
-            judged = _only(case, task.points)
+            judged = _only(case, (*task.points, *task.also))
         results = check_case(judged, ops, seed)
         for name in task.points:
             if name != "values":
                 found[name].append(_gradient(results, name))
+        found["contract"] += [_gradient(results, name) for name in task.also]
         found["contract"].append(_first_wrong(results, *CONTRACT, "runs"))
         if judged.wrt and not any(map(any, found.values())):
             found["contract"].append(_rounded(judged, ops, book, seed))

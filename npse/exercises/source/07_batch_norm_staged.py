@@ -95,7 +95,8 @@ def looking_at(result, case):
         one = Overlay(ops, batch_norm=lambda *given: ops.batch_norm(*given)[result:])
         return case.forward(one, **arguments)
 
-    return dataclasses.replace(case, label=f"{case.label}; {('y', 'mean', 'var')[result]}", forward=forward)
+    return dataclasses.replace(case, label=f"{case.label}; {('y', 'mean', 'var')[result]}", forward=forward,
+                               backward=None, wrt=())
 
 
 FORWARD = [looking_at(result, case) for case in cases_of("batch_norm") for result in range(3)]

@@ -85,7 +85,8 @@ print("ds", ds.ravel(), "dy afterwards", dy.ravel())
 # %% [tests]
 from npse.exercises.task import Task
 
-TASKS = (Task("batch_norm_backward", x=2), Task("add_relu_backward", x=2), Task("scale_backward", s=2))
+TASKS = (Task("batch_norm_backward", x=2, also=("gamma", "beta")), Task("add_relu_backward", x=2, also=("f",)),
+         Task("scale_backward", s=2, also=("u",)))
 
 # %% [mistake] the term of the mean has the wrong sign
 # loses: batch_norm_backward: gradient of x
