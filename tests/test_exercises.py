@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from npse.exercises import exercises, find
+from npse.exercises import exercises, find, judging
 from npse.exercises.annotated import ANSWER, SOURCE, STUDENT, parse, solution_lines
 from npse.exercises.check import check
 from npse.exercises.notebook import as_notebook
 from npse.exercises.submission import Submission, read
 
 EVERY = pytest.mark.parametrize("exercise", exercises(), ids=lambda exercise: exercise.stem)
+SQUEEZE = find("squeeze")
 MISTAKES = [pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.title}")
             for exercise in exercises() for mistake in exercise.mistakes]
 
@@ -40,7 +41,7 @@ def test_the_solution_gets_all_points(exercise, seed):
     mark = marked(exercise, exercise.as_file(ANSWER), seed=seed, hidden=True)
     assert mark.ok, str(mark)
     assert not mark.note
-    assert mark.seconds < 30
+    assert mark.seconds < judging.SECONDS
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
@@ -53,6 +54,26 @@ def test_a_mistake_loses_exactly_its_part(exercise, mistake):
     assert {part.kind for part in mark.parts if part.name in mistake.loses} == {mistake.kind}, str(mark)
     assert set(mistake.loses) <= {name for task in exercise.tasks() for name in task.parts}
     assert not mark.ok
+
+
+@pytest.mark.parametrize("kept", ["z = np.asarray(u.mean(axis=(1, 2)), np.float32)",
+                                  "s = 1 / (1 + np.exp(-(h @ w2.T.astype(np.float32))))"])
+def test_a_gradient_that_is_rounded_to_float32_loses_the_contract(kept):
+    exercise, line = find("block"), kept.replace("np.asarray(u.mean(axis=(1, 2)), np.float32)", "u.mean(axis=(1, 2))")
+    head, tail = exercise.solution_code().split("def se_backward")
+    line = line.replace(".astype(np.float32)", "")
+    assert line in tail
+    mark = marked(exercise, f"{head}def se_backward{tail.replace(line, kept)}")
+    lost, = (part for part in mark.parts if not part.ok)
+    assert lost.name == "se_backward: contract"
+    assert "as if it were computed in float32" in lost.message
+
+
+def test_a_value_that_is_kept_for_arguments_of_the_same_shape_is_found():
+    code = SQUEEZE.solution_code().replace("return u.mean(axis=(1, 2))", "return kept.setdefault(u.shape + (u.dtype,), "
+                                           "u.mean(axis=(1, 2))).copy()")
+    mark = marked(SQUEEZE, f"kept = {{}}\n{code}")
+    assert next(part.name for part in mark.parts if not part.ok) == "squeeze: values"
 
 
 @EVERY

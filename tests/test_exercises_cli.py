@@ -13,11 +13,11 @@ import pytest
 
 import npse as package
 from npse.cli import exercise as commands
-from npse.exercises import annotated, exercises, find, gradescope
+from npse.exercises import annotated, exercises, find, gradescope, log
 from npse.exercises.annotated import ANSWER, STUDENT, solution_lines
 from npse.exercises.export import export
-from npse.exercises.folder import RECORD
 from npse.exercises.notebook_asserts import require
+from npse.exercises.variants import chosen
 
 SQUEEZE, SCALE = find("squeeze"), find("scale")
 
@@ -101,21 +101,60 @@ def test_without_numba_one_line_says_so_and_the_rest_works(npse, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [
-    "{", "[]", '{"marks": {"scale": 3}, "hints": {}}', '{"marks": {}, "hints": {"scale": "two"}}',
-    '{"marks": {"scale": {"earned": Infinity, "points": 7, "code": ""}}, "hints": {}}'])
-def test_a_broken_record_stops_no_command(content, npse):
+    "{", "[]", "7", "null", '{"hint": "scale", "number": "two"}', '{"hint": "scale", "number": Infinity}',
+    '{"check": "scale", "earned": 3}', '{"check": "scale", "earned": 3, "points": 7, "code": "", "wrong": {"a": []}}',
+    "[" * 10**5, '{"hint": "scale", "number": ' + "9" * 10**5 + "}", "\x00"])
+def test_a_broken_log_stops_no_command_and_stays(content, npse):
     npse("exercise", "start", 5)
-    Path(RECORD).write_text(content)
+    Path(log.FILE).write_text(content + "\n")
     assert npse("exercise", "status")[0] == 0
     assert npse("exercise", "hint", 5)[1].count("hint ") == 1
-    assert json.loads(Path(RECORD).read_text())["hints"] == {"scale": 1}
+    assert Path(log.FILE).read_text() == content + '\n{"hint": "scale", "number": 1}\n'
+    assert log.read(".") == [{"hint": "scale", "number": 1}]
+
+
+@pytest.mark.parametrize("content", [
+    "{", "[]", '{"marks": {"scale": 3}, "hints": {}}', '{"marks": {}, "hints": {"scale": "two"}}',
+    '{"marks": {"scale": {"earned": Infinity, "points": 7, "code": ""}}, "hints": {}}'])
+def test_a_broken_record_of_an_older_version_stops_no_command(content, npse):
+    npse("exercise", "start", 5)
+    Path(log.BEFORE).write_text(content)
+    assert npse("exercise", "status")[0] == 0
+
+
+def test_the_record_of_an_older_version_is_read(npse):
+    Path("05_scale.py").write_text("")
+    Path(log.BEFORE).write_text('{"marks": {"scale": {"earned": 3, "points": 7, "code": ""}}, "hints": {"scale": 2}}')
+    assert "3 of 7 points, changed since, 2 hints" in npse("exercise", "status")[1]
+    assert npse("exercise", "hint", 5)[1].count("hint ") == 3
+
+
+def test_the_log_says_what_was_wrong_and_the_student_is_told_of_it_once(npse):
+    Path("05_scale.py").write_text(f"{SCALE.solution_code()}\n\n{SCALE.mistakes[0].code}")
+    assert log.NOTICE in npse("exercise", "check")[1]
+    Path("05_scale.py").write_text(SCALE.as_file(ANSWER))
+    assert log.NOTICE not in npse("exercise", "check")[1]
+    npse("exercise", "hint", 5)
+    first, second, hint = log.read(".")
+    assert (first["check"], first["earned"], first["wrong"]) == (
+        "scale", 5, {"scale_backward: gradient of s": "averaged"})
+    assert (second["earned"], second["wrong"], hint) == (7, {}, {"hint": "scale", "number": 1})
+    assert set(first) == {"check", "earned", "points", "code", "wrong"}
+
+
+def test_hints_and_solutions_are_those_of_the_variant_in_the_folder(npse):
+    Path("05_scale.py").write_text(SCALE.in_variant("NCHW").as_file(STUDENT))
+    assert "s[:, :, None, None]" in npse("exercise", "hint", 5, "--all")[1]
+    assert "axis=(2, 3)" in npse("exercise", "solution", 5)[1]
+    npse("exercise", "solution", 5, "--to", ".")
+    assert npse("exercise", "check", "05_scale_solution.py")[0] == 0
 
 
 @pytest.mark.parametrize(("reader", "code"), [(ANSWER, 0), (STUDENT, 1)])
 def test_if_nothing_can_be_written_the_marks_are_shown(reader, code, npse):
     Path("05_scale.py").write_text(SCALE.as_file(reader))
-    Path(RECORD).mkdir()                                          # root may write into every folder
-    told = f"npse: {RECORD}: Is a directory: marks and hints are shown, but not saved in this folder\n"
+    Path(log.FILE).mkdir()                                          # root may write into every folder
+    told = f"npse: {log.FILE}: Is a directory: marks and hints are shown, but not saved in this folder\n"
     found, out, err = npse("exercise", "check", 5)
     assert (found, err) == (code, told)
     assert " of 7 points" in out
@@ -123,7 +162,7 @@ def test_if_nothing_can_be_written_the_marks_are_shown(reader, code, npse):
     assert (found, err) == (0, told)
     assert "hint 1 of 3" in out
     assert npse("exercise", "status")[0] == 0
-    assert sorted(path.name for path in Path().iterdir()) == [RECORD, "05_scale.py"]
+    assert sorted(path.name for path in Path().iterdir()) == ["05_scale.py", log.FILE]
 
 
 def test_watch_checks_again_when_the_file_is_saved(npse, monkeypatch):
@@ -163,6 +202,44 @@ def test_grade_writes_the_report(npse):
     assert out.startswith("students: 1, exercises: 1, pairs that look alike: 0")
     assert Path("report/students/student1.html").is_file()
     assert Path("report/marks.csv").read_text().splitlines()[1] == "student1,7,7,7,"
+
+
+def test_a_class_with_variants_a_roster_and_late_work(npse):
+    Path("roster.csv").write_text("student,scale,submitted\n1001,,2026-11-21 12:00\n1002,,\n")
+    words = ("exercise", "export", "--format", "file", "--exercise", 5)
+    code, out, _ = npse(*words, "--roster", "roster.csv", "--to", "course")
+    assert code == 0
+    assert out.splitlines() == [
+        "wrote course/variants.csv", "wrote course/1001/05_scale.py", "wrote course/1002/05_scale.py"]
+    Path("class/1001").mkdir(parents=True)
+    Path("class/x").mkdir(parents=True)
+    mine = chosen(SCALE, "1001")
+    for student in ("1001", "x"):
+        Path(f"class/{student}/05_scale.py").write_text(mine.as_file(ANSWER))
+    code, out, err = npse("exercise", "grade", "class", "--out", "report", "--trust", "--roster", "roster.csv",
+                          "--variants", "course/variants.csv", "--due", "2026-11-20 23:59", "--late", 10)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[2:] == ["not in the roster: x", "upload report/upload_roster.csv"]
+    assert Path("report/upload_roster.csv").read_text() == (
+        "student,scale,submitted\n1001,6.3,2026-11-21 12:00\n1002,0,\n")
+    assert Path("roster.csv").read_text().startswith("student,scale,submitted\n1001,,")
+    assert npse(*words, "--variant", "1001", "--to", "course")[0] == 2
+    assert npse(*words, "--format", "notebook", "--variant", "1001", "--to", "b")[0] == 0
+    assert Path("b/1001/05_scale.ipynb").is_file()
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (("export", "--format", "file", "--to", "x"), "--variant and --roster go with --format file or notebook"),
+    (("export", "--format", "otter", "--variant", "a", "--to", "x"), "--variant and --roster go with --format file"),
+    (("export", "--format", "file", "--variant", "../a", "--to", "x"), "the id '../a' cannot be the name of a folder"),
+    (("grade", "c", "--out", "r", "--late", 3), "--late and --grace are for a deadline: add --due"),
+    (("grade", "c", "--out", "r", "--column", "a"), "--column is a column of the roster: add --roster"),
+    (("grade", "c", "--out", "r", "--roster", "none.csv"), "none.csv: No such file")])
+def test_options_that_do_not_fit_end_in_one_line(npse, words, expected):
+    code, _, err = npse("exercise", *words)
+    assert code == 2
+    assert expected in err
+    assert err.count("\n") == 1
 
 
 def test_require_explains_within_a_notebook():
@@ -207,10 +284,34 @@ def test_gradescope_gets_a_script_that_runs_and_results(tmp_path):
 
     assert "'numpy" in (tmp_path / "source" / "setup.sh").read_text()
     assert (tmp_path / "source" / "npse" / "__init__.py").is_file()
-    words = [sys.executable, "-m", "npse.exercises.gradescope", "submission", "results.json", "scale"]
+    script = (tmp_path / "source" / "run_autograder").read_text()
+    assert "\nexport NPSE_TRUST=\nseed=" in script
+    script = script.replace("/autograder/venv/bin/python", sys.executable).replace("/autograder/results/", "").replace(
+        "/autograder/", "")
+    words = ["bash", "-c", script]
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "source")}
     subprocess.run(words, cwd=tmp_path, env=environment, check=True)                        # the npse in the archive
     assert json.loads((tmp_path / "results.json").read_text())["score"] == 7
+
+
+def test_gradescope_gives_each_student_other_numbers_and_needs_isolation(tmp_path, monkeypatch):
+    (tmp_path / "submission").mkdir()
+    seeds = []
+    monkeypatch.setattr(gradescope, "missing_protections", lambda: ())
+    monkeypatch.setattr(gradescope, "grade", lambda folder, names, seed, **how: seeds.append(seed) or {"marks": []})
+    for students in ('[{"id": 7}]', '[{"id": 8}]', '[{"id": 8}]', "{", None):
+        (tmp_path / "submission_metadata.json").unlink(missing_ok=True)
+        if students:
+            (tmp_path / "submission_metadata.json").write_text('{"users": ' + students + "}")
+        gradescope.results(tmp_path / "submission", ["scale"], 5)
+    assert len(set(seeds)) == 3
+    assert seeds[1] == seeds[2]
+    assert seeds[3] == seeds[4]
+    monkeypatch.setattr(gradescope, "missing_protections", lambda: ("no walls",))
+    found = gradescope.results(tmp_path / "submission", ["scale"], 5)
+    assert (found["score"], found["tests"]) == (0, [])
+    assert "no walls" in found["output"]
+    assert "not graded" not in gradescope.results(tmp_path / "submission", ["scale"], 5, trust=True)["output"]
 
 
 @pytest.mark.slow

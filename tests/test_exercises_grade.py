@@ -161,7 +161,8 @@ def test_all_files_may_be_in_one_folder_and_the_newest_counts(tmp_path):
     (tmp_path / "student1-03_squeeze.ipynb").write_text("{}")
     os.utime(tmp_path / "student1_03_squeeze.py", (1, 1))
     (tmp_path / "student2 05_scale.py").write_text("new")
-    found, left_out = collect(tmp_path)
+    collected = collect(tmp_path)
+    found, left_out = collected.files, collected.left_out
     assert found["student1"] == {SQUEEZE: tmp_path / "student1-03_squeeze.ipynb"}
     assert found["student2"] == {SCALE: tmp_path / "student2 05_scale.py"}
     assert len(left_out) == 1

@@ -152,7 +152,7 @@ def test_archives_of_macs_and_folders_of_platforms(tmp_path):
     (tmp_path / "__MACOSX" / "ann").mkdir(parents=True)
     (tmp_path / "__MACOSX" / "ann" / "._03_squeeze.py").write_bytes(apple)
     (tmp_path / "._dan_03_squeeze.py").write_bytes(apple)
-    found, _ = collect(tmp_path)
+    found = collect(tmp_path).files
     assert {student: [path.read_text() for path in files.values()] for student, files in found.items()} == {
         "ann": [CODE], "Ben Li_77": [CODE], "cem": [CODE]}
 

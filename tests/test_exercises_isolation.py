@@ -19,6 +19,22 @@ SOLUTION = SOURCE / "03_squeeze.py"
 MISSING = sandbox.missing_protections()
 isolated = pytest.mark.skipif(bool(MISSING), reason=f"this system offers less: {'; '.join(MISSING)}")
 
+
+@pytest.fixture
+def wall(request, monkeypatch):
+    """Isolate by namespaces, or by Landlock alone; skip where the system does not offer it."""
+    if request.param == "Landlock":
+        monkeypatch.setattr(sandbox, "_refusals", ["no namespaces in this test"])
+    if missing := sandbox.missing_protections():
+        pytest.skip("; ".join(missing))
+
+
+@pytest.fixture
+def no_wall(monkeypatch):
+    monkeypatch.setattr(sandbox, "_refusals", ["no namespaces in this test"])
+    monkeypatch.setattr(sandbox, "CONFINED", False)
+
+
 # Ways around the guard: each runs the solution's source if it can get it.
 READING = {
     "FileIO of a Path": "import io, pathlib\nexec(io.FileIO(pathlib.Path({file!r})).read())",
@@ -64,11 +80,17 @@ CALLS = {
     "a file of Python": "print('refused' if libc.open(os.__file__.encode(), 2) == -1 else 'done')",
     "the judge's memory": "print('refused' if libc.open(b'/proc/%d/mem' % os.getppid(), 0) == -1 else 'done')",
     "unlink": "print('refused' if libc.unlink(os.__file__.encode()) == -1 else 'done')",
+    "a mode": "print('refused' if libc.chmod(os.__file__.encode(), 0) == -1 else 'done')",
+    "a time": "print('refused' if libc.utimes(os.__file__.encode(), None) == -1 else 'done')",
+    "an owner": "print('refused' if libc.chown(os.__file__.encode(), 7, 7) == -1 else 'done')",
+    "a new file elsewhere": "print('refused' if libc.open(b'/tmp/npse-test-x', 0o101, 0o600) == -1 else 'done')",
+    "a list of files": "print('refused' if not libc.opendir(b'/var') else 'done')",
     "the root": "print('refused' if libc.open(b'/etc/passwd', 0) == -1 else 'done')",
 }
 
 
-@isolated
+@pytest.mark.usefixtures("wall")
+@pytest.mark.parametrize("wall", ["namespaces", pytest.param("Landlock", marks=pytest.mark.slow)], indirect=True)
 @pytest.mark.parametrize("way", READING)
 def test_the_solution_is_not_there(way):
     code = READING[way].format(file=str(SOLUTION), home=str(SOLUTION.parents[3]))
@@ -76,12 +98,13 @@ def test_the_solution_is_not_there(way):
     assert mark.earned == 0, str(mark)
 
 
-@isolated
-@pytest.mark.parametrize("call", CALLS)
-def test_the_system_refuses(call):
+@pytest.mark.usefixtures("wall")
+@pytest.mark.parametrize("wall", ["namespaces", "Landlock"], indirect=True)
+def test_the_system_refuses_what_c_functions_try():
     pytest.importorskip("numba")
-    with Sandbox([LIBC + CALLS[call]], "12.py", "numba") as box:
-        assert box.printed == "refused\n", (box.problem, box.ended)
+    with Sandbox([LIBC, *CALLS.values()], "12.py", "numba") as box:
+        told = dict(zip(CALLS, box.printed.splitlines(), strict=False))
+        assert told == dict.fromkeys(CALLS, "refused"), (box.problem, box.ended)
 
 
 @isolated
@@ -92,7 +115,8 @@ def test_neither_npse_nor_the_files_of_others_exist(tmp_path):
         assert box.printed == f"{[False] * len(places)} []\n", box.problem
 
 
-@isolated
+@pytest.mark.usefixtures("wall")
+@pytest.mark.parametrize("wall", ["namespaces", "Landlock"], indirect=True)
 def test_a_file_of_its_own_may_be_written():
     code = ("import tempfile, os\nimport numpy as np\n"
             "np.save('a.npy', np.ones(3))\nassert np.load('a.npy').sum() == 3\n"
@@ -140,15 +164,15 @@ def _within(seconds, true):
     return False
 
 
-def test_what_is_missing_is_said(monkeypatch):
-    monkeypatch.setattr(sandbox, "_refusals", ["no namespaces in this test"])
-    assert "no namespaces in this test" in sandbox.missing_protections()
+@pytest.mark.usefixtures("no_wall")
+def test_what_is_missing_is_said():
+    assert sandbox.missing_protections()[0] == "no namespaces in this test; Landlock is not used"
     mark = check(Submission(SQUEEZE, (SQUEEZE.as_file(ANSWER),), "03_squeeze.py"))
     assert mark.ok
 
 
-def test_without_isolation_a_class_is_graded_only_with_trust(npse, monkeypatch, tmp_path):
-    monkeypatch.setattr(sandbox, "_refusals", ["no namespaces in this test"])
+@pytest.mark.usefixtures("no_wall")
+def test_without_isolation_a_class_is_graded_only_with_trust(npse, tmp_path):
     (tmp_path / "class" / "ann").mkdir(parents=True)
     (tmp_path / "class" / "ann" / "03_squeeze.py").write_text(SQUEEZE.as_file(ANSWER))
     code, _, err = npse("exercise", "grade", tmp_path / "class", "--out", tmp_path / "report")

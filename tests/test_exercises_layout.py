@@ -66,6 +66,7 @@ def opening(tmp_path, monkeypatch):
     packages = home / "lib" / "site-packages"
     monkeypatch.setattr(sandbox, "PACKAGE", tmp_path / "torch" / "npse" / "npse")
     monkeypatch.setattr(sandbox, "_refusals", ["a test"])
+    monkeypatch.setattr(sandbox, "CONFINED", False)
     monkeypatch.setattr(sandbox, "_readable", lambda: sandbox._folders([home, packages]))
 
     def told(name):

@@ -11,10 +11,13 @@ A source is a Python file in cells that begin with ``# %%``:
     # %% [mistake] title     a wrong version of a function; the tests of npse check that its mark loses
     # loses: part; part      these parts (and the contract of a function that has no other part right)
     # kind: averaged         and that it gets this kind of diagnosis, - for none
+    # %% [variant] NAME      the same exercise in another layout, made by replacements; the head names the first one:
+    # old -> new             "# variant: NAME"
 
 Only the student's file has the code between BEGIN BUG and END BUG: "find the bug" has it in place of a hole.
 """
 
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -38,7 +41,7 @@ _BLOCK = re.compile(r"^(?P<indent> *)# BEGIN (?P<what>SOLUTION|BUG)\n(?P<body>.*
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a source: ``kind`` is markdown, code, given, example, hint, tests or mistake."""
+    """A cell of a source: ``kind`` is markdown, code, given, example, hint, tests, mistake or variant."""
 
     kind: str
     title: str
@@ -67,6 +70,8 @@ class Exercise:
     cells : tuple of Cell
     hash : str
         Hash of the source. Every file made from it contains this hash.
+    variant : str
+        The variant of the exercise; empty if it has none.
     """
 
     number: int
@@ -76,6 +81,25 @@ class Exercise:
     tools: str
     cells: tuple[Cell, ...]
     hash: str
+    variant: str = ""
+
+    @property
+    def variants(self):
+        """The names of all variants, the usual one first; () if there are none."""
+        others = [cell.title.strip() for cell in find(self.name).cells if cell.kind == "variant"]
+        return (find(self.name).variant, *others) if others else ()
+
+    def in_variant(self, name):
+        """Return this exercise in the variant of this name. Raise ValueError if there is none."""
+        if name == self.variant:
+            return self
+        if name not in self.variants:
+            raise ValueError(f"unknown variant {name!r} of exercise {self.number}; {suggest(name, self.variants)}")
+        return _in_variant(self.name, name)
+
+    def in_all_variants(self):
+        """Return this exercise in each of its variants."""
+        return tuple(map(self.in_variant, self.variants)) or (self,)
 
     @property
     def stem(self):
@@ -166,7 +190,8 @@ class Exercise:
     @property
     def mark(self):
         """The line that identifies a file made from this exercise."""
-        return f"npse exercise {self.number}: {self.name} (source {self.hash})"
+        variant = f", variant {self.variant}" if self.variant else ""
+        return f"npse exercise {self.number}: {self.name} (source {self.hash}{variant})"
 
 
 def uncomment(text):
@@ -184,7 +209,7 @@ def parse(path):
     cells = tuple(Cell(head["kind"] or "code", head["title"].rstrip(), text[head.end() + 1:end].rstrip("\n") + "\n")
                   for head, end in zip(heads, ends, strict=True))
     return Exercise(int(number), name, facts["title"], facts["idea"], facts.get("tools", "numpy"), cells,
-                    hashlib.sha256(text.encode()).hexdigest()[:12])
+                    hashlib.sha256(text.encode()).hexdigest()[:12], facts.get("variant", ""))
 
 
 @functools.cache
@@ -200,6 +225,24 @@ def find(which):
             return exercise
     raise ValueError(f"there is no exercise {which}; "
                      + suggest(which, [exercise.name for exercise in exercises()]))
+
+
+@functools.cache
+def _in_variant(name, variant):
+    usual = find(name)
+    if variant == usual.variant:
+        return usual
+    text = next(cell.text for cell in usual.cells if cell.kind == "variant" and cell.title.strip() == variant)
+    changes = [line.removeprefix("# ").split(" -> ") for line in text.splitlines() if line.strip()]
+    return dataclasses.replace(usual, variant=variant, cells=tuple(
+        cell if cell.kind == "variant" else Cell(cell.kind, _changed(cell.title, changes), _changed(cell.text, changes))
+        for cell in usual.cells))
+
+
+def _changed(text, changes):
+    for old, new in changes:
+        text = text.replace(old, new)
+    return text
 
 
 def solution_lines(exercise):

@@ -2,10 +2,13 @@
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from npse.exercises import log
 from npse.exercises.submission import KINDS, exercise_in
 
+ENDS = (*KINDS, log.FILE)    # of the names of files that are looked at
 MOST_FILES = 500             # files of one student that are looked at
 MOST_ENTRIES = 20_000        # entries of the folders of one student that are looked at
 DEEPEST = 20                 # folders inside each other
@@ -17,22 +20,34 @@ _PLATFORMS = (               # the names that platforms give to downloaded files
 _FLAT = re.compile(r"(?P<student>.+?)[-_ ](?=\d\d_)")
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What a class has handed in.
+
+    Attributes
+    ----------
+    files : dict of student -> dict of Exercise -> Path
+    logs : dict of student -> Path
+        The logs of the students' own folders; see `npse.exercises.log`.
+    left_out : list of [path, reason]
+        The files that are not graded.
+    """
+
+    files: dict
+    logs: dict
+    left_out: list
+
+
 def collect(folder, students=None):
-    """Find the files of each student and exercise.
+    """Find the files of each student and exercise: a `Collected`.
 
     If a student has two files for one exercise, the one that was changed last counts. Links are not followed: they
     could lead to the work of another student. Hidden files, and those that macOS puts into archives, are left out.
-
-    Returns
-    -------
-    found : dict of student -> dict of Exercise -> Path
-    left_out : list of [path, reason]
-        The files that are not graded.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder} with submissions")
-    found, left_out = {}, []
+    found, logs, left_out = {}, {}, []
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         name = plain(entry.name)
         if _hidden(entry.name) or entry.is_symlink() or not (students is None or name in students):
@@ -41,15 +56,18 @@ def collect(folder, students=None):
             student = _student_of_folder(name)
             files = found.setdefault(student, {})
             paths = _files_below(folder / entry.name, left_out, folder)
-        elif entry.name.endswith(KINDS):
-            files = found.setdefault(student_of_file(name), {})
+        elif entry.name.endswith(ENDS):
+            student = student_of_file(name)
+            files = found.setdefault(student, {})
             paths = [folder / entry.name]
         else:
             continue
         for path in paths:
-            if reason := _put(files, path):
+            if path.name.endswith(log.FILE):
+                logs[student] = path
+            elif reason := _put(files, path):
                 left_out.append([plain(str(path.relative_to(folder))), reason])
-    return found, left_out
+    return Collected(found, logs, left_out)
 
 
 def plain(name):
@@ -64,7 +82,7 @@ def student_of_file(name):
     if known := _on_platform(name):
         return known
     flat = _FLAT.match(name)
-    return flat["student"] if flat else Path(name).stem
+    return flat["student"] if flat else Path(name).stem.removesuffix(f"-{Path(log.FILE).stem}")
 
 
 def _student_of_folder(name):
@@ -105,7 +123,7 @@ def _files_below(folder, left_out, root):
                     waiting.append((here / entry.name, depth + 1))
                 else:
                     left_out.append([plain(str(here.relative_to(root)))[:500], "too many folders inside each other"])
-            elif entry.name.endswith(KINDS):
+            elif entry.name.endswith(ENDS):
                 if entry.is_file(follow_symlinks=False):
                     found.append(here / entry.name)
                 else:

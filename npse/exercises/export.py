@@ -2,13 +2,16 @@
 
 import importlib.metadata
 import io
+import secrets
 import shlex
 import zipfile
 from pathlib import Path
 
 import npse
+from npse.exercises import variants
 from npse.exercises.annotated import SOURCED, STUDENT, uncomment
-from npse.exercises.notebook import code, dump, exercise_head, markdown
+from npse.exercises.folder import FORMATS
+from npse.exercises.notebook import as_notebook, code, dump, exercise_head, markdown
 from npse.support.files import write_atomically
 from npse.support.names import suggest
 
@@ -24,7 +27,11 @@ python3 -m venv /autograder/venv
 cp -r /autograder/source/npse /autograder/venv/lib/python3.*/site-packages/
 """
 RUN = """#!/usr/bin/env bash
-/autograder/venv/bin/python -m npse.exercises.gradescope /autograder/submission /autograder/results/results.json {names}
+# If this image cannot isolate the students' code, and you know its authors: NPSE_TRUST=yes
+export NPSE_TRUST=
+seed={seed}  # secret: it decides the numbers
+/autograder/venv/bin/python -m npse.exercises.gradescope \\
+    /autograder/submission /autograder/results/results.json $seed {names}
 """
 
 
@@ -53,8 +60,47 @@ def export(exercises, target, folder):
         One of the files exists already. Then nothing is written.
     """
     if target not in TARGETS:
-        raise ValueError(f"unknown format {target!r}; {suggest(target, TARGETS)}")
-    files = {Path(folder) / name: content for name, content in TARGETS[target](exercises).items()}
+        raise ValueError(f"unknown format {target!r}; {suggest(target, [*TARGETS, *FORMATS])}")
+    return _write(TARGETS[target](exercises), folder)
+
+
+def export_variants(exercises, students, kind, folder):
+    """Write the exercises for some students, each in the variant that the student's id chooses, and the manifest.
+
+    Parameters
+    ----------
+    exercises : sequence of Exercise
+    students : sequence of str
+        Names or ids; they become the names of folders.
+    kind : str
+        ``"file"`` or ``"notebook"``.
+    folder : path
+        Folder to write into.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ValueError
+        A student's id cannot be the name of a folder.
+    FileExistsError
+        One of the files exists already. Then nothing is written.
+    """
+    files = {variants.MANIFEST: variants.manifest(exercises, students)}
+    for student in students:
+        if student in ("", ".", "..") or not student.isprintable() or set(student) & set('/\\:*?"<>|'):
+            raise ValueError(f"the id {student!r} cannot be the name of a folder; write it with letters and numbers")
+        for exercise in exercises:
+            mine = variants.chosen(exercise, student)
+            files[f"{student}/{mine.stem}{FORMATS[kind]}"] = as_notebook(mine) if kind == "notebook" else mine.as_file()
+    return _write(files, folder)
+
+
+def _write(texts, folder):
+    files = {Path(folder) / name: content for name, content in texts.items()}
     for path in files:
         if path.exists():
             raise FileExistsError(f"{path} exists already: it stays as it is; choose another folder")
@@ -128,7 +174,8 @@ def _gradescope(exercises):
     names = " ".join(exercise.name for exercise in exercises)
     needed = [line for line in importlib.metadata.requires("npse") if "extra ==" not in line]
     home = Path(npse.__file__).parent
-    files = {"setup.sh": SETUP.format(requirements=shlex.join(needed)), "run_autograder": RUN.format(names=names)}
+    files = {"setup.sh": SETUP.format(requirements=shlex.join(needed)),
+             "run_autograder": RUN.format(names=names, seed=secrets.randbits(31))}
     files |= {path.relative_to(home.parent).as_posix(): path.read_bytes() for path in sorted(home.rglob("*.py"))}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,17 +1,16 @@
-"""The student's folder: the files of exercises, and a record of the hints shown and of the last marks."""
+"""The student's folder: the files of exercises, and a log of the checks and of the hints shown."""
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 
+from npse.exercises import log
 from npse.exercises.annotated import ANSWER, STUDENT, exercises, find
 from npse.exercises.notebook import as_notebook
-from npse.exercises.submission import KINDS
+from npse.exercises.submission import KINDS, read
 from npse.support.files import write_atomically
 from npse.support.names import suggest
 
-RECORD = ".npse-exercises.json"
 FORMATS = {"file": ".py", "notebook": ".ipynb"}
 
 
@@ -90,43 +89,47 @@ class Folder:
         """Return the files of the same exercise in another format."""
         return [other for kind in KINDS if (other := path.with_suffix(kind)) != path and other.is_file()]
 
+    def in_variant(self, exercise):
+        """Return an exercise in the variant of its file in this folder, if there is one."""
+        path = self.files().get(exercise)
+        found = read(path).exercise if path else None
+        return found if found and found.name == exercise.name else exercise
+
     def remember(self, mark, path):
-        """Record a mark. If this folder cannot be written to, print one line to stderr."""
-        record = self._record()
-        record["marks"][mark.exercise.name] = {"earned": mark.earned, "points": mark.points, "code": _digest(path)}
-        self._save(record)
+        """Log a mark. Return whether the log is new. If it cannot be written, print one line to stderr."""
+        wrong = {part.name: part.kind for part in mark.parts if not part.ok}
+        return self._log({"check": mark.exercise.name, "earned": mark.earned, "points": mark.points,
+                          "code": _digest(path), "wrong": wrong})
 
     def next_hint(self, exercise):
         """Return the texts of the hints shown so far, and one more."""
-        record = self._record()
-        count = record["hints"][exercise.name] = min(record["hints"].get(exercise.name, 0) + 1, len(exercise.hints))
+        count = min(_hints(log.read(self.path), exercise) + 1, len(exercise.hints))
         if self.path.is_dir():
-            self._save(record)
+            self._log({"hint": exercise.name, "number": count})
         return exercise.hints[:count]
 
     def status(self):
         """Yield, for each exercise: the exercise, its state in words, the number of hints shown."""
-        record, files = self._record(), self.files()
+        entries, files = log.read(self.path), self.files()
         for exercise in exercises():
-            yield exercise, _state(exercise, files.get(exercise), record["marks"].get(exercise.name)), \
-                record["hints"].get(exercise.name, 0)
+            marks = [entry for entry in entries if entry.get("check") == exercise.name]
+            state = _state(exercise, files.get(exercise), marks[-1] if marks else None)
+            yield exercise, state, _hints(entries, exercise)
 
-    def _record(self):
+    def _log(self, entry):
+        """Add to the log. If that fails, say so and go on: marks and hints do not need it."""
         try:
-            record = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            marks = {name: {"earned": int(mark["earned"]), "points": int(mark["points"]), "code": str(mark["code"])}
-                     for name, mark in record["marks"].items()}
-            return {"marks": marks, "hints": {name: int(count) for name, count in record["hints"].items()}}
-        except Exception:                                        # no record, or not readable: begin with an empty one
-            return {"marks": {}, "hints": {}}
-
-    def _save(self, record):
-        """Write the record. If that fails, say so and go on: marks and hints do not need the record."""
-        try:
-            write_atomically(self.path / RECORD, json.dumps(record, indent=1) + "\n")
+            return log.append(self.path, entry)
         except OSError as error:
             print(f"npse: {error.filename}: {error.strerror}: marks and hints are shown, but not saved in this folder",
                   file=sys.stderr)
+            return False
+
+
+def _hints(entries, exercise):
+    """Return the number of hints shown, of those that there are."""
+    numbers = [entry["number"] for entry in entries if entry.get("hint") == exercise.name]
+    return max([0, *(min(number, len(exercise.hints)) for number in numbers)])
 
 
 def _digest(path):

@@ -1,11 +1,11 @@
-"""Isolates the process of a student's code by the Linux kernel. It is imported by the worker, which knows no npse.
+"""Isolates the process of a student's code by the Linux kernel. It is loaded by the worker, which knows no npse.
 
 Two protections, each used if the kernel offers it:
 
 * namespaces: the process has a user, a file system, processes and a network of its own. The file system contains
   Python and its packages, to read, without the folders of npse; and one empty folder, to write.
-* a filter of system calls (seccomp): no other program can be started, no process made, no connection opened, and no
-  other process can be reached.
+* a filter of system calls (seccomp): no other program can be started, no process made, no connection opened, no other
+  process reached, and no owner, mode or time of a file changed.
 """
 
 import contextlib
@@ -37,7 +37,11 @@ REFUSED = {
     "userfaultfd": (323, 282), "io_uring_setup": (425, 425), "add_key": (248, 217), "request_key": (249, 218),
     "keyctl": (250, 219), "open_by_handle_at": (304, 265), "kcmp": (312, 272), "process_madvise": (440, 440),
     "process_mrelease": (448, 448), "migrate_pages": (256, 238), "move_pages": (279, 239), "setpriority": (141, 140),
-    "ioprio_set": (251, 30), "setsid": (112, 157), "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190)}
+    "ioprio_set": (251, 30), "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "setxattr": (188, 5),
+    "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16), "utime": (132, None), "utimes": (235, None), "futimesat": (261, None),
+    "utimensat": (280, 88), "setsid": (112, 157), "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190)}
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}     # audit architecture, column of REFUSED
 _CLONE, _CLONE3, _TGKILL, _PRLIMIT = (56, 220), 435, (234, 131), (302, 261)
 _CLONE_THREAD, _X32 = 0x10000, 0x40000000

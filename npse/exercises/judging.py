@@ -11,7 +11,7 @@ import multiprocessing.connection
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import npse
 from npse.exercises import similarity
 from npse.exercises.annotated import find
 from npse.exercises.check import check
+from npse.exercises.isolation import end_with_parent
 from npse.exercises.static_check import MAX_CHARACTERS
 from npse.exercises.submission import LARGEST, Submission, read
 from npse.exercises.task import zero_marks
@@ -43,6 +44,8 @@ class HandIn:
         The name of the file, for people.
     seed : int
         Seed of the arguments.
+    variant : str or None
+        The variant of the exercise that the student was given; None if nobody knows: then the file says it.
     """
 
     student: str
@@ -50,6 +53,7 @@ class HandIn:
     path: Path | None
     name: str
     seed: int
+    variant: str | None = None
 
     def key(self):
         """Return what the mark depends on, as a text. A mark is kept as long as this stays the same."""
@@ -58,8 +62,8 @@ class HandIn:
             content = hashlib.sha256(self.path.read_bytes()).hexdigest() if small else f"{self.path}"
         except OSError as error:
             content = f"{error}"
-        return "|".join((self.student, self.exercise, find(self.exercise).hash, str(self.seed), content,
-                         npse.__version__))
+        return "|".join((self.student, self.exercise, find(self.exercise).hash, self.variant or "", str(self.seed),
+                         content, npse.__version__))
 
 
 class Marks:
@@ -141,6 +145,7 @@ def _outcome(hand_in, receiver, process, ready):
 def _answer(hand_in, sender):
     """Judge a hand-in in a process of its own, and send the record."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)                 # Ctrl-C is for the process that waits
+    end_with_parent()                                            # if that was killed, nobody waits for the record
     try:
         record = judge(hand_in)
     except Exception as error:                                   # an error in npse, or a file that cannot be read
@@ -152,9 +157,13 @@ def judge(hand_in):
     """Judge a hand-in and return its record: plain data."""
     exercise = find(hand_in.exercise)
     submission = read(hand_in.path) if hand_in.path else Submission(exercise, (), "", "not handed in")
+    note, given = "", hand_in.variant
+    if given is not None and hand_in.path and submission.exercise.variant != given:
+        note = f"this file is variant {submission.exercise.variant}, but the student was given {given}"
+        submission = replace(submission, exercise=exercise.in_variant(given))
     mark = check(submission, hand_in.seed, hidden=True)
     small = sum(map(len, submission.cells)) <= MAX_CHARACTERS
-    return _record(hand_in, mark.parts, mark.note, mark.seconds) | {
+    return _record(hand_in, mark.parts, "; ".join(filter(None, (note, mark.note))), mark.seconds) | {
         "runs": sorted(similarity.features(submission.cells)) if small else [],
         "program": similarity.digest(submission.cells if small else ())}
 

@@ -10,6 +10,7 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
+from npse.exercises import statistics
 from npse.support.files import write_atomically
 
 RECORD = "marks.jsonl"       # in the folder of the report: each mark as soon as it is made
@@ -46,6 +47,13 @@ def write(found, out):
     return [out / name for name in texts]
 
 
+def write_table(content, name, out):
+    """Write a roster with points in it into the folder of the report, as ``upload_`` and its name; return its path."""
+    path = Path(out) / f"upload_{name}"
+    write_atomically(path, content)
+    return path
+
+
 def as_csv(found):
     """Return the marks as CSV text: for each student a line with the points of each exercise and their sum."""
     table = io.StringIO()
@@ -70,11 +78,18 @@ def class_page(found, pages):
         rows.append(f'<tr><td><a href="{escape(page)}">{escape(student)}</a></td>{cells}{_cell(*_total(marks))}</tr>')
     body = [f"<h1>Students: {len(pages)}, exercises: {len(exercises)}</h1>",
             f"<table><tr><th>student</th>{head}<th>total</th></tr>{''.join(rows)}</table>",
-            "<h2>What was hard</h2>", _parts_table(found)]
+            "<h2>Points of each exercise</h2><p>Of those who handed it in: how many have how many of the points.</p>",
+            _table(*statistics.distribution(found)), "<h2>What was hard</h2>", _parts_table(found)]
     kinds = Counter(part["kind"] for mark in found["marks"] for part in mark["parts"] if part["kind"])
     if kinds:
         items = "".join(f"<li>{escape(kind)}: {count}</li>" for kind, count in kinds.most_common())
         body.append(f"<h2>Mistakes by kind</h2><ul>{items}</ul>")
+    if found["logs"]:
+        body.append(f"<h2>From the logs of {len(found['logs'])} students</h2><p>Students can change their logs. A "
+                    "diagnosis was repaired if the part that it was about is right in the next check.</p>"
+                    + _table(*statistics.attempts(found)) + _table(*statistics.repairs(found)))
+    if found["unknown"]:
+        body.append(f"<h2>Not in the roster</h2><ul>{_items(found['unknown'])}</ul>")
     if found["similar"]:
         items = "".join(f"<li>{escape(pair['exercise'])}: {escape(' and '.join(pair['students']))}, "
                         f"{pair['share']:.0%} of their own code</li>" for pair in found["similar"])
@@ -105,6 +120,21 @@ def student_page(found, student):
                     f"<table><tr><th>part</th><th>points</th><th>remark</th></tr>{rows}</table>"
                     f"<small>{escape(mark['file'])} tried with seed {mark['seed']}, {mark['seconds']} s</small>")
     return _page(f"Marks of {student}", body)
+
+
+def _items(texts):
+    return "".join(f"<li>{escape(text)}</li>" for text in texts)
+
+
+def _table(titles, rows):
+    """Return a table; numbers are aligned right."""
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    body = "".join(f"<tr>{''.join(map(_plain_cell, row))}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _plain_cell(value):
+    return f'<td class="n">{value}</td>' if isinstance(value, int) else f"<td>{escape(value)}</td>"
 
 
 def _zipped(texts):
@@ -148,7 +178,7 @@ def _marks(found, student):
 
 
 def _total(marks):
-    return sum(mark["earned"] for mark in marks), sum(mark["points"] for mark in marks)
+    return round(sum(mark["earned"] for mark in marks), 2), sum(mark["points"] for mark in marks)
 
 
 def _file_name(student):

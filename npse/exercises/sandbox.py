@@ -32,9 +32,11 @@ COMPILING = 15.0             # the same, with a compiler
 STARTING = 60.0              # seconds for Python to start
 ORPHAN = 120                 # seconds of computing; then a process whose parent has ended stops too
 MEMORY = {"numpy": 2 << 30, "numba": 4 << 30, "cuda": 4 << 30}         # bytes of address space
+CONFINED = True              # whether Landlock is used where namespaces cannot be had
 MAX_MESSAGE = 400            # characters of a message that are shown
 PRELOAD = {"numpy": [], "numba": ["numba"], "cuda": ["numba", "numba.cuda"]}
 PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")               # of the system
 VARIABLES = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "PYTHONPATH")     # the code gets no others: they may be secret
 _refusals = []               # why this process cannot isolate others, once it was tried
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -97,7 +99,8 @@ class Sandbox:
         self.left = STARTING
         ready = self._ask({"memory": MEMORY[tools], "seconds": ORPHAN, "forbidden": list(FORBIDDEN[tools]),
                            "tools": TOOLS[tools], "private": _folders([PACKAGE]), "readable": _readable(),
-                           "preload": PRELOAD[tools], "isolated": not _refusals, "reason": "".join(_refusals)})
+                           "preload": PRELOAD[tools], "isolated": not _refusals, "reason": "".join(_refusals),
+                           "confined": CONFINED})
         if ready and "broken" in ready:                          # namespaces are offered, but they cannot be used
             _refusals[:] = [f"namespaces cannot be used ({_line(ready['broken'])})"]
             self._end()
@@ -153,7 +156,8 @@ class Sandbox:
         self.left -= spent
         if not isinstance(reply, dict):
             code = self._stop()
-            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if spent >= left else \
+            is_late = spent >= left or isinstance(reply, queue.Empty)
+            self.ended = f"it takes longer than {self.seconds:g} s: does a loop never end?" if is_late else \
                 _last_words(reply, code)
             return None
         self.printed = str(reply.get("printed", ""))[:worker.MAX_PRINTED]
@@ -267,7 +271,7 @@ def _environment(tools):
 
 def _readable():
     """Return the folders and files that the code may read: Python and its packages."""
-    folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", "/usr/lib", "/lib"}
+    folders = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), "/sys/devices", *LIBRARIES}
     folders |= {path for path in sys.path if "packages" in path}
     folders |= {os.path.realpath(link) for folder in folders if "packages" in folder for link in _links(folder)}
     return ["/proc/cpuinfo", "/etc/ld.so.cache", *_folders(folders)]

@@ -37,7 +37,8 @@ def flags(exercise, submissions):
         ``exercise``, ``students`` (two names), ``share`` (shared runs as a part of the own runs of the smaller one),
         ``runs`` (number of shared runs). The largest share comes first.
     """
-    given = features([exercise.as_file(STUDENT)]) | features([exercise.as_file(ANSWER)])
+    given = {run for one in exercise.in_all_variants() for reader in (STUDENT, ANSWER)
+             for run in features([one.as_file(reader)])}
     found = {student: set(runs) - given for student, runs in submissions.items()}
     counts = Counter(run for runs in found.values() for run in runs)
     common = {run for run, count in counts.items() if count >= max(COMMON, len(found) / 6)}
@@ -66,8 +67,9 @@ def copies(exercise, submissions):
         ``exercise``, ``students``, ``solution`` (whether it is npse's own solution: then one student is enough). The
         given file, unchanged, is no copy.
     """
-    given = {digest([exercise.as_file(STUDENT)]), digest([])}
-    solutions = {digest([exercise.as_file(ANSWER)]), digest([exercise.solution_code()])}
+    variants = exercise.in_all_variants()
+    given = {digest([one.as_file(STUDENT)]) for one in variants} | {digest([])}
+    solutions = {digest([code]) for one in variants for code in (one.as_file(ANSWER), one.solution_code())}
     groups = {}
     for student, program in submissions.items():
         groups.setdefault("solution" if program in solutions else program, []).append(student)

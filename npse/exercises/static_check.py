@@ -105,12 +105,13 @@ def _bindings(cells, functions=True):
     return imported, own
 
 
-def whole_array_operation(function, cells, seen=()):
+def whole_array_operation(function, cells, seen=None):
     """Find an operation on whole arrays in a kernel, or in a function of the file that it calls.
 
     Return its node, or None. Allowed are loops, numbers and single entries: calls of ``range`` and of functions of
-    numbers, new arrays, and other shapes of the same array.
+    numbers, new arrays, and other shapes of the same array. Functions in the set ``seen`` are not looked at again.
     """
+    seen = set() if seen is None else seen
     for node in ast.walk(ast.Module(function.body, [])):
         if isinstance(node, ast.Slice) or (isinstance(node, ast.Constant) and node.value is Ellipsis):
             return function
@@ -123,9 +124,12 @@ def whole_array_operation(function, cells, seen=()):
             helper = function_in(cells, name)
         except ValueError:
             return node
-        if isinstance(node.func, ast.Attribute) or (name not in seen
-                                                    and whole_array_operation(helper, cells, (*seen, name))):
+        if isinstance(node.func, ast.Attribute):
             return node
+        if name not in seen:
+            seen.add(name)
+            if whole_array_operation(helper, cells, seen):
+                return node
     return None
 
 

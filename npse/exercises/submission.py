@@ -13,10 +13,11 @@ LARGEST = {".py": 5_000_000, ".ipynb": 50_000_000}      # bytes in a file; a not
 KINDS = tuple(LARGEST)
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
                     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_MARK = re.compile(r"npse exercise \d+: (?P<name>\w+) \(source (?P<hash>\w+)\)")
+SLOW = ("idna", "punycode")  # encodings of host names: to decode a text takes a time that grows with its square
+_MARK = re.compile(r"npse exercise \d+: (?P<name>\w+) \(source (?P<hash>\w+)(?:, variant (?P<variant>\w+))?\)")
 _CODING = re.compile(rb"(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*(?P<name>[-\w.]+)")
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-_STEM = re.compile(r"(?<![0-9])(?P<number>\d\d)_(?P<name>[a-z_]+)")
+_STEM = re.compile(r"(?<![0-9])(\d\d)_[a-z_]+")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Submission:
     Attributes
     ----------
     exercise : Exercise or None
-        None if the file belongs to no exercise.
+        In the variant that the file names. None if the file belongs to no exercise.
     cells : tuple of str
         Python code; empty if the file cannot be read.
     file : str
@@ -55,7 +56,11 @@ def read(path):
     if problem:
         return Submission(exercise, (), path.name, problem)
     mark = _MARK.search(text)
-    outdated = bool(mark and exercise and mark["name"] == exercise.name and mark["hash"] != exercise.hash)
+    outdated = False
+    if mark and exercise and mark["name"] == exercise.name:
+        outdated = mark["hash"] != exercise.hash
+        if mark["variant"] in exercise.variants:
+            exercise = exercise.in_variant(mark["variant"])
     try:
         cells = _notebook_cells(text) if path.suffix == ".ipynb" else (without_magics(text),)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -92,7 +97,10 @@ def decoded(data):
     if marked:
         text = data.decode(marked)
     elif coding:
-        text = data.decode(coding["name"].decode())
+        name = codecs.lookup(coding["name"].decode()).name
+        if name in SLOW:
+            raise LookupError(f"{name} is for host names")
+        text = data.decode(name)
     else:
         try:
             text = data.decode()
@@ -106,11 +114,13 @@ def decoded(data):
 def _exercise_of(path, text):
     """Find the exercise by the mark in the file, otherwise by the name of the file. Return None if there is none."""
     by_name = {exercise.name: exercise for exercise in exercises()}
-    mark, stem = _MARK.search(text), _STEM.search(path.stem)
+    mark, numbers = _MARK.search(text), _STEM.findall(path.stem)
     if mark and mark["name"] in by_name:
         return by_name[mark["name"]]
+    if named := [exercise for exercise in exercises() if exercise.stem in path.stem]:
+        return named[0]
     try:
-        return find(stem["number"]) if stem else by_name.get(path.stem)
+        return find(numbers[-1]) if numbers else by_name.get(path.stem)
     except ValueError:
         return None
 

@@ -14,10 +14,11 @@ from npse import reference
 from npse.gradcheck import cases_of
 from npse.gradcheck.check import check_case
 from npse.gradcheck.contract import RULES, deviation
-from npse.gradcheck.draw import draw_arguments
+from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.support.wrapped import Overlay
 
 VALUES_TOLERANCE = 1e-9      # largest relative deviation of a right forward pass, in float64
+ROUNDED = 1e-5               # a larger deviation of a gradient is no rounding
 CONTRACT = (*RULES, "linear", "float32")      # the checks that count as the part "contract"
 
 
@@ -39,18 +40,20 @@ class Task:
         A name that distinguishes this task from other tasks for the same function.
     contract : int
         Points for keeping the contract: arguments unchanged, dtype, memory layout, linearity in dy, ...
+    also : sequence of str
+        Tensors whose gradients must be right too; without them the contract is not kept.
     extra : dict of str -> (points, rule), optional
         Further parts. A rule takes the student's function and the cells of the file, and returns a message or "".
     **points : int
         Points for the ``values`` of a forward pass, or for the gradient of the tensor with this name.
     """
 
-    def __init__(self, function, cases=None, labels=None, part="", contract=1, extra=None, **points):
+    def __init__(self, function, cases=None, labels=None, part="", contract=1, also=(), extra=None, **points):
         cases = cases_of(function) if cases is None else cases
         self.cases = tuple(case for case in cases if not case.label.startswith("wide")
                            and (labels is None or labels(case.label)))
         self.function, self.part, self.points, self.contract = function, part, points, contract
-        self.extra = extra or {}
+        self.also, self.extra = also, extra or {}
 
     def chosen(self, hidden):
         """Return the cases to check. The last one of three or more is hidden: it is used for grading only."""
@@ -123,15 +126,18 @@ def mark(task, function, functions, cells=(), seed=0, hidden=False):
     found = {name: [] for name in (*task.points, *task.extra, "contract")}
     for case in task.chosen(hidden):
         if "values" in task.points:
-            found["values"].append(_values(case, ops, book, seed))
+            found["values"] += [_values(case, ops, book, seed), _values(case, ops, book, seed + 1)]   # nothing is kept
             judged = _only_forward(case)
         else:
-            judged = _only(case, task.points)
+            judged = _only(case, (*task.points, *task.also))
         results = check_case(judged, ops, seed)
         for name in task.points:
             if name != "values":
                 found[name].append(_gradient(results, name))
+        found["contract"] += [_gradient(results, name) for name in task.also]
         found["contract"].append(_first_wrong(results, *CONTRACT, "runs"))
+        if judged.wrt and not any(map(any, found.values())):
+            found["contract"].append(_with_other_numbers(judged, ops, book, seed + 1))
     if all(any(found[name]) for name in task.points):            # a function that does nothing also keeps the contract
         waiting = f"counts only when another part of {task.function} is right", ""
         found |= {name: [waiting] for name in (*task.extra, "contract")}
@@ -192,6 +198,25 @@ def _gradient(results, name):
     """Return (message, kind) if the gradient of this tensor is wrong or was not judged, otherwise None."""
     mine = [result for result in results if result.judged == "gradient" and result.argument == name]
     return _first_wrong(mine, "gradient") if mine else _first_wrong(results, "runs") or ("it is not returned", "shape")
+
+
+def _with_other_numbers(case, ops, book, seed):
+    """Compare right gradients with the solution's for other numbers. Return (message, kind), or None if they are equal.
+
+    They may be less precise, or made of values that the function keeps. At a kink another gradient may be right too: it
+    differs by more than a rounding.
+    """
+    arguments = draw_arguments(case, seed)
+    dy = upstream(generator(seed, f"other numbers for {case}"), np.asarray(case.forward(book, **_copies(arguments))))
+    ours, right = (case.backward(some, np.array(dy)[()], **_copies(arguments)) for some in (ops, book))
+    for name, mine, solution in zip(case.wrt, ours, right, strict=True):
+        error = deviation(mine, solution, np.abs(dy).max())
+        if VALUES_TOLERANCE < error < ROUNDED:
+            return f"d{name} is right to {error:.0e} and no better, as if it were computed in float32", "dtype"
+        if error >= ROUNDED and case.kinks is None:
+            return (f"d{name} is wrong for other numbers of the same shapes: are values kept from an earlier call?",
+                    "not repeatable")
+    return None
 
 
 def _first_wrong(results, *judged):

@@ -176,7 +176,7 @@ def answer(request, namespace, file):
 
 def prepare(job):
     """Load libraries, isolate and limit this process. Return what the system does not offer, and the code's folder."""
-    isolation = sibling("isolation")
+    isolation, landlock = sibling("isolation"), sibling("landlock")
     for module in job["preload"]:
         __import__(module)
     if "numba" in job["preload"]:
@@ -187,6 +187,8 @@ def prepare(job):
     missing = isolation.enter(job["readable"], job["private"], folder) if job["isolated"] else job["reason"]
     if missing:
         isolation.end_with_parent()
+        less = landlock.restrict(job["readable"], job["private"], folder) if job["confined"] else "Landlock is not used"
+        missing = less and f"{missing}; {less}"
     else:
         folder = isolation.SCRATCH
     tempfile.tempdir, shutil._use_fd_functions = folder, False   # the guard cannot see the folder of an open file

@@ -1,5 +1,6 @@
 # title: Convolution
 # idea: a convolution is a sum of kh*kw matrix products
+# variant: HWIO
 
 # %% [markdown]
 # # Exercise 1: Convolution
@@ -61,13 +62,15 @@ print("stride 2, padding 1\n", conv2d(x, w, stride=2, padding=1)[0, :, :, 0])
 
 # %% [tests]
 from npse.exercises.task import Task
+from npse.exercises.variants import arranged
 
+CASES = arranged("conv2d", w="kh kw Cin Cout")
 PLAIN = ("3x3, H < W, Cin < Cout", "1x1 kernel", "kernel = map")
 PADDED = ("3x3, square map, Cin = Cout", "3x2, H > W, Cin > Cout, padding 1", "N = 1, Cin = 1, 5x5, padding 2")
 TASKS = (
-    Task("conv2d", part="stride 1", labels=PLAIN.__contains__, values=3),
-    Task("conv2d", part="padding", labels=PADDED.__contains__, values=1, contract=0),
-    Task("conv2d", part="stride", labels=lambda label: "stride" in label, values=2, contract=0),
+    Task("conv2d", CASES, part="stride 1", labels=PLAIN.__contains__, values=3),
+    Task("conv2d", CASES, part="padding", labels=PADDED.__contains__, values=1, contract=0),
+    Task("conv2d", CASES, part="stride", labels=lambda label: "stride" in label, values=2, contract=0),
 )
 
 # %% [mistake] the kernel is flipped
@@ -99,3 +102,13 @@ _conv2d = conv2d
 
 def conv2d(x, w, stride=1, padding=0):
     return _conv2d(x, w, stride, padding).astype(np.float64)
+
+# %% [variant] OIHW
+# kh, kw, Cin, Cout -> Cout, Cin, kh, kw
+# kh kw Cin Cout -> Cout Cin kh kw
+# w[i, j, c, k] -> w[k, c, i, j]
+# kh, kw, _, Cout = w.shape -> Cout, _, kh, kw = w.shape
+# @ w[i, j] -> @ w[:, :, i, j].T
+# (3, 3, 2, 1) -> (1, 2, 3, 3)
+# w[0, 0]: a matrix (Cin, Cout) -> w[:, :, 0, 0].T: a matrix (Cin, Cout)
+# w[::-1, ::-1] -> w[:, :, ::-1, ::-1]

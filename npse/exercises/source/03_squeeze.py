@@ -1,5 +1,6 @@
 # title: Squeeze
 # idea: a whole map becomes one number for each channel
+# variant: NHWC
 
 # %% [markdown]
 # # Exercise 3: Squeeze
@@ -52,8 +53,10 @@ print("du, first channel\n", squeeze_backward(np.array([[6.0, 12.0]]), u.shape)[
 
 # %% [tests]
 from npse.exercises.task import Task
+from npse.exercises.variants import arranged
 
-TASKS = (Task("squeeze", values=2), Task("squeeze_backward", u=3))
+CASES = arranged("squeeze", u="N H W C")
+TASKS = (Task("squeeze", CASES, values=2), Task("squeeze_backward", CASES, u=3))
 
 # %% [mistake] H*W forgotten
 # loses: squeeze_backward: gradient of u
@@ -72,3 +75,13 @@ def squeeze(u):
 # kind: dtype
 def squeeze(u):
     return u.astype(np.float64).mean(axis=(1, 2))
+
+# %% [variant] NCHW
+# N, H, W, C -> N, C, H, W
+# N H W C -> N C H W
+# n, i, j, c -> n, c, i, j
+# axis=(1, 2) -> axis=(2, 3)
+# _, H, W, _ = u_shape -> _, _, H, W = u_shape
+# [:, None, None, :] -> [:, :, None, None]
+# reshape(1, 2, 3, 2) -> reshape(1, 2, 2, 3)
+# [0, :, :, 0] -> [0, 0]

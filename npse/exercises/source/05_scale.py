@@ -1,5 +1,6 @@
 # title: Scale
 # idea: a gate is used at every pixel, so its gradient is a sum over them
+# variant: NHWC
 
 # %% [markdown]
 # # Exercise 5: Scale
@@ -57,8 +58,10 @@ print("ds", ds)
 
 # %% [tests]
 from npse.exercises.task import Task
+from npse.exercises.variants import arranged
 
-TASKS = (Task("scale", values=1), Task("scale_backward", u=2, s=2))
+CASES = arranged("scale", u="N H W C")
+TASKS = (Task("scale", CASES, values=1), Task("scale_backward", CASES, u=2, s=2))
 
 # %% [mistake] ds is a mean
 # loses: scale_backward: gradient of s
@@ -85,3 +88,12 @@ def scale_backward(dy, u, s):
 # kind: raises
 def scale(u, s):
     return u * s[None, None, :, :]
+
+# %% [variant] NCHW
+# N, H, W, C -> N, C, H, W
+# N H W C -> N C H W
+# n, i, j, c -> n, c, i, j
+# (N, 1, 1, C) -> (N, C, 1, 1)
+# axis=(1, 2) -> axis=(2, 3)
+# s[:, None, None, :] -> s[:, :, None, None]
+# [0, :, :, 1] -> [0, 1]

@@ -10,7 +10,7 @@
 #
 # $u$ influences $y$ on **two** paths: directly, because $u$ is scaled, and through the squeeze, because every pixel of
 # $u$ influences every gate of its picture. The gradients of both paths are added. The usual mistake in this block is to
-# leave out the second path: the network still trains, but worse.
+# leave out the second path: that raises no error, and the loss may still fall.
 #
 # $$du = \underbrace{dy \odot s}_{\text{directly}} + \underbrace{dz / (H W)}_{\text{through the squeeze}}$$
 #

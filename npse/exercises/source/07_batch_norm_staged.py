@@ -83,9 +83,24 @@ print("dx", dx.ravel().round(4), "dgamma", dgamma.round(4), "dbeta", dbeta)
 # has a minus sign, so dmean is minus the sum of the whole gradient of centred. Each pixel of x gets 1/B of dmean.
 
 # %% [tests]
-from npse.exercises.task import Task
+import dataclasses
 
-TASKS = (Task("batch_norm", values=2), Task("batch_norm_backward_staged", x=4, gamma=1, beta=1))
+from npse.exercises.task import Task
+from npse.gradcheck import cases_of
+from npse.support.wrapped import Overlay
+
+
+def looking_at(result, case):
+    def forward(ops, **arguments):
+        one = Overlay(ops, batch_norm=lambda *given: ops.batch_norm(*given)[result:])
+        return case.forward(one, **arguments)
+
+    return dataclasses.replace(case, label=f"{case.label}; {('y', 'mean', 'var')[result]}", forward=forward,
+                               backward=None, wrt=())
+
+
+FORWARD = [looking_at(result, case) for case in cases_of("batch_norm") for result in range(3)]
+TASKS = (Task("batch_norm", FORWARD, values=2), Task("batch_norm_backward_staged", x=4, gamma=1, beta=1))
 
 # %% [mistake] unbiased variance
 # loses: batch_norm: values
@@ -93,6 +108,15 @@ TASKS = (Task("batch_norm", values=2), Task("batch_norm_backward_staged", x=4, g
 def batch_norm(x, gamma, beta, eps=1e-5):
     mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2), ddof=min(1, x[..., 0].size - 1))
     return gamma * (x - mean) / np.sqrt(var + eps) + beta, mean, var
+
+# %% [mistake] the variance is not returned
+# loses: batch_norm: values
+# kind: forward
+_batch_norm = batch_norm
+
+def batch_norm(x, gamma, beta, eps=1e-5):
+    y, mean, _ = _batch_norm(x, gamma, beta, eps)
+    return y, mean, mean
 
 # %% [mistake] the statistics are treated as constants
 # loses: batch_norm_backward_staged: gradient of x

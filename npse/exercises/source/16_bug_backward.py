@@ -1,11 +1,11 @@
 # title: Find the bug: backwards
-# idea: a wrong gradient raises no error, and the network still trains
+# idea: a wrong gradient raises no error, and the loss may still fall
 
 # %% [markdown]
 # # Exercise 16: Find the bug, backwards
 #
-# Each of these three backward passes has one mistake. They run, all shapes are right, and a network trains with them,
-# but worse. Run the check, read the diagnosis, and correct each function with the smallest change.
+# Each of these three backward passes has one mistake. They run, all shapes are right, and the loss may still fall. Run
+# the check, read the diagnosis, and correct each function with the smallest change.
 #
 # 1. `batch_norm_backward` returns a wrong $dx$: it does not sum to zero over each channel.
 # 2. `add_relu_backward` is the backward pass of $y = \max(f + x, 0)$, the end of a residual block.
@@ -85,7 +85,8 @@ print("ds", ds.ravel(), "dy afterwards", dy.ravel())
 # %% [tests]
 from npse.exercises.task import Task
 
-TASKS = (Task("batch_norm_backward", x=2), Task("add_relu_backward", x=2), Task("scale_backward", s=2))
+TASKS = (Task("batch_norm_backward", x=2, also=("gamma", "beta")), Task("add_relu_backward", x=2, also=("f",)),
+         Task("scale_backward", s=2, also=("u",)))
 
 # %% [mistake] the term of the mean has the wrong sign
 # loses: batch_norm_backward: gradient of x

@@ -90,7 +90,7 @@ def what_it_is(mutant, seed):
                 return CRASHES
             differs = True
             continue
-        differs = differs or not all(map(_same, found, right)) or len(found) != len(right)
+        differs = differs or not all(map(same, found, right)) or len(found) != len(right)
     return MISTAKE if differs else EQUIVALENT
 
 
@@ -107,7 +107,7 @@ def observed(function, call):
     return [*found, *(np.array(value) for value in (*arguments, *options.values()) if isinstance(value, np.ndarray))]
 
 
-def _same(a, b):
+def same(a, b):
     """Whether two arrays have one shape and dtype, and differ by rounding only."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
