@@ -20,6 +20,7 @@ from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
 from npse.types import Array, Arrays
 
+SEEN = ("shape", "zero", "not linear")    # kinds that state what is seen; a change of the source may say why
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -38,7 +39,7 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         found = _behaviour(failed, name, ours, numeric)
     if found:
         kind, text, advice = found
-        return Diagnosis(kind, name, sentence(text, advice, name))
+        return _with_cause(failed, Diagnosis(kind, name, sentence(text, advice, name)), text)
     if failed.trace and not failed.search:
         about_forward = _forward(failed, failed.trace, name, ours)
         if about_forward:
@@ -112,6 +113,7 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: blind.swapped(name, pairs, tolerance)
     yield lambda: map(_triple, by_the_op)
     yield lambda: blind.rounded(name, ours, right)
+    yield lambda: _by_a_repair(failed, name)
     if search:
         yield lambda: map(_triple, search.intermediate(name))
         yield lambda: map(_triple, search.paths(name))
@@ -126,6 +128,22 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: places.part(name, ours, right, letters, others, tolerance)
     yield lambda: places.moved(name, ours, right, letters, tolerance)
     yield lambda: places.rows(name, ours, right, letters, others, tolerance)
+
+
+def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
+    """A small change of the backward pass after which the gradient is right."""
+    repair = failed.repaired(name)
+    if repair:
+        yield repair.edit.kind, f"d{name} is wrong: {repair.edit.described()}", ""
+
+
+def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str) -> Diagnosis:
+    """A diagnosis that states what is seen, with the change that repairs it if there is one."""
+    if diagnosis.kind not in SEEN:
+        return diagnosis
+    repair = failed.repaired(diagnosis.argument)
+    return replace(diagnosis, kind=repair.edit.kind, also=(diagnosis.kind,),
+                   text=sentence(f"{text}: {repair.edit.described()}", "", diagnosis.argument)) if repair else diagnosis
 
 
 def _others(failed: FailedCheck) -> Arrays:

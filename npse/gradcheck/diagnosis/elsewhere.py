@@ -1,0 +1,80 @@
+"""Other arguments for a backward pass: what explains its gradients by chance does not explain them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from npse.gradcheck.cases import CASES
+from npse.gradcheck.cases.case import Case
+from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike
+from npse.gradcheck.diagnosis.trace import trace
+from npse.gradcheck.draw import draw_arguments, generator
+from npse.gradcheck.measure import Measurement, is_floating, run_backward
+from npse.types import Arguments, Array, Ops
+
+OTHER_SEED = 1_000_003
+MOST_SHAPES = 2          # other cases of the same op
+NEARER = 0.01            # of the error of a wrong gradient: that of a right one is smaller
+
+
+@dataclass(eq=False)
+class Right:
+    """The right gradients for some arguments, by a tape or by central differences."""
+
+    measured: Measurement
+    gradients: tuple[Array, ...]
+    tolerance: float
+
+    @classmethod
+    def of(cls, measured: Measurement) -> Right:
+        """By the tape of the case if it has one that gives the same values; else by central differences."""
+        case = measured.case
+        tape = trace(case, measured.arguments)
+        if tape is not None and alike(tape.output.value, measured.y):
+            return cls(measured, tuple(tape.gradients(measured.dy, case.wrt)), EXACT)
+        numeric = map(measured.numeric, case.wrt)
+        return cls(measured, tuple(np.where(one.crossed, np.nan, one.value) for one in numeric), NUMERIC)
+
+    def holds(self, name: str, edition: Ops) -> bool:
+        """Whether the gradient of ``name`` by an edition is right; the others are right, or as they were measured."""
+        case, measured = self.measured.case, self.measured
+        found = run_backward(case, edition, measured.dy, measured.arguments)
+        for key, new, before, right in zip(case.wrt, found, measured.gradients, self.gradients, strict=True):
+            is_right = new.shape == right.shape and alike(new, right, self.tolerance)
+            if not is_right and (key == name or new.shape != before.shape or not alike(new, before)):
+                return False
+            if key == name and before.shape == right.shape and not alike(before, right, self.tolerance) \
+                    and _distance(new, right) > NEARER * _distance(before, right):
+                return False
+        return True
+
+
+def _distance(ours: Array, right: Array) -> float:
+    known = ~np.isnan(right)
+    return float(np.abs(ours - right)[known].max(initial=0))
+
+
+def others(measured: Measurement) -> Iterator[Measurement]:
+    """The same backward pass with other arguments: of the same shapes, and of other shapes if it is an op's."""
+    case = measured.case
+    found = [(case, _drawn(measured))]
+    siblings = [other for other in CASES if other.op == case.op and other.wrt == case.wrt and other.label != case.label]
+    found += [(other, draw_arguments(other, OTHER_SEED)) for other in siblings[:MOST_SHAPES] if case in CASES]
+    for other, arguments in found:
+        try:
+            yield Measurement.of(other, measured.ops, arguments, generator(OTHER_SEED, str(other)))
+        except Exception:                # the user's functions do not take these arguments
+            continue
+
+
+def _drawn(measured: Measurement) -> Arguments:
+    """Other arguments of the same shapes: those of another seed, or if they were given, the same ones rearranged."""
+    case = measured.case
+    if case in CASES:
+        return draw_arguments(case, OTHER_SEED)
+    rng = np.random.default_rng(0)
+    return {name: (rng.permutation(value.ravel()) * rng.uniform(0.8, 1.25, value.size)).reshape(value.shape)
+            if is_floating(value) else value for name, value in measured.arguments.items()}
