@@ -20,7 +20,7 @@ from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
 from npse.types import Array, Arrays
 
-SEEN = ("shape", "zero", "not linear")    # kinds that state what is seen; a change of the source may say why
+SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "unexplained")    # kinds that state what is seen; a change of the source may say why
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -39,7 +39,7 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         found = _behaviour(failed, name, ours, numeric)
     if found:
         kind, text, advice = found
-        return _with_cause(failed, Diagnosis(kind, name, sentence(text, advice, name)), text)
+        return _with_cause(failed, Diagnosis(kind, name, sentence(text, advice, name)), text, advice)
     if failed.trace and not failed.search:
         about_forward = _forward(failed, failed.trace, name, ours)
         if about_forward:
@@ -94,7 +94,8 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
                 times, size = (factor, "large") if factor > 1 else (1 / factor, "small")
                 text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
-            return Diagnosis(kind, name, sentence(text, advice, name), tuple(other for other in also if other != kind))
+            diagnosis = Diagnosis(kind, name, sentence(text, advice, name), tuple(k for k in also if k != kind))
+            return _with_cause(failed, diagnosis, text, advice)
     return Diagnosis("unexplained", name, places.whereabouts(name, ours, right, failed.letters[name], _others(failed),
                                                              failed.tolerance))
 
@@ -132,18 +133,18 @@ def _tiers(failed: FailedCheck, name: str,
 
 def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
     """A small change of the backward pass after which the gradient is right."""
-    repair = failed.repaired(name)
-    if repair:
-        yield repair.edit.kind, f"d{name} is wrong: {repair.edit.described()}", ""
+    edit = failed.repairs.of(name)
+    if edit:
+        yield edit.kind, f"d{name} is wrong: {edit.described()}", ""
 
 
-def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str) -> Diagnosis:
+def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str, advice: str) -> Diagnosis:
     """A diagnosis that states what is seen, with the change that repairs it if there is one."""
     if diagnosis.kind not in SEEN:
         return diagnosis
-    repair = failed.repaired(diagnosis.argument)
-    return replace(diagnosis, kind=repair.edit.kind, also=(diagnosis.kind,),
-                   text=sentence(f"{text}: {repair.edit.described()}", "", diagnosis.argument)) if repair else diagnosis
+    edit = failed.repairs.of(diagnosis.argument)
+    return replace(diagnosis, kind=edit.kind, also=(diagnosis.kind,),
+                   text=sentence(f"{text}: {edit.described()}", advice, diagnosis.argument)) if edit else diagnosis
 
 
 def _others(failed: FailedCheck) -> Arrays:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.elsewhere import Right, others
-from npse.gradcheck.diagnosis.repair import Repair, Repairs, Test
+from npse.gradcheck.diagnosis.repair import Repairs, Right
+from npse.gradcheck.diagnosis.repair.right import others
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike
 from npse.gradcheck.diagnosis.search import Search
 from npse.gradcheck.diagnosis.sizes import sizes_of
@@ -34,7 +34,6 @@ class FailedCheck:
     measured: Measurement
     trace: Trace | None
     found: dict[str, Diagnosis] = field(default_factory=dict, init=False)
-    _repaired: dict[str, Repair | None] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, measured: Measurement) -> FailedCheck:
@@ -57,19 +56,8 @@ class FailedCheck:
     @cached_property
     def repairs(self) -> Repairs:
         """Small changes of the source of the backward pass."""
-        return Repairs(self.measured)
-
-    def repaired(self, name: str) -> Repair | None:
-        """The first small change of the backward pass after which the gradient of an argument is right, if any is."""
-        if name not in self._repaired:
-            known = [repair for repair in self._repaired.values() if repair and repair.passes(self._tests(name))]
-            self._repaired[name] = known[0] if known else self.repairs.first(self._tests(name))
-        return self._repaired[name]
-
-    def _tests(self, name: str) -> list[Test]:
-        """The tests of a repair: here and elsewhere a gradient is right, and the others are right or as they were."""
         here = Right(self.measured, tuple(map(self.right, self.wrt)), self.tolerance)
-        return [partial(one.holds, name) for one in (here, *self.elsewhere)]
+        return Repairs(here, lambda: self.elsewhere)
 
     @property
     def tolerance(self) -> float:

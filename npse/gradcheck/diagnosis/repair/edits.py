@@ -70,6 +70,10 @@ class Scope:
             if other != name and is_array(value) and np.shape(value) != np.shape(mine) and _broadcast(value, mine):
                 yield other
 
+    def numbers(self) -> Iterator[str]:
+        """The variables that are whole numbers, such as that of a loop."""
+        return (name for name, value in self.values.items() if isinstance(value, (int, np.integer)))
+
     def arrays(self) -> Iterator[str]:
         """The variables that are arrays."""
         return (name for name, value in self.values.items() if is_array(value))
@@ -100,7 +104,7 @@ def _by_type(node: ast.expr, place: str, scope: Scope) -> Iterator[Change]:
         case ast.IfExp():
             yield from (("path missing", value) for value in (node.body, node.orelse))
         case ast.Constant():
-            yield from _of_constant(node, place)
+            yield from _of_constant(node, place, scope)
         case ast.Name():
             yield from (("wrong value", _name(other)) for other in scope.alike(node.id))
         case ast.Compare():
@@ -114,7 +118,7 @@ def _by_type(node: ast.expr, place: str, scope: Scope) -> Iterator[Change]:
         case ast.Tuple() | ast.List():
             yield from _of_tuple(node, place)
         case ast.Slice():
-            yield from _of_slice(node)                            # type: ignore[misc]
+            yield from _of_slice(node, scope)                     # type: ignore[misc]
         case _:
             return
 
@@ -138,11 +142,13 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
             yield "transposed", ast.BinOp(right, node.op, left)
 
 
-def _of_constant(node: ast.Constant, place: str) -> Iterator[Change]:
+def _of_constant(node: ast.Constant, place: str, scope: Scope) -> Iterator[Change]:
     value = node.value
     if isinstance(value, bool):
         yield "not summed", ast.Constant(not value)
     elif isinstance(value, int) and place in ("index", "axis"):
+        for name in scope.numbers() if place == "index" else ():
+            yield "borders", _name(name)
         for other in (value + 1, value - 1, 0, 1, 2, 3, -1):
             if other != value:
                 yield "borders", _number(other)
@@ -221,12 +227,16 @@ def _of_subscript(node: ast.Subscript) -> Iterator[Change]:
                 yield "transposed", ast.Subscript(node.value, ast.Tuple(list(order), ast.Load()), ast.Load())
 
 
-def _of_slice(node: ast.Slice) -> Iterator[tuple[str, ast.Slice]]:
+def _of_slice(node: ast.Slice, scope: Scope) -> Iterator[tuple[str, ast.Slice]]:
     """Bounds that are one larger or smaller, left out, or set to 1 from either end; another step."""
+    names = [_name(name) for name in scope.numbers()]
     for changed in (ast.Slice(None, node.upper, node.step), ast.Slice(node.lower, None, node.step),
                     ast.Slice(node.lower, node.upper, None), ast.Slice(node.lower, node.upper, _number(-1)),
                     *(ast.Slice(_plus(node.lower, by), node.upper, node.step) for by in (1, -1)),
-                    *(ast.Slice(node.lower, _plus(node.upper, by), node.step) for by in (1, -1))):
+                    *(ast.Slice(node.lower, _plus(node.upper, by), node.step) for by in (1, -1)),
+                    *(ast.Slice(name, node.upper, node.step) for name in names if node.lower is None),
+                    *(ast.Slice(node.lower, name, node.step) for name in names if node.upper is None),
+                    *(ast.Slice(node.lower, node.upper, name) for name in names if node.step is None)):
         if ast.dump(changed) != ast.dump(node):
             yield "borders", changed
 
@@ -248,7 +258,7 @@ def _of_tuple(node: ast.Tuple | ast.List, place: str) -> Iterator[Change]:
 
 
 def larger(node: ast.expr, scope: Scope) -> Iterator[Change]:
-    """Changes of a value by something more: a sign, a factor, a term, a function, an order of entries."""
+    """Changes of a value by something more: a sign, a number, a size, a function, another order of its entries."""
     yield "sign", ast.UnaryOp(ast.USub(), node)
     yield "factor", _times(_number(2), node)
     yield "factor", ast.BinOp(node, ast.Div(), _number(2))
@@ -270,16 +280,18 @@ def larger(node: ast.expr, scope: Scope) -> Iterator[Change]:
         size = ast.parse(text, mode="eval").body
         yield "averaged", ast.BinOp(node, ast.Div(), size)
         yield "averaged", _times(node, size)
-    for name in scope.arrays():
-        v = _name(name)
-        yield "path missing", _times(node, v)
-        yield "path missing", ast.BinOp(node, ast.Div(), v)
-        yield "path missing", ast.BinOp(node, ast.Add(), v)
-        yield "path missing", ast.BinOp(node, ast.Sub(), v)
-        yield "mask missing", _times(node, ast.Compare(v, [ast.Gt()], [_number(0)]))
-        yield "sigmoid", _times(node, ast.BinOp(_number(1), ast.Sub(), v))
-        if scope.functions:
-            yield from (("mask missing", ast.Call(_name(f), [node, v], [])) for f in scope.functions)
+
+
+def with_another(node: ast.expr, scope: Scope, name: str) -> Iterator[Change]:
+    """Changes of a value by another one, as a factor, a term, a mask or an argument."""
+    v = _name(name)
+    yield "path missing", _times(node, v)
+    yield "path missing", ast.BinOp(node, ast.Div(), v)
+    yield "path missing", ast.BinOp(node, ast.Add(), v)
+    yield "path missing", ast.BinOp(node, ast.Sub(), v)
+    yield "mask missing", _times(node, ast.Compare(v, [ast.Gt()], [_number(0)]))
+    yield "sigmoid", _times(node, ast.BinOp(_number(1), ast.Sub(), v))
+    yield from (("mask missing", ast.Call(_name(function), [node, v], [])) for function in scope.functions)
 
 
 def _called(node: ast.Call) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, Scope, larger, small
+from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, Scope, larger, small, with_another
 
 LONGEST = 64                     # letters of an expression in a sentence
 SHOWN = (ast.expr, ast.Assign, ast.AugAssign, ast.Return)
@@ -26,6 +27,8 @@ class Place:
         What an expression stands in: "value", "condition", "index" or "axis".
     around : tuple of ast nodes
         The expressions that it is a part of, and its statement: the outermost first, without itself.
+    root : ast.stmt
+        The statement of the function's body that it is in.
     """
 
     parent: ast.AST
@@ -33,6 +36,7 @@ class Place:
     k: int | None
     within: str
     around: tuple[ast.AST, ...]
+    root: ast.stmt
 
     @property
     def node(self) -> Any:
@@ -71,7 +75,7 @@ class Edit:
         """The tree is changed in this context, and as before after it."""
         before = self.place.node
         for new in self.new if isinstance(self.new, list) else [self.new]:
-            ast.fix_missing_locations(ast.copy_location(new, self.place.around[0]))
+            _locate(new, self.place.line)
         if isinstance(self.new, list):
             block: list[Any] = getattr(self.place.parent, self.place.field)
             kept = list(block)
@@ -102,35 +106,54 @@ class Edit:
         return f"`{before}` ({line}) must be `{after}`"
 
 
+def _locate(node: ast.AST, line: int) -> None:
+    """Say on which line a new node stands, and the new nodes in it."""
+    if not hasattr(node, "lineno"):
+        if isinstance(node, (ast.expr, ast.stmt, ast.keyword)):
+            node.lineno = node.end_lineno = line
+            node.col_offset = node.end_col_offset = 0
+        for inner in ast.iter_child_nodes(node):
+            _locate(inner, line)
+
+
 def _first_line(step: ast.stmt) -> str:
     return ast.unparse(step).splitlines()[0]
 
 
 def edits(tree: ast.FunctionDef, scope: Scope) -> Iterator[Edit]:
     """Every change of a function that is tried: small ones first."""
-    places = [place for block, _ in _blocks(tree) for step in block for place in _expressions(step)]
-    statements = [Place(owner, field, k, "statement", (step,)) for block, (owner, field) in _blocks(tree)
-                  for k, step in enumerate(block)]
+    statements = [Place(owner, name, k, "statement", (step,), root or step)
+                  for root, owner, name, block in _blocks(tree) for k, step in enumerate(block)]
+    places = [place for one in statements for place in _expressions(one.node, one.root)]
     for place in statements:
-        yield from _of_statement(place, tree)
+        yield from _of_statement(place)
     for place in places:
         for kind, new in small(place.node, place.within, scope):
             yield Edit(kind, place, new)
-    for place in places:
-        if place.within in ("value", "condition") and not place.is_factor and not isinstance(place.node, (ast.Tuple, ast.Slice)):
-            for kind, new in larger(place.node, scope):
+    wide = [place for place in places if place.within in ("value", "condition") and not place.is_factor
+            and not isinstance(place.node, ast.Tuple)]
+    for place in wide:
+        for kind, new in larger(place.node, scope):
+            yield Edit(kind, place, new)
+    read = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    for name in sorted(scope.arrays(), key=lambda name: read[name]):         # first what is not used at all
+        for place in wide:
+            for kind, new in with_another(place.node, scope, name):
                 yield Edit(kind, place, new)
 
 
-def _blocks(tree: ast.FunctionDef) -> Iterator[tuple[list[ast.stmt], tuple[ast.AST, str]]]:
-    for node in (tree, *(inner for step in tree.body for inner in ast.walk(step))):
-        for field in ("body", "orelse"):
-            block = getattr(node, field, None)
-            if isinstance(block, list) and block:
-                yield block, (node, field)
+def _blocks(tree: ast.FunctionDef) -> Iterator[tuple[ast.stmt | None, ast.AST, str, list[ast.stmt]]]:
+    """The body of a function, and each block in it with the statement of the body that it is in."""
+    yield None, tree, "body", tree.body
+    for root in tree.body:
+        for node in ast.walk(root):
+            for name in ("body", "orelse"):
+                block = getattr(node, name, None)
+                if isinstance(block, list) and block:
+                    yield root, node, name, block
 
 
-def _of_statement(place: Place, tree: ast.FunctionDef) -> Iterator[Edit]:
+def _of_statement(place: Place) -> Iterator[Edit]:
     step = place.node
     match step:
         case ast.If():
@@ -154,63 +177,64 @@ def _of_statement(place: Place, tree: ast.FunctionDef) -> Iterator[Edit]:
             yield Edit("wrong value", place, [])
 
 
-def _expressions(step: ast.stmt) -> Iterator[Place]:
+def _expressions(step: ast.stmt, root: ast.stmt) -> Iterator[Place]:
     """The expressions of a statement, not those of the statements inside it; outer ones first."""
     for field, value in ast.iter_fields(step):
         if field in ("body", "orelse", "target", "targets") and not isinstance(step, ast.AugAssign):
             if field in ("target", "targets"):
-                yield from _in_targets(step, value)
+                yield from _in_targets(step, value, root)
             continue
         if isinstance(value, ast.expr):
             if isinstance(getattr(value, "ctx", None), ast.Store):
-                yield from _in_targets(step, value)
+                yield from _in_targets(step, value, root)
             else:
-                yield from _inside(step, field, None, "condition" if field == "test" else "value", (step,))
+                yield from _inside(step, field, None, "condition" if field == "test" else "value", (step,), root)
 
 
-def _in_targets(step: ast.stmt, value: Any) -> Iterator[Place]:
+def _in_targets(step: ast.stmt, value: Any, root: ast.stmt) -> Iterator[Place]:
     """The indices of what a statement assigns to."""
     for target in value if isinstance(value, list) else [value]:
         if isinstance(target, ast.Subscript):
-            yield from _inside(target, "slice", None, "index", (step, target))
+            yield from _inside(target, "slice", None, "index", (step, target), root)
 
 
-def _inside(parent: ast.AST, field: str, k: int | None, within: str, around: tuple[ast.AST, ...]) -> Iterator[Place]:
-    place = Place(parent, field, k, within, around)
+def _inside(parent: ast.AST, field: str, k: int | None, within: str, around: tuple[ast.AST, ...],
+            root: ast.stmt) -> Iterator[Place]:
+    place = Place(parent, field, k, within, around, root)
     node = place.node
     yield place
     inner = (*around, node)
     match node:
         case ast.Call():
-            yield from _in_call(node, within, inner)
+            yield from _in_call(node, within, inner, root)
         case ast.Subscript():
-            yield from _inside(node, "value", None, within, inner)
-            yield from _inside(node, "slice", None, "index", inner)
+            yield from _inside(node, "value", None, within, inner, root)
+            yield from _inside(node, "slice", None, "index", inner, root)
         case ast.Compare():
-            yield from _inside(node, "left", None, "condition", inner)
+            yield from _inside(node, "left", None, "condition", inner, root)
             for i in range(len(node.comparators)):
-                yield from _inside(node, "comparators", i, "condition", inner)
+                yield from _inside(node, "comparators", i, "condition", inner, root)
         case ast.Attribute():
             if not isinstance(node.value, ast.Name) or node.attr in ("T", "shape", "size"):
-                yield from _inside(node, "value", None, within, inner)
+                yield from _inside(node, "value", None, within, inner, root)
         case _:
             for name, value in ast.iter_fields(node):
                 if isinstance(value, ast.expr):
-                    yield from _inside(node, name, None, within, inner)
+                    yield from _inside(node, name, None, within, inner, root)
                 elif isinstance(value, list):
                     for i, item in enumerate(value):
                         if isinstance(item, ast.expr):
-                            yield from _inside(node, name, i, within, inner)
+                            yield from _inside(node, name, i, within, inner, root)
 
 
-def _in_call(node: ast.Call, within: str, inner: tuple[ast.AST, ...]) -> Iterator[Place]:
+def _in_call(node: ast.Call, within: str, inner: tuple[ast.AST, ...], root: ast.stmt) -> Iterator[Place]:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     is_method = isinstance(node.func, ast.Attribute) and not (
         isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy"))
     if is_method:
-        yield from _inside(node.func, "value", None, within, inner)
+        yield from _inside(node.func, "value", None, within, inner, root)
     for i in range(len(node.args)):
         is_axis = name in REDUCTIONS and i == (0 if is_method else 1)
-        yield from _inside(node, "args", i, "index" if name in SIZES else "axis" if is_axis else within, inner)
+        yield from _inside(node, "args", i, "index" if name in SIZES else "axis" if is_axis else within, inner, root)
     for word in node.keywords:
-        yield from _inside(word, "value", None, "axis" if word.arg == "axis" else within, inner)
+        yield from _inside(word, "value", None, "axis" if word.arg == "axis" else within, inner, root)

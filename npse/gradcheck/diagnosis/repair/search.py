@@ -5,18 +5,17 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 import npse.reference
 from npse.gradcheck.contract import Recording
 from npse.gradcheck.diagnosis.repair.edits import Scope
 from npse.gradcheck.diagnosis.repair.places import Edit, edits
 from npse.gradcheck.diagnosis.repair.source import Source
-from npse.gradcheck.measure import Measurement, run_backward
+from npse.gradcheck.diagnosis.repair.right import Right
+from npse.gradcheck.measure import run_backward
 from npse.support.wrapped import Overlay
 from npse.types import Op, Ops
 
@@ -24,57 +23,60 @@ MOST = 6000              # changes that are tried
 SECONDS = 15.0           # of processor time: only a slow function has fewer tries
 BOOK = Path(npse.reference.__file__).parent
 
-Test = Callable[[Ops], bool]
-"""Whether an edition, in which one function is changed, is right."""
-
-
-@dataclass(frozen=True, eq=False)
-class Repair:
-    """One change of one function of an edition."""
-
-    ops: Ops
-    name: str
-    source: Source
-    edit: Edit
-
-    def passes(self, tests: list[Test]) -> bool:
-        """Whether all tests are passed after the change."""
-        with self.edit.made():
-            try:
-                changed = self.source.compiled()
-            except (SyntaxError, ValueError, TypeError):
-                return False
-        edition = Overlay(self.ops, **{self.name: changed})
-        try:
-            return all(test(edition) for test in tests)
-        except Exception:                # the changed function does not run
-            return False
-
-
 @dataclass(eq=False)
 class Repairs:
     """The repairs of the backward pass of a case.
 
     Parameters
     ----------
-    measured : Measurement
-        The wrong backward pass, and arguments for which it can be called.
+    here : Right
+        The wrong backward pass, arguments for which it can be called, and the right gradients.
+    elsewhere : function of () -> list of Right
+        The same for other arguments: called once a change makes the gradients right here.
     """
 
-    measured: Measurement
+    here: Right
+    elsewhere: Callable[[], list[Right]]
+    found: dict[str, Edit] = field(default_factory=dict, init=False)
 
-    def first(self, tests: list[Test]) -> Repair | None:
-        """The first change after which all tests are passed; None if there is none."""
+    def __post_init__(self) -> None:
+        self.measured = self.here.measured
+        self._rest = iter(self.candidates())
+
+    def of(self, name: str) -> Edit | None:
+        """The first change after which the gradient of an argument is right, and no other one worse; None without any.
+
+        The search goes on where the search for another argument has ended.
+        """
+        while name not in self.found:
+            edit, edition = next(self._rest, (None, None))
+            if edit is None:
+                return None
+            for key in self._repaired_by(edition):
+                self.found.setdefault(key, edit)
+        return self.found[name]
+
+    def candidates(self) -> Iterator[tuple[Edit, Ops]]:
+        """Every change that is tried, and the edition with it."""
         began, tried = time.process_time(), 0
         for name, source, scope in self._sources:
             for edit in edits(source.tree, scope):
                 tried += 1
                 if tried > MOST or time.process_time() - began > SECONDS:
-                    return None
-                repair = Repair(self.measured.ops, name, source, edit)
-                if repair.passes(tests):
-                    return repair
-        return None
+                    return
+                with edit.made():
+                    try:
+                        changed = source.compiled(edit.place.root)
+                    except (SyntaxError, ValueError, TypeError):
+                        continue
+                yield edit, Overlay(self.measured.ops, **{name: changed})
+
+    def _repaired_by(self, edition: Ops) -> list[str]:
+        """The arguments whose wrong gradients an edition repairs."""
+        right = self.here.repaired(edition)
+        for other in self.elsewhere() if right else ():
+            right = [name for name in right if name in other.repaired(edition)]
+        return right
 
     @cached_property
     def _sources(self) -> list[tuple[str, Source, Scope]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from types import FunctionType, ModuleType
+from dataclasses import dataclass, field
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ SAFE = {"abs", "all", "any", "bool", "divmod", "enumerate", "float", "int", "isi
         "range", "reversed", "round", "slice", "sorted", "sum", "tuple", "zip"}
 
 
+class _Returned(Exception):
+    """A statement inside a loop or a branch has returned."""
+
+
 @dataclass(eq=False)
 class Source:
     """A function, its syntax tree, and the names that it reads.
@@ -30,6 +35,7 @@ class Source:
     ----------
     tree : ast.FunctionDef
         Without decorators, annotations and docstring. Edits change it in place.
+    signature : inspect.Signature
     names : dict
         Its globals, and the values in its closure.
     functions : tuple of str
@@ -37,53 +43,90 @@ class Source:
     """
 
     tree: ast.FunctionDef
+    signature: inspect.Signature
     names: dict[str, Any]
     functions: tuple[str, ...]
+    _codes: dict[ast.stmt, CodeType] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, op: Op, relatives: Iterable[Op] = ()) -> Source | None:
         """The source of a plain Python function; None if it is unknown, or does more than arithmetic on arrays."""
         function = _plain(op)
-        if function is None:
-            return None
-        tree = _tree_of(function)
-        if tree is None or not _is_arithmetic(tree):
+        tree = _tree_of(function) if function else None
+        if function is None or tree is None or not _is_arithmetic(tree):
             return None
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        names = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}}
+        names = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}, "_Returned": _Returned}
         called: dict[str, None] = {}
         for one in filter(None, map(_plain, (function, *relatives))):
             for name in one.__code__.co_names:
                 value = one.__globals__.get(name)
-                if isinstance(value, FunctionType) or (callable(value) and hasattr(value, "__wrapped__")):
-                    names.setdefault(name, value)
-                    if names[name] is value:
-                        called[name] = None
-        return cls(tree, names, tuple(called))
+                if isinstance(value, FunctionType) and names.setdefault(name, value) is value:
+                    called[name] = None
+        return cls(tree, inspect.signature(function), names, tuple(called))
 
-    def compiled(self) -> Callable[..., Any]:
-        """The function of the tree as it is now; SyntaxError or ValueError if it is none."""
-        exec(compile(ast.Module([self.tree], []), "<repair>", "exec"), self.names)
-        return self.names[self.tree.name]                         # type: ignore[no-any-return]
+    def compiled(self, changed: ast.stmt | None = None) -> Callable[..., Any]:
+        """The function of the tree as it is now; SyntaxError, TypeError or ValueError if it is none.
+
+        Each statement of its body is compiled once, but ``changed`` anew.
+        """
+        codes = [self._code_of(step, step is changed) for step in self.tree.body]
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            return self._run(codes, arguments, options).get("_result")
+        return run
 
     def values(self, run: Callable[[Op], object]) -> dict[str, Any]:
         """The local variables at the end of the function; ``run`` calls the function that it is given."""
-        seen: dict[str, Any] = {}
-        blocks = [block for node in ast.walk(self.tree) for block in (getattr(node, "body", 0), getattr(node, "orelse", 0))
-                  if isinstance(block, list) and any(isinstance(step, ast.Return) for step in block)]
-        before = [list(block) for block in blocks]
-        note = ast.parse("_seen.update(locals())").body
-        try:
-            for block in blocks:
-                at = next(k for k, step in enumerate(block) if isinstance(step, ast.Return))
-                block[at:at] = note
-            ast.fix_missing_locations(self.tree)
-            self.names["_seen"] = seen
-            run(self.compiled())
-        finally:
-            for block, steps in zip(blocks, before, strict=True):
-                block[:] = steps
+        codes, seen = [self._code_of(step) for step in self.tree.body], {}
+
+        def observed(*arguments: Any, **options: Any) -> Any:
+            found = self._run(codes, arguments, options)
+            seen.update((name, value) for name, value in found.items()
+                        if name not in self.names and name not in ("_result", "__builtins__"))
+            seen.update(self._bound(arguments, options))
+            return found.get("_result")
+        run(observed)
         return seen
+
+    def _run(self, codes: Iterable[CodeType], arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        """The names at the end of the function, and its result as "_result"."""
+        names = self.names | self._bound(arguments, options)
+        try:
+            for code in codes:
+                exec(code, names)
+        except _Returned:
+            pass
+        return names
+
+    def _bound(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        bound = self.signature.bind(*arguments, **options)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def _code_of(self, step: ast.stmt, is_new: bool = False) -> CodeType:
+        known = None if is_new else self._codes.get(step)
+        if known is None:
+            known = compile(ast.Module(_without_return(step), []), "<repair>", "exec")
+            if not is_new:
+                self._codes[step] = known
+        return known
+
+
+def _without_return(step: ast.stmt) -> list[ast.stmt]:
+    """A statement with its results in a variable: what is left of a function body can stand alone."""
+    match step:
+        case ast.Return():
+            result = ast.Assign([ast.Name("_result", ast.Store())], step.value or ast.Constant(None))
+            ends = ast.Raise(ast.Name("_Returned", ast.Load()))
+            return [ast.fix_missing_locations(ast.copy_location(one, step)) for one in (result, ends)]
+        case ast.If() | ast.For():
+            inner = copy.copy(step)
+            for name in ("body", "orelse"):
+                setattr(inner, name, [part for one in getattr(step, name) for part in _without_return(one)])
+            return [inner]
+        case _:
+            return [step]
 
 
 def _plain(op: Op) -> FunctionType | None:
@@ -123,8 +166,3 @@ def _is_arithmetic(tree: ast.FunctionDef) -> bool:
 def is_array(value: Any) -> bool:
     """Whether a local variable holds numbers in an array."""
     return isinstance(value, (np.ndarray, np.generic))
-
-
-def is_module(value: Any) -> bool:
-    """Whether a name stands for a module, such as np."""
-    return isinstance(value, ModuleType)

@@ -38,18 +38,26 @@ class Right:
         numeric = map(measured.numeric, case.wrt)
         return cls(measured, tuple(np.where(one.crossed, np.nan, one.value) for one in numeric), NUMERIC)
 
-    def holds(self, name: str, edition: Ops) -> bool:
-        """Whether the gradient of ``name`` by an edition is right; the others are right, or as they were measured."""
+    def repaired(self, edition: Ops) -> list[str]:
+        """The arguments whose gradients by an edition are right; the others are right too, or as they were measured.
+
+        Empty if the edition raises an exception. A gradient that was wrong must be much nearer to the right one.
+        """
         case, measured = self.measured.case, self.measured
-        found = run_backward(case, edition, measured.dy, measured.arguments)
-        for key, new, before, right in zip(case.wrt, found, measured.gradients, self.gradients, strict=True):
-            is_right = new.shape == right.shape and alike(new, right, self.tolerance)
-            if not is_right and (key == name or new.shape != before.shape or not alike(new, before)):
-                return False
-            if key == name and before.shape == right.shape and not alike(before, right, self.tolerance) \
-                    and _distance(new, right) > NEARER * _distance(before, right):
-                return False
-        return True
+        try:
+            found = run_backward(case, edition, measured.dy, measured.arguments)
+        except Exception:                # a changed function need not run
+            return []
+        right = []
+        for name, new, before, its in zip(case.wrt, found, measured.gradients, self.gradients, strict=True):
+            was_wrong = before.shape != its.shape or not alike(before, its, self.tolerance)
+            if new.shape == its.shape and alike(new, its, self.tolerance):
+                if was_wrong and before.shape == its.shape and _distance(new, its) > NEARER * _distance(before, its):
+                    return []
+                right.append(name)
+            elif not was_wrong or new.shape != before.shape or not alike(new, before):
+                return []
+        return right
 
 
 def _distance(ours: Array, right: Array) -> float:
