@@ -133,18 +133,22 @@ def _tiers(failed: FailedCheck, name: str,
 
 def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
     """A small change of the backward pass after which the gradient is right."""
-    edit = failed.repairs.of(name)
-    if edit:
+    edit, ours = failed.repairs.of(name), failed.gradient(name)
+    factor = constant_factor(ours, failed.right(name)) if ours.size > 1 else None
+    if edit and factor and factor != -1:
+        times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
+        yield "factor", f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
+    elif edit:
         yield edit.kind, f"d{name} is wrong: {edit.described()}", ""
 
 
 def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str, advice: str) -> Diagnosis:
     """A diagnosis that states what is seen, with the change that repairs it if there is one."""
-    if diagnosis.kind not in SEEN:
+    edit = failed.repairs.of(diagnosis.argument) if diagnosis.kind in SEEN else None
+    if edit is None or "` must be `" in text:
         return diagnosis
-    edit = failed.repairs.of(diagnosis.argument)
-    return replace(diagnosis, kind=edit.kind, also=(diagnosis.kind,),
-                   text=sentence(f"{text}: {edit.described()}", advice, diagnosis.argument)) if edit else diagnosis
+    return replace(diagnosis, also=(edit.kind, *diagnosis.also),
+                   text=sentence(f"{text}: {edit.described()}", advice, diagnosis.argument))
 
 
 def _others(failed: FailedCheck) -> Arrays:

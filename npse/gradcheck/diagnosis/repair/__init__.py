@@ -4,11 +4,9 @@ A hypothesis on a tape starts from the forward pass and asks which mistake gives
 starts from the backward pass: its syntax tree is changed at one place, in every way that `edits` knows, and the changed
 function is run. If its gradients are right, for other arguments too, the place and the change say what is wrong.
 
-`source` reads and compiles a function, `places` and `edits` have the changes, `right` says what is right, `search`
-tries the changes.
+`source` reads and compiles a function, `places` and `edits` have the changes, `search` tries them.
 """
 
-from npse.gradcheck.diagnosis.repair.right import Right
 from npse.gradcheck.diagnosis.repair.search import Repairs
 
-__all__ = ["Repairs", "Right"]
+__all__ = ["Repairs"]

@@ -14,7 +14,7 @@ from npse.gradcheck.contract import Recording
 from npse.gradcheck.diagnosis.repair.edits import Scope
 from npse.gradcheck.diagnosis.repair.places import Edit, edits
 from npse.gradcheck.diagnosis.repair.source import Source
-from npse.gradcheck.diagnosis.repair.right import Right
+from npse.gradcheck.diagnosis.elsewhere import Right
 from npse.gradcheck.measure import run_backward
 from npse.support.wrapped import Overlay
 from npse.types import Op, Ops
@@ -75,7 +75,9 @@ class Repairs:
         """The arguments whose wrong gradients an edition repairs."""
         right = self.here.repaired(edition)
         for other in self.elsewhere() if right else ():
+            other.forward()
             right = [name for name in right if name in other.repaired(edition)]
+            self.here.forward()
         return right
 
     @cached_property

@@ -7,6 +7,7 @@ import builtins
 import copy
 import inspect
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
@@ -107,7 +108,9 @@ class Source:
     def _code_of(self, step: ast.stmt, is_new: bool = False) -> CodeType:
         known = None if is_new else self._codes.get(step)
         if known is None:
-            known = compile(ast.Module(_without_return(step), []), "<repair>", "exec")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)    # about a change that makes no sense
+                known = compile(ast.Module(_without_return(step), []), "<repair>", "exec")
             if not is_new:
                 self._codes[step] = known
         return known

@@ -10,9 +10,9 @@ import numpy as np
 from npse.gradcheck.cases import CASES
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike
-from npse.gradcheck.diagnosis.trace import trace
+from npse.gradcheck.diagnosis.trace import Trace, taped
 from npse.gradcheck.draw import draw_arguments, generator
-from npse.gradcheck.measure import Measurement, is_floating, run_backward
+from npse.gradcheck.measure import Measurement, is_floating, run_backward, run_forward
 from npse.types import Arguments, Array, Ops
 
 OTHER_SEED = 1_000_003
@@ -22,21 +22,38 @@ NEARER = 0.01            # of the error of a wrong gradient: that of a right one
 
 @dataclass(eq=False)
 class Right:
-    """The right gradients for some arguments, by a tape or by central differences."""
+    """The right gradients for some arguments, in float64.
+
+    Attributes
+    ----------
+    measured : Measurement
+    gradients : tuple of arrays
+        By the tape, else by central differences; nan where a step crossed a kink.
+    trace : Trace or None
+        The forward pass on a tape that gives the same values.
+    """
 
     measured: Measurement
     gradients: tuple[Array, ...]
-    tolerance: float
+    trace: Trace | None
 
     @classmethod
     def of(cls, measured: Measurement) -> Right:
-        """By the tape of the case if it has one that gives the same values; else by central differences."""
-        case = measured.case
-        tape = trace(case, measured.arguments)
+        """By the tape of the forward pass if it has one; else by central differences."""
+        tape, wrt = taped(measured), measured.case.wrt
         if tape is not None and alike(tape.output.value, measured.y):
-            return cls(measured, tuple(tape.gradients(measured.dy, case.wrt)), EXACT)
-        numeric = map(measured.numeric, case.wrt)
-        return cls(measured, tuple(np.where(one.crossed, np.nan, one.value) for one in numeric), NUMERIC)
+            return cls(measured, tuple(tape.gradients(measured.dy, wrt)), tape)
+        numeric = map(measured.numeric, wrt)
+        return cls(measured, tuple(np.where(one.crossed, np.nan, one.value) for one in numeric), None)
+
+    @property
+    def tolerance(self) -> float:
+        """The tolerance of a comparison with the right gradients, relative to the largest entry."""
+        return EXACT if self.trace else NUMERIC
+
+    def forward(self) -> None:
+        """Run the forward pass, which may keep values for the backward pass."""
+        run_forward(self.measured.case, self.measured.ops, self.measured.arguments)
 
     def repaired(self, edition: Ops) -> list[str]:
         """The arguments whose gradients by an edition are right; the others are right too, or as they were measured.
@@ -49,7 +66,8 @@ class Right:
         except Exception:                # a changed function need not run
             return []
         right = []
-        for name, new, before, its in zip(case.wrt, found, measured.gradients, self.gradients, strict=True):
+        befores = (np.asarray(gradient, np.float64) for gradient in measured.gradients)
+        for name, new, before, its in zip(case.wrt, found, befores, self.gradients, strict=True):
             was_wrong = before.shape != its.shape or not alike(before, its, self.tolerance)
             if new.shape == its.shape and alike(new, its, self.tolerance):
                 if was_wrong and before.shape == its.shape and _distance(new, its) > NEARER * _distance(before, its):
