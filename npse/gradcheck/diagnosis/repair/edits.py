@@ -58,25 +58,24 @@ class Scope:
                 found.setdefault(np.size(value) // max(np.shape(value)[-1], 1), rest)
         object.__setattr__(self, "sizes", tuple(text for n, text in found.items() if n > 1))
 
-    def alike(self, name: str) -> Iterator[str]:
-        """Other variables that can stand in the place of one: arrays with as many axes, or no arrays either."""
+    def instead_of(self, name: str) -> Iterator[str]:
+        """Other variables that can stand in the place of one: first those of the same shape, then those that fit."""
         mine = self.values.get(name)
-        for other, value in self.values.items():
-            same = is_array(value) == is_array(mine) and np.shape(value) == np.shape(mine) if is_array(mine) \
-                else not is_array(value) and isinstance(value, (int, float)) == isinstance(mine, (int, float))
-            if other != name and (name not in self.values or same):
-                yield other
-        for other, value in self.values.items() if is_array(mine) else ():
-            if other != name and is_array(value) and np.shape(value) != np.shape(mine) and _broadcast(value, mine):
-                yield other
+
+        def distance(other: str) -> int:
+            value = self.values[other]
+            if is_array(value) != is_array(mine):
+                return 3
+            return 0 if np.shape(value) == np.shape(mine) else 1 if _broadcast(value, mine) else 2
+        return iter(sorted((other for other in self.values if other != name), key=distance))
+
+    def names(self) -> Iterator[str]:
+        """The variables that are arrays or numbers."""
+        return (name for name, value in self.values.items() if is_array(value) or isinstance(value, (int, float)))
 
     def numbers(self) -> Iterator[str]:
         """The variables that are whole numbers, such as that of a loop."""
         return (name for name, value in self.values.items() if isinstance(value, (int, np.integer)))
-
-    def arrays(self) -> Iterator[str]:
-        """The variables that are arrays."""
-        return (name for name, value in self.values.items() if is_array(value))
 
 
 def _broadcast(a: Any, b: Any) -> bool:
@@ -106,7 +105,7 @@ def _by_type(node: ast.expr, place: str, scope: Scope) -> Iterator[Change]:
         case ast.Constant():
             yield from _of_constant(node, place, scope)
         case ast.Name():
-            yield from (("wrong value", _name(other)) for other in scope.alike(node.id))
+            yield from (("wrong value", _name(other)) for other in scope.instead_of(node.id))
         case ast.Compare():
             yield from _of_comparison(node)
         case ast.Call():
@@ -128,7 +127,7 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
         yield kind, ast.BinOp(node.left, other(), node.right)
     kind = "mask misplaced" if isinstance(node.op, (ast.BitAnd, ast.BitOr)) else "path twice"
     yield kind, node.left
-    if not isinstance(node.op, (ast.Div, ast.Sub, ast.Pow)):
+    if not isinstance(node.op, (ast.Div, ast.Pow)):
         yield kind, node.right
     if isinstance(node.op, ast.Sub):
         yield kind, ast.UnaryOp(ast.USub(), node.right)
@@ -257,11 +256,15 @@ def _of_tuple(node: ast.Tuple | ast.List, place: str) -> Iterator[Change]:
         yield kind, make([*node.elts[:k], *node.elts[k + 1:]], node.ctx)
 
 
-def larger(node: ast.expr, scope: Scope) -> Iterator[Change]:
-    """Changes of a value by something more: a sign, a number, a size, a function, another order of its entries."""
-    yield "sign", ast.UnaryOp(ast.USub(), node)
-    yield "factor", _times(_number(2), node)
-    yield "factor", ast.BinOp(node, ast.Div(), _number(2))
+def larger(node: ast.expr, scope: Scope, is_factor: bool) -> Iterator[Change]:
+    """Changes of a value by something more: a sign, a number, a size, a function, another order of its entries.
+
+    A factor of a product gets no other factor: the product does.
+    """
+    if not is_factor:
+        yield "sign", ast.UnaryOp(ast.USub(), node)
+        yield "factor", _times(_number(2), node)
+        yield "factor", ast.BinOp(node, ast.Div(), _number(2))
     yield "path missing", _times(node, node)
     yield "factor", ast.BinOp(_number(1), ast.Div(), node)
     yield "sigmoid", ast.BinOp(_number(1), ast.Sub(), node)
@@ -273,25 +276,33 @@ def larger(node: ast.expr, scope: Scope) -> Iterator[Change]:
     for axis in range(AXES - 1):
         yield "not summed", ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", _number(axis))])
     for name in ("exp", "log", "sqrt", "tanh", "abs", "sign"):
-        yield "wrong value", ast.Call(ast.Attribute(_name("np"), name, ast.Load()), [node], [])
+        yield "wrong value", _numpy(name, node)
+    yield "mask missing", _numpy("maximum", node, _number(0))
     for name in scope.functions:
         yield "wrong value", ast.Call(_name(name), [node], [])
-    for text in scope.sizes:
+    for text in scope.sizes if not is_factor else ():
         size = ast.parse(text, mode="eval").body
         yield "averaged", ast.BinOp(node, ast.Div(), size)
         yield "averaged", _times(node, size)
 
 
-def with_another(node: ast.expr, scope: Scope, name: str) -> Iterator[Change]:
-    """Changes of a value by another one, as a factor, a term, a mask or an argument."""
+def with_another(node: ast.expr, scope: Scope, name: str, is_factor: bool) -> Iterator[Change]:
+    """Changes of a value by another one: in its place, or as a factor, a term, a mask or an argument."""
     v = _name(name)
-    yield "path missing", _times(node, v)
-    yield "path missing", ast.BinOp(node, ast.Div(), v)
+    if not isinstance(node, (ast.Name, ast.Constant)):
+        yield "wrong value", v
+    if not is_factor:
+        yield "path missing", _times(node, v)
+        yield "path missing", ast.BinOp(node, ast.Div(), v)
+        yield "mask missing", _times(node, ast.Compare(v, [ast.Gt()], [_number(0)]))
+        yield "sigmoid", _times(node, ast.BinOp(_number(1), ast.Sub(), v))
     yield "path missing", ast.BinOp(node, ast.Add(), v)
     yield "path missing", ast.BinOp(node, ast.Sub(), v)
-    yield "mask missing", _times(node, ast.Compare(v, [ast.Gt()], [_number(0)]))
-    yield "sigmoid", _times(node, ast.BinOp(_number(1), ast.Sub(), v))
     yield from (("mask missing", ast.Call(_name(function), [node, v], [])) for function in scope.functions)
+
+
+def _numpy(name: str, *arguments: ast.expr) -> ast.expr:
+    return ast.Call(ast.Attribute(_name("np"), name, ast.Load()), list(arguments), [])
 
 
 def _called(node: ast.Call) -> str:

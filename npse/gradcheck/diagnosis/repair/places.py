@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -120,26 +120,25 @@ def _first_line(step: ast.stmt) -> str:
     return ast.unparse(step).splitlines()[0]
 
 
-def edits(tree: ast.FunctionDef, scope: Scope) -> Iterator[Edit]:
-    """Every change of a function that is tried: small ones first."""
+def edits(tree: ast.FunctionDef, scope: Scope, likely: Collection[ast.stmt] = ()) -> Iterator[Edit]:
+    """Every change of a function that is tried: those of the ``likely`` statements of its body first, small ones first."""
+    blocks = list(_blocks(tree))
     statements = [Place(owner, name, k, "statement", (step,), root or step)
-                  for root, owner, name, block in _blocks(tree) for k, step in enumerate(block)]
-    places = [place for one in statements for place in _expressions(one.node, one.root)]
-    for place in statements:
-        yield from _of_statement(place)
-    for place in places:
-        for kind, new in small(place.node, place.within, scope):
-            yield Edit(kind, place, new)
-    wide = [place for place in places if place.within in ("value", "condition") and not place.is_factor
-            and not isinstance(place.node, ast.Tuple)]
-    for place in wide:
-        for kind, new in larger(place.node, scope):
-            yield Edit(kind, place, new)
+                  for root, owner, name, block in blocks for k, step in enumerate(block)]
     read = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    for name in sorted(scope.arrays(), key=lambda name: read[name]):         # first what is not used at all
+    names = sorted(scope.names(), key=lambda name: read[name])               # first what is not used at all
+    for chosen in ([place for place in statements if (place.root in likely) == is_likely] for is_likely in (True, False)):
+        for place in chosen:
+            yield from _of_statement(place)
+        places = [inner for place in chosen for inner in _expressions(place.node, place.root)]
+        for place in places:
+            yield from (Edit(kind, place, new) for kind, new in small(place.node, place.within, scope))
+        wide = [place for place in places if place.within in ("value", "condition") and not isinstance(place.node, ast.Tuple)]
         for place in wide:
-            for kind, new in with_another(place.node, scope, name):
-                yield Edit(kind, place, new)
+            yield from (Edit(kind, place, new) for kind, new in larger(place.node, scope, place.is_factor))
+        for name in names:
+            for place in wide:
+                yield from (Edit(kind, place, new) for kind, new in with_another(place.node, scope, name, place.is_factor))
 
 
 def _blocks(tree: ast.FunctionDef) -> Iterator[tuple[ast.stmt | None, ast.AST, str, list[ast.stmt]]]:

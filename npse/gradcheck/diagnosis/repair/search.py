@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import npse.reference
-from npse.gradcheck.contract import Recording
+from npse.gradcheck.contract import Call, Recording
 from npse.gradcheck.diagnosis.repair.edits import Scope
 from npse.gradcheck.diagnosis.repair.places import Edit, edits
 from npse.gradcheck.diagnosis.repair.source import Source
 from npse.gradcheck.diagnosis.elsewhere import Right
-from npse.gradcheck.measure import run_backward
+from npse.gradcheck.diagnosis.result import alike
+from npse.gradcheck.measure import copies, is_floating, run_backward
 from npse.support.wrapped import Overlay
 from npse.types import Op, Ops
 
-MOST = 6000              # changes that are tried
-SECONDS = 15.0           # of processor time: only a slow function has fewer tries
+MOST = 5000              # changes that are tried
+SECONDS = 6.0            # of processor time: only a slow function has fewer tries
 BOOK = Path(npse.reference.__file__).parent
 
 @dataclass(eq=False)
@@ -59,17 +64,18 @@ class Repairs:
     def candidates(self) -> Iterator[tuple[Edit, Ops]]:
         """Every change that is tried, and the edition with it."""
         began, tried = time.process_time(), 0
-        for name, source, scope in self._sources:
-            for edit in edits(source.tree, scope):
+        for one in self._suspects:
+            for edit in edits(one.source.tree, Scope(one.values, one.source.functions), self._likely(one)):
                 tried += 1
                 if tried > MOST or time.process_time() - began > SECONDS:
                     return
                 with edit.made():
                     try:
-                        changed = source.compiled(edit.place.root)
+                        changed = one.source.compiled(edit.place.root)
                     except (SyntaxError, ValueError, TypeError):
                         continue
-                yield edit, Overlay(self.measured.ops, **{name: changed})
+                if one.may_be_right(changed):
+                    yield edit, Overlay(self.measured.ops, **{one.name: changed})
 
     def _repaired_by(self, edition: Ops) -> list[str]:
         """The arguments whose wrong gradients an edition repairs."""
@@ -81,41 +87,107 @@ class Repairs:
         return right
 
     @cached_property
-    def _sources(self) -> list[tuple[str, Source, Scope]]:
-        """The functions that may be wrong, those outside of the book first."""
-        measured = self.measured
-        recording = Recording(measured.ops)
-        try:
-            run_backward(measured.case, recording, measured.dy, measured.arguments)
-        except Exception:
-            return []
-        called = {call.name: call.op for call in recording.calls}
-        own = {name: op for name, op in called.items() if not _is_the_books(op)}
+    def _suspects(self) -> list[Suspect]:
+        """The functions that may be wrong: those outside of the book, if there is one."""
+        calls = self._calls()
+        own = {name: call for name, call in calls.items() if not _is_the_books(call.op)}
         found = []
-        for name, op in (own or called).items():
-            source = Source.of(op, self._relatives)
+        for name, call in (own or calls).items():
+            source = Source.of(call.op, self._relatives)
             if source is not None:
-                found.append((name, source, Scope(self._values(name, source), source.functions)))
+                found.append(Suspect(name, source, call))
         return found
 
+    def _calls(self) -> dict[str, Call]:
+        """The first call of each op in the backward pass."""
+        recording = Recording(self.measured.ops)
+        try:
+            run_backward(self.measured.case, recording, self.measured.dy, self.measured.arguments)
+        except Exception:
+            return {}
+        return {call.name: call for call in reversed(recording.calls)}
+
     @property
-    def _relatives(self) -> Iterator[Op]:
+    def _relatives(self) -> list[Op]:
         """The functions of the forward pass."""
         recording = Recording(self.measured.ops)
         try:
-            self.measured.case.forward(recording, **self.measured.arguments)
+            self.measured.case.forward(recording, **copies(self.measured.arguments))
         except Exception:
-            return iter(())
-        return iter([call.op for call in recording.calls])
+            return []
+        return [call.op for call in recording.calls]
 
-    def _values(self, name: str, source: Source) -> dict[str, object]:
-        def run(function: Op) -> object:
-            edition = Overlay(self.measured.ops, **{name: function})
-            return run_backward(self.measured.case, edition, self.measured.dy, self.measured.arguments)
+    def _likely(self, one: Suspect) -> list[ast.stmt]:
+        """The statements that have to do with the wrong gradients alone.
+
+        After each statement each of its arrays is changed a little; other gradients must stay as they are.
+        """
+        steps, found = one.source.tree.body, []
+        for k, step in enumerate(steps):
+            arrays = [name for name in _assigned(step) if is_floating(one.values.get(name))]
+            changes = [self._changed_by(one, k, name) for name in arrays]
+            if isinstance(step, (ast.Return, ast.If)) or not arrays or any(
+                    change and change <= self._wrong for change in changes):
+                found.append(step)
+        return found
+
+    @cached_property
+    def _wrong(self) -> set[str]:
+        pairs = zip(self.measured.case.wrt, self.measured.gradients, self.here.gradients, strict=True)
+        return {name for name, ours, right in pairs
+                if ours.shape != right.shape or not alike(ours, right, self.here.tolerance)}
+
+    def _changed_by(self, one: Suspect, k: int, name: str) -> set[str]:
+        """The gradients that change with a variable after the k-th statement."""
+        def after(at: int, names: dict[str, Any]) -> None:
+            if at == k and is_floating(names.get(name)):
+                value = names[name]
+                names[name] = value * (1 + 1e-3 * np.random.default_rng(0).uniform(0.5, 1, np.shape(value)))
+        edition = Overlay(self.measured.ops, **{one.name: one.source.observed(after)})
         try:
-            return source.values(run)
+            found = run_backward(self.measured.case, edition, self.measured.dy, self.measured.arguments)
         except Exception:
-            return {}
+            return set(self.measured.case.wrt)
+        return {key for key, new, before in zip(self.measured.case.wrt, found, self.measured.gradients, strict=True)
+                if not alike(new, before, 1e-9)}
+
+
+@dataclass(eq=False)
+class Suspect:
+    """A function that may be wrong, and its first call."""
+
+    name: str
+    source: Source
+    call: Call
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """Its variables at the end of the call."""
+        seen: dict[str, Any] = {}
+
+        def after(k: int, names: dict[str, Any]) -> None:
+            seen.update((name, value) for name, value in names.items() if self.source.is_local(name, names))
+        try:
+            self.call.repeat(self.source.observed(after))
+        except Exception:                # then those that are known by then
+            pass
+        return seen
+
+    def may_be_right(self, changed: Op) -> bool:
+        """Whether a changed function gives something else in the same call."""
+        try:
+            found = self.call.repeat(changed)
+        except Exception:                # it does not run
+            return False
+        return len(found) != len(self.call.results) or not all(map(np.array_equal, found, self.call.results))
+
+
+def _assigned(step: ast.stmt) -> set[str]:
+    """The variables that a statement gives a value, or changes."""
+    targets = [target for node in ast.walk(step) if isinstance(node, (ast.Assign, ast.AugAssign, ast.For))
+               for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
+    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+            and (isinstance(name.ctx, ast.Store) or isinstance(target, ast.Subscript))}
 
 
 def _is_the_books(op: Op) -> bool:

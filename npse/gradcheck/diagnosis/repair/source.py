@@ -74,31 +74,39 @@ class Source:
         codes = [self._code_of(step, step is changed) for step in self.tree.body]
 
         def run(*arguments: Any, **options: Any) -> Any:
-            return self._run(codes, arguments, options).get("_result")
+            names = self._start(arguments, options)
+            self._run(codes, names)
+            return names.get("_result")
         return run
 
-    def values(self, run: Callable[[Op], object]) -> dict[str, Any]:
-        """The local variables at the end of the function; ``run`` calls the function that it is given."""
-        codes, seen = [self._code_of(step) for step in self.tree.body], {}
+    def observed(self, after: Callable[[int, dict[str, Any]], None]) -> Callable[..., Any]:
+        """The function; ``after(k, names)`` is called after the k-th statement, and may change the variables."""
+        codes = [self._code_of(step) for step in self.tree.body]
 
-        def observed(*arguments: Any, **options: Any) -> Any:
-            found = self._run(codes, arguments, options)
-            seen.update((name, value) for name, value in found.items()
-                        if name not in self.names and name not in ("_result", "__builtins__"))
-            seen.update(self._bound(arguments, options))
-            return found.get("_result")
-        run(observed)
-        return seen
+        def run(*arguments: Any, **options: Any) -> Any:
+            names = self._start(arguments, options)
+            after(-1, names)
+            self._run(codes, names, after)
+            return names.get("_result")
+        return run
 
-    def _run(self, codes: Iterable[CodeType], arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-        """The names at the end of the function, and its result as "_result"."""
-        names = self.names | self._bound(arguments, options)
+    def is_local(self, name: str, names: dict[str, Any]) -> bool:
+        """Whether a name is one of the function's variables."""
+        return name not in ("_result", "__builtins__") and (name not in self.names or names[name] is not self.names[name])
+
+    def _run(self, codes: Iterable[CodeType], names: dict[str, Any],
+             after: Callable[[int, dict[str, Any]], None] = lambda k, names: None) -> None:
+        """Run the statements: the result is in the names as "_result"."""
         try:
-            for code in codes:
+            for k, code in enumerate(codes):
                 exec(code, names)
+                after(k, names)
         except _Returned:
             pass
-        return names
+
+    def _start(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        """The names at the start of a call."""
+        return self.names | self._bound(arguments, options)
 
     def _bound(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
         bound = self.signature.bind(*arguments, **options)
