@@ -11,7 +11,7 @@ from npse.gradcheck.cases import CASES
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike
 from npse.gradcheck.diagnosis.trace import Trace, taped
-from npse.gradcheck.draw import draw_arguments, generator
+from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.measure import Measurement, is_floating, run_backward, run_forward
 from npse.types import Arguments, Array, Ops
 
@@ -91,9 +91,20 @@ def others(measured: Measurement) -> Iterator[Measurement]:
     found += [(other, draw_arguments(other, OTHER_SEED)) for other in siblings[:MOST_SHAPES] if case in CASES]
     for other, arguments in found:
         try:
-            yield Measurement.of(other, measured.ops, arguments, generator(OTHER_SEED, str(other)))
+            yield measured_anyway(other, measured.ops, arguments)
         except Exception:                # the user's functions do not take these arguments
             continue
+
+
+def measured_anyway(case: Case, ops: Ops, arguments: Arguments) -> Measurement:
+    """A measurement for some arguments; if the backward pass raises an exception, each gradient is nan."""
+    rng = generator(OTHER_SEED, str(case))
+    try:
+        return Measurement.of(case, ops, arguments, rng)
+    except Exception:
+        y = run_forward(case, ops, arguments)
+        nothing = tuple(np.full(arguments[name].shape, np.nan) for name in case.wrt)
+        return Measurement(case, ops, arguments, y, upstream(rng, y), nothing)
 
 
 def _drawn(measured: Measurement) -> Arguments:

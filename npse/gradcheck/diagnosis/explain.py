@@ -10,17 +10,21 @@ from itertools import chain
 
 import numpy as np
 
+from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis import blind, places
+from npse.gradcheck.diagnosis.elsewhere import Right, measured_anyway, others
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.general import once
+from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
 from npse.gradcheck.diagnosis.search import constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
-from npse.types import Array, Arrays
+from npse.gradcheck.measure import Measurement
+from npse.types import Arguments, Array, Arrays, Ops
 
-SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "unexplained")    # kinds that state what is seen; a change of the source may say why
+SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "dtype", "unexplained")    # kinds that state what is seen; a change of the source may say why
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -30,7 +34,8 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
     ours, numeric = failed.gradient(name), failed.measured.numeric(name).value
     dtype = failed.measured.gradient(name).dtype
     if dtype.kind != "f":
-        return Diagnosis("dtype", name, f"d{name} has dtype {dtype}. A gradient holds floating-point numbers.")
+        text, advice = f"d{name} has dtype {dtype}", "A gradient holds floating-point numbers."
+        return _with_cause(failed, Diagnosis("dtype", name, f"{text}. {advice}"), text, advice)
     found: Explanation | None
     if ours.shape != numeric.shape:
         found = next(chain(places.crosswise(name, *_all_gradients(failed), NUMERIC),
@@ -96,6 +101,8 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
             diagnosis = Diagnosis(kind, name, sentence(text, advice, name), tuple(k for k in also if k != kind))
             return _with_cause(failed, diagnosis, text, advice)
+    if failed.changes:
+        return Diagnosis("changed in place", name, f"d{name} is wrong: {failed.changes}.", ("unexplained",))
     return Diagnosis("unexplained", name, places.whereabouts(name, ours, right, failed.letters[name], _others(failed),
                                                              failed.tolerance))
 
@@ -143,12 +150,16 @@ def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
 
 
 def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str, advice: str) -> Diagnosis:
-    """A diagnosis that states what is seen, with the change that repairs it if there is one."""
-    edit = failed.repairs.of(diagnosis.argument) if diagnosis.kind in SEEN else None
-    if edit is None or "` must be `" in text:
+    """A diagnosis that states what is seen, with the change that repairs it, or with a broken rule, if there is one."""
+    if diagnosis.kind not in SEEN or "` must be " in text:
         return diagnosis
-    return replace(diagnosis, also=(edit.kind, *diagnosis.also),
-                   text=sentence(f"{text}: {edit.described()}", advice, diagnosis.argument))
+    name = diagnosis.argument
+    edit = failed.repairs.of(name)
+    kind, cause = (edit.kind, edit.described()) if edit else ("changed in place", failed.changes)
+    if not cause:
+        return diagnosis
+    kinds = (kind, diagnosis.kind) if diagnosis.kind == "unexplained" or not edit else (diagnosis.kind, kind)
+    return Diagnosis(kinds[0], name, sentence(f"{text}: {cause}", advice, name), (kinds[1], *diagnosis.also))
 
 
 def _others(failed: FailedCheck) -> Arrays:
@@ -223,6 +234,27 @@ def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagno
     else:
         text = f"d{name} does not fit the forward pass, where {what}"
     return Diagnosis(kind, name, sentence(text))
+
+
+@np.errstate(all="ignore")
+def explain_exception(case: Case, ops: Ops, arguments: Arguments) -> str:
+    """The small change after which a backward pass that raises an exception is right, in words; "" without any."""
+    right = Right.of(measured_anyway(case, ops, arguments))
+    edit = Repairs(right, lambda: [Right.of(other) for other in others(right.measured)]).of(case.wrt[0])
+    return edit.described() if edit else ""
+
+
+@np.errstate(all="ignore")
+def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: str) -> Diagnosis:
+    """Say why a gradient is wrong for some arguments; for others, ``right``, it is not. ``words`` tell them apart."""
+    edit = Repairs(Right.of(wrong), lambda: [Right.of(right)]).of(name)
+    if edit:
+        return Diagnosis(edit.kind, name, sentence(f"d{name} is wrong {words}: {edit.described()}"))
+    if wrong.y.shape == right.y.shape:
+        return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of an "
+                         "earlier call may be kept.")
+    return Diagnosis("wrong value", name, f"d{name} is wrong {words}. Look at branches that depend on a size, and at "
+                     "what remains after the last whole chunk.")
 
 
 @np.errstate(all="ignore")

@@ -61,6 +61,14 @@ class FailedCheck:
         return Repairs(here, lambda: self.elsewhere)
 
     @property
+    def changes(self) -> str:
+        """Which op changes which argument; "" if none does, or if backward raises an exception."""
+        try:
+            return self.measured.backward_on_copies[1]
+        except Exception:                # the check itself reports what it raises
+            return ""
+
+    @property
     def tolerance(self) -> float:
         """The tolerance of a comparison with the right gradients, relative to the largest entry."""
         return EXACT if self.search else NUMERIC

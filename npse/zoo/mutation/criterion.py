@@ -103,12 +103,12 @@ def classify(operator, kind, text, elsewhere, right="", wrong=""):
         return MISLEADING
     if restores(sentence, right, wrong):
         return RIGHT
-    if kind == "unexplained" or EMPTY.search(sentence):
+    if (kind == "unexplained" or EMPTY.search(sentence)) and not ASKS.search(sentence):
         return VAGUE
     tells_more = TWO.search(sentence) or (SIZE.search(sentence) and "averaged" not in operator.kinds)
     if not tells_more and (kind in operator.kinds or _has(sentence, operator.words)):
         return RIGHT
-    if not tells_more and SEEN.search(sentence):
+    if not tells_more and SEEN.search(sentence) and not ASKS.search(sentence):
         return VAGUE
     if kind == "dtype":                                           # it blames the precision of another mistake
         return MISLEADING

@@ -100,11 +100,11 @@ class Repairs:
 
     def _calls(self) -> dict[str, Call]:
         """The first call of each op in the backward pass."""
-        recording = Recording(self.measured.ops)
+        recording = _Attempts(self.measured.ops)
         try:
             run_backward(self.measured.case, recording, self.measured.dy, self.measured.arguments)
-        except Exception:
-            return {}
+        except Exception:                # the last call is the one that raises
+            return {call.name: call for call in recording.calls[-1:]}
         return {call.name: call for call in reversed(recording.calls)}
 
     @property
@@ -152,6 +152,17 @@ class Repairs:
                 if not alike(new, before, 1e-9)}
 
 
+class _Attempts(Recording):
+    """A recording that keeps a call that raises an exception too, without results."""
+
+    def _record(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        try:
+            return super()._record(name, op, arguments, options)
+        except Exception:
+            self.calls.append(Call(name, op, dict(enumerate(arguments)) | options, (), ()))
+            raise
+
+
 @dataclass(eq=False)
 class Suspect:
     """A function that may be wrong, and its first call."""
@@ -177,9 +188,9 @@ class Suspect:
         """Whether a changed function gives something else in the same call."""
         try:
             found = self.call.repeat(changed)
-        except Exception:                # it does not run
+            return len(found) != len(self.call.results) or not all(map(np.array_equal, found, self.call.results))
+        except Exception:                # it does not run, or returns no arrays
             return False
-        return len(found) != len(self.call.results) or not all(map(np.array_equal, found, self.call.results))
 
 
 def _assigned(step: ast.stmt) -> set[str]:
