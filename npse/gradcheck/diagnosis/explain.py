@@ -17,7 +17,7 @@ from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.general import once
 from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
-from npse.gradcheck.diagnosis.search import constant_factor
+from npse.gradcheck.diagnosis.search import POSSIBLE, constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
@@ -123,6 +123,7 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: blind.rounded(name, ours, right)
     yield lambda: _by_a_repair(failed, name)
     if search:
+        yield lambda: map(_triple, search.single(name, POSSIBLE))
         yield lambda: map(_triple, search.intermediate(name))
         yield lambda: map(_triple, search.paths(name))
     if not failed.trace or failed.trace.is_foreign:

@@ -21,6 +21,7 @@ from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
 MAX_WORK = 20_000        # steps that are run backwards on a record, for one mistake each, and for two
+REFUTED, POSSIBLE, SURE = range(3)       # how a hypothesis stands for other arguments
 MOST_PATHS = 8           # into one variable: more factors than this explain nothing
 
 Tried: TypeAlias = tuple[Hypothesis, list[Array]]
@@ -59,15 +60,18 @@ class Search:
         every = every if elsewhere else iter(())
         self._results = [(hypothesis, found) for hypothesis in every if (found := self._tried(hypothesis))]
 
-    def single(self, name: str) -> list[Hypothesis]:
-        """Hypotheses that explain a gradient; first those that explain the other gradients too."""
+    def single(self, name: str, least: int = SURE) -> list[Hypothesis]:
+        """Hypotheses that explain a gradient; first those that explain the other gradients too.
+
+        ``least`` is how well they must stand for other arguments.
+        """
         k = self.measured.case.wrt.index(name)
         found = self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
         if not found and not self.trace.is_foreign:               # a record has tried them already
             tried = ((h, self._tried(h)) for h in general.stale(self.trace.tape, np.multiply))
             found = self._ranked((h, gradients) for h, gradients in tried
                                  if gradients and self._explains(k, gradients[k]))
-        return self._confirmed(k, found)
+        return self._confirmed(k, found, least)
 
     def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""
@@ -115,22 +119,25 @@ class Search:
         gradients = self.trace.tape.gradients(self.trace.output, self.measured.dy, outputs)
         return zip(outputs, gradients, strict=True)
 
-    def _confirmed(self, k: int, found: list[Hypothesis]) -> list[Hypothesis]:
-        """Those hypotheses that explain the k-th gradient for other arguments, too.
+    def _confirmed(self, k: int, found: list[Hypothesis], least: int = REFUTED + 1) -> list[Hypothesis]:
+        """Those hypotheses that stand for other arguments, too."""
+        return [hypothesis for hypothesis in found if self._standing(k, hypothesis) >= least]
 
-        On other shapes a mistake may not exist; then it says nothing.
+    def _standing(self, k: int, hypothesis: Hypothesis) -> int:
+        """Whether a hypothesis explains the k-th gradient for other arguments, too.
+
+        On other shapes a mistake may not exist: then it is possible, but not sure.
         """
-        def explains_there(hypothesis: Hypothesis, place: int, other: Search, mistakes_there: Mistakes) -> bool:
+        standing = SURE
+        for place, (other, mistakes_there) in enumerate(self._elsewhere):
             known = [mistakes_there[without_numbers(text)] for text in hypothesis.made_of or (hypothesis.text,)]
             if place and not all(known):
-                return True
-            for same in product(*known):
-                gradients = other._tried(reduce(Hypothesis.__add__, same))
-                if gradients and alike(other.measured.gradients[k], gradients[k]):
-                    return True
-            return False
-        return [hypothesis for hypothesis in found
-                if all(explains_there(hypothesis, place, *there) for place, there in enumerate(self._elsewhere))]
+                standing = POSSIBLE
+                continue
+            tried = (other._tried(reduce(Hypothesis.__add__, same)) for same in product(*known))
+            if not any(gradients and alike(other.measured.gradients[k], gradients[k]) for gradients in tried):
+                return REFUTED
+        return standing
 
     @cached_property
     def _elsewhere(self) -> list[tuple[Search, Mistakes]]:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npse.gradcheck.diagnosis.repair.source import is_array
+from npse.types import Shape
 
 Change: TypeAlias = tuple[str, ast.expr]
 """The kind of mistake that a change repairs, and the new expression."""
@@ -60,13 +61,13 @@ class Scope:
 
     def instead_of(self, name: str) -> Iterator[str]:
         """Other variables that can stand in the place of one: first those of the same shape, then those that fit."""
-        mine = self.values.get(name)
+        mine = _shape(self.values.get(name))
 
         def distance(other: str) -> int:
-            value = self.values[other]
-            if is_array(value) != is_array(mine):
-                return 3
-            return 0 if np.shape(value) == np.shape(mine) else 1 if _broadcast(value, mine) else 2
+            its = _shape(self.values[other])
+            if its is None or mine is None:
+                return 0 if its is mine else 3
+            return 0 if its == mine else 1 if _broadcast(its, mine) else 2
         return iter(sorted((other for other in self.values if other != name), key=distance))
 
     def names(self) -> Iterator[str]:
@@ -78,9 +79,14 @@ class Scope:
         return (name for name, value in self.values.items() if isinstance(value, (int, np.integer)))
 
 
-def _broadcast(a: Any, b: Any) -> bool:
+def _shape(value: Any) -> Shape | None:
+    """The shape of an array; None of any other value."""
+    return value.shape if is_array(value) else None
+
+
+def _broadcast(a: Shape, b: Shape) -> bool:
     try:
-        np.broadcast_shapes(np.shape(a), np.shape(b))
+        np.broadcast_shapes(a, b)
     except ValueError:
         return False
     return True

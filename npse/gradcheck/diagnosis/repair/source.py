@@ -41,12 +41,15 @@ class Source:
         Its globals, and the values in its closure.
     functions : tuple of str
         Global functions that this function and its relatives call: others may stand in their place.
+    kept : dict
+        Those of the names that hold a list, a dict, a set or an array: the function may change it.
     """
 
     tree: ast.FunctionDef
     signature: inspect.Signature
     names: dict[str, Any]
     functions: tuple[str, ...]
+    kept: dict[str, Any]
     _codes: dict[ast.stmt, CodeType] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -64,7 +67,9 @@ class Source:
                 value = one.__globals__.get(name)
                 if isinstance(value, FunctionType) and names.setdefault(name, value) is value:
                     called[name] = None
-        return cls(tree, inspect.signature(function), names, tuple(called))
+        read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        kept = {name: names[name] for name in read if isinstance(names.get(name), (dict, list, set, np.ndarray))}
+        return cls(tree, inspect.signature(function), names, tuple(called), copy.deepcopy(kept))
 
     def compiled(self, changed: ast.stmt | None = None) -> Callable[..., Any]:
         """The function of the tree as it is now; SyntaxError, TypeError or ValueError if it is none.
@@ -105,8 +110,8 @@ class Source:
             pass
 
     def _start(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-        """The names at the start of a call."""
-        return self.names | self._bound(arguments, options)
+        """The names at the start of a call; what the function may change outside of itself is a copy."""
+        return self.names | copy.deepcopy(self.kept) | self._bound(arguments, options)
 
     def _bound(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
         bound = self.signature.bind(*arguments, **options)
