@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from npse.gradcheck.diagnosis import Diagnosis, explain_elsewhere
+from npse.gradcheck.diagnosis import explain_elsewhere
 from npse.gradcheck.measure import Measurement, is_floating
 from npse.gradcheck.numeric import RESOLUTION, norm
 from npse.gradcheck.results import WRONG, Result
@@ -55,9 +56,11 @@ def _others(measured: Measurement, rng: np.random.Generator) -> Iterator[tuple[s
     yield f"only where there are more images, {more} in place of {images}", larger, more
 
 
-def _near(value: object, rng: np.random.Generator) -> object:
-    return value * (1 + NEARBY * rng.uniform(-1, 1, value.shape)) if isinstance(value, np.ndarray) and is_floating(value) \
-        else value
+def _near(value: Any, rng: np.random.Generator) -> Any:
+    """An array with each number changed a little; any other value unchanged."""
+    if not isinstance(value, np.ndarray) or not is_floating(value):
+        return value
+    return value * (1 + NEARBY * rng.uniform(-1, 1, value.shape))
 
 
 def _is_wrong(other: Measurement, name: str) -> bool:

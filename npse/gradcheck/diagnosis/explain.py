@@ -24,7 +24,8 @@ from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
 from npse.gradcheck.measure import Measurement
 from npse.types import Arguments, Array, Arrays, Ops
 
-SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "dtype", "unexplained")    # kinds that state what is seen; a change of the source may say why
+# kinds that state what is seen; a change of the source may say why
+SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "dtype", "unexplained")
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -252,8 +253,8 @@ def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: 
     if edit:
         return Diagnosis(edit.kind, name, sentence(f"d{name} is wrong {words}: {edit.described()}"))
     if wrong.y.shape == right.y.shape:
-        return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of an "
-                         "earlier call may be kept.")
+        return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of "
+                         "an earlier call may be kept.")
     return Diagnosis("wrong value", name, f"d{name} is wrong {words}. Look at branches that depend on a size, and at "
                      "what remains after the last whole chunk.")
 

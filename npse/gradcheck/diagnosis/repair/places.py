@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, Scope, larger, small, with_another
+from npse.gradcheck.diagnosis.repair.additions import larger, with_another
+from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, small
+from npse.gradcheck.diagnosis.repair.scope import Scope
 
 LONGEST = 64                     # letters of an expression in a sentence
 SHOWN = (ast.expr, ast.Assign, ast.AugAssign, ast.Return)
@@ -121,24 +123,32 @@ def _first_line(step: ast.stmt) -> str:
 
 
 def edits(tree: ast.FunctionDef, scope: Scope, likely: Collection[ast.stmt] = ()) -> Iterator[Edit]:
-    """Every change of a function that is tried: those of the ``likely`` statements of its body first, small ones first."""
+    """Every change of a function that is tried: those of the ``likely`` statements first, and small ones first."""
     blocks = list(_blocks(tree))
     statements = [Place(owner, name, k, "statement", (step,), root or step)
                   for root, owner, name, block in blocks for k, step in enumerate(block)]
     read = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
     names = sorted(scope.names(), key=lambda name: read[name])               # first what is not used at all
-    for chosen in ([place for place in statements if (place.root in likely) == is_likely] for is_likely in (True, False)):
-        for place in chosen:
-            yield from _of_statement(place)
-        places = [inner for place in chosen for inner in _expressions(place.node, place.root)]
-        for place in places:
-            yield from (Edit(kind, place, new) for kind, new in small(place.node, place.within, scope))
-        wide = [place for place in places if place.within in ("value", "condition") and not isinstance(place.node, ast.Tuple)]
+    for is_likely in (True, False):
+        chosen = [place for place in statements if (place.root in likely) == is_likely]
+        yield from _of_places(chosen, scope, names)
+
+
+def _of_places(statements: Collection[Place], scope: Scope, names: Collection[str]) -> Iterator[Edit]:
+    """The changes of some statements; ``names`` are those of values that may be added to an expression."""
+    for place in statements:
+        yield from _of_statement(place)
+    places = [inner for place in statements for inner in _expressions(place.node, place.root)]
+    for place in places:
+        yield from (Edit(kind, place, new) for kind, new in small(place.node, place.within, scope))
+    wide = [place for place in places
+            if place.within in ("value", "condition") and not isinstance(place.node, ast.Tuple)]
+    for place in wide:
+        yield from (Edit(kind, place, new) for kind, new in larger(place.node, scope, place.is_factor))
+    for name in names:
         for place in wide:
-            yield from (Edit(kind, place, new) for kind, new in larger(place.node, scope, place.is_factor))
-        for name in names:
-            for place in wide:
-                yield from (Edit(kind, place, new) for kind, new in with_another(place.node, scope, name, place.is_factor))
+            new = with_another(place.node, scope, name, place.is_factor)
+            yield from (Edit(kind, place, changed) for kind, changed in new)
 
 
 def _blocks(tree: ast.FunctionDef) -> Iterator[tuple[ast.stmt | None, ast.AST, str, list[ast.stmt]]]:
@@ -171,7 +181,8 @@ def _of_statement(place: Place) -> Iterator[Edit]:
         case ast.Assign(targets=[ast.Tuple() as names]):
             for k in range(len(names.elts) - 1):
                 order = [*names.elts[:k], names.elts[k + 1], names.elts[k], *names.elts[k + 2:]]
-                yield Edit("swapped", place, [ast.Assign([ast.Tuple(order, ast.Store())], step.value, lineno=step.lineno)])
+                swapped = ast.Tuple(order, ast.Store())
+                yield Edit("swapped", place, [ast.Assign([swapped], step.value, lineno=step.lineno)])
         case ast.Expr() | ast.For():
             yield Edit("wrong value", place, [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ import numpy as np
 
 import npse.reference
 from npse.gradcheck.contract import Call, Recording
-from npse.gradcheck.diagnosis.repair.edits import Scope
-from npse.gradcheck.diagnosis.repair.places import Edit, edits
-from npse.gradcheck.diagnosis.repair.source import Source
 from npse.gradcheck.diagnosis.elsewhere import Right
+from npse.gradcheck.diagnosis.repair.places import Edit, edits
+from npse.gradcheck.diagnosis.repair.scope import Scope
+from npse.gradcheck.diagnosis.repair.source import Source
 from npse.gradcheck.diagnosis.result import alike
 from npse.gradcheck.measure import copies, is_floating, run_backward
 from npse.support.wrapped import Overlay
@@ -178,10 +179,8 @@ class Suspect:
 
         def after(k: int, names: dict[str, Any]) -> None:
             seen.update((name, value) for name, value in names.items() if self.source.is_local(name, names))
-        try:
+        with contextlib.suppress(Exception):     # then those that are known by then
             self.call.repeat(self.source.observed(after))
-        except Exception:                # then those that are known by then
-            pass
         return seen
 
     def may_be_right(self, changed: Op) -> bool:

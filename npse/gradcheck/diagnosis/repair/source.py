@@ -62,7 +62,7 @@ class Source:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         names = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}, "_Returned": _Returned}
         called: dict[str, None] = {}
-        for one in filter(None, map(_plain, (function, *relatives))):
+        for one in (function, *(plain for relative in relatives if (plain := _plain(relative)))):
             for name in one.__code__.co_names:
                 value = one.__globals__.get(name)
                 if isinstance(value, FunctionType) and names.setdefault(name, value) is value:
@@ -97,7 +97,7 @@ class Source:
 
     def is_local(self, name: str, names: dict[str, Any]) -> bool:
         """Whether a name is one of the function's variables."""
-        return name not in ("_result", "__builtins__") and (name not in self.names or names[name] is not self.names[name])
+        return name not in ("_result", "__builtins__") and names[name] is not self.names.get(name, _Returned)
 
     def _run(self, codes: Iterable[CodeType], names: dict[str, Any],
              after: Callable[[int, dict[str, Any]], None] = lambda k, names: None) -> None:
