@@ -127,10 +127,11 @@ def _of_comparison(node: ast.Compare) -> Iterator[Change]:
 
 def _of_call(node: ast.Call, scope: Scope) -> Iterator[Change]:
     name = _called(node)
-    for kind, family in FAMILIES if isinstance(node.func, ast.Attribute) else ():
-        for other in family if name in family else ():
-            if other != name:
-                yield kind, ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords)
+    if isinstance(node.func, ast.Attribute):
+        for kind, family in FAMILIES:
+            for other in family if name in family else ():
+                if other != name:
+                    yield kind, ast.Call(ast.Attribute(node.func.value, other, ast.Load()), node.args, node.keywords)
     for other in scope.functions if isinstance(node.func, ast.Name) else ():
         if other != name:
             kind = "averaged" if name in REDUCTIONS else "wrong value"

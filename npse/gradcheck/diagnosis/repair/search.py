@@ -55,9 +55,10 @@ class Repairs:
         The search goes on where the search for another argument has ended.
         """
         while name not in self.found:
-            edit, edition = next(self._rest, (None, None))
-            if edit is None:
+            candidate = next(self._rest, None)
+            if candidate is None:
                 return None
+            edit, edition = candidate
             for key in self._repaired_by(edition):
                 self.found.setdefault(key, edit)
         return self.found[name]
