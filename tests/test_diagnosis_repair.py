@@ -104,7 +104,7 @@ def never_ends(dy, x):
 
 
 def writes(dy, x):
-    open("file", "w")
+    print(dy)
     return dy
 
 
@@ -125,7 +125,8 @@ def test_an_edit_leaves_the_tree_as_it_was():
 
 def test_a_copy_does_what_the_function_does():
     given = arguments()
-    for ours, right in zip(Source.of(blend_backward).compiled()(1.0, **given), blend_backward(1.0, **given), strict=True):
+    copy = Source.of(blend_backward).compiled()
+    for ours, right in zip(copy(1.0, **given), blend_backward(1.0, **given), strict=True):
         np.testing.assert_array_equal(ours, right)
 
 
