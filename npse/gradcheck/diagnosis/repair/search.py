@@ -134,7 +134,7 @@ class Repairs:
     def _wrong(self) -> set[str]:
         pairs = zip(self.measured.case.wrt, self.measured.gradients, self.here.gradients, strict=True)
         return {name for name, ours, right in pairs
-                if ours.shape != right.shape or not alike(ours, right, self.here.tolerance)}
+                if ours.shape != right.shape or not alike(1.0 * ours, right, self.here.tolerance)}
 
     def _changed_by(self, one: Suspect, k: int, name: str) -> set[str]:
         """The gradients that change with a variable after the k-th statement."""
@@ -148,7 +148,7 @@ class Repairs:
         except Exception:
             return set(self.measured.case.wrt)
         return {key for key, new, before in zip(self.measured.case.wrt, found, self.measured.gradients, strict=True)
-                if not alike(new, before, 1e-9)}
+                if not alike(1.0 * new, 1.0 * before, 1e-9)}
 
 
 class _Attempts(Recording):
