@@ -21,6 +21,7 @@ from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
 MAX_WORK = 20_000        # steps that are run backwards on a record, for one mistake each, and for two
+NUMBERS = ("averaged", "factor", "variance")                  # kinds of mistakes that are about a number
 REFUTED, POSSIBLE, SURE = range(3)       # how a hypothesis stands for other arguments
 MOST_PATHS = 8           # into one variable: more factors than this explain nothing
 
@@ -120,8 +121,10 @@ class Search:
         return zip(outputs, gradients, strict=True)
 
     def _confirmed(self, k: int, found: list[Hypothesis], least: int = REFUTED + 1) -> list[Hypothesis]:
-        """Those hypotheses that stand for other arguments, too."""
-        return [hypothesis for hypothesis in found if self._standing(k, hypothesis) >= least]
+        """Those hypotheses that stand for other arguments, too; only a number can be a size by chance."""
+        standings = [self._standing(k, hypothesis) for hypothesis in found]
+        return [hypothesis for hypothesis, standing in zip(found, standings, strict=True)
+                if standing >= (least if hypothesis.kind in NUMBERS else REFUTED + 1)]
 
     def _standing(self, k: int, hypothesis: Hypothesis) -> int:
         """Whether a hypothesis explains the k-th gradient for other arguments, too.
