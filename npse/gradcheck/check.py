@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from npse.gradcheck.cases.case import Case, cast
+from npse.gradcheck.diagnosis import explain_exception
+from npse.gradcheck.draw import draw_arguments
 from npse.gradcheck.judge import judge
 from npse.gradcheck.kinks import AtKinks
 from npse.gradcheck.measure import MOST_ENTRIES, USUAL, Options
@@ -53,8 +55,17 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None,
         for result in judge(case, watched, seed, None if book is ops else book, options):
             results.append(result)
     except (Exception, SystemExit) as error:
-        results.append(raised(case.op, case.label, error, watched.culprit(error)))
+        culprit = watched.culprit(error)
+        results.append(raised(case.op, case.label, error, culprit, _repair(case, ops, seed) if culprit else ""))
     return results
+
+
+def _repair(case: Case, ops: Ops, seed: int) -> str:
+    """What must be changed in a backward pass that raises an exception; "" if it is not known."""
+    try:
+        return explain_exception(case, ops, draw_arguments(case, seed)) if case.wrt else ""
+    except Exception:                    # forward raises too, or the op does not take other arguments
+        return ""
 
 
 def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Returned], arguments: Mapping[str, Any],

@@ -20,6 +20,7 @@ from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.kinks import choices, count_changes
 from npse.gradcheck.measure import USUAL, Measurement, Options, copies, is_floating, run_backward, run_forward
 from npse.gradcheck.numeric import SAFETY
+from npse.gradcheck.other_arguments import elsewhere
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
 from npse.gradcheck.taylor import taylor
 from npse.types import Arguments, Array, Ops
@@ -39,7 +40,12 @@ def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, options: Opt
         return generator(seed, f"{case}: {purpose}")
 
     if case.wrt:
-        yield from _gradients(Measurement.of(case, ops, drawn[0], rng("gradient"), options))
+        measured, is_right = Measurement.of(case, ops, drawn[0], rng("gradient"), options), True
+        for result in _gradients(measured):
+            is_right = is_right and result.ok
+            yield result
+        if is_right:
+            yield from elsewhere(measured, rng("other arguments"))
         yield _linearity(case, ops, drawn[0], rng("linear"))
     calls = _recorded_calls(case, ops, drawn, rng("contract"))
     yield from _contract(case, calls)

@@ -34,12 +34,15 @@ class Watched(Wrapped):
             raise
 
 
-def raised(op: str, label: str, error: BaseException, culprit: Op | None = None) -> Result:
-    """The result if an op raises an exception; ``culprit`` is the function that did, if it is known."""
+def raised(op: str, label: str, error: BaseException, culprit: Op | None = None, repair: str = "") -> Result:
+    """The result if an op raises an exception.
+
+    ``culprit`` is the function that did, if it is known; ``repair`` says what must be changed, if that is known.
+    """
     complaint = str(error) if culprit is None and _is_the_judges(error) else f"raises {type(error).__name__}: {error}"
     name = getattr(unwrapped(culprit), "__name__", op) if culprit else op
     where = place(error, culprit) if culprit else ""
-    text = f"{name} {complaint}" + (f" ({where})" if where else "")
+    text = f"{name} {complaint}" + (f" ({where})" if where else "") + (f": {repair}" if repair else "")
     return Result(op, label, "runs", WRONG, message=complaint, diagnosis=explain_contract("runs", text))
 
 

@@ -86,7 +86,9 @@ def local(name: str, ours: Array, right: Array, letters: Sequence[str], stride: 
     """The gradient is right except for rows or columns at the border."""
     with np.errstate(invalid="ignore"):
         wrong = np.abs(ours - right) > tolerance * np.nanmax(np.abs(right))
-    bounds = [(places.min(), places.max()) for places in np.nonzero(wrong)] if wrong.any() else []
+    if not wrong.any():                                           # the error is smaller than what explains anything
+        return
+    bounds = [(places.min(), places.max()) for places in np.nonzero(wrong)]
     spatial = [axis for axis in range(ours.ndim) if ours.shape[axis] > 2 and letters[axis] not in NOT_SPATIAL]
     for axes in _subsets(spatial):
         inner = np.zeros(ours.shape, bool)

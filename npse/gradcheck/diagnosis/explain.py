@@ -10,16 +10,22 @@ from itertools import chain
 
 import numpy as np
 
+from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis import blind, places
+from npse.gradcheck.diagnosis.elsewhere import Right, measured_anyway, others
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.general import once
+from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
-from npse.gradcheck.diagnosis.search import constant_factor
+from npse.gradcheck.diagnosis.search import POSSIBLE, constant_factor
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
-from npse.types import Array, Arrays
+from npse.gradcheck.measure import Measurement
+from npse.types import Arguments, Array, Arrays, Ops
 
+# kinds that state what is seen; a change of the source may say why
+SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "dtype", "unexplained")
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -29,7 +35,8 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
     ours, numeric = failed.gradient(name), failed.measured.numeric(name).value
     dtype = failed.measured.gradient(name).dtype
     if dtype.kind != "f":
-        return Diagnosis("dtype", name, f"d{name} has dtype {dtype}. A gradient holds floating-point numbers.")
+        text, advice = f"d{name} has dtype {dtype}", "A gradient holds floating-point numbers."
+        return _with_cause(failed, Diagnosis("dtype", name, f"{text}. {advice}"), text, advice)
     found: Explanation | None
     if ours.shape != numeric.shape:
         found = next(chain(places.crosswise(name, *_all_gradients(failed), NUMERIC),
@@ -38,7 +45,7 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         found = _behaviour(failed, name, ours, numeric)
     if found:
         kind, text, advice = found
-        return Diagnosis(kind, name, sentence(text, advice, name))
+        return _with_cause(failed, Diagnosis(kind, name, sentence(text, advice, name)), text, advice)
     if failed.trace and not failed.search:
         about_forward = _forward(failed, failed.trace, name, ours)
         if about_forward:
@@ -93,7 +100,10 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
                 times, size = (factor, "large") if factor > 1 else (1 / factor, "small")
                 text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
-            return Diagnosis(kind, name, sentence(text, advice, name), tuple(other for other in also if other != kind))
+            diagnosis = Diagnosis(kind, name, sentence(text, advice, name), tuple(k for k in also if k != kind))
+            return _with_cause(failed, diagnosis, text, advice)
+    if failed.changes:
+        return Diagnosis("changed in place", name, f"d{name} is wrong: {failed.changes}.", ("unexplained",))
     return Diagnosis("unexplained", name, places.whereabouts(name, ours, right, failed.letters[name], _others(failed),
                                                              failed.tolerance))
 
@@ -112,7 +122,9 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: blind.swapped(name, pairs, tolerance)
     yield lambda: map(_triple, by_the_op)
     yield lambda: blind.rounded(name, ours, right)
+    yield lambda: _by_a_repair(failed, name)
     if search:
+        yield lambda: map(_triple, search.single(name, POSSIBLE))
         yield lambda: map(_triple, search.intermediate(name))
         yield lambda: map(_triple, search.paths(name))
     if not failed.trace or failed.trace.is_foreign:
@@ -126,6 +138,30 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: places.part(name, ours, right, letters, others, tolerance)
     yield lambda: places.moved(name, ours, right, letters, tolerance)
     yield lambda: places.rows(name, ours, right, letters, others, tolerance)
+
+
+def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
+    """A small change of the backward pass after which the gradient is right."""
+    edit, ours = failed.repairs.of(name), failed.gradient(name)
+    factor = constant_factor(ours, failed.right(name)) if ours.size > 1 else None
+    if edit and factor and factor != -1:
+        times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
+        yield "factor", f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
+    elif edit:
+        yield edit.kind, f"d{name} is wrong: {edit.described()}", ""
+
+
+def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str, advice: str) -> Diagnosis:
+    """A diagnosis that states what is seen, with the change that repairs it, or with a broken rule, if there is one."""
+    if diagnosis.kind not in SEEN or "` must be " in text:
+        return diagnosis
+    name = diagnosis.argument
+    edit = failed.repairs.of(name)
+    kind, cause = (edit.kind, edit.described()) if edit else ("changed in place", failed.changes)
+    if not cause:
+        return diagnosis
+    kinds = (kind, diagnosis.kind) if diagnosis.kind == "unexplained" or not edit else (diagnosis.kind, kind)
+    return Diagnosis(kinds[0], name, sentence(f"{text}: {cause}", advice, name), (kinds[1], *diagnosis.also))
 
 
 def _others(failed: FailedCheck) -> Arrays:
@@ -200,6 +236,27 @@ def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagno
     else:
         text = f"d{name} does not fit the forward pass, where {what}"
     return Diagnosis(kind, name, sentence(text))
+
+
+@np.errstate(all="ignore")
+def explain_exception(case: Case, ops: Ops, arguments: Arguments) -> str:
+    """The small change after which a backward pass that raises an exception is right, in words; "" without any."""
+    right = Right.of(measured_anyway(case, ops, arguments))
+    edit = Repairs(right, lambda: [Right.of(other) for other in others(right.measured)]).of(case.wrt[0])
+    return edit.described() if edit else ""
+
+
+@np.errstate(all="ignore")
+def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: str) -> Diagnosis:
+    """Say why a gradient is wrong for some arguments; for others, ``right``, it is not. ``words`` tell them apart."""
+    edit = Repairs(Right.of(wrong), lambda: [Right.of(right)]).of(name)
+    if edit:
+        return Diagnosis(edit.kind, name, sentence(f"d{name} is wrong {words}: {edit.described()}"))
+    if wrong.y.shape == right.y.shape:
+        return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of "
+                         "an earlier call may be kept.")
+    return Diagnosis("wrong value", name, f"d{name} is wrong {words}. Look at branches that depend on a size, and at "
+                     "what remains after the last whole chunk.")
 
 
 @np.errstate(all="ignore")

@@ -7,11 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
+from npse.gradcheck.diagnosis.elsewhere import Right, others
+from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike
 from npse.gradcheck.diagnosis.search import Search
 from npse.gradcheck.diagnosis.sizes import sizes_of
-from npse.gradcheck.diagnosis.trace import Trace, recognise, recorded, trace
-from npse.gradcheck.measure import Measurement, is_floating
+from npse.gradcheck.diagnosis.trace import Trace, taped
+from npse.gradcheck.measure import Measurement, is_floating, run_forward
 from npse.types import Array, Arrays
 
 
@@ -36,15 +38,35 @@ class FailedCheck:
     @classmethod
     def of(cls, measured: Measurement) -> FailedCheck:
         """A failed check with the tape of the case, of the op of the book that gives the same values, or a record."""
-        case, arguments = measured.case, measured.arguments
-        return cls(measured, trace(case, arguments) or recognise(arguments, measured.y, case.op) or recorded(measured))
+        return cls(measured, taped(measured))
 
     @cached_property
     def search(self) -> Search | None:
         """The search for mistakes on the tape; None if the tape gives other values than forward."""
         if self.trace is None or not alike(self.trace.output.value, self.measured.y):
             return None
-        return Search(self.trace, self.measured, self.sizes)
+        return Search(self.trace, self.measured, self.sizes, lambda: self.elsewhere)
+
+    @cached_property
+    def elsewhere(self) -> list[Right]:
+        """The right gradients for other arguments."""
+        found = [Right.of(other) for other in others(self.measured)]
+        run_forward(self.measured.case, self.measured.ops, self.measured.arguments)   # it may keep values for backward
+        return found
+
+    @cached_property
+    def repairs(self) -> Repairs:
+        """Small changes of the source of the backward pass."""
+        here = Right(self.measured, tuple(map(self.right, self.wrt)), self.trace if self.search else None)
+        return Repairs(here, lambda: self.elsewhere)
+
+    @property
+    def changes(self) -> str:
+        """Which op changes which argument; "" if none does, or if backward raises an exception."""
+        try:
+            return self.measured.backward_on_copies[1]
+        except Exception:                # the check itself reports what it raises
+            return ""
 
     @property
     def tolerance(self) -> float:

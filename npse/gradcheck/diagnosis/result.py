@@ -1,5 +1,6 @@
 """A diagnosis, its kinds, and the tolerances within which two arrays count as equal."""
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -71,6 +72,11 @@ def explains(ours: Array, candidate: Array, right: Array, tolerance: float = EXA
         return True
     known = ~np.isnan(right)
     return bool(np.abs(ours - candidate)[known].max(initial=0) <= 0.01 * np.abs(ours - right)[known].max(initial=0))
+
+
+def without_numbers(text: str) -> str:
+    """A text with # for every number, to compare what is said on different shapes."""
+    return re.sub(r"(?<!\w)-?\d+(\.\d+)?(e[+-]?\d+)?", "#", text)
 
 
 def sentence(text: str, advice: str = "", name: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property, reduce
 from itertools import combinations, islice, product
 from typing import TypeAlias
@@ -11,19 +11,25 @@ from typing import TypeAlias
 import numpy as np
 
 from npse.gradcheck.diagnosis import general
-from npse.gradcheck.diagnosis.result import alike, explains
+from npse.gradcheck.diagnosis.elsewhere import Right
+from npse.gradcheck.diagnosis.result import alike, explains, without_numbers
 from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Step, Use, Var, Way
-from npse.gradcheck.diagnosis.trace import Trace, recorded
-from npse.gradcheck.measure import Measurement, is_floating, run_forward
+from npse.gradcheck.diagnosis.trace import Trace
+from npse.gradcheck.measure import Measurement
 from npse.types import Array
 
 MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they take a second or two
 MAX_WORK = 20_000        # steps that are run backwards on a record, for one mistake each, and for two
+NUMBERS = ("averaged", "factor", "variance")                  # kinds of mistakes that are about a number
+REFUTED, POSSIBLE, SURE = range(3)       # how a hypothesis stands for other arguments
 MOST_PATHS = 8           # into one variable: more factors than this explain nothing
 
 Tried: TypeAlias = tuple[Hypothesis, list[Array]]
 """A hypothesis and the gradients that follow from it."""
+
+Mistakes: TypeAlias = defaultdict[str, list[Hypothesis]]
+"""Single mistakes by their text without numbers."""
 
 
 class Search:
@@ -35,8 +41,9 @@ class Search:
     measured : Measurement
         Upstream gradient and the gradients that were found.
     sizes : dict of str -> int, see `npse.gradcheck.diagnosis.sizes.sizes_of`
-    try_all : bool
-        Whether every single mistake is tried.
+    elsewhere : function of () -> list of Right, optional
+        The same backward pass with other arguments, where a mistake must explain the gradients, too. Without it no
+        single mistake is tried: the search is one for those other arguments.
 
     Attributes
     ----------
@@ -44,25 +51,28 @@ class Search:
     """
 
     def __init__(self, trace: Trace, measured: Measurement, sizes: Mapping[str, int],
-                 try_all: bool = True) -> None:
-        self.trace, self.measured, self.sizes = trace, measured, sizes
+                 elsewhere: Callable[[], list[Right]] | None = None) -> None:
+        self.trace, self.measured, self.sizes, self._rights = trace, measured, sizes, elsewhere
         self.right = self._gradients_of()
         if trace.is_foreign:                                      # at a kink the slope of either side is right
             self.right = [np.where(measured.numeric(name).crossed, np.nan, right)
                           for name, right in zip(measured.case.wrt, self.right, strict=True)]
         every = islice(mistakes(trace), MAX_WORK // len(trace.tape.steps)) if trace.is_foreign else mistakes(trace)
-        every = every if try_all else iter(())
+        every = every if elsewhere else iter(())
         self._results = [(hypothesis, found) for hypothesis in every if (found := self._tried(hypothesis))]
 
-    def single(self, name: str) -> list[Hypothesis]:
-        """Hypotheses that explain a gradient; first those that explain the other gradients too."""
+    def single(self, name: str, least: int = SURE) -> list[Hypothesis]:
+        """Hypotheses that explain a gradient; first those that explain the other gradients too.
+
+        ``least`` is how well they must stand for other arguments.
+        """
         k = self.measured.case.wrt.index(name)
         found = self._ranked((h, found) for h, found in self._results if self._explains(k, found[k]))
         if not found and not self.trace.is_foreign:               # a record has tried them already
             tried = ((h, self._tried(h)) for h in general.stale(self.trace.tape, np.multiply))
             found = self._ranked((h, gradients) for h, gradients in tried
                                  if gradients and self._explains(k, gradients[k]))
-        return self._confirmed(k, found)
+        return self._confirmed(k, found, least)
 
     def scaled(self, name: str) -> Iterator[Hypothesis]:
         """One mistake and a constant factor."""
@@ -88,12 +98,14 @@ class Search:
         """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
         k = self.measured.case.wrt.index(name)
         found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
-        return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
+        ranked = self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
+        return [hypothesis for hypothesis in ranked if not self._elsewhere or without_numbers(hypothesis.text) in {
+            without_numbers(other.text) for other in self._elsewhere[0][0]._wrong_factors(k)}]
 
     def intermediate(self, name: str) -> Iterator[Hypothesis]:
         """The gradient of a value on the way is returned for that of an argument, on a record."""
         k = self.measured.case.wrt.index(name)
-        elsewhere = self._elsewhere[0] if self.trace.is_foreign and self._elsewhere else None
+        elsewhere = self._elsewhere[0][0] if self.trace.is_foreign and self._elsewhere else None
         for var, found in self._on_the_way() if self.trace.is_foreign else ():
             if self._explains(k, found) and (elsewhere is None or any(
                     other.name == var.name and elsewhere._explains(k, there)
@@ -108,46 +120,42 @@ class Search:
         gradients = self.trace.tape.gradients(self.trace.output, self.measured.dy, outputs)
         return zip(outputs, gradients, strict=True)
 
-    def _confirmed(self, k: int, found: list[Hypothesis]) -> list[Hypothesis]:
-        """Those hypotheses about a record that explain the k-th gradient for other arguments, too."""
-        if not found or self._elsewhere is None:
-            return found
-        other, mistakes_there = self._elsewhere
+    def _confirmed(self, k: int, found: list[Hypothesis], least: int = REFUTED + 1) -> list[Hypothesis]:
+        """Those hypotheses that stand for other arguments, too; only a number can be a size by chance."""
+        standings = [self._standing(k, hypothesis) for hypothesis in found]
+        return [hypothesis for hypothesis, standing in zip(found, standings, strict=True)
+                if standing >= (least if hypothesis.kind in NUMBERS else REFUTED + 1)]
 
-        def explains_there(hypothesis: Hypothesis) -> bool:
-            texts = hypothesis.made_of or (hypothesis.text,)
-            for same in product(*(mistakes_there[text] for text in texts)):
-                gradients = other._tried(reduce(Hypothesis.__add__, same))
-                if gradients and other._explains(k, gradients[k]):
-                    return True
-            return False
-        return [hypothesis for hypothesis in found if explains_there(hypothesis)]
+    def _standing(self, k: int, hypothesis: Hypothesis) -> int:
+        """Whether a hypothesis explains the k-th gradient for other arguments, too.
+
+        On other shapes a mistake may not exist: then it is possible, but not sure.
+        """
+        standing = SURE
+        for place, (other, mistakes_there) in enumerate(self._elsewhere):
+            known = [mistakes_there[without_numbers(text)] for text in hypothesis.made_of or (hypothesis.text,)]
+            if place and not all(known):
+                standing = POSSIBLE
+                continue
+            tried = (other._tried(reduce(Hypothesis.__add__, same)) for same in product(*known))
+            if not any(gradients and alike(other.measured.gradients[k], gradients[k]) for gradients in tried):
+                return REFUTED
+        return standing
 
     @cached_property
-    def _elsewhere(self) -> tuple[Search, dict[str, list[Hypothesis]]] | None:
-        """The search for other arguments, and the single mistakes there by their text; None if there is no record.
+    def _elsewhere(self) -> list[tuple[Search, Mistakes]]:
+        """The searches for other arguments, and the single mistakes there by their text.
 
         Numbers that agree by chance, such as two masks on few entries, differ there.
         """
-        measured = self.measured
-        if not self.trace.is_foreign:
-            return None
-        rng = np.random.default_rng(0)
-        changed = {name: (rng.permutation(value.ravel()) * rng.uniform(0.8, 1.25, value.size)).reshape(value.shape)
-                   if is_floating(value) else value for name, value in measured.arguments.items()}
-        try:
-            other = Measurement.of(measured.case, measured.ops, changed, rng)
-            trace = recorded(other)
-        except Exception:                # the user's functions do not take these arguments
-            trace = None
-        run_forward(measured.case, measured.ops, measured.arguments)     # it may keep values for the backward pass
-        if trace is None:
-            return None
-        search = Search(trace, other, self.sizes, try_all=False)
-        by_text: dict[str, list[Hypothesis]] = defaultdict(list)
-        for hypothesis in mistakes(trace):
-            by_text[hypothesis.text].append(hypothesis)
-        return search, by_text
+        found = []
+        for right in self._rights() if self._rights else ():
+            if right.trace is not None and right.trace.is_foreign == self.trace.is_foreign:
+                by_text: Mistakes = defaultdict(list)
+                for hypothesis in mistakes(right.trace):
+                    by_text[without_numbers(hypothesis.text)].append(hypothesis)
+                found.append((Search(right.trace, right.measured, self.sizes), by_text))
+        return found
 
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
         ours = self.measured.gradients[k]

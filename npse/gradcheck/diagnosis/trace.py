@@ -64,6 +64,12 @@ def trace(case: Case, arguments: Mapping[str, Any]) -> Trace | None:
     return _run(case.op, lambda ops, **a: case.forward(ops, **a), arguments)
 
 
+def taped(measured: Measurement) -> Trace | None:
+    """The forward pass of a measurement on a tape: of its case, of the op of the book that gives y, or as a record."""
+    case, arguments = measured.case, measured.arguments
+    return trace(case, arguments) or recognise(arguments, measured.y, case.op) or recorded(measured)
+
+
 def recognise(arguments: Mapping[str, Any], y: Array, name: str = "") -> Trace | None:
     """Find the op that gives y for these arguments, passed by name or in their order; None if no op does.
 

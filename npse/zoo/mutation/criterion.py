@@ -2,7 +2,8 @@
 
 A sentence is
 
-* **right** if its kind is one of those that the operator lists, or if it has one of the operator's words;
+* **right** if its kind is one of those that the operator lists, if it has one of the operator's words, or if it quotes
+  the changed code and the code that belongs there: the change that it asks for gives the right function's source;
 * **right by numbers** if it names another change that gives the same numbers: the judge says the same on other numbers
   and other shapes;
 * **vague** if it claims no cause: it states what is seen, such as a factor, zeros, a shape or an exception, or it says
@@ -14,6 +15,7 @@ A sentence that tells two mistakes, where one was made, or that calls a factor a
 right by numbers or misleading.
 """
 
+import ast
 import re
 
 RIGHT, BY_NUMBERS, VAGUE, MISLEADING = VERDICTS = ("right", "right by numbers", "vague", "misleading")
@@ -34,6 +36,9 @@ SIZE = re.compile(r"times too (large|small), and .+ is ")
 # two mistakes in one sentence: the text of one, and that of the other
 TWO = re.compile(r", and (d\w+ (?!that of|tells why)|all of it )")
 
+# a change that is asked for: code, its line, and the code that belongs there
+ASKS = re.compile(r"`([^`]+)` \(line \d+\) must be (?:`([^`]+)`|left out)")
+
 
 def first_sentence(text):
     """Return a text up to its first full stop, which is followed by a blank; "Eq. 4" goes on."""
@@ -50,7 +55,37 @@ def _has(sentence, words):
     return any(re.search(rf"(?<!\w){re.escape(word)}", sentence) for word in words)
 
 
-def classify(operator, kind, text, elsewhere):
+def restores(sentence, right, wrong):
+    """Whether the change that a sentence asks for makes the right function of the wrong one; both are source texts."""
+    return any(_same_code(changed, right) for before, after in ASKS.findall(sentence)
+               for changed in _changed(wrong, before, after))
+
+
+def _changed(source, before, after):
+    """Yield the source with one place changed; without a statement that begins with ``before`` if nothing follows."""
+    if after:
+        for found in re.finditer(re.escape(before), source):
+            yield from (source[:found.start()] + text + source[found.end():] for text in (after, f"({after})"))
+        return
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for block in (getattr(node, "body", None), getattr(node, "orelse", None)):
+            for step in list(block) if isinstance(block, list) else ():
+                if ast.unparse(step).splitlines()[0] == before and len(block) > 1:
+                    kept = list(block)
+                    block.remove(step)
+                    yield ast.unparse(tree)
+                    block[:] = kept
+
+
+def _same_code(source, other):
+    try:
+        return ast.dump(ast.parse(source)) == ast.dump(ast.parse(other))
+    except SyntaxError:
+        return False
+
+
+def classify(operator, kind, text, elsewhere, right="", wrong=""):
     """Return the verdict on a diagnosis.
 
     Parameters
@@ -60,16 +95,20 @@ def classify(operator, kind, text, elsewhere):
         The diagnosis that a user reads first.
     elsewhere : function of () -> list of (kind, text)
         What the judge says on other numbers and shapes; called if the verdict depends on it.
+    right, wrong : str
+        The source of the right function and that of the mutant.
     """
     sentence = first_sentence(text)
     if kind == FAILS:
         return MISLEADING
-    if kind == "unexplained" or EMPTY.search(sentence):
+    if restores(sentence, right, wrong):
+        return RIGHT
+    if (kind == "unexplained" or EMPTY.search(sentence)) and not ASKS.search(sentence):
         return VAGUE
     tells_more = TWO.search(sentence) or (SIZE.search(sentence) and "averaged" not in operator.kinds)
     if not tells_more and (kind in operator.kinds or _has(sentence, operator.words)):
         return RIGHT
-    if not tells_more and SEEN.search(sentence):
+    if not tells_more and SEEN.search(sentence) and not ASKS.search(sentence):
         return VAGUE
     if kind == "dtype":                                           # it blames the precision of another mistake
         return MISLEADING

@@ -48,9 +48,13 @@ class Mutant:
         """Return the changed function, which has saved nothing yet."""
         return targets()[self.target].compiled(self.tree())
 
+    def sources(self):
+        """Return the source of the right function, and that of this one."""
+        return ast.unparse(targets()[self.target].tree), ast.unparse(self.tree())
+
     def change(self):
         """Return the lines that differ, before and after."""
-        right, wrong = (ast.unparse(tree).splitlines() for tree in (targets()[self.target].tree, self.tree()))
+        right, wrong = (source.splitlines() for source in self.sources())
         before = [line.strip() for line in right if line not in wrong]
         after = [line.strip() for line in wrong if line not in right]
         return "; ".join(before)[:SHOWN] or "(nothing)", "; ".join(after)[:SHOWN] or "(nothing)"

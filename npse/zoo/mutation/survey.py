@@ -104,7 +104,8 @@ def examine(mutant, seed):
         if found is None:
             return Row(mutant, what, change=change, seconds=time.process_time() - began)
         where, kind, text = found
-        verdict = classify(OPERATORS[mutant.operator], kind, text, partial(_elsewhere, mutant, seed, where))
+        verdict = classify(OPERATORS[mutant.operator], kind, text, partial(_elsewhere, mutant, seed, where),
+                           *mutant.sources())
     return Row(mutant, what, where, kind, first_sentence(text), verdict, change, time.process_time() - began)
 
 

@@ -3,6 +3,7 @@
 import ast
 import functools
 import inspect
+import linecache
 import textwrap
 from types import SimpleNamespace
 
@@ -52,7 +53,9 @@ class Target:
     def compiled(self, tree):
         """Return the function of a tree; it reads the globals of the right one, and starts with no saved values."""
         names = {"np": np, "total": total, "average": average} | self.function.__globals__ | {"_KEPT": {}}
-        exec(compile(ast.Module([tree], []), f"<mutant of {self.name}>", "exec"), names)
+        source, file = ast.unparse(tree), f"<mutant of {self.name}>"
+        linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file    # as a file of a user
+        exec(compile(source, file, "exec"), names)
         return names[self.name]
 
     def calls(self, seed):
