@@ -160,7 +160,7 @@ def _seen(hints):
 
 
 @app.command(examples=("npse exercise grade submissions --out report --seed 4711",
-                       "npse exercise grade submissions --roster grades.csv --due 2026-11-20T23:59"))
+                       "npse exercise grade class --out marks --roster list.csv --due 2026-11-20T23:59"))
 def grade(
     submissions: Annotated[Path, Argument(metavar="FOLDER", help="contains a folder for each student")],
     out: Annotated[Path, Option(metavar="FOLDER", help="folder for the report")],
