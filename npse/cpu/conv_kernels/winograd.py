@@ -37,7 +37,9 @@ from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 
 SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a typical second-level cache
-MIN_SQUARES = 16      # fewest squares in a block, even if it is larger then: they share reads of u and writes of du
+MIN_SQUARES = 48      # fewest squares in a block of `multiply`, even if it is larger then: they share reads of u, which
+                      # with 256 channels are 9 MB, more than a second-level cache
+MIN_SQUARES_W = 16    # likewise of `multiply_transposed`: they share writes of du
 SLICE_PAIRS = 64      # about so many pairs of chunks in a task on dU: each slice of channels computes Z again
 PARTS = 8             # most partial sums of dU, for any number of threads
 PARTS_BYTES = 5 * 2**20                       # most bytes of them: more would evict x and dy from a third-level cache
@@ -95,7 +97,7 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
     Cin = x.shape[3]
     chunks, blocks = -(-Cin // WIDTH), -(-Cout // WIDTH)
     down, across = -(-H // 4), -(-W // 4)
-    height = _height(across, 36 * (chunks + 1))
+    height = _height(across, 36 * (chunks + 1), MIN_SQUARES)
     groups = -(-height * across // GROUP)
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
 
@@ -120,7 +122,7 @@ def backward_w(dy, x, g):
     most = min(deep, max(4, SLICE_PAIRS // wide))
     deepest = min(most, max(1, deep * parts // threads))    # a task for each thread; no bit depends on the slices
     slices = -(-deep // deepest)
-    height = _height(across, 36 * (most + wide))
+    height = _height(across, 36 * (most + wide), MIN_SQUARES_W)
     groups = -(-height * across // GROUP)
     dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, wide, WIDTH, WIDTH), x.dtype)
 
@@ -131,8 +133,8 @@ def backward_w(dy, x, g):
     return dw
 
 
-def _height(across, chunks):
+def _height(across, chunks, least):
     """Return the rows of squares in a block if a square takes ``chunks`` chunks; they fill whole groups if possible."""
-    squares = max(SCRATCH_BYTES // (4 * WIDTH * chunks), MIN_SQUARES)
+    squares = max(SCRATCH_BYTES // (4 * WIDTH * chunks), least)
     unit = GROUP // gcd(GROUP, across)
     return round(squares / (unit * across)) * unit or max(1, squares // across)
