@@ -129,18 +129,18 @@ class Search:
     def _standing(self, k: int, hypothesis: Hypothesis) -> int:
         """Whether a hypothesis explains the k-th gradient for other arguments, too.
 
-        On other shapes a mistake may not exist: then it is possible, but not sure.
+        On other shapes a mistake may not exist. If it exists on none of them, it is possible, but not sure.
         """
-        standing = SURE
+        shapes = 0                                                # other shapes that confirm it
         for place, (other, mistakes_there) in enumerate(self._elsewhere):
             known = [mistakes_there[without_numbers(text)] for text in hypothesis.made_of or (hypothesis.text,)]
             if place and not all(known):
-                standing = POSSIBLE
                 continue
             tried = (other._tried(reduce(Hypothesis.__add__, same)) for same in product(*known))
             if not any(gradients and alike(other.measured.gradients[k], gradients[k]) for gradients in tried):
                 return REFUTED
-        return standing
+            shapes += place > 0
+        return SURE if shapes or len(self._elsewhere) < 2 else POSSIBLE
 
     @cached_property
     def _elsewhere(self) -> list[tuple[Search, Mistakes]]:
