@@ -199,6 +199,7 @@ def test_a_terminal_of_80_columns_shows_whole_numbers_in_every_encoding(encoding
 
 
 RUN = """
+import time
 from npse.cli.progress import Bar
 from npse.training.metric_accumulator import Progress
 with Bar() as bar:
@@ -206,6 +207,7 @@ with Bar() as bar:
     progress = Progress(epoch=8)
     bar.began(10, 390, progress)
     for progress.step in (100, 200, 390):
+        time.sleep(0.01)                       # no network trains at 100 000 images/s, which would take more columns
         progress.seen = 100 * progress.step
         progress.loss_sum, progress.correct = 1.23 * progress.seen, 54 * progress.step
         bar.stepped(progress, 100)

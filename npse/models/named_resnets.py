@@ -129,14 +129,14 @@ def wide(**options: Unpack[WideOptions]) -> Sequential:
 
 @model(fast_network, se=True)
 def se_fast(**options: Unpack[FastOptions]) -> Sequential:
-    """The network for the shortest runs, with squeeze-and-excitation. Options: see `npse.models.fast`."""
+    """SE-Fast: the network for the shortest runs, with squeeze-and-excitation. Options: see `npse.models.fast`."""
     return fast_network(**options)
 
 
 
 @model(fast_network, se=False)
 def fast(**options: Unpack[FastOptions]) -> Sequential:
-    """The network for the shortest runs, without squeeze-and-excitation. Options: see `npse.models.fast`."""
+    """Fast: the network for the shortest runs, without squeeze-and-excitation. Options: see `npse.models.fast`."""
     return fast_network(**options)
 
 
