@@ -111,14 +111,15 @@ def results_of(op):
 
 
 def planted(op, k, change):
-    """Return the op of the book with its k-th result changed."""
+    """Return the op of the book with its k-th result changed, as a lambda: a source that no repair reads."""
     right = getattr(reference, op)
+    return lambda *arguments, **options: changed(right(*arguments, **options), k, change)
 
-    def wrong(*arguments, **options):
-        result = right(*arguments, **options)
-        return tuple(change(a) if i == k else a for i, a in enumerate(result)) if isinstance(result, tuple) \
-            else change(result)
-    return wrong
+
+def changed(result, k, change):
+    """Return a result, or a tuple of results with only the k-th one changed."""
+    return tuple(change(a) if i == k else a for i, a in enumerate(result)) if isinstance(result, tuple) \
+        else change(result)
 
 
 # The results of this op are inputs of the next op: a mistake in them looks like another mistake in that op.
