@@ -133,7 +133,9 @@ def test_any_gradient_changed_blindly_is_explained(kind, shapes):
     wrong = []
     for op in WHOLE:
         for k in range(results_of(op)):
-            found = [why for case in cases_of(op)[:shapes] if case.wrt for result in
+            # a gradient that vanishes for all arguments does not grow, but it has the sum of other cases
+            cases = [case for case in cases_of(op)[:shapes] if kind != "accumulated" or "vanish" not in case.label]
+            found = [why for case in cases if case.wrt for result in
                      check_case(case, edition(**{op: planted(op, k, BLIND[kind]())}), 1)
                      if (why := result.diagnosis) and result.judged in ("gradient", "linear", "repeatable")]
             wrong += [f"{op} {k}: {why.kind}: {why.text}" for why in found if kind not in (why.kind, *why.also)]
