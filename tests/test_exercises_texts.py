@@ -388,9 +388,9 @@ def test_a_kernel_with_the_channels_outside_is_slower():
         results.append(z)
         times = []
         for _ in range(5):
-            began = time.process_time()
+            began = time.thread_time()
             kernel(u, np.zeros((8, 64)))
-            times.append(time.process_time() - began)
+            times.append(time.thread_time() - began)
         best.append(min(times))
     assert close(*results)
     assert best[1] > best[0]
