@@ -14,7 +14,8 @@ from npse.cuda.runtime import fallback
 from npse.gradcheck import CASES, KNOWN_OPS, contract
 
 pytestmark = pytest.mark.simulator
-BY_THE_BOOK = {"batch_norm_backward_staged", "se_backward_staged"}     # derivations step by step: for reading
+# Derivations step by step, for reading; and what is computed once, before a run.
+BY_THE_BOOK = {"batch_norm_backward_staged", "se_backward_staged", "whitening_filters"}
 
 
 # Their first cases take seconds in the simulator.
@@ -54,7 +55,7 @@ def test_case_equals_the_book(case, dtype, ahead):
     judge(case, dtype, ahead)
 
 
-def test_only_derivations_for_reading_run_by_the_book():
+def test_only_what_is_for_reading_or_needed_once_runs_by_the_book():
     found = {op for op in book.OPS if getattr(cuda, op) is getattr(fallback, op)}
     assert found <= BY_THE_BOOK, f"without a kernel: {', '.join(sorted(found - BY_THE_BOOK))}"
 
