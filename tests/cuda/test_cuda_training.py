@@ -1,12 +1,11 @@
 """Training with every array on the (simulated) device: the losses of the book, and checkpoints that change sides."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from npse import backend
 from npse.analysis.observation import observe
+from npse.data import Dataset
 from npse.layers import identity_shortcut
 from npse.models import resnet
 from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
@@ -40,8 +39,8 @@ class Silent:
 def few():
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (4, 8, 8, 3), np.uint8), np.array([0, 2, 0, 1])
-    return SimpleNamespace(images=images[:2], labels=labels[:2], test_images=images[2:], test_labels=labels[2:],
-                           classes=("a", "b", "c"), mean=np.full(3, 0.5, np.float32), std=np.full(3, 0.25, np.float32))
+    return Dataset("few", images[:2], labels[:2], images[2:], labels[2:], classes=("a", "b", "c"),
+                   mean=np.full(3, 0.5, np.float32), std=np.full(3, 0.25, np.float32))
 
 
 def start(edition, dataset, folder, resume=False, stop=lambda: False):
