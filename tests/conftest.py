@@ -62,7 +62,8 @@ def npse(monkeypatch, capsys, few_shapes, tmp_path):
     from npse import cli, data
 
     real = data.load
-    monkeypatch.setattr(data, "load", lambda *which: few_shapes if which == ("shapes",) else real(*which))
+    monkeypatch.setattr(data, "load",
+                        lambda name, size=0: few_shapes if (name, size) == ("shapes", 0) else real(name, size))
     monkeypatch.chdir(tmp_path)
 
     def call(*words):

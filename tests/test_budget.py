@@ -58,7 +58,7 @@ def test_a_model_that_was_asked_for():
 def test_the_pace_of_a_real_run(monkeypatch, few_shapes):
     from npse import backend, data
 
-    monkeypatch.setattr(data, "load", lambda name: few_shapes)
+    monkeypatch.setattr(data, "load", lambda *_: few_shapes)
     with backend.using_edition("auto"):
         seconds = budget.seconds_per_epoch(Config(batch_size=32), at_least=0.2)
     assert 0.01 < seconds < 60

@@ -48,7 +48,7 @@ def good_runs(few_shapes, tmp_path_factory):
                               test_images=few_shapes.test_images[:10], test_labels=few_shapes.test_labels[:10])
     runs = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda name: few)
+        patch.setattr(data, "load", lambda *_: few)
         for steps in (4, 3):
             folder = RunFolder(tmp_path_factory.mktemp("good") / "run")
             job = prepare(Config(epochs=2, batch_size=8))
@@ -69,7 +69,7 @@ def good_runs(few_shapes, tmp_path_factory):
 def good(good_runs, monkeypatch, tmp_path):
     few, runs = good_runs
     real = data.load
-    monkeypatch.setattr(data, "load", lambda name: few if name == "shapes" else real(name))
+    monkeypatch.setattr(data, "load", lambda name, *size: few if name == "shapes" else real(name, *size))
     monkeypatch.setenv("NPSE_DATA_DIR", str(tmp_path / "no data"))
     return runs
 

@@ -45,7 +45,7 @@ class Recorder:
 @pytest.fixture
 def here(monkeypatch, few_shapes):
     """Return a function that trains a run in this process, on few images."""
-    monkeypatch.setattr(data, "load", lambda name: few_shapes)
+    monkeypatch.setattr(data, "load", lambda *_: few_shapes)
     return lambda run: worker.train(run.folder, run.config, 1)
 
 

@@ -85,7 +85,7 @@ def test_the_command_line_works(npse):
 def test_a_run_leaves_weights_and_pictures(npse, few_shapes, tmp_path, monkeypatch):
     fewer = dataclasses.replace(few_shapes, images=few_shapes.images[:16], labels=few_shapes.labels[:16],
                                 test_images=few_shapes.test_images[:10], test_labels=few_shapes.test_labels[:10])
-    monkeypatch.setattr(data, "load", lambda name: fewer)
+    monkeypatch.setattr(data, "load", lambda *_: fewer)
     code, _, err = npse("train", "--edition", "reference", "--model", "resnet8", "--epochs", 1, "--batch-size", 8,
                         "--out", "run")
     assert code == 0, err

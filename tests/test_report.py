@@ -65,7 +65,7 @@ def finished(few, tmp_path_factory):
 def found(finished, few):
     """The inspection of a finished run."""
     with pytest.MonkeyPatch.context() as patch, backend.using_edition("auto"):
-        patch.setattr(data, "load", lambda name: few)
+        patch.setattr(data, "load", lambda *_: few)
         return inspect_run(finished.path)
 
 
@@ -116,7 +116,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(written):
 
 def test_inspect_prints_tables_and_writes_the_report(finished, few, npse, monkeypatch, tmp_path):
     shutil.copytree(finished.path, tmp_path / "run", ignore=shutil.ignore_patterns("*.html", "*.png"))
-    monkeypatch.setattr(data, "load", lambda name: few)
+    monkeypatch.setattr(data, "load", lambda *_: few)
     code, out, err = npse("inspect", "run", "--weights", "best", "--sample", 30)
     assert code == 0, err
     for words in ("best weights", "The gates of 60 test images", "between / within", "shuffled",
@@ -128,7 +128,7 @@ def test_inspect_prints_tables_and_writes_the_report(finished, few, npse, monkey
 
 def test_a_network_without_gates_has_a_report_too(few, npse, monkeypatch, tmp_path):
     trained(few, tmp_path / "plain", resnet8(), "resnet8")
-    monkeypatch.setattr(data, "load", lambda name: few)
+    monkeypatch.setattr(data, "load", lambda *_: few)
     code, out, err = npse("inspect", "plain")
     assert code == 0, err
     assert "This network has no gates." in out
@@ -143,7 +143,7 @@ def test_a_network_without_gates_has_a_report_too(few, npse, monkeypatch, tmp_pa
 ])
 def test_wrong_input_is_one_line(words, message, finished, few, npse, monkeypatch, tmp_path):
     shutil.copytree(finished.path, tmp_path / "run")
-    monkeypatch.setattr(data, "load", lambda name: few)
+    monkeypatch.setattr(data, "load", lambda *_: few)
     code, _, err = npse("inspect", *words)
     assert code == 2
     assert message in err

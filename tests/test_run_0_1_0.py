@@ -32,7 +32,7 @@ def folder(monkeypatch, few_shapes, tmp_path):
     """Return a copy of the folder; its data and its network are made available."""
     few = dataclasses.replace(few_shapes, images=few_shapes.images[:32], labels=few_shapes.labels[:32],
                               test_images=few_shapes.test_images[:10], test_labels=few_shapes.test_labels[:10])
-    monkeypatch.setattr(data, "load", lambda name: few)
+    monkeypatch.setattr(data, "load", lambda *_: few)
     monkeypatch.setattr(models, "build", lambda name, **options: models.resnet(8, widths=(4, 8, 16), **options))
     return RunFolder(shutil.copytree(KEPT, tmp_path / "run"))
 

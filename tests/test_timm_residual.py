@@ -46,38 +46,38 @@ def test_logits_are_those_of_timm(name):
     ours, theirs = pair(name)
     assert timm_models.count(theirs) == PAIRS[name][1]
     assert sum(array.size for array in ours.named_parameters().values()) == PAIRS[name][1]
-    x = images(2, 64).astype(np.float64)         # with random weights 152 layers amplify the rounding of float32
+    x = images(2, 64)
     with backend.using_edition("cpu"), torch.no_grad():
-        logits, expected = ours.astype(np.float64).predict(x), theirs.double()(nchw(x)).numpy()
+        logits, expected = ours.predict(x), theirs(nchw(x)).numpy()
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-7 * np.abs(expected).max())
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("name", [name for name in PAIRS if name != "se_resnet152"])
+@pytest.mark.parametrize("name", PAIRS)
 def test_forward_and_backward_at_224(name, batch):
     """Logits and all gradients at full size. Batch norm is at inference: with one image it has no statistics.
 
-    With random weights deep networks amplify the rounding of float32, and ReLUs are on the other side; so in float64.
-    With these weights the gradients of SE-ResNet-152 are 10^9 times as large as its logits, and cannot be compared.
+    The gradients are compared in float64: in float32 a ReLU whose input is nearly zero may be on the other side.
     """
     ours, theirs = pair(name)
-    x = images(batch, 224).astype(np.float64)
-    expected = passes(theirs.double(), x)
+    x = images(batch, 224)
+    with backend.using_edition("cpu"), torch.no_grad():
+        logits, expected = ours.predict(x), theirs(nchw(x)).numpy()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    there = nchw(x.astype(np.float64)).requires_grad_()
+    theirs.double()(there).sum().backward()
     with backend.using_edition("cpu"):
-        logits, backward = ours.astype(np.float64)(x)
+        logits, backward = ours.astype(np.float64)(x.astype(np.float64))
         dx, gradients = backward(np.ones_like(logits))
-    found = {"logits": logits, "images": dx} | gradients
-    assert found.keys() == expected.keys()
-    for key, array in expected.items():
-        assert np.linalg.norm(found[key] - array) <= 1e-6 * np.linalg.norm(array), key
+    close(dx, there.grad.permute(0, 2, 3, 1).numpy(), "images")
+    found = timm_models.gradients(theirs, renamed)
+    assert gradients.keys() == found.keys()
+    for key, gradient in gradients.items():
+        close(gradient, found[key], key)
 
 
-def passes(network, x):
-    """Return logits, the gradient of the images and all others by the names of npse, of a network of PyTorch."""
-    there = nchw(x).requires_grad_()
-    logits = network(there)
-    logits.sum().backward()
-    return {"logits": logits.detach().numpy(), "images": there.grad.permute(0, 2, 3, 1).numpy()} | (
-        timm_models.gradients(network, renamed))
+def close(ours, theirs, name):
+    """Compare gradients by the size of their difference."""
+    assert np.linalg.norm(ours - theirs) <= 1e-9 * np.linalg.norm(theirs), name

@@ -55,7 +55,7 @@ class Silent:
 @pytest.fixture
 def start(monkeypatch, few_shapes, tmp_path):
     """Return a function that runs a small run in its own folder; options as for `run`."""
-    monkeypatch.setattr(data, "load", lambda name: few_shapes)
+    monkeypatch.setattr(data, "load", lambda *_: few_shapes)
 
     def start(name, report=None, resume=False, stop=lambda: False, **settings):
         job = prepare(Config(**SMALL | settings))

@@ -1,4 +1,4 @@
-"""The microscope: all that can be said about the gates of a network and of a set of images, in one object."""
+"""An inspection: all that can be said about the gates of a network and of a set of images, in one object."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from npse.analysis.observation import Observation, observe
 from npse.layers.excitation import ENDS
 from npse.layers.gate_visitor import gated_layers, without_gates
 from npse.layers.layer import Layer
-from npse.training import RunFolder, load_data
+from npse.training import RunFolder
 from npse.types import Array
 
 SMALL = 0.02                     # gates as near to constants as this part of their mean count as constants
@@ -87,15 +87,8 @@ def inspect_run(path: str | Path, weights: str = "last", *, effects: bool = True
     """
     folder = RunFolder(path)
     network, facts = folder.load_network(weights)
-    config = folder.config()
-    try:
-        dataset = load_data(config)
-    except FileNotFoundError as error:
-        error.add_note(f"see {folder.config_file}")
-        raise
-    folder.expect_data(dataset)
-    return inspect(network, dataset, title_of(folder, weights, facts["epoch"]), folder.metrics(), effects=effects,
-                   sample=sample, say=say)
+    return inspect(network, folder.load_data(), title_of(folder, weights, facts["epoch"]), folder.metrics(),
+                   effects=effects, sample=sample, say=say)
 
 
 def title_of(folder: RunFolder, weights: str, epoch: int) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from npse.analysis.observation import Observation
 from npse.backend import to_edition, to_host
-from npse.layers.gate_visitor import Gates, visiting_gates
+from npse.layers.gate_visitor import Gates, parts_of, visiting_gates
 from npse.layers.layer import Layer
 from npse.training import predict
 from npse.types import Array
@@ -120,28 +120,24 @@ def intervene(network: Layer, images: Array, labels: Array, mean: Array, std: Ar
 
 def _put(means: tuple[Array, ...], s: Gates) -> Gates:
     """Return gates of the shapes of s with the same values for all images."""
-    return _like(s, [np.broadcast_to(values, part.shape) for values, part in zip(means, _parts(s), strict=True)])
+    return _like(s, [np.broadcast_to(values, part.shape) for values, part in zip(means, parts_of(s), strict=True)])
 
 
 def _fill(value: float, s: Gates) -> Gates:
     """Return gates of the shapes of s with one value; of a pair, the second part is 1."""
-    return _like(s, [np.full(part.shape, 1.0 if number else value) for number, part in enumerate(_parts(s))])
+    return _like(s, [np.full(part.shape, 1.0 if number else value) for number, part in enumerate(parts_of(s))])
 
 
 def _shuffle(rng: np.random.Generator, s: Gates) -> Gates:
     """Return the gates of a batch in an order in which every image has those of another one, if it is not alone."""
-    order = rng.permutation(_parts(s)[0].shape[0])
+    order = rng.permutation(parts_of(s)[0].shape[0])
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)                              # one cycle through all images
-    return _like(s, [to_host(part)[other] for part in _parts(s)])
-
-
-def _parts(s: Gates) -> tuple[Array, ...]:
-    return s if isinstance(s, tuple) else (s,)
+    return _like(s, [to_host(part)[other] for part in parts_of(s)])
 
 
 def _like(s: Gates, values: list[Array]) -> Gates:
     """Return values in the memory and with the dtype of s, as a pair if s is one."""
     found = tuple(to_edition(np.ascontiguousarray(value, part.dtype))
-                  for value, part in zip(values, _parts(s), strict=True))
+                  for value, part in zip(values, parts_of(s), strict=True))
     return found if isinstance(s, tuple) else found[0]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from npse.backend import to_host
-from npse.layers.gate_visitor import Gates, kind_of, per_image, visiting_gates
+from npse.layers.gate_visitor import Gates, kind_of, parts_of, per_image, visiting_gates
 from npse.layers.layer import Layer
 from npse.training import predict
 from npse.types import Array, Arrays
@@ -49,7 +49,7 @@ def observe(network: Layer, images: Array, mean: Array, std: Array) -> Observati
     kinds: dict[str, str] = {}
 
     def visit(name: str, s: Gates) -> Gates:
-        parts = [to_host(part) for part in (s if isinstance(s, tuple) else (s,))]
+        parts = [to_host(part) for part in parts_of(s)]
         kinds[name] = kind_of(s)
         seen.setdefault(name, []).append(per_image(s))
         for total, part in zip(sums.setdefault(name, [np.zeros(part.shape[1:]) for part in parts]), parts, strict=True):

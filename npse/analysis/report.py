@@ -13,6 +13,7 @@ from npse.bench.report import Table
 from npse.support.files import write_atomically
 from npse.support.style import png
 from npse.training import Config, RunFolder
+from npse.training.evaluation import confusion_matrix
 
 COLUMNS = 62                     # letters in a line of the title of a picture
 
@@ -35,7 +36,8 @@ def write(folder: RunFolder, found: Inspection) -> list[Path]:
     config = folder.config()
     title = textwrap.fill(found.title, COLUMNS)
     right = float((found.observation.logits.argmax(axis=1) == found.labels).mean())
-    pictures = {"confusion.png": png(plots.confusion(sections.confusion_matrix(found), found.classes,
+    confusion = confusion_matrix(found.observation.logits, found.labels)
+    pictures = {"confusion.png": png(plots.confusion(confusion, found.classes,
                                                      f"{title}\ntest accuracy {right:.1%}"))}
     if rows:
         pictures["curves.png"] = png(plots.curves(rows, title))

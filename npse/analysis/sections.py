@@ -15,13 +15,6 @@ from npse.types import Array
 PAIRS = 5                        # confused pairs of classes that are shown
 
 
-def confusion_matrix(found: Inspection) -> Array:
-    """Return the confusion matrix (true class, predicted class) of an inspection."""
-    classes = len(found.classes)
-    predicted = found.observation.logits.argmax(axis=1)
-    return np.bincount(found.labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
 def mistakes(found: Inspection, confusion: bytes) -> list[str]:
     """Return the section of the confusion matrix and the pairs of classes that are confused most."""
     predicted = found.observation.logits.argmax(axis=1)

@@ -43,7 +43,7 @@ def confused(images: Array, pairs: Sequence[tuple[int, int, Array]], classes: Se
 
 
 def channels(images: Array, gates: Arrays, title: str, count: int = 3, columns: int = 5) -> Figure:
-    """Draw the images that open a channel most, and those that close it most, for the liveliest channels of each block.
+    """Draw the images that open a channel most and those that close it most, for the most variable channels of a block.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def channels(images: Array, gates: Arrays, title: str, count: int = 3, columns: 
     """
     rows = []
     for name, s in gates.items():
-        for channel in statistics.liveliest(s, count):
+        for channel in statistics.most_variable(s, count):
             most, least = statistics.openers(s, channel, columns), statistics.closers(s, channel, columns)
             place = f"{name}, channel {channel}" if s.shape[1] > 1 else name
             rows.append([(f"{place}: up to {s[most[0], channel]:.2f}", images[most]),

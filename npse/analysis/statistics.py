@@ -137,7 +137,7 @@ def closers(s: Array, channel: int, count: int) -> Array:
     return np.argsort(s[:, channel], kind="stable")[:count]
 
 
-def liveliest(s: Array, count: int) -> Array:
+def most_variable(s: Array, count: int) -> Array:
     """Return the ``count`` channels whose gates vary most over the images, the most variable first."""
     return np.argsort(-s.var(axis=0), kind="stable")[:count]
 

@@ -38,7 +38,6 @@ def ablate(
     gets results.jsonl, a line for each finished run, and from these lines the table: table.md, .csv, .json and .png.
     Exit code 1 if a run failed.
     """
-    from npse import data
     from npse.lab import output
     from npse.lab.results import Results
     from npse.lab.spec import load, parse_seeds
@@ -68,8 +67,7 @@ def ablate(
         return
     if collect:
         missing = []
-    for name in {run.config.data for run in missing}:
-        data.load(name)                                           # if it is not there, one message is enough
+    _compile(missing)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         results.path.touch()
@@ -114,7 +112,6 @@ def _train(missing, results, jobs):
     from npse.lab.sweep import Sweep
     from npse.training import Interrupted
 
-    _compile(missing)
     jobs = min(jobs, len(missing))
     with sweep_reporter() as progress:
         processes, sweep = Processes(_threads(jobs)), Sweep(missing, results, progress)
@@ -133,16 +130,19 @@ def _train(missing, results, jobs):
 
 
 def _compile(runs):
-    """Compile the kernels of the runs that this machine has not compiled yet, once for all of their processes."""
+    """Load the data of the runs, for one message if they are not there, and compile their kernels for all processes."""
     from npse import backend
+    from npse.training import load_data
 
     configs = list({run.variant: run.config for run in runs}.values())
+    loaded = {(config.data, config.image_size): load_data(config) for config in configs}
     if {backend.choose(config.edition)[0] for config in configs} != {"cpu"}:
         return
     from npse.cli.precompile import training, warm_up
 
     with compiling() as tell, backend.using_edition("cpu"):
-        warm_up(*(partial(training, config) for config in configs), say=tell)
+        warm_up(*(partial(training, config, shape=found.shape, classes=len(found.classes)) for config in configs
+                  for found in [loaded[config.data, config.image_size]]), say=tell)
 
 
 @contextlib.contextmanager

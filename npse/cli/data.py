@@ -54,7 +54,7 @@ def info(
 
     from npse import data
 
-    dataset = data.load(name, image_size) if image_size else data.load(name)
+    dataset = data.load(name, image_size)
     height, width, channels = dataset.shape
     typer.echo(f"{dataset.name}: images of {height}x{width} pixels, {channels} channel{'s' * (channels > 1)}; "
                f"mean {_numbers(dataset.mean)}, deviation {_numbers(dataset.std)}")
@@ -84,5 +84,5 @@ def sheet(
 
     out = out or Path(f"sheet-{data.name_of(name)}.png")
     expect_place(out, ".png")
-    save_contact_sheet(data.load(name, image_size) if image_size else data.load(name), out, columns)
+    save_contact_sheet(data.load(name, image_size), out, columns)
     typer.echo(f"wrote {out}")

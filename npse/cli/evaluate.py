@@ -7,7 +7,6 @@ import typer
 from typer import Argument, Option
 
 from npse.cli.command import names
-from npse.cli.console import noted
 
 
 def evaluate(
@@ -25,9 +24,7 @@ def evaluate(
     folder = training.RunFolder(run)
     network, facts = folder.load_network(weights)
     config = folder.config()
-    with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
-        dataset = training.load_data(config)
-    folder.expect_data(dataset)
+    dataset = folder.load_data()
     views = config.tta if tta is None else tta
     result = training.evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, tta=views)
     typer.echo(f"{config.model} on {dataset.name}, {weights} weights (epoch {facts['epoch']}): "

@@ -39,10 +39,8 @@ def sweep_reporter():
     return SweepBar() if sys.stdout.isatty() else SweepLines()
 
 
-class SweepLines:
-    """Prints what a sweep says, and every half minute a line about how far it is."""
-
-    every = 30.0
+class _OnLines:
+    """A reporter that prints lines, such as a program can read."""
 
     def __enter__(self):
         self.shown = time.monotonic()
@@ -55,25 +53,15 @@ class SweepLines:
         """Print a line."""
         print(line, flush=True)
 
-    def show(self, standing):
-        """Take how far the sweep is."""
-        if time.monotonic() - self.shown > self.every:
-            self.shown = time.monotonic()
-            left = "" if standing.left is None else f" eta_seconds={standing.left:.0f}"
-            running = ",".join(f"{name}:{done}/{of}" for name, (done, of) in standing.under_way.items())
-            self.say(f"finished={standing.finished}/{standing.runs} failed={standing.failed} "
-                     f"epochs={standing.trained}/{standing.epochs}{left} running={running}")
 
+class _OnABar:
+    """A reporter that shows a bar of rich, made of these columns."""
 
-class SweepBar:
-    """Shows a bar of all epochs of a sweep, with as much of time left and runs under way as fits."""
-
-    def __init__(self):
+    def __init__(self, *columns, **options):
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self.bar = Progress(TextColumn("{task.description}"), BarColumn(),
-                            TextColumn("{task.fields[figures]}"), console=console(), refresh_per_second=2)
-        self.task = self.bar.add_task("", total=1, figures="")
+        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), *columns,
+                            TextColumn("{task.fields[figures]}"), console=console(), **options)
 
     def __enter__(self):
         self.bar.start()
@@ -85,6 +73,29 @@ class SweepBar:
     def say(self, line):
         """Print a line above the bar, folded between words."""
         self.bar.console.print(line)
+
+
+class SweepLines(_OnLines):
+    """Prints what a sweep says, and every half minute a line about how far it is."""
+
+    every = 30.0
+
+    def show(self, standing):
+        """Take how far the sweep is."""
+        if time.monotonic() - self.shown > self.every:
+            self.shown = time.monotonic()
+            left = "" if standing.left is None else f" eta_seconds={standing.left:.0f}"
+            running = ",".join(f"{name}:{done}/{of}" for name, (done, of) in standing.under_way.items())
+            self.say(f"finished={standing.finished}/{standing.runs} failed={standing.failed} "
+                     f"epochs={standing.trained}/{standing.epochs}{left} running={running}")
+
+
+class SweepBar(_OnABar):
+    """Shows a bar of all epochs of a sweep, with as much of time left and runs under way as fits."""
+
+    def __init__(self):
+        super().__init__(refresh_per_second=2)
+        self.task = self.bar.add_task("", total=1, figures="")
 
     def show(self, standing):
         """Take how far the sweep is."""
@@ -103,20 +114,10 @@ def _hours(seconds):
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-class Lines:
+class Lines(_OnLines):
     """Prints a line of ``key=value`` pairs every ten seconds and after each epoch."""
 
     every = 10.0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        return None
-
-    def say(self, line):
-        """Print a line."""
-        print(line, flush=True)
 
     def began(self, epochs, steps, progress):
         """Take the length of the run and its progress, before the first step."""
@@ -140,25 +141,13 @@ class Lines:
         self.say(epoch_line(row, self.epochs))
 
 
-class Bar:
+class Bar(_OnABar):
     """Shows a bar with as many of loss, accuracy, time left and images/s as fit, and a line for each finished epoch."""
 
     def __init__(self):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import MofNCompleteColumn
 
-        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                            TextColumn("{task.fields[figures]}"), console=console())
-
-    def __enter__(self):
-        self.bar.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.bar.stop()
-
-    def say(self, line):
-        """Print a line above the bar, folded between words."""
-        self.bar.console.print(line)
+        super().__init__(MofNCompleteColumn())
 
     def began(self, epochs, steps, progress):
         """Take the length of the run and its progress, before the first step."""

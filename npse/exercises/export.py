@@ -74,20 +74,8 @@ def export_variants(exercises, students, kind, folder):
         Names or ids; they become the names of folders.
     kind : str
         ``"file"`` or ``"notebook"``.
-    folder : path
-        Folder to write into.
 
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    ValueError
-        A student's id cannot be the name of a folder.
-    FileExistsError
-        One of the files exists already. Then nothing is written.
+    The folder, the result and FileExistsError are as for `export`; ValueError if an id cannot be the name of a folder.
     """
     files = {variants.MANIFEST: variants.manifest(exercises, students)}
     for student in students:

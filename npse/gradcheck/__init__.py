@@ -14,8 +14,9 @@ from npse.gradcheck.diagnosis import KINDS, Diagnosis
 from npse.gradcheck.direction import check_direction
 from npse.gradcheck.kinks import KinkRecorder, max_margin
 from npse.gradcheck.measure import Options
-from npse.gradcheck.numeric import NumericGradient, numeric_gradient, relative_error, step_sizes
+from npse.gradcheck.numeric import NumericGradient, numeric_gradient, relative_error
 from npse.gradcheck.results import Report, Result
+from npse.gradcheck.steps import step_sizes
 from npse.gradcheck.summary import Row, rows
 from npse.gradcheck.userfile import check_file
 

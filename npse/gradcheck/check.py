@@ -20,10 +20,10 @@ from npse.gradcheck.draw import draw_arguments
 from npse.gradcheck.judge import judge
 from npse.gradcheck.kinks import AtKinks
 from npse.gradcheck.measure import MOST_ENTRIES, USUAL, Options
-from npse.gradcheck.numeric import TOLERANCE
 from npse.gradcheck.progress import ProgressLine
 from npse.gradcheck.raised import Watched, interrupted, raised
 from npse.gradcheck.results import Report, Result
+from npse.gradcheck.steps import TOLERANCE
 from npse.support.names import suggest
 from npse.types import Arguments, Array, Ops
 

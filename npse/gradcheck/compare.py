@@ -9,17 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from npse.gradcheck.measure import DIRECTIONS, Measurement
-from npse.gradcheck.numeric import (
-    FLOOR,
-    RESOLUTION,
-    Budget,
-    NumericGradient,
-    is_hidden,
-    norm,
-    relative_error,
-    typical_size,
-)
+from npse.gradcheck.numeric import NumericGradient, is_hidden, relative_error
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result, View
+from npse.gradcheck.steps import FLOOR, RESOLUTION, Budget, norm, typical_size
 from npse.types import Array, Index
 
 SHOWS = 0.22         # |v| of an entry that at least one of four normal numbers exceeds with a probability of 99.9 %

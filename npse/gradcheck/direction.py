@@ -16,8 +16,8 @@ import numpy as np
 
 from npse.gradcheck.draw import generator
 from npse.gradcheck.kinks import KinkRecorder, count_changes
-from npse.gradcheck.numeric import FLOOR, RESOLUTION, SAFETY, TOLERANCE, typical_size
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Report, Result
+from npse.gradcheck.steps import FLOOR, RESOLUTION, SAFETY, TOLERANCE, typical_size
 from npse.types import Array, Arrays, Gradients
 
 Evaluation: TypeAlias = tuple[float, list[Array]]

@@ -18,7 +18,8 @@ from npse.gradcheck import contract, numeric
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.draw import generator, upstream
 from npse.gradcheck.kinks import AtKinks
-from npse.gradcheck.numeric import Budget, Forward, Kinks, NumericGradient
+from npse.gradcheck.numeric import Forward, Kinks, NumericGradient
+from npse.gradcheck.steps import TOLERANCE, Budget, step_sizes, typical_size
 from npse.types import Arguments, Array, Index, Ops
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -52,7 +53,7 @@ class Options:
     """
 
     entries: int = MOST_ENTRIES
-    tolerance: float = numeric.TOLERANCE
+    tolerance: float = TOLERANCE
     step: float | None = None
     float32: bool = True
     taylor: bool = False
@@ -129,7 +130,7 @@ class Measurement:
                 count = sample_size(x.size, self.options.entries)
                 chosen["entries"] = numeric.sample(x.shape, count, generator(x.size, name))
             if self.options.step:
-                chosen["steps"] = numeric.step_sizes(x, self.options.step)
+                chosen["steps"] = step_sizes(x, self.options.step)
             self._numeric[name] = numeric.numeric_gradient(*self._function_of(name), **chosen)
         return self._numeric[name]
 
@@ -145,7 +146,7 @@ class Measurement:
         f, x, dy, kinks = self._function_of(name)
         rng = generator(x.size, f"{name}: directions")
         for _ in range(DIRECTIONS):
-            v = rng.standard_normal(x.shape) * numeric.typical_size(x) * (x != 0)
+            v = rng.standard_normal(x.shape) * typical_size(x) * (x != 0)
             yield v, numeric.slope_along(f, x, dy, v, kinks)
 
     def budget(self, name: str, index: Index) -> Budget | None:
@@ -172,7 +173,7 @@ class Measurement:
         if self.arguments[name].size > self.options.entries:
             return None
         found = numeric.complex_step(forward, self.arguments[name], self.dy)
-        if found is None or numeric.relative_error(found, self.numeric(name)).max() > numeric.TOLERANCE:
+        if found is None or numeric.relative_error(found, self.numeric(name)).max() > TOLERANCE:
             return None
         return found
 

@@ -1,5 +1,7 @@
 """Numeric gradients: central differences everywhere, and the complex step where a function is analytic.
 
+The choice of a step is in `npse.gradcheck.steps`.
+
     L(x) = sum(dy * f(x))          dL/dx_i  ~  sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h
                                    dL/dx_i  =  sum(dy * imag(f(x + ih e_i))) / h          for any tiny h
 
@@ -17,6 +19,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npse.gradcheck.kinks import AtKinks, choices, count_changes
+from npse.gradcheck.steps import (
+    FLOOR,
+    MOST_STEPS,
+    RESOLUTION,
+    SAFETY,
+    TOLERANCE,
+    Budget,
+    Difference,
+    best,
+    is_kink,
+    norm,
+    smaller_steps,
+    step_sizes,
+    typical_size,
+    unsuited,
+)
 from npse.types import Array, Index, Shape
 
 Forward: TypeAlias = Callable[[Array], Array]
@@ -24,22 +42,6 @@ Forward: TypeAlias = Callable[[Array], Array]
 
 Kinks: TypeAlias = Callable[[Array], AtKinks]
 """The kinks of a forward pass, as a function of the same argument."""
-
-Difference: TypeAlias = Callable[[Index, float], tuple[float, float, bool, float]]
-"""A function of (index, step) -> central difference, size of its rounding error, whether it crossed a kink, and by how
-much the slopes on either side differ."""
-
-TOLERANCE = 1e-6     # of the relative error, in float64; a right gradient stays near 1e-9
-FLOOR = 0.01         # the error of smaller entries is relative to this share of the largest gradient
-SAFETY = 10          # by which factor rounding may exceed its estimate
-CURVED = 1e-3        # of its slope: by how much more the slopes on either side differ where a step does not suit
-SAME = 0.05          # within which the jump of the slope at a kink is the same for all steps
-LEVELS = 5           # least number of steps that must show the jump, each a quarter of the one before
-BESIDE = (0.73, 1.37)                                # of a step: other steps, to see how the difference varies
-AGREE = 1e-4         # of the value: how closely differences with similar steps agree if rounding is small
-MOST_STEPS = 20      # that are tried for one entry
-RESOLUTION = 1e-3    # the smallest error that a verdict must detect, relative to the largest gradient
-
 
 @dataclass(frozen=True)
 class NumericGradient:
@@ -74,59 +76,6 @@ class NumericGradient:
         return ~(self.crossed | self.skipped)
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Error budget of one central difference.
-
-    Attributes
-    ----------
-    value : float
-    step : float
-    truncation : float
-        Error of the formula, h^2 f'''/6, estimated as a third of the difference to the value at twice the step. If the
-        slopes on either side differ by much, at least half of their difference: a kink may lie within the step.
-    rounding : float
-        The size of the rounding error, from the dtype and the size of f.
-    """
-
-    value: float
-    step: float
-    truncation: float
-    rounding: float
-
-    @property
-    def error(self) -> float:
-        """The largest error to expect in the value."""
-        return SAFETY * (self.truncation + self.rounding)
-
-    def __str__(self) -> str:
-        return f"step {self.step:.1e}, truncation {self.truncation:.0e}, rounding {self.rounding:.0e}"
-
-
-def typical_size(x: Array) -> float:
-    """Root mean square of x; 1 if x is zero everywhere."""
-    return norm(x) / np.sqrt(x.size) or 1.0
-
-
-def norm(x: Array) -> float:
-    """The root of the sum of squares, also where the squares are too large or too small for the dtype."""
-    largest = float(np.abs(x).max(initial=0))
-    if not 0 < largest < np.inf:
-        return largest
-    return largest * float(np.sqrt(np.sum(np.square(x / largest))))
-
-
-def step_sizes(x: Array, relative: float | None = None) -> Array:
-    """Step of the central difference for each entry of x: h = eps^(1/3) * max(|x_i|, typical size of x).
-
-    The error of the formula is about h^2 f'''/6 (truncation) plus eps |f| / h (rounding). The sum is least
-    where both are about equal, at h ~ (eps |f| / |f'''|)^(1/3), and |f / f'''|^(1/3) is about the scale of x. With
-    float64 that is 6e-6 of x and an error near 1e-10; with float32 it is 5e-3 and an error near 1e-4, which is why
-    gradients are checked in float64. ``relative`` replaces eps^(1/3).
-    """
-    return (relative or np.cbrt(np.finfo(x.dtype).eps)) * np.maximum(np.abs(x), typical_size(x))
-
-
 def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None,
                      entries: Iterable[Index] | None = None, steps: Array | None = None) -> NumericGradient:
     """Gradient of sum(dy * f(x)) with respect to every entry of x. Ctrl-C ends it early, with the entries so far.
@@ -155,13 +104,13 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
         for i in entries or np.ndindex(x.shape):
             value[i], noise[i], crossed[i], bend[i] = at(i, float(h[i]))
             skipped[i] = False
-        closer = ~crossed & ~skipped & _unsuited(value, noise, bend)
+        closer = ~crossed & ~skipped & unsuited(value, noise, bend)
         if 2 * np.count_nonzero(closer) > np.count_nonzero(~skipped):      # then the step suits no entry
             closer = ~crossed & ~skipped
         for i in map(tuple, np.argwhere(closer).tolist()):
-            if _is_kink(at, i, float(h[i])):
+            if is_kink(at, i, float(h[i])):
                 value[i], crossed[i], bent[i] = np.nan, True, True
-            elif found := _best(at, _steps(x, i, float(h[i])), i):
+            elif found := best(at, smaller_steps(x, i, float(h[i])), i):
                 value[i], noise[i] = found.value, min(noise[i], found.rounding)
     except KeyboardInterrupt:
         interrupted = True
@@ -171,7 +120,7 @@ def numeric_gradient(f: Forward, x: Array, dy: Array, kinks: Kinks | None = None
 def slope_along(f: Forward, x: Array, dy: Array, v: Array, kinks: Kinks | None = None) -> Budget | None:
     """Derivative of sum(dy * f(x + t v)) at t = 0, and its error budget; None as in `budget`."""
     steps = float(np.cbrt(np.finfo(x.dtype).eps)) / 4.0 ** np.arange(MOST_STEPS)
-    return _best(_differences(f, x, dy, kinks, v), steps, ())
+    return best(_differences(f, x, dy, kinks, v), steps, ())
 
 
 def sample(shape: Shape, count: int, rng: np.random.Generator) -> list[Index]:
@@ -185,36 +134,6 @@ def sample(shape: Shape, count: int, rng: np.random.Generator) -> list[Index]:
     return list(dict.fromkeys(zip(*(places.tolist() for places in axes), strict=True)))
 
 
-def _unsuited(value: Array, noise: Array, bend: Array) -> Array:
-    """Where the step of a central difference may be too large: the slopes on either side differ by much more than h.
-
-    Also where f is not finite.
-    """
-    finite = np.isfinite(value) & np.isfinite(bend)
-    largest = np.abs(value[finite]).max(initial=0)
-    with np.errstate(invalid="ignore"):
-        slope = np.maximum(np.abs(value), FLOOR * largest)
-        return ~finite | (np.abs(bend) > np.maximum(CURVED * slope, 4 * SAFETY * noise))
-
-
-def _is_kink(at: Difference, i: Index, h: float) -> bool:
-    """Whether the slopes on either side of an entry differ by the same amount however small the step is.
-
-    Where f is smooth their difference falls with the step. All steps count whose rounding errors are small beside it.
-    """
-    jumps: list[float] = []
-    for step in h / 4.0 ** np.arange(MOST_STEPS):
-        _, noise, crossed, jump = at(i, step)
-        if crossed or not np.isfinite(jump):
-            return False
-        if 4 * SAFETY * noise > SAME * abs(jump):
-            break
-        jumps.append(jump)
-        if abs(jump - jumps[0]) > SAME * abs(jumps[0]):
-            return False
-    return len(jumps) >= LEVELS
-
-
 def budget(f: Forward, x: Array, dy: Array, index: Index, kinks: Kinks | None = None) -> Budget | None:
     """The best central difference of one entry and its error budget; arguments as in `numeric_gradient`.
 
@@ -226,41 +145,7 @@ def budget(f: Forward, x: Array, dy: Array, index: Index, kinks: Kinks | None = 
     Budget
         None where every step crosses a kink, or leaves the domain of f.
     """
-    return _best(_differences(f, x, dy, kinks), _steps(x, index, step_sizes(x)[index]), index)
-
-
-def _steps(x: Array, index: Index, h: float) -> Array:
-    """Steps to try for one entry, from h down by a factor of 4, or of more if the entry is far smaller than others."""
-    own = np.cbrt(np.finfo(x.dtype).eps) * abs(x[index]) / 4
-    factor = max(4.0, (h / own) ** (1 / MOST_STEPS)) if own else 4.0
-    return h / factor ** np.arange(MOST_STEPS + 1)
-
-
-def _best(at: Difference, steps: Array, index: Index) -> Budget | None:
-    """The central difference with the least error; None if all cross a kink or are not finite."""
-    found, suitable = [], []
-    for step in steps:
-        (value, rounding, crossed, bend), (twice, _, crossed_too, _) = at(index, step), at(index, 2 * step)
-        if not (crossed or crossed_too) and np.isfinite(value) and np.isfinite(twice):
-            suits = abs(bend) <= CURVED * abs(value)
-            truncation = abs(twice - value) / 3 if suits else max(abs(twice - value) / 3, abs(bend) / 2)
-            if rounding > TOLERANCE * abs(value):
-                rounding = min(rounding, _spread(value, [twice, *(at(index, step * factor)[0] for factor in BESIDE)]))
-            found.append(Budget(float(value), float(step), float(truncation), float(rounding)))
-            if suits and truncation + rounding <= RESOLUTION * abs(value):
-                suitable.append(found[-1])
-            if suits and truncation <= rounding:
-                break
-    return min(suitable or found, key=lambda b: b.truncation + b.rounding) if found else None
-
-
-def _spread(value: float, others: list[float]) -> float:
-    """The rounding error of a difference as differences with other steps show it; infinite if they do not agree.
-
-    If rounding hides the entry, the differences are zero or a few units of the last place, which do not agree.
-    """
-    spread = max(abs(other - value) for other in others)
-    return spread if value and spread <= AGREE * abs(value) else np.inf
+    return best(_differences(f, x, dy, kinks), smaller_steps(x, index, step_sizes(x)[index]), index)
 
 
 def curve(f: Forward, x: Array, dy: Array, index: Index, count: int = 33) -> tuple[Array, Array]:

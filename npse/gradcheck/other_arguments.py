@@ -15,8 +15,8 @@ import numpy as np
 
 from npse.gradcheck.diagnosis import explain_elsewhere
 from npse.gradcheck.measure import Measurement, is_floating
-from npse.gradcheck.numeric import RESOLUTION, norm
 from npse.gradcheck.results import WRONG, Result
+from npse.gradcheck.steps import RESOLUTION, norm
 from npse.types import Arguments, Array
 
 DIRECTIONS = 2           # for each argument

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npse.gradcheck.numeric import Budget
 from npse.gradcheck.results import Result, View
+from npse.gradcheck.steps import Budget
 from npse.support.style import BLUE, GREY, LABEL, ORANGE, SMALL, TITLE, figure, plain
 from npse.support.style import png as png_of
 from npse.types import Array

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from npse.gradcheck.diagnosis.result import Diagnosis
-from npse.gradcheck.numeric import Budget
+from npse.gradcheck.steps import Budget
 from npse.types import Array, Index
 
 RIGHT, WRONG, CANNOT_TELL = "right", "wrong", "cannot tell"

@@ -11,8 +11,8 @@ import numpy as np
 
 from npse.gradcheck.draw import generator
 from npse.gradcheck.measure import Measurement, run_forward
-from npse.gradcheck.numeric import SAFETY, norm, typical_size
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
+from npse.gradcheck.steps import SAFETY, norm, typical_size
 
 STEPS = 1e-2 / 2.0 ** np.arange(12)
 LEAST_ORDER = 1.5      # between the 2 of a right gradient and the 1 of a wrong one

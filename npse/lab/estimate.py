@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from npse import backend
-from npse.lab.results import Results, identity
+from npse.lab.results import Results
 from npse.lab.sweep import Run
 from npse.support import environment
 from npse.training import Config, budget
@@ -54,7 +54,7 @@ def _finished(results: Results, threads: int) -> dict[Config, float]:
 
 
 def _without_seed(config: Config) -> Config:
-    return dataclasses.replace(identity(config), seed=0)
+    return dataclasses.replace(config.identity(), seed=0)
 
 
 def _epoch(config: Config, threads: int) -> float:

@@ -1,11 +1,10 @@
 """The results of finished runs: results.jsonl, one line of JSON for each.
 
 A line holds all that a table needs, so results of several machines can be put together without the folders of the runs.
-What identifies a run are its settings, the seed among them; the edition is not one of them. So a run that is part of
+What identifies a run are its settings, the seed among them, but not the edition. So a run that is part of
 two experiments, such as a baseline, counts in both.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -84,13 +83,8 @@ def of_folder(folder: RunFolder, variant: str) -> Result:
                   str(record.get("ran_on")), record.get("processor"), record.get("commit"), record.get("versions", {}))
 
 
-def identity(config: Config) -> Config:
-    """Return what identifies a run: its settings without the edition."""
-    return dataclasses.replace(config, edition=Config.edition)
-
-
 class Results:
-    """The lines of a results.jsonl, by `identity`.
+    """The lines of a results.jsonl, by `npse.training.Config.identity`.
 
     Parameters
     ----------
@@ -107,13 +101,13 @@ class Results:
 
     def get(self, config: Config) -> Result | None:
         """Return the result of the run with these settings, None if there is none."""
-        return self._lines.get(identity(config))
+        return self._lines.get(config.identity())
 
     def add(self, results: Iterable[Result]) -> None:
         """Add the results of runs that have none yet."""
         for result in results:
             if self.get(result.config) is None:
-                self._lines[identity(result.config)] = result
+                self._lines[result.config.identity()] = result
                 self._new.append(result)
 
     def take(self, path: Path, configs: Iterable[Config]) -> None:

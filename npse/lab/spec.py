@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from npse import data, models
-from npse.lab.results import identity
 from npse.support.names import suggest
 from npse.training import Config, records
 
@@ -81,7 +80,7 @@ class Spec:
         _expect_settings(self.base, "base")
         seen: dict[Config, str] = {}
         for name in self.variants:
-            key = identity(self._checked(name))
+            key = self._checked(name).identity()
             if key in seen:
                 raise ValueError(f"variants {seen[key]} and {name} have the same settings")
             seen[key] = name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from npse.lab.results import Results, identity, of_folder
+from npse.lab.results import Results, of_folder
 from npse.lab.spec import Spec
 from npse.support.names import suggest
 from npse.training import Config, Interrupted, RunFolder
@@ -109,7 +109,7 @@ def expect_same(folder: RunFolder, config: Config) -> None:
 
     ValueError if it has others, or was trained for fewer epochs first: then its learning rate was another one.
     """
-    ours, theirs = (identity(each).as_dict() for each in (config, folder.config()))
+    ours, theirs = (each.identity().as_dict() for each in (config, folder.config()))
     if other := [f"{name} is {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name]]:
         raise ValueError(f"{folder.path} is a run with other settings: {', '.join(other)}; move it away, or choose "
                          "another folder")

@@ -1,6 +1,7 @@
 """The table of an experiment, made from results alone: means, deviations, paired differences, costs."""
 
 import functools
+import json
 import re
 import statistics
 from collections.abc import Iterable, Sequence
@@ -157,9 +158,11 @@ def _conditions(table: Table) -> list[str]:
 
 def command(spec: Spec) -> str:
     """Return the command of a run, with the settings that all variants share."""
-    options = {name.replace("_", "-"): value for name, value in spec.base.items() if value is not False}
+    settings = {name.replace("_", "-"): value for name, value in spec.base.items() if value is not False}
+    of_model = settings.pop("options", {})
     return " ".join(["npse train", *(f"--{name}" + f" {value}" * (value is not True)
-                                     for name, value in options.items()), "--seed", "S"])
+                                     for name, value in settings.items()),
+                     *(f"--option {name}={json.dumps(value)}" for name, value in of_model.items()), "--seed", "S"])
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -76,6 +76,11 @@ def without_gates(network: Layer) -> list[tuple[str, Excitation]]:
             if not any(hasattr(part, "gates") for part in layer.layers())]
 
 
+def parts_of(s: Gates) -> tuple[Array, ...]:
+    """Return the arrays of gates: two for a pair, else one."""
+    return s if isinstance(s, tuple) else (s,)
+
+
 def kind_of(s: Gates) -> str:
     """Return what has a gate of its own: "channel", "pixel", "element", or "row and column"."""
     return "row and column" if isinstance(s, tuple) else KINDS[s.ndim]
@@ -88,8 +93,9 @@ def per_image(s: Gates) -> Array:
     """
     ops = active()
     if isinstance(s, tuple):
-        by_row, by_column = (to_host(ops.squeeze(reshape(part, (*part.shape[:2], 1, part.shape[2])))) for part in s)
-        return by_row * by_column                                 # the mean of all products
+        by_row, by_column = (ops.squeeze(reshape(part, (*part.shape[:2], 1, part.shape[2]))) for part in s)
+        N, C = by_row.shape                                       # the mean of all products is the product of the means
+        return to_host(reshape(ops.scale(reshape(by_row, (N, 1, 1, C)), by_column), (N, C)))
     if s.ndim == 2:
         return to_host(s)
     return to_host(ops.squeeze(reshape(s, (*s.shape, 1)) if s.ndim == 3 else s))

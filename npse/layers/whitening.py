@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from npse.backend import to_host
+from npse.backend import to_edition, to_host
 from npse.layers.basic import expect_sizes
 from npse.layers.layer import Layer, active
 from npse.types import Array, Backward, Gradients
@@ -37,7 +37,7 @@ class Whitening(Layer):
         """Compute the filters from normalized images (N, H, W, cin); see `npse.reference.whitening_filters`."""
         ops, weight = active(), self.buffers["weight"]
         filters = ops.whitening_filters(to_host(x), weight.shape[0], directions=weight.shape[3] // 2)
-        self.buffers["weight"] = filters.astype(weight.dtype)
+        self.buffers["weight"] = to_edition(to_host(filters).astype(weight.dtype))
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         ops, w = active(), self.buffers["weight"]

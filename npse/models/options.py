@@ -10,8 +10,7 @@ from npse.layers import Excitation, Sequential, make_excitation
 from npse.layers.excitations import DEFAULTS, EXCITATIONS, SIZES, ExcitationOptions, takes
 
 __all__ = ["Excite", "NetworkOptions", "StructureOptions", "excitations", "expect_image_size", "expect_stages",
-           "parameters_of",
-           "with_defaults"]
+           "parameters_of", "with_defaults"]
 
 
 class NetworkOptions(ExcitationOptions, total=False):

@@ -24,7 +24,7 @@ def _sizes(op: str, letters: dict[str, int], kernel: int, directions: int | None
 
 
 @op("x: N H W C -> w: kh kw C Cout", backward=None, sizes=_sizes,
-    flops=lambda x, *_, y: 2 * x.size * y.size // 2)
+    flops=lambda x, *_, y: 2 * (x.size // x.shape[3]) * (y.size // y.shape[3])**2)
 def whitening_filters(x: Array, kernel: int = 2, eps: float = 5e-4, directions: int | None = None) -> Array:
     """Return filters whose outputs on patches of x have no correlation: each eigenvector of their covariance, scaled.
 

@@ -18,6 +18,7 @@ from npse.training.parameter_groups import bias_groups, muon_groups, sgd_groups
 OPTIMIZERS = ("muon", "sgd")
 LEGACY_DEFAULTS = {"optimizer": "sgd"}        # of runs from before this setting existed
 OLD_NAMES = {"optimiser": "optimizer"}        # of settings, in the files of version 0.1
+APART = ("edition", "tta")    # they do not change what is trained, so a run can be resumed with others
 MOST = 10 ** 9                                # epochs, and images in a batch: more must be a mistake
 
 
@@ -60,7 +61,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, kind in (records.kinds_of(type(self)) | {"options": dict}).items():
+        for name, kind in records.kinds_of(type(self)).items():
             self._expect(name, records.is_a(getattr(self, name), kind), f"be {records.KINDS[kind]}")
         for name in ("epochs", "batch_size"):
             self._expect(name, getattr(self, name) <= MOST, f"be at most {MOST}")
@@ -103,11 +104,15 @@ class Config:
     def contradicts(self, trained: "Config") -> dict[str, Any]:
         """Return the settings that prevent these from resuming a run: {name: its value in ``trained``}, the run's own.
 
-        The edition and the views at the end may differ, and ``epochs`` may be larger. All other settings must be equal.
+        Those of `APART` may differ, and ``epochs`` may be larger. All other settings must be equal.
         """
         ours, theirs = self.as_dict(), trained.as_dict()
         return {name: value for name, value in theirs.items()
-                if not (name in ("edition", "tta") or ours[name] == value or (name == "epochs" and ours[name] > value))}
+                if not (name in APART or ours[name] == value or (name == "epochs" and ours[name] > value))}
+
+    def identity(self) -> "Config":
+        """Return what identifies a run: its settings with the defaults of `APART`."""
+        return dataclasses.replace(self, **{name: getattr(Config, name) for name in APART})
 
     def model_options(self) -> dict[str, Any]:
         """Return the options of `npse.models.build`: the seed, and those that differ from their defaults."""

@@ -108,8 +108,12 @@ def evaluate(network: Layer, images: Array, labels: Array, mean: Array, std: Arr
              batch_size: int = 512) -> Evaluation:
     """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); see `predict` for the other arguments."""
     logits = predict(network, images, mean, std, tta=tta, batch_size=batch_size)
-    classes = logits.shape[1]
-    predicted = logits.argmax(axis=1)
-    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
     loss = active().softmax_cross_entropy(logits, labels)
-    return Evaluation(float((predicted == labels).mean()), float(to_host(loss)), confusion)
+    return Evaluation(float((logits.argmax(axis=1) == labels).mean()), float(to_host(loss)),
+                      confusion_matrix(logits, labels))
+
+
+def confusion_matrix(logits: Array, labels: Array) -> Array:
+    """Return how many images of each class (row) are predicted as each class (column), from logits (N, K)."""
+    classes = logits.shape[1]
+    return np.bincount(labels * classes + logits.argmax(axis=1), minlength=classes**2).reshape(classes, classes)

@@ -89,6 +89,8 @@ def prepare(config: Config) -> TrainingJob:
     dataset = load_data(config)
     network = build_network(config, len(dataset.classes), dataset.shape, input_gradient=False)
     split = Split.from_dataset(dataset, config.validation)
+    if (batch := min(config.batch_size, len(split.images))) % config.parts:
+        raise ValueError(f"parts must divide a batch, which has all {batch} training images, but is {config.parts}")
     first = data.evaluation_batches(split.images[:WHITENED], dataset.mean, dataset.std, WHITENED)
     for layer in network.layers():
         if isinstance(layer, BatchNorm):

@@ -7,7 +7,7 @@ from npse.training.config import Config
 
 def load_data(config: Config) -> data.Dataset:
     """Load the data set of a run; errors as for `npse.data.load`, and ValueError if ``crop`` is too large for it."""
-    dataset = data.load(config.data, config.image_size) if config.image_size else data.load(config.data)
+    dataset = data.load(config.data, config.image_size)
     if config.crop >= dataset.image_size:
         raise ValueError(f"crop must lie in 0..{dataset.image_size - 1}, because the images of {dataset.name} are "
                          f"{dataset.image_size} pixels wide, but is {config.crop}")

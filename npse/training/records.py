@@ -4,10 +4,10 @@ import dataclasses
 import json
 import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_origin
 
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number", float | None: "a number", bool: "true or false",
-                         str: "text", dict: "names with values"}
+                         str: "text", dict[str, Any]: "names with values"}
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def expect(record: Any, kinds: Mapping[str, type]) -> None:
 
 
 def is_a(value: object, kind: Any) -> bool:
-    """Whether a value has a type: int, float, bool, str, dict, or float | None.
+    """Whether a value has a type: int, float, bool, str, dict[str, Any], or float | None.
 
     A bool is not a number; an int is also a float.
     """
@@ -49,7 +49,7 @@ def is_a(value: object, kind: Any) -> bool:
         return kind is bool
     if kind is float:
         return isinstance(value, (int, float)) and _fits_a_float(value)
-    return isinstance(value, kind)
+    return isinstance(value, get_origin(kind) or kind)
 
 
 def kinds_of(dataclass: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from npse.training import checkpoint, metrics, records
 from npse.training.config import Config
 from npse.training.metric_accumulator import Progress
 from npse.training.optimizer import Optimizer
-from npse.training.parts import build_network
+from npse.training.parts import build_network, load_data
 from npse.types import Array
 
 VELOCITY = "optimiser.velocity."
@@ -106,6 +106,22 @@ class RunFolder:
             return
         raise ValueError(f"{self.config_file} is about other data than {dataset.name} is now, with other {differs}; "
                          "restore the data or that file, or start a new run")
+
+    def load_data(self) -> data.Dataset:
+        """Load the data set of the run.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            It is not here, or is not the one that the run was begun with; this is not the folder of a run.
+        """
+        try:
+            dataset = load_data(self.config())
+        except (FileNotFoundError, ValueError) as error:
+            error.add_note(f"see {self.config_file}")
+            raise
+        self.expect_data(dataset)
+        return dataset
 
     def raise_epochs(self, epochs: int, progress: Progress) -> int | None:
         """Write a larger number of epochs into config.json; its entry ``raised`` keeps the old number.

@@ -6,10 +6,12 @@ import pytest
 from npse import backend
 from npse.analysis.observation import observe
 from npse.data import Dataset
-from npse.layers import identity_shortcut
+from npse.layers import Dense, Sequential, Whitening, identity_shortcut
+from npse.layers.flatten import Flatten
 from npse.models import resnet
 from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
 from npse.training.loop import Split
+from npse.training.step import Step
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 CONFIG = Config(model="se_resnet8", epochs=2, batch_size=2, lr=0.05)
@@ -99,3 +101,20 @@ def test_a_shortcut_without_weights_keeps_its_filter_where_it_is_used():
         np.testing.assert_array_equal(backend.to_host(y)[..., :2], x[:, ::2, ::2])
         assert not backend.to_host(y)[..., 2].any()
         np.testing.assert_array_equal(backend.to_host(dx)[:, ::2, ::2], dy[..., :2])
+
+
+def test_a_whitening_layer_and_a_step_in_parts_are_those_of_the_book():
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((4, 4, 5, 3)).astype(np.float32), np.array([0, 2, 1, 0])
+    results = []
+    for edition, parts in (("reference", 1), ("cuda", 2)):
+        with backend.using_edition(edition):
+            whiten, start = Whitening(3), np.random.default_rng(1)
+            whiten.fit(backend.to_edition(x))
+            network = Sequential({"whiten": whiten, "flat": Flatten(), "fc": Dense(288, 3, rng=start)}).to_device()
+            optimizer = SGD(network)
+            optimizer.to_device()
+            loss, logits = Step(network, optimizer, 0.1, parts=parts).plain(backend.to_edition(x), labels, 0.1)
+            results.append([backend.to_host(a) for a in (loss, logits, *network.state().values())])
+    for book, device in zip(*results, strict=True):
+        np.testing.assert_allclose(device, book, rtol=1e-4, atol=1e-5)

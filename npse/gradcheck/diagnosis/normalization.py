@@ -1,6 +1,7 @@
 """Steps of normalizations: the statistics of a batch or of the channels, and what is computed with them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Unpack
 
 import numpy as np
 
@@ -8,13 +9,11 @@ from npse.gradcheck.diagnosis.primitives import (
     NORMALIZE,
     add,
     average,
-    inverse_deviation,
     multiply,
     square,
     subtract,
-    wrong_deviations,
 )
-from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Var, and_then
+from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Var, Words, and_then
 from npse.types import Array
 
 _NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
@@ -123,3 +122,43 @@ def _coupled(dc: Array, xhat: Array) -> Array:
     """A gradient through the mean and the variance of a batch."""
     over = (0, 1, 2)
     return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
+
+
+def wrong_deviations(eps: float, count: int | None) -> dict[str, Callable[[Array], Array]]:
+    """Wrong versions of 1 / sqrt(var + eps): functions of var, by what is wrong.
+
+    ``count`` is the number of values of which var is the variance, None if var is an argument.
+    """
+    others: dict[str, Callable[[Array], Array]] = {
+        "without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
+        "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
+        "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
+        "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
+        "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
+        "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
+        "without the root": lambda v: 1 / (v + eps),
+        "with 1/sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
+        "with sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
+        "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
+        "as 1": np.ones_like}
+    if count and count > 1:
+        others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
+                  lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
+                  "with the variance times (B - 1)/B": lambda v: 1 / np.sqrt(v * (count - 1) / count + eps)} | others
+    return others
+
+
+def inverse_deviation(var: Var, eps: float, count: int | None, name: str, **words: Unpack[Words]) -> Var:
+    """1 / sqrt(var + eps), one value for each channel; ``count`` as in `wrong_deviations`."""
+    def run(v: Array) -> Array:
+        return 1 / np.sqrt(v + eps)
+
+    def faults(step: Step) -> Iterator[Hypothesis]:
+        for text, other in wrong_deviations(eps, count).items():
+            yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: other(var.value)},
+                             advice=NORMALIZE)
+        yield Hypothesis("factor", "dvar lacks the factor 1/2 of the root",
+                         {(step, 0): lambda dy, y, v: -dy * y**3})
+        yield Hypothesis("sign", "dvar has the wrong sign", {(step, 0): lambda dy, y, v: dy * y**3 / 2})
+
+    return var.tape.step(run, [var], [lambda dy, y, v: -dy * y**3 / 2], name, axes=var.axes, faults=faults, **words)

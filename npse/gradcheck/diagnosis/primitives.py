@@ -224,46 +224,6 @@ def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[
     return x.tape.step(np.square, [x], [lambda dy, y, x: 2 * dy * x], name, axes=x.axes, faults=all_faults, **words)
 
 
-def wrong_deviations(eps: float, count: int | None) -> dict[str, Callable[[Array], Array]]:
-    """Wrong versions of 1 / sqrt(var + eps): functions of var, by what is wrong.
-
-    ``count`` is the number of values of which var is the variance, None if var is an argument.
-    """
-    others: dict[str, Callable[[Array], Array]] = {
-        "without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
-        "with eps twice": lambda v: 1 / np.sqrt(v + 2 * eps),
-        "with eps outside the root": lambda v: 1 / (np.sqrt(v) + eps),
-        "with eps = 1e-5": lambda v: 1 / np.sqrt(v + 1e-5),
-        "with eps squared": lambda v: 1 / np.sqrt(v + eps**2),
-        "with eps subtracted": lambda v: 1 / np.sqrt(np.maximum(v - eps, np.finfo(float).tiny)),
-        "without the root": lambda v: 1 / (v + eps),
-        "with 1/sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(1 / np.sqrt(v + eps) + eps),
-        "with sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
-        "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
-        "as 1": np.ones_like}
-    if count and count > 1:
-        others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
-                  lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
-                  "with the variance times (B - 1)/B": lambda v: 1 / np.sqrt(v * (count - 1) / count + eps)} | others
-    return others
-
-
-def inverse_deviation(var: Var, eps: float, count: int | None, name: str, **words: Unpack[Words]) -> Var:
-    """1 / sqrt(var + eps), one value for each channel; ``count`` as in `wrong_deviations`."""
-    def run(v: Array) -> Array:
-        return 1 / np.sqrt(v + eps)
-
-    def faults(step: Step) -> Iterator[Hypothesis]:
-        for text, other in wrong_deviations(eps, count).items():
-            yield Hypothesis("variance", f"{name} is taken {text}", values={step.output: other(var.value)},
-                             advice=NORMALIZE)
-        yield Hypothesis("factor", "dvar lacks the factor 1/2 of the root",
-                         {(step, 0): lambda dy, y, v: -dy * y**3})
-        yield Hypothesis("sign", "dvar has the wrong sign", {(step, 0): lambda dy, y, v: dy * y**3 / 2})
-
-    return var.tape.step(run, [var], [lambda dy, y, v: -dy * y**3 / 2], name, axes=var.axes, faults=faults, **words)
-
-
 def dense(x: Var, w: Var, name: str, **words: Unpack[Words]) -> Var:
     """x @ w.T: (N, C), (K, C) -> (N, K)."""
     dx, dw = f"d{x.name}", f"d{w.name}"

@@ -13,16 +13,14 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from npse.support.names import suggest
 from npse.training.config import Config
 
-_FILES = {file.name.removesuffix(".toml"): file for file in resources.files(__name__).iterdir()
-          if file.name.endswith(".toml")}
-NAMES = tuple(sorted(_FILES))
+FOLDER = Path(__file__).parent
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,11 @@ class Recipe:
 
 def text(name: str) -> str:
     """Return the TOML text of a recipe; arguments and errors as for `load`."""
-    if name in _FILES:
-        return _FILES[name].read_text("utf-8")
-    if not name.endswith(".toml"):
+    path = FOLDER / f"{name}.toml" if name in NAMES else Path(name)
+    if path.suffix != ".toml":
         raise ValueError(f"unknown recipe {name!r}; {suggest(name, NAMES)}; the name of a file must end with .toml")
     try:
-        return Path(name).read_text("utf-8")
+        return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not a TOML file: {error}") from error
 

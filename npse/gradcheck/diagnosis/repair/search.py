@@ -92,7 +92,7 @@ class Repairs:
         own = {name: call for name, call in calls.items() if not _is_the_books(call.op)}
         found = []
         for name, call in (own or calls).items():
-            source = Source.of(call.op, self._relatives)
+            source = Source.of(call.op, self._forward_ops)
             if source is not None:
                 found.append(Suspect(name, source, call))
         return found
@@ -107,7 +107,7 @@ class Repairs:
         return {call.name: call for call in reversed(recording.calls)}
 
     @property
-    def _relatives(self) -> list[Op]:
+    def _forward_ops(self) -> list[Op]:
         """The functions of the forward pass."""
         recording = Recording(self.measured.ops)
         try:

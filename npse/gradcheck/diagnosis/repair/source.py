@@ -40,7 +40,7 @@ class Source:
     names : dict
         Its globals, and the values in its closure.
     functions : tuple of str
-        Global functions that this function and its relatives call: others may stand in their place.
+        Global functions that this function and those of the forward pass call: others may stand in their place.
     kept : dict
         Those of the names that hold a list, a dict, a set or an array: the function may change it.
     """
@@ -53,7 +53,7 @@ class Source:
     _codes: dict[ast.stmt, CodeType] = field(default_factory=dict, init=False)
 
     @classmethod
-    def of(cls, op: Op, relatives: Iterable[Op] = ()) -> Source | None:
+    def of(cls, op: Op, others: Iterable[Op] = ()) -> Source | None:
         """The source of a plain Python function; None if it is unknown, or does more than arithmetic on arrays."""
         function = _plain(op)
         tree = _tree_of(function) if function else None
@@ -62,7 +62,7 @@ class Source:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         names = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}, "_Returned": _Returned}
         called: dict[str, None] = {}
-        for one in (function, *(plain for relative in relatives if (plain := _plain(relative)))):
+        for one in (function, *(plain for other in others if (plain := _plain(other)))):
             for name in one.__code__.co_names:
                 value = one.__globals__.get(name)
                 if isinstance(value, FunctionType) and names.setdefault(name, value) is value:
