@@ -204,7 +204,7 @@ def test_what_opens_what():
     s = np.array([[0.1, 0.9, 0.5], [0.2, 0.1, 0.5], [0.9, 0.2, 0.5]])
     assert statistics.openers(s, 0, 2).tolist() == [2, 1]
     assert statistics.closers(s, 1, 2).tolist() == [1, 2]
-    assert statistics.liveliest(s, 3).tolist() == [0, 1, 2]
+    assert statistics.most_variable(s, 3).tolist() == [0, 1, 2]
     assert statistics.opened_by(s, 2, 1).tolist() == [0]
 
 

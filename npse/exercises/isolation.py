@@ -17,7 +17,7 @@ import struct
 import sys
 
 SCRATCH = "/scratch"         # the folder in which the code may write, inside the new file system
-SPACE = "size=64m,mode=755"  # of the files in it
+SPACE = "size=64m,mode=700"  # of the files in it
 NAMESPACES = {"mount": 0x20000, "ipc": 0x8000000, "user": 0x10000000, "pid": 0x20000000, "net": 0x40000000}
 DEVICES = ("/dev/null", "/dev/urandom")
 _BIND, _RECURSIVE, _PRIVATE, _NOSUID_NODEV, _DETACH = 0x1000, 0x4000, 0x40000, 0x6, 0x2
@@ -89,7 +89,7 @@ def enter(readable, hidden, folder):
 
 def _new_file_system(libc, readable, hidden, root):
     _mount(libc, None, "/", None, _RECURSIVE | _PRIVATE)
-    _mount(libc, "tmpfs", root, "tmpfs", _NOSUID_NODEV, SPACE)
+    _mount(libc, "tmpfs", root, "tmpfs", _NOSUID_NODEV, "size=1m,mode=755")
     shown = []
     for path in (*sorted(path.rstrip("/") for path in readable), *DEVICES):
         if not path or not os.path.exists(path) or path.startswith(tuple(f"{other}/" for other in shown)):
@@ -101,13 +101,15 @@ def _new_file_system(libc, readable, hidden, root):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             open(target, "x").close()
         _mount(libc, path, target, None, _BIND | _RECURSIVE)
-        attributes = struct.pack("QQQQ", _READ_ONLY if path not in DEVICES else 0, 0, 0, 0)
-        _expect(libc.syscall(_MOUNT_SETATTR, -100, os.fsencode(target), _AT_RECURSIVE, attributes, len(attributes)))
+        if path not in DEVICES:
+            _read_only(libc, target, _AT_RECURSIVE)
         shown.append(path)
     for path in hidden:
         if os.path.isdir(target := root + path.rstrip("/")):
             _mount(libc, "tmpfs", target, "tmpfs", _NOSUID_NODEV, "size=4k,mode=555")
     os.makedirs(root + SCRATCH)
+    _mount(libc, "tmpfs", root + SCRATCH, "tmpfs", _NOSUID_NODEV, SPACE)
+    _read_only(libc, root, 0)                                    # the folders that lead to what is shown
     os.chdir(root)
     _expect(libc.syscall(_PIVOT_ROOT[platform.machine()], b".", b"."))
     _expect(libc.umount2(b".", _DETACH))
@@ -191,6 +193,11 @@ def _filter():
 def _mount(libc, source, target, kind, flags, options=""):
     _expect(libc.mount(source and os.fsencode(source), os.fsencode(target), kind and kind.encode(),
                        ctypes.c_ulong(flags), options.encode() or None))
+
+
+def _read_only(libc, target, flags):
+    attributes = struct.pack("QQQQ", _READ_ONLY, 0, 0, 0)
+    _expect(libc.syscall(_MOUNT_SETATTR, -100, os.fsencode(target), flags, attributes, len(attributes)))
 
 
 def _expect(result):

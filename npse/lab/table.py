@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shlex
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -160,9 +161,12 @@ def command(spec: Spec) -> str:
     """Return the command of a run, with the settings that all variants share."""
     settings = {name.replace("_", "-"): value for name, value in spec.base.items() if value is not False}
     of_model = settings.pop("options", {})
-    return " ".join(["npse train", *(f"--{name}" + f" {value}" * (value is not True)
-                                     for name, value in settings.items()),
-                     *(f"--option {name}={json.dumps(value)}" for name, value in of_model.items()), "--seed", "S"])
+    words = ["npse", "train"]
+    for name, value in settings.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    for name, value in of_model.items():
+        words += ["--option", f"{name}={json.dumps(value)}"]
+    return shlex.join([*words, "--seed", "S"])
 
 
 def _listed(texts: Iterable[str]) -> str:
