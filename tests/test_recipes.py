@@ -73,6 +73,20 @@ def test_convolutions_of_the_fast_network_start_as_partial_identities():
         models.fast(activation="rleu")
 
 
+@pytest.mark.parametrize("bias_lr", [None, 2.0])
+@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+def test_biases_and_scales_decay_by_a_setting_of_their_own(optimizer, bias_lr):
+    job = prepare(Config(optimizer=optimizer, momentum=0.0, warmup=0.0, weight_decay=0.5, bias_decay=0.25, bias_lr=bias_lr))
+    before = {name: w + 1 for name, w in job.network.named_parameters().items()}
+    job.network.update(before)
+    job.optimizer.step({name: np.zeros_like(w) for name, w in before.items()}, lr=0.1)
+    after = job.network.named_parameters()
+    for name in ("bn1.weight", "layer1.0.bn1.bias"):
+        rate = bias_lr / Config.lr * 0.1 if bias_lr and name.endswith("bias") else 0.1
+        np.testing.assert_allclose(after[name], (1 - rate * 0.25) * before[name], rtol=1e-6)
+    np.testing.assert_allclose(after["fc.weight"], (1 - 0.1 * 0.5) * before["fc.weight"], rtol=1e-6)
+
+
 def test_a_group_with_a_share_falls_to_zero_at_that_share():
     group, whole = ParameterGroup(lr_scale=3.0, share=0.25), ParameterGroup(lr_scale=3.0)
     for step in range(20):

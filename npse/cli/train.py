@@ -51,6 +51,7 @@ def train(
     filter_momentum: Annotated[float | None, Training(help="of muon", show_default="that of --momentum")] = None,
     warmup: Annotated[float, Training(help="share of the run in which the rate rises")] = 0.2,
     weight_decay: Annotated[float, Training(help="on convolution and dense weights")] = 5e-4,
+    bias_decay: Annotated[float, Training(help="weight decay on biases and scales of batch norm")] = 0.0,
     smoothing: Annotated[float, Training(help="label smoothing")] = 0.1,
     parts: Annotated[int, Training(help="of a batch, one after another, to save memory")] = 1,
     norm_momentum: Annotated[float, Training(help="weight of a part in batch norm's running statistics")] = 0.1,

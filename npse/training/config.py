@@ -39,6 +39,7 @@ class Config:
     momentum: float = 0.9
     filter_momentum: float | None = None           # of the filters that muon updates; None: momentum
     weight_decay: float = 5e-4      # of the weights of convolutions and dense layers, except those that muon updates
+    bias_decay: float = 0.0         # of biases and of the scales of batch norm
     smoothing: float = 0.1
     parts: int = 1                  # of a batch, which pass through the network one after another
     norm_momentum: float = 0.1      # of batch norm: the weight of a part of a batch in the running statistics
@@ -72,7 +73,7 @@ class Config:
             self._expect(name, getattr(self, name) is None or 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
         for name in ("norm_momentum", "whiten_share"):
             self._expect(name, 0 < getattr(self, name) <= 1, "lie in 0 < value <= 1")
-        for name in ("seed", "crop", "validation", "weight_decay"):
+        for name in ("seed", "crop", "validation", "weight_decay", "bias_decay"):
             self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
         for name in ("lr", "filter_lr", "bias_lr"):
             self._expect(name, getattr(self, name) is None or 0 < getattr(self, name) < math.inf,
@@ -124,11 +125,13 @@ class Config:
 
     def optimizer_for(self, network: Layer) -> Optimizer:
         """Make the optimizer of this run."""
-        groups = sgd_groups(self.momentum, self.weight_decay)
+        groups = sgd_groups(self.momentum, self.weight_decay, self.bias_decay)
         if self.optimizer == "muon":
-            groups = muon_groups(self.momentum, self.weight_decay, self.filter_lr / self.lr, self.filter_momentum)
+            groups = muon_groups(self.momentum, self.weight_decay, self.filter_lr / self.lr, self.filter_momentum,
+                                 self.bias_decay)
         bias_scale = 1.0 if self.bias_lr is None else self.bias_lr / self.lr
-        return Optimizer(network, (*bias_groups(self.momentum, bias_scale, self.whiten_share), *groups))
+        of_biases = bias_groups(self.momentum, bias_scale, self.whiten_share, self.bias_decay)
+        return Optimizer(network, (*of_biases, *groups))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as a plain dict."""

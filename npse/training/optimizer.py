@@ -87,4 +87,4 @@ def _moved(group: ParameterGroup, w: Array, dw: Array, v: Array, lr: float | Arr
     """Return the new w and v."""
     if group.rule == "muon":
         return active().muon(w, dw, v, lr, group.momentum)
-    return active().sgd(w, dw, v, lr, group.momentum, group.weight_decay if w.ndim > 1 else 0.0)
+    return active().sgd(w, dw, v, lr, group.momentum, group.weight_decay if w.ndim > 1 else group.bias_decay)

@@ -23,6 +23,8 @@ class ParameterGroup:
     weight_decay : float
         Applies to parameters with two axes or more, so not to those of batch norm and not to biases. It must be 0 for
         "muon", which keeps the norm of the filters.
+    bias_decay : float
+        Weight decay of parameters with one axis: biases, and the scales of batch norm.
     share : float
         After this share of the run the group is not updated any more.
 
@@ -37,6 +39,7 @@ class ParameterGroup:
     lr_scale: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 0.0
+    bias_decay: float = 0.0
     share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -71,12 +74,14 @@ def group_of(name: str, groups: tuple[ParameterGroup, ...]) -> int:
     raise ValueError(f"no parameter group holds {name}; add a last group with the pattern '*'")
 
 
-def sgd_groups(momentum: float = 0.9, weight_decay: float = 5e-4) -> tuple[ParameterGroup, ...]:
+def sgd_groups(momentum: float = 0.9, weight_decay: float = 5e-4,
+               bias_decay: float = 0.0) -> tuple[ParameterGroup, ...]:
     """One group: all parameters, by SGD."""
-    return (ParameterGroup(momentum=momentum, weight_decay=weight_decay),)
+    return (ParameterGroup(momentum=momentum, weight_decay=weight_decay, bias_decay=bias_decay),)
 
 
-def bias_groups(momentum: float, lr_scale: float, share: float) -> tuple[ParameterGroup, ...]:
+def bias_groups(momentum: float, lr_scale: float, share: float,
+                bias_decay: float = 0.0) -> tuple[ParameterGroup, ...]:
     """Groups of the biases: none if they need no groups of their own, or those with another rate or for another time.
 
     Parameters
@@ -86,14 +91,15 @@ def bias_groups(momentum: float, lr_scale: float, share: float) -> tuple[Paramet
         The rate of all biases, divided by the learning rate of the step.
     share : float
         The share of the run in which the bias of a `npse.layers.Whitening` is updated.
+    bias_decay : float
     """
-    whitening = ParameterGroup(("whiten.bias",), "sgd", lr_scale, momentum, share=share)
-    others = ParameterGroup(("*.bias",), "sgd", lr_scale, momentum)
+    whitening = ParameterGroup(("whiten.bias",), "sgd", lr_scale, momentum, bias_decay=bias_decay, share=share)
+    others = ParameterGroup(("*.bias",), "sgd", lr_scale, momentum, bias_decay=bias_decay)
     return (whitening,) * (share < 1) + (others,) * (lr_scale != 1)
 
 
 def muon_groups(momentum: float = 0.9, weight_decay: float = 5e-4, lr_scale: float = 0.0375,
-                filter_momentum: float | None = None) -> tuple[ParameterGroup, ...]:
+                filter_momentum: float | None = None, bias_decay: float = 0.0) -> tuple[ParameterGroup, ...]:
     """Two groups: the 3x3 filters of the stages by Muon, all other parameters by SGD.
 
     The filters of the first convolution have three input channels, and those of projections are 1x1. Their matrices are
@@ -107,4 +113,4 @@ def muon_groups(momentum: float = 0.9, weight_decay: float = 5e-4, lr_scale: flo
         Of the filters; by default ``momentum``.
     """
     of_filters = momentum if filter_momentum is None else filter_momentum
-    return (ParameterGroup(FILTERS, "muon", lr_scale, of_filters), *sgd_groups(momentum, weight_decay))
+    return (ParameterGroup(FILTERS, "muon", lr_scale, of_filters), *sgd_groups(momentum, weight_decay, bias_decay))
