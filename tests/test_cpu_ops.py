@@ -125,6 +125,7 @@ ARGUMENTS = {
     "channel_pool": lambda d: (np.round(d.map()),),
     "channel_pool_backward": lambda d: (d(d.N, d.H, d.W, 2), np.round(d.map())),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
+    "lookahead": lambda d: (d.map(), d.map(), 0.3),
     "muon": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9),
     "orthogonalize": lambda d: (d.map(),),
     "augment": lambda d: (d.images(), d.corner(), d.corner(), d.random.random(d.N) < 0.5,

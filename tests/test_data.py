@@ -160,6 +160,19 @@ class TestBatches:
                 assert padding == crop
                 assert {*top, *left} == set(range(2 * crop + 1))
 
+    def test_jitter_changes_each_image_by_two_numbers_and_moves_no_crop(self):
+        plain, changed = (next(data.training_batches(self.images, self.numbers, self.mean, self.std, 32, 3, 5,
+                                                     jitter=jitter))[0] for jitter in (0.0, 0.2))
+        assert changed.dtype == np.float32
+        lines = np.array([np.polyfit(x.ravel(), y.ravel(), 1) for x, y in zip(plain, changed, strict=True)])
+        contrast, brightness = lines[:, 0] - 1, lines[:, 1]
+        for x, y, line in zip(plain, changed, lines, strict=True):
+            np.testing.assert_allclose(np.polyval(line, x), y, atol=1e-5)
+        for change in (contrast, brightness):
+            assert 0.1 < np.abs(change).max() <= 0.2
+            assert change.min() < 0 < change.max()
+        assert np.abs(np.corrcoef(contrast, brightness)[0, 1]) < 0.6
+
     def test_batches_are_float32_of_the_right_images(self):
         for x, numbers in self.epoch():
             assert x.dtype == np.float32

@@ -11,6 +11,7 @@ from npse.layers import BatchNorm, Conv2d, Dense, Sequential, Whitening
 from npse.layers.flatten import Flatten
 from npse.training import Config, evaluation, prepare, recipes
 from npse.training.evaluation import VIEWS, predict
+from npse.training.lookahead import Lookahead
 from npse.training.optimizer import SGD, Optimizer
 from npse.training.parameter_groups import ParameterGroup
 from npse.training.schedule import one_cycle
@@ -76,7 +77,7 @@ def test_convolutions_of_the_fast_network_start_as_partial_identities():
 @pytest.mark.parametrize("bias_lr", [None, 2.0])
 @pytest.mark.parametrize("optimizer", ["muon", "sgd"])
 def test_biases_and_scales_decay_by_a_setting_of_their_own(optimizer, bias_lr):
-    job = prepare(Config(optimizer=optimizer, momentum=0.0, warmup=0.0, weight_decay=0.5, bias_decay=0.25, bias_lr=bias_lr))
+    job = prepare(Config(optimizer=optimizer, momentum=0.0, weight_decay=0.5, bias_decay=0.25, bias_lr=bias_lr))
     before = {name: w + 1 for name, w in job.network.named_parameters().items()}
     job.network.update(before)
     job.optimizer.step({name: np.zeros_like(w) for name, w in before.items()}, lr=0.1)
@@ -85,6 +86,35 @@ def test_biases_and_scales_decay_by_a_setting_of_their_own(optimizer, bias_lr):
         rate = bias_lr / Config.lr * 0.1 if bias_lr and name.endswith("bias") else 0.1
         np.testing.assert_allclose(after[name], (1 - rate * 0.25) * before[name], rtol=1e-6)
     np.testing.assert_allclose(after["fc.weight"], (1 - 0.1 * 0.5) * before["fc.weight"], rtol=1e-6)
+
+
+def test_lookahead_averages_more_and_more():
+    network = models.fast(widths=(4, 6), image_size=9)
+    slow = Lookahead(network, 2)
+    shares = [slow.share(done) for done in (0.0, 0.5, 1.0)]
+    assert shares == pytest.approx([1, 1 - 0.95**2 / 8, 1 - 0.95**2])
+
+    def moved_to(value):
+        network.update({name: np.full_like(w, value) for name, w in network.state().items()})
+
+    def values():
+        return {float(x) for w in network.state().values() for x in w.ravel()}
+
+    moved_to(1)
+    slow.after(0, 5)                                              # between two moves nothing changes
+    assert values() == {1}
+    slow.load({name: np.zeros_like(w) for name, w in network.state().items()})
+    slow.after(3, 5)
+    expected = 1 - 0.95**2 * (3 / 5) ** 3
+    assert list(values()) == pytest.approx([expected], rel=1e-6)
+    moved_to(7)
+    slow.after(4, 5)                                              # the last step: the slow weights remain
+    assert list(values()) == pytest.approx([expected], rel=1e-6)
+    with pytest.raises(ValueError, match=r"slow weights of .* are missing; was the run begun without lookahead"):
+        slow.load({})
+    wrong = {name: np.ones(3) for name in network.state()}
+    with pytest.raises(ValueError, match=r"must be floats of shape \(.*, but are float64 of \(3,\)"):
+        slow.load(wrong)
 
 
 def test_a_group_with_a_share_falls_to_zero_at_that_share():

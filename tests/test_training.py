@@ -187,13 +187,14 @@ def test_same_seed_same_bits_other_seed_other_bits(start):
     assert not np.array_equal(states[0]["fc.weight"], states[2]["fc.weight"])
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3, 4, 6])
-def test_a_stopped_run_continues_bit_for_bit(start, stopped_after):
-    whole_folder, whole = start("whole")
+@pytest.mark.parametrize(("stopped_after", "settings"), [
+    (1, {}), (3, {}), (4, {}), (6, {}), (3, {"lookahead": 2, "jitter": 0.1}), (5, {"lookahead": 4})])
+def test_a_stopped_run_continues_bit_for_bit(start, stopped_after, settings):
+    whole_folder, whole = start("whole", **settings)
     asked = iter([False] * (stopped_after - 1) + [True])
     with pytest.raises(Interrupted):
-        start("broken", stop=lambda: next(asked))
-    broken_folder, broken = start("broken", resume=True)
+        start("broken", stop=lambda: next(asked), **settings)
+    broken_folder, broken = start("broken", resume=True, **settings)
     assert all(np.array_equal(whole.state()[name], array) for name, array in broken.state().items())
     kept = [[{key: row[key] for key in ("epoch", "lr", "train_loss", "train_accuracy", "loss", "accuracy")}
              for row in folder.metrics()] for folder in (whole_folder, broken_folder)]

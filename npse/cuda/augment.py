@@ -51,6 +51,22 @@ def _augment(images, top, left, flip, mean, std, padding, x):
             x[n, i, j, c] = (x.dtype.type(images[n, h, v, c]) / full - centre) / deviation
 
 
+@replaces(book.jitter)
+def jitter(x, contrast, brightness):
+    y = empty(x.shape, x.dtype)
+    launch(_jitter, *grid_for_rows(x), x, to_device(contrast), to_device(brightness), y)
+    return y
+
+
+@kernel
+def _jitter(x, contrast, brightness, y):
+    n, i, first, c = thread_map_in_row(x.shape[3])
+    if c < x.shape[3]:
+        factor, summand = contrast[n], brightness[n]
+        for j in range(first, x.shape[2], cuda.blockDim.y):
+            y[n, i, j, c] = factor * x[n, i, j, c] + summand
+
+
 @device_function
 def _between(corner, highest):
     return max(0, min(corner, highest))

@@ -39,3 +39,18 @@ def _sgd(number):
 
 _sgd_lr_number = _sgd(device_function(lambda lr: lr))
 _sgd_lr_array = _sgd(device_function(lambda lr: lr[()]))
+
+
+@replaces(book.lookahead)
+def lookahead(w, slow, share):
+    new_slow = empty_like(slow)
+    launch(_lookahead, *grid_for_elements(w), flat(w), flat(slow), scalar(share, w), flat(new_slow))
+    return new_slow
+
+
+@kernel
+def _lookahead(w, slow, share, new_slow):
+    k, end, step = grid_stride(w.size)
+    while k < end:
+        new_slow[k] = slow[k] + share * (w[k] - slow[k])
+        k += step

@@ -21,7 +21,7 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def training_batches(images: Array, labels: Array, mean: Array, std: Array, batch_size: int, seed: int, epoch: int,
-                     start: int = 0, crop: int = 4) -> Iterator[tuple[Array, Array]]:
+                     start: int = 0, crop: int = 4, jitter: float = 0.0) -> Iterator[tuple[Array, Array]]:
     """Yield the batches of one epoch: shuffled, cropped at random, flipped in every other epoch and normalized.
 
     A random bit decides for each image whether it is flipped in the even or in the odd epochs. So each pair of epochs
@@ -42,6 +42,9 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
         The first step to yield. Its batch is the same whatever ``start`` is.
     crop : int, at least 0
         The largest shift of an image, in pixels, in each direction.
+    jitter : float, at least 0
+        The contrast of an image changes by a factor of 1 - jitter to 1 + jitter, its brightness by -jitter to jitter,
+        see `npse.reference.jitter`.
 
     Yields
     ------
@@ -63,8 +66,12 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
         chosen = order[step * batch_size:(step + 1) * batch_size]
         rng = _generator(seed, epoch, step)
         top, left = rng.integers(0, 2 * crop + 1, (2, batch_size))
-        yield (backend.active().augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, crop),
-               labels[chosen])
+        ops = backend.active()
+        x = ops.augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, crop)
+        if jitter:
+            contrast, brightness = rng.uniform(-jitter, jitter, (2, batch_size)).astype(x.dtype)
+            x = ops.jitter(x, 1 + contrast, brightness)
+        yield x, labels[chosen]
 
 
 def evaluation_batches(images: Array, mean: Array, std: Array, batch_size: int) -> Iterator[Array]:

@@ -1,4 +1,4 @@
-"""From stored images to a training batch: crop, flip, normalize.
+"""From stored images to a training batch: crop, flip, normalize; and change contrast and brightness.
 
     images  (N, H, W, C) uint8     mean, std  (C,) of the pixels, in units of 0..1
     x       (N, H, W, C)           (pixel / 255 - mean) / std, in the dtype of mean
@@ -56,3 +56,13 @@ def augment(images: Array, top: Array, left: Array, flip: Array, mean: Array, st
     rows = top[:, None] + np.arange(H)                                        # (N, H)
     columns = left[:, None] + np.where(flip[:, None], np.arange(W)[::-1], np.arange(W))   # (N, W)
     return normalize(padded[n, rows[:, :, None], columns[:, None, :]], mean, std)
+
+
+@op("x: N H W C, contrast: N, brightness: N -> y: N H W C", backward=None, flops=2)
+def jitter(x: Array, contrast: Array, brightness: Array) -> Array:
+    """y[n, i, j, c] = contrast[n] * x[n, i, j, c] + brightness[n], for normalized images.
+
+    Zero is the mean color of the data set. So contrast moves the pixels away from that color or towards it, and
+    brightness moves all pixels of an image, in units of the data set's standard deviation.
+    """
+    return x * contrast[:, None, None, None] + brightness[:, None, None, None]

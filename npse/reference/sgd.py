@@ -1,4 +1,4 @@
-"""The parameter update: stochastic gradient descent with (Nesterov) momentum and weight decay.
+"""The parameter update: stochastic gradient descent with (Nesterov) momentum and weight decay; and Lookahead.
 
     w  parameter, any shape     dw  its gradient     v  velocity, like w; zero at the start
 """
@@ -28,3 +28,20 @@ def sgd(w: Array, dw: Array, v: Array, lr: float, momentum: float = 0.9, weight_
     g = dw + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v if nesterov else v), v
+
+
+@op("w: *, slow: * -> new_slow: *", backward=None, flops=3)
+def lookahead(w: Array, slow: Array, share: float) -> Array:
+    """Return slow + share * (w - slow), as a new array: the slow weights, moved towards w.
+
+    Every few steps the slow weights move by a share of the way that the optimizer went, and the optimizer goes on from
+    there.
+
+    Parameters
+    ----------
+    w, slow : arrays of one shape and dtype
+    share : float
+
+    Source: M. R. Zhang et al., arXiv 1907.08610.
+    """
+    return slow + float(share) * (w - slow)

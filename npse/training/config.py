@@ -44,7 +44,9 @@ class Config:
     parts: int = 1                  # of a batch, which pass through the network one after another
     norm_momentum: float = 0.1      # of batch norm: the weight of a part of a batch in the running statistics
     whiten_share: float = 1.0       # the share of the run in which the bias of a whitening layer is trained
+    lookahead: int = 0              # steps between two moves of the slow weights; 0: none
     crop: int = 4                   # the most pixels by which a training image is shifted
+    jitter: float = 0.0             # the most by which contrast and brightness of a training image change
     reduction: int = 4
     min_hidden: int = 4
     bias: bool = False
@@ -71,9 +73,10 @@ class Config:
         self._expect("parts", self.batch_size % self.parts == 0, f"divide the batch size {self.batch_size}")
         for name in ("momentum", "smoothing", "filter_momentum"):
             self._expect(name, getattr(self, name) is None or 0 <= getattr(self, name) < 1, "lie in 0 <= value < 1")
+        self._expect("jitter", 0 <= self.jitter < 1, "lie in 0 <= value < 1")
         for name in ("norm_momentum", "whiten_share"):
             self._expect(name, 0 < getattr(self, name) <= 1, "lie in 0 < value <= 1")
-        for name in ("seed", "crop", "validation", "weight_decay", "bias_decay"):
+        for name in ("seed", "crop", "validation", "weight_decay", "bias_decay", "lookahead"):
             self._expect(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
         for name in ("lr", "filter_lr", "bias_lr"):
             self._expect(name, getattr(self, name) is None or 0 < getattr(self, name) < math.inf,
@@ -131,7 +134,7 @@ class Config:
                                  self.bias_decay)
         bias_scale = 1.0 if self.bias_lr is None else self.bias_lr / self.lr
         of_biases = bias_groups(self.momentum, bias_scale, self.whiten_share, self.bias_decay)
-        return Optimizer(network, (*of_biases, *groups))
+        return Optimizer(network, (*of_biases, *groups), self.lookahead)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as a plain dict."""

@@ -149,16 +149,20 @@ class _Epochs:
         self._images, self._eval_images, self._mean, self._std = map(
             to_edition, (split.images, split.eval_images, dataset.mean, dataset.std))
         self._step = Step(job.network, job.optimizer, job.config.smoothing, report.say, job.config.parts)
-        self._records, self._saved = can_record(), time.monotonic()
+        self._records = can_record() and not job.optimizer.lookahead      # which puts arrays in the place of others
+        self._saved = time.monotonic()
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train until the end of the current epoch. When ``stop`` returns True, save and raise `Interrupted`."""
         config, progress = self._job.config, self._progress
         batches = data.training_batches(self._images, self._job.split.labels, self._mean, self._std,
-                                        config.batch_size, config.seed, progress.epoch, progress.step, config.crop)
+                                        config.batch_size, config.seed, progress.epoch, progress.step, config.crop,
+                                        config.jitter)
         metrics_of_epoch = MetricAccumulator(progress, self._report)
         for x, labels in batches:
             loss, logits = self._make_step(x, labels)
+            if lookahead := self._job.optimizer.lookahead:
+                lookahead.after(progress.epoch * self._steps + progress.step, config.epochs * self._steps)
             metrics_of_epoch.add(loss, logits, labels)
             stopped = stop()
             if stopped or time.monotonic() - self._saved > CHECKPOINT_SECONDS:

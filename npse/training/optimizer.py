@@ -7,6 +7,7 @@ import numpy as np
 
 from npse.backend import active, to_edition
 from npse.layers import Layer
+from npse.training.lookahead import Lookahead
 from npse.training.parameter_groups import ParameterGroup, group_of, muon_groups, sgd_groups
 from npse.types import Array
 
@@ -19,11 +20,15 @@ class Optimizer:
     network : Layer
     groups : ParameterGroup, one or more
         A parameter belongs to the first group that holds its name.
+    lookahead : int
+        Steps between two moves of the slow weights; 0: there are none.
 
     Attributes
     ----------
     velocity : dict of str to array
         One array for each parameter, shaped like it; part of a checkpoint.
+    lookahead : Lookahead or None
+        Its slow weights are part of a checkpoint too.
 
     Raises
     ------
@@ -31,15 +36,18 @@ class Optimizer:
         No group holds a parameter.
     """
 
-    def __init__(self, network: Layer, groups: Iterable[ParameterGroup]) -> None:
+    def __init__(self, network: Layer, groups: Iterable[ParameterGroup], lookahead: int = 0) -> None:
         self.network, self.groups = network, tuple(groups)
+        self.lookahead = Lookahead(network, lookahead) if lookahead else None
         self._moves = [(slot, group_of(slot.name, self.groups)) for slot in network.slots("parameters")]
         self.velocity: dict[str, Array] = {name: np.zeros(w.shape, w.dtype)
                                            for name, w in network.named_parameters().items()}
 
     def to_device(self) -> None:
-        """Move the velocity to the memory of the active edition."""
+        """Move velocity and slow weights to the memory of the active edition."""
         self.velocity = {name: to_edition(v) for name, v in self.velocity.items()}
+        if self.lookahead:
+            self.lookahead.to_device()
 
     def load(self, velocity: Mapping[str, Array]) -> None:
         """Copy a velocity, one array of floats for each parameter; ValueError names an array that does not fit."""

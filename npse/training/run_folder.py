@@ -26,7 +26,7 @@ from npse.training.optimizer import Optimizer
 from npse.training.parts import build_network, load_data
 from npse.types import Array
 
-VELOCITY = "optimiser.velocity."
+VELOCITY, SLOW = "optimiser.velocity.", "lookahead."              # names of the arrays in last.safetensors
 REMEDY = "restore that file or start a new run"
 
 
@@ -138,7 +138,8 @@ class RunFolder:
     def save_last(self, network: Layer, optimizer: Optimizer, progress: Progress, config: Config) -> None:
         """Save the state to resume from, and the settings, so that resuming can notice changed settings."""
         velocity = {VELOCITY + name: v for name, v in optimizer.velocity.items()}
-        checkpoint.save(self.last, network.state() | velocity, vars(progress) | {"settings": config.as_dict()})
+        slow = {SLOW + name: w for name, w in optimizer.lookahead.slow.items()} if optimizer.lookahead else {}
+        checkpoint.save(self.last, network.state() | velocity | slow, vars(progress) | {"settings": config.as_dict()})
 
     def restore_last(self, network: Layer, optimizer: Optimizer, config: Config, steps: int, batch: int) -> Progress:
         """Load the newest state into the network and the optimizer; return the `Progress` that was saved with it.
@@ -147,7 +148,8 @@ class RunFolder:
         images in a batch.
         """
         arrays, facts = checkpoint.load(self.last)
-        velocity = {name.removeprefix(VELOCITY): v for name, v in arrays.items() if name.startswith(VELOCITY)}
+        velocity, slow = ({name.removeprefix(prefix): array for name, array in arrays.items()
+                           if name.startswith(prefix)} for prefix in (VELOCITY, SLOW))
         self._load(network, arrays, self.last)
         for name in sorted(optimizer.velocity.keys() ^ velocity.keys()):
             which = "lacks the velocity of" if name in optimizer.velocity else "has a velocity without a weight,"
@@ -158,6 +160,8 @@ class RunFolder:
                 _expect_settings(config, facts["settings"])
             progress.expect_within(config.epochs, steps, batch)
             optimizer.load(velocity)
+            if optimizer.lookahead:
+                optimizer.lookahead.load(slow)
         except ValueError as error:
             raise ValueError(f"{self.last} does not fit the settings in {self.config_file}: {error}; "
                              "restore the file that was changed, or start a new run") from error
@@ -232,7 +236,8 @@ class RunFolder:
 
     def _load(self, network: Layer, arrays: Mapping[str, Array], path: Path) -> None:
         try:
-            network.load({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
+            network.load({name: array for name, array in arrays.items()
+                          if not name.startswith((VELOCITY, SLOW))})
         except ValueError as error:
             raise ValueError(f"{path} does not belong to the model in its config.json: {error}") from error
 

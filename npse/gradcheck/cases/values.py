@@ -64,6 +64,20 @@ def augment_case(label: str, *shape: int, padding: int = 4) -> Case:
                     ops.augment(images, top, left, flip, mean, std, padding))
 
 
+def jitter_case(label: str, *shape: int) -> Case:
+    """A case for `jitter`."""
+    return Case(("jitter",), label,
+                make=lambda rng: {"x": signed(rng, *shape), "contrast": rng.uniform(0.5, 2, shape[0]),
+                                  "brightness": signed(rng, shape[0])},
+                forward=lambda ops, x, contrast, brightness: ops.jitter(x, contrast, brightness))
+
+
+def lookahead_case(label: str, *shape: int, share: float) -> Case:
+    """A case for `lookahead`."""
+    return Case(("lookahead",), label, make=lambda rng: {name: distinct(rng, *shape) for name in ("w", "slow")},
+                forward=lambda ops, w, slow: ops.lookahead(w, slow, share))
+
+
 def whitening_case(label: str, *shape: int, kernel: int = 2, directions: int | None = None) -> Case:
     """A case for `whitening_filters`."""
     return Case(("whitening_filters",), label, make=lambda rng: {"x": signed(rng, *shape)},
@@ -99,4 +113,8 @@ CASES = (
     augment_case("padding 1, N = 1", 1, 5, 3, 2, padding=1),
     augment_case("padding 3 of a map of 4", 5, 4, 6, 1, padding=3),
     augment_case("no padding", 2, 3, 4, 3, padding=0),
+    jitter_case("H < W", 3, 2, 5, 4),
+    jitter_case("1x1 maps, N = 1", 1, 1, 1, 3),
+    lookahead_case("filters", 2, 3, 2, 3, share=0.3),
+    lookahead_case("whole way", 5, share=1.0),
 )
