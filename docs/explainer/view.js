@@ -1,0 +1,242 @@
+// Drawing: cells for all numbers, laid out once for each size of the block, then filled with values.
+//
+// A cell is an element with data-name, data-index and data-value; its text is data-value, rounded.
+
+"use strict";
+
+npse.view = (() => {
+  const {range, flat, indices, shape} = npse.block;
+  const {explain, shown} = npse.explain;
+  const YOURS = ["x", "w", "w1", "w2", "dy"];
+  const OF_ONE_PICTURE = ["w", "w1", "w2", "dw", "dw1", "dw2"];     // arrays without an axis N
+  const WORDS = {
+    x: "picture", w: "filters", u: "maps", z: "means", a1: "before the ReLU", h: "hidden units", a2: "before the gate",
+    s: "gates", y: "output", direct: "through scale", through: "through squeeze", du: "their sum",
+    numeric: "finite difference", w1: "weights", w2: "weights",
+  };
+  const TITLES = {direct: "d<i>u</i> through scale", through: "d<i>u</i> through squeeze", numeric: "finite difference"};
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  const find = selector => document.querySelector(selector);
+  const sub = k => String(k + 1).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+  const sup = c => "¹²"[c];
+
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "html") made.innerHTML = value;                   // texts of this file only
+      else made.setAttribute(name, value);
+    }
+    made.append(...children);
+    return made;
+  }
+
+  // cells
+
+  // The name of a number as in the code of the book, such as u[0, 1, 0, 1].
+  const codeName = (name, index) => `${{direct: "du", through: "du", numeric: "numeric du"}[name] || name}[${
+    [...OF_ONE_PICTURE.includes(name) ? [] : [0], ...index].join(", ")}]`;
+
+  function cell(name, index) {
+    const label = `${codeName(name, index)}${WORDS[name] ? `, ${WORDS[name]}` : ""}`;
+    const place = {"data-name": name, "data-index": index.join(","), tabindex: "-1", "aria-label": label};
+    if (!YOURS.includes(name)) return element("button", {...place, type: "button", class: "cell"});
+    return element("span", {...place, class: "cell yours", role: "spinbutton", "aria-valuemin": -npse.state.LIMIT,
+                            "aria-valuemax": npse.state.LIMIT});
+  }
+
+  // A grid of numbers with a title: rows of places, such as [[[0, 0], [0, 1]], ...].
+  function grid(name, title, places, kind = "") {
+    const numbers = element("div", {class: "grid", role: "group", style: `--columns: ${places[0].length}`,
+                                    "aria-label": title.replace(/<[^>]*>/g, "")},
+                            ...places.flat().map(index => cell(name, index)));
+    numbers.firstChild.tabIndex = 0;
+    return element("figure", {class: `array ${kind}`}, element("figcaption", {html: title}), numbers);
+  }
+
+  const letter = name => name.startsWith("d") ? `d<i>${name.slice(1, 2)}</i>` : `<i>${name[0]}</i>`;
+  const square = (rows, columns, rest) => range(rows).map(i => range(columns).map(j => [i, j, ...rest]));
+  const column = size => range(size).map(k => [[k]]);
+  const matrix = (rows, columns) => range(rows).map(i => range(columns).map(j => [i, j]));
+
+  // An array and below it its gradient, when that is shown.
+  const pair = (back, draw, name) => element("div", {class: "pair"}, draw(name), ...back ? [draw(`d${name}`)] : []);
+  const sign = text => element("span", {class: "sign", "aria-hidden": "true"}, text);
+  const agreement = () => element("span", {class: "sign", "data-agreement": ""});
+  const lane = (...parts) => element("div", {class: "lane"}, ...parts);
+
+  // sections
+
+  const sections = {
+    convolution(v, back) {
+      const picture = c => pair(back, name => grid(name, `${letter(name)}${sup(c)}`, square(3, 3, [c]), kindOf(name)), "x");
+      const kernel = (c, k) => pair(back, name => grid(name, `${letter(name)}${sub(k)}${sup(c)}`,
+        square(2, 2, [c, k]), kindOf(name)), "w");
+      const filter = k => lane(kernel(0, k), kernel(1, k), sign("→"), map("u", k));
+      return [lane(picture(0), picture(1)), ...range(v.s.length).map(filter)];
+    },
+
+    squeeze(v, back) {
+      return range(v.s.length).map(k => lane(
+        pair(back, name => grid(name, `${letter(name)}${sub(k)}`, [[[k]]], kindOf(name)), "z"),
+        element("p", {class: "sum", "data-sum": k})));
+    },
+
+    excitation(v, back) {
+      const [M, C] = shape(v.w1);
+      const weights = (name, title, rows, columns) => pair(back, n => grid(n, n === name ? title : `d${title}`,
+        matrix(rows, columns), kindOf(n)), name);
+      const numbers = (name, title, size) => pair(back, n => grid(n, n === name ? title : `d${title}`, column(size),
+        kindOf(n)), name);
+      return [
+        lane(weights("w1", "<i>w</i>₁", M, C), sign("→"), numbers("a1", "<i>a</i>₁", M), sign("→"),
+             numbers("h", "<i>h</i>", M)),
+        lane(weights("w2", "<i>w</i>₂", C, M), sign("→"), numbers("a2", "<i>a</i>₂", C), sign("→"),
+             numbers("s", "<i>s</i>", C)),
+      ];
+    },
+
+    scale(v, back) {
+      return range(v.s.length).map(k => lane(
+        element("p", {class: "times"}, element("span", {html: `<i>s</i>${sub(k)} · <i>u</i>${sub(k)} =`}),
+                element("span", {class: "gauge", "data-gauge": k})),
+        map("y", k), ...back ? [map("dy", k, "grad")] : []));
+    },
+
+    paths(v, back) {
+      return !back ? [] : range(v.s.length).map(k => lane(
+        map("direct", k, "direct", `<i>dy</i>${sub(k)} · <i>s</i>${sub(k)}`), sign("+"),
+        map("through", k, "through", `<i>dz</i>${sub(k)} / <i>HW</i>`), sign("="),
+        map("du", k, "whole", `<i>du</i>${sub(k)}`), agreement(), map("numeric", k, "numeric", "measured")));
+    },
+  };
+
+  const kindOf = name => name.startsWith("d") ? "grad" : "";
+  const map = (name, k, kind = "", title = `${letter(name)}${sub(k)}`) => grid(name, title, square(2, 2, [k]), kind);
+
+  // The judge's table: a row for each gradient.
+  function verdicts() {
+    const rows = npse.page.JUDGED.map(name => element("li", {"data-verdict": name},
+      element("span", {class: "mark", "aria-hidden": "true"}), element("span", {class: "says"}),
+      element("span", {class: "error"}, "relative error ",
+              element("button", {type: "button", class: "cell", "data-name": "error", "data-index": name,
+                                 "aria-label": `relative error of d${name}`}))));
+    find("#judge .verdicts").replaceChildren(element("ul", {}, ...rows));
+  }
+
+  function build(values) {
+    for (const [id, draw] of Object.entries(sections)) {
+      find(`#${id} .numbers`).replaceChildren(...draw(values, values.backward));
+    }
+    find("#judge .verdicts").replaceChildren();
+    if (values.backward) verdicts();
+    for (const part of document.querySelectorAll("section.back, .formula.back")) part.hidden = !values.backward;
+  }
+
+  // filling
+
+  let built = "";
+
+  function draw(values) {
+    const kind = [...shape(values.w1), values.backward].join(" ");
+    const isNew = kind !== built;
+    if (isNew) build(values);
+    built = kind;
+    for (const name of new Set([...document.querySelectorAll(".cell")].map(one => one.dataset.name))) {
+      if (name !== "error") fill(name, values[name], isNew);
+    }
+    fillRest(values);
+  }
+
+  function fill(name, array, isNew) {
+    const largest = Math.max(1e-300, ...flat(array).map(Math.abs));
+    for (const one of document.querySelectorAll(`.cell[data-name="${name}"]`)) {
+      const value = one.dataset.index.split(",").reduce((part, i) => part[i], array);
+      const text = value === null ? "kink" : shown(value);
+      if (one.firstElementChild) continue;                           // a reader is typing
+      if (!isNew && one.textContent !== text) glow(one);
+      one.dataset.value = value;
+      one.textContent = text;
+      one.classList.toggle("negative", value < 0);
+      one.style.setProperty("--size", (Math.abs(value) / largest).toFixed(3));
+      if (one.role === "spinbutton") one.ariaValueNow = value;
+    }
+  }
+
+  function glow(one) {
+    if (!still.matches) one.animate([{boxShadow: "0 0 0 3px var(--glow)"}, {boxShadow: "0 0 0 3px transparent"}], 500);
+  }
+
+  function fillRest(v) {
+    const root = document.documentElement;
+    root.classList.toggle("backward", v.backward);
+    root.classList.toggle("cut-off", v.backward && !v.squeezePath);
+    for (const one of document.querySelectorAll("[data-sum]")) {
+      one.textContent = `= ${explain("z", [+one.dataset.sum], v).text}`;
+    }
+    for (const one of document.querySelectorAll("[data-gauge]")) {
+      const s = v.s[+one.dataset.gauge];
+      one.style.setProperty("--open", Math.min(1, Math.abs(s) / (v.gate === "twice_sigmoid" ? 2 : 1)));
+      one.title = `gate ${shown(s)}`;
+    }
+    find("#sigma").textContent = v.gate === "sigmoid" ? "σ" : v.gate;
+    if (v.backward) fillVerdicts(v);
+  }
+
+  function fillVerdicts(v) {
+    for (const [name, found] of Object.entries(v.verdicts)) {
+      const row = find(`[data-verdict="${name}"]`), number = row.querySelector(".cell");
+      row.className = found.verdict.replace(" ", "-");
+      row.querySelector(".mark").textContent = {right: "✓", wrong: "✕", "cannot tell": "?"}[found.verdict];
+      const says = `gradient of ${name}: ${found.verdict}${found.message ? `, ${found.message}` : ""}`;
+      row.querySelector(".says").textContent = says;
+      row.querySelector(".error").hidden = found.error === null || found.verdict === "wrong";
+      number.dataset.value = found.error;
+      number.textContent = found.error === null ? "" : npse.judge.exponent(found.error);
+    }
+    for (const one of document.querySelectorAll("[data-agreement]")) {
+      one.textContent = {right: "≈", wrong: "≠", "cannot tell": "?"}[v.verdicts.u.verdict];
+    }
+    const squeezeSwitch = find("#squeeze-path");
+    squeezeSwitch.checked = v.squeezePath;
+    find(".switch .state").textContent = v.squeezePath ? "on" : "off";
+    find("#diagnosis").textContent = diagnosis(v);
+  }
+
+  function diagnosis(v) {
+    const {u, w1, w2} = v.verdicts;
+    if (u.verdict === "wrong" && !v.squeezePath) {
+      const others = w1.verdict === "right" && w2.verdict === "right"
+        ? " The gradients of w1 and w2 are right: they alone would not show the mistake." : "";
+      return `du is dy*s only: u also reaches y through the squeeze. Add dz/(H*W), Eq. 2.${others}`;
+    }
+    if (v.squeezePath) return "Both paths are there. Switch the squeeze path off, and look again.";
+    return "The squeeze path is off, and du is right all the same: dz is 0 for these numbers. Try others.";
+  }
+
+  // One number and those that it is made of.
+  function point(one, values) {
+    for (const marked of document.querySelectorAll(".source, .pointed")) marked.classList.remove("source", "pointed");
+    const box = find("#how");
+    box.classList.toggle("shown", Boolean(one));
+    if (!one) return;
+    const {name} = one.dataset, index = one.dataset.index.split(",").map(Number);
+    one.classList.add("pointed");
+    if (name === "error") return tell(box, "relative error", "|numeric − ours| / max(|numeric|, |ours|), the worst entry");
+    const title = codeName(name, index);
+    if (YOURS.includes(name)) return tell(box, title, `= ${shown(+one.dataset.value)}. Drag it, press ↑ or ↓, or type a number.`);
+    const made = explain(name, index, values);
+    tell(box, title, made.text === shown(+one.dataset.value) ? `= ${made.text}`
+      : `= ${made.text}${one.dataset.value === "null" ? ": the step crosses a kink" : ` = ${shown(+one.dataset.value)}`}`);
+    for (const [source, place] of made.terms.flat()) {
+      find(`.cell[data-name="${source}"][data-index="${place.join(",")}"]`)?.classList.add("source");
+    }
+  }
+
+  function tell(box, where, text) {
+    box.querySelector(".where").textContent = where;
+    box.querySelector(".text").textContent = ` ${text}`;
+  }
+
+  return {draw, point, find, element};
+})();
