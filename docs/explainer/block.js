@@ -17,36 +17,41 @@ npse.block = (() => {
 
   // u[a][b][k] = sum over i, j, c of  x[a + i][b + j][c] * w[i][j][c][k]
   function conv2d(x, w) {
-    const [kh, kw, inputs, filters] = shape(w);
-    return range(x.length - kh + 1).map(a => range(x[0].length - kw + 1).map(b => range(filters).map(k =>
-      total(range(kh).flatMap(i => range(kw).flatMap(j => range(inputs).map(c => x[a + i][b + j][c] * w[i][j][c][k])))))));
+    const [kh, kw, , filters] = shape(w);
+    const u = zeros(x.length - kh + 1, x[0].length - kw + 1, filters);
+    each_tap(u, w, (a, b, i, j, c, k) => { u[a][b][k] += x[a + i][b + j][c] * w[i][j][c][k]; });
+    return u;
   }
 
   // dw[i][j][c][k] = sum over a, b of  x[a + i][b + j][c] * du[a][b][k]
   function conv2d_backward_w(du, x, w) {
-    const [kh, kw, inputs, filters] = shape(w);
-    const places = pixels(du);
-    return range(kh).map(i => range(kw).map(j => range(inputs).map(c => range(filters).map(k =>
-      total(places.map(([a, b]) => x[a + i][b + j][c] * du[a][b][k]))))));
+    const dw = zeros(...shape(w));
+    each_tap(du, w, (a, b, i, j, c, k) => { dw[i][j][c][k] += x[a + i][b + j][c] * du[a][b][k]; });
+    return dw;
   }
 
-  // dx[a + i][b + j][c] += sum over k of  w[i][j][c][k] * du[a][b][k],  for all a, b, i, j
+  // dx[p][q][c] = sum over all a + i = p, b + j = q and k of  w[i][j][c][k] * du[a][b][k]
   function conv2d_backward_x(du, w, x) {
-    const [kh, kw, inputs, filters] = shape(w);
     const dx = zeros(...shape(x));
-    for (const [a, b] of pixels(du)) for (const i of range(kh)) for (const j of range(kw)) for (const c of range(inputs)) {
-      dx[a + i][b + j][c] += total(range(filters).map(k => w[i][j][c][k] * du[a][b][k]));
-    }
+    each_tap(du, w, (a, b, i, j, c, k) => { dx[a + i][b + j][c] += w[i][j][c][k] * du[a][b][k]; });
     return dx;
+  }
+
+  // all pixels (a, b) of a map, all taps (i, j) of the window, all channels c, all filters k
+  function each_tap(map, w, visit) {
+    const [height, width] = shape(map), [kh, kw, inputs, filters] = shape(w);
+    for (let a = 0; a < height; a++) for (let b = 0; b < width; b++)
+      for (let i = 0; i < kh; i++) for (let j = 0; j < kw; j++)
+        for (let c = 0; c < inputs; c++) for (let k = 0; k < filters; k++) visit(a, b, i, j, c, k);
   }
 
   // equation (2)
 
   // z[k] = 1/(H*W) * sum over a, b of  u[a][b][k]
-  const squeeze = u => range(u[0][0].length).map(k => total(pixels(u).map(([a, b]) => u[a][b][k])) / pixels(u).length);
+  const squeeze = u => sum_of_pixels(u.flat()).map(sum => sum / area(u));
 
   // du[a][b][k] = dz[k] / (H*W)
-  const squeeze_backward = (dz, u) => u.map(row => row.map(() => dz.map(share => share / pixels(u).length)));
+  const squeeze_backward = (dz, u) => u.map(row => row.map(() => dz.map(share => share / area(u))));
 
   // equation (3)
 
@@ -118,7 +123,7 @@ npse.block = (() => {
 
   // du[a][b][k] = dy[a][b][k] * s[k]        ds[k] = sum over a, b of  dy[a][b][k] * u[a][b][k]
   function scale_backward(dy, u, s) {
-    return {du: scale(dy, s), ds: s.map((_, k) => total(pixels(u).map(([a, b]) => dy[a][b][k] * u[a][b][k])))};
+    return {du: scale(dy, s), ds: sum_of_pixels(multiply(dy, u).flat())};
   }
 
   // the whole block
@@ -146,8 +151,10 @@ npse.block = (() => {
   // nested lists
 
   const add = (a, b) => Array.isArray(a) ? a.map((part, i) => add(part, b[i])) : a + b;
+  const multiply = (a, b) => Array.isArray(a) ? a.map((part, i) => multiply(part, b[i])) : a * b;
+  const sum_of_pixels = pixels => pixels.reduce(add);
   const shape = array => Array.isArray(array) ? [array.length, ...shape(array[0])] : [];
-  const pixels = map => range(map.length).flatMap(a => range(map[0].length).map(b => [a, b]));
+  const area = map => map.length * map[0].length;
   const flat = array => Array.isArray(array) ? array.flat(Infinity) : [array];
 
   // the inverse of `flat`

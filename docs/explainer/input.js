@@ -15,6 +15,11 @@ npse.input = (() => {
 
   let drag = null;
 
+  function endDrag() {
+    drag?.one.classList.remove("dragged");
+    drag = null;
+  }
+
   // `change(name, index, value)` and `point(cell or null)` are told what a reader does.
   function listen(root, {change, point}) {
     const moved = (one, value) => change(...placeOf(one), value);
@@ -23,19 +28,19 @@ npse.input = (() => {
       const one = cellAt(event);
       if (!isYours(one) || event.button !== 0 || one.firstElementChild) return;
       drag = {one, from: event.clientX, value: Number(one.dataset.value)};
-      one.setPointerCapture?.(event.pointerId);
       one.classList.add("dragged");
       one.focus();
       event.preventDefault();
     });
     root.addEventListener("pointermove", event => {
+      if (drag && !event.buttons) endDrag();             // it ended outside of the window
       if (!drag) return;
       const steps = Math.trunc((event.clientX - drag.from) / PIXELS);
       if (steps) drag.began = true;
       if (drag.began) moved(drag.one, steps ? stepped(drag.value, steps * STEP) : drag.value);
     });
     for (const end of ["pointerup", "pointercancel"]) {
-      root.addEventListener(end, () => { drag?.one.classList.remove("dragged"); drag = null; });
+      root.addEventListener(end, endDrag);
     }
     root.addEventListener("dblclick", event => { if (isYours(cellAt(event))) type(cellAt(event), moved); });
 

@@ -22,7 +22,7 @@ npse.judge = (() => {
 
   // The block as a function of one flat argument: y, flat, and the piece of each kink that its input is on.
   function functionOf(name, state, u) {
-    const run = name === "u" ? forward_from_u : forward;
+    const run = ["x", "w"].includes(name) ? forward : forward_from_u;
     const arguments_ = {...state, u}, sizes = shape(arguments_[name]);
     return numbers => {
       const {a1, a2, y} = run({...arguments_, [name]: nested(numbers, sizes)});

@@ -5,7 +5,7 @@
 "use strict";
 
 npse.view = (() => {
-  const {range, flat, indices, shape} = npse.block;
+  const {range, flat, shape} = npse.block;
   const {explain, shown} = npse.explain;
   const YOURS = ["x", "w", "w1", "w2", "dy"];
   const OF_ONE_PICTURE = ["w", "w1", "w2", "dw", "dw1", "dw2"];     // arrays without an axis N
@@ -14,9 +14,9 @@ npse.view = (() => {
     s: "gates", y: "output", direct: "through scale", through: "through squeeze", du: "their sum",
     numeric: "finite difference", w1: "weights", w2: "weights",
   };
-  const TITLES = {direct: "d<i>u</i> through scale", through: "d<i>u</i> through squeeze", numeric: "finite difference"};
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
+  const largest = array => Math.max(...flat(array).map(Math.abs));
   const find = selector => document.querySelector(selector);
   const sub = k => String(k + 1).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
   const sup = c => "¹²"[c];
@@ -73,7 +73,7 @@ npse.view = (() => {
       const kernel = (c, k) => pair(back, name => grid(name, `${letter(name)}${sub(k)}${sup(c)}`,
         square(2, 2, [c, k]), kindOf(name)), "w");
       const filter = k => lane(kernel(0, k), kernel(1, k), sign("→"), map("u", k));
-      return [lane(picture(0), picture(1)), ...range(v.s.length).map(filter)];
+      return [lane(picture(0), picture(1)), element("div", {class: "filters"}, ...range(v.s.length).map(filter))];
     },
 
     squeeze(v, back) {
@@ -135,32 +135,30 @@ npse.view = (() => {
 
   // filling
 
-  let built = "";
+  let built = "", cells = [];                 // the kind of what is laid out, and its cells
 
   function draw(values) {
     const kind = [...shape(values.w1), values.backward].join(" ");
     const isNew = kind !== built;
-    if (isNew) build(values);
-    built = kind;
-    for (const name of new Set([...document.querySelectorAll(".cell")].map(one => one.dataset.name))) {
-      if (name !== "error") fill(name, values[name], isNew);
+    if (isNew) {
+      build(values);
+      cells = [...document.querySelectorAll(".grid .cell")];
     }
+    built = kind;
+    for (const one of cells) fill(one, values[one.dataset.name], isNew);
     fillRest(values);
   }
 
-  function fill(name, array, isNew) {
-    const largest = Math.max(1e-300, ...flat(array).map(Math.abs));
-    for (const one of document.querySelectorAll(`.cell[data-name="${name}"]`)) {
-      const value = one.dataset.index.split(",").reduce((part, i) => part[i], array);
-      const text = value === null ? "kink" : shown(value);
-      if (one.firstElementChild) continue;                           // a reader is typing
-      if (!isNew && one.textContent !== text) glow(one);
-      one.dataset.value = value;
-      one.textContent = text;
-      one.classList.toggle("negative", value < 0);
-      one.style.setProperty("--size", (Math.abs(value) / largest).toFixed(3));
-      if (one.role === "spinbutton") one.ariaValueNow = value;
-    }
+  function fill(one, array, isNew) {
+    if (one.firstElementChild) return;                               // a reader is typing
+    const value = one.dataset.index.split(",").reduce((part, i) => part[i], array);
+    const text = value === null ? "kink" : shown(value);
+    if (!isNew && one.textContent !== text) glow(one);
+    one.dataset.value = value;
+    one.textContent = text;
+    one.classList.toggle("negative", value < 0);
+    one.style.setProperty("--size", (Math.abs(value) / (largest(array) || 1)).toFixed(3));
+    if (one.role === "spinbutton") one.ariaValueNow = value;
   }
 
   function glow(one) {
