@@ -25,8 +25,9 @@ OUTER = """<!doctype html><meta charset="utf-8">{frames}
 def run(folder, *words, timeout=120):
     """Run Chromium, with its profile in a folder and without a network; return its output and its lines of console."""
     done = subprocess.run([CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                           "--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND", "--force-prefers-reduced-motion",
-                           f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", *words],
+                           "--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND",
+                           "--force-prefers-reduced-motion", f"--user-data-dir={folder / 'profile'}",
+                           "--enable-logging=stderr", *words],
                           capture_output=True, text=True, encoding="utf-8", timeout=timeout)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 

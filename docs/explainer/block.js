@@ -168,7 +168,5 @@ npse.block = (() => {
   const indices = ([size, ...rest]) =>
     size === undefined ? [[]] : range(size).flatMap(i => indices(rest).map(index => [i, ...index]));
 
-  return {conv2d, conv2d_backward_w, conv2d_backward_x, squeeze, squeeze_backward, dense, dense_backward, relu,
-          relu_backward, gates, excite, excite_backward, scale, scale_backward, forward, forward_from_u, backward,
-          range, zeros, shape, flat, nested, indices, total};
+  return {gates, forward, forward_from_u, backward, range, shape, flat, nested, indices};
 })();

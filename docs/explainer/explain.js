@@ -25,7 +25,8 @@ npse.explain = (() => {
 
   // The products whose sum is a number: for each name, a function of index and values.
   const sums = {
-    u: ([a, b, k], v) => across(...shape(v.w).slice(0, 3)).map(([i, j, c]) => [["x", [a + i, b + j, c]], ["w", [i, j, c, k]]]),
+    u: ([a, b, k], v) => across(...shape(v.w).slice(0, 3))
+      .map(([i, j, c]) => [["x", [a + i, b + j, c]], ["w", [i, j, c, k]]]),
     a1: ([m], v) => range(v.z.length).map(k => [["w1", [m, k]], ["z", [k]]]),
     a2: ([k], v) => range(v.h.length).map(m => [["w2", [k, m]], ["h", [m]]]),
     y: ([a, b, k]) => [[["s", [k]], ["u", [a, b, k]]]],
@@ -35,7 +36,8 @@ npse.explain = (() => {
     dw1: ([m, k]) => [[["da1", [m]], ["z", [k]]]],
     dz: ([k], v) => range(v.h.length).map(m => [["da1", [m]], ["w1", [m, k]]]),
     direct: ([a, b, k]) => [[["dy", [a, b, k]], ["s", [k]]]],
-    dw: ([i, j, c, k], v) => across(...shape(v.u).slice(0, 2)).map(([a, b]) => [["x", [a + i, b + j, c]], ["du", [a, b, k]]]),
+    dw: ([i, j, c, k], v) => across(...shape(v.u).slice(0, 2))
+      .map(([a, b]) => [["x", [a + i, b + j, c]], ["du", [a, b, k]]]),
     dx: ([p, q, c], v) => across(...shape(v.u), ...shape(v.w).slice(0, 2))
       .filter(([a, b, , i, j]) => a + i === p && b + j === q)
       .map(([a, b, k, i, j]) => [["w", [i, j, c, k]], ["du", [a, b, k]]]),
@@ -48,7 +50,7 @@ npse.explain = (() => {
     s: ([k], v) => gate(k, v),
     da2: ([k], v) => gateSlope(k, v),
     da1: ([m], v) => ({terms: [[["dh", [m]]], [["h", [m]]]],
-                       text: v.h[m] > 0 ? `${shown(v.dh[m])}, because h > 0` : "0, because h = 0: the unit is closed"}),
+                       text: v.h[m] > 0 ? `${shown(v.dh[m])}, because h > 0` : "0, because h = 0"}),
     through: ([a, b, k], v) => ({terms: [[["dz", [k]]]], text: `${shown(v.dz[k])} / ${v.u.length * v.u[0].length}`}),
     du: ([a, b, k], v) => {
       const direct = ["direct", [a, b, k]], through = ["through", [a, b, k]];
@@ -86,7 +88,9 @@ npse.explain = (() => {
 
   function gateSlope(k, v) {
     const here = [["ds", [k]], ["s", [k]]];
-    if (v.gate !== "softmax") return {terms: [here], text: `${shown(v.ds[k])} · slope, slope = ${slopeTexts[v.gate](v.s[k])}`};
+    if (v.gate !== "softmax") {
+      return {terms: [here], text: `${shown(v.ds[k])} · slope, slope = ${slopeTexts[v.gate](v.s[k])}`};
+    }
     const all = v.s.map((s, m) => `${factor(v.ds[m])}·${factor(s)}`).join(" + ");
     return {terms: v.s.map((_, m) => [["ds", [m]], ["s", [m]]]),
             text: `s (ds − Σ ds·s) = ${shown(v.s[k])} · (${shown(v.ds[k])} − (${all}))`};
@@ -97,8 +101,7 @@ npse.explain = (() => {
     const terms = sums[name](index, values);
     const counting = terms.filter(term => term.every(place => at(values, place) !== 0));
     const texts = counting.map(term => term.map((place, i) => (i ? factor : shown)(at(values, place))).join("·"));
-    const text = texts.map((text, i) => i && text.startsWith("−") ? `− ${text.slice(1)}` : i ? `+ ${text}` : text).join(" ");
-    return {terms, text: text || "a sum of zeros"};
+    return {terms, text: texts.join(" + ").replaceAll("+ −", "− ") || "a sum of zeros"};
   }
 
   return {explain, sums, shown};

@@ -90,7 +90,8 @@ npse.input = (() => {
 
   // Replace a number by a field to type in; Enter or leaving the field takes the number, Escape does not.
   function type(one, moved, text = one.dataset.value) {
-    const field = npse.view.element("input", {inputmode: "decimal", "aria-label": one.ariaLabel, value: text});
+    const label = one.getAttribute("aria-label");
+    const field = npse.view.element("input", {inputmode: "decimal", "aria-label": label, value: text});
     one.replaceChildren(field);
     field.focus();
     field.setSelectionRange(text.length, text.length);

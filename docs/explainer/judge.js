@@ -14,7 +14,7 @@ npse.judge = (() => {
   const SAFETY = 10;            // by which factor rounding may exceed its estimate
   const RESOLUTION = 1e-3;      // the smallest error that must be seen, relative to the largest gradient
   const MOST_STEPS = 20;        // that are tried for one entry
-  const CURVED = 1e-3;          // of its slope: by how much more the slopes on either side differ where a step is too large
+  const CURVED = 1e-3;          // of its slope: by how much the slopes on either side may differ
 
   const largest = numbers => Math.max(0, ...numbers.map(Math.abs));
   const norm = numbers => Math.hypot(...numbers);
@@ -30,8 +30,8 @@ npse.judge = (() => {
     };
   }
 
-  // at(entry, step): the central difference, its rounding error, and by how much the slopes on either side differ; null
-  // if the step crosses a kink.
+  // at(entry, step): the central difference, its rounding error, and by how much the slopes on either side differ;
+  // null if the step crosses a kink.
   function differences(f, v, dy) {
     const here = f(v), largestY = largest(here.y), largestV = largest(v), largestDy = largest(dy);
     return (entry, h) => {

@@ -20,7 +20,9 @@ npse.page = (() => {
     return found;
   }
 
-  function show(next) {
+  function show(next, problem = "") {
+    find("#problem").textContent = problem;
+    find("#problem").hidden = !problem;
     state = next;
     values = computed(state);
     view.draw(values);
@@ -37,9 +39,7 @@ npse.page = (() => {
     } catch (error) {
       problem = `This address cannot be read: ${error.message}. The example is shown.`;
     }
-    find("#problem").textContent = problem;
-    find("#problem").hidden = !problem;
-    show(next);
+    show(next, problem);
   }
 
   // After a small change the address is replaced, once the reader pauses; a large one can be undone with "back".
@@ -77,9 +77,19 @@ npse.page = (() => {
     find("#hidden").addEventListener("input", event =>
       jump(states.resized(state, states.filtersOf(state), Number(event.target.value))));
     find("#gate").addEventListener("change", event => jump({...state, gate: event.target.value}));
-    find("#backward").addEventListener("click", () => jump({...state, backward: !state.backward}));
+    find("#backward").addEventListener("click", () => {
+      jump({...state, backward: !state.backward});
+      if (state.backward) find("#paths").scrollIntoView({block: "nearest"});
+    });
     find("#squeeze-path").addEventListener("change", event => jump({...state, squeezePath: event.target.checked}));
     find("#restart").addEventListener("click", () => jump(states.start()));
+    for (const link of document.querySelectorAll(".try a")) {
+      link.addEventListener("click", event => {
+        event.preventDefault();
+        jump(states.read(link.hash.slice(1)));
+        find("main").scrollIntoView();
+      });
+    }
     find("#controls").addEventListener("submit", event => event.preventDefault());
   }
 
@@ -91,7 +101,6 @@ npse.page = (() => {
       point(one) { pointed = one; view.point(one, values); },
     });
     addEventListener("hashchange", () => open(location.hash));
-    addEventListener("popstate", () => open(location.hash));
   }
 
   return {begin, open, JUDGED, values: () => values};

@@ -80,7 +80,8 @@ npse.state = (() => {
     if (values.length !== expected) throw new Error(`${name} must hold ${expected} numbers, not ${values.length}`);
     const wrong = values.findIndex(value => !(Math.abs(value) <= LIMIT));
     if (wrong >= 0) {
-      throw new Error(`${name} must hold numbers from -${LIMIT} to ${LIMIT}, not ${given.get(name).split(",")[wrong]}`);
+      const word = given.get(name).split(",")[wrong] || "nothing";
+      throw new Error(`${name} must hold numbers from -${LIMIT} to ${LIMIT}, not ${word}`);
     }
     return values;
   }
@@ -93,9 +94,9 @@ npse.state = (() => {
 
   // The state with another number at one place.
   function changed(state, name, index, value) {
-    const put = (array, [i, ...rest]) => array.map((part, k) => k !== i ? part : rest.length ? put(part, rest) : value);
-    const bounded = Math.min(LIMIT, Math.max(-LIMIT, value));
-    value = bounded === 0 ? 0 : bounded;                     // no minus zero
+    const bounded = Math.min(LIMIT, Math.max(-LIMIT, value)) + 0;              // + 0: no minus zero
+    const put = (part, [i, ...rest]) =>
+      i === undefined ? bounded : part.map((inner, k) => k === i ? put(inner, rest) : inner);
     return {...state, [name]: put(state[name], index)};
   }
 

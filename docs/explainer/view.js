@@ -16,7 +16,6 @@ npse.view = (() => {
   };
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const largest = array => Math.max(...flat(array).map(Math.abs));
   const find = selector => document.querySelector(selector);
   const sub = k => String(k + 1).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
   const sup = c => "¹²"[c];
@@ -39,10 +38,12 @@ npse.view = (() => {
 
   function cell(name, index) {
     const label = `${codeName(name, index)}${WORDS[name] ? `, ${WORDS[name]}` : ""}`;
-    const place = {"data-name": name, "data-index": index.join(","), tabindex: "-1", "aria-label": label};
-    if (!YOURS.includes(name)) return element("button", {...place, type: "button", class: "cell"});
-    return element("span", {...place, class: "cell yours", role: "spinbutton", "aria-valuemin": -npse.state.LIMIT,
-                            "aria-valuemax": npse.state.LIMIT});
+    const place = {"data-name": name, "data-index": index.join(","), tabindex: "-1"};
+    if (!YOURS.includes(name)) {
+      return element("button", {...place, type: "button", class: "cell", "data-label": label});
+    }
+    return element("span", {...place, class: "cell yours", role: "spinbutton", "aria-label": label,
+                            "aria-valuemin": -npse.state.LIMIT, "aria-valuemax": npse.state.LIMIT});
   }
 
   // A grid of numbers with a title: rows of places, such as [[[0, 0], [0, 1]], ...].
@@ -69,7 +70,8 @@ npse.view = (() => {
 
   const sections = {
     convolution(v, back) {
-      const picture = c => pair(back, name => grid(name, `${letter(name)}${sup(c)}`, square(3, 3, [c]), kindOf(name)), "x");
+      const picture = c => pair(back, name => grid(name, `${letter(name)}${sup(c)}`, square(3, 3, [c]),
+        kindOf(name)), "x");
       const kernel = (c, k) => pair(back, name => grid(name, `${letter(name)}${sub(k)}${sup(c)}`,
         square(2, 2, [c, k]), kindOf(name)), "w");
       const filter = k => lane(kernel(0, k), kernel(1, k), sign("→"), map("u", k));
@@ -145,11 +147,16 @@ npse.view = (() => {
       cells = [...document.querySelectorAll(".grid .cell")];
     }
     built = kind;
-    for (const one of cells) fill(one, values[one.dataset.name], isNew);
+    const scales = {};                             // of each array: its largest number, which is drawn darkest
+    for (const one of cells) {
+      const {name} = one.dataset;
+      scales[name] ??= Math.max(...flat(values[name]).map(Math.abs)) || 1;
+      fill(one, values[name], scales[name], isNew);
+    }
     fillRest(values);
   }
 
-  function fill(one, array, isNew) {
+  function fill(one, array, largest, isNew) {
     if (one.firstElementChild) return;                               // a reader is typing
     const value = one.dataset.index.split(",").reduce((part, i) => part[i], array);
     const text = value === null ? "kink" : shown(value);
@@ -157,8 +164,9 @@ npse.view = (() => {
     one.dataset.value = value;
     one.textContent = text;
     one.classList.toggle("negative", value < 0);
-    one.style.setProperty("--size", (Math.abs(value) / (largest(array) || 1)).toFixed(3));
-    if (one.role === "spinbutton") one.ariaValueNow = value;
+    one.style.setProperty("--size", (Math.abs(value) / largest).toFixed(3));
+    if (one.matches(".yours")) one.setAttribute("aria-valuenow", value);
+    else one.setAttribute("aria-label", `${one.dataset.label} is ${text}`);
   }
 
   function glow(one) {
@@ -220,12 +228,17 @@ npse.view = (() => {
     if (!one) return;
     const {name} = one.dataset, index = one.dataset.index.split(",").map(Number);
     one.classList.add("pointed");
-    if (name === "error") return tell(box, "relative error", "|numeric − ours| / max(|numeric|, |ours|), the worst entry");
+    if (name === "error") {
+      return tell(box, "relative error", "= |numeric − ours| / max(|numeric|, |ours|), the worst entry");
+    }
     const title = codeName(name, index);
-    if (YOURS.includes(name)) return tell(box, title, `= ${shown(+one.dataset.value)}. Drag it, press ↑ or ↓, or type a number.`);
+    const value = shown(+one.dataset.value);
+    if (YOURS.includes(name)) {
+      return tell(box, title, `= ${value}. Drag it sideways, press ↑ or ↓, or double-click to type.`);
+    }
     const made = explain(name, index, values);
-    tell(box, title, made.text === shown(+one.dataset.value) ? `= ${made.text}`
-      : `= ${made.text}${one.dataset.value === "null" ? ": the step crosses a kink" : ` = ${shown(+one.dataset.value)}`}`);
+    const end = one.textContent === "kink" ? ": the step crosses a kink" : made.text === value ? "" : ` = ${value}`;
+    tell(box, title, `= ${made.text}${end}`);
     for (const [source, place] of made.terms.flat()) {
       find(`.cell[data-name="${source}"][data-index="${place.join(",")}"]`)?.classList.add("source");
     }
