@@ -55,66 +55,49 @@ npse.view = (() => {
     return element("figure", {class: `array ${kind}`}, element("figcaption", {html: title}), numbers);
   }
 
-  const letter = name => name.startsWith("d") ? `d<i>${name.slice(1, 2)}</i>` : `<i>${name[0]}</i>`;
   const square = (rows, columns, rest) => range(rows).map(i => range(columns).map(j => [i, j, ...rest]));
-  const column = size => range(size).map(k => [[k]]);
   const matrix = (rows, columns) => range(rows).map(i => range(columns).map(j => [i, j]));
+  const column = size => range(size).map(k => [[k]]);
+  const map = (name, k, title, kind) => grid(name, title, square(2, 2, [k]), kind);
 
-  // An array and below it its gradient, when that is shown.
-  const pair = (back, draw, name) => element("div", {class: "pair"}, draw(name), ...back ? [draw(`d${name}`)] : []);
+  const lane = (...parts) => element("div", {class: "lane"}, ...parts);
   const sign = text => element("span", {class: "sign", "aria-hidden": "true"}, text);
   const agreement = () => element("span", {class: "sign", "data-agreement": ""});
-  const lane = (...parts) => element("div", {class: "lane"}, ...parts);
 
-  // sections
+  // sections: their lanes, with gradients if `back`
+
+  // An array and below it its gradient.
+  const pair = (back, name, title, places) => element("div", {class: "pair"}, grid(name, title, places),
+    ...back ? [grid(`d${name}`, `d${title}`, places, "grad")] : []);
 
   const sections = {
-    convolution(v, back) {
-      const picture = c => pair(back, name => grid(name, `${letter(name)}${sup(c)}`, square(3, 3, [c]),
-        kindOf(name)), "x");
-      const kernel = (c, k) => pair(back, name => grid(name, `${letter(name)}${sub(k)}${sup(c)}`,
-        square(2, 2, [c, k]), kindOf(name)), "w");
-      const filter = k => lane(kernel(0, k), kernel(1, k), sign("→"), map("u", k));
-      return [lane(picture(0), picture(1)), element("div", {class: "filters"}, ...range(v.s.length).map(filter))];
+    convolution(C, M, back) {
+      const picture = c => pair(back, "x", `<i>x</i>${sup(c)}`, square(3, 3, [c]));
+      const kernel = (c, k) => pair(back, "w", `<i>w</i>${sub(k)}${sup(c)}`, square(2, 2, [c, k]));
+      const filter = k => lane(kernel(0, k), kernel(1, k), sign("→"), map("u", k, `<i>u</i>${sub(k)}`));
+      return [lane(picture(0), picture(1)), element("div", {class: "filters"}, ...range(C).map(filter))];
     },
 
-    squeeze(v, back) {
-      return range(v.s.length).map(k => lane(
-        pair(back, name => grid(name, `${letter(name)}${sub(k)}`, [[[k]]], kindOf(name)), "z"),
-        element("p", {class: "sum", "data-sum": k})));
-    },
+    squeeze: (C, M, back) => range(C).map(k => lane(
+      pair(back, "z", `<i>z</i>${sub(k)}`, [[[k]]]), element("p", {class: "sum", "data-sum": k}))),
 
-    excitation(v, back) {
-      const [M, C] = shape(v.w1);
-      const weights = (name, title, rows, columns) => pair(back, n => grid(n, n === name ? title : `d${title}`,
-        matrix(rows, columns), kindOf(n)), name);
-      const numbers = (name, title, size) => pair(back, n => grid(n, n === name ? title : `d${title}`, column(size),
-        kindOf(n)), name);
-      return [
-        lane(weights("w1", "<i>w</i>₁", M, C), sign("→"), numbers("a1", "<i>a</i>₁", M), sign("→"),
-             numbers("h", "<i>h</i>", M)),
-        lane(weights("w2", "<i>w</i>₂", C, M), sign("→"), numbers("a2", "<i>a</i>₂", C), sign("→"),
-             numbers("s", "<i>s</i>", C)),
-      ];
-    },
+    excitation: (C, M, back) => [
+      lane(pair(back, "w1", "<i>w</i>₁", matrix(M, C)), sign("→"),
+           pair(back, "a1", "<i>a</i>₁", column(M)), sign("→"), pair(back, "h", "<i>h</i>", column(M))),
+      lane(pair(back, "w2", "<i>w</i>₂", matrix(C, M)), sign("→"),
+           pair(back, "a2", "<i>a</i>₂", column(C)), sign("→"), pair(back, "s", "<i>s</i>", column(C))),
+    ],
 
-    scale(v, back) {
-      return range(v.s.length).map(k => lane(
-        element("p", {class: "times"}, element("span", {html: `<i>s</i>${sub(k)} · <i>u</i>${sub(k)} =`}),
-                element("span", {class: "gauge", "data-gauge": k})),
-        map("y", k), ...back ? [map("dy", k, "grad")] : []));
-    },
+    scale: (C, M, back) => range(C).map(k => lane(
+      element("p", {class: "times"}, element("span", {html: `<i>s</i>${sub(k)} · <i>u</i>${sub(k)} =`}),
+              element("span", {class: "gauge", "data-gauge": k})),
+      map("y", k, `<i>y</i>${sub(k)}`), ...back ? [map("dy", k, `d<i>y</i>${sub(k)}`, "grad")] : [])),
 
-    paths(v, back) {
-      return !back ? [] : range(v.s.length).map(k => lane(
-        map("direct", k, "direct", `<i>dy</i>${sub(k)} · <i>s</i>${sub(k)}`), sign("+"),
-        map("through", k, "through", `<i>dz</i>${sub(k)} / <i>HW</i>`), sign("="),
-        map("du", k, "whole", `<i>du</i>${sub(k)}`), agreement(), map("numeric", k, "numeric", "measured")));
-    },
+    paths: (C, M, back) => range(back ? C : 0).map(k => lane(
+      map("direct", k, `d<i>y</i>${sub(k)} · <i>s</i>${sub(k)}`, "direct"), sign("+"),
+      map("through", k, `d<i>z</i>${sub(k)} / <i>HW</i>`, "through"), sign("="),
+      map("du", k, `d<i>u</i>${sub(k)}`, "whole"), agreement(), map("numeric", k, "measured"))),
   };
-
-  const kindOf = name => name.startsWith("d") ? "grad" : "";
-  const map = (name, k, kind = "", title = `${letter(name)}${sub(k)}`) => grid(name, title, square(2, 2, [k]), kind);
 
   // The judge's table: a row for each gradient.
   function verdicts() {
@@ -128,7 +111,7 @@ npse.view = (() => {
 
   function build(values) {
     for (const [id, draw] of Object.entries(sections)) {
-      find(`#${id} .numbers`).replaceChildren(...draw(values, values.backward));
+      find(`#${id} .numbers`).replaceChildren(...draw(...shape(values.w2), values.backward));
     }
     find("#judge .verdicts").replaceChildren();
     if (values.backward) verdicts();
@@ -216,8 +199,9 @@ npse.view = (() => {
         ? " The gradients of w1 and w2 are right: they alone would not show the mistake." : "";
       return `du is dy*s only: u also reaches y through the squeeze. Add dz/(H*W), Eq. 2.${others}`;
     }
+    if (u.verdict !== "right") return "Central differences cannot judge these numbers. Try others.";
     if (v.squeezePath) return "Both paths are there. Switch the squeeze path off, and look again.";
-    return "The squeeze path is off, and du is right all the same: dz is 0 for these numbers. Try others.";
+    return "The squeeze path is off, and du is right all the same: here the path carries nothing. Try other numbers.";
   }
 
   // One number and those that it is made of.
