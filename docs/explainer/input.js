@@ -29,7 +29,7 @@ npse.input = (() => {
       if (!isYours(one) || event.button !== 0 || one.firstElementChild) return;
       drag = {one, from: event.clientX, value: Number(one.dataset.value)};
       one.classList.add("dragged");
-      one.focus();
+      one.focus({preventScroll: true});
       event.preventDefault();
     });
     root.addEventListener("pointermove", event => {
