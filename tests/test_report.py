@@ -185,7 +185,7 @@ def test_many_classes_fit(few, tmp_path):
                                labels=np.arange(len(few.labels)) % 100, test_labels=np.arange(60) + 40)
     folder = trained(many, tmp_path / "many", se_resnet8(classes=100), "se_resnet8")
     with pytest.MonkeyPatch.context() as patch, backend.using_edition("auto"):
-        patch.setattr(data, "load", lambda name: many)
+        patch.setattr(data, "load", lambda *_: many)
         files = report.write(folder, inspect_run(folder.path, sample=10))
     assert [path.name for path in files] == ["report.html", "confusion.png", "curves.png", "gates.png"]
 
