@@ -1,0 +1,83 @@
+"""For each page: arrays that the shipped functions have filled, and the formulas that cannot be computed.
+
+A page has a function of its own name here. It returns all names that occur in the formulas with indices, on the page
+and in the docstrings that it shows: a letter with a tilde is `x~`, a subscript follows an underscore. Sizes and strides
+are chosen awkward, so that no two axes can be taken for each other.
+"""
+
+import numpy as np
+
+from npse import reference as ops
+from npse.reference.conv import pad
+
+# Formulas of the paper by the number that they have there.
+PAPER = {
+    1: r"u_c = v_c * X = \sum_{s=1}^{C'} v_c^s * x^s",
+    2: r"z_c = F_{sq}(u_c) = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} u_c(i, j)",
+    3: r"s = F_{ex}(z, W) = \sigma(g(z, W)) = \sigma(W_2 \ \delta(W_1 z))",
+    4: r"\tilde{x}_c = F_{scale}(u_c, s_c) = s_c \ u_c",
+}
+
+# Displayed formulas of other kinds, word by word: derivatives, conditions under a sum, names of functions.
+LISTED = {
+    "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
+}
+
+# Lines of docstrings that are no formulas with indices, word by word.
+DOCSTRINGS = {
+    "excite": ["s = sigma(W2 delta(W1 z + b1) + b2);"],
+    "excite_backward": ["da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2",
+                        "da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1"],
+}
+
+# Names in a docstring that mean another array of the page.
+RENAMED = {"scale_backward": {"du": "du_{direct}"}}
+
+# The name in a declaration for a name of a page.
+DECLARED = {"01_convolution": {"u": "y"}}
+
+
+def _rng():
+    return np.random.default_rng(5)
+
+
+def squeeze():
+    u, dz = _rng().normal(size=(2, 3, 4, 5)), _rng().normal(size=(2, 5))
+    return {"u": u, "z": ops.squeeze(u), "H": 3, "W": 4, "dz": dz, "du": ops.squeeze_backward(dz, u.shape)}
+
+
+def convolution():
+    rng = _rng()
+    x, w = rng.normal(size=(2, 6, 5, 2)), rng.normal(size=(3, 2, 2, 3))
+    xp, S = pad(x, 1), 2
+    u = ops.conv2d(x, w, S, 1)
+    du = rng.normal(size=u.shape)
+    dw = ops.conv2d_backward_w(du, x, w.shape, S, 1)
+    dxp = ops.conv2d_backward_x(du, w, xp.shape, S, 0)
+    return {"x~": xp, "w": w, "S": S, "s": S, "u": u, "y": u, "du": du, "dy": du, "dw": dw, "dx~": dxp}
+
+
+def excitation():
+    rng = _rng()
+    z, w1, w2, ds = (rng.normal(size=shape) for shape in ((3, 4), (2, 4), (4, 2), (3, 4)))
+    a1 = ops.dense(z, w1)
+    h = ops.relu(a1)
+    a2 = ops.dense(h, w2)
+    s = ops.excite(z, w1, w2)
+    dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2)
+    da2 = ops.sigmoid_backward(ds, s)
+    dh = ops.dense_backward(da2, h, w2)[0]
+    return {"z": z, "w_1": w1, "w_2": w2, "a_1": a1, "h": h, "a_2": a2, "s": s, "ds": ds, "da_2": da2, "dh": dh,
+            "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz, "db_1": db1, "db_2": db2, "a": 0.7}
+
+
+def scale_and_block():
+    rng = _rng()
+    u, w1, w2 = rng.normal(size=(2, 3, 4, 5)) + 1, rng.normal(size=(2, 5)), rng.normal(size=(5, 2))
+    s = ops.excite(ops.squeeze(u), w1, w2)
+    y = ops.se(u, w1, w2)
+    dy = rng.normal(size=u.shape)
+    direct, ds = ops.scale_backward(dy, u, s)
+    dz = ops.excite_backward(ds, ops.squeeze(u), s, w1, w2)[0]
+    return {"u": u, "s": s, "y": y, "dy": dy, "ds": ds, "dz": dz, "H": 3, "W": 4, "du_{direct}": direct,
+            "du": ops.se_backward(dy, u, w1, w2)[0]}
