@@ -188,7 +188,7 @@ class Parser:
             token = self.letter(token)
         if self.peek() == "_":
             self.take()
-            token += "_" + self.skip_group().replace(r"\text", "")
+            token += "_" + re.sub(r"\\text|[{}]", "", self.skip_group())
         if self.peek() == "^" and self.peek(1).isdigit() and "_" in token:
             self.take()
             token += "^" + self.take()

@@ -21,17 +21,31 @@ PAPER = {
 # Displayed formulas of other kinds, word by word: derivatives, conditions under a sum, names of functions.
 LISTED = {
     "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
+    "04_scale_and_block": [
+        r"y = F_{scale}(u, \ F_{ex}(F_{sq}(u), W))",
+        r"\frac{\partial \ y_c(p)}{\partial \ u_{c'}(p')} = \underbrace{s_c \ \delta_{cc'} \ \delta_{pp'}}_{\text{direct}} "
+        r"\ + \ \underbrace{u_c(p) \ s_c (1 - s_c) \ \frac{[W_2 D W_1]_{cc'}}{HW}}_{\text{through the squeeze}}",
+    ],
 }
 
 # Lines of docstrings that are no formulas with indices, word by word.
 DOCSTRINGS = {
+    "relu": ["y = max(x, 0), elementwise;"],
+    "relu_backward": ["dx = dy where y > 0, else 0."],
+    "sigmoid": ["y = 1 / (1 + exp(-x)), elementwise;"],
+    "sigmoid_backward": ["dx = dy * y * (1 - y):"],
+    "se": ["y = scale(u, excite(squeeze(u)));"],
     "excite": ["s = sigma(W2 delta(W1 z + b1) + b2);"],
     "excite_backward": ["da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2",
                         "da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1"],
 }
 
 # Names in a docstring that mean another array of the page.
-RENAMED = {"scale_backward": {"du": "du_{direct}"}}
+RENAMED = {
+    "dense": {"x": "z", "w": "w_1", "b": "b_1", "y": "a_1"},
+    "dense_backward": {"dy": "da_1", "x": "z", "w": "w_1", "dx": "dz", "dw": "dw_1", "db": "db_1"},
+    "scale_backward": {"du": "du_direct"},
+}
 
 # The name in a declaration for a name of a page.
 DECLARED = {"01_convolution": {"u": "y"}}
@@ -68,7 +82,7 @@ def excitation():
     da2 = ops.sigmoid_backward(ds, s)
     dh = ops.dense_backward(da2, h, w2)[0]
     return {"z": z, "w_1": w1, "w_2": w2, "a_1": a1, "h": h, "a_2": a2, "s": s, "ds": ds, "da_2": da2, "dh": dh,
-            "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz, "db_1": db1, "db_2": db2, "a": 0.7}
+            "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz, "b_1": np.zeros(2), "db_1": db1, "db_2": db2, "a": 0.7}
 
 
 def scale_and_block():
@@ -79,5 +93,5 @@ def scale_and_block():
     dy = rng.normal(size=u.shape)
     direct, ds = ops.scale_backward(dy, u, s)
     dz = ops.excite_backward(ds, ops.squeeze(u), s, w1, w2)[0]
-    return {"u": u, "s": s, "y": y, "dy": dy, "ds": ds, "dz": dz, "H": 3, "W": 4, "du_{direct}": direct,
+    return {"u": u, "s": s, "y": y, "dy": dy, "ds": ds, "dz": dz, "H": 3, "W": 4, "du_direct": direct,
             "du": ops.se_backward(dy, u, w1, w2)[0]}
