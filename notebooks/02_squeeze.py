@@ -64,9 +64,9 @@ from npse.reference import conv2d, relu, squeeze, squeeze_backward
 # | $z_c$ | its average, the *channel descriptor* | `z[:, c]`, where `z` has shape `(N, C)` |
 # | $H \times W$ | height times width, the number of pixels | `H * W` |
 #
-# With the index $n$ of the picture: $z[n,c] = \frac{1}{HW} \sum_{i,j} u[n,i,j,c]$. Pictures are not mixed, channels are
-# not mixed. At the end of a classification network the same operation goes by the name of *global average pooling*; in
-# npse it is one function with two names.
+# With the index $n$ of the picture: $z[n,c] = \frac{1}{HW} \sum_{i,j} u[n,i,j,c]$. Pictures are not mixed, channels
+# are not mixed. At the end of a classification network the same operation goes by the name of *global average
+# pooling*; in npse it is one function with two names.
 
 # %% [markdown]
 # ## A picture
@@ -102,8 +102,10 @@ assert abs(z[0, 2] - z[2, 2]) > 0.05
 # sliders, otherwise it shows the picture of their first values.) Which of the four numbers follow?
 
 # %%
-colours = ["red", "blue", "yellow"]
-Play(figures.disc, row=(16, 8, 22), column=(20, 8, 32), radius=(8, 0, 8), colour=colours)
+Play(
+    figures.disc, row=(16, 8, 22), column=(20, 8, 32), radius=(8, 0, 8),
+    colour=["red", "blue", "yellow"],
+)
 
 # %% [markdown]
 # ## With a pencil
@@ -145,9 +147,9 @@ print(f"added up in float32: {flat.mean(axis=(1, 2))[0, 0]:.6f}")
 print(f"squeeze:             {squeeze(flat)[0, 0]:.6f}   ({squeeze(flat).dtype})")
 
 # %% [markdown]
-# The running sum grows to 26 000. By then, the distance between two neighbouring float32 numbers is 0.002, and each 0.1
-# that is added is rounded to a multiple of that, here nearly always downwards. The precaution costs little and removes
-# a whole class of puzzling differences between machines.
+# The running sum grows to 26 000. By then, the distance between two neighbouring float32 numbers is 0.002, and each
+# 0.1 that is added is rounded to a multiple of that, here nearly always downwards. The precaution costs little and
+# removes a whole class of puzzling differences between machines.
 
 # %% [markdown]
 # ## Backwards
@@ -167,8 +169,8 @@ print(f"squeeze:             {squeeze(flat)[0, 0]:.6f}   ({squeeze(flat).dtype})
 #
 # ### On a graph
 #
-# The first map of the pencil example, one step at a time: add up four pixels, divide by four. If the gradient 8 arrives
-# at $z$, the division passes on $8/4 = 2$; a sum passes on what it receives, to each of its terms.
+# The first map of the pencil example, one step at a time: add up four pixels, divide by four. If the gradient 8
+# arrives at $z$, the division passes on $8/4 = 2$; a sum passes on what it receives, to each of its terms.
 
 # %%
 figures.average()
@@ -221,7 +223,12 @@ error = relative_error(squeeze_backward(dz, u.shape), truth)
 print(f"du: {u.size} entries, relative error {error:.0e}")
 assert error < 1e-8
 
-report = check_gradient(squeeze, lambda dy, u: squeeze_backward(dy, u.shape), {"u": u})
+
+def backward(dy, u):
+    return squeeze_backward(dy, u.shape)
+
+
+report = check_gradient(squeeze, backward, {"u": u})
 print(f"the judge: {len(report.results)} checks, {len(report.failures)} failures")
 assert report.ok
 
@@ -256,7 +263,8 @@ dz = rng.normal(size=(2, 3))
 right = squeeze_backward(dz, u.shape)
 wrong = np.broadcast_to(dz[:, None, None, :], u.shape)
 ratio = wrong / right
-print(f"wrong / right: from {ratio.min():.4f} to {ratio.max():.4f};  H * W = {u.shape[1] * u.shape[2]}")
+print(f"wrong / right: from {ratio.min():.4f} to {ratio.max():.4f}")
+print("H * W =", u.shape[1] * u.shape[2])
 
 # %% [markdown]
 # When a gradient is wrong by a constant factor, compare the factor with the sizes at hand: N, C, H·W. It nearly always
@@ -275,7 +283,8 @@ for shape in ((2, 5, 4, 3), (2, 8, 8, 8)):
     right = squeeze(u)
     print(f"u {shape}: shape {wrong.shape}, should be {right.shape}", end=" -> ")
     noticed = wrong.shape != right.shape
-    print("noticed" if noticed else f"not noticed, error {relative_error(wrong, right):.0%}")
+    error = 0 if noticed else relative_error(wrong, right)
+    print("noticed" if noticed else f"not noticed, error {error:.0%}")
 
 # %% [markdown]
 # A test in which all sizes are equal proves very little.
@@ -330,8 +339,8 @@ print("memory behind it:", dz.size, "numbers, shown as", du.size)
 # <details><summary>Answer</summary>
 #
 # Nearly 0. Where an object begins the filter gives a positive number, where it ends a negative one of the same size,
-# and the average of both is 0. What an average can tell depends on what it is applied to: before or after a ReLU is not
-# the same model.
+# and the average of both is 0. What an average can tell depends on what it is applied to: before or after a ReLU is
+# not the same model.
 #
 # </details>
 #
@@ -341,9 +350,9 @@ print("memory behind it:", dz.size, "numbers, shown as", du.size)
 #
 # <details><summary>Answer</summary>
 #
-# Yes. It is small for each pixel, but it is the same for all 1 024 of them, and they act together: the sum over the map
-# is $dz$ again, undiminished. And $dz$ itself collects from the whole map, as page 4 shows; there we measure that this
-# path is about as strong as the direct one, or stronger.
+# Yes. It is small for each pixel, but it is the same for all 1 024 of them, and they act together: the sum over the
+# map is $dz$ again, undiminished. And $dz$ itself collects from the whole map, as page 4 shows; there we measure that
+# this path is about as strong as the direct one, or stronger.
 #
 # </details>
 #

@@ -75,8 +75,8 @@ from npse.reference import (
 # | $\sigma$ | the sigmoid, $\sigma(a) = 1 / (1 + e^{-a})$ | `sigmoid` |
 # | $s \in \mathbb{R}^{C}$ | the gates | `s`, shape `(N, C)` |
 #
-# $r$ is the *reduction ratio*, 16 throughout the paper. The two matrices hold $2 C^2 / r$ numbers, so a large $r$ keeps
-# the block cheap, and the narrow middle forces it to find something general. The formula has no biases; many
+# $r$ is the *reduction ratio*, 16 throughout the paper. The two matrices hold $2 C^2 / r$ numbers, so a large $r$
+# keeps the block cheap, and the narrow middle forces it to find something general. The formula has no biases; many
 # implementations have them, and so npse takes them as optional arguments `b1` and `b2`.
 #
 # To differentiate, we give every intermediate result a name and an index. For picture $n$, hidden unit $m$, channel
@@ -108,8 +108,8 @@ for name, gates in (("sigmoid", sigmoid(a2)), ("softmax", softmax(a2))):
 
 # %% [markdown]
 # The first two channels are equally wanted. The sigmoid opens both; the softmax can give each of them no more than a
-# half. The bounds matter as well: on ImageNet with SE-ResNet-50 the paper finds 22.28 % top-1 error with sigmoid gates,
-# 23.00 % with tanh, and 23.47 % with ReLU, which is worse than no block at all (23.30 %; tables 10 and 12).
+# half. The bounds matter as well: on ImageNet with SE-ResNet-50 the paper finds 22.28 % top-1 error with sigmoid
+# gates, 23.00 % with tanh, and 23.47 % with ReLU, which is worse than no block at all (23.30 %; tables 10 and 12).
 
 # %% [markdown]
 # ## With a pencil
@@ -158,8 +158,8 @@ worked
 figures.matrices(z, w1, w2)
 
 # %% [markdown]
-# Move $z_1$ and $z_2$. As long as $z_1 \gt z_2$ only the first hidden unit is open, after that only the second, and the
-# gates change their direction: that is the kink of the ReLU, seen from outside.
+# Move $z_1$ and $z_2$. As long as $z_1 \gt z_2$ only the first hidden unit is open, after that only the second, and
+# the gates change their direction: that is the kink of the ReLU, seen from outside.
 
 # %%
 Play(figures.gates, z_1=(3.0, -6.0, 6.0, 0.5), z_2=(2.0, -6.0, 6.0, 0.5))
@@ -173,8 +173,8 @@ Source(excite, dense, relu, sigmoid)
 # %% [markdown]
 # `x @ w.T` because each picture is a *row* of $z$: for a whole batch, $W_1 z$ becomes $z W_1^T$.
 #
-# The sigmoid is written in two halves so that the exponent is never positive. Its textbook form breaks down where gates
-# are firmly shut:
+# The sigmoid is written in two halves so that the exponent is never positive. Its textbook form breaks down where
+# gates are firmly shut:
 
 # %%
 print("shipped: ", sigmoid(np.array([-1000.0, 0.0, 1000.0])))
@@ -187,9 +187,9 @@ with np.errstate(over="raise"):
 # %% [markdown]
 # ## Backwards
 #
-# Given is $ds = \partial L / \partial s$, shape `(N, C)`. Wanted are $dw_1$ and $dw_2$, to learn, and $dz$, to pass on.
-# We walk the four small formulas from last to first. For each quantity the question is the one of page 1: what has it
-# touched?
+# Given is $ds = \partial L / \partial s$, shape `(N, C)`. Wanted are $dw_1$ and $dw_2$, to learn, and $dz$, to pass
+# on. We walk the four small formulas from last to first. For each quantity the question is the one of page 1: what has
+# it touched?
 #
 # **Step 1, through the sigmoid.** $a_2[n,c]$ has touched one number, $s[n,c]$. No sum, only a slope:
 #
@@ -231,8 +231,8 @@ with np.errstate(over="raise"):
 figures.two_layers()
 
 # %% [markdown]
-# Simplified, the six steps are four matrix products and two masks, and that is what the shipped function computes.
-# A rule to remember: **the index that is missing on the left is summed on the right.** Weights have no $n$, so they sum
+# Simplified, the six steps are four matrix products and two masks, and that is what the shipped function computes. A
+# rule to remember: **the index that is missing on the left is summed on the right.** Weights have no $n$, so they sum
 # over pictures; $h$ has no $c$, so it sums over channels.
 #
 # ### Backwards with a pencil
@@ -337,8 +337,8 @@ print(f"applied twice:     {again * (1 - again):7.4f}   looks harmless")
 
 # %% [markdown]
 # The second one is the more dangerous: all signs are right, training goes on, only worse. Whatever is wrong at this
-# place is wrong in every gradient that lies further down. We build four wrong versions of the backward pass and measure
-# each of its results against the right one:
+# place is wrong in every gradient that lies further down. We build four wrong versions of the backward pass and
+# measure each of its results against the right one:
 
 
 # %%
@@ -382,10 +382,11 @@ for name, wrong in mistakes.items():
 #
 # ### The hidden unit that dies
 #
-# This is no slip of the pen but a trap in the model. The paper's $r = 16$ was chosen for ImageNet networks with 256 and
-# more channels. A small ResNet for CIFAR-10 begins with $C = 16$. Then $M = 16/16 = 1$: one hidden unit. In a network,
-# $z$ comes from maps that a batch norm has centred, so positive and negative values of $a_1$ are equally likely. When
-# it is negative $h = 0$, so $a_2 = 0$, and every gate of that picture is $\sigma(0) = \frac{1}{2}$, exactly.
+# This is no slip of the pen but a trap in the model. The paper's $r = 16$ was chosen for ImageNet networks with 256
+# and more channels. A small ResNet for CIFAR-10 begins with $C = 16$. Then $M = 16/16 = 1$: one hidden unit. In a
+# network, $z$ comes from maps that a batch norm has centred, so positive and negative values of $a_1$ are equally
+# likely. When it is negative $h = 0$, so $a_2 = 0$, and every gate of that picture is $\sigma(0) = \frac{1}{2}$,
+# exactly.
 
 # %%
 rng = np.random.default_rng(2)
@@ -409,11 +410,11 @@ for M in (1, 2, 4, 8):
 Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 
 # %% [markdown]
-# For half of the pictures the block does nothing but halve everything, and the assertion in the loop says the rest: for
-# these pictures $dz$ is exactly zero, and with $h = 0$ they add nothing to $dw_1$ and $dw_2$ either. No error, no
+# For half of the pictures the block does nothing but halve everything, and the assertion in the loop says the rest:
+# for these pictures $dz$ is exactly zero, and with $h = 0$ they add nothing to $dw_1$ and $dw_2$ either. No error, no
 # warning, only a block that is asleep half of the time. This is why npse takes $r = 4$ and at least four hidden units
-# unless told otherwise. All $M$ units have to be shut at once, so about $1/2^M$ of the pictures are concerned; somewhat
-# more where the units happen to ask similar questions.
+# unless told otherwise. All $M$ units have to be shut at once, so about $1/2^M$ of the pictures are concerned;
+# somewhat more where the units happen to ask similar questions.
 #
 # (If the weights lead a hidden unit to be shut for *every* picture, it never receives a gradient again. That is the
 # usual meaning of a dead ReLU, and with a single unit it would be the end of the block.)
@@ -435,8 +436,8 @@ Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 # nothing.
 #
 # One warning: $s$ must still be the gates when the backward pass begins. Code that computes `s *= 1 - s` in place, or
-# that lets another layer write over $s$, spoils the slope without any error. The functions of npse never write to their
-# arguments.
+# that lets another layer write over $s$, spoils the slope without any error. The functions of npse never write to
+# their arguments.
 
 # %% [markdown]
 # ## Questions
@@ -447,8 +448,8 @@ Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 #
 # Without biases $a_1 = 0$, so $h = 0$, so all gates are $1/2$. $dw_2$ is 0 since $h$ is, $dw_1$ is 0 since $z$ is (and
 # the mask, too). A check made there compares zeros with zeros and proves nothing; and $a_1 = 0$ is exactly on the kink
-# of the ReLU. This happens in real networks in which the last batch norm of a residual branch starts with $\gamma = 0$.
-# Check at random values.
+# of the ReLU. This happens in real networks in which the last batch norm of a residual branch starts with $\gamma =
+# 0$. Check at random values.
 #
 # </details>
 #
@@ -458,8 +459,8 @@ Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 #
 # <details><summary>Answer</summary>
 #
-# $W_2 W_1$ is a single matrix of rank at most $M$. Each gate would be a sigmoid of one weighted sum; a question such as
-# "is one of the two channels much stronger than the other, no matter which?" cannot be asked by one weighted sum.
+# $W_2 W_1$ is a single matrix of rank at most $M$. Each gate would be a sigmoid of one weighted sum; a question such
+# as "is one of the two channels much stronger than the other, no matter which?" cannot be asked by one weighted sum.
 #
 # </details>
 #
@@ -469,8 +470,8 @@ Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 #
 # <details><summary>Answer</summary>
 #
-# $3 \cdot 2 \cdot 2048^2 / 16 = 1572864$. That is 62.5 % of all the weights that the blocks add to ResNet-50. The paper
-# finds that just these can be left out at a cost of less than 0.1 % top-5 error.
+# $3 \cdot 2 \cdot 2048^2 / 16 = 1572864$. That is 62.5 % of all the weights that the blocks add to ResNet-50. The
+# paper finds that just these can be left out at a cost of less than 0.1 % top-5 error.
 #
 # </details>
 #
@@ -483,5 +484,5 @@ Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 #
 # ## Next
 #
-# The gates are known. [Page 4, scale and the whole block](04_scale_and_block.ipynb): they are applied, and the gradient
-# finds two ways back.
+# The gates are known. [Page 4, scale and the whole block](04_scale_and_block.ipynb): they are applied, and the
+# gradient finds two ways back.

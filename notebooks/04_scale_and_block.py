@@ -163,8 +163,8 @@ Source(scale_backward)
 # %% [markdown]
 # ### Through the whole block
 #
-# Now the question is put to $u[n,i,j,c]$ for the block as a whole. Two things were touched: the pixel $y[n,i,j,c]$, and
-# the average $z[n,c]$. So there are two ways to the loss, and their contributions are added. We have both already:
+# Now the question is put to $u[n,i,j,c]$ for the block as a whole. Two things were touched: the pixel $y[n,i,j,c]$,
+# and the average $z[n,c]$. So there are two ways to the loss, and their contributions are added. We have both already:
 #
 # 1. scale gives the direct path, $dy \cdot s$, and $ds$;
 # 2. excitation (page 3) makes $dz$ of $ds$, and the gradients of the weights on the way;
@@ -225,13 +225,13 @@ assert np.allclose(dw2, [[3, 0], [-3, 0]])
 figures.both_paths(direct, du)
 
 # %% [markdown]
-# Look at channel 2. The direct path says of three pixels "make me larger and the loss rises". The sum says the opposite
-# of all four: if any of them grows, $z_2$ grows, gate 1 closes and gate 2 opens, and with this $ds$ the loss falls.
-# Here the second path is no small correction. It changes the sign.
+# Look at channel 2. The direct path says of three pixels "make me larger and the loss rises". The sum says the
+# opposite of all four: if any of them grows, $z_2$ grows, gate 1 closes and gate 2 opens, and with this $ds$ the loss
+# falls. Here the second path is no small correction. It changes the sign.
 #
-# Who is right can be seen without any formula. Below is the loss $L = \sum y \cdot dy$ itself, while one pixel of channel
-# 2 changes and all others stay. Only one of the two lines is a tangent. Move the pixel; then turn the gate's strength
-# down to 0, where the gates no longer depend on $u$, and the two lines become one:
+# Who is right can be seen without any formula. Below is the loss $L = \sum y \cdot dy$ itself, while one pixel of
+# channel 2 changes and all others stay. Only one of the two lines is a tangent. Move the pixel; then turn the gate's
+# strength down to 0, where the gates no longer depend on $u$, and the two lines become one:
 
 # %%
 Play(figures.tangent, value=(-4.0, -10.0, 10.0, 0.5), gate=(1.0, 0.0, 2.0, 0.1))
@@ -248,10 +248,10 @@ Source(se_backward)
 #
 # ### On a graph, one small step at a time
 #
-# There is another way to write the gradient, longer and without any thinking. It is the picture at the head of this page,
-# with every arrow a line. Break the forward pass into elementary
-# lines; then walk back through them, each line with its own small derivative, and *wherever a variable was used twice,
-# add*. npse ships this version, too. Nobody would run it for speed. It is there to be read, and as a witness:
+# There is another way to write the gradient, longer and without any thinking. It is the picture at the head of this
+# page, with every arrow a line. Break the forward pass into elementary lines; then walk back through them, each line
+# with its own small derivative, and *wherever a variable was used twice, add*. npse ships this version, too. Nobody
+# would run it for speed. It is there to be read, and as a witness:
 
 # %%
 Source(se_backward_staged)
@@ -294,7 +294,7 @@ def check(forward, arguments, dy, gradients):
             return forward(**{**arguments, name: value})
 
         error = relative_error(ours, numeric_gradient(f, value, dy))
-        print(f"{forward.__name__}: d{name:2s} {value.size} entries, error {error:.0e}")
+        print(f"{forward.__name__}: d{name:2s} {value.size}: error {error:.0e}")
         assert error < 1e-8
 
 
@@ -325,16 +325,17 @@ assert report.ok
 #
 # This section can be skipped at a first reading. It writes down the Jacobian of the block.
 #
-# For one picture the block is a function from $HWC$ numbers to $HWC$ numbers. How much does output pixel $p$ of channel
-# $c$ change with input pixel $p'$ of channel $c'$? Differentiate $y_c(p) = s_c \ u_c(p)$ by the product rule; the
-# second summand runs through equations (3) and (2):
+# For one picture the block is a function from $HWC$ numbers to $HWC$ numbers. How much does output pixel $p$ of
+# channel $c$ change with input pixel $p'$ of channel $c'$? Differentiate $y_c(p) = s_c \ u_c(p)$ by the product rule;
+# the second summand runs through equations (3) and (2):
 #
 # $$\frac{\partial \ y_c(p)}{\partial \ u_{c'}(p')} = \underbrace{s_c \ \delta_{cc'} \ \delta_{pp'}}_{\text{direct}}
 # \ + \ \underbrace{u_c(p) \ s_c (1 - s_c) \ \frac{[W_2 D W_1]_{cc'}}{HW}}_{\text{through the squeeze}}$$
 #
 # Here $\delta_{cc'}$ is 1 if $c = c'$ and else 0 (not the ReLU), and $D$ is a diagonal matrix with a 1 for each hidden
-# unit that is open. For the pencil example this is an 8 x 8 matrix. We compute it from the formula, and compare it with
-# what the shipped function says: fed with a $dy$ that is 1 in one place and else 0, it returns one row of the Jacobian.
+# unit that is open. For the pencil example this is an 8 x 8 matrix. We compute it from the formula, and compare it
+# with what the shipped function says: fed with a $dy$ that is 1 in one place and else 0, it returns one row of the
+# Jacobian.
 
 # %%
 maps = u[0].transpose(2, 0, 1).reshape(8)    # channel 1, then channel 2, by pixels
@@ -365,8 +366,8 @@ figures.jacobian(direct, through_squeeze, np.array(rows))
 #
 # ### A table of fingerprints
 #
-# Below is the backward pass with three knobs: how much of the direct path, which share of $dz$ each pixel receives, and
-# how $ds$ is gathered over the pixels. Every knob has one right position.
+# Below is the backward pass with three knobs: how much of the direct path, which share of $dz$ each pixel receives,
+# and how $ds$ is gathered over the pixels. Every knob has one right position.
 
 
 # %%
@@ -397,11 +398,12 @@ for name, wrong in mistakes.items():
 
 # %% [markdown]
 # * **The first four rows are invisible in the weights.** $dw_1$ and $dw_2$ are right to the last digit; only $du$ is
-#   wrong. Who checks just the gradients of the parameters, as many do, sees nothing. *Check the gradient of the input.*
+#   wrong. Who checks just the gradients of the parameters, as many do, sees nothing. *Check the gradient of the
+#   input.*
 # * **Averaging $ds$** is wrong everywhere below: the weights by the factor $HW = 12$ (an error of 92 %), and $du$
 #   almost as if the squeeze path were missing, as its share has been divided by $HW$ twice.
-# * Not gathering $ds$ at all would leave it with the shape of $u$, and the next function would refuse it. Mistakes that
-#   change a shape are the friendly ones.
+# * Not gathering $ds$ at all would leave it with the shape of $u$, and the next function would refuse it. Mistakes
+#   that change a shape are the friendly ones.
 #
 # ### The check that is too kind
 #
@@ -429,15 +431,15 @@ for size in (2, 4, 8, 16, 32):
     print(f"{size:2d} x {size:2d}    {noise:11.1%}    {constant:21.0%}")
 
 # %% [markdown]
-# Under white noise the missing path fades as the maps grow, for $ds$ sums up numbers of random sign. On maps of 32 x 32
-# pixels an error of half a percent remains: somebody with a tolerance of one percent, "because of the kinks", will pass
-# a gradient that is wrong by a third when it matters. Three remedies, and npse uses all of them: small maps, float64
-# with a tight tolerance, and all entries of all arguments.
+# Under white noise the missing path fades as the maps grow, for $ds$ sums up numbers of random sign. On maps of 32 x
+# 32 pixels an error of half a percent remains: somebody with a tolerance of one percent, "because of the kinks", will
+# pass a gradient that is wrong by a third when it matters. Three remedies, and npse uses all of them: small maps,
+# float64 with a tight tolerance, and all entries of all arguments.
 #
 # ### In place
 #
-# `dy *= s[:, None, None, :]` saves an array, and computes the right direct path. But $dy$ does not belong to the block.
-# In a residual network, the shortcut waits for the same array:
+# `dy *= s[:, None, None, :]` saves an array, and computes the right direct path. But $dy$ does not belong to the
+# block. In a residual network, the shortcut waits for the same array:
 
 # %%
 shortcut = dy.copy()
@@ -549,7 +551,7 @@ assert relative_error(dw, truth) < 1e-8
 #
 # ## Next
 #
-# The block is complete, forwards and backwards. A network needs a few more parts around it, above all batch norm, whose
-# gradient holds a surprise of the same kind: there, too, each pixel influences the result on more than one path.
-# `npse.reference.batch_norm` has the closed form, `npse.reference.staged` each step; [page 1](01_convolution.ipynb)
-# is where this tour began.
+# The block is complete, forwards and backwards. A network needs a few more parts around it, above all batch norm,
+# whose gradient holds a surprise of the same kind: there, too, each pixel influences the result on more than one path.
+# `npse.reference.batch_norm` has the closed form, `npse.reference.staged` each step; [page 1](01_convolution.ipynb) is
+# where this tour began.

@@ -186,6 +186,8 @@ class Parser:
             token += self.letter(self.take())
         else:
             token = self.letter(token)
+        while self.peek() == "'":
+            token += self.take()
         if self.peek() == "_":
             self.take()
             token += "_" + re.sub(r"\\text|[{}]", "", self.skip_group())

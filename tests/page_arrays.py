@@ -20,16 +20,23 @@ PAPER = {
 
 # Displayed formulas of other kinds, word by word: derivatives, conditions under a sum, names of functions.
 LISTED = {
+    "01_convolution": [
+        r"\frac{\partial \ u[n,a,b,k]}{\partial \ w[i,j,c,k]} = \tilde{x}[n, \ Sa + i, \ Sb + j, \ c]",
+        r"d\tilde{x}[n,p,q,c] = \sum_{k} \ \sum_{\substack{a, i: \\ Sa + i = p}} \ "
+        r"\sum_{\substack{b, j: \\ Sb + j = q}} w[i,j,c,k] \ du[n,a,b,k]",
+        r"\frac{\partial L}{\partial x_e} \approx \frac{L(x_e + h) - L(x_e - h)}{2h}",
+    ],
     "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
     "04_scale_and_block": [
         r"y = F_{scale}(u, \ F_{ex}(F_{sq}(u), W))",
-        r"\frac{\partial \ y_c(p)}{\partial \ u_{c'}(p')} = \underbrace{s_c \ \delta_{cc'} \ \delta_{pp'}}_{\text{direct}} "
-        r"\ + \ \underbrace{u_c(p) \ s_c (1 - s_c) \ \frac{[W_2 D W_1]_{cc'}}{HW}}_{\text{through the squeeze}}",
+        r"\frac{\partial \ y_c(p)}{\partial \ u_{c'}(p')} = \underbrace{s_c \ \delta_{cc'} \ \delta_{pp'}}"
+        r"_{\text{direct}} \ + \ \underbrace{u_c(p) \ s_c (1 - s_c) \ \frac{[W_2 D W_1]_{cc'}}{HW}}_{\text{through the squeeze}}",
     ],
 }
 
 # Lines of docstrings that are no formulas with indices, word by word.
 DOCSTRINGS = {
+    "se_backward_staged": ["The arguments and results are those of `se_backward`."],
     "relu": ["y = max(x, 0), elementwise;"],
     "relu_backward": ["dx = dy where y > 0, else 0."],
     "sigmoid": ["y = 1 / (1 + exp(-x)), elementwise;"],
@@ -40,11 +47,13 @@ DOCSTRINGS = {
                         "da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1"],
 }
 
-# Names in a docstring that mean another array of the page.
+# Names in the docstring of a function that mean another array of the page.
 RENAMED = {
-    "dense": {"x": "z", "w": "w_1", "b": "b_1", "y": "a_1"},
-    "dense_backward": {"dy": "da_1", "x": "z", "w": "w_1", "dx": "dz", "dw": "dw_1", "db": "db_1"},
-    "scale_backward": {"du": "du_direct"},
+    "03_excitation": {
+        "dense": {"x": "z", "w": "w_1", "b": "b_1", "y": "a_1"},
+        "dense_backward": {"dy": "da_1", "x": "z", "w": "w_1", "dx": "dz", "dw": "dw_1", "db": "db_1"},
+    },
+    "04_scale_and_block": {"scale_backward": {"du": "du_direct"}},
 }
 
 # The name in a declaration for a name of a page.
@@ -53,6 +62,14 @@ DECLARED = {"01_convolution": {"u": "y"}}
 
 def _rng():
     return np.random.default_rng(5)
+
+
+def before_you_begin():
+    """Give dense the letters of its docstring: K outputs of C inputs."""
+    rng = _rng()
+    x, w, b, dy = (rng.normal(size=shape) for shape in ((3, 4), (2, 4), (2,), (3, 2)))
+    dx, dw, db = ops.dense_backward(dy, x, w)
+    return {"x": x, "w": w, "b": b, "y": ops.dense(x, w, b), "dy": dy, "dx": dx, "dw": dw, "db": db}
 
 
 def squeeze():
@@ -81,8 +98,9 @@ def excitation():
     dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2)
     da2 = ops.sigmoid_backward(ds, s)
     dh = ops.dense_backward(da2, h, w2)[0]
-    return {"z": z, "w_1": w1, "w_2": w2, "a_1": a1, "h": h, "a_2": a2, "s": s, "ds": ds, "da_2": da2, "dh": dh,
-            "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz, "b_1": np.zeros(2), "db_1": db1, "db_2": db2, "a": 0.7}
+    return {"z": z, "w_1": w1, "w_2": w2, "b_1": np.zeros(2), "a_1": a1, "h": h, "a_2": a2, "s": s, "ds": ds,
+            "da_2": da2, "dh": dh, "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz, "db_1": db1,
+            "db_2": db2, "a": 0.7}
 
 
 def scale_and_block():
