@@ -100,8 +100,8 @@ worked = Worked({
 worked
 
 # %% [markdown]
-# Such a picture of a computation is called a **graph**. It is worth keeping in mind: values go forwards, gradients
-# come back on the same lines.
+# The operations and what flows between them are a **graph**. This picture is worth keeping in mind: values go
+# forwards, gradients come back on the same lines.
 
 # %%
 figures.three_operations()
@@ -109,8 +109,8 @@ figures.three_operations()
 # %% [markdown]
 # Three operations, three habits. *A sum copies what it is handed. A product swaps its factors. Everything else
 # multiplies by its slope.* And one rule for what is used twice: **if a variable is used in two places, the gradients
-# that come back from both places are added.** Put $b = a$ into the product, $q = a \cdot a$, and $a$ receives $4a$
-# twice over, once as each factor.
+# that come back from both places are added.** If the product above were $a \cdot a$, then $a$ would receive $4a$ twice
+# over, once as each factor.
 
 # %% [markdown]
 # ## A derivative can be measured

@@ -231,9 +231,9 @@ with np.errstate(over="raise"):
 figures.two_layers()
 
 # %% [markdown]
-# Simplified, the six steps are four matrix products and two masks, and that is what the shipped function computes. A
-# rule to remember: **the index that is missing on the left is summed on the right.** Weights have no $n$, so they sum
-# over pictures; $h$ has no $c$, so it sums over channels.
+# Simplified, the six steps are two elementwise products and four matrix products, which is all that the shipped
+# function does. A rule to remember: **the index that is missing on the left is summed on the right.** Weights have no
+# $n$, so they sum over pictures; $h$ has no $c$, so it sums over channels.
 #
 # ### Backwards with a pencil
 #

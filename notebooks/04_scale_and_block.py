@@ -465,7 +465,8 @@ print(f"gradient that the shortcut finds: error {relative_error(shortcut, dy):.0
 #
 # $u$ is the one large array. Could it be spared, since $u = y / s$ and $y$ is kept by the next layer anyway? Not
 # safely. Where a gate is nearly shut, $y$ is nearly 0, and dividing by $s$ turns rounding into noise; and after an
-# in-place ReLU, $y$ itself is gone.
+# in-place ReLU, $y$ itself is gone. What is cheap is recomputed: `se_backward` takes $u$ and the weights only, and
+# makes $z$ and $s$ again, which costs one pass over $u$.
 
 # %% [markdown]
 # ## Full circle

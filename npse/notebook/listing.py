@@ -43,7 +43,7 @@ class Source:
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
 
-        style = "white-space: pre; overflow-x: auto; font-family: monospace"
+        style = "white-space: pre; overflow-x: auto; font-family: monospace; font-size: 0.9em"
         page = highlight(self._code, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True, prestyles=style))
         if not self._rest:
             return page

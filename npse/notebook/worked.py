@@ -17,10 +17,16 @@ class Worked(dict[str, Any]):
         super().__init__({name: np.asarray(value, float) for name, value in values.items()})
 
     def __repr__(self) -> str:
-        lines = []
+        items = []
         for name, value in self.items():
             rounded = np.round(value, 4) + 0.0                    # without negative zeros
             rows = rounded if rounded.ndim > 1 else [rounded]
             text = ", ".join("[" + " ".join(f"{entry:g}" for entry in np.ravel(row)) + "]" for row in rows)
-            lines.append(f"{name} = {text if rounded.ndim else f'{rounded:g}'}")
-        return "the shipped functions say\n" + "\n".join(lines)
+            items.append(f"{name} = {text if rounded.ndim else f'{rounded:g}'}")
+        lines = [items[0]]
+        for item in items[1:]:
+            if len(lines[-1]) + len(item) < 76:
+                lines[-1] += "   " + item
+            else:
+                lines.append(item)
+        return "computed by the code:\n" + "\n".join(lines)

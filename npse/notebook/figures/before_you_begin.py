@@ -36,7 +36,7 @@ def one_layer() -> Figure:
     figure, ax = subplots(1, 1, 1.9)
     nodes = {
         "x": Node((0, 0.9), "$x$", "(2, 1)", "(1, 5)"),
-        "w": Node((1.2, 0), "$W$"),
+        "w": Node((1.2, 0), "$W$", "", "(2, 1), (0, 0), (4, 2)"),
         "dense": Node((1.2, 0.9), "×", operation=True),
         "a": Node((2.3, 0.9), "$a = Wx$", "(1, -3, 3)", "(1, 0, 2)"),
         "relu": Node((3.3, 0.9), r"$\delta$", operation=True),

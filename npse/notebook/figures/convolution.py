@@ -14,7 +14,7 @@ def maps_of_filters(x: Array, maps: Array, names: tuple[str, ...]) -> Figure:
     """Draw an image and the maps that filters make of it."""
     figure, axes = subplots(1, 5, 2.1)
     axes[0].imshow(x[0])
-    axes[0].set_title(f"x {x.shape[1:]}".replace(" ", ""))
+    axes[0].set_title("$x$")
     for k, ax in enumerate(axes[1:]):
         image = ax.imshow(maps[0, :, :, k], cmap="RdBu_r", vmin=-0.8, vmax=0.8)
         ax.set_title(f"$u_{k + 1}$: {names[k]}".replace(" edges", "\nedges"))

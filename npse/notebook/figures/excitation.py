@@ -69,12 +69,12 @@ def two_layers() -> Figure:
     figure, ax = subplots(1, 1, 2.4)
     nodes = {
         "z": Node((0, 1.1), "$z$", "(3, 2)", "6 ln 3 · (1, -1)"),
-        "w1": Node((1.0, 0), "$W_1$"),
+        "w1": Node((1.0, 0), "$W_1$", "", "(18 ln 3, 12 ln 3), (0, 0)"),
         "first": Node((1.0, 1.1), "×", operation=True),
         "a1": Node((2.0, 1.1), "$a_1$", "(1, -1)", "(6 ln 3, 0)"),
         "relu": Node((2.85, 1.1), r"$\delta$", operation=True),
         "h": Node((3.7, 1.1), "$h$", "(1, 0)", "(6 ln 3, 3)"),
-        "w2": Node((4.65, 0), "$W_2$"),
+        "w2": Node((4.65, 0), "$W_2$", "", "(3, 0), (-3, 0)"),
         "second": Node((4.65, 1.1), "×", operation=True),
         "a2": Node((5.6, 1.1), "$a_2$", "(ln 3, -ln 3)", "(3, -3)"),
         "sigmoid": Node((6.45, 1.1), r"$\sigma$", operation=True),
