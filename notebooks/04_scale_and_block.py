@@ -104,10 +104,10 @@ figures.data_flow()
 # z = (3, 2) \quad
 # s = \left( \tfrac{3}{4}, \tfrac{1}{4} \right)$$
 #
-# Each number of $u_1$ times $\frac{3}{4}$, each number of $u_2$ times $\frac{1}{4}$:
+# Each number of a map times its gate:
 #
-# $$y_1 = \begin{pmatrix} 3 & 0 \\ 6 & 0 \end{pmatrix} \qquad
-# y_2 = \begin{pmatrix} 0 & -1 \\ 1 & 2 \end{pmatrix}$$
+# $$y_1 = \tfrac{3}{4} u_1 = \begin{pmatrix} 3 & 0 \\ 6 & 0 \end{pmatrix} \qquad
+# y_2 = \tfrac{1}{4} u_2 = \begin{pmatrix} 0 & -1 \\ 1 & 2 \end{pmatrix}$$
 
 # %%
 ln3 = np.log(3)
@@ -190,14 +190,12 @@ Source(scale_backward)
 # **Squeeze path.** $HW = 4$, so every pixel of map 1 receives $6 \ln 3 / 4 \approx 1.648$, and every pixel of map 2
 # receives $-6 \ln 3 / 4 \approx -1.648$.
 #
-# **Direct path.** $dy_1 \cdot \frac{3}{4}$ and $dy_2 \cdot \frac{1}{4}$.
+# **Direct path.** Each $dy$ times its gate. **Both** together:
 #
-# **Both.**
-#
-# $$du_1 = \begin{pmatrix} 1.5 & 0.75 \\ 0.75 & -0.75 \end{pmatrix} + \frac{6 \ln 3}{4}
+# $$du_1 = \tfrac{3}{4} dy_1 + \frac{6 \ln 3}{4} = \begin{pmatrix} 1.5 & 0.75 \\ 0.75 & -0.75 \end{pmatrix} + \frac{6 \ln 3}{4}
 # \approx \begin{pmatrix} 3.148 & 2.398 \\ 2.398 & 0.898 \end{pmatrix}$$
 #
-# $$du_2 = \begin{pmatrix} 0.25 & 1 \\ 0.5 & -0.25 \end{pmatrix} - \frac{6 \ln 3}{4}
+# $$du_2 = \tfrac{1}{4} dy_2 - \frac{6 \ln 3}{4} = \begin{pmatrix} 0.25 & 1 \\ 0.5 & -0.25 \end{pmatrix} - \frac{6 \ln 3}{4}
 # \approx \begin{pmatrix} -1.398 & -0.648 \\ -1.148 & -1.898 \end{pmatrix}$$
 
 # %%

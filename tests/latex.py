@@ -204,17 +204,27 @@ class Parser:
         return self.skip_group() + "~" if token == r"\tilde" else token
 
 
+def named(name, known):
+    """Return the value of a name; x_2 is also the second entry of a vector x."""
+    if name in known:
+        return known[name]
+    vector, _, place = name.partition("_")
+    if place.isdigit() and np.ndim(known.get(vector, 0)) == 1:
+        if not 1 <= int(place) <= len(known[vector]):
+            raise ValueError(f"{vector} has {len(known[vector])} entries, so there is no {name}")
+        return known[vector][int(place) - 1]
+    if name == "e":
+        return math.e
+    raise Unknown(name)
+
+
 def value(tree, known):
     """Compute a tree; `Unknown` if a name has no value."""
     kind, *parts = tree
     if kind == "number":
         return parts[0]
     if kind == "name":
-        if parts[0] in known:
-            return known[parts[0]]
-        if parts[0] == "e":
-            return math.e
-        raise Unknown(parts[0])
+        return named(parts[0], known)
     if kind == "index":
         if parts[0] not in known:
             raise Unknown(parts[0])
@@ -296,11 +306,20 @@ class Formula:
                         if sizes.setdefault(index[1], size) != size:
                             raise ValueError(f"{index[1]} runs over {size} and over {sizes[index[1]]} in: {text}")
         self.known = known | {"sizes": sizes}
-        self.free = sorted((used & {*sizes}) - (set() if self.added else bound) - {*known})
-        if self.added:
-            self.free = sorted((used & {*sizes}) - bound)
+        self.free = sorted((used & {*sizes}) - bound - {*known})
+        left = {name[1] for name in walk(self.sides[0]) if name and name[0] == "name"} - bound
+        if extra := not self.added and {*self.free} - left:
+            raise ValueError(f"{', '.join(sorted(extra))} is not on the left side of: {text}")
         if missing := (used | bound) - {*sizes} - {*known}:
             raise ValueError(f"no array says over what {', '.join(sorted(missing))} runs in: {text}")
+
+    def holds_for(self, letters):
+        """Whether the formula has these letters as free indices; with +=, those that a place is made of, as S a + i."""
+        if not self.added:
+            return {*letters} <= {*self.free}
+        made = {name[1] for index in self.sides[0][2:] if index[0] != "name" for name in walk(index)
+                if name and name[0] == "name"}
+        return {*letters} == made & {*self.free}
 
     def holds(self):
         """Whether all sides are equal for all indices."""

@@ -51,7 +51,7 @@ DOCSTRINGS = {
 # Names in the docstring of a function that mean another array of the page.
 RENAMED = {
     "03_excitation": {
-        "dense": {"x": "z", "w": "w_1", "b": "b_1", "y": "a_1"},
+        "dense": {"x": "z", "w": "w_1", "b": "b_1"},
         "dense_backward": {"dy": "da_1", "x": "z", "w": "w_1", "dx": "dz", "dw": "dw_1", "db": "db_1"},
     },
     "04_scale_and_block": {"scale_backward": {"du": "du_direct"}},
@@ -91,7 +91,7 @@ def convolution():
 
 def excitation():
     rng = _rng()
-    z, w1, w2, ds = (rng.normal(size=shape) for shape in ((3, 4), (2, 4), (4, 2), (3, 4)))
+    z, w1, w2, b1, ds = (rng.normal(size=shape) for shape in ((3, 4), (2, 4), (4, 2), (2,), (3, 4)))
     a1 = ops.dense(z, w1)
     h = ops.relu(a1)
     a2 = ops.dense(h, w2)
@@ -99,14 +99,15 @@ def excitation():
     dz, dw1, dw2, db1, db2 = ops.excite_backward(ds, z, s, w1, w2)
     da2 = ops.sigmoid_backward(ds, s)
     dh = ops.dense_backward(da2, h, w2)[0]
-    return {"z": z, "w_1": w1, "w_2": w2, "b_1": np.zeros(2), "a_1": a1, "h": h, "a_2": a2, "s": s, "ds": ds,
-            "da_2": da2, "dh": dh, "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz, "db_1": db1,
-            "db_2": db2, "a": 0.7}
+    return {"z": z, "w_1": w1, "w_2": w2, "b_1": b1, "y": ops.dense(z, w1, b1), "a_1": a1, "h": h, "a_2": a2, "s": s,
+            "ds": ds, "da_2": da2, "dh": dh, "da_1": ops.relu_backward(dh, h), "dw_1": dw1, "dw_2": dw2, "dz": dz,
+            "db_1": db1, "db_2": db2, "a": 0.7}
 
 
 def scale_and_block():
     rng = _rng()
-    u, w1, w2 = rng.normal(size=(2, 3, 4, 5)) + 1, rng.normal(size=(2, 5)), rng.normal(size=(5, 2))
+    u, w1, w2 = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(6, 5)), rng.normal(size=(5, 6))
+    u += rng.normal(size=(2, 1, 1, 5))                            # so that all gates differ
     s = ops.excite(ops.squeeze(u), w1, w2)
     y = ops.se(u, w1, w2)
     dy = rng.normal(size=u.shape)

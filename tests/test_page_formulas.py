@@ -91,7 +91,10 @@ def wrong_numbers(pieces, worked):
         for side, sign in zip(sides, ["=", *re.findall(r"=|\\approx", chain)], strict=True):
             try:
                 number = worked[plain(side)] if plain(side) in worked else value(parse(side), worked)
-            except Unknown:                                       # a side in letters
+            except Unknown as error:                              # a side in letters
+                base = str(error.args[0]).rstrip("0123456789")
+                if base.endswith("_") and any(other.startswith(base) for other in worked):
+                    said.append(f"{error.args[0]} is given nowhere: {chain}")
                 continue
             except (ValueError, KeyError, IndexError, TypeError) as error:
                 said.append(f"cannot be computed, {error}")
@@ -128,10 +131,25 @@ def arrays(page):
 
 
 def statements(text):
-    """Return the equalities of a formula, without 'for every i'."""
+    """Return the equalities of a formula, and the letters that it says it holds for, as in 'for every i, j'."""
     if r"\text{ if }" in text:
-        return [text]
-    return [part for part in split(text, r"\\qquad|\\quad") if not part.startswith(r"\text")]
+        return [text], []
+    parts = split(text, r"\\qquad|\\quad")
+    for_every = [part for part in parts if re.match(r"\\text\{for (all|every)", part)]
+    letters = re.findall("[A-Za-z]", "".join(part.partition("}")[2] for part in for_every))
+    return [part for part in parts if part not in for_every], letters
+
+
+def is_indexed(text):
+    return "=" in text and re.search(r"[A-Za-z}\d]\[", text)
+
+
+def is_numbered(text):
+    return re.search(r"\\qquad \(\d+\)$", text)
+
+
+def is_of_the_paper(text):
+    return text in [rf"{formula} \qquad ({number})" for number, formula in page_arrays.PAPER.items()]
 
 
 def wrong_formulas(page, texts=None):
@@ -139,20 +157,23 @@ def wrong_formulas(page, texts=None):
     known, listed, said = arrays(page), [*page_arrays.LISTED.get(page.stem, [])], []
     for piece, pencil, _ in parts(page, texts):
         for text, shown in () if pencil else formulas(piece):
-            if numbered := re.search(r"(.*?)\s*\\qquad \((\d+)\)$", text):
-                if page_arrays.PAPER.get(int(numbered[2])) != numbered[1]:
-                    said.append(f"not equation ({numbered[2]}) of the paper: {numbered[1]}")
+            if is_numbered(text):
+                said += [] if is_of_the_paper(text) else [f"this is not in the paper: {text}"]
             elif text in listed:
                 listed.remove(text)
-            elif shown or ("=" in text and re.search(r"[A-Za-z}\d]\[", text)):
+            elif shown or is_indexed(text):
                 said += failures(text, known)
     return said + [f"listed, but not on the page: {text}" for text in listed]
 
 
 def failures(text, known):
-    for statement in statements(text):
+    parts, letters = statements(text)
+    for statement in parts:
         try:
-            if not Formula(statement, known).holds():
+            formula = Formula(statement, known)
+            if letters and (len({*letters}) < len(letters) or not formula.holds_for(letters)):
+                yield f"it is not for every {', '.join(letters)}: {statement}"
+            if not formula.holds():
                 yield f"the shipped functions give other numbers: {statement}"
         except (ValueError, KeyError, IndexError, TypeError) as error:
             yield f"cannot be computed, {type(error).__name__} {error}: {statement}"
@@ -166,15 +187,22 @@ def shown_functions(page):
     return [getattr(reference, name) for name in names if name in reference.OPS]
 
 
+def one_space(docstring):
+    """Return a docstring without the spaces that align its equals signs."""
+    return re.sub(r"(?<=\S) +(\+?=)", r" \1", docstring)
+
+
 def docstring_formulas(docstring):
-    """Yield the formulas with indices in a docstring, as LaTeX."""
-    for line in docstring.splitlines():
-        if not re.match(r"\s*\w+\[[^\]]*\] +\+?= ", line):
-            continue
-        line = re.sub(r" +(\+?=)", r" \1", line)
-        line = re.split(r";|:|,  |(?<=\S)   ", line.strip())[0]
-        line = re.sub(r"sum over ([\w, ]+) of", r"\\sum_{\1}", line).replace("+=", r"\mathrel{+}=")
-        yield re.sub(r"\bdxp\b", r"d\\tilde{x}", re.sub(r"\bxp\b", r"\\tilde{x}", line)).replace("*", r"\cdot ")
+    """Yield the formulas with indices in a docstring, without what follows them on their line."""
+    for line in one_space(docstring).splitlines():
+        if re.match(r"\s*\w+\[[^\]]*\] \+?= ", line):
+            yield re.split(r";|:|,  |(?<=\S)   ", line.strip())[0]
+
+
+def as_latex(formula):
+    formula = re.sub(r"sum over ([\w, ]+) of", r"\\sum_{\1}", formula).replace("+=", r"\mathrel{+}=")
+    formula = re.sub(r"\bdxp\b", r"d\\tilde{x}", re.sub(r"\bxp\b", r"\\tilde{x}", formula))
+    return formula.replace("*", r"\cdot ")
 
 
 def wrong_docstring(page, function, docstring=None):
@@ -183,9 +211,12 @@ def wrong_docstring(page, function, docstring=None):
     renamed = page_arrays.RENAMED.get(page.stem, {}).get(name, {})
     known |= {here: known[there] for here, there in renamed.items()}
     found = [*docstring_formulas(docstring)]
-    said = [f"{name}: {failure}" for text in found for failure in failures(text, known)]
+    begun = [line for line in docstring.splitlines() if re.match(r"\s*\w+\[[^\]]*\] ", line)]
+    said = [f"{name}: {failure}" for text in found for failure in failures(as_latex(text), known)]
     if not found and name not in page_arrays.DOCSTRINGS:
         said.append(f"{name}: no formula in its docstring is checked; list it in tests/page_arrays.py")
+    if len(begun) != len(found):
+        said.append(f"{name}: this is no formula: {begun}")
     return said + [f"{name}: its docstring has no line: {line}" for line in page_arrays.DOCSTRINGS.get(name, [])
                    if line not in docstring]
 
@@ -225,3 +256,114 @@ def test_docstrings_of_listed_functions_are_right(page):
 @every_page
 def test_shapes_are_those_of_the_declarations(page):
     assert wrong_shapes(page) == []
+
+
+# The tests notice: one character is changed, in every place in turn.
+
+
+def other_numbers(text):
+    """Yield the text with one digit changed, for each digit."""
+    for found in re.finditer(r"\d", text):
+        yield text[:found.start()] + str((int(found[0]) + 1) % 10) + text[found.end():]
+
+
+def other_formulas(text):
+    """Yield the text with one letter, digit or sign changed; words and commands stay."""
+    words = [found.span() for found in re.finditer(r"\\text\{[^}]*\}|\\[A-Za-z]+", text)]
+    for found in re.finditer(r"[A-Za-z\d+=-]", text):
+        if not any(start <= found.start() < end for start, end in words):
+            sign = found[0]
+            new = {"+": "-", "-": "+", "=": "+", "z": "y", "Z": "Y", "9": "0"}.get(sign) or chr(ord(sign) + 1)
+            yield text[:found.start()] + new + text[found.end():]
+
+
+def other_docstrings(text):
+    """Yield a formula of a docstring with one letter, digit or sign changed; the words of the sum stay."""
+    kept = [found.span() for found in re.finditer(r"sum over|\bof\b", text)]
+    for found in re.finditer(r"[A-Za-z\d+=*/]", text):
+        if not any(start <= found.start() < end for start, end in kept):
+            new = {"+": "-", "=": "+", "*": "+", "/": "*", "z": "y"}.get(found[0]) or chr(ord(found[0]) + 1)
+            yield text[:found.start()] + new + text[found.end():]
+
+
+def renamed(text, changed):
+    """Whether the change is another letter for an index that occurs once, which means the same."""
+    old, new = ({*re.findall("[a-z]", one)} - {*re.findall("[a-z]", other)} for one, other in
+                ((text, changed), (changed, text)))
+    return len(old) == len(new) == 1 and text.count(*old) == 1
+
+
+def computed(text, worked):
+    """Return the values of all sides of a formula, None for one in letters, and the text of one that is wrong."""
+    sides = [side for chain in split(text, r"\\qquad|\\quad|[,;:]") for side in split(chain, r"=|\\approx")]
+    found = []
+    for side in sides:
+        try:
+            found.append(np.asarray(value(parse(side), worked)).tolist())
+        except Unknown:
+            found.append(None)
+        except (ValueError, KeyError, IndexError, TypeError):
+            found.append(side)
+    return found
+
+
+@every_page
+def test_one_changed_digit_of_a_worked_number_is_noticed(page):
+    noticed, total = 0, 0
+    for texts, worked in pencil_sections(page):
+        for place, text in enumerate(texts):
+            for changed in other_numbers(text) if "=" in text else ():
+                faults = wrong_numbers([*texts[:place], changed, *texts[place + 1:]], worked)
+                harmless = computed(changed, worked) == computed(text, worked)          # such as 2 * 0 for 1 * 0
+                assert faults or harmless, changed
+                noticed, total = noticed + bool(faults), total + 1
+    assert noticed >= 0.9 * total
+
+
+@every_page
+def test_another_result_of_a_shipped_function_is_noticed(page):
+    for texts, worked in pencil_sections(page):
+        for name, number in worked.items():
+            assert wrong_numbers(texts, worked | {name: number + 1e-3})
+        assert wrong_numbers(texts, worked | {"q_9": np.array(1.0)})
+        assert wrong_numbers(texts, {})
+
+
+@every_page
+def test_one_changed_character_of_a_formula_is_noticed(page):
+    known, listed = arrays(page), page_arrays.LISTED.get(page.stem, [])
+    for piece, pencil, _ in parts(page):
+        for text, shown in () if pencil else formulas(piece):
+            if is_numbered(text) or text in listed or not (shown or is_indexed(text)):
+                continue
+            assert not [*failures(text, known)]
+            unnoticed = [changed for changed in other_formulas(text) if not [*failures(changed, known)]]
+            assert unnoticed == []
+
+
+def test_one_changed_character_of_the_papers_formula_or_its_number_is_noticed():
+    shown = [text for page in refresh.PAGES for piece, _, _ in parts(page) for text, _ in formulas(piece)
+             if is_numbered(text)]
+    assert len(shown) >= len(page_arrays.PAPER)
+    assert all(map(is_of_the_paper, shown))
+    assert not [changed for text in shown for changed in other_formulas(text) if is_of_the_paper(changed)]
+
+
+@every_page
+def test_one_changed_character_of_a_docstring_is_noticed(page):
+    for function in shown_functions(page):
+        docstring = one_space(function.__doc__)
+        for formula in docstring_formulas(docstring):
+            for changed in other_docstrings(formula):
+                faults = wrong_docstring(page, function, docstring.replace(formula, changed))
+                assert faults or renamed(formula, changed), changed
+        for line in page_arrays.DOCSTRINGS.get(function.__name__, []):
+            assert wrong_docstring(page, function, function.__doc__.replace(line, line.replace("=", "-")))
+
+
+def test_a_changed_shape_is_noticed():
+    for page in refresh.PAGES:
+        for number, cell in enumerate(cells(page)):
+            if cell.cell_type == "markdown" and "| in the paper" in cell.source:
+                changed = re.sub(r"shape `\((\w+), ", r"shape `(\1, N, ", cell.source, count=1)
+                assert changed == cell.source or wrong_shapes(page, {number: changed})
