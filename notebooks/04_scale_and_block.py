@@ -192,10 +192,12 @@ Source(scale_backward)
 #
 # **Direct path.** Each $dy$ times its gate. **Both** together:
 #
-# $$du_1 = \tfrac{3}{4} dy_1 + \frac{6 \ln 3}{4} = \begin{pmatrix} 1.5 & 0.75 \\ 0.75 & -0.75 \end{pmatrix} + \frac{6 \ln 3}{4}
+# $$du_1 = \tfrac{3}{4} dy_1 + \frac{6 \ln 3}{4}
+# = \begin{pmatrix} 1.5 & 0.75 \\ 0.75 & -0.75 \end{pmatrix} + \frac{6 \ln 3}{4}
 # \approx \begin{pmatrix} 3.148 & 2.398 \\ 2.398 & 0.898 \end{pmatrix}$$
 #
-# $$du_2 = \tfrac{1}{4} dy_2 - \frac{6 \ln 3}{4} = \begin{pmatrix} 0.25 & 1 \\ 0.5 & -0.25 \end{pmatrix} - \frac{6 \ln 3}{4}
+# $$du_2 = \tfrac{1}{4} dy_2 - \frac{6 \ln 3}{4}
+# = \begin{pmatrix} 0.25 & 1 \\ 0.5 & -0.25 \end{pmatrix} - \frac{6 \ln 3}{4}
 # \approx \begin{pmatrix} -1.398 & -0.648 \\ -1.148 & -1.898 \end{pmatrix}$$
 
 # %%
