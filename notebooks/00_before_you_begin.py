@@ -125,7 +125,8 @@ print(f"L goes from {down:.4f} to {up:.4f}: slope {(up - down) / (2 * h):.4f}")
 # %% [markdown]
 # This measurement, a **finite difference**, knows nothing of the chain rule. That is why it is the judge in this book:
 # no gradient counts before it agrees with it. Below it is drawn for a loss that is somewhat more curved. Make the step
-# $h$ smaller, and the line through the two points turns into the tangent.
+# $h$ smaller, and the line through the two points turns into the tangent. (With a running kernel the next cell has a
+# slider; otherwise it shows the picture of the first value. So it is on all pages.)
 
 # %%
 Play(figures.measured_slope, h=(0.8, 0.05, 1.0, 0.05))

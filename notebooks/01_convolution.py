@@ -169,8 +169,7 @@ worked
 # Keep these two maps: pages 2, 3 and 4 go on with them until the whole block is computed.
 #
 # Now move the window of filter 1 over $x^1$, from place 0 to 3, and change its four weights. What must a kernel look
-# like to find the bright lower row? (With a running kernel the next cell has sliders, otherwise it shows the picture
-# of their first values. So it is on all pages.)
+# like to find the bright lower row?
 
 # %%
 slider = -3.0, 3.0, 0.5

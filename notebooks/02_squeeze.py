@@ -98,8 +98,7 @@ assert np.allclose(z[0], z[1])
 assert abs(z[0, 2] - z[2, 2]) > 0.05
 
 # %% [markdown]
-# Move the disc, let it grow, change its colour. (Here and on the other pages: with a running kernel the next cell has
-# sliders, otherwise it shows the picture of their first values.) Which of the four numbers follow?
+# Move the disc, let it shrink, change its colour. Which of the four numbers follow?
 
 # %%
 Play(

@@ -51,14 +51,11 @@ class Picture:
 
 
 def picture(words: str) -> Callable[[Callable[_P, Figure]], Callable[_P, Picture]]:
-    """Return a decorator: the function draws a Figure, the decorated function returns it as a `Picture`.
-
-    In ``words``, fields such as ``{names}`` stand for keyword arguments of the function.
-    """
+    """Return a decorator: the function draws a Figure, the decorated function returns it as a `Picture`."""
     def decorate(draw: Callable[_P, Figure]) -> Callable[_P, Picture]:
         @functools.wraps(draw)
         def drawn(*arguments: _P.args, **options: _P.kwargs) -> Picture:
-            return Picture(functools.partial(draw, *arguments, **options), words.format(**options))
+            return Picture(functools.partial(draw, *arguments, **options), words)
         return drawn
     return decorate
 
