@@ -145,7 +145,7 @@ h = relu(a1)
 a2 = dense(h, w2)
 s = excite(z, w1, w2)
 worked = Worked({
-    "z": z[0], "W_1": w1, "W_2": w2, "\\ln3": ln3,
+    "z": z[0], "W_1": w1, "W_2": w2,
     "a_1": a1[0], "h": h[0], "a_2": a2[0], "s_1": s[0, 0], "s_2": s[0, 1],
 })
 worked

@@ -6,6 +6,7 @@ the arrays, and the formulas that cannot be computed.
 
 import ast
 import functools
+import importlib
 import itertools
 import re
 
@@ -13,12 +14,11 @@ import jupytext
 import numpy as np
 import page_arrays
 import pytest
-from latex import Formula, Unknown, parse, split, value
+from latex import Formula, Unknown, named, parse, split, value
 from test_notebooks import refresh
 
 from npse import reference
 
-pytestmark = pytest.mark.filterwarnings("ignore:overflow")
 every_page = pytest.mark.parametrize("page", refresh.PAGES, ids=lambda page: page.stem)
 MATH = re.compile(r"\$\$(?P<shown>.+?)\$\$|\$(?P<inline>[^$\n]+(?:\n[^$\n]+)?)\$", re.DOTALL)
 HEADING = re.compile(r"^(#{1,6}) (.*)$", re.MULTILINE)
@@ -256,6 +256,52 @@ def test_docstrings_of_listed_functions_are_right(page):
 @every_page
 def test_shapes_are_those_of_the_declarations(page):
     assert wrong_shapes(page) == []
+
+
+def graph_numbers(monkeypatch, module, figure):
+    """Yield (name, number) for each value and gradient in the graph that a figure of a page draws."""
+    figures = importlib.import_module(f"npse.notebook.figures.{module}")
+    drawn = []
+    monkeypatch.setattr(figures, "draw_graph", lambda ax, nodes, edges: drawn.append(nodes))
+    getattr(figures, figure)().png()
+    for node in drawn[0].values():
+        name = plain(node.text.strip("$").split("=")[0])
+        for shown, of in ((node.value, name), (node.gradient, f"d{name}")):
+            number = shown.split("=")[-1].replace("ln", r"\ln").replace("·", r"\cdot")
+            if number and not node.operation:
+                yield of, np.asarray(value(parse(f"({number})"), {}), float)
+
+
+def known_number(name, worked):
+    """Return a worked number, or a vector of those with this name and a place; None if there is none."""
+    for spelt in (name, name.replace("dW", "dw")):
+        try:
+            return named(spelt, worked)
+        except Unknown:
+            if entries := [worked[entry] for entry in sorted(worked) if re.fullmatch(rf"{re.escape(spelt)}_\d", entry)]:
+                return np.array(entries)
+    return None
+
+
+@pytest.mark.parametrize(("page", "figure", "section", "count"), [
+    ("00_before_you_begin", "three_operations", 0, 12),
+    ("00_before_you_begin", "one_layer", 1, 8),
+    ("01_convolution", "two_windows", 1, 14),
+    ("02_squeeze", "average", 0, 1),
+    ("02_squeeze", "average", 1, 1),
+    ("03_excitation", "two_layers", 0, 5),
+    ("03_excitation", "two_layers", 1, 9),
+])
+def test_numbers_in_the_graphs_are_those_of_the_pages(page, figure, section, count, monkeypatch):
+    page = next(source for source in refresh.PAGES if source.stem == page)
+    worked = [made for made in run(page) if made is not None][section]
+    found = 0
+    for name, number in graph_numbers(monkeypatch, page.stem.partition("_")[2], figure):
+        known = known_number(name, worked)
+        if known is not None:
+            assert np.allclose(number, known), name
+            found += 1
+    assert found == count
 
 
 # The tests notice: one character is changed, in every place in turn.

@@ -64,7 +64,7 @@ def average() -> Figure:
         "+": Node((1.6, 1.2), "+", operation=True),
         "sum": Node((2.7, 1.2), "sum", "12", "2"),
         "divide": Node((3.8, 1.2), "÷4", operation=True),
-        "z": Node((4.9, 1.2), "$z$", "3", "8"),
+        "z": Node((4.9, 1.2), "$z_1$", "3", "8"),
     }
     draw_graph(ax, nodes, [*((str(pixel), "+") for pixel in (1, 2, 3, 4)), ("+", "sum"), ("sum", "divide"),
                            ("divide", "z")])
