@@ -11,26 +11,50 @@
 # %% [markdown]
 # # 1 · Convolution
 #
-# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (1)
+# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (1) · 60 minutes
+#
+# [The formula](#The-formula) ·
+# [A picture](#A-picture) ·
+# [With a pencil](#With-a-pencil) ·
+# [The shipped function](#The-shipped-function) ·
+# [Backwards](#Backwards) ·
+# [Checked live](#Checked-live) ·
+# [Typical mistakes](#Typical-mistakes) ·
+# [What is saved](#What-is-saved) ·
+# [Questions](#Questions) ·
+# [Now write it yourself](#Now-write-it-yourself) ·
+# [Next](#Next)
 #
 # A squeeze-and-excitation block never looks at a picture. It looks at what a convolution has made of the picture: a
-# stack of maps, one for each filter, each telling where that filter found what it looks for. The block then decides how
-# much each of these maps should count. So the first page is about the maps themselves: how they are made, what a filter
-# can see, and, since a network has to learn its filters, how a wish about the maps ("this pixel should be a little
-# larger") becomes a wish about the filters and about the picture.
+# stack of maps, one for each filter, each telling where that filter found what it looks for. The block then decides
+# how much each of these maps should count. So the first page is about the maps themselves: how they are made, what a
+# filter can see, and, since a network has to learn its filters, how a wish about the maps ("this pixel should be a
+# little larger") becomes a wish about the filters and about the picture.
 #
-# You need Python, NumPy arrays, and the derivative of a sum. By the end you will have followed one convolution forwards
-# and backwards with a pencil, read the few lines of NumPy that npse ships for it, and seen both of its gradients
-# confirmed by a measurement that knows nothing of the formulas.
+# You need Python, NumPy arrays, and [page 0](00_before_you_begin.ipynb), or what it says. By the end you will have
+# followed one convolution forwards and backwards with a pencil, read the few lines of NumPy that npse ships for it,
+# and seen both of its gradients confirmed by a measurement that knows nothing of the formulas.
 
 # %%
-import matplotlib.pyplot as plt
+# On Colab and Kaggle this cell installs npse, at the version of this page.
+# Where npse is installed it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("npse") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "npse==0.1.0"], check=True)
+
+# %%
 import numpy as np
 
 from npse.gradcheck import check_gradient
+from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
+from npse.notebook.examples import example_filters, example_picture
+from npse.notebook.figures import convolution as figures
 from npse.reference import conv2d, conv2d_backward_w, conv2d_backward_x
 from npse.reference.conv import pad, window
-from npse.support.notebook_figures import Source, draw_grid, example_filters, example_picture
 
 # %% [markdown]
 # ## The formula
@@ -49,17 +73,17 @@ from npse.support.notebook_figures import Source, draw_grid, example_filters, ex
 # | $u_c$ | output map $c$ | `u[..., c]`, where `u` has shape `(N, Ho, Wo, Cout)` |
 # | $*$ | convolution | a cross-correlation: the kernel is *not* flipped, as everywhere in deep learning |
 #
-# There is no bias: the paper leaves it out of the formula, and in a network a batch norm follows, which would remove it
-# anyway.
+# There is no bias: the paper leaves it out of the formula, and in a network a batch norm follows, which would remove
+# it anyway.
 #
 # The star hides two more sums. With all indices written out, for picture $n$, output position $(a, b)$ and filter $k$:
 #
 # $$u[n,a,b,k] = \sum_{i} \sum_{j} \sum_{c} \tilde{x}[n, \ S a + i, \ S b + j, \ c] \ w[i,j,c,k]$$
 #
 # Here $(i, j)$ runs over the taps of the kernel, $c$ over the input channels, $S$ is the stride (how far the window
-# moves from one output pixel to the next; in the code `stride`), and $\tilde{x}$ is $x$ with a frame of zeros around it
-# (`padding`). Note the two pairs of letters: $(a, b)$ says where we are in the output, $(i, j)$ where we are inside the
-# window.
+# moves from one output pixel to the next; in the code `stride`), and $\tilde{x}$ is $x$ with a frame of zeros around
+# it (`padding`). Note the two pairs of letters: $(a, b)$ says where we are in the output, $(i, j)$ where we are inside
+# the window.
 
 # %% [markdown]
 # ## A picture
@@ -73,16 +97,7 @@ picture = example_picture()
 filters, names = example_filters()
 maps = conv2d(picture, filters, padding=1)
 
-figure, axes = plt.subplots(1, 5, figsize=(12, 2.8))
-axes[0].imshow(picture[0])
-axes[0].set_title(f"x: {picture.shape[1:]}", fontsize=10)
-for k, ax in enumerate(axes[1:]):
-    image = ax.imshow(maps[0, :, :, k], cmap="RdBu_r", vmin=-0.8, vmax=0.8)
-    ax.set_title(f"$u_{k + 1}$: {names[k]}", fontsize=10)
-for ax in axes:
-    ax.axis("off")
-figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01, shrink=0.8)
-plt.show()
+figures.maps_of_filters(picture, maps, names)
 
 # %% [markdown]
 # Two things are worth noticing, because the rest of the paper follows from them.
@@ -106,25 +121,14 @@ x[0, :, :, 0] = [[0, 2, 2], [0, 2, 0], [3, 3, 3]]
 x[0, :, :, 1] = [[0, 0, 3], [1, 0, 0], [0, 2, 2]]
 
 w = np.zeros((2, 2, 2, 2))
-w[:, :, 0, 0] = [[-2, 2], [0, 0]]       # filter 1 on channel 1: the change from left to right
-w[:, :, 1, 0] = [[0, 0], [0, 2]]        # filter 1 on channel 2: twice the lower right pixel
-w[:, :, 0, 1] = [[0, -2], [0, 2]]       # filter 2 on channel 1: the change from above to below
-w[:, :, 1, 1] = [[0, 0], [0, 1]]        # filter 2 on channel 2: the lower right pixel
+w[:, :, 0, 0] = [[-2, 2], [0, 0]]    # filter 1: change from left to right
+w[:, :, 1, 0] = [[0, 0], [0, 2]]     # ... and twice the lower right pixel
+w[:, :, 0, 1] = [[0, -2], [0, 2]]    # filter 2: change from above to below
+w[:, :, 1, 1] = [[0, 0], [0, 1]]     # ... and the lower right pixel
 
 u = conv2d(x, w)
 
-figure, axes = plt.subplots(2, 5, figsize=(10, 4.2))
-for k, row in enumerate(axes):
-    for c in (0, 1):
-        draw_grid(row[2 * c], x[0, :, :, c], f"$x^{c + 1}$", frame=(0, 1, 2, 2), limit=8)
-        draw_grid(row[2 * c + 1], w[:, :, c, k], f"$v_{k + 1}^{c + 1}$", limit=8)
-    title = f"$u_{k + 1} = v_{k + 1}^1 * x^1 + v_{k + 1}^2 * x^2$"
-    draw_grid(row[4], u[0, :, :, k], title, frame=(0, 1, 1, 1), limit=8)
-    for ax in row[[1, 3, 4]]:
-        ax.set(xlim=(-1, 2), ylim=(2, -1))              # one scale for all pixels
-figure.suptitle("Equation (1), a row for each filter. Framed: a window and the pixel it makes", fontsize=11)
-figure.tight_layout()
-plt.show()
+figures.equation_with_numbers(x, w, u)
 
 # %% [markdown]
 # **Filter 1.** Its first kernel, on $x^1$, is $-2$ times the upper left pixel of the window plus $2$ times the upper
@@ -155,14 +159,25 @@ plt.show()
 # Does the shipped function agree?
 
 # %%
-print(u[0, :, :, 0])
-print(u[0, :, :, 1])
-
-assert np.array_equal(u[0, :, :, 0], [[4, 0], [8, 0]])
-assert np.array_equal(u[0, :, :, 1], [[0, -4], [4, 8]])
+N, _, _, C = u.shape
+worked = Worked({
+    "N": N, "C'": x.shape[-1], "C": C, "u_1": u[0, :, :, 0], "u_2": u[0, :, :, 1],
+})
+worked
 
 # %% [markdown]
 # Keep these two maps: pages 2, 3 and 4 go on with them until the whole block is computed.
+#
+# Now move the window of filter 1 over $x^1$, from place 0 to 3, and change its four weights. What must a kernel look
+# like to find the bright lower row?
+
+# %%
+slider = -3.0, 3.0, 0.5
+Play(
+    figures.window, place=(0, 0, 3),
+    upper_left=(-2.0, *slider), upper_right=(2.0, *slider),
+    lower_left=(0.0, *slider), lower_right=(0.0, *slider),
+)
 
 # %% [markdown]
 # ## The shipped function
@@ -191,13 +206,54 @@ except ValueError as error:
 # %% [markdown]
 # ## Backwards
 #
-# Somewhere at the end of the network stands a single number, the loss $L$. Backpropagation hands us
-# $du = \partial L / \partial u$: for each output pixel, how much the loss rises if this pixel does. It has the shape of
-# $u$. We owe two answers of the same kind: $dw = \partial L / \partial w$, to improve the filters, and
-# $dx = \partial L / \partial x$, to pass on to whatever made $x$.
+# Somewhere at the end of the network stands a single number, the loss $L$. Backpropagation hands us $du = \partial L /
+# \partial u$: for each output pixel, how much the loss rises if this pixel does. It has the shape of $u$. We owe two
+# answers of the same kind: $dw = \partial L / \partial w$, to improve the filters, and $dx = \partial L / \partial x$,
+# to pass on to whatever made $x$.
 #
 # There is one recipe, and it serves on every page. **A variable reaches the loss through everything it has touched;
 # follow each of these ways, multiply the derivatives along it, and add up the ways.**
+#
+# ### On a graph, with a pencil
+#
+# The smallest convolution that shows everything: one row of three pixels, $x = (1, 2, 3)$, and one filter of two
+# weights, $w = (2, -1)$. So there are two windows:
+#
+# $$u_1 = w_1 x_1 + w_2 x_2 = 2 \cdot 1 - 1 \cdot 2 = 0 \qquad
+# u_2 = w_1 x_2 + w_2 x_3 = 2 \cdot 2 - 1 \cdot 3 = 1$$
+#
+# Let $du = (1, 2)$ arrive. The picture shows what becomes of it.
+
+# %%
+figures.two_windows()
+
+# %% [markdown]
+# Blue numbers go forwards, orange ones come back. A sum hands its gradient to each of its terms. A product hands to
+# each factor the gradient *times the other factor*. And whoever was used twice adds up what comes back: each weight
+# was used in both windows, and so was the middle pixel:
+#
+# $$dw_1 = 1 \cdot 1 + 2 \cdot 2 = 5 \qquad dw_2 = 1 \cdot 2 + 2 \cdot 3 = 8$$
+#
+# $$dx_1 = 1 \cdot 2 = 2 \qquad dx_2 = 1 \cdot (-1) + 2 \cdot 2 = 3 \qquad dx_3 = 2 \cdot (-1) = -2$$
+
+# %%
+small_x = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
+small_w = np.array([2.0, -1.0]).reshape(1, 2, 1, 1)
+small_du = np.array([1.0, 2.0]).reshape(1, 1, 2, 1)
+
+small_dw = conv2d_backward_w(small_du, small_x, small_w.shape).ravel()
+small_dx = conv2d_backward_x(small_du, small_w, small_x.shape).ravel()
+small_u = conv2d(small_x, small_w).ravel()
+worked = Worked({
+    "x": small_x.ravel(), "w": small_w.ravel(), "du": small_du.ravel(),
+    "u_1": small_u[0], "u_2": small_u[1],
+    "dw_1": small_dw[0], "dw_2": small_dw[1],
+    "dx_1": small_dx[0], "dx_2": small_dx[1], "dx_3": small_dx[2],
+})
+worked
+
+# %% [markdown]
+# Nothing else happens in a convolution of any size. It only takes more indices to say it.
 #
 # ### The gradient of the filters
 #
@@ -235,21 +291,14 @@ except ValueError as error:
 # sums look like:
 
 # %%
-ones = np.ones((3, 3, 1, 1))
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.3))
-for ax, (stride, padding) in zip(axes, [(1, 0), (1, 1), (2, 0)], strict=True):
-    size = (6 + 2 * padding - 3) // stride + 1
-    windows = conv2d_backward_x(np.ones((1, size, size, 1)), ones, (1, 6, 6, 1), stride, padding)
-    draw_grid(ax, windows[0, :, :, 0], f"stride {stride}, padding {padding}", limit=12)
-figure.suptitle("In how many 3 x 3 windows is each pixel of a 6 x 6 map?", fontsize=11)
-plt.show()
+figures.windows_of_each_pixel()
 
 # %% [markdown]
-# On the right, the last row and column belong to no window: with stride 2 the window stands at 0 and at 2, and there is
-# no room for a third. These pixels have no influence on $u$, so their gradient is 0. It must still be there, in the
+# On the right, the last row and column belong to no window: with stride 2 the window stands at 0 and at 2, and there
+# is no room for a third. These pixels have no influence on $u$, so their gradient is 0. It must still be there, in the
 # right place. Hence the shape of $x$ is an argument of the backward op: from $du$ alone it cannot be known.
 #
-# ### With a pencil
+# ### Backwards with a pencil
 #
 # Let the gradient that arrives be
 #
@@ -280,6 +329,8 @@ plt.show()
 #
 # For $x^2$ all kernels have their only number at the lower right, so three single numbers are stamped: $1 \cdot 2 = 2$
 # in the centre, $2 \cdot 2 = 4$ in the last corner, $-1 \cdot 1 = -1$ at the right of the centre.
+#
+# $$dx^2 = \begin{pmatrix} 0 & 0 & 0 \\ 0 & 2 & -1 \\ 0 & 0 & 4 \end{pmatrix}$$
 
 # %%
 du = np.zeros_like(u)
@@ -289,25 +340,25 @@ du[0, :, :, 1] = [[0, -1], [0, 0]]
 dw = conv2d_backward_w(du, x, w.shape)
 dx = conv2d_backward_x(du, w, x.shape)
 
-assert np.array_equal(dw[:, :, 0, 0], [[4, 2], [6, 8]])
-assert np.array_equal(dw[:, :, 1, 0], [[0, 0], [5, 4]])
-assert np.array_equal(dw[:, :, 0, 1], [[-2, -2], [-2, 0]])
-assert np.array_equal(dw[:, :, 1, 1], [[0, -3], [0, 0]])
-assert np.array_equal(dx[0, :, :, 0], [[-2, 2, 2], [0, -4, 2], [0, 0, 0]])
-assert np.array_equal(dx[0, :, :, 1], [[0, 0, 0], [0, 2, -1], [0, 0, 4]])
 pencil = x, w, du
-print("all six matrices are as computed by hand")
+worked = Worked({
+    "du_1": du[0, :, :, 0], "du_2": du[0, :, :, 1],
+    "dv_1^1": dw[:, :, 0, 0], "dv_1^2": dw[:, :, 1, 0],
+    "dv_2^1": dw[:, :, 0, 1], "dv_2^2": dw[:, :, 1, 1],
+    "dx^1": dx[0, :, :, 0], "dx^2": dx[0, :, :, 1],
+})
+worked
 
 # %% [markdown]
-# ### The shipped functions
+# ### The shipped gradient
 
 # %%
 Source(conv2d_backward_x, conv2d_backward_w)
 
 # %% [markdown]
 # Lay `conv2d_backward_x` beside `conv2d`: the same loop over the taps, the same `window`, which is now written to
-# instead of read from, and `w[i, j]` transposed, since the sum now runs over $k$ instead of $c$. In `conv2d_backward_w`
-# the three sums over $n, a, b$ are one `tensordot` for each tap.
+# instead of read from, and `w[i, j]` transposed, since the sum now runs over $k$ instead of $c$. In
+# `conv2d_backward_w` the three sums over $n, a, b$ are one `tensordot` for each tap.
 #
 # Inside an op the output is always called `y` and the gradient that comes in `dy`, whatever name they have outside.
 
@@ -327,23 +378,11 @@ Source(conv2d_backward_x, conv2d_backward_w)
 # * *Which $h$?* Too large, and the curve is not straight between the two points; too small, and the difference drowns
 #   in rounding. In float64, $10^{-5}$ is a good middle. In float32 there is no good middle: gradients are checked in
 #   float64.
-
+#
+# All later pages use these two functions:
 
 # %%
-def numeric_gradient(f, x, dy, h=1e-5):
-    """Measure the gradient of L = sum(f(x) * dy) with respect to each entry of x."""
-    dx = np.empty_like(x)
-    for entry in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[entry] = h
-        dx[entry] = np.sum((f(x + step) - f(x - step)) * dy) / (2 * h)
-    return dx
-
-
-def relative_error(ours, truth):
-    """The largest difference, compared with the largest entry of the truth."""
-    return np.abs(ours - truth).max() / np.abs(truth).max()
-
+Source(numeric_gradient, relative_error)
 
 # %% [markdown]
 # The test case is chosen to be awkward, because a tidy one hides mistakes: two pictures, height and width that differ,
@@ -358,8 +397,9 @@ du = rng.normal(size=conv2d(x, w, **options).shape)
 
 dx = conv2d_backward_x(du, w, x.shape, **options)
 dw = conv2d_backward_w(du, x, w.shape, **options)
-error_x = relative_error(dx, numeric_gradient(lambda x: conv2d(x, w, **options), x, du))
-error_w = relative_error(dw, numeric_gradient(lambda w: conv2d(x, w, **options), w, du))
+true_dx = numeric_gradient(lambda x: conv2d(x, w, **options), x, du)
+true_dw = numeric_gradient(lambda w: conv2d(x, w, **options), w, du)
+error_x, error_w = relative_error(dx, true_dx), relative_error(dw, true_dw)
 
 print(f"dx: {dx.size} entries, relative error {error_x:.0e}")
 print(f"dw: {dw.size} entries, relative error {error_w:.0e}")
@@ -368,8 +408,8 @@ assert max(error_x, error_w) < 1e-8
 # %% [markdown]
 # Ten correct digits or so, for every single entry. The rest is rounding.
 #
-# npse ships a judge that does the same with more care, on any pair of functions: it looks at the gradients, at float32,
-# and at the manners of a function (page 4 shows its whole report). Its word on our two:
+# npse ships a judge that does the same with more care, on any pair of functions: it looks at the gradients, at
+# float32, and at the manners of a function (page 4 shows its whole report). Its word on our two:
 
 
 # %% tags=["varies"]
@@ -379,12 +419,16 @@ def backward(dy, x, w):
     return dx, dw
 
 
-report = check_gradient(lambda x, w: conv2d(x, w, **options), backward, {"x": x, "w": w})
+def forward(x, w):
+    return conv2d(x, w, **options)
+
+
+report = check_gradient(forward, backward, {"x": x, "w": w})
 print(f"{len(report.results)} checks, {len(report.failures)} failures")
 assert report.ok
 
 # %% [markdown]
-# ## Typical mistakes, and what they look like
+# ## Typical mistakes
 #
 # ### The kernel that is not flipped
 #
@@ -401,11 +445,8 @@ right = conv2d(du, swapped[::-1, ::-1], padding=1)
 wrong = conv2d(du, swapped, padding=1)
 assert np.array_equal(right, conv2d_backward_x(du, w, x.shape))
 
-figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.6))
-draw_grid(axes[0], right[0, :, :, 0], "$dx^1$, kernel turned: right", limit=5)
-draw_grid(axes[1], wrong[0, :, :, 0], "$dx^1$, kernel not turned: wrong", limit=5)
-plt.show()
 print("sum of all entries:", right.sum(), "and", wrong.sum())
+figures.turned_and_not(right, wrong)
 
 # %% [markdown]
 # Every stamp lies turned the wrong way round, and **the sum is the same**. A check that looks only at sums is
@@ -414,12 +455,14 @@ print("sum of all entries:", right.sum(), "and", wrong.sum())
 # %%
 rng = np.random.default_rng(2)
 w = rng.normal(size=(3, 3, 2, 2))
-for name, du in (("du = 1", np.ones((1, 6, 6, 2))), ("du random", rng.normal(size=(1, 6, 6, 2)))):
+noise = rng.normal(size=(1, 6, 6, 2))
+for name, du in (("du = 1", np.ones_like(noise)), ("du random", noise)):
     right = conv2d_backward_x(du, w, (1, 8, 8, 2))
     wrong = conv2d(du, w.transpose(0, 1, 3, 2), padding=2)
     inside = np.s_[:, 2:-2, 2:-2]
-    print(f"{name:10s} error inside {relative_error(wrong[inside], right[inside]):6.1%}"
-          f"   error everywhere {relative_error(wrong, right):6.1%}")
+    error_inside = relative_error(wrong[inside], right[inside])
+    error = relative_error(wrong, right)
+    print(f"{name:10s} error inside {error_inside:6.1%}   everywhere {error:6.1%}")
 
 # %% [markdown]
 # ### The windows that overwrite each other
@@ -442,29 +485,32 @@ print(f"error {relative_error(wrong, right):.0%}")
 print(f"right all the same: {np.isclose(wrong, right).mean():.0%} of the entries")
 
 # %% [markdown]
-# With a kernel no larger than the stride nothing overlaps, and this bug stays hidden. A parallel loop that lets several
-# windows add to the same pixel at the same time is the same mistake in a modern dress.
+# With a kernel no larger than the stride nothing overlaps, and this bug stays hidden. A parallel loop that lets
+# several windows add to the same pixel at the same time is the same mistake in a modern dress.
 #
 # ### The lost last row
 #
-# It is tempting to compute the size of $x$ from the size of $du$ by solving $H_o = (H + 2p - k)/S + 1$ for $H$. But the
-# division rounds down, and what was rounded away does not come back:
+# It is tempting to compute the size of $x$ from the size of $du$ by solving $H_o = (H + 2p - k)/S + 1$ for $H$. But
+# the division rounds down, and what was rounded away does not come back:
 
 # %%
 H, k, S, p = 6, 3, 2, 1
 Ho = (H + 2 * p - k) // S + 1
 print(f"H = {H} gives Ho = {Ho}; solved for H again: {(Ho - 1) * S + k - 2 * p}")
 
-dx = conv2d_backward_x(np.ones((1, Ho, Ho, 1)), np.ones((k, k, 1, 1)), (1, H, H, 1), S, p)
+du, w = np.ones((1, Ho, Ho, 1)), np.ones((k, k, 1, 1))
+dx = conv2d_backward_x(du, w, (1, H, H, 1), S, p)
 print(dx[0, :, :, 0])
 
 # %% [markdown]
-# A gradient of 5 x 5 is one row and one column short, and those hold real numbers. This is not a rare case: every 3 x 3
-# convolution with stride 2 and padding 1 that halves an even map does it, and a ResNet has one at the start of every
+# A gradient of 5 x 5 is one row and one column short, and those hold real numbers. This is not a rare case: every 3 x
+# 3 convolution with stride 2 and padding 1 that halves an even map does it, and a ResNet has one at the start of every
 # stage but the first.
 
 # %% [markdown]
-# ## What is saved for the backward pass
+# ## What is saved
+#
+# For the backward pass, npse keeps:
 #
 # | gradient | needs | why |
 # |---|---|---|
@@ -476,10 +522,13 @@ print(dx[0, :, :, 0])
 
 # %%
 N, H, W, C = 128, 32, 32, 16
-print(f"{N * H * W * C * 4 / 2**20:.0f} MiB for x, and {3 * 3 * C * C * 4 / 2**10:.0f} KiB for w")
+print(f"x: {N * H * W * C * 4 / 2**20:.0f} MiB")
+print(f"w: {3 * 3 * C * C * 4 / 2**10:.0f} KiB")
 
 # %% [markdown]
-# This is why training takes so much more memory than predicting: it is the maps, not the weights.
+# This is why training takes so much more memory than predicting: it is the maps, not the weights. Could $x$ be
+# recomputed instead? Yes, from what the layer before it has kept, at the price of running that layer twice. npse does
+# so for small arrays only, as page 3 shows.
 
 # %% [markdown]
 # ## Questions
@@ -496,6 +545,8 @@ print(f"{N * H * W * C * 4 / 2**20:.0f} MiB for x, and {3 * 3 * C * C * 4 / 2**1
 #
 # </details>
 #
+# <br>
+#
 # **2.** What is a 1 x 1 convolution?
 #
 # <details><summary>Answer</summary>
@@ -504,6 +555,8 @@ print(f"{N * H * W * C * 4 / 2**20:.0f} MiB for x, and {3 * 3 * C * C * 4 / 2**1
 # looks at nothing around it. The filter *redness* above is one in disguise.
 #
 # </details>
+#
+# <br>
 #
 # **3.** If $x$ is multiplied by 3 and $du$ stays the same, what happens to $dw$ and to $dx$?
 #
@@ -514,7 +567,15 @@ print(f"{N * H * W * C * 4 / 2**20:.0f} MiB for x, and {3 * 3 * C * C * 4 / 2**1
 #
 # </details>
 #
+# ## Now write it yourself
+#
+# Exercise 1 is `conv2d`, exercise 2 its two gradients, each with the lines that matter left out. In a terminal:
+#
+#     npse exercise start 1
+#     npse exercise start 2
+#     npse exercise check 2
+#
 # ## Next
 #
-# The maps are made, and each of their pixels knows its own neighbourhood only. [Page 2, squeeze](02_squeeze.ipynb): one
-# number a channel that knows the whole map.
+# The maps are made, and each of their pixels knows its own neighbourhood only. [Page 2, squeeze](02_squeeze.ipynb):
+# one number a channel that knows the whole map.

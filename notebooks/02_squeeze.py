@@ -11,23 +11,47 @@
 # %% [markdown]
 # # 2 · Squeeze
 #
-# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (2)
+# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (2) · 25 minutes
+#
+# [The formula](#The-formula) ·
+# [A picture](#A-picture) ·
+# [With a pencil](#With-a-pencil) ·
+# [The shipped function](#The-shipped-function) ·
+# [Backwards](#Backwards) ·
+# [Checked live](#Checked-live) ·
+# [Typical mistakes](#Typical-mistakes) ·
+# [What is saved](#What-is-saved) ·
+# [Questions](#Questions) ·
+# [Now write it yourself](#Now-write-it-yourself) ·
+# [Next](#Next)
 #
 # [Page 1](01_convolution.ipynb) ended with a complaint: a pixel of a map knows its own neighbourhood and nothing else.
 # To decide how much a whole map should count, somebody has to look at the whole map. Squeeze does it in the plainest
 # way there is: for each channel, the average over all pixels. From a stack of maps remains one short vector, a number
 # for each channel, which says *how much* of each feature the picture contains, and no longer *where*.
 #
-# This is the shortest page of the four. Its formula is an average, and its gradient takes one line. But the factor in
+# This is the shortest page. Its formula is an average, and its gradient takes one line. But the factor in
 # that line, $1/(HW)$, is the one most often forgotten in the whole block.
 
 # %%
-import matplotlib.pyplot as plt
+# On Colab and Kaggle this cell installs npse, at the version of this page.
+# Where npse is installed it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("npse") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "npse==0.1.0"], check=True)
+
+# %%
 import numpy as np
 
 from npse.gradcheck import check_gradient
+from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
+from npse.notebook.examples import example_filters, example_picture
+from npse.notebook.figures import squeeze as figures
 from npse.reference import conv2d, relu, squeeze, squeeze_backward
-from npse.support.notebook_figures import Source, draw_grid, example_filters, example_picture
 
 # %% [markdown]
 # ## The formula
@@ -40,9 +64,9 @@ from npse.support.notebook_figures import Source, draw_grid, example_filters, ex
 # | $z_c$ | its average, the *channel descriptor* | `z[:, c]`, where `z` has shape `(N, C)` |
 # | $H \times W$ | height times width, the number of pixels | `H * W` |
 #
-# With the index $n$ of the picture: $z[n,c] = \frac{1}{HW} \sum_{i,j} u[n,i,j,c]$. Pictures are not mixed, channels are
-# not mixed. At the end of a classification network the same operation goes by the name of *global average pooling*; in
-# npse it is one function with two names.
+# With the index $n$ of the picture: $z[n,c] = \frac{1}{HW} \sum_{i,j} u[n,i,j,c]$. Pictures are not mixed, channels
+# are not mixed. At the end of a classification network the same operation goes by the name of *global average
+# pooling*; in npse it is one function with two names.
 
 # %% [markdown]
 # ## A picture
@@ -60,22 +84,8 @@ filters, names = example_filters()
 u = relu(conv2d(pictures, filters, padding=1))
 z = squeeze(u)
 
-figure, axes = plt.subplots(3, 6, figsize=(11, 5.6), width_ratios=[1, 1, 1, 1, 1, 1.6])
-for n, row in enumerate(axes):
-    row[0].imshow(pictures[n])
-    for c in range(4):
-        row[c + 1].imshow(u[n, :, :, c], cmap="Reds", vmin=0, vmax=0.8)
-    for ax in row[:5]:
-        ax.axis("off")
-    row[5].bar(range(4), z[n], color="#D55E00")
-    row[5].set(ylim=(0, 0.3), xticks=range(4), xticklabels=[f"$z_{c + 1}$" for c in range(4)])
-axes[0, 0].set_title("x", fontsize=10)
-axes[0, 5].set_title("squeezed", fontsize=10)
-for c in range(4):
-    axes[0, c + 1].set_title(f"$u_{c + 1}$: {names[c]}", fontsize=10)
-figure.tight_layout()
-plt.show()
 print(z.round(3) + 0.0)
+figures.descriptors(pictures, u, z, names)
 
 # %% [markdown]
 # For each picture, 6400 numbers have become four. Rows one and two of $z$ agree: squeeze has forgotten where the disc
@@ -86,6 +96,15 @@ print(z.round(3) + 0.0)
 # %%
 assert np.allclose(z[0], z[1])
 assert abs(z[0, 2] - z[2, 2]) > 0.05
+
+# %% [markdown]
+# Move the disc, let it shrink, change its colour. Which of the four numbers follow?
+
+# %%
+Play(
+    figures.disc, row=(16, 8, 22), column=(20, 8, 32), radius=(8, 0, 8),
+    colour=["red", "blue", "yellow"],
+)
 
 # %% [markdown]
 # ## With a pencil
@@ -104,8 +123,12 @@ u[0, :, :, 0] = [[4, 0], [8, 0]]
 u[0, :, :, 1] = [[0, -4], [4, 8]]
 
 z = squeeze(u)
-print(z)
-assert np.array_equal(z, [[3, 2]])
+_, H, W, _ = u.shape
+worked = Worked({
+    "u_1": u[0, :, :, 0], "u_2": u[0, :, :, 1], "H": H, "W": W, "HW": H * W,
+    "z_1": z[0, 0], "z_2": z[0, 1],
+})
+worked
 
 # %% [markdown]
 # ## The shipped function
@@ -123,9 +146,9 @@ print(f"added up in float32: {flat.mean(axis=(1, 2))[0, 0]:.6f}")
 print(f"squeeze:             {squeeze(flat)[0, 0]:.6f}   ({squeeze(flat).dtype})")
 
 # %% [markdown]
-# The running sum grows to 26 000. By then, the distance between two neighbouring float32 numbers is 0.002, and each 0.1
-# that is added is rounded to a multiple of that, here nearly always downwards. The precaution costs little and removes
-# a whole class of puzzling differences between machines.
+# The running sum grows to 26 000. By then, the distance between two neighbouring float32 numbers is 0.002, and each
+# 0.1 that is added is rounded to a multiple of that, here nearly always downwards. The precaution costs little and
+# removes a whole class of puzzling differences between machines.
 
 # %% [markdown]
 # ## Backwards
@@ -143,29 +166,38 @@ print(f"squeeze:             {squeeze(flat)[0, 0]:.6f}   ({squeeze(flat).dtype})
 # Every pixel of a map receives the same share. It does not matter where the pixel is or what it holds, for all of them
 # had the same influence on the average.
 #
+# ### On a graph
+#
+# The first map of the pencil example, one step at a time: add up four pixels, divide by four. If the gradient 8
+# arrives at $z$, the division passes on $8/4 = 2$; a sum passes on what it receives, to each of its terms.
+
+# %%
+figures.average()
+
+# %% [markdown]
 # Forwards a *sum* over $i, j$; backwards a *copy* to every $i, j$. The two always come as a pair, and on page 4 the
 # pair will turn up the other way round: what scale copies forwards, its gradient sums up backwards.
 #
-# ### With a pencil
+# ### Backwards with a pencil
 #
-# Say $dz = (8, -4)$. Each pixel of the first map receives $8/4 = 2$, each pixel of the second $-4/4 = -1$.
+# Say $dz = (8, -4)$. Each pixel of the first map receives $8/4 = 2$, each pixel of the second $-4/4 = -1$:
+#
+# $$du_1 = \begin{pmatrix} 2 & 2 \\ 2 & 2 \end{pmatrix} \qquad
+# du_2 = \begin{pmatrix} -1 & -1 \\ -1 & -1 \end{pmatrix}$$
 
 # %%
 dz = np.array([[8.0, -4.0]])
 du = squeeze_backward(dz, u.shape)
-assert np.array_equal(du[0, :, :, 0], [[2, 2], [2, 2]])
-assert np.array_equal(du[0, :, :, 1], [[-1, -1], [-1, -1]])
+worked = Worked({
+    "dz": dz[0], "du_1": du[0, :, :, 0], "du_2": du[0, :, :, 1],
+})
+worked
 
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.6))
-draw_grid(axes[0], u[0, :, :, 0], "$u_1$, average 3")
-draw_grid(axes[1], u[0, :, :, 1], "$u_2$, average 2")
-draw_grid(axes[2], du[0, :, :, 0], "$du_1$ for $dz_1 = 8$", limit=4)
-draw_grid(axes[3], du[0, :, :, 1], "$du_2$ for $dz_2 = -4$", limit=4)
-figure.tight_layout()
-plt.show()
+# %%
+figures.shares(u, du)
 
 # %% [markdown]
-# ### The shipped function
+# ### The shipped gradient
 
 # %%
 Source(squeeze_backward)
@@ -180,23 +212,6 @@ Source(squeeze_backward)
 # First with the central differences of page 1, which measure what a small change of each entry does to the loss
 # $L = \sum z \cdot dz$.
 
-
-# %%
-def numeric_gradient(f, x, dy, h=1e-5):
-    """Measure the gradient of L = sum(f(x) * dy) with respect to each entry of x."""
-    dx = np.empty_like(x)
-    for entry in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[entry] = h
-        dx[entry] = np.sum((f(x + step) - f(x - step)) * dy) / (2 * h)
-    return dx
-
-
-def relative_error(ours, truth):
-    """The largest difference, compared with the largest entry of the truth."""
-    return np.abs(ours - truth).max() / np.abs(truth).max()
-
-
 # %% tags=["varies"]
 rng = np.random.default_rng(1)
 u = rng.normal(size=(2, 5, 4, 3))
@@ -207,7 +222,12 @@ error = relative_error(squeeze_backward(dz, u.shape), truth)
 print(f"du: {u.size} entries, relative error {error:.0e}")
 assert error < 1e-8
 
-report = check_gradient(squeeze, lambda dy, u: squeeze_backward(dy, u.shape), {"u": u})
+
+def backward(dy, u):
+    return squeeze_backward(dy, u.shape)
+
+
+report = check_gradient(squeeze, backward, {"u": u})
 print(f"the judge: {len(report.results)} checks, {len(report.failures)} failures")
 assert report.ok
 
@@ -230,7 +250,7 @@ print(left, right)
 assert left == right
 
 # %% [markdown]
-# ## Typical mistakes, and what they look like
+# ## Typical mistakes
 #
 # ### Forgetting $1/(HW)$
 #
@@ -242,7 +262,8 @@ dz = rng.normal(size=(2, 3))
 right = squeeze_backward(dz, u.shape)
 wrong = np.broadcast_to(dz[:, None, None, :], u.shape)
 ratio = wrong / right
-print(f"wrong / right: from {ratio.min():.4f} to {ratio.max():.4f};  H * W = {u.shape[1] * u.shape[2]}")
+print(f"wrong / right: from {ratio.min():.4f} to {ratio.max():.4f}")
+print("H * W =", u.shape[1] * u.shape[2])
 
 # %% [markdown]
 # When a gradient is wrong by a constant factor, compare the factor with the sizes at hand: N, C, H·W. It nearly always
@@ -261,7 +282,8 @@ for shape in ((2, 5, 4, 3), (2, 8, 8, 8)):
     right = squeeze(u)
     print(f"u {shape}: shape {wrong.shape}, should be {right.shape}", end=" -> ")
     noticed = wrong.shape != right.shape
-    print("noticed" if noticed else f"not noticed, error {relative_error(wrong, right):.0%}")
+    error = 0 if noticed else relative_error(wrong, right)
+    print("noticed" if noticed else f"not noticed, error {error:.0%}")
 
 # %% [markdown]
 # A test in which all sizes are equal proves very little.
@@ -285,14 +307,16 @@ print("memory behind it:", dz.size, "numbers, shown as", du.size)
 # the copy in another way: it adds `dz[:, None, None, :] / (H * W)` straight onto the other path.
 
 # %% [markdown]
-# ## What is saved for the backward pass
+# ## What is saved
+#
+# For the backward pass, npse keeps:
 #
 # | gradient | needs | why |
 # |---|---|---|
 # | $du$ | the shape of $u$ | squeeze is linear: its derivative does not depend on where we are |
 #
-# Not one pixel is kept. That is peculiar to the average. If squeeze took the *maximum* of each map, it would have to
-# remember where the maximum was.
+# Not one pixel is kept, so there is nothing that could be recomputed instead. That is peculiar to the average. If
+# squeeze took the *maximum* of each map, it would have to remember where the maximum was.
 
 # %% [markdown]
 # ## Questions
@@ -307,25 +331,36 @@ print("memory behind it:", dz.size, "numbers, shown as", du.size)
 #
 # </details>
 #
+# <br>
+#
 # **2.** In the pictures above, what would $z_1$ and $z_2$, the edges, be without the ReLU?
 #
 # <details><summary>Answer</summary>
 #
 # Nearly 0. Where an object begins the filter gives a positive number, where it ends a negative one of the same size,
-# and the average of both is 0. What an average can tell depends on what it is applied to: before or after a ReLU is not
-# the same model.
+# and the average of both is 0. What an average can tell depends on what it is applied to: before or after a ReLU is
+# not the same model.
 #
 # </details>
+#
+# <br>
 #
 # **3.** For a map of 32 x 32 pixels, $1/(HW)$ is about 0.001. Can a gradient that small matter at all?
 #
 # <details><summary>Answer</summary>
 #
-# Yes. It is small for each pixel, but it is the same for all 1 024 of them, and they act together: the sum over the map
-# is $dz$ again, undiminished. And $dz$ itself collects from the whole map, as page 4 shows; there we measure that this
-# path is about as strong as the direct one, or stronger.
+# Yes. It is small for each pixel, but it is the same for all 1 024 of them, and they act together: the sum over the
+# map is $dz$ again, undiminished. And $dz$ itself collects from the whole map, as page 4 shows; there we measure that
+# this path is about as strong as the direct one, or stronger.
 #
 # </details>
+#
+# ## Now write it yourself
+#
+# Exercise 3 is this page with holes: `squeeze` and `squeeze_backward`, checked as you write. In a terminal:
+#
+#     npse exercise start 3
+#     npse exercise check 3
 #
 # ## Next
 #

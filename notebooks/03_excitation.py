@@ -11,7 +11,19 @@
 # %% [markdown]
 # # 3 · Excitation
 #
-# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (3)
+# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (3) · 40 minutes
+#
+# [The formula](#The-formula) ·
+# [A picture](#A-picture) ·
+# [With a pencil](#With-a-pencil) ·
+# [The shipped function](#The-shipped-function) ·
+# [Backwards](#Backwards) ·
+# [Checked live](#Checked-live) ·
+# [Typical mistakes](#Typical-mistakes) ·
+# [What is saved](#What-is-saved) ·
+# [Questions](#Questions) ·
+# [Now write it yourself](#Now-write-it-yourself) ·
+# [Next](#Next)
 #
 # [Page 2](02_squeeze.ipynb) condensed each map to one number: how much of this feature does the picture contain?
 # Excitation turns these $C$ numbers into $C$ *gates*, each between 0 (shut) and 1 (open), by which the maps will be
@@ -21,10 +33,22 @@
 # index by index.
 
 # %%
-import matplotlib.pyplot as plt
+# On Colab and Kaggle this cell installs npse, at the version of this page.
+# Where npse is installed it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("npse") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "npse==0.1.0"], check=True)
+
+# %%
 import numpy as np
 
 from npse.gradcheck import check_gradient
+from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
+from npse.notebook.figures import excitation as figures
 from npse.reference import (
     dense,
     dense_backward,
@@ -36,7 +60,6 @@ from npse.reference import (
     sigmoid_backward,
     softmax,
 )
-from npse.support.notebook_figures import Source, draw_grid
 
 # %% [markdown]
 # ## The formula
@@ -52,8 +75,8 @@ from npse.support.notebook_figures import Source, draw_grid
 # | $\sigma$ | the sigmoid, $\sigma(a) = 1 / (1 + e^{-a})$ | `sigmoid` |
 # | $s \in \mathbb{R}^{C}$ | the gates | `s`, shape `(N, C)` |
 #
-# $r$ is the *reduction ratio*, 16 throughout the paper. The two matrices hold $2 C^2 / r$ numbers, so a large $r$ keeps
-# the block cheap, and the narrow middle forces it to find something general. The formula has no biases; many
+# $r$ is the *reduction ratio*, 16 throughout the paper. The two matrices hold $2 C^2 / r$ numbers, so a large $r$
+# keeps the block cheap, and the narrow middle forces it to find something general. The formula has no biases; many
 # implementations have them, and so npse takes them as optional arguments `b1` and `b2`.
 #
 # To differentiate, we give every intermediate result a name and an index. For picture $n$, hidden unit $m$, channel
@@ -69,20 +92,7 @@ from npse.support.notebook_figures import Source, draw_grid
 # The two non-linearities, and the slope of the sigmoid, which will carry every gradient on this page:
 
 # %%
-a = np.linspace(-6, 6, 241)
-figure, axes = plt.subplots(1, 3, figsize=(11, 2.8))
-axes[0].plot(a, relu(a), color="#333333")
-axes[0].set_title(r"ReLU $\delta(a)$, a kink at 0")
-axes[1].plot(a, sigmoid(a), color="#D55E00")
-axes[1].plot([np.log(3), -np.log(3)], [3 / 4, 1 / 4], "o", color="black")
-axes[1].set_title(r"sigmoid $s = \sigma(a)$")
-axes[2].plot(a, sigmoid(a) * (1 - sigmoid(a)), color="#0072B2")
-axes[2].plot([np.log(3), -np.log(3)], [3 / 16, 3 / 16], "o", color="black")
-axes[2].set_title(r"slope $\sigma'(a) = s (1 - s)$, at most $\frac{1}{4}$")
-for ax in axes:
-    ax.set_xlabel("a")
-    ax.grid(alpha=0.3)
-plt.show()
+figures.nonlinearities()
 
 # %% [markdown]
 # (The dots are the two gates of the pencil example below.)
@@ -98,8 +108,8 @@ for name, gates in (("sigmoid", sigmoid(a2)), ("softmax", softmax(a2))):
 
 # %% [markdown]
 # The first two channels are equally wanted. The sigmoid opens both; the softmax can give each of them no more than a
-# half. The bounds matter as well: on ImageNet with SE-ResNet-50 the paper finds 22.28 % top-1 error with sigmoid gates,
-# 23.00 % with tanh, and 23.47 % with ReLU, which is worse than no block at all (23.30 %; tables 10 and 12).
+# half. The bounds matter as well: on ImageNet with SE-ResNet-50 the paper finds 22.28 % top-1 error with sigmoid
+# gates, 23.00 % with tanh, and 23.47 % with ReLU, which is worse than no block at all (23.30 %; tables 10 and 12).
 
 # %% [markdown]
 # ## With a pencil
@@ -130,22 +140,29 @@ z = np.array([[3.0, 2.0]])
 w1 = np.array([[1.0, -1.0], [-1.0, 1.0]])
 w2 = np.array([[ln3, 2.0], [-ln3, 1.0]])
 
+a1 = dense(z, w1)
+h = relu(a1)
+a2 = dense(h, w2)
 s = excite(z, w1, w2)
-print(s)
-assert np.allclose(s, [[3 / 4, 1 / 4]], rtol=1e-15)
+worked = Worked({
+    "z": z[0], "W_1": w1, "W_2": w2,
+    "a_1": a1[0], "h": h[0], "a_2": a2[0], "s_1": s[0, 0], "s_2": s[0, 1],
+})
+worked
 
 # %% [markdown]
 # The same as a picture, from left to right. The second hidden unit is shut by the ReLU, so the second column of $W_2$
 # has no say:
 
 # %%
-h = relu(dense(z, w1))
-figure, axes = plt.subplots(1, 5, figsize=(9.5, 2.4), width_ratios=[1, 2, 1, 2, 1])
-titles = "$z$", "$W_1$", r"$h = \delta(W_1 z)$", "$W_2$", r"$s = \sigma(W_2 h)$"
-for ax, values, title in zip(axes, (z.T, w1, h.T, w2, s.T), titles, strict=True):
-    draw_grid(ax, values, title, limit=3)
-figure.tight_layout()
-plt.show()
+figures.matrices(z, w1, w2)
+
+# %% [markdown]
+# Move $z_1$ and $z_2$. As long as $z_1 \gt z_2$ only the first hidden unit is open, after that only the second, and
+# the gates change their direction: that is the kink of the ReLU, seen from outside.
+
+# %%
+Play(figures.gates, z_1=(3.0, -6.0, 6.0, 0.5), z_2=(2.0, -6.0, 6.0, 0.5))
 
 # %% [markdown]
 # ## The shipped function
@@ -156,8 +173,8 @@ Source(excite, dense, relu, sigmoid)
 # %% [markdown]
 # `x @ w.T` because each picture is a *row* of $z$: for a whole batch, $W_1 z$ becomes $z W_1^T$.
 #
-# The sigmoid is written in two halves so that the exponent is never positive. Its textbook form breaks down where gates
-# are firmly shut:
+# The sigmoid is written in two halves so that the exponent is never positive. Its textbook form breaks down where
+# gates are firmly shut:
 
 # %%
 print("shipped: ", sigmoid(np.array([-1000.0, 0.0, 1000.0])))
@@ -170,9 +187,9 @@ with np.errstate(over="raise"):
 # %% [markdown]
 # ## Backwards
 #
-# Given is $ds = \partial L / \partial s$, shape `(N, C)`. Wanted are $dw_1$ and $dw_2$, to learn, and $dz$, to pass on.
-# We walk the four small formulas from last to first. For each quantity the question is the one of page 1: what has it
-# touched?
+# Given is $ds = \partial L / \partial s$, shape `(N, C)`. Wanted are $dw_1$ and $dw_2$, to learn, and $dz$, to pass
+# on. We walk the four small formulas from last to first. For each quantity the question is the one of page 1: what has
+# it touched?
 #
 # **Step 1, through the sigmoid.** $a_2[n,c]$ has touched one number, $s[n,c]$. No sum, only a slope:
 #
@@ -205,19 +222,30 @@ with np.errstate(over="raise"):
 # If there are biases, each has touched one number in each picture with slope 1: $db_2[c] = \sum_n da_2[n,c]$ and
 # $db_1[m] = \sum_n da_1[n,m]$.
 #
-# A rule to remember: **the index that is missing on the left is summed on the right.** Weights have no $n$, so they sum
-# over pictures; $h$ has no $c$, so it sums over channels.
+# ### On a graph
 #
-# ### With a pencil
+# The same six steps with the numbers of the pencil example, which are computed below. Each box passes on what it
+# receives, times its own slope. The second hidden unit is shut: what arrives there, 3, ends there.
+
+# %%
+figures.two_layers()
+
+# %% [markdown]
+# Simplified, the six steps are two elementwise products and four matrix products, which is all that the shipped
+# function does. A rule to remember: **the index that is missing on the left is summed on the right.** Weights have no
+# $n$, so they sum over pictures; $h$ has no $c$, so it sums over channels.
+#
+# ### Backwards with a pencil
 #
 # Let $ds = (16, -16)$ arrive: the loss falls if gate 1 closes and gate 2 opens. Both slopes are
 # $\frac{3}{4} \cdot \frac{1}{4} = \frac{3}{16}$.
 #
 # 1. $da_2 = (16 \cdot \frac{3}{16}, \ -16 \cdot \frac{3}{16}) = (3, -3)$.
-# 2. $dw_2[c,m] = da_2[c] \ h[m]$ with $h = (1, 0)$: the first column is $(3, -3)$, the second $(0, 0)$.
+# 2. $dw_2[c,m] = da_2[c] \ h[m]$ with $h = (1, 0)$: $dw_2 = \begin{pmatrix} 3 & 0 \\ -3 & 0 \end{pmatrix}$.
 # 3. $dh_1 = 3 \cdot \ln 3 + (-3) \cdot (-\ln 3) = 6 \ln 3$, and $dh_2 = 3 \cdot 2 + (-3) \cdot 1 = 3$.
 # 4. The second unit was shut: $da_1 = (6 \ln 3, \ 0)$. The 3 is lost.
-# 5. $dw_1[m,c] = da_1[m] \ z[c]$ with $z = (3, 2)$: the first row is $(18 \ln 3, \ 12 \ln 3)$, the second $(0, 0)$.
+# 5. $dw_1[m,c] = da_1[m] \ z[c]$ with $z = (3, 2)$:
+#    $dw_1 = \begin{pmatrix} 18 \ln 3 & 12 \ln 3 \\ 0 & 0 \end{pmatrix}$.
 # 6. $dz_1 = 6 \ln 3 \cdot 1 + 0 \cdot (-1) = 6 \ln 3$, and $dz_2 = 6 \ln 3 \cdot (-1) + 0 \cdot 1 = -6 \ln 3$.
 #
 # A gradient says what makes the loss *rise*. It rises if $z_1$ grows and if $z_2$ shrinks; that opens gate 1 further,
@@ -227,15 +255,17 @@ with np.errstate(over="raise"):
 ds = np.array([[16.0, -16.0]])
 dz, dw1, dw2, db1, db2 = excite_backward(ds, z, s, w1, w2)
 
-assert np.allclose(dw2, [[3, 0], [-3, 0]])
-assert np.allclose(dw1, [[18 * ln3, 12 * ln3], [0, 0]])
-assert np.allclose(dz, [[6 * ln3, -6 * ln3]])
-assert np.allclose(db1, [6 * ln3, 0])
-assert np.allclose(db2, [3, -3])
-print("dz =", dz[0].round(4), "  6 ln 3 =", round(6 * ln3, 4))
+da2 = sigmoid_backward(ds, s)
+dh, _, _ = dense_backward(da2, h, w2)
+worked = Worked({
+    "ds": ds[0], "da_2": da2[0], "h": h[0], "dw_2": dw2,
+    "dh_1": dh[0, 0], "dh_2": dh[0, 1], "da_1": relu_backward(dh, h)[0],
+    "z": z[0], "dw_1": dw1, "dz_1": dz[0, 0], "dz_2": dz[0, 1],
+})
+worked
 
 # %% [markdown]
-# ### The shipped functions
+# ### The shipped gradient
 
 # %%
 Source(excite_backward, dense_backward, relu_backward, sigmoid_backward)
@@ -252,23 +282,6 @@ Source(excite_backward, dense_backward, relu_backward, sigmoid_backward)
 # watched. The ReLU has a kink at 0. A nudge that crosses it measures the slope of neither side, and a correct gradient
 # would look wrong. So we make sure that no hidden unit stands within reach of the step.
 
-
-# %%
-def numeric_gradient(f, x, dy, h=1e-5):
-    """Measure the gradient of L = sum(f(x) * dy) with respect to each entry of x."""
-    dx = np.empty_like(x)
-    for entry in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[entry] = h
-        dx[entry] = np.sum((f(x + step) - f(x - step)) * dy) / (2 * h)
-    return dx
-
-
-def relative_error(ours, truth):
-    """The largest difference, compared with the largest entry of the truth."""
-    return np.abs(ours - truth).max() / np.abs(truth).max()
-
-
 # %% tags=["varies"]
 rng = np.random.default_rng(1)
 N, C, M = 5, 6, 3
@@ -282,9 +295,13 @@ case = {
 ds = rng.normal(size=(N, C))
 assert np.abs(dense(case["z"], case["w1"], case["b1"])).min() > 1e-3
 
-gradients = excite_backward(ds, case["z"], excite(**case), case["w1"], case["w2"], case["b1"])
+s = excite(**case)
+gradients = excite_backward(ds, case["z"], s, case["w1"], case["w2"], case["b1"])
 for (name, value), ours in zip(case.items(), gradients, strict=True):
-    truth = numeric_gradient(lambda value, name=name: excite(**{**case, name: value}), value, ds)
+    def f(value, name=name):
+        return excite(**{**case, name: value})
+
+    truth = numeric_gradient(f, value, ds)
     error = relative_error(ours, truth)
     print(f"d{name:2s}: {value.size:2d} entries, relative error {error:.0e}")
     assert error < 1e-8
@@ -303,7 +320,7 @@ print(f"the judge: {len(report.results)} checks, {len(report.failures)} failures
 assert report.ok
 
 # %% [markdown]
-# ## Typical mistakes, and what they look like
+# ## Typical mistakes
 #
 # ### The slope of the sigmoid at the wrong place
 #
@@ -314,19 +331,19 @@ assert report.ok
 # %%
 s1 = 3 / 4
 again = sigmoid(np.array(s1))
-print(f"right:             s (1 - s)         = {s1 * (1 - s1):7.4f}")
-print(f"the input instead: a (1 - a)         = {ln3 * (1 - ln3):7.4f}   even the sign is wrong")
-print(f"applied twice:     sigma(s) (1 - ..) = {again * (1 - again):7.4f}   looks harmless")
+print(f"right:             {s1 * (1 - s1):7.4f}   s (1 - s)")
+print(f"the input instead: {ln3 * (1 - ln3):7.4f}   a (1 - a), wrong sign")
+print(f"applied twice:     {again * (1 - again):7.4f}   looks harmless")
 
 # %% [markdown]
 # The second one is the more dangerous: all signs are right, training goes on, only worse. Whatever is wrong at this
-# place is wrong in every gradient that lies further down. We build four wrong versions of the backward pass and measure
-# each of its results against the right one:
+# place is wrong in every gradient that lies further down. We build four wrong versions of the backward pass and
+# measure each of its results against the right one:
 
 
 # %%
 def backward_with(ds, slope, mask, examples=1):
-    """The backward pass, with the slope of the sigmoid and the mask of the ReLU as given."""
+    """Go backwards, with the slope of the sigmoid and the ReLU's mask as given."""
     da2 = ds * slope
     da1 = (da2 @ w2) * mask
     return da1 @ w1, da1.T @ z / examples, da2.T @ h / examples
@@ -341,10 +358,12 @@ right = backward_with(ds, s * (1 - s), h > 0)
 book = excite_backward(ds, z, s, w1, w2)[:3]
 assert all(map(np.allclose, right, book))
 
+again = sigmoid(s)
+dh = (ds * s * (1 - s)) @ w2
 mistakes = {
     "slope at the input a2": backward_with(ds, a2 * (1 - a2), h > 0),
-    "sigmoid applied twice": backward_with(ds, sigmoid(s) * (1 - sigmoid(s)), h > 0),
-    "mask taken from dh": backward_with(ds, s * (1 - s), ((ds * s * (1 - s)) @ w2) > 0),
+    "sigmoid applied twice": backward_with(ds, again * (1 - again), h > 0),
+    "mask taken from dh": backward_with(ds, s * (1 - s), dh > 0),
     "mean over the batch": backward_with(ds, s * (1 - s), h > 0, examples=N),
 }
 print("relative error of            dz      dw1      dw2")
@@ -363,47 +382,47 @@ for name, wrong in mistakes.items():
 #
 # ### The hidden unit that dies
 #
-# This is no slip of the pen but a trap in the model. The paper's $r = 16$ was chosen for ImageNet networks with 256 and
-# more channels. A small ResNet for CIFAR-10 begins with $C = 16$. Then $M = 16/16 = 1$: one hidden unit. In a network,
-# $z$ comes from maps that a batch norm has centred, so positive and negative values of $a_1$ are equally likely. When
-# it is negative $h = 0$, so $a_2 = 0$, and every gate of that picture is $\sigma(0) = \frac{1}{2}$, exactly.
+# This is no slip of the pen but a trap in the model. The paper's $r = 16$ was chosen for ImageNet networks with 256
+# and more channels. A small ResNet for CIFAR-10 begins with $C = 16$. Then $M = 16/16 = 1$: one hidden unit. In a
+# network, $z$ comes from maps that a batch norm has centred, so positive and negative values of $a_1$ are equally
+# likely. When it is negative $h = 0$, so $a_2 = 0$, and every gate of that picture is $\sigma(0) = \frac{1}{2}$,
+# exactly.
 
 # %%
 rng = np.random.default_rng(2)
 pictures, C = 20_000, 16
 z = rng.normal(size=(pictures, C))
-gates = {}
-print("hidden units    share of pictures with every gate exactly 1/2    1 / 2^M")
+print("hidden units    pictures with every gate exactly 1/2    1 / 2^M")
 for M in (1, 2, 4, 8):
     w1 = rng.normal(size=(M, C)) * np.sqrt(2 / C)
     w2 = rng.normal(size=(C, M)) * np.sqrt(2 / M)
-    gates[M] = excite(z, w1, w2)
-    dead = (gates[M] == 0.5).all(axis=1)
-    print(f"{M:12d}    {dead.mean():46.1%}    {0.5**M:7.1%}")
+    gates = excite(z, w1, w2)
+    dead = (gates == 0.5).all(axis=1)
+    print(f"{M:12d}    {dead.mean():36.1%}    {0.5**M:7.1%}")
 
-    dz = excite_backward(rng.normal(size=z.shape), z, gates[M], w1, w2)[0]
+    dz = excite_backward(rng.normal(size=z.shape), z, gates, w1, w2)[0]
     assert not dz[dead].any()
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 2.9), sharey=True)
-for ax, M in zip(axes, (1, 4), strict=True):
-    percent = np.full(gates[M].size, 100 / gates[M].size)
-    ax.hist(gates[M].ravel(), bins=51, range=(0, 1), weights=percent, color="#D55E00")
-    ax.set(title=f"r = {C // M}: {M} hidden unit{'s' if M > 1 else ''}", xlabel="gate", yscale="log")
-axes[0].set_ylabel("% of all gates (log scale)")
-plt.show()
+# %% [markdown]
+# The same as a picture. Move $M$, and with it $r = 16 / M$:
+
+# %%
+Play(figures.sleeping_gates, hidden_units=(1, 1, 16))
 
 # %% [markdown]
-# For half of the pictures the block does nothing but halve everything, and the assertion in the loop says the rest: for
-# these pictures $dz$ is exactly zero, and with $h = 0$ they add nothing to $dw_1$ and $dw_2$ either. No error, no
+# For half of the pictures the block does nothing but halve everything, and the assertion in the loop says the rest:
+# for these pictures $dz$ is exactly zero, and with $h = 0$ they add nothing to $dw_1$ and $dw_2$ either. No error, no
 # warning, only a block that is asleep half of the time. This is why npse takes $r = 4$ and at least four hidden units
-# unless told otherwise. All $M$ units have to be shut at once, so about $1/2^M$ of the pictures are concerned; somewhat
-# more where the units happen to ask similar questions.
+# unless told otherwise. All $M$ units have to be shut at once, so about $1/2^M$ of the pictures are concerned;
+# somewhat more where the units happen to ask similar questions.
 #
 # (If the weights lead a hidden unit to be shut for *every* picture, it never receives a gradient again. That is the
 # usual meaning of a dead ReLU, and with a single unit it would be the end of the block.)
 
 # %% [markdown]
-# ## What is saved for the backward pass
+# ## What is saved
+#
+# For the backward pass, npse keeps:
 #
 # | array | shape | why |
 # |---|---|---|
@@ -417,8 +436,8 @@ plt.show()
 # nothing.
 #
 # One warning: $s$ must still be the gates when the backward pass begins. Code that computes `s *= 1 - s` in place, or
-# that lets another layer write over $s$, spoils the slope without any error. The functions of npse never write to their
-# arguments.
+# that lets another layer write over $s$, spoils the slope without any error. The functions of npse never write to
+# their arguments.
 
 # %% [markdown]
 # ## Questions
@@ -429,30 +448,41 @@ plt.show()
 #
 # Without biases $a_1 = 0$, so $h = 0$, so all gates are $1/2$. $dw_2$ is 0 since $h$ is, $dw_1$ is 0 since $z$ is (and
 # the mask, too). A check made there compares zeros with zeros and proves nothing; and $a_1 = 0$ is exactly on the kink
-# of the ReLU. This happens in real networks in which the last batch norm of a residual branch starts with $\gamma = 0$.
-# Check at random values.
+# of the ReLU. This happens in real networks in which the last batch norm of a residual branch starts with $\gamma =
+# 0$. Check at random values.
 #
 # </details>
+#
+# <br>
 #
 # **2.** Without the ReLU, excitation would be $\sigma(W_2 W_1 z)$. What would be lost?
 #
 # <details><summary>Answer</summary>
 #
-# $W_2 W_1$ is a single matrix of rank at most $M$. Each gate would be a sigmoid of one weighted sum; a question such as
-# "is one of the two channels much stronger than the other, no matter which?" cannot be asked by one weighted sum.
+# $W_2 W_1$ is a single matrix of rank at most $M$. Each gate would be a sigmoid of one weighted sum; a question such
+# as "is one of the two channels much stronger than the other, no matter which?" cannot be asked by one weighted sum.
 #
 # </details>
+#
+# <br>
 #
 # **3.** How many weights do the gates of ResNet-50's last stage take, with $C = 2048$, $r = 16$ and three blocks?
 #
 # <details><summary>Answer</summary>
 #
-# $3 \cdot 2 \cdot 2048^2 / 16 = 1572864$. That is 62.5 % of all the weights that the blocks add to ResNet-50. The paper
-# finds that just these can be left out at a cost of less than 0.1 % top-5 error.
+# $3 \cdot 2 \cdot 2048^2 / 16 = 1572864$. That is 62.5 % of all the weights that the blocks add to ResNet-50. The
+# paper finds that just these can be left out at a cost of less than 0.1 % top-5 error.
 #
 # </details>
 #
+# ## Now write it yourself
+#
+# Exercise 4 is this page with holes: `excite` and `excite_backward`, checked as you write. In a terminal:
+#
+#     npse exercise start 4
+#     npse exercise check 4
+#
 # ## Next
 #
-# The gates are known. [Page 4, scale and the whole block](04_scale_and_block.ipynb): they are applied, and the gradient
-# finds two ways back.
+# The gates are known. [Page 4, scale and the whole block](04_scale_and_block.ipynb): they are applied, and the
+# gradient finds two ways back.

@@ -11,7 +11,21 @@
 # %% [markdown]
 # # 4 · Scale, and the whole block
 #
-# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (4)
+# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), equation (4) · 60 minutes
+#
+# [The formula](#The-formula) ·
+# [A picture](#A-picture) ·
+# [With a pencil](#With-a-pencil) ·
+# [The shipped function](#The-shipped-function) ·
+# [Backwards](#Backwards) ·
+# [Checked live](#Checked-live) ·
+# [Who influences whom](#Who-influences-whom) ·
+# [Typical mistakes](#Typical-mistakes) ·
+# [What is saved](#What-is-saved) ·
+# [Full circle](#Full-circle) ·
+# [Questions](#Questions) ·
+# [Now write it yourself](#Now-write-it-yourself) ·
+# [Next](#Next)
 #
 # The last step of the block is the simplest: multiply every map by its gate. But with it a circle closes. The maps $u$
 # are multiplied by gates that were computed *from $u$* ([squeeze](02_squeeze.ipynb), then
@@ -22,10 +36,22 @@
 # numbers, and know which test finds the mistake and which does not.
 
 # %%
-import matplotlib.pyplot as plt
+# On Colab and Kaggle this cell installs npse, at the version of this page.
+# Where npse is installed it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("npse") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "npse==0.1.0"], check=True)
+
+# %%
 import numpy as np
 
 from npse.gradcheck import check_gradient
+from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
+from npse.notebook.figures import block as figures
 from npse.reference import (
     conv2d,
     conv2d_backward_w,
@@ -39,7 +65,6 @@ from npse.reference import (
     se_backward_staged,
     squeeze,
 )
-from npse.support.notebook_figures import DIRECT, SQUEEZE, Source, draw_block, draw_grid
 
 # %% [markdown]
 # ## The formula
@@ -63,9 +88,7 @@ from npse.support.notebook_figures import DIRECT, SQUEEZE, Source, draw_block, d
 # **direct path** in blue, the **squeeze path** in orange.
 
 # %%
-figure, ax = plt.subplots(figsize=(10, 4.6))
-draw_block(ax)
-plt.show()
+figures.data_flow()
 
 # %% [markdown]
 # In a residual network the block stands at the end of a branch, after its last batch norm, and before the shortcut is
@@ -81,10 +104,10 @@ plt.show()
 # z = (3, 2) \quad
 # s = \left( \tfrac{3}{4}, \tfrac{1}{4} \right)$$
 #
-# Each number of $u_1$ times $\frac{3}{4}$, each number of $u_2$ times $\frac{1}{4}$:
+# Each number of a map times its gate:
 #
-# $$y_1 = \begin{pmatrix} 3 & 0 \\ 6 & 0 \end{pmatrix} \qquad
-# y_2 = \begin{pmatrix} 0 & -1 \\ 1 & 2 \end{pmatrix}$$
+# $$y_1 = \tfrac{3}{4} u_1 = \begin{pmatrix} 3 & 0 \\ 6 & 0 \end{pmatrix} \qquad
+# y_2 = \tfrac{1}{4} u_2 = \begin{pmatrix} 0 & -1 \\ 1 & 2 \end{pmatrix}$$
 
 # %%
 ln3 = np.log(3)
@@ -96,19 +119,18 @@ w2 = np.array([[ln3, 2.0], [-ln3, 1.0]])
 
 s = excite(squeeze(u), w1, w2)
 y = scale(u, s)
-assert np.allclose(y[0, :, :, 0], [[3, 0], [6, 0]])
-assert np.allclose(y[0, :, :, 1], [[0, -1], [1, 2]])
 assert np.array_equal(y, se(u, w1, w2))
+worked = Worked({
+    "u_1": u[0, :, :, 0], "u_2": u[0, :, :, 1], "z": squeeze(u)[0], "s": s[0],
+    "y_1": y[0, :, :, 0], "y_2": y[0, :, :, 1],
+})
+worked
 
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.6))
-for c in (0, 1):
-    draw_grid(axes[2 * c], u[0, :, :, c], f"$u_{c + 1}$", limit=8)
-    draw_grid(axes[2 * c + 1], y[0, :, :, c], f"$y_{c + 1} = {s[0, c]:.2f} \\; u_{c + 1}$", limit=8)
-figure.tight_layout()
-plt.show()
+# %%
+figures.recalibrated(u, s, y)
 
 # %% [markdown]
-# ## The shipped functions
+# ## The shipped function
 
 # %%
 Source(scale, se)
@@ -118,7 +140,9 @@ Source(scale, se)
 # one number to $H \cdot W$ places is worth remembering for what follows.
 
 # %% [markdown]
-# ## Backwards through scale
+# ## Backwards
+#
+# ### Through scale
 #
 # Given is $dy = \partial L / \partial y$. The recipe, once more: what has a variable touched?
 #
@@ -137,10 +161,10 @@ Source(scale, se)
 Source(scale_backward)
 
 # %% [markdown]
-# ## Backwards through the whole block
+# ### Through the whole block
 #
-# Now the question is put to $u[n,i,j,c]$ for the block as a whole. Two things were touched: the pixel $y[n,i,j,c]$, and
-# the average $z[n,c]$. So there are two ways to the loss, and their contributions are added. We have both already:
+# Now the question is put to $u[n,i,j,c]$ for the block as a whole. Two things were touched: the pixel $y[n,i,j,c]$,
+# and the average $z[n,c]$. So there are two ways to the loss, and their contributions are added. We have both already:
 #
 # 1. scale gives the direct path, $dy \cdot s$, and $ds$;
 # 2. excitation (page 3) makes $dz$ of $ds$, and the gradients of the weights on the way;
@@ -152,7 +176,7 @@ Source(scale_backward)
 # The first term looks at one pixel. The second contains, hidden in $dz$, a sum over *all* pixels of *all* channels:
 # change one pixel and all gates move a little, and with them the whole output.
 #
-# ### With a pencil
+# ### Backwards with a pencil
 #
 # Let the gradient that arrives be
 #
@@ -163,18 +187,18 @@ Source(scale_backward)
 #
 # **Excitation.** For exactly these $ds$, page 3 found $dz = (6 \ln 3, \ -6 \ln 3) \approx (6.592, \ -6.592)$.
 #
-# **Squeeze path.** $HW = 4$, so every pixel of map 1 receives $6.592 / 4 = 1.648$, and every pixel of map 2 receives
-# $-1.648$.
+# **Squeeze path.** $HW = 4$, so every pixel of map 1 receives $6 \ln 3 / 4 \approx 1.648$, and every pixel of map 2
+# receives $-6 \ln 3 / 4 \approx -1.648$.
 #
-# **Direct path.** $dy_1 \cdot \frac{3}{4}$ and $dy_2 \cdot \frac{1}{4}$.
+# **Direct path.** Each $dy$ times its gate. **Both** together:
 #
-# **Both.**
+# $$du_1 = \tfrac{3}{4} dy_1 + \frac{6 \ln 3}{4}
+# = \begin{pmatrix} 1.5 & 0.75 \\ 0.75 & -0.75 \end{pmatrix} + \frac{6 \ln 3}{4}
+# \approx \begin{pmatrix} 3.148 & 2.398 \\ 2.398 & 0.898 \end{pmatrix}$$
 #
-# $$du_1 = \begin{pmatrix} 1.5 & 0.75 \\ 0.75 & -0.75 \end{pmatrix} + 1.648
-# = \begin{pmatrix} 3.148 & 2.398 \\ 2.398 & 0.898 \end{pmatrix}$$
-#
-# $$du_2 = \begin{pmatrix} 0.25 & 1 \\ 0.5 & -0.25 \end{pmatrix} - 1.648
-# = \begin{pmatrix} -1.398 & -0.648 \\ -1.148 & -1.898 \end{pmatrix}$$
+# $$du_2 = \tfrac{1}{4} dy_2 - \frac{6 \ln 3}{4}
+# = \begin{pmatrix} 0.25 & 1 \\ 0.5 & -0.25 \end{pmatrix} - \frac{6 \ln 3}{4}
+# \approx \begin{pmatrix} -1.398 & -0.648 \\ -1.148 & -1.898 \end{pmatrix}$$
 
 # %%
 dy = np.zeros_like(u)
@@ -182,29 +206,38 @@ dy[0, :, :, 0] = [[2, 1], [1, -1]]
 dy[0, :, :, 1] = [[1, 4], [2, -1]]
 
 direct, ds = scale_backward(dy, u, s)
-assert np.allclose(ds, [[16, -16]])
-
+dz = excite_backward(ds, squeeze(u), s, w1, w2)[0]
 du, dw1, dw2, _, _ = se_backward(dy, u, w1, w2)
-assert np.allclose(du[0, :, :, 0], np.array([[1.5, 0.75], [0.75, -0.75]]) + 6 * ln3 / 4)
-assert np.allclose(du[0, :, :, 1], np.array([[0.25, 1], [0.5, -0.25]]) - 6 * ln3 / 4)
-assert np.allclose(dw1, [[18 * ln3, 12 * ln3], [0, 0]])
-assert np.allclose(dw2, [[3, 0], [-3, 0]])
-
-figure, axes = plt.subplots(2, 3, figsize=(7.5, 4.8))
-parts = (direct, "direct", DIRECT), (du - direct, "squeeze", SQUEEZE), (du, "$du$, the sum", "black")
-for c, row in enumerate(axes):
-    for ax, (part, title, colour) in zip(row, parts, strict=True):
-        draw_grid(ax, part[0, :, :, c], f"channel {c + 1}: {title}", limit=3.2)
-        ax.title.set_color(colour)
-figure.tight_layout()
-plt.show()
+_, H, W, _ = u.shape
+worked = Worked({
+    "dy_1": dy[0, :, :, 0], "dy_2": dy[0, :, :, 1], "HW": H * W,
+    "ds_1": ds[0, 0], "ds_2": ds[0, 1], "dz": dz[0],
+    "du_1": du[0, :, :, 0], "du_2": du[0, :, :, 1],
+})
+worked
 
 # %% [markdown]
-# Look at channel 2. The direct path says of three pixels "make me larger and the loss rises". The sum says the opposite
-# of all four: if any of them grows, $z_2$ grows, gate 1 closes and gate 2 opens, and with this $ds$ the loss falls.
-# Here the second path is no small correction. It changes the sign.
+# The gradients of the weights are those of page 3, since $ds$ is the same. Both paths and their sum:
+
+# %%
+assert np.allclose(dw1, [[18 * ln3, 12 * ln3], [0, 0]])
+assert np.allclose(dw2, [[3, 0], [-3, 0]])
+figures.both_paths(direct, du)
+
+# %% [markdown]
+# Look at channel 2. The direct path says of three pixels "make me larger and the loss rises". The sum says the
+# opposite of all four: if any of them grows, $z_2$ grows, gate 1 closes and gate 2 opens, and with this $ds$ the loss
+# falls. Here the second path is no small correction. It changes the sign.
 #
-# ### The shipped function
+# Who is right can be seen without any formula. Below is the loss $L = \sum y \cdot dy$ itself, while one pixel of
+# channel 2 changes and all others stay. Only one of the two lines is a tangent. Move the pixel; then turn the gate's
+# strength down to 0, where the gates no longer depend on $u$, and the two lines become one:
+
+# %%
+Play(figures.tangent, value=(-4.0, -10.0, 10.0, 0.5), gate=(1.0, 0.0, 2.0, 0.1))
+
+# %% [markdown]
+# ### The shipped gradient
 
 # %%
 Source(se_backward)
@@ -213,11 +246,12 @@ Source(se_backward)
 # It is the three steps above, in order. $z$ and $s$ are computed once more from $u$, since that is cheap; a layer that
 # has kept them calls the three backward functions itself.
 #
-# ### The same, one small step at a time
+# ### On a graph, one small step at a time
 #
-# There is another way to write the gradient, longer and without any thinking. Break the forward pass into elementary
-# lines; then walk back through them, each line with its own small derivative, and *wherever a variable was used twice,
-# add*. npse ships this version, too. Nobody would run it for speed. It is there to be read, and as a witness:
+# There is another way to write the gradient, longer and without any thinking. It is the picture at the head of this
+# page, with every arrow a line. Break the forward pass into elementary lines; then walk back through them, each line
+# with its own small derivative, and *wherever a variable was used twice, add*. npse ships this version, too. Nobody
+# would run it for speed. It is there to be read, and as a witness:
 
 # %%
 Source(se_backward_staged)
@@ -241,7 +275,8 @@ dy = rng.normal(size=case["u"].shape) / 2 + rng.normal(size=(N, 1, 1, C))
 closed = se_backward(dy, **case)
 staged = se_backward_staged(dy, **case)
 for name, a, b in zip(case, closed, staged, strict=True):
-    print(f"d{name:2s} {a.shape!s:13s} largest difference {np.abs(a - b).max():.0e}")
+    difference = np.abs(a - b).max()
+    print(f"d{name:2s} {a.shape!s:13s} largest difference {difference:.0e}")
     assert np.allclose(a, b, rtol=1e-12, atol=1e-12)
 
 # %% [markdown]
@@ -252,21 +287,6 @@ for name, a, b in zip(case, closed, staged, strict=True):
 
 
 # %%
-def numeric_gradient(f, x, dy, h=1e-5):
-    """Measure the gradient of L = sum(f(x) * dy) with respect to each entry of x."""
-    dx = np.empty_like(x)
-    for entry in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[entry] = h
-        dx[entry] = np.sum((f(x + step) - f(x - step)) * dy) / (2 * h)
-    return dx
-
-
-def relative_error(ours, truth):
-    """The largest difference, compared with the largest entry of the truth."""
-    return np.abs(ours - truth).max() / np.abs(truth).max()
-
-
 def check(forward, arguments, dy, gradients):
     """Compare each gradient with its measurement, one argument after the other."""
     for (name, value), ours in zip(arguments.items(), gradients, strict=True):
@@ -274,8 +294,9 @@ def check(forward, arguments, dy, gradients):
             return forward(**{**arguments, name: value})
 
         error = relative_error(ours, numeric_gradient(f, value, dy))
-        print(f"{forward.__name__}: d{name:2s} {value.size:4d} entries, relative error {error:.0e}")
+        print(f"{forward.__name__}: d{name:2s} {value.size}: error {error:.0e}")
         assert error < 1e-8
+
 
 
 # %% tags=["varies"]
@@ -300,23 +321,26 @@ print(report)
 assert report.ok
 
 # %% [markdown]
-# ## The Jacobian, or who influences whom
+# ## Who influences whom
 #
-# For one picture the block is a function from $HWC$ numbers to $HWC$ numbers. How much does output pixel $p$ of channel
-# $c$ change with input pixel $p'$ of channel $c'$? Differentiate $y_c(p) = s_c \ u_c(p)$ by the product rule; the
-# second summand runs through equations (3) and (2):
+# This section can be skipped at a first reading. It writes down the Jacobian of the block.
+#
+# For one picture the block is a function from $HWC$ numbers to $HWC$ numbers. How much does output pixel $p$ of
+# channel $c$ change with input pixel $p'$ of channel $c'$? Differentiate $y_c(p) = s_c \ u_c(p)$ by the product rule;
+# the second summand runs through equations (3) and (2):
 #
 # $$\frac{\partial \ y_c(p)}{\partial \ u_{c'}(p')} = \underbrace{s_c \ \delta_{cc'} \ \delta_{pp'}}_{\text{direct}}
 # \ + \ \underbrace{u_c(p) \ s_c (1 - s_c) \ \frac{[W_2 D W_1]_{cc'}}{HW}}_{\text{through the squeeze}}$$
 #
 # Here $\delta_{cc'}$ is 1 if $c = c'$ and else 0 (not the ReLU), and $D$ is a diagonal matrix with a 1 for each hidden
-# unit that is open. For the pencil example this is an 8 x 8 matrix. We compute it from the formula, and compare it with
-# what the shipped function says: fed with a $dy$ that is 1 in one place and else 0, it returns one row of the Jacobian.
+# unit that is open. For the pencil example this is an 8 x 8 matrix. We compute it from the formula, and compare it
+# with what the shipped function says: fed with a $dy$ that is 1 in one place and else 0, it returns one row of the
+# Jacobian.
 
 # %%
-maps = u[0].transpose(2, 0, 1).reshape(8)          # channel 1, then channel 2, pixel by pixel
-gate = np.repeat(s[0], 4)                          # the gate of each of those eight numbers
-D = np.diag([1, 0])                                # hidden unit 1 is open, 2 is shut
+maps = u[0].transpose(2, 0, 1).reshape(8)    # channel 1, then channel 2, by pixels
+gate = np.repeat(s[0], 4)                    # the gate of each of those numbers
+D = np.diag([1, 0])                          # hidden unit 1 is open, 2 is shut
 mixing = np.repeat(np.repeat(w2 @ D @ w1, 4, axis=0), 4, axis=1)
 direct = np.diag(gate)
 through_squeeze = (maps * gate * (1 - gate))[:, None] * mixing / 4
@@ -329,18 +353,7 @@ for place in range(8):
     rows.append(se_backward(dy_one, u, w1, w2)[0][0].transpose(2, 0, 1).reshape(8))
 assert np.allclose(rows, direct + through_squeeze)
 
-figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), layout="constrained")
-labels = [f"$u_{c}({i},{j})$" for c in (1, 2) for i in (0, 1) for j in (0, 1)]
-parts = (direct, "direct", DIRECT), (through_squeeze, "squeeze", SQUEEZE), (rows, "Jacobian: the sum", "black")
-for ax, (part, title, colour) in zip(axes, parts, strict=True):
-    image = ax.imshow(part, cmap="RdBu_r", vmin=-1.2, vmax=1.2)
-    ax.set_title(title, color=colour)
-    ax.set_xticks(range(8), labels, rotation=90, fontsize=8)
-    ax.set_yticks(range(8), [label.replace("u", "y") for label in labels], fontsize=8)
-    ax.axhline(3.5, color="#333333", linewidth=0.8)
-    ax.axvline(3.5, color="#333333", linewidth=0.8)
-figure.colorbar(image, ax=axes, shrink=0.8)
-plt.show()
+figures.jacobian(direct, through_squeeze, np.array(rows))
 
 # %% [markdown]
 # Left, the direct path: a diagonal, each pixel influences itself. In the middle the squeeze path. Each row is constant
@@ -349,12 +362,12 @@ plt.show()
 # convolution, that influence is fixed in the filter; here it depends on the picture.
 
 # %% [markdown]
-# ## Typical mistakes, and what they look like
+# ## Typical mistakes
 #
 # ### A table of fingerprints
 #
-# Below is the backward pass with three knobs: how much of the direct path, which share of $dz$ each pixel receives, and
-# how $ds$ is gathered over the pixels. Every knob has one right position.
+# Below is the backward pass with three knobs: how much of the direct path, which share of $dz$ each pixel receives,
+# and how $ds$ is gathered over the pixels. Every knob has one right position.
 
 
 # %%
@@ -364,7 +377,8 @@ def backward(dy, direct=1, share=1 / (H * W), gather=np.sum):
     s = excite(z, w1, w2, b1, b2)
     ds = gather(dy * u, axis=(1, 2))
     dz, dw1, dw2, _, _ = excite_backward(ds, z, s, w1, w2, b1)
-    return direct * dy * s[:, None, None, :] + share * dz[:, None, None, :], dw1, dw2
+    du = direct * dy * s[:, None, None, :] + share * dz[:, None, None, :]
+    return du, dw1, dw2
 
 
 right = backward(dy)
@@ -384,11 +398,12 @@ for name, wrong in mistakes.items():
 
 # %% [markdown]
 # * **The first four rows are invisible in the weights.** $dw_1$ and $dw_2$ are right to the last digit; only $du$ is
-#   wrong. Who checks just the gradients of the parameters, as many do, sees nothing. *Check the gradient of the input.*
+#   wrong. Who checks just the gradients of the parameters, as many do, sees nothing. *Check the gradient of the
+#   input.*
 # * **Averaging $ds$** is wrong everywhere below: the weights by the factor $HW = 12$ (an error of 92 %), and $du$
 #   almost as if the squeeze path were missing, as its share has been divided by $HW$ twice.
-# * Not gathering $ds$ at all would leave it with the shape of $u$, and the next function would refuse it. Mistakes that
-#   change a shape are the friendly ones.
+# * Not gathering $ds$ at all would leave it with the shape of $u$, and the next function would refuse it. Mistakes
+#   that change a shape are the friendly ones.
 #
 # ### The check that is too kind
 #
@@ -404,26 +419,27 @@ for size in (2, 4, 8, 16, 32):
     for seed in range(20):
         rng = np.random.default_rng(seed)
         maps = rng.normal(size=(4, size, size, 8)) + rng.normal(size=(4, 1, 1, 8))
-        weights = rng.normal(size=(4, 8)) * np.sqrt(2 / 8), rng.normal(size=(8, 4)) * np.sqrt(2 / 4)
-        gates = excite(squeeze(maps), *weights)[:, None, None, :]
+        first = rng.normal(size=(4, 8)) * np.sqrt(2 / 8)
+        second = rng.normal(size=(8, 4)) * np.sqrt(2 / 4)
+        gates = excite(squeeze(maps), first, second)[:, None, None, :]
         noise = rng.normal(size=maps.shape)
         constant = np.broadcast_to(rng.normal(size=(4, 1, 1, 8)), maps.shape)
         for kind, upstream in (("noise", noise), ("constant", constant)):
-            truth = se_backward(upstream, maps, *weights)[0]
+            truth = se_backward(upstream, maps, first, second)[0]
             errors[kind].append(relative_error(upstream * gates, truth))
     noise, constant = map(np.median, errors.values())
     print(f"{size:2d} x {size:2d}    {noise:11.1%}    {constant:21.0%}")
 
 # %% [markdown]
-# Under white noise the missing path fades as the maps grow, for $ds$ sums up numbers of random sign. On maps of 32 x 32
-# pixels an error of half a percent remains: somebody with a tolerance of one percent, "because of the kinks", will pass
-# a gradient that is wrong by a third when it matters. Three remedies, and npse uses all of them: small maps, float64
-# with a tight tolerance, and all entries of all arguments.
+# Under white noise the missing path fades as the maps grow, for $ds$ sums up numbers of random sign. On maps of 32 x
+# 32 pixels an error of half a percent remains: somebody with a tolerance of one percent, "because of the kinks", will
+# pass a gradient that is wrong by a third when it matters. Three remedies, and npse uses all of them: small maps,
+# float64 with a tight tolerance, and all entries of all arguments.
 #
 # ### In place
 #
-# `dy *= s[:, None, None, :]` saves an array, and computes the right direct path. But $dy$ does not belong to the block.
-# In a residual network, the shortcut waits for the same array:
+# `dy *= s[:, None, None, :]` saves an array, and computes the right direct path. But $dy$ does not belong to the
+# block. In a residual network, the shortcut waits for the same array:
 
 # %%
 shortcut = dy.copy()
@@ -437,7 +453,9 @@ print(f"gradient that the shortcut finds: error {relative_error(shortcut, dy):.0
 # before and after.
 
 # %% [markdown]
-# ## What is saved for the backward pass
+# ## What is saved
+#
+# For the backward pass, npse keeps:
 #
 # | array | shape | why |
 # |---|---|---|
@@ -447,7 +465,8 @@ print(f"gradient that the shortcut finds: error {relative_error(shortcut, dy):.0
 #
 # $u$ is the one large array. Could it be spared, since $u = y / s$ and $y$ is kept by the next layer anyway? Not
 # safely. Where a gate is nearly shut, $y$ is nearly 0, and dividing by $s$ turns rounding into noise; and after an
-# in-place ReLU, $y$ itself is gone.
+# in-place ReLU, $y$ itself is gone. What is cheap is recomputed: `se_backward` takes $u$ and the weights only, and
+# makes $z$ and $s$ again, which costs one pass over $u$.
 
 # %% [markdown]
 # ## Full circle
@@ -486,6 +505,8 @@ assert relative_error(dw, truth) < 1e-8
 #
 # </details>
 #
+# <br>
+#
 # **2.** At the start of training the gates are near $1/2$. What does this do to the size of the branch, and why does
 # nobody mind?
 #
@@ -496,6 +517,8 @@ assert relative_error(dw, truth) < 1e-8
 #
 # </details>
 #
+# <br>
+#
 # **3.** Someone trains with $s$ taken as a constant in the backward pass of $u$ (in PyTorch: squeezing `u.detach()`).
 # Which parameters of the network still receive right gradients?
 #
@@ -505,6 +528,8 @@ assert relative_error(dw, truth) < 1e-8
 # which is wrong: the filters that make $u$ are never told that they also serve as evidence for the gates.
 #
 # </details>
+#
+# <br>
 #
 # **4.** For a 1 x 1 map with $C = 1$ and no ReLU in the way, the block is $y = u \ \sigma(k u)$ with $k = w_2 w_1$.
 # Differentiate it with school calculus and find the two paths.
@@ -517,9 +542,17 @@ assert relative_error(dw, truth) < 1e-8
 #
 # </details>
 #
+# ## Now write it yourself
+#
+# Exercise 5 is `scale` with its gradient, exercise 6 the whole block with both paths. In a terminal:
+#
+#     npse exercise start 5
+#     npse exercise start 6
+#     npse exercise check 6
+#
 # ## Next
 #
-# The block is complete, forwards and backwards. A network needs a few more parts around it, above all batch norm, whose
-# gradient holds a surprise of the same kind: there, too, each pixel influences the result on more than one path.
-# `npse.reference.batch_norm` has the closed form, `npse.reference.staged` each step; [page 1](01_convolution.ipynb)
-# is where this tour began.
+# The block is complete, forwards and backwards. A network needs a few more parts around it, above all batch norm,
+# whose gradient holds a surprise of the same kind: there, too, each pixel influences the result on more than one path.
+# `npse.reference.batch_norm` has the closed form, `npse.reference.staged` each step; [page 1](01_convolution.ipynb) is
+# where this tour began.

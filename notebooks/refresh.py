@@ -34,7 +34,8 @@ def execute(source):
     metadata = notebook.metadata.copy()
     # No kernel folders: what is left is ipykernel's own kernel, which runs on this very interpreter.
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-    figures = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}     # whatever the shell has chosen
+    figures = {"MPLBACKEND": "module://matplotlib_inline.backend_inline",     # whatever the shell has chosen
+               "NPSE_STATIC_PAGES": "1"}                                      # sliders would differ from run to run
     NotebookClient(notebook, km=kernel, timeout=120, record_timing=False, coalesce_streams=True,
                    resources={"metadata": {"path": str(HERE)}}).execute(cleanup_kc=True, env=os.environ | figures)
     notebook.metadata = metadata                                  # the kernel adds the version of its Python
