@@ -71,7 +71,7 @@ class Graph:
     arrays: Arrays = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     image_shape: Shape = ()
-    input: str = "images"
+    input: str = "x"
     output: str = ""
     _known: dict[Any, tuple[str, ...]] = field(default_factory=dict)
     _constants: dict[Any, str] = field(default_factory=dict)

@@ -128,6 +128,16 @@ def add_relu(graph: Graph, f: Value, x: Value) -> Value:
 
 
 @lowers
+def scale_add(graph: Graph, u: Value, s: Any, x: Value) -> Value:
+    return add(graph, scale(graph, u, s), x)
+
+
+@lowers
+def scale_add_relu(graph: Graph, u: Value, s: Any, x: Value) -> Value:
+    return relu(graph, scale_add(graph, u, s, x))
+
+
+@lowers
 def twice_sigmoid(graph: Graph, x: Value) -> Value:
     return _like(x, graph.add("Mul", sigmoid(graph, x).name, graph.scalar(2)))
 
@@ -251,6 +261,11 @@ def outer_sum(graph: Graph, a: Value, p: Value) -> Value:
 @lowers
 def excite(graph: Graph, z: Value, w1: Array, w2: Array, b1: Array | None = None, b2: Array | None = None) -> Value:
     return sigmoid(graph, dense(graph, relu(graph, dense(graph, z, w1, b1)), w2, b2))
+
+
+@lowers
+def se(graph: Graph, u: Value, w1: Array, w2: Array, b1: Array | None = None, b2: Array | None = None) -> Value:
+    return scale(graph, u, excite(graph, squeeze(graph, u), w1, w2, b1, b2))
 
 
 @lowers
@@ -384,13 +399,13 @@ def max_pool(graph: Graph, x: Value, size: int, stride: int | None = None, paddi
 @lowers
 def average_pool(graph: Graph, x: Value, size: int, stride: int | None = None, padding: int = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True) -> Value:
-    """Divide by size * size, then correct the windows whose divisor is another one, for they reach beyond the map."""
+    """Divide by size * size or by the pixels of the map, then correct the windows whose divisor is another one."""
     how = size, stride or size, padding, ceil_mode
     sizes, pads = _windows(x, *how)
     y = graph.add("AveragePool", x.name, kernel_shape=[size] * 2, strides=[stride or size] * 2, pads=pads,
-                  count_include_pad=1)
+                  count_include_pad=int(count_include_pad))
     counted = divisors(tuple(map(int, x.shape)), np.float64, *how, count_include_pad)
-    if (counted != size * size).any():
+    if count_include_pad and (counted != size * size).any():
         factors = (size * size / counted).astype(np.float32).transpose(2, 0, 1)
         y = graph.add("Mul", y, graph.constant(np.ascontiguousarray(factors)))
     return Value(graph, (x.shape[0], *sizes, x.shape[3]), y)
