@@ -223,7 +223,7 @@ class _TensorsOnly(pickle.Unpickler):
         if kind != "storage" or storage not in STORAGES or not isinstance(key, str):
             raise pickle.UnpicklingError(f"a storage of an unknown kind, {str(storage)[:60]}")
         if key not in self._storages:
-            values = np.frombuffer(self._archive.read(f"{self._folder}/data/{key}"), STORAGES[storage])
+            values: Array = np.frombuffer(self._archive.read(f"{self._folder}/data/{key}"), STORAGES[storage])
             if len(values) != count:
                 raise pickle.UnpicklingError(f"a storage of {len(values)} numbers in place of {count}")
             self._storages[key] = _Storage(values)

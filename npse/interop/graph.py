@@ -143,7 +143,7 @@ class Value:
     def name(self) -> str:
         """The name in the graph: maps with their channels first, all other arrays as npse has them."""
         if self._first is None:
-            self._first = self.graph.add("Transpose", self._last, perm=TO_FIRST) if self.ndim == 4 else self._last
+            self._first = self.graph.add("Transpose", self.last, perm=TO_FIRST) if self.ndim == 4 else self._last
         return str(self._first)
 
     @property

@@ -64,7 +64,7 @@ def channels_first(size: int, as_filters: bool) -> Layout:
 
     def here(w: Array) -> Array:
         return w.reshape(len(w), -1, size, size).transpose(0, 2, 3, 1).reshape(len(w), -1)
-    return Layout(there, here, "{}.reshape(len({}), -1, %d, %d).permute(0, 2, 3, 1).flatten(1)" % (size, size))
+    return Layout(there, here, f"{{}}.reshape(len({{}}), -1, {size}, {size}).permute(0, 2, 3, 1).flatten(1)")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ def renamed(name: str, rules: Rules) -> str:
 def kept_slots(network: Layer) -> list[Slot]:
     """Return the slots of all arrays of a network but the counters of its random numbers."""
     counting = {id(layer.buffers) for layer in network.layers() if isinstance(layer, CountingLayer)}
-    return [slot for kind in ("parameters", "buffers") for slot in network.slots(kind) if id(slot.owner) not in counting]
+    slots = [*network.slots("parameters"), *network.slots("buffers")]
+    return [slot for slot in slots if id(slot.owner) not in counting]
 
 
 def counters(network: Layer) -> list[str]:
@@ -235,8 +236,8 @@ def _block(found: re.Match[str]) -> str:
 _TIMM: Rules = ((r"^fc\.", "classifier."), (r"^stem\.conv1\.", "conv_stem."), (r"^stem\.bn1\.", "bn1."),
                 (r"\.fc1\.", ".conv_reduce."), (r"\.fc2\.", ".conv_expand."), (r"^head\.bn1\.", "bn2."),
                 (r"^layer(\d+)\.", _block))
-_MOBILENET_V3: Rules = ((r"^fc1\.", "conv_head."), (r"^head\.conv1\.", "blocks.6.0.conv."), (r"^head\.bn1\.", "blocks.6.0.bn1."),
-                        *_TIMM)
+_MOBILENET_V3: Rules = ((r"^fc1\.", "conv_head."), (r"^head\.conv1\.", "blocks.6.0.conv."),
+                        (r"^head\.bn1\.", "blocks.6.0.bn1."), *_TIMM)
 _EFFICIENTNET: Rules = ((r"^head\.conv1\.", "conv_head."), *_TIMM)
 _INCEPTION_RESNET: Rules = ((r"^fc\.", "classif."), (r"^(repeat.*?\.\d+|block8)\.branches\.branch", r"\1.branch"))
 _SENET: Rules = ((r"\.se\.", ".se_module."), (r"^fc\.", "last_linear."))

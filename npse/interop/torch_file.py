@@ -43,7 +43,7 @@ BUFFERS = {{
 
 def normalize(images):
     """Return pixels in 0..1, (N, C, H, W), as the network needs them."""
-    mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None] for values in (MEAN, STD))
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     return (images - mean) / std
 
 
