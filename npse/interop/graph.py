@@ -75,16 +75,46 @@ class Graph:
     output: str = ""
     _known: dict[Any, tuple[str, ...]] = field(default_factory=dict)
     _constants: dict[Any, str] = field(default_factory=dict)
+    _reshaped: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
 
     def add(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node and return the name of its output, or a tuple of names. The same node is added once."""
         key = op, inputs, tuple((name, repr(value)) for name, value in attributes.items())
         if key not in self._known:
-            made = tuple(f"x{len(self._known)}_{k}" if outputs > 1 else f"x{len(self._known)}" for k in range(outputs))
+            made = tuple(f"node_{len(self._known)}_{k}" for k in range(outputs))
             self._known[key] = made
             self.nodes.append(Node(op, inputs, made, attributes))
         names = self._known[key]
         return names[0] if outputs == 1 else names
+
+    def reshape(self, name: str, before: Sequence[int], after: Sequence[int]) -> str:
+        """Return the name of an array with another shape; several changes of shape in a row become one."""
+        source, before = self._reshaped.get(name, (name, tuple(before)))
+        if before == tuple(after):
+            return source
+        made = str(self.add("Reshape", source, shape=_open(after)))
+        self._reshaped[made] = source, before
+        return made
+
+    def finish(self, output: str) -> None:
+        """Set the output, leave out nodes and arrays that it does not need, and number the nodes in order."""
+        needed, kept = {output}, []
+        for node in reversed(self.nodes):
+            if needed & {*node.outputs}:
+                kept.append(node)
+                needed |= {*node.inputs}
+        numbered: dict[str, str] = {}
+        for node in reversed(kept):
+            for name in node.outputs:
+                numbered[name] = f"x{len(numbered)}"
+
+        def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(numbered.get(name, name) for name in names)
+
+        self.nodes = [Node(node.op, renamed(node.inputs), renamed(node.outputs), node.attributes)
+                      for node in reversed(kept)]
+        self.arrays = {name: array for name, array in self.arrays.items() if name in needed}
+        self.output = numbered[output]
 
     def constant(self, array: Array) -> str:
         """Return the name of an array that belongs to no layer."""
@@ -158,9 +188,8 @@ class Value:
         before, after = _sizes_first(self.shape), _sizes_first(shape)
         graph, same = self.graph, self.mean_of
         if _keeps_order(self.shape) and _keeps_order(shape):               # with one pixel or one channel
-            return Value(graph, shape, self.name if before == after else graph.add(
-                "Reshape", self.name, shape=_open(after)), mean_of=same)
-        made = graph.add("Reshape", self.last, shape=_open(shape))
+            return Value(graph, shape, graph.reshape(self.name, before, after), mean_of=same)
+        made = graph.reshape(self.last, self.shape, shape)
         return Value(graph, shape, last=made) if len(shape) == 4 else Value(graph, shape, made)
 
 
@@ -231,9 +260,7 @@ def trace(network: Layer, image_shape: Shape) -> Graph:
             result = network.predict(images)                      # type: ignore[arg-type]      # as an edition's array
     except NotExportable as error:
         raise NotExportable(f"{_layer_at(error, network)} cannot be exported: it uses {error}") from error
-    graph.output = result.name                                    # type: ignore[attr-defined]
-    used = {name for node in graph.nodes for name in node.inputs}
-    graph.arrays = {name: array for name, array in graph.arrays.items() if name in used}
+    graph.finish(result.name)                                     # type: ignore[attr-defined]
     return graph
 
 

@@ -58,9 +58,8 @@ def moments(graph: Graph, x: Value) -> tuple[Any, ...]:
 
 @lowers
 def add_bias(graph: Graph, x: Value, b: Array) -> Value:
-    conv, bias = graph.nodes[-1], graph.array(b)
-    if conv.op == "Conv" and conv.outputs == (x.name,) and len(conv.inputs) == 2:
-        graph.nodes.pop()                                             # a convolution adds its own bias
+    conv, bias = next(node for node in reversed(graph.nodes) if x.name in node.outputs), graph.array(b)
+    if conv.op == "Conv" and len(conv.inputs) == 2:                   # a convolution adds its bias itself
         return Value(graph, x.shape, graph.add("Conv", *conv.inputs, bias, **conv.attributes))
     return Value(graph, x.shape, graph.add("Add", x.name, graph.add("Unsqueeze", bias, axes=[1, 2])))
 

@@ -4,6 +4,7 @@ The class has the parameters and buffers of the network under the names of a sta
 that is exported beside it.
 """
 
+import pprint
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,10 @@ from torch import nn
 from torch.nn import functional as F
 
 CLASSES = {classes}
-MEAN, STD = {mean}, {std}                # of pixels in 0..1, by channel
+
+# Of pixels in 0..1, by channel.
+MEAN = {mean}
+STD = {std}
 
 PARAMETERS = {{
 {parameters}}}
@@ -81,6 +85,10 @@ class Network(nn.Module):
             owner = owner.get_submodule(part)
         return owner, key
 
+    def _batch_norm(self, x, name, eps):
+        norm = self.get_submodule(name)
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, self.training, 0.1, eps)
+
     def forward(self, x):
         a = dict(self.named_parameters()) | dict(self.named_buffers())
 '''
@@ -99,11 +107,13 @@ def to_python(graph: Graph, network: Layer, names: Names, facts: Mapping[str, An
     facts : dict
         title, module, weights, version, classes, mean, std: texts for the head of the file.
     """
+    count = len(facts["classes"])
     learned = [name for name, _ in (names.arrays[ours] for ours in network.named_parameters())]
     shapes = {name: array.shape for name, array in (names.there(network.state()) | constants(graph)).items()}
     shapes |= dict.fromkeys(names.counters, ())
     height, width, channels = graph.image_shape
-    head = HEAD.format(**facts, channels=channels, height=height, width=width, count=len(facts["classes"]),
+    facts = {**facts, "classes": pprint.pformat(list(facts["classes"]), width=110, compact=True)}
+    head = HEAD.format(**facts, channels=channels, height=height, width=width, count=count,
                        parameters=_table({name: shapes[name] for name in learned}),
                        buffers=_table({name: shape for name, shape in shapes.items() if name not in learned}))
     uses = _Uses(graph, names)
@@ -164,8 +174,9 @@ def _conv(x: list[str], a: Mapping[str, Any]) -> str:
 
 
 def _batch_norm(x: list[str], a: Mapping[str, Any]) -> str:
-    maps, gamma, beta, mean, var = x
-    return f"F.batch_norm({maps}, {mean}, {var}, {gamma}, {beta}, self.training, 0.1, {a['epsilon']!r})"
+    maps, gamma, *_ = x                       # all arrays have one name but for its last part
+    name = gamma.removeprefix('a["').removesuffix('.weight"]')
+    return f'self._batch_norm({maps}, "{name}", {a["epsilon"]!r})'
 
 
 def _padded(x: str, pads: Sequence[int], value: str = "0.0") -> str:
