@@ -108,7 +108,7 @@ def train(
     if "data" in given:
         given["data"] = data_sets.located(data)
     if "options" in given:
-        given["options"] = _model_options(given["options"])
+        given["options"] = model_options(given["options"])
     if recipe is not None and (resume or budget is not None):
         raise ValueError("--recipe begins a new run, and has its own epochs; leave out --resume and --budget")
     if recipe is not None:
@@ -123,7 +123,7 @@ def train(
     _run(config, out, edition, resume=resume)
 
 
-def _model_options(words):
+def model_options(words):
     """Return options such as ["activation=relu"] as a dict; values are numbers, true, false, lists, or text."""
     options = {}
     for word in words:
@@ -167,6 +167,8 @@ def _resumed(out, given):
         raise ValueError("--resume needs --out: the folder of the run to continue")
     folder = RunFolder(out)
     trained = folder.config()
+    if folder.is_imported():
+        raise ValueError(f"{out} was imported: it has weights, but no state of an optimizer to go on from")
     config = dataclasses.replace(trained, **given)
     if changed := config.contradicts(trained):
         raise ValueError(f"--resume continues with the settings of {folder.config_file}, where "
@@ -246,7 +248,7 @@ def _begin(out, job, edition):
     from npse.training import RunFolder
 
     environment = record() | {"ran_on": edition, "command": shlex.join(["npse", *sys.argv[1:]])}
-    folder = RunFolder(out or _next_folder(job.config.model, job.dataset.name))
+    folder = RunFolder(out or next_folder(job.config.model, job.dataset.name))
     try:
         with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),
               noted("name a folder with --out", NotADirectoryError)):
@@ -259,7 +261,7 @@ def _begin(out, job, edition):
     return folder
 
 
-def _next_folder(model, data):
+def next_folder(model, data):
     """Make the first of runs/MODEL-DATA-1, -2, ... that does not exist, and return it.
 
     A run owns the folder that it made, so runs that start at once, in two terminals or as jobs, get different folders.
