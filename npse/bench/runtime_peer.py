@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from npse import models
 from npse.bench.step import WARM
 from npse.bench.timing import figures, times
-from npse.bench.workload import CLASSES, batch
+from npse.bench.workload import batch, build
 from npse.interop.onnx_file import INPUT, to_onnx
 
 
@@ -19,8 +18,7 @@ class Peer:
     def __init__(self, model, batch_size, threads, runtime):
         x, _ = batch(batch_size)
         self._x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-        network = models.build(model, classes=CLASSES, input_gradient=False)
-        content = to_onnx(network.eval(), x.shape[1:]).SerializeToString()
+        content = to_onnx(build(model).eval(), x.shape[1:]).SerializeToString()
         self.evaluate, self.version = RUNTIMES[runtime](content, self._x, threads)
 
 
