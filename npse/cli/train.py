@@ -39,8 +39,8 @@ def train(
                                   autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
     epochs: Annotated[int | None, Training(help="passes over the images; with --resume, more than the run had",
                                               show_default="10; CIFAR, own pictures: 30")] = None,
-    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: choose the model and the epochs that make "
-                                           "the most of a time such as 20min")] = None,
+    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: choose the model or the recipe, and the "
+                                           "epochs, that make the most of a time such as 20min")] = None,
     batch_size: Annotated[int, Training(help="images in a step")] = 128,
     lr: Annotated[float, Training(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
     optimizer: Annotated[str, Training(help="muon: for filters, with sgd for the rest; or sgd: for all",
@@ -119,7 +119,7 @@ def train(
     config = _resumed(out, given) if resume else Config(**{"epochs": epochs} | given)
     edition = backend.use_with(config.edition, threads)
     if budget is not None:
-        config = _within(budget, config, given)
+        config = _within(budget, given)
     _run(config, out, edition, resume=resume)
 
 
@@ -137,26 +137,23 @@ def model_options(words):
     return options
 
 
-def _within(budget, config, given):
-    """Return the config with the epochs, and unless it was given the model, that make the most of the budget."""
+def _within(budget, given):
+    """Return the settings that make the most of the budget: those of a measured run, with those that were given."""
     from npse import data
     from npse.training import budget as budgets
 
     span = budgets.parse_span(budget)
-    if data.name_of(config.data) != "cifar10":
-        raise ValueError(f"--budget has expectations for cifar10 only, not for {config.data}: "
+    if data.name_of(given.get("data", "shapes")) != "cifar10":
+        raise ValueError(f"--budget has expectations for cifar10 only, not for {given.get('data', 'shapes')}: "
                          "add --data cifar10, or choose --epochs yourself")
-    plan = budgets.plan(config, span, only=given.get("model"), pace=_pace)
+
+    def pace(run):
+        typer.echo(f"measuring {run.name} on this machine")
+        return budgets.measure(run.config)
+
+    plan = budgets.plan(budgets.candidates(given), span, pace)
     typer.echo(str(plan))
-    return dataclasses.replace(config, model=plan.model, epochs=plan.epochs)
-
-
-def _pace(config):
-    """Return the seconds per epoch of a run; print a line first, as the measurement takes a while."""
-    from npse.training import budget as budgets
-
-    typer.echo(f"measuring {config.model} on this machine")
-    return budgets.seconds_per_epoch(config)
+    return plan.config
 
 
 def _resumed(out, given):
