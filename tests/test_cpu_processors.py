@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from npse.cpu.simd.tile_llvm import vector_registers  # noqa: E402
+from npse.cpu.simd.tile_llvm import vector_registers
 
 PROCESSORS = {"AVX2": ("haswell", "+avx2,+fma", (32, 16)), "SSE2": ("nocona", "+sse2", (0, 0))}
 SHOWN = "from npse.cpu.simd.tile_llvm import vector_registers; print(vector_registers())"
