@@ -14,6 +14,7 @@
     npse.training    settings, loop, checkpoints, evaluation
     npse.analysis    statistics of the gates; pictures
     npse.bench       benchmarks
+    npse.interop     files of PyTorch, timm and ONNX
     npse.types       types of signatures
 
 ``import npse`` needs NumPy alone. Packages, such as ``npse.models``, are imported when they are first used.
@@ -28,7 +29,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "active", "use"]
 
 _PACKAGES = frozenset({"reference", "cpu", "cuda", "layers", "models", "gradcheck", "trace", "zoo", "exercises", "data",
-                       "training", "analysis", "bench"})
+                       "training", "analysis", "bench", "interop"})
 
 
 def __getattr__(name: str) -> Any:

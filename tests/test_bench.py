@@ -32,8 +32,7 @@ def fake_ask(times, fails=()):
 def compared(monkeypatch, times, rounds, fails=()):
     ask, asked = fake_ask(times, fails)
     monkeypatch.setattr(compare, "ask", ask)
-    monkeypatch.setattr(compare, "expect_torch", lambda: None)
-    return *compare.versus_torch("resnet8", 2, 1, "auto", 0, rounds), asked
+    return *compare.versus(["torch"], "resnet8", 2, 1, "auto", 0, rounds), asked
 
 
 EAGER, LAST, COMPILED = compare.TORCH_MODES
@@ -43,13 +42,13 @@ TIMES = {"npse": [10, 20, 10], EAGER: [90, 90, 90], LAST: [30, 30, 35], COMPILED
 def test_a_quick_bench_from_end_to_end(tmp_path, monkeypatch, capsys):
     ask, _ = fake_ask(TIMES)
     monkeypatch.setattr(compare, "ask", ask)
-    monkeypatch.setattr(compare, "expect_torch", lambda: None)
+    monkeypatch.setattr(compare, "peers_of", lambda *_: ["torch"])
     file, picture = tmp_path / "bench.json", tmp_path / "roofline.png"
     bench(model="se_resnet8", batch_size=4, threads=1, quick=True, vs="torch", rounds=3, json_file=file,
           roofline=picture)
 
     found = json.loads(file.read_text())
-    assert found["train_ratio_best_torch"] == found["eval_ratio_best_torch"] == 3.0
+    assert found["train_ratio"] == found["eval_ratio"] == 3.0
     assert {"versions", "cores", "threads", "commit", "versus", "machine", "step"} <= found.keys()
     assert found["machine"]["sgemm_gflops"] > 0
     assert found["machine"]["copy_memory_gbs"] > 0
@@ -150,9 +149,9 @@ def test_ratios_are_taken_round_by_round_against_the_best_mode(monkeypatch):
     rows, failures, asked = compared(monkeypatch, TIMES, 3)
     found = compare.summary(rows)
     assert not failures
-    assert found["train_best_torch"] == LAST                      # smallest median; torch.compile had the best round
+    assert found["train_best"] == LAST                      # smallest median; torch.compile had the best round
     assert found["train_ratios"] == [3, 1.5, 3.5]
-    assert found["train_ratio_best_torch"] == found["eval_ratio_best_torch"] == 3
+    assert found["train_ratio"] == found["eval_ratio"] == 3
     assert found["modes"]["npse"] == {"train_ms": 10, "eval_ms": 5, "peak_mb": 100}
     assert {asked[k] for k in (0, 4, 8)} == {EAGER, LAST, COMPILED}       # each round begins with another mode
     assert sorted(asked) == sorted([*TIMES] * 3)
@@ -177,8 +176,17 @@ def test_a_missing_torch_is_reported_before_anything_is_measured(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install torch=="):
         bench(vs="torch")
-    with pytest.raises(ValueError, match="--vs must be torch"):
-        bench(vs="jax")
+    with pytest.raises(ImportError, match=r"with torch needs .*pip install torch=="):
+        bench(vs="openvino,torch")
+
+
+@pytest.mark.parametrize(("vs", "edition", "message"), [
+    ("jax", "cpu", "unknown peer 'jax'; known are: torch, openvino, onnxruntime"),
+    ("opnvino", "cpu", "did you mean openvino"), ("", "cpu", "unknown peer ''"),
+    ("openvino", "cuda", "openvino runs on the processor")])
+def test_peers_that_cannot_be_asked_for(vs, edition, message):
+    with pytest.raises(ValueError, match=message):
+        compare.peers_of(vs, edition)
 
 
 def test_a_missing_folder_is_reported_before_anything_is_measured(tmp_path):

@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize(("model", "channels_last"), [("se_resnet8", True), ("resnet8", False), ("se_wide", True),
-                                                     ("se_preact_resnet20", True)])
+                                                     ("se_preact_resnet20", True), ("se_fast", True), ("fast", False)])
 def test_the_same_logits_and_losses(model, channels_last):
     peer = torch_peer.Peer(model, 4, channels_last, compiled=False)
     with backend.using_edition("reference"):

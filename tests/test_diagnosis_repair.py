@@ -81,6 +81,18 @@ def test_a_remainder_is_found_with_more_images():
     assert "must be left out" in found.text
 
 
+def test_an_argument_that_is_rounded_in_a_part_of_a_result_is_named():
+    def backward(dy, x, w):
+        dz = dy * (1 - np.tanh(x @ w) ** 2)
+        return dz @ w.astype(np.float32).T, x.T @ dz
+
+    rng = np.random.default_rng(0)
+    given = {"x": rng.normal(size=(3, 4)), "w": rng.normal(size=(4, 2))}
+    report = check_gradient(lambda x, w: np.tanh(x @ w), backward, given)
+    assert [result.judged for result in report.failures] == ["dtype"]
+    assert "is given float64 but works with w in float32" in report.failures[0].message
+
+
 def test_an_argument_that_is_rounded_inside_is_named():
     report = check_gradient(blend, rounded_backward, arguments(), float32=False)
     found = next(result for result in report.failures if result.judged == "dtype")

@@ -37,8 +37,9 @@ ARROWS = {
     "analysis": {"analysis", "bench", "training", "models", "layers", "data"} | HELPERS,
     "bench": {"bench", "training", "models", "layers", "data", "reference", "cpu", "cuda"} | HELPERS,
     "lab": {"lab", "bench", "training", "models", "data"} | HELPERS,
-    "cli": {"cli", "lab", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises", "trace",
-            "reference", "cpu", "__version__"} | HELPERS,
+    "interop": {"interop", "bench", "training", "models", "layers", "data", "reference"} | HELPERS,
+    "cli": {"cli", "interop", "lab", "bench", "analysis", "training", "models", "data", "gradcheck", "zoo", "exercises",
+            "trace", "reference", "cpu", "__version__"} | HELPERS,
     "__main__": {"cli"},
     "__init__": {"backend"},
 }

@@ -203,20 +203,31 @@ def test_taylor(tmp_path, factor, code, order):
     assert f"taylor x: {'wrong' if code else 'right'}, the remainder falls as the step to the power {order}" in output
 
 
-def test_against_torch(tmp_path):
-    pytest.importorskip("torch")
-    same = "def square_torch(x):\n    return x.square()\n\n"
-    code, output = run(write(tmp_path, square(2, same)), "--against", "torch", "-v")
+@pytest.mark.parametrize(("library", "title", "function"), [
+    ("torch", "PyTorch", "def square_torch(x):\n    return x.square()\n\n"),
+    ("jax", "JAX", "def square_jax(x):\n    return x**2\n\n")])
+def test_against_another_library(tmp_path, library, title, function):
+    pytest.importorskip(library)
+    code, output = run(write(tmp_path, square(2, function)), "--against", library, "-v")
     assert code == 0
-    assert "torch x: right" in output
-    code, output = run(write(tmp_path, square(2.1, same), "b.py"), "--against", "torch")
-    assert "torch x: wrong, differs from PyTorch's gradient by" in output
-    code, output = run(write(tmp_path, square(2, same.replace("square()", "exp()")), "c.py"), "--against", "torch")
-    assert "the forward pass in PyTorch gives other values" in output
-    with pytest.raises(ValueError, match="add square_torch"):
-        run(write(tmp_path, square(2), "d.py"), "--against", "torch")
+    assert f"{library} x: right" in output
+    code, output = run(write(tmp_path, square(2.1, function), "b.py"), "--against", library)
+    assert f"{library} x: wrong, differs from {title}'s gradient by" in output
+    other = function.replace("return x", "return 2 + x")
+    code, output = run(write(tmp_path, square(2, other), "c.py"), "--against", library)
+    assert f"the forward pass in {title} gives other values" in output
+    other = function.replace("return x", "return x.reshape(-1)[:1]")
+    code, output = run(write(tmp_path, square(2, other), "d.py"), "--against", library)
+    assert f"the forward pass in {title} gives other values" in output
+    with pytest.raises(ValueError, match=f"add square_{library}"):
+        run(write(tmp_path, square(2), "e.py"), "--against", library)
+
+
+def test_a_library_that_cannot_be_asked(tmp_path):
     with pytest.raises(ValueError, match="give the file"):
         run("--against", "torch")
+    with pytest.raises(ValueError, match="unknown library 'torhc' to check against; did you mean torch"):
+        run(write(tmp_path, square(2)), "--against", "torhc")
 
 
 # Files as Python reads them

@@ -324,7 +324,7 @@ def test_results_of_another_machine_make_the_table(npse, spec, results, tmp_path
 
 
 def test_a_dry_run_writes_nothing(npse, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate.budget, "seconds_per_epoch", lambda config, at_least: 600.0)
+    monkeypatch.setattr(estimate.budget, "measure", lambda config, at_least: estimate.budget.Pace(600.0))
     code, out, err = npse("ablate", "mine.toml", "--dry-run", "--only", "b", "--jobs", 2)
     assert code == 0, err
     assert "3 runs to train, 2 at the same time with" in out

@@ -228,6 +228,8 @@ def test_every_recipe_is_a_run(name):
     ("[settings]\nepochs = 0", r"mine\.toml: epochs must be at least 1, but is 0"),
     ("epochs = 3", r"mine\.toml: unknown entry epochs; known are: .*settings belong below \[settings\]"),
     ("about = 'x'", r"mine\.toml: expected \[settings\]"),
+    ("[settings]\n[accuracy]\n8 = 92.9", r"mine\.toml: \[accuracy\] must have lines such as 8 = 0\.929"),
+    ("[settings]\n[accuracy]\nend = 0.9", r"mine\.toml: \[accuracy\] must have lines such as 8 = 0\.929"),
     ("[settings", r"mine\.toml is not a TOML file: "),
 ])
 def test_a_wrong_recipe_is_refused(tmp_path, monkeypatch, content, message):

@@ -5,5 +5,6 @@
     ops.py             each op call of a step, timed alone           flops.py               arithmetic of a call
     variants.py        each variant of the convolution               timing.py              clock and memory
     torch_peer.py      the same step in PyTorch                      compare.py             interleaved runs, ratios
+    runtime_peer.py    the same evaluation in OpenVINO and onnxruntime
     report.py, roofline.py   tables and picture of the measurements
 """

@@ -135,19 +135,23 @@ def _variant(row, sgemm):
 
 
 def versus(found, failures, batch_size, rounds):
-    """Return the table of npse and PyTorch's modes, with the ratios of their times."""
+    """Return the table of npse and its peers, with the ratios of their times."""
     ours = found["modes"][OURS]
-    rows = [(mode, f"{row['train_ms']:.1f}", f"{1e3 * batch_size / row['train_ms']:.0f}",
-             f"{row['train_ms'] / ours['train_ms']:.2f}", f"{row['eval_ms']:.1f}",
-             f"{1e3 * batch_size / row['eval_ms']:.0f}", f"{row['eval_ms'] / ours['eval_ms']:.2f}",
-             _megabytes(row["peak_mb"])) for mode, row in found["modes"].items()]
-    notes = [f"{title}: npse is {found[f'{kind}_ratio_best_torch']:.2f} times as fast as {found[f'{kind}_best_torch']} "
+    rows = [(mode, *(cell for kind in ("train_ms", "eval_ms") for cell in _compared(row[kind], ours[kind], batch_size)),
+             _megabytes(row["peak_mb"]) if row["train_ms"] else "-") for mode, row in found["modes"].items()]
+    notes = [f"{title}: npse is {found[f'{kind}_ratio']:.2f} times as fast as {found[f'{kind}_best']} "
              f"({min(found[f'{kind}_ratios']):.2f} .. {max(found[f'{kind}_ratios']):.2f} over {rounds} rounds)."
-             for title, kind in (("Training", "train"), ("Evaluation", "eval"))]
-    return Table("npse and PyTorch: medians over fresh, interleaved processes",
+             for title, kind in (("Training", "train"), ("Evaluation", "eval")) if f"{kind}_best" in found]
+    return Table("npse and its peers: medians over fresh, interleaved processes",
                  ("<", "train ms", "images/s", "to npse", "eval ms", "images/s", "to npse", "peak memory"), rows,
                  notes + [f"{mode} failed and is left out: {reason}" for mode, reason in failures.items()],
                  spare=("images/s",))
+
+
+def _compared(milliseconds, ours, batch_size):
+    if milliseconds is None:
+        return "-", "-", "-"
+    return f"{milliseconds:.1f}", f"{1e3 * batch_size / milliseconds:.0f}", f"{milliseconds / ours:.2f}"
 
 
 def _shape(sizes):

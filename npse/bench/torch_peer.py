@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from npse import models
 from npse.bench.timing import figures, peak_memory, times
-from npse.bench.workload import CLASSES, DECAY, MOMENTUM, RATE, SMOOTHING, batch
+from npse.bench.workload import DECAY, MOMENTUM, RATE, SMOOTHING, batch, build
 from npse.training.metric_accumulator import READ_EVERY
 
 WARM = 3
@@ -157,6 +156,41 @@ class Wide(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class FastStage(nn.Module):
+    def __init__(self, cin, cout, hidden):
+        super().__init__()
+        self.conv1 = nn.Conv2d(cin, cout, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(cout)
+        self.conv2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(cout)
+        self.se = SqueezeExcite(cout, hidden) if hidden else nn.Identity()
+        for bn in (self.bn1, self.bn2):
+            bn.weight.requires_grad = False
+
+    def forward(self, x):
+        x = F.silu(self.bn1(F.max_pool2d(self.conv1(x), 2)), inplace=True)
+        return F.silu(self.se(self.bn2(self.conv2(x))), inplace=True)
+
+
+class Fast(nn.Module):
+    """The network `npse.models.fast` in its default form, with the weights of ``state``, the named arrays of npse."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.whiten = nn.Conv2d(*state["whiten.weight"].shape[2:], 3, 1, 1)
+        self.whiten.weight.requires_grad = False
+        for stage in ("layer1", "layer2", "layer3"):
+            hidden = len(state.get(f"{stage}.se.fc1.weight", ()))
+            self.add_module(stage, FastStage(*state[f"{stage}.conv1.weight"].shape[2:], hidden))
+        self.fc = nn.Linear(*reversed(state["fc.weight"].shape), bias=False)
+        load(self, state)
+
+    def forward(self, x):
+        x = F.silu(self.whiten(x), inplace=True)
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.amax((2, 3)))
+
+
 def load(network, state):
     """Copy the arrays of a network of npse into one of PyTorch; RuntimeError if any name or shape differs."""
     arrays = {name: torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
@@ -167,12 +201,12 @@ def load(network, state):
 
 def kind_of(model):
     """Return the class for a model of npse; ValueError if it is not written with PyTorch here."""
-    kinds = {r"(se_)?wide": Wide, r"(se_)?preact_resnet\d+": PreActResNet,
+    kinds = {r"(se_)?wide": Wide, r"(se_)?fast": Fast, r"(se_)?preact_resnet\d+": PreActResNet,
              r"(se_)?resnet(8|14|20|32|44|56|110)": ResNet}
     for pattern, kind in kinds.items():
         if re.fullmatch(pattern, model):
             return kind
-    raise ValueError(f"{model} is not written with PyTorch here; compare a resnet, a preact_resnet or wide")
+    raise ValueError(f"{model} is not written with PyTorch here; compare a resnet, a preact_resnet, wide or fast")
 
 
 class Peer:
@@ -190,9 +224,10 @@ class Peer:
         x, labels = batch(batch_size)
         self.x = torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
         self.labels = torch.tensor(labels, device=device)
-        self.network = kind_of(model)(models.build(model, classes=CLASSES).state()).to(device, memory_format=layout)
+        self.network = kind_of(model)(build(model).state()).to(device, memory_format=layout)
         self.run = torch.compile(self.network) if compiled else self.network
-        decayed, others = ([w for w in self.network.parameters() if (w.ndim > 1) is matrix] for matrix in (True, False))
+        decayed, others = ([w for w in self.network.parameters() if w.requires_grad and (w.ndim > 1) is matrix]
+                           for matrix in (True, False))
         # fused: the fastest of PyTorch's three implementations of the update
         self.optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": DECAY}, {"params": others}], RATE,
                                          MOMENTUM, nesterov=True, fused=True)

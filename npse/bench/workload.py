@@ -8,10 +8,12 @@ import numpy as np
 
 from npse import backend, data, models, reference
 from npse.bench.timing import peak_memory, wall
+from npse.layers import Whitening
 from npse.training import SGD
 from npse.training.metric_accumulator import READ_EVERY, read
 from npse.training.step import Step, can_record
 
+FITTED = 100                     # images to which a whitening layer is fitted
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
 MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
 
@@ -26,6 +28,15 @@ def batch(size):
     """Return `random_images` as a batch for the network: float32 images (size, 32, 32, 3) and labels (size,)."""
     images, labels = random_images(size)
     return reference.normalize(images, MEAN, STD), labels
+
+
+def build(model):
+    """Return the network that is timed: as in training, without a gradient for the images."""
+    network = models.build(model, classes=CLASSES, input_gradient=False)
+    for layer in network.layers():
+        if isinstance(layer, Whitening):
+            layer.fit(batch(FITTED)[0])
+    return network
 
 
 def prepare(model, batch_size, edition, threads):
@@ -46,7 +57,7 @@ def prepare(model, batch_size, edition, threads):
     ops = backend.use(name)
     if name == "cpu":
         ops.set_threads(threads)
-    network = models.build(model, classes=CLASSES, input_gradient=False).to_device()    # as in training, and in PyTorch
+    network = build(model).to_device()
     optimizer = SGD(network, MOMENTUM, DECAY)
     optimizer.to_device()
     steps = Step(network, optimizer, SMOOTHING, functools.partial(print, file=sys.stderr))

@@ -16,6 +16,8 @@ from npse.cli import (
     data,
     evaluate,
     exercise,
+    export,
+    import_run,
     info,
     inspect,
     predict,
@@ -54,6 +56,8 @@ for command, examples in {
     evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --tta mirror",),
     inspect.inspect: ("npse inspect runs/se_resnet8-shapes-1", "npse inspect runs/se_resnet20-cifar10-1 --sample 500"),
     predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
+    export.export: ("npse export runs/se_resnet20-cifar10-1 --to torch",
+                    "npse export runs/se_resnet20-cifar10-1 --to onnx --out model.onnx --time"),
     ablate.ablate: ("npse ablate --list", "npse ablate gate --dry-run", "npse ablate structures --jobs 2",
                     "npse ablate mine.toml --seeds 0-9 --out runs/mine"),
     check.check: ("npse check", "npse check --edition cpu --op se_backward", "npse check my_layer.py"),
@@ -65,6 +69,9 @@ for command, examples in {
     info.info: ("npse info",),
 }.items():
     app.command(examples=examples)(command)
+app.command("import", examples=(
+    "npse import seresnet50.safetensors --as se_resnet50 --data photos --classes names.txt",
+    "npse import se_resnet20.safetensors"))(import_run.import_run)
 app.add_typer(data.app, name="data")
 app.add_typer(exercise.app, name="exercise")
 

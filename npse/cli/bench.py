@@ -1,4 +1,4 @@
-"""``npse bench``: how fast npse is on this machine, op by op, compared with its peak rates and with PyTorch."""
+"""``npse bench``: how fast npse is on this machine, op by op, compared with its peak rates and with its peers."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,8 @@ def bench(
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
     each_variant: Annotated[bool, Option("--variants",
                                          help="time each variant of the convolution, the simplest first")] = False,
-    vs: Annotated[str | None, Option(help="torch: also time the step in PyTorch, in each of its modes")] = None,
+    vs: Annotated[str | None, Option(metavar="PEERS", help="torch, openvino, onnxruntime, with commas between them: "
+                                     "also time the same work there; the last two evaluate only")] = None,
     rounds: Annotated[int, Option(min=1, help="with --vs: fresh processes for each library and mode")] = 5,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE",
                                              help="write all results to this file")] = None,
@@ -32,11 +33,8 @@ def bench(
     from npse.support import environment
     from npse.support.files import expect_place
 
-    if vs not in (None, "torch"):
-        raise ValueError(f"--vs must be torch, but is {vs!r}")
-    if vs:
-        compare.expect_torch()
     name = backend.choose(edition)[0]
+    peers = compare.peers_of(vs, name) if vs else []
     on_gpu = name == "cuda"
     if on_gpu and (each_variant or roofline):
         raise ValueError("--variants and --roofline are about the processor; leave them out, or add --edition cpu")
@@ -64,8 +62,8 @@ def bench(
             tell("measuring the variants of the convolution")
             found["variants"] = variants.measure_variants(found["ops"], threads, seconds(0.3))
             print_table(report.variants(found["variants"], found["machine"]))
-        if vs:
-            rows, failures = compare.versus_torch(**work, seconds=seconds(3), rounds=rounds, say=tell)
+        if peers:
+            rows, failures = compare.versus(peers, **work, seconds=seconds(3), rounds=rounds, say=tell)
             versus = compare.summary(rows)
             found |= {"versus": rows, "failures": failures, **versus}
             print_table(report.versus(versus, failures, batch_size, rounds))

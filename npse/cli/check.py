@@ -34,8 +34,8 @@ def check(
     fast: Annotated[bool, Option("--fast", help="two cases of each op, 50 entries of each array, no float32")] = False,
     taylor: Annotated[bool, Option("--taylor", help="also check that the remainder of the first-order Taylor expansion "
                                    "falls as the square of the step")] = False,
-    against: Annotated[str | None, Option(help="torch: compare functions of your own with PyTorch too; FILE then has "
-                                          "name_torch(x, ...), the same function of tensors",
+    against: Annotated[str | None, Option(help="torch or jax: compare functions of your own with it too; FILE then "
+                                          "has name_torch(x, ...) or name_jax(x, ...), the same function there",
                                           show_default="none")] = None,
     verbose: Annotated[bool, Option("--verbose", "-v", help="print a line for each check")] = False,
     json_file: Annotated[Path | None, Option("--json", metavar="FILE", help="write every result to this file")] = None,

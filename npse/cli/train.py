@@ -39,8 +39,8 @@ def train(
                                   autocompletion=names("npse.models:MODELS"))] = "se_resnet8",
     epochs: Annotated[int | None, Training(help="passes over the images; with --resume, more than the run had",
                                               show_default="10; CIFAR, own pictures: 30")] = None,
-    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: choose the model and the epochs that make "
-                                           "the most of a time such as 20min")] = None,
+    budget: Annotated[str | None, Training(metavar="TIME", help="cifar10: choose the model or the recipe, and the "
+                                           "epochs, that make the most of a time such as 20min")] = None,
     batch_size: Annotated[int, Training(help="images in a step")] = 128,
     lr: Annotated[float, Training(help="peak of the one-cycle learning rate, which ends at zero")] = 0.4,
     optimizer: Annotated[str, Training(help="muon: for filters, with sgd for the rest; or sgd: for all",
@@ -108,7 +108,7 @@ def train(
     if "data" in given:
         given["data"] = data_sets.located(data)
     if "options" in given:
-        given["options"] = _model_options(given["options"])
+        given["options"] = model_options(given["options"])
     if recipe is not None and (resume or budget is not None):
         raise ValueError("--recipe begins a new run, and has its own epochs; leave out --resume and --budget")
     if recipe is not None:
@@ -119,11 +119,11 @@ def train(
     config = _resumed(out, given) if resume else Config(**{"epochs": epochs} | given)
     edition = backend.use_with(config.edition, threads)
     if budget is not None:
-        config = _within(budget, config, given)
+        config = _within(budget, given)
     _run(config, out, edition, resume=resume)
 
 
-def _model_options(words):
+def model_options(words):
     """Return options such as ["activation=relu"] as a dict; values are numbers, true, false, lists, or text."""
     options = {}
     for word in words:
@@ -137,26 +137,23 @@ def _model_options(words):
     return options
 
 
-def _within(budget, config, given):
-    """Return the config with the epochs, and unless it was given the model, that make the most of the budget."""
+def _within(budget, given):
+    """Return the settings that make the most of the budget: those of a measured run, with those that were given."""
     from npse import data
     from npse.training import budget as budgets
 
     span = budgets.parse_span(budget)
-    if data.name_of(config.data) != "cifar10":
-        raise ValueError(f"--budget has expectations for cifar10 only, not for {config.data}: "
+    if data.name_of(given.get("data", "shapes")) != "cifar10":
+        raise ValueError(f"--budget has expectations for cifar10 only, not for {given.get('data', 'shapes')}: "
                          "add --data cifar10, or choose --epochs yourself")
-    plan = budgets.plan(config, span, only=given.get("model"), pace=_pace)
+
+    def pace(run):
+        typer.echo(f"measuring {run.name} on this machine")
+        return budgets.measure(run.config)
+
+    plan = budgets.plan(budgets.candidates(given), span, pace)
     typer.echo(str(plan))
-    return dataclasses.replace(config, model=plan.model, epochs=plan.epochs)
-
-
-def _pace(config):
-    """Return the seconds per epoch of a run; print a line first, as the measurement takes a while."""
-    from npse.training import budget as budgets
-
-    typer.echo(f"measuring {config.model} on this machine")
-    return budgets.seconds_per_epoch(config)
+    return plan.config
 
 
 def _resumed(out, given):
@@ -167,6 +164,8 @@ def _resumed(out, given):
         raise ValueError("--resume needs --out: the folder of the run to continue")
     folder = RunFolder(out)
     trained = folder.config()
+    if folder.is_imported():
+        raise ValueError(f"{out} was imported: it has weights, but no state of an optimizer to go on from")
     config = dataclasses.replace(trained, **given)
     if changed := config.contradicts(trained):
         raise ValueError(f"--resume continues with the settings of {folder.config_file}, where "
@@ -246,7 +245,7 @@ def _begin(out, job, edition):
     from npse.training import RunFolder
 
     environment = record() | {"ran_on": edition, "command": shlex.join(["npse", *sys.argv[1:]])}
-    folder = RunFolder(out or _next_folder(job.config.model, job.dataset.name))
+    folder = RunFolder(out or next_folder(job.config.model, job.dataset.name))
     try:
         with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),
               noted("name a folder with --out", NotADirectoryError)):
@@ -259,7 +258,7 @@ def _begin(out, job, edition):
     return folder
 
 
-def _next_folder(model, data):
+def next_folder(model, data):
     """Make the first of runs/MODEL-DATA-1, -2, ... that does not exist, and return it.
 
     A run owns the folder that it made, so runs that start at once, in two terminals or as jobs, get different folders.

@@ -1,6 +1,8 @@
 """A data set: uint8 images with integer labels, split into training and test images."""
 
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +90,31 @@ class Dataset:
                 sha256.update(str(array.shape).encode())
                 sha256.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
         return sha256.hexdigest()
+
+    def for_network(self, classes: Sequence[str], mean: Array, std: Array) -> "Dataset":
+        """Return the data set as a network with other classes sees it: labels are indices into the network's classes.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Of the network; those of the data set are among them.
+        mean, std : float32 array (C,)
+            With which the network's images were normalized.
+
+        Raises
+        ------
+        ValueError
+            A class of the data set is not among those of the network.
+        """
+        place = {name: number for number, name in enumerate(classes)}
+        if unknown := [name for name in self.classes if name not in place]:
+            raise ValueError(f"data set {self.name}: the class {unknown[0]} is not one of the network's {len(place)} "
+                             f"classes, {', '.join(list(place)[:3])}, ...; rename the classes of the data or of the "
+                             "network")
+        index = np.array([place[name] for name in self.classes], np.int64)
+        val = None if self.val_labels is None else index[self.val_labels]
+        return dataclasses.replace(self, classes=tuple(classes), mean=mean, std=std, labels=index[self.labels],
+                                   test_labels=index[self.test_labels], val_labels=val)
 
     def __repr__(self) -> str:
         return (f"Dataset({self.name!r}: {len(self.images)} training and {len(self.test_images)} test images, "

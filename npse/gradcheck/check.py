@@ -72,7 +72,7 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
                    wrt: str | Sequence[str] | None = None, kinks: Callable[..., AtKinks] | None = None, seed: int = 0,
                    float32: bool = True, entries: int = MOST_ENTRIES, tolerance: float = TOLERANCE,
                    step: float | None = None, taylor: bool = False,
-                   torch: Callable[..., Any] | None = None) -> Report:
+                   torch: Callable[..., Any] | None = None, jax: Callable[..., Any] | None = None) -> Report:
     """Check a backward pass of your own against central differences, and its contract.
 
     Both functions receive the arguments by name.
@@ -107,6 +107,8 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
         Whether to check too that the remainder of the first-order Taylor expansion falls as the square of the step.
     torch : function of (**arguments) -> tensor, optional
         The same forward pass in PyTorch. The gradients must be those that PyTorch takes of it.
+    jax : function of (**arguments) -> array of JAX, optional
+        Likewise.
 
     Returns
     -------
@@ -132,7 +134,8 @@ def check_gradient(forward: Callable[..., ArrayLike], backward: Callable[..., Re
                   backward=lambda ops, dy, **a: _in_order(ops.backward(dy, **a), wrt))
     ops = SimpleNamespace(forward=forward, backward=backward)
     results, progress = [], ProgressLine()
-    options = Options(entries, tolerance, step, float32, taylor, torch, progress)
+    others = {name: other for name, other in (("torch", torch), ("jax", jax)) if other is not None}
+    options = Options(entries, tolerance, step, float32, taylor, others, progress)
     try:
         for result in judge(case, ops, seed, options=options):
             results.append(result)

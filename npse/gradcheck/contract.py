@@ -18,7 +18,7 @@ from npse.types import Array, Op, Ops
 SUM_ORDER_FLOAT64 = 1e-12    # relative deviation that a different order of additions may cause
 SUM_ORDER_FLOAT32 = 1e-5
 STEP = 1e-6          # relative change of an argument that its float32 version shows
-TINY = 1e-6          # of that step: a change that it does not show
+TINY = 1e-12         # relative change that it does not show
 
 
 @dataclass(frozen=True)
@@ -133,21 +133,31 @@ def same_dtype(call: Call) -> str | None:
 
 
 def _is_rounded(call: Call, key: int | str) -> bool:
-    """Whether a result depends on an argument, and smoothly, but not on its last digits: they are rounded away."""
+    """Whether the last digits of an argument are rounded away before all or a part of a result is computed.
+
+    A smooth function has the same slope for a small step and for a tiny one. Where a float32 copy of the argument is
+    used, a tiny step changes nothing. The slopes of a step and of its double tell how exact both slopes are.
+    """
     value = call.before[key]
     if not isinstance(value, np.ndarray) or not _is_float(value) or not value.any():
         return False
     rng = np.random.default_rng(0)
     direction = value * rng.uniform(0.5, 1, value.shape)
 
-    def changes(step: float) -> list[float]:
+    def slopes(step: float) -> list[Array]:
         moved = replace(call, before=call.before | {key: value + step * direction}).repeat()
-        return [_largest(np.asarray(a, np.float64) - b) if a.shape == b.shape else np.nan
-                for a, b in zip(moved, call.results, strict=True)]
+        return [(np.asarray(a, np.float64) - b) / step for a, b in zip(moved, call.results, strict=True)]
+
+    def differ(small: Array, twice: Array, tiny: Array, twice_tiny: Array, result: Array) -> bool:
+        noise = _largest(twice - small) + _largest(twice_tiny - tiny)
+        return _largest(tiny - small) > max(4 * noise, 1e-3 * _largest(small), 1e-2 * _largest(result))
+
     with np.errstate(all="ignore"):
-        once, twice, hardly = changes(STEP), changes(2 * STEP), changes(STEP * TINY)
-    return any(a > 1e-7 * _largest(result) and 1.5 < b / a < 2.5 and c < 0.3 * TINY * a
-               for a, b, c, result in zip(once, twice, hardly, call.results, strict=True))
+        try:
+            found = zip(*map(slopes, (STEP, 2 * STEP, TINY, 2 * TINY)), call.results, strict=True)
+        except ValueError:                                        # shapes that depend on the values
+            return False
+        return any(differ(*each) for each in found)
 
 
 def interpreted(op: Op) -> Op:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from npse.gradcheck import contract, diagnosis
-from npse.gradcheck.against import against_torch
+from npse.gradcheck.against import against
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.compare import compare
 from npse.gradcheck.contract import Call
@@ -69,8 +69,8 @@ def _gradients(measured: Measurement) -> Iterator[Result]:
             raise KeyboardInterrupt
         if measured.options.taylor:
             yield taylor(measured, name)
-    if measured.options.torch:
-        yield from against_torch(measured, measured.options.torch)
+    for library, forward in measured.options.against.items():
+        yield from against(measured, library, forward)
 
 
 def _linearity(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Result:

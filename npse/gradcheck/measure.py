@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -47,8 +47,8 @@ class Options:
         Whether float32 arguments are checked too.
     taylor : bool
         Whether the remainder of the first-order Taylor expansion is checked too.
-    torch : function of (**arguments) -> tensor, optional
-        The forward pass in PyTorch, for a second reference.
+    against : dict of str to function
+        The forward pass in other libraries, for a second reference: "torch", "jax".
     progress : function of (name, calls of forward so far, calls in all), optional
     """
 
@@ -57,7 +57,7 @@ class Options:
     step: float | None = None
     float32: bool = True
     taylor: bool = False
-    torch: Callable[..., Any] | None = None
+    against: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     progress: Progress | None = None
 
     def __post_init__(self) -> None:

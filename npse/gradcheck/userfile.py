@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from npse.gradcheck.against import LIBRARIES, TITLES
 from npse.gradcheck.cases import CASES, KNOWN_OPS
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.check import check_case, check_gradient, prepared
@@ -49,8 +50,9 @@ def check_file(path: str | Path, book: Ops, seed: int = 0, options: Options = US
     options : Options
     cases : int, optional
         The most cases of an op of the book.
-    against : "torch", optional
-        Compare a pair with PyTorch too; then the file needs name_torch(x, ...), the forward pass of tensors.
+    against : "torch" or "jax", optional
+        Compare a pair with PyTorch or JAX too; then the file needs name_torch(x, ...) or name_jax(x, ...), the same
+        forward pass there.
 
     Returns
     -------
@@ -63,8 +65,8 @@ def check_file(path: str | Path, book: Ops, seed: int = 0, options: Options = US
         No such file, a file that is not Python, raises an exception or ends the program, nothing to check in it, or a
         pair of functions without arguments.
     """
-    if against not in (None, "torch"):
-        raise ValueError(f"against must be torch, but is {against!r}")
+    if against is not None and against not in LIBRARIES:
+        raise ValueError(f"unknown library {against!r} to check against; {suggest(against, LIBRARIES)}")
     path = Path(path)
     module = run_python_file(path)
     functions = _functions(module)
@@ -78,8 +80,9 @@ def check_file(path: str | Path, book: Ops, seed: int = 0, options: Options = US
     results: list[Result] = []
     with imports_beside(path):
         for name in own:
+            twins = {against: _twin(path, name, functions, against)} if against else {}
             results += _check_pair(path, name, functions, getattr(module, f"{name}_arguments"), seed,
-                                   replace(options, torch=_torch(path, name, functions) if against else None))
+                                   replace(options, against=twins))
         edition = Overlay(book, **{name: functions[name] for name in ops})
         for case in few([case for case in CASES if set(case.ops) & set(ops)], cases):
             results += check_case(case, edition, seed, book, options)
@@ -94,10 +97,12 @@ def few(cases: Sequence[Case], most: int | None) -> list[Case]:
             if most is None or sum(case.op == other.op for other in cases[:k]) < most]
 
 
-def _torch(path: Path, name: str, functions: Mapping[str, Op]) -> Op:
-    if f"{name}_torch" not in functions:
-        raise ValueError(f"{path}: to compare {name} with PyTorch, add {name}_torch, the same function of tensors")
-    return functions[f"{name}_torch"]
+def _twin(path: Path, name: str, functions: Mapping[str, Op], library: str) -> Op:
+    twin = f"{name}_{library}"
+    if twin not in functions:
+        raise ValueError(f"{path}: to compare {name} with {TITLES[library]}, add {twin}, the same function of its "
+                         "arrays")
+    return functions[twin]
 
 
 def _functions(module: ModuleType) -> dict[str, Op]:
@@ -157,7 +162,7 @@ def _check_pair(path: Path, name: str, functions: Mapping[str, Op], arguments: A
         return check_gradient(watched.forward, watched.backward, drawn, kinks=functions.get(f"{name}_kinks"),
                               seed=seed, float32=options.float32, entries=options.entries,
                               tolerance=options.tolerance, step=options.step, taylor=options.taylor,
-                              torch=options.torch).results
+                              torch=options.against.get("torch"), jax=options.against.get("jax")).results
     except Exception as error:
         return (raised(name, path.name, error, watched.culprit(error)),)
 

@@ -62,10 +62,10 @@ def _epoch(config: Config, threads: int) -> float:
     name, _ = backend.choose(config.edition)
     with backend.using_edition(name) as ops:
         if name != "cpu":
-            return budget.seconds_per_epoch(config, MEASURED)
+            return budget.measure(config, MEASURED).epoch
         before = ops.get_threads()
         ops.set_threads(threads)
         try:
-            return budget.seconds_per_epoch(config, MEASURED)
+            return budget.measure(config, MEASURED).epoch
         finally:
             ops.set_threads(before)

@@ -1,25 +1,28 @@
-"""Choose the model and the epochs for a budget of time such as 20min, on this machine.
+"""Choose the network, its settings and the epochs for a budget of time such as 20min, on this machine.
 
-Each model is timed for a few seconds. That gives the number of epochs that fit. The accuracy to expect comes from a
-table of measured runs.
+Each network is timed for a few seconds. That gives the number of epochs that fit. The accuracy to expect comes from a
+table of measured runs: that of `MEASURED`, and those of the recipes.
 """
 
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from npse import data
 from npse.support.names import suggest
+from npse.training import recipes
 from npse.training.config import Config
+from npse.training.evaluation import VIEWS
 from npse.training.loop import prepare
 from npse.training.metric_accumulator import read
 from npse.training.step import Step
 
-# Test accuracy on CIFAR-10, without mirror images, by number of epochs, with the default settings; see docs/results.md.
+# Test accuracy on CIFAR-10, one view of an image, by number of epochs, with the default settings; see docs/results.md.
 # Each is the mean of three seeds for 30 epochs, and of one seed for others.
 MEASURED = {"se_resnet8": {5: 0.818, 10: 0.854}, "se_resnet20": {5: 0.868, 30: 0.921, 100: 0.930},
             "se_wide": {4: 0.895}}
@@ -30,16 +33,33 @@ SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What fits a span: a model, its epochs, the seconds they take and the accuracy to expect."""
+class Candidate:
+    """A run on CIFAR-10 whose accuracy is known: its name, its settings, and accuracies by number of epochs."""
 
-    model: str
-    epochs: int
+    name: str
+    config: Config
+    measured: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The seconds of an epoch with its evaluation, and those of the views at the end of a run."""
+
+    epoch: float
+    views: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fits a span: settings, the seconds they take and the accuracy to expect."""
+
+    name: str
+    config: Config
     seconds: float
     accuracy: float
 
     def __str__(self) -> str:
-        return (f"{self.model} for {self.epochs} epochs takes about {self.seconds / 60:.1f} minutes here; "
+        return (f"{self.name} for {self.config.epochs} epochs takes about {self.seconds / 60:.1f} minutes here; "
                 f"expect {self.accuracy:.1%} test accuracy or more")
 
 
@@ -51,38 +71,61 @@ def parse_span(text: str) -> float:
     return float(found[1]) * SECONDS[found[2]]
 
 
-def plan(config: Config, span: float, only: str | None = None,
-         measured: Mapping[str, Mapping[int, float]] | None = None,
-         pace: Callable[[Config], float] | None = None) -> Plan:
-    """Choose model and epochs for a span of seconds.
+def candidates(given: Mapping[str, Any]) -> list[Candidate]:
+    """Return the runs on CIFAR-10 whose accuracy is known, with some settings that are given.
 
     Parameters
     ----------
-    config : Config, of a run on cifar10; its model and epochs are ignored
-    span : float, seconds
-    only : str, optional, the one model to consider
-    measured : dict, model -> {epochs: accuracy}; `MEASURED` if left out
-    pace : function of a Config -> seconds an epoch; `seconds_per_epoch` if left out
+    given : dict
+        Settings of `Config`. They replace those of the candidates. If ``model`` is among them, only its runs remain.
 
     Raises
     ------
     ValueError
-        The data set is not cifar10, ``only`` is not in ``measured``, or no measured run fits the span.
+        The data set is not cifar10, or there is no measured run of the model.
     """
-    measured, pace = measured or MEASURED, pace or seconds_per_epoch
-    if data.name_of(config.data) != "cifar10":
-        raise ValueError(f"budget has measured runs of cifar10 only, not of {config.data}; set epochs instead")
-    if only is not None and only not in measured:
-        raise ValueError(f"budget has no measured run of {only}; {suggest(only, measured)}")
+    data_set = given.get("data", Config.data)
+    if data.name_of(data_set) != "cifar10":
+        raise ValueError(f"budget has measured runs of cifar10 only, not of {data_set}; set epochs instead")
+    found = [Candidate(model, Config(**{**given, "model": model}), table) for model, table in MEASURED.items()]
+    for name in recipes.NAMES:
+        recipe = recipes.load(name)
+        if recipe.accuracy and data.name_of(recipe.settings["data"]) == "cifar10":
+            settings = recipes.merged(recipe.settings, given) | {"model": recipe.settings["model"]}
+            found.append(Candidate(f"recipe {name}", Config(**settings), recipe.accuracy))
+    model = given.get("model")
+    if model is None:
+        return found
+    known = sorted({candidate.config.model for candidate in found})
+    if model not in known:
+        raise ValueError(f"budget has no measured run of {model}; {suggest(model, known)}")
+    return [candidate for candidate in found if candidate.config.model == model]
+
+
+def plan(runs: Sequence[Candidate], span: float, pace: Callable[[Candidate], Pace] | None = None) -> Plan:
+    """Choose a run and its epochs for a span of seconds.
+
+    Parameters
+    ----------
+    runs : sequence of Candidate, from `candidates`
+    span : float, seconds
+    pace : function of a Candidate -> Pace; `measure` of its settings if left out
+
+    Raises
+    ------
+    ValueError
+        No run fits the span.
+    """
+    pace = pace or (lambda run: measure(run.config))
     plans, shortest = [], float("inf")
-    for model, table in measured.items():
-        if only not in (None, model):
-            continue
-        seconds = pace(dataclasses.replace(config, model=model))
-        epochs = int((MARGIN * span - START) / seconds)
-        shortest = min(shortest, START + min(table) * seconds)
-        if epochs >= min(table):
-            plans.append(Plan(model, epochs, START + epochs * seconds, expected(table, epochs)))
+    for run in runs:
+        took = pace(run)
+        rest = START + took.views
+        epochs = int((MARGIN * span - rest) / took.epoch)
+        shortest = min(shortest, rest + min(run.measured) * took.epoch)
+        if epochs >= min(run.measured):
+            plans.append(Plan(run.name, dataclasses.replace(run.config, epochs=epochs), rest + epochs * took.epoch,
+                              expected(run.measured, epochs)))
     if not plans:
         raise ValueError(f"no measured run fits {span:.0f} s on this machine; "
                          f"the shortest takes about {shortest / MARGIN:.0f} s")
@@ -95,8 +138,8 @@ def expected(table: Mapping[int, float], epochs: int) -> float:
     return float(np.interp(np.log(epochs), np.log(known), [table[key] for key in known]))
 
 
-def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
-    """Time training steps and an evaluation of a run for a few seconds; return the seconds of one epoch."""
+def measure(config: Config, at_least: float = 4.0) -> Pace:
+    """Time training steps and an evaluation of a run for a few seconds."""
     from npse.training.evaluation import predict
 
     job = prepare(config)
@@ -125,4 +168,7 @@ def seconds_per_epoch(config: Config, at_least: float = 4.0) -> float:
     one_step = (time.monotonic() - began) / count
     began = time.monotonic()
     evaluate()
-    return steps * one_step + (time.monotonic() - began) * len(job.split.eval_images) / len(some)
+    evaluation = (time.monotonic() - began) * len(job.split.eval_images) / len(some)
+    views = 0 if config.tta == "none" else max(map(len, VIEWS.values())) if config.tta == "unsure" else len(
+        VIEWS[config.tta])
+    return Pace(steps * one_step + evaluation, views * evaluation)

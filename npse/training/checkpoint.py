@@ -58,7 +58,7 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     for name, type_ in types.items():
         if type_ not in FLOATS:
             raise ValueError(f"{path}: {name} must be of type {', '.join(FLOATS)}, but is {type_}; {REMEDY}")
-        _expect_numbers(path, name, arrays[name])
+        expect_numbers(path, name, arrays[name])
     return arrays, facts
 
 
@@ -76,7 +76,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array], dict[str, str]]
                          f"{REMEDY.capitalize()}") from error
 
 
-def _expect_numbers(path: Path, name: str, array: Array) -> None:
+def expect_numbers(path: Path, name: str, array: Array, remedy: str = REMEDY) -> None:
     """Raise ValueError unless all numbers are finite in float32, and variances at least zero."""
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
@@ -84,4 +84,4 @@ def _expect_numbers(path: Path, name: str, array: Array) -> None:
     wrong = array[~np.isfinite(array) | (variance & (array < 0))]
     if wrong.size:
         rule = "finite numbers of at least 0" if variance else "finite numbers"
-        raise ValueError(f"{path}: {name} must hold {rule}, but holds {wrong[0]}; {REMEDY}")
+        raise ValueError(f"{path}: {name} must hold {rule}, but holds {wrong[0]}; {remedy}")

@@ -46,6 +46,14 @@ class RunFolder:
     def create(self, config: Config, dataset: data.Dataset, environment: dict[str, Any]) -> None:
         """Make the folder of a new run, with its settings and with what its weights need when the data is not there.
 
+        Errors as for `make`.
+        """
+        self.make(config, {"classes": dataset.classes, "mean": dataset.mean.tolist(), "std": dataset.std.tolist(),
+                           "image_shape": dataset.shape, "data_sha256": dataset.digest()}, environment)
+
+    def make(self, config: Config, pixels: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Make the folder of a new run, with facts about its images: classes, mean, std and image_shape.
+
         FileExistsError if the folder is not empty, NotADirectoryError if it is a file; it stays as it is. If two runs
         begin in one folder at the same time, one of them gets it.
         """
@@ -59,10 +67,8 @@ class RunFolder:
             self.metrics_file.touch(exist_ok=False)               # the run that makes this file owns the folder
         except FileExistsError:
             raise FileExistsError(f"{self.path} is in use by another run that has just begun") from None
-        pixels = {"classes": dataset.classes, "mean": dataset.mean.tolist(), "std": dataset.std.tolist(),
-                  "image_shape": dataset.shape, "data_sha256": dataset.digest()}
         try:
-            self._write_config(config.as_dict() | pixels | environment)
+            self._write_config(config.as_dict() | dict(pixels) | dict(environment))
         except BaseException:
             self.metrics_file.unlink()
             if made:
@@ -77,6 +83,10 @@ class RunFolder:
         """Return all that config.json holds: settings, and facts about data and machine. Errors as for `config`."""
         record: dict[str, Any] = self._read(dict)
         return record
+
+    def is_imported(self) -> bool:
+        """Whether the weights come from a file of another program, so that there is no training to go on with."""
+        return "imported" in self.record()
 
     def is_finished(self) -> bool:
         """Whether the last epoch of the run is evaluated, recorded and saved."""
@@ -108,18 +118,24 @@ class RunFolder:
                          "restore the data or that file, or start a new run")
 
     def load_data(self) -> data.Dataset:
-        """Load the data set of the run.
+        """Load the data set of the run. Of an imported run, its classes are those of the network.
 
         Raises
         ------
         FileNotFoundError, ValueError
             It is not here, or is not the one that the run was begun with; this is not the folder of a run.
         """
+        imported = self.is_imported()
+        if imported and "data_sha256" not in self.record():
+            raise FileNotFoundError(f"{self.path} was imported without data; import its file again, into another "
+                                    "folder, and name the data")
         try:
             dataset = load_data(self.config())
         except (FileNotFoundError, ValueError) as error:
             error.add_note(f"see {self.config_file}")
             raise
+        if imported:
+            dataset = dataset.for_network(*self.pixels())
         self.expect_data(dataset)
         return dataset
 

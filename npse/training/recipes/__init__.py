@@ -3,6 +3,9 @@
     about = "94 % on CIFAR-10, averaged over six views"
     measured = "..."                     # accuracy and time, with their conditions
 
+    [accuracy]                           # optional: measured test accuracies of one view, by number of epochs
+    8 = 0.929
+
     [settings]                           # as in `npse.training.Config`
     model = "fast"
 
@@ -30,6 +33,7 @@ class Recipe:
     name: str
     about: str
     measured: str
+    accuracy: dict[int, float]
     settings: dict[str, Any]
 
 
@@ -58,7 +62,7 @@ def load(name: str) -> Recipe:
         found = tomllib.loads(text(name))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{name} is not a TOML file: {error}") from error
-    known = ("about", "measured", "settings")
+    known = ("about", "measured", "accuracy", "settings")
     for key in found:
         if key not in known:
             raise ValueError(f"{name}: unknown entry {key}; {suggest(key, known)}; settings belong below [settings]")
@@ -73,7 +77,17 @@ def load(name: str) -> Recipe:
         Config(**settings)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    return Recipe(Path(name).stem, found.get("about", ""), found.get("measured", ""), settings)
+    return Recipe(Path(name).stem, found.get("about", ""), found.get("measured", ""),
+                  _accuracy(name, found.get("accuracy", {})), settings)
+
+
+def _accuracy(name: str, table: Any) -> dict[int, float]:
+    """Return the table of measured accuracies; ValueError unless it holds numbers of epochs and shares."""
+    if not isinstance(table, dict) or not all(
+            key.isdecimal() and int(key) > 0 and isinstance(value, float) and 0 < value < 1
+            for key, value in table.items()):
+        raise ValueError(f"{name}: [accuracy] must have lines such as 8 = 0.929: epochs, and the share of right images")
+    return {int(key): value for key, value in table.items()}
 
 
 def merged(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
