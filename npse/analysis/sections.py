@@ -41,7 +41,7 @@ def gates_by_class(found: Inspection) -> Figure:
     rows = np.arange(len(found.classes))
     if len(rows) > plots.MANY:                                    # blank rows of other classes would hide these
         rows = np.unique(found.labels)
-    classes = [found.classes[row] for row in rows]
+    classes = [found.classes[int(row)] for row in rows]
     return plots.gates({name: found.by_class(name)[0][rows] for name in found.shown}, classes, "Gates by class")
 
 

@@ -101,7 +101,7 @@ def export_torch(run: str | Path, out: Path | None = None, weights: str = "last"
         "title": f"{config.model}, {weights} weights (epoch {facts['epoch']})", "version": version, "module": code.stem,
         "weights": out.name, "classes": about["classes"],
         "mean": torch_file.numbers(about["mean"]), "std": torch_file.numbers(about["std"])})
-    files.write(out, arrays, {"format": "pt", METADATA: json.dumps(about)})
+    files.write(out, arrays, {METADATA: json.dumps(about)})       # one entry: the order of several is not fixed
     write_atomically(code, text)
     return Exported(out, code, names.origin, len(about["classes"]), twin)
 
