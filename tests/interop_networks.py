@@ -4,9 +4,17 @@ import struct
 import zipfile
 
 import numpy as np
+import pytest
 
 from npse import backend
 from npse.interop.names import kept_slots
+
+
+def marked(name, quick=(), nightly=()):
+    """Return a parameter of a test: in the default run if it is quick, else slow, or nightly if a part says so."""
+    if name in quick:
+        return name
+    return pytest.param(name, marks=pytest.mark.nightly if any(part in name for part in nightly) else pytest.mark.slow)
 
 
 def drawn(network, seed=0):

@@ -41,11 +41,12 @@ def test_a_state_dict_comes_back_to_the_bit(model, suffix, tmp_path):
         np.testing.assert_array_equal(found[name], array)
 
 
+DEEP = ("101", "152", "154", "next50")
 SMALL = {"inception_resnet_v2": {"blocks": (1, 1, 2)}, "vgg16_bn": {"hidden": 8, "image_size": 32}}
 
 
 @pytest.mark.parametrize("model", [
-    name if name in ("mobilenet_v1", "vgg16_bn") else pytest.param(name, marks=pytest.mark.slow)
+    nets.marked(name, ("mobilenet_v1", "vgg16_bn"), DEEP)
     for name in (*TWINS, "bn_inception", "se_bn_inception", "shufflenet_v1", "se_shufflenet_v1")])
 def test_networks_for_224_come_back_to_the_bit(model):
     network = models.build(model, classes=5, **SMALL.get(model, {}))
@@ -59,8 +60,9 @@ def test_networks_for_224_come_back_to_the_bit(model):
 @pytest.mark.parametrize(("model", "theirs"), [
     ("mobilenet_v1", "mobilenetv1_100"), ("se_efficientnet_b0", "efficientnet_b0"),
     *(pytest.param(model, theirs, marks=pytest.mark.slow) for model, theirs in {
-        "se_resnet50": "seresnet50", "se_resnext50_32x4d": "seresnext50_32x4d", "vgg16_bn": "vgg16_bn",
-        "se_mobilenet_v3_large": "mobilenetv3_large_100", "inception_resnet_v2": "inception_resnet_v2",
+        "se_resnet50": "seresnet50", "se_mobilenet_v3_large": "mobilenetv3_large_100"}.items()),
+    *(pytest.param(model, theirs, marks=pytest.mark.nightly) for model, theirs in {
+        "se_resnext50_32x4d": "seresnext50_32x4d", "vgg16_bn": "vgg16_bn", "inception_resnet_v2": "inception_resnet_v2",
         "senet154": "legacy_senet154"}.items())])
 def test_the_state_dict_of_timm_comes_back_to_the_bit(model, theirs):
     timm_models = pytest.importorskip("timm_models")

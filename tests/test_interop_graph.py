@@ -102,10 +102,13 @@ QUICK = ("se_wide", "se_fast", "se_preact_resnet20", "se_shake_shake26_2x32d", "
 FAST_SIZES = {"vgg": 32, "inception_resnet_v2": 75}
 
 
-@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-                                  for name in models.MODELS if not name.endswith(("101", "152", "110", "164"))])
+LARGE = ("50", "101", "152", "154", "110", "164", "56", "44", "28_10", "96d", "_v1", "_bn", "bn_", "_v2", "_b0",
+         "large")
+
+
+@pytest.mark.parametrize("name", [nets.marked(name, QUICK, LARGE) for name in models.MODELS])
 def test_shipped_networks(name):
-    """The deeper ones are the same blocks again. Those for 224x224 pixels get smaller images."""
+    """Those for 224x224 pixels get smaller images."""
     size = inspect.signature(models.MODELS[name]).parameters["image_size"].default
     if size > 32:
         size = next((fast for part, fast in FAST_SIZES.items() if part in name), 64)
