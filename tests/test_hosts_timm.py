@@ -1,7 +1,5 @@
 """Networks for 224x224 images against those of timm and torchvision: same arrays, same logits, same gradients."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -10,42 +8,6 @@ from npse import backend, models
 timm_models = pytest.importorskip("timm_models")
 torch = timm_models.torch
 vgg = pytest.importorskip("torchvision.models.vgg")
-
-# Patterns of torch's names, in order, and the names of npse. Blocks, convolutions and batch norms have the same names.
-TIMM = [(r"^conv_stem\.", "stem.conv1."), (r"^bn1\.", "stem.bn1."), (r"^classifier\.", "fc."),
-        (r"\.conv_reduce\.", ".fc1."), (r"\.conv_expand\.", ".fc2."), (r"^bn2\.", "head.bn1."),
-        (r"^blocks\.(\d+)", lambda found: f"layer{int(found[1]) + 1}")]
-EFFICIENTNET = [(r"^conv_head\.", "head.conv1."), *TIMM]
-INCEPTION_RESNET = [(r"^classif\.", "fc."), (r"^(repeat.*?\.\d+|block8)\.branch", r"\1.branches.branch")]
-MOBILENET_V3 = [(r"^conv_head\.", "fc1."), (r"^blocks\.6\.0\.conv\.", "head.conv1."),
-                (r"^blocks\.6\.0\.bn1\.", "head.bn1."), *TIMM]
-
-
-def renamed(rules):
-    """Return a function that renames an array by the patterns."""
-    def rename(name):
-        for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)
-        return name
-    return rename
-
-
-def vgg_names(network):
-    """Return the rules for a VGG of torchvision: the numbers of its layers follow from their order."""
-    names, stage, index = {}, 0, 0
-    for number, layer in enumerate(network.features):
-        if isinstance(layer, torch.nn.MaxPool2d):
-            stage, index = stage + 1, 0
-        elif isinstance(layer, torch.nn.ReLU):
-            index += 1
-        else:
-            kind = "conv1" if isinstance(layer, torch.nn.Conv2d) else "bn1"
-            first = stage == 0 and index == 0
-            names[number] = f"stem.{kind}" if first else f"layer{stage + 1}.{index - (stage == 0)}.{kind}"
-    dense = {"0": "fc1", "3": "fc2", "6": "fc"}
-    return [(r"^features\.(\d+)", lambda found: names[int(found[1])]),
-            (r"^classifier\.(\d)", lambda found: dense[found[1]])]
-
 
 def vgg_pair(size=32, hidden=32, classes=10):
     """Return torchvision's VGG-16 for images of size x size pixels, and ours with its arrays."""
@@ -59,10 +21,7 @@ def vgg_pair(size=32, hidden=32, classes=10):
         theirs.classifier[3], theirs.classifier[6] = torch.nn.Linear(hidden, hidden), torch.nn.Linear(hidden, classes)
     theirs = timm_models.randomized(theirs)
     ours = models.vgg16_bn(image_size=size, hidden=hidden, classes=classes)
-    arrays = timm_models.arrays(theirs, renamed(vgg_names(theirs)))
-    w = arrays["fc1.weight"].reshape(hidden, 512, rows, rows)      # there a map is read channel by channel
-    arrays["fc1.weight"] = w.transpose(0, 2, 3, 1).reshape(hidden, -1)
-    return theirs, loaded(ours, arrays)
+    return theirs, loaded(ours, theirs, "vgg16_bn", "torchvision")
 
 
 def inception_pair(blocks=(1, 1, 2)):
@@ -71,30 +30,27 @@ def inception_pair(blocks=(1, 1, 2)):
     first, second, third = blocks
     theirs.repeat, theirs.repeat_1, theirs.repeat_2 = (
         theirs.repeat[:first], theirs.repeat_1[:second], theirs.repeat_2[:third - 1])
-    arrays = timm_models.arrays(theirs, renamed(INCEPTION_RESNET))
-    return theirs, loaded(models.inception_resnet_v2(blocks=blocks), arrays)
+    return theirs, loaded(models.inception_resnet_v2(blocks=blocks), theirs, "inception_resnet_v2")
 
 
-def timm_pair(theirs, ours, rules, **options):
+def timm_pair(theirs, ours, **options):
     """Return timm's network, and ours with its arrays."""
     network = timm_models.create(theirs)
-    arrays = {name: array.reshape(array.shape[2:]).T if name == "fc1.weight" else array       # a 1x1 convolution there
-              for name, array in timm_models.arrays(network, renamed(rules)).items()}
-    return network, loaded(models.build(ours, **options), arrays)
+    return network, loaded(models.build(ours, **options), network, ours)
 
 
-def loaded(network, arrays):
-    """Return the network with these arrays; dropout keeps its counters."""
-    network.load(arrays | {name: array for name, array in network.named_buffers().items() if name.endswith("count")})
-    return network.eval()
+def loaded(ours, theirs, name, library="timm"):
+    """Return our network, the model of that name, with the arrays of theirs; dropout keeps its counters."""
+    timm_models.load(ours, theirs, name, library)
+    return ours.eval()
 
 
 PAIRS = {
     "vgg16_bn": vgg_pair,
-    "mobilenetv1_100": lambda: timm_pair("mobilenetv1_100", "mobilenet_v1", TIMM, activation="relu6"),
-    "mobilenetv3_large_100": lambda: timm_pair("mobilenetv3_large_100", "se_mobilenet_v3_large", MOBILENET_V3),
+    "mobilenetv1_100": lambda: timm_pair("mobilenetv1_100", "mobilenet_v1", activation="relu6"),
+    "mobilenetv3_large_100": lambda: timm_pair("mobilenetv3_large_100", "se_mobilenet_v3_large"),
     "inception_resnet_v2": inception_pair,
-    "efficientnet_b0": lambda: timm_pair("efficientnet_b0", "se_efficientnet_b0", EFFICIENTNET),
+    "efficientnet_b0": lambda: timm_pair("efficientnet_b0", "se_efficientnet_b0"),
 }
 
 SIZES = {"inception_resnet_v2": (75, 91), "vgg16_bn": (32, 32)}

@@ -20,17 +20,10 @@ QUICK = ("se_resnet50", "se_resnext50_32x4d")
 ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PAIRS]
 
 
-def renamed(name):
-    return name.replace("se_module", "se").replace("last_linear", "fc")
-
-
 def pair(name):
-    """Return the network of npse and that of timm, with the same arrays."""
+    """Return the network of npse, that of timm with the same arrays, and how timm names them."""
     theirs, ours = timm_models.create(PAIRS[name][0]), models.build(name).eval()
-    state = timm_models.arrays(theirs, renamed)
-    counters = {key: value for key, value in ours.named_buffers().items() if key.endswith("dropout.count")}
-    ours.load(state | counters)
-    return ours, theirs
+    return ours, theirs, timm_models.load(ours, theirs, name)
 
 
 def images(batch, size):
@@ -43,7 +36,7 @@ def nchw(x):
 
 @pytest.mark.parametrize("name", ALL)
 def test_logits_are_those_of_timm(name):
-    ours, theirs = pair(name)
+    ours, theirs, _ = pair(name)
     assert timm_models.count(theirs) == PAIRS[name][1]
     assert sum(array.size for array in ours.named_parameters().values()) == PAIRS[name][1]
     x = images(2, 64)
@@ -61,7 +54,7 @@ def test_forward_and_backward_at_224(name, batch):
 
     The gradients are compared in float64: in float32 a ReLU whose input is nearly zero may be on the other side.
     """
-    ours, theirs = pair(name)
+    ours, theirs, names = pair(name)
     x = images(batch, 224)
     with backend.using_edition("cpu"), torch.no_grad():
         logits, expected = ours.predict(x), theirs(nchw(x)).numpy()
@@ -72,7 +65,7 @@ def test_forward_and_backward_at_224(name, batch):
         logits, backward = ours.astype(np.float64)(x.astype(np.float64))
         dx, gradients = backward(np.ones_like(logits))
     close(dx, there.grad.permute(0, 2, 3, 1).numpy(), "images")
-    found = timm_models.gradients(theirs, renamed)
+    found = timm_models.gradients(theirs, names)
     assert gradients.keys() == found.keys()
     for key, gradient in gradients.items():
         close(gradient, found[key], key)

@@ -1,16 +1,10 @@
-"""timm's networks, and their arrays under the names and in the layouts of npse.
+"""timm's networks, and their arrays under the names and in the layouts of npse, by `npse.interop.names`.
 
     network = timm_models.create("seresnet50")
-    ours.load(timm_models.arrays(network))
+    names = timm_models.load(ours, network)
+    gradients = timm_models.gradients(network, names)
 
 A test module imports this one by ``pytest.importorskip("timm_models")``, so it is skipped where timm is not installed.
-
-The mapping from timm (and torchvision) to npse:
-
-    filters                  (Cout, Cin / groups, kh, kw)  ->  (kh, kw, Cin / groups, Cout)
-    1x1 convolutions of SE   (K, C, 1, 1)                  ->  (K, C), a dense layer
-    all other arrays         as they are; the counters ``num_batches_tracked`` are left out
-    names                    as they are, unless a test renames them
 """
 
 import importlib.util
@@ -19,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from npse.interop.names import TWINS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
@@ -67,21 +63,21 @@ def randomized(network):
     return network.eval()
 
 
-def arrays(network, rename=lambda name: name):
-    """Return parameters and statistics of a network of PyTorch as npse names and stores them."""
-    return {rename(name): _stored(rename(name), array.detach().numpy())
-            for name, array in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+def load(ours, theirs, name, library="timm"):
+    """Give a network of npse, the model of that name, the arrays of one of PyTorch; return how they are named there."""
+    twin = next(twin for twin in TWINS[name] if twin.library == library)
+    names, mine = twin.names(ours), ours.state()
+    arrays = {key: array.detach().numpy() for key, array in theirs.state_dict().items()}
+    found = names.here(arrays, {key: array.shape for key, array in mine.items()})
+    ours.load(found | {key: array for key, array in mine.items() if key not in found})     # counters of random numbers
+    return names
 
 
-def gradients(network, rename=lambda name: name):
-    """Return the gradients of the parameters, as `arrays` returns the parameters."""
-    return {rename(name): _stored(rename(name), array.grad.numpy()) for name, array in network.named_parameters()}
-
-
-def _stored(name, array):
-    if re.search(r"\bse\.", name):
-        return array.reshape(array.shape[:2]) if array.ndim == 4 else array
-    return np.ascontiguousarray(array.transpose(2, 3, 1, 0)) if array.ndim == 4 else array
+def gradients(theirs, names):
+    """Return the gradients of the parameters of a network of PyTorch as npse names and stores them."""
+    there = dict(theirs.named_parameters())
+    return {ours: np.ascontiguousarray(layout.here(there[name].grad.numpy()))
+            for ours, (name, layout) in names.arrays.items() if name in there}
 
 
 def count(network):

@@ -38,7 +38,11 @@ def gates(found: Inspection, by_class: bytes | None = None) -> list[str]:
 
 def gates_by_class(found: Inspection) -> Figure:
     """Draw the mean gates of each class, for the last block of each stage."""
-    return plots.gates({name: found.by_class(name)[0] for name in found.shown}, found.classes, "Gates by class")
+    rows = np.arange(len(found.classes))
+    if len(rows) > plots.MANY:                                    # blank rows of other classes would hide these
+        rows = np.unique(found.labels)
+    classes = [found.classes[int(row)] for row in rows]
+    return plots.gates({name: found.by_class(name)[0][rows] for name in found.shown}, classes, "Gates by class")
 
 
 def _pictures(found: Inspection, by_class: bytes | None) -> list[str]:

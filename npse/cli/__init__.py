@@ -70,7 +70,7 @@ for command, examples in {
 }.items():
     app.command(examples=examples)(command)
 app.command("import", examples=(
-    "npse import seresnet50.safetensors --as se_resnet50 --data photos --classes names.txt",
+    "npse import seresnet50.safetensors --as se_resnet50 --data photos",
     "npse import se_resnet20.safetensors"))(import_run.import_run)
 app.add_typer(data.app, name="data")
 app.add_typer(exercise.app, name="exercise")

@@ -29,14 +29,13 @@ def export(
     its logits are compared with those of npse.
     """
     import npse
-    from npse import backend, interop
+    from npse import interop
     from npse.support.names import suggest
 
     if to not in FORMATS:
         raise ValueError(f"unknown format {to!r}; {suggest(to, FORMATS)}")
     if time and to != "onnx":
         raise ValueError("--time compares with onnxruntime, so it is for --to onnx alone")
-    backend.use("auto")
     if to == "torch":
         found = interop.export_torch(run, out, weights, version=npse.__version__)
         typer.echo(f"weights: {found.weights}, in the names of {found.origin}")
@@ -51,6 +50,7 @@ def export(
 
 def _compare(run, model, weights, time):
     """Print how well onnxruntime agrees with npse, and the time of both if it was asked for."""
+    from npse import backend
     from npse.bench.report import Table
     from npse.interop import peer
 
@@ -59,6 +59,7 @@ def _compare(run, model, weights, time):
             raise ImportError("--time needs onnxruntime, which is not installed; run: pip install 'npse[interop]'")
         typer.echo("onnxruntime is not installed, so the model was checked by the package onnx alone")
         return
+    backend.use("auto")
     with status() as doing:
         doing.update("comparing with onnxruntime")
         both = peer.Peer(run, model, weights)

@@ -7,6 +7,7 @@ Here it may name those alone that make up tensors; any other name is an error.
 import io
 import math
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ def _read_zip(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
         return read_zip_without_torch(path)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: refused, because its pickle holds more than tensors by name: {_short(error)}"
+        raise ValueError(f"{path}: refused, because its pickle holds more than tensors by name{_reason(error)}"
                          ) from error
     except Exception as error:                # a damaged archive or pickle can cause almost any exception
         raise ValueError(f"{path}: not a whole state dict of PyTorch ({_short(error)})") from error
@@ -127,11 +128,14 @@ def _read_old(path: Path) -> Any:
 
 
 def _short(error: Exception) -> str:
-    """Return the first line of an error of PyTorch, which may be a page about how to allow everything."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "Unsupported" in line or "WeightsUnpickler error" in line]
-    text = (told or lines or [type(error).__name__])[0]
-    return text.removeprefix("WeightsUnpickler error: ")[:200]
+    """Return the first line of an error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _reason(error: Exception) -> str:
+    """Return what a pickle asks for. PyTorch says it in one line of a page, which also tells how to run any code."""
+    found = re.search(r"it asks for .*|unsupported \w+ [\w.]+|Unsupported .*|a (?:storage|tensor|zip) .*", str(error))
+    return f": {found[0][:200]}" if found else ""
 
 
 def _named_arrays(path: Path, found: Any) -> Arrays:
@@ -247,5 +251,5 @@ def read_zip_without_torch(path: Path) -> Any:
         folder = inside[0].partition("/")[0]
         order = f"{folder}/byteorder"
         if order in archive.namelist() and archive.read(order) != b"little":
-            raise pickle.UnpicklingError("the order of bytes is not little-endian")
+            raise pickle.UnpicklingError("a tensor whose bytes are not little-endian")
         return _TensorsOnly(archive.read(inside[0]), archive, folder).load()

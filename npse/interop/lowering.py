@@ -57,11 +57,11 @@ def moments(graph: Graph, x: Value) -> tuple[Any, ...]:
 
 
 @lowers
-def add_bias(graph: Graph, x: Value, b: Array) -> Value:
-    conv, bias = next(node for node in reversed(graph.nodes) if x.name in node.outputs), graph.array(b)
+def add_bias(graph: Graph, y: Value, b: Array) -> Value:
+    conv, bias = next(node for node in reversed(graph.nodes) if y.name in node.outputs), graph.array(b)
     if conv.op == "Conv" and len(conv.inputs) == 2:                   # a convolution adds its bias itself
-        return Value(graph, x.shape, graph.add("Conv", *conv.inputs, bias, **conv.attributes))
-    return Value(graph, x.shape, graph.add("Add", x.name, graph.add("Unsqueeze", bias, axes=[1, 2])))
+        return Value(graph, y.shape, graph.add("Conv", *conv.inputs, bias, **conv.attributes))
+    return Value(graph, y.shape, graph.add("Add", y.name, graph.add("Unsqueeze", bias, axes=[1, 2])))
 
 
 @lowers
@@ -80,12 +80,12 @@ def grouped_dense(graph: Graph, z: Value, w: Array, b: Array | None = None) -> V
 
 
 @lowers
-def batch_norm_inference(graph: Graph, x: Value, gamma: Array, beta: Array, mean: Array, var: Array,
-                         eps: float = 1e-5) -> Value:
+def batch_norm_inference(graph: Graph, x: Value, gamma: Array, beta: Array, running_mean: Array,
+                         running_var: Array, eps: float = 1e-5) -> Value:
     if x.mean_of is not None:                     # the mean of a batch norm: so the batch norm itself runs once
-        normalized = batch_norm_inference(graph, x.mean_of, gamma, beta, mean, var, eps)
+        normalized = batch_norm_inference(graph, x.mean_of, gamma, beta, running_mean, running_var, eps)
         return squeeze(graph, normalized).reshape(x.shape)
-    inputs = [x.name, *map(graph.array, (gamma, beta, mean, var))]
+    inputs = [x.name, *map(graph.array, (gamma, beta, running_mean, running_var))]
     return Value(graph, x.shape, graph.add("BatchNormalization", *inputs, epsilon=float(eps)))
 
 

@@ -101,7 +101,7 @@ def export_torch(run: str | Path, out: Path | None = None, weights: str = "last"
         "title": f"{config.model}, {weights} weights (epoch {facts['epoch']})", "version": version, "module": code.stem,
         "weights": out.name, "classes": about["classes"],
         "mean": torch_file.numbers(about["mean"]), "std": torch_file.numbers(about["std"])})
-    files.write(out, arrays, {"format": "pt", METADATA: json.dumps(about)})
+    files.write(out, arrays, {METADATA: json.dumps(about)})       # one entry: the order of several is not fixed
     write_atomically(code, text)
     return Exported(out, code, names.origin, len(about["classes"]), twin)
 
@@ -217,19 +217,19 @@ def import_file(path: str | Path, model: str | None, out: str | Path, *, data_se
     arrays = {name: array for name, array in arrays.items() if not name.startswith(torch_file.CONSTANTS)}
     about = _stated(path, metadata)
     model = _model(path, model, about)
-    loaded = data_set is not None
     settings = {**about.get("settings", {}), "model": model} | _settings(options or {})
     settings["data"] = data.located(data_set) if data_set is not None else settings.get("data") or str(path.absolute())
     settings["image_size"] = image_size or settings.get("image_size") or _default_size(model, data_set)
     config = Config.from_dict(settings)
-    dataset = load_data(config) if loaded else None
+    dataset = load_data(config) if data_set is not None else None
     count = _class_count(model, arrays) or (len(dataset.classes) if dataset else DEFAULT_CLASSES)
     shape = dataset.shape if dataset else _image_shape(model, about, image_size)
     network, names, twin = _fitting(path, config, count, shape, arrays)
     if twin:
         config = Config.from_dict(config.as_dict() | {"options": config.options | dict(twin.options)})
     names_of_classes = _classes(path, count, classes, about, dataset)
-    pixels = _pixels(path, mean, std, shape[2], about, twin, dataset)
+    published = twin if twin == twin_of(config) else None
+    pixels = _pixels(path, mean, std, shape[2], about, published, dataset)
     facts = {"classes": names_of_classes, **pixels, "image_shape": list(shape)}
     if dataset is not None:
         mean_std = (np.array(pixels[name], np.float32) for name in ("mean", "std"))
