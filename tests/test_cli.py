@@ -14,7 +14,7 @@ from PIL import Image
 
 from npse import backend
 from npse.cli.progress import Lines
-from npse.cli.train import _next_folder
+from npse.cli.train import next_folder
 from npse.models import se_resnet8
 from npse.training import SGD, Config, RunFolder, TrainingJob, checkpoint
 from npse.training import run as train
@@ -294,5 +294,5 @@ def test_the_module_runs_as_a_command():
 
 def test_two_runs_at_once_take_two_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folders = [_next_folder("se_resnet8", "my photos/2") for _ in range(3)]
+    folders = [next_folder("se_resnet8", "my photos/2") for _ in range(3)]
     assert [path.name for path in folders] == [f"se_resnet8-my_photos_2-{number}" for number in (1, 2, 3)]

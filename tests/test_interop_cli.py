@@ -95,7 +95,7 @@ def test_the_time_of_onnxruntime_is_shown(npse, run, monkeypatch):
 
 def test_without_onnxruntime_the_model_is_written_all_the_same(npse, run, monkeypatch):
     pytest.importorskip("onnx")
-    monkeypatch.setattr("npse.interop.peer.has_onnxruntime", lambda: False)
+    monkeypatch.setattr("npse.bench.exported.has_onnxruntime", lambda: False)
     assert "onnxruntime is not installed" in npse("export", "run", "--to", "onnx")[1]
     refused(npse("export", "run", "--to", "onnx", "--out", "b.onnx", "--time"), "--time needs onnxruntime")
 

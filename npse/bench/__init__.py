@@ -5,6 +5,6 @@
     ops.py             each op call of a step, timed alone           flops.py               arithmetic of a call
     variants.py        each variant of the convolution               timing.py              clock and memory
     torch_peer.py      the same step in PyTorch                      compare.py             interleaved runs, ratios
-    runtime_peer.py    the same evaluation in OpenVINO and onnxruntime
+    runtime_peer.py    the same evaluation in OpenVINO, onnxruntime  exported.py            a run beside its ONNX model
     report.py, roofline.py   tables and picture of the measurements
 """

@@ -51,10 +51,10 @@ def export(
 def _compare(run, model, weights, time):
     """Print how well onnxruntime agrees with npse, and the time of both if it was asked for."""
     from npse import backend
+    from npse.bench import exported
     from npse.bench.report import Table
-    from npse.interop import peer
 
-    if not peer.has_onnxruntime():
+    if not exported.has_onnxruntime():
         if time:
             raise ImportError("--time needs onnxruntime, which is not installed; run: pip install 'npse[interop]'")
         typer.echo("onnxruntime is not installed, so the model was checked by the package onnx alone")
@@ -62,11 +62,11 @@ def _compare(run, model, weights, time):
     backend.use("auto")
     with status() as doing:
         doing.update("comparing with onnxruntime")
-        both = peer.Peer(run, model, weights)
+        both = exported.Exported(run, model, weights)
         difference = both.difference()
         typer.echo(f"onnxruntime's logits differ from npse's by at most {difference:.0e} of the largest one")
-        if difference > peer.TOLERANCE:
-            raise ValueError(f"{model} does not compute what npse computes: more than {peer.TOLERANCE:.0e}")
+        if difference > exported.TOLERANCE:
+            raise ValueError(f"{model} does not compute what npse computes: more than {exported.TOLERANCE:.0e}")
         if not time:
             return
         rows = []
