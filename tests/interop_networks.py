@@ -8,6 +8,7 @@ import pytest
 
 from npse import backend
 from npse.interop.names import kept_slots
+from npse.layers import BatchNorm
 
 
 def marked(name, quick=(), nightly=()):
@@ -30,6 +31,19 @@ def drawn(network, seed=0):
             array = array + rng.normal(0, 0.1, array.shape)
         arrays[name] = array.astype(np.float32)
     network.update(arrays)
+    return network.eval()
+
+
+def calibrated(network, size, seed=2):
+    """Give batch norms the statistics of random images, so that the logits depend on the images; then inference."""
+    norms = [layer for layer in network.layers() if isinstance(layer, BatchNorm)]
+    x = np.random.default_rng(seed).standard_normal((6, size, size, 3)).astype(np.float32)
+    for norm in norms:
+        norm.momentum = 1.0
+    with backend.using_edition("cpu" if "cpu" in backend.available() else "reference"):
+        network.train()(x)
+    for norm in norms:
+        norm.momentum = 0.1
     return network.eval()
 
 
