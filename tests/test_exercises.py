@@ -13,8 +13,9 @@ from npse.exercises.submission import Submission, read
 
 EVERY = pytest.mark.parametrize("exercise", exercises(), ids=lambda exercise: exercise.stem)
 SQUEEZE = find("squeeze")
-MISTAKES = [pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.title}")
-            for exercise in exercises() for mistake in exercise.mistakes]
+# The first mistake of each exercise is marked by default; each takes seconds.
+MISTAKES = [pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.title}", marks=pytest.mark.slow if k else ())
+            for exercise in exercises() for k, mistake in enumerate(exercise.mistakes)]
 
 
 def marked(exercise, code, **how):

@@ -95,8 +95,8 @@ def test_a_future_import_stays_at_the_top():
     assert check(Submission(SQUEEZE, (code + CODE,), "03_squeeze.py")).ok
 
 
-@pytest.mark.parametrize("decorator", ["@njit(cache=True)", "@njit(parallel=True, fastmath=True)", "@numba.njit",
-                                       "@numba.jit(nopython=True)", "@compiled"])
+@pytest.mark.parametrize("decorator", ["@njit(cache=True)", *(pytest.param(other, marks=pytest.mark.slow) for other in (
+    "@njit(parallel=True, fastmath=True)", "@numba.njit", "@numba.jit(nopython=True)", "@compiled"))])
 def test_a_kernel_may_be_compiled_in_other_ways(decorator):
     pytest.importorskip("numba")
     code = "import numba\nfrom numba import njit as compiled\n" + KERNEL.solution_code().replace("@njit", decorator)

@@ -107,10 +107,11 @@ PROGRAMS = {
                                  "        n = t // (u.shape[2] * u.shape[1])\n"
                                  "        y[n, p, c] = u[n, p, c] * s[n, c]\n")],
 }
-CASES = [pytest.param(name, text, replacement, id=f"{name}: {sentence}")
-         for name, broken in BROKEN.items() for sentence, text, replacement in broken]
-WHOLE = [pytest.param(name, code, id=f"{name}: {what}")
-         for name, programs in PROGRAMS.items() for what, code in programs]
+# The first of each exercise runs by default; each takes seconds.
+CASES = [pytest.param(name, text, replacement, id=f"{name}: {sentence}", marks=pytest.mark.slow if k else ())
+         for name, broken in BROKEN.items() for k, (sentence, text, replacement) in enumerate(broken)]
+WHOLE = [pytest.param(name, code, id=f"{name}: {what}", marks=pytest.mark.slow if k else ())
+         for name, programs in PROGRAMS.items() for k, (what, code) in enumerate(programs)]
 
 
 @pytest.mark.parametrize(("name", "text", "replacement"), CASES)

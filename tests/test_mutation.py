@@ -339,6 +339,7 @@ def run(*words):
     return done.exit_code, done.output
 
 
+@pytest.mark.slow
 def test_twenty_mutants_from_the_draw_to_the_page(tmp_path):
     page, results = tmp_path / "page.md", tmp_path / "mutants.json"
     begin, end = report.MUTANTS

@@ -66,7 +66,8 @@ def test_readme_lists_every_page():
     assert listed == sorted(page.stem for page in NOTEBOOKS.glob("*.ipynb"))
 
 
-@every_page
+@pytest.mark.parametrize("source", [pytest.param(page, id=page.stem, marks=() if page.stem == "02_squeeze" else
+                                                 pytest.mark.slow) for page in refresh.PAGES])
 def test_page_runs_and_shows_what_is_committed(source):
     live = refresh.execute(source)                # raises if a cell fails
     assert not differences(live, committed(source)), "\n\n".join(differences(live, committed(source)))

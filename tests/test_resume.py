@@ -26,7 +26,8 @@ def whole(tmp_path_factory):
         time.monotonic() - start
 
 
-@pytest.mark.parametrize("moment", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 10))])
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(10))
 def test_killed_and_resumed(moment, whole, tmp_path):
     expected, seconds = whole
     folder = tmp_path / "run"
