@@ -90,6 +90,14 @@ ARGUMENTS = {
     "batch_norm_relu": lambda d: (d.map(), d.channel(), d.channel()),
     "batch_norm_relu_backward": lambda d: (
         d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "shared_batch_norm_backward_sums": lambda d: (d.map(), d.map(), d.channel(), d.positive()),
+    "shared_batch_norm_backward_x": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.positive(), d.channel(), d.channel(), 3 * d.N * d.H * d.W),
+    "shared_batch_norm_relu_backward_sums": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "shared_batch_norm_relu_backward_x": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive(), d.channel(), d.channel(),
+        3 * d.N * d.H * d.W),
     "batch_norm_inference_relu": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
     "moments": lambda d: (d.map(),),
     "conv2d_moments": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),

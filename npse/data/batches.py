@@ -21,7 +21,7 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def training_batches(images: Array, labels: Array, mean: Array, std: Array, batch_size: int, seed: int, epoch: int,
-                     start: int = 0, crop: int = 4) -> Iterator[tuple[Array, Array]]:
+                     start: int = 0, crop: int = 4, rows: Array | None = None) -> Iterator[tuple[Array, Array]]:
     """Yield the batches of one epoch: shuffled, cropped at random, flipped in every other epoch and normalized.
 
     A random bit decides for each image whether it is flipped in the even or in the odd epochs. So each pair of epochs
@@ -42,11 +42,14 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
         The first step to yield. Its batch is the same whatever ``start`` is.
     crop : int, at least 0
         The largest shift of an image, in pixels, in each direction.
+    rows : integer array (n,), optional
+        The places in each batch of the images to yield. All random numbers are drawn for the whole batch, so an image
+        is the same whatever other images are yielded. By default all places.
 
     Yields
     ------
-    x : float array (batch, H, W, C)
-    labels : integer array (batch,)
+    x : float array (n, H, W, C)
+    labels : integer array (n,)
 
     Raises
     ------
@@ -63,6 +66,8 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
         chosen = order[step * batch_size:(step + 1) * batch_size]
         rng = _generator(seed, epoch, step)
         top, left = rng.integers(0, 2 * crop + 1, (2, batch_size))
+        if rows is not None:
+            chosen, top, left = chosen[rows], top[rows], left[rows]
         yield (backend.active().augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, crop),
                labels[chosen])
 
