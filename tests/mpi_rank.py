@@ -24,8 +24,8 @@ from npse.training.step import Step
 
 event, rank = json.loads(sys.argv.pop(1)), launched()[0]
 whole = data.load("shapes")
-few = dataclasses.replace(whole, images=whole.images[:48, ::2, ::2].copy(), labels=whole.labels[:48],
-                          test_images=whole.test_images[:24, ::2, ::2].copy(), test_labels=whole.test_labels[:24])
+few = dataclasses.replace(whole, images=whole.images[:48, ::4, ::4].copy(), labels=whole.labels[:48],
+                          test_images=whole.test_images[:24, ::4, ::4].copy(), test_labels=whole.test_labels[:24])
 if event.get("data") and rank == 1:
     few.images[0, 0, 0, 0] ^= 1
 if event.get("versions") and rank == 1:

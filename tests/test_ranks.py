@@ -81,24 +81,25 @@ def small(seed=0):
 
 
 def stepped(network, make):
-    """Make two steps of a batch of seven images; return the state and the losses."""
+    """Make two steps of a batch of eight images; return the state and the losses."""
     rng = np.random.default_rng(1)
-    x, labels = rng.normal(size=(7, 4, 4, 3)), rng.integers(0, 3, 7)
+    x, labels = rng.normal(size=(8, 4, 4, 3)), rng.integers(0, 3, 8)
     step, rows = make(network)
     losses = [float(step.plain(x[rows], labels[rows], 0.1)[0]) for _ in range(2)]
     return network.state(), losses
 
 
 @pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("bucket", [1, 10**9])
-def test_a_shared_step_is_the_step(monkeypatch, size, bucket):
-    monkeypatch.setattr("npse.training.distributed.BUCKET", bucket)
+def test_a_shared_step_is_the_step(monkeypatch, size, parts, bucket):
     monkeypatch.setattr(GradientBuckets.__init__, "__defaults__", (bucket,))
-    alone, losses = stepped(small(), lambda network: (Step(network, SGD(network), 0.1), slice(None)))
+    alone, losses = stepped(small(), lambda network: (Step(network, SGD(network), 0.1, parts=parts), slice(None)))
 
     def one(ranks):
         return stepped(small(), lambda network: (
-            SharedStep(network, SGD(network), 0.1, ranks=ranks, batch=7, synchronized=True), ranks.rows(7, 1)))
+            SharedStep(network, SGD(network), 0.1, parts=parts, ranks=ranks, batch=8, synchronized=True),
+            ranks.rows(8, parts)))
     for state, found in with_ranks(size, one):
         assert found == pytest.approx(losses, rel=1e-12)
         for name, array in state.items():
