@@ -15,7 +15,7 @@ from npse.layers import BatchNorm, Conv2d, Dense, Dropout, Sequential
 from npse.layers.flatten import Flatten
 from npse.layers.shake import Shake
 from npse.support import nvidia_driver
-from npse.training import SGD, Step, ranks
+from npse.training import SGD, Step, loop, ranks
 from npse.training.distributed import GradientBuckets, SharedStep, units
 from npse.training.ranks import ALONE, RankLost, Ranks
 
@@ -121,6 +121,19 @@ def test_signals_of_one_rank_reach_all_and_running_statistics_are_averaged():
     assert totals.images == 7
     for name, array in state.items():
         assert np.array_equal(array, other[name]), name
+
+
+def test_ranks_whose_weights_differ_take_those_of_the_first():
+    def one(ranks):
+        network = small(seed=ranks.rank)
+        job = loop.TrainingJob(None, None, None, network, SGD(network))
+        before = job.equal_in(ranks)
+        job.take_from_first(ranks)
+        return before, job.equal_in(ranks), network.state()
+    first, second = with_ranks(2, one)
+    assert first[:2] == second[:2] == (False, True)
+    for name, array in small(seed=0).state().items():
+        assert np.array_equal(second[2][name], array), name
 
 
 def test_a_step_that_lost_a_rank_changes_nothing():

@@ -24,6 +24,9 @@ class ThreadRanks(Ranks):
     def gather(self, *arrays):
         return tuple(map(np.stack, zip(*self._all(arrays), strict=True)))
 
+    def from_first(self, array):
+        return self._all(array)[0].copy()
+
     def sum(self, *arrays):
         return tuple(sum(each) for each in zip(*self._all(arrays), strict=True))
 

@@ -52,11 +52,12 @@ def ablate(
         return
     from npse.lab.mpi import workers
 
-    if was_typed(context, "jobs"):
-        raise ValueError("--jobs is for --executor local; with mpi the number of processes decides")
     with workers() as ranks:
-        if ranks is not None:                                     # the other processes train until there is no more
-            _ablate(*arguments, ranks)
+        if ranks is None:                                         # this process has trained, and there is no more to do
+            return
+        if was_typed(context, "jobs"):
+            raise ValueError("--jobs is for --executor local; with mpi the number of processes decides")
+        _ablate(*arguments, ranks)
 
 
 class Local:

@@ -8,6 +8,7 @@ too, but its sums have another order, so the last bits differ. That holds for an
 Several ranks of MPI may train together: each calls `run`, see `npse.training.distributed`. Rank 0 alone writes.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,6 +83,20 @@ class TrainingJob:
     split: Split
     network: Layer
     optimizer: Optimizer
+
+    def take_from_first(self, ranks: Ranks) -> None:
+        """Take parameters, buffers and velocity of rank 0."""
+        network, optimizer = self.network, self.optimizer
+        network.update({name: to_edition(ranks.from_first(array)) for name, array in network.state().items()})
+        optimizer.velocity = {name: to_edition(ranks.from_first(array)) for name, array in optimizer.velocity.items()}
+
+    def equal_in(self, ranks: Ranks) -> bool:
+        """Return whether parameters, buffers and velocity have the same bits in all ranks."""
+        digest = hashlib.sha256()
+        for array in (*self.network.state().values(), *self.optimizer.velocity.values()):
+            digest.update(to_host(array).tobytes())
+        (found,) = ranks.gather(np.frombuffer(digest.digest(), np.uint8))
+        return bool((found == found[0]).all())
 
     def to_device(self) -> None:
         """Move the arrays of network and optimizer to the memory of the active edition."""
@@ -201,6 +216,10 @@ class _Epochs:
     def finish(self) -> None:
         """Evaluate after the last step of an epoch, record the result, save, and begin the next epoch."""
         job, progress = self._job, self._progress
+        if self._ranks.size > 1 and not job.equal_in(self._ranks):
+            self._report.say("LOOK  the ranks had different weights, as happens with different processors; from here "
+                             "on all have those of rank 0")
+            job.take_from_first(self._ranks)
         with visiting_gates(job.network, histograms := GateHistograms()):
             held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std,
                             ranks=self._ranks)
@@ -254,9 +273,8 @@ class _Epochs:
 def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter, ranks: Ranks) -> Progress:
     """Load the newest state of the folder into the jobs of all ranks; return its progress. Only rank 0 reads it."""
     progress = Progress.from_facts(ranks.first(lambda: vars(_restored(job, folder, steps, report))))
-    network, optimizer = job.network, job.optimizer
-    network.update({name: to_edition(ranks.from_first(array)) for name, array in network.state().items()})
-    optimizer.velocity = {name: ranks.from_first(array) for name, array in optimizer.velocity.items()}
+    if ranks.size > 1:
+        job.take_from_first(ranks)
     return progress
 
 

@@ -50,6 +50,7 @@ class MPIRanks(Ranks):
         self.local_rank, self.local_size = machine.rank, machine.size
         self.patience = patience()
         self._sums: list[MPI.Request] = []
+        self._sent: list[MPI.Request] = []
         self._guard: subprocess.Popen[bytes] | None = None
 
     # numbers
@@ -171,7 +172,7 @@ class MPIRanks(Ranks):
     def _give_up(self, seconds: float) -> None:
         """Find out which ranks do not answer, and raise RankLost. Rank 0 speaks if it can."""
         if self.rank:
-            self._aside.Isend(b"", 0, WAITING)
+            self._tell(b"", WAITING)
             time.sleep(2 * GRACE + self.rank * LOOK)              # rank 0 ends all before, unless it is the one
             raise RankLost(_silent([0], seconds))
         alive, until, status = {0}, time.monotonic() + GRACE, MPI.Status()
@@ -182,10 +183,14 @@ class MPIRanks(Ranks):
             time.sleep(NAP)
         raise RankLost(_silent(sorted({*range(self.size)} - alive), seconds))
 
+    def _tell(self, words: bytes, tag: int) -> None:
+        """Send a message to rank 0, which may be gone."""
+        self._sent.append(self._aside.Isend(words, 0, tag))       # its memory must live until it is sent
+
     def leave(self, error: BaseException | None) -> None:
         """End together if all ranks come here soon; else end all of them."""
         if error is not None and self.rank and not isinstance(error, (EndedElsewhere, RankLost)):
-            self._aside.Isend(" ".join(str(error).split() or [type(error).__name__]).encode(), 0, FAILED)
+            self._tell(" ".join(str(error).split() or [type(error).__name__]).encode(), FAILED)
         alone = isinstance(error, RankLost)
         together = not alone and self._all_here(GRACE if self.rank == 0 else self.patience)
         self._dismiss_guard()
