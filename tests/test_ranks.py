@@ -165,7 +165,6 @@ def test_the_launcher_says_how_many_ranks_there_are(monkeypatch):
 
 @pytest.mark.parametrize("text", ["soon", "-1", "0", "nan"])
 def test_a_wrong_patience_is_refused(monkeypatch, text):
-    pytest.importorskip("mpi4py")
     from npse.training import mpi
 
     monkeypatch.setenv(mpi.PATIENCE, text)

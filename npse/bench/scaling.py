@@ -127,13 +127,13 @@ def table(found, name):
     model, batch, threads = Model(**found["model"]), found["batch_size"], found["threads"]
     measured, rows = {row["ranks"]: row["ms"] for row in found["rows"]}, []
     for ranks in sorted({*measured, *PREDICTED}):
-        if ranks > batch:
-            continue
         ms = measured.get(ranks)
         same = found["one_process"].get(ranks)
-        rows.append((str(ranks), f"{ms:.1f}" if ms else "-", f"{model.step(ranks, batch):.1f}",
+        possible = ranks <= batch
+        rows.append((str(ranks), f"{ms:.1f}" if ms else "-", f"{model.step(ranks, batch):.1f}" if possible else "-",
                      f"{model.communication(ranks):.2f}",
-                     f"{found['one_ms'] / (ranks * ms):.0%}" if ms else "-", f"{model.efficiency(ranks, batch):.0%}",
+                     f"{found['one_ms'] / (ranks * ms):.0%}" if ms else "-",
+                     f"{model.efficiency(ranks, batch):.0%}" if possible else "-",
                      f"{model.growing(ranks, batch):.0%}", f"{same:.1f}" if same else "-"))
     notes = [f"Model: {model.fixed:.2f} ms + {1e3 * model.image:.0f} us an image; {model.messages} sums of "
              f"{model.bytes / 1e6:.2f} MB in a step, latency {1e3 * model.latency:.0f} us, "
@@ -143,9 +143,9 @@ def table(found, name):
              f"batch of {batch} images in each rank. One process: with as many threads as all ranks have."]
     over = [str(ranks) for ranks in measured if ranks * threads > found["cores"]]
     if over:
-        notes.append(f"LOOK: {', '.join(over)} ranks of {threads} threads share {found['cores']} cores. Such a "
+        notes.append(f"LOOK: with {', '.join(over)} ranks, several share a core of the {found['cores']}. Such a "
                      "measurement says nothing about as many ranks with a core each.")
-    return Table(f"{name}, batch {batch}, {threads} threads a rank",
+    return Table(f"{name}, batch {batch}, threads a rank: {threads}",
                  ("ranks", "ms measured", "ms predicted", "of it sums", "efficiency", "predicted", "growing",
                   "one process"), rows, notes + warnings(found["load"]), spare=("of it sums", "growing"))
 
@@ -153,14 +153,14 @@ def table(found, name):
 def picture(found, title):
     """Draw the time of a step and the efficiency against the number of ranks: measured points, lines of the model."""
     model, batch, counts = Model(**found["model"]), found["batch_size"], [2**k for k in range(9)]
-    counts = [ranks for ranks in counts if ranks <= batch]
+    shared = [ranks for ranks in counts if ranks <= batch]        # each rank needs an image
     drawn = figure(9, 4, title)
     left, right = drawn.subplots(1, 2)
     rows = [row for row in found["rows"] if row["ranks"] * found["threads"] <= found["cores"]]
     over = [row for row in found["rows"] if row not in rows]
-    left.plot(counts, [model.step(1, batch) / ranks for ranks in counts], color=GREY, linestyle=":", label="ideal")
-    left.plot(counts, [model.step(ranks, batch) for ranks in counts], color=BLUE, label="model")
-    right.plot(counts, [model.efficiency(ranks, batch) for ranks in counts], color=BLUE, label="same batch")
+    left.plot(shared, [model.step(1, batch) / ranks for ranks in shared], color=GREY, linestyle=":", label="ideal")
+    left.plot(shared, [model.step(ranks, batch) for ranks in shared], color=BLUE, label="model")
+    right.plot(shared, [model.efficiency(ranks, batch) for ranks in shared], color=BLUE, label="same batch")
     right.plot(counts, [model.growing(ranks, batch) for ranks in counts], color=BLUE, linestyle="--",
                label="batch grows with the ranks")
     for chosen, style, label in ((rows, "o", "measured"), (over, "x", "measured, ranks share cores")):

@@ -110,7 +110,7 @@ def _scaling(ranks, threads, json_file, drawing, **work):
     if drawing:
         from npse.analysis.plots import save
 
-        save(scaling.picture(found, f"{work['model']}, batch {work['batch_size']}, {threads} threads a rank"), drawing)
+        save(scaling.picture(found, f"{work['model']}, batch {work['batch_size']}, threads a rank: {threads}"), drawing)
     for path in filter(None, (json_file, drawing)):
         typer.echo(f"wrote {path}")
 

@@ -50,6 +50,13 @@ def units(network: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
         yield from units(child, f"{path}.{name}" if path else name)
 
 
+def synchronize(network: Layer, ranks: Ranks | None) -> None:
+    """Let batch norm take its statistics in training over all ranks, or with None over the images of this one."""
+    for layer in network.layers():
+        if isinstance(layer, BatchNorm):
+            layer.peers = ranks
+
+
 class GradientBuckets:
     """One array of all gradients of a network, which is summed over the ranks bucket by bucket.
 
@@ -131,11 +138,10 @@ class SharedStep(Step):
         self._layers = list(units(network))
         self._buckets = GradientBuckets(self._layers, ranks)
         self._averaged = [] if synchronized else [slot for slot in network.slots("buffers") if slot.key in RUNNING]
+        synchronize(network, ranks if synchronized else None)
         each = batch // parts
         mine = ranks.share(each)
         for layer in network.layers():
-            if isinstance(layer, BatchNorm):
-                layer.peers = ranks if synchronized else None
             if isinstance(layer, CountingLayer):
                 layer.part = mine.start, mine.stop, each
 

@@ -19,13 +19,6 @@ from npse.backend import to_edition, to_host
 from npse.training.ranks import EndedElsewhere, RankLost, Ranks, Result
 from npse.types import Array
 
-os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")    # MPICH's; npse prints a line of its own
-try:
-    from mpi4py import MPI
-except (ImportError, RuntimeError) as error:                      # RuntimeError: there is no library of MPI
-    raise ImportError(f"a launcher such as mpiexec started npse, but mpi4py cannot be used ({error}); run: "
-                      "pip install 'npse[mpi]', or start one process without a launcher") from error
-
 PATIENCE = "NPSE_MPI_PATIENCE"
 SECONDS = 45.0                   # that a rank waits for others in a step, unless the variable says otherwise
 LONG = 3600.0                    # that ranks wait for rank 0 where it works alone: compilation, the report
@@ -35,22 +28,37 @@ GRACE = 3.0                      # seconds in which ranks answer that they live,
 FAILED, WAITING = 1, 2           # tags of messages to rank 0
 
 
+def library() -> Any:
+    """Return the module `mpi4py.MPI`. Its first import joins the other ranks.
+
+    ImportError if mpi4py or the library of MPI is missing.
+    """
+    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")    # MPICH's; npse prints a line of its own
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:                  # RuntimeError: there is no library of MPI
+        raise ImportError(f"a launcher such as mpiexec started npse, but mpi4py cannot be used ({error}); run: "
+                          "pip install 'npse[mpi]', or start one process without a launcher") from error
+    return MPI
+
+
 class MPIRanks(Ranks):
     """The ranks of a communicator.
 
     Parameters
     ----------
-    world : MPI.Intracomm
+    world : mpi4py.MPI.Intracomm
     """
 
-    def __init__(self, world: "MPI.Intracomm") -> None:
+    def __init__(self, world: Any) -> None:
+        self._mpi = library()
         self._world, self._aside = world.Dup(), world.Dup()       # a message never meets one of other users
         self.rank, self.size = world.rank, world.size
-        machine = world.Split_type(MPI.COMM_TYPE_SHARED)
+        machine = world.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = machine.rank, machine.size
         self.patience = patience()
-        self._sums: list[MPI.Request] = []
-        self._sent: list[MPI.Request] = []
+        self._sums: list[Any] = []
+        self._sent: list[Any] = []
         self._guard: subprocess.Popen[bytes] | None = None
 
     # numbers
@@ -64,7 +72,7 @@ class MPIRanks(Ranks):
     def sum(self, *arrays: Array) -> tuple[Array, ...]:
         own = [np.asarray(to_host(array)) for array in arrays]
         numbers = np.concatenate([array.reshape(-1) for array in own])
-        self._complete([self._world.Iallreduce(MPI.IN_PLACE, numbers)])
+        self._complete([self._world.Iallreduce(self._mpi.IN_PLACE, numbers)])
         ends = np.cumsum([array.size for array in own])[:-1]
         return tuple(to_edition(each.reshape(array.shape))
                      for each, array in zip(np.split(numbers, ends), own, strict=True))
@@ -81,11 +89,11 @@ class MPIRanks(Ranks):
         return found
 
     def start_sum(self, numbers: Array) -> None:
-        self._sums.append(self._world.Iallreduce(MPI.IN_PLACE, numbers))
+        self._sums.append(self._world.Iallreduce(self._mpi.IN_PLACE, numbers))
 
     def poll(self) -> None:
         if self._sums:
-            MPI.Request.Testall(self._sums)                       # MPI moves data only within its calls
+            self._mpi.Request.Testall(self._sums)  # MPI moves data only within its calls
 
     def finish_sums(self) -> None:
         sums, self._sums = self._sums, []
@@ -147,11 +155,11 @@ class MPIRanks(Ranks):
 
     # waiting, and the end
 
-    def _complete(self, requests: Sequence["MPI.Request"], patience: float | None = None) -> None:
+    def _complete(self, requests: Sequence[Any], patience: float | None = None) -> None:
         """Wait until operations are complete; RankLost if a rank failed or does not take part in time."""
         began = looked = time.monotonic()
         longest = self.patience if patience is None else patience
-        while not MPI.Request.Testall(requests):
+        while not self._mpi.Request.Testall(requests):
             now = time.monotonic()
             if now - began > SPIN:
                 time.sleep(NAP)                                   # others may need this core
@@ -163,9 +171,9 @@ class MPIRanks(Ranks):
 
     def _expect_no_failure(self) -> None:
         """In rank 0: RankLost if another rank has said that it failed."""
-        status = MPI.Status()
-        if self.rank == 0 and self._aside.Iprobe(MPI.ANY_SOURCE, FAILED, status):
-            words = bytearray(status.Get_count(MPI.BYTE))
+        status = self._mpi.Status()
+        if self.rank == 0 and self._aside.Iprobe(self._mpi.ANY_SOURCE, FAILED, status):
+            words = bytearray(status.Get_count(self._mpi.BYTE))
             self._aside.Recv(words, status.Get_source(), FAILED)
             raise RankLost(f"rank {status.Get_source()}: {words.decode()}")
 
@@ -175,9 +183,9 @@ class MPIRanks(Ranks):
             self._tell(b"", WAITING)
             time.sleep(2 * GRACE + self.rank * LOOK)              # rank 0 ends all before, unless it is the one
             raise RankLost(_silent([0], seconds))
-        alive, until, status = {0}, time.monotonic() + GRACE, MPI.Status()
+        alive, until, status = {0}, time.monotonic() + GRACE, self._mpi.Status()
         while time.monotonic() < until:
-            if self._aside.Iprobe(MPI.ANY_SOURCE, WAITING, status):
+            if self._aside.Iprobe(self._mpi.ANY_SOURCE, WAITING, status):
                 self._aside.Recv(bytearray(0), status.Get_source(), WAITING)
                 alive.add(status.Get_source())
             time.sleep(NAP)
@@ -224,11 +232,12 @@ class MPIRanks(Ranks):
 
 
 def world(expected: int) -> MPIRanks:
-    """Return all ranks; ValueError if they are not as many as the launcher says."""
+    """Return all ranks; ValueError if they are not as many as the launcher says, ImportError as for `library`."""
+    MPI = library()
     if expected != MPI.COMM_WORLD.size:
-        library = MPI.Get_library_version().split("\n")[0].strip()
+        name = MPI.Get_library_version().split("\n")[0].strip()
         raise ValueError(f"the launcher started {expected} processes, but mpi4py sees {MPI.COMM_WORLD.size}: it "
-                         f"belongs to another MPI ({library}); use the mpiexec of that MPI, or install mpi4py for this "
+                         f"belongs to another MPI ({name}); use the mpiexec of that MPI, or install mpi4py for this "
                          "one")
     return MPIRanks(MPI.COMM_WORLD)
 
