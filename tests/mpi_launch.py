@@ -26,18 +26,18 @@ def expect_mpi():
         pytest.skip("mpiexec is missing: pip install 'npse[mpi]'")
 
 
-def launch(ranks, *command, environment=None, stop_after=None):
+def launch(ranks, *command, environment=None, stop_at=None):
     """Run a command in so many ranks, or without a launcher if ranks is 0; return it with `seconds` and `lines`.
 
-    ``lines`` are those that npse prints as errors. After ``stop_after`` seconds mpiexec gets a Ctrl-C.
+    ``lines`` are those that npse prints as errors. When the words ``stop_at`` are printed, mpiexec gets a Ctrl-C.
     """
     began = time.monotonic()
     words = [MPIEXEC, "-n", str(ranks), *command] if ranks else command
     process = subprocess.Popen(list(map(str, words)), env=os.environ | QUIET | (environment or {}), text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        if stop_after is not None:
-            time.sleep(stop_after)
+        if stop_at is not None:
+            next(line for line in process.stdout if stop_at in line)
             process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=4 * LONGEST)
     finally:

@@ -199,7 +199,7 @@ def _run(config, out, edition, ranks, *, resume):
         job = ranks.each(lambda: _prepared(prepare, config, ranks))
     if ranks.size > 1:
         ranks.expect_same(_facts(job, out, resume))
-    folder = RunFolder(out if resume else ranks.first(lambda: str(_begin(out, job, edition, ranks).path)))
+    folder = RunFolder(out if resume else ranks.first(lambda: str(_begin(out, job, edition, ranks).path), long=True))
     ranks.in_turn(lambda: _compile(job, ranks))
     launcher = f"mpiexec -n {ranks.size} " if ranks.size > 1 else ""
     go_on = f"go on with: {launcher}npse train --resume --out {folder.path}"
@@ -262,7 +262,7 @@ def _conclude(job, folder, ranks):
     network, dataset = job.network, job.dataset
     of_test = network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std
     views = {tta: evaluate(*of_test, tta=tta, ranks=ranks) for tta in dict.fromkeys(("none", job.config.tta))}
-    ranks.first(lambda: _report(job, folder, views))
+    ranks.first(lambda: _report(job, folder, views), long=True)
 
 
 def _report(job, folder, views):

@@ -272,7 +272,7 @@ class _Epochs:
 
 def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter, ranks: Ranks) -> Progress:
     """Load the newest state of the folder into the jobs of all ranks; return its progress. Only rank 0 reads it."""
-    progress = Progress.from_facts(ranks.first(lambda: vars(_restored(job, folder, steps, report))))
+    progress = Progress.from_facts(ranks.first(lambda: vars(_restored(job, folder, steps, report)), long=True))
     if ranks.size > 1:
         job.take_from_first(ranks)
     return progress

@@ -107,11 +107,11 @@ class MPIRanks(Ranks):
 
     # words and work
 
-    def first(self, function: Callable[[], Result]) -> Result:
+    def first(self, function: Callable[[], Result], *, long: bool = False) -> Result:
         outcome: tuple[Any, BaseException | None] = (None, None)
         if self.rank == 0:
             outcome = _tried(function)
-        said = self._said([outcome[0], outcome[1] is None], LONG)[0]
+        said = self._said([outcome[0], outcome[1] is None], LONG if long else self.patience)[0]
         if outcome[1] is not None:
             raise outcome[1]
         if not said[1]:

@@ -80,8 +80,10 @@ class Ranks:
     def finish_sums(self) -> None:
         """Wait until all sums that were begun are complete."""
 
-    def first(self, function: Callable[[], Result]) -> Result:
+    def first(self, function: Callable[[], Result], *, long: bool = False) -> Result:
         """Call a function in rank 0 alone; the others wait. Return its result, which JSON can hold, in all ranks.
+
+        If it may take ``long``, such as a report, the others wait an hour, else as long as in a step.
 
         Raises
         ------
