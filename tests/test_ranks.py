@@ -10,7 +10,7 @@ import pytest
 from thread_ranks import with_ranks
 
 import npse
-from npse import data, models
+from npse import data, models, reference
 from npse.layers import BatchNorm, Conv2d, Dense, Dropout, Sequential
 from npse.layers.flatten import Flatten
 from npse.layers.shake import Shake
@@ -62,6 +62,16 @@ def test_random_layers_draw_for_the_whole_batch():
     whole, part = Shake(seed=3), Shake(seed=3)
     part.part = 2, 5, 6
     assert np.array_equal(whole.mix(x, 0 * x)[0][2:5], part.mix(x[2:5], 0 * x[2:5])[0])
+
+
+def test_moments_of_parts_are_merged_to_those_of_the_whole():
+    x = np.random.default_rng(0).normal(1e4, 1, (7, 3, 4, 5)).astype(np.float32)      # a mean that squares would lose
+    parts = x[:2], x[2:3], x[3:]
+    means, variances = (np.stack([reference.moments(part)[k] for part in parts]) for k in (0, 1))
+    merged = reference.merged_moments(means, variances, np.array([part[..., 0].size for part in parts]))
+    for found, expected in zip(merged, reference.moments(x), strict=False):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_units_are_the_layers_of_a_network_in_order():

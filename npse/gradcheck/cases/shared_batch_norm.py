@@ -11,7 +11,10 @@ WRT = ("x", "gamma", "beta")
 
 def shared_batch_norm_case(label: str, shape: Shape, first: int, eps: float = 1e-5, relu: bool = False,
                            wrt: tuple[str, ...] = WRT) -> Case:
-    """The whole of it, for a batch of two parts, the first of ``first`` images; with ``relu``, and a ReLU after it."""
+    """A backward pass over two parts, the first of ``first`` images, is that of batch norm over the whole batch.
+
+    With ``relu``, a ReLU follows.
+    """
     name = "shared_batch_norm_relu" if relu else "shared_batch_norm"
 
     def parts(array: Array) -> tuple[Array, Array]:
@@ -23,9 +26,7 @@ def shared_batch_norm_case(label: str, shape: Shape, first: int, eps: float = 1e
         return ops.merged_moments(means, variances, np.array([part[..., 0].size for part in parts(x)]))
 
     def forward(ops: Ops, x: Array, gamma: Array, beta: Array) -> Array:
-        mean, var = merged(ops, x)
-        normalize = ops.batch_norm_inference_relu if relu else ops.batch_norm_inference
-        return np.concatenate([normalize(part, gamma, beta, mean, var, eps) for part in parts(x)])
+        return (ops.batch_norm_relu if relu else ops.batch_norm)(x, gamma, beta, eps)[0]
 
     def backward(ops: Ops, dy: Array, x: Array, gamma: Array, beta: Array) -> tuple[Array, ...]:
         mean, var = merged(ops, x)
