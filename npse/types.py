@@ -33,6 +33,16 @@ Watcher: TypeAlias = Callable[[str, tuple[Any, ...], Any], None]
 """A function called after each op: ``watcher(op, arguments, result)``."""
 
 
+class Peers(Protocol):
+    """The processes that share each batch with this one, itself included. All of them make the same calls."""
+
+    def gather(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return for each array (n,) those of all processes in their order, (R, n), as NumPy arrays."""
+
+    def sum(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return for each array the sum over all processes, the same bits in each process."""
+
+
 class Ops(Protocol):
     """An edition: an object, most often a module, whose attributes are the ops of the book.
 

@@ -69,8 +69,8 @@ def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch)
     settings["option"], settings["bias-lr"], settings["filter-momentum"] = "none", "that of --lr", "that of --momentum"
     assert settings.keys() - shown.keys() == {"options"}
     assert shown == {name: str(settings[name]) for name in shown if settings.get(name, False) is not False} | {
-        "bias": None, "hidden-norm": None, "budget": None, "recipe": None, "resume": None, "help": None,
-        "threads": "all cores", "out": "runs/MODEL-DATA-N"}
+        "bias": None, "hidden-norm": None, "sync-bn": None, "budget": None, "recipe": None, "resume": None,
+        "help": None, "threads": "all cores", "out": "runs/MODEL-DATA-N"}
 
 
 @pytest.mark.parametrize("spelt", ["optimizer", "optimiser"])

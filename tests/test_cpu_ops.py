@@ -90,6 +90,14 @@ ARGUMENTS = {
     "batch_norm_relu": lambda d: (d.map(), d.channel(), d.channel()),
     "batch_norm_relu_backward": lambda d: (
         d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "shared_batch_norm_backward_sums": lambda d: (d.map(), d.map(), d.channel(), d.positive()),
+    "shared_batch_norm_backward_x": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.positive(), d.channel(), d.channel(), 3 * d.N * d.H * d.W),
+    "shared_batch_norm_relu_backward_sums": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "shared_batch_norm_relu_backward_x": lambda d: (
+        d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive(), d.channel(), d.channel(),
+        3 * d.N * d.H * d.W),
     "batch_norm_inference_relu": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
     "moments": lambda d: (d.map(),),
     "conv2d_moments": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),
@@ -125,7 +133,6 @@ ARGUMENTS = {
     "channel_pool": lambda d: (np.round(d.map()),),
     "channel_pool_backward": lambda d: (d(d.N, d.H, d.W, 2), np.round(d.map())),
     "sgd": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9, 5e-4),
-    "lookahead": lambda d: (d.map(), d.map(), 0.3),
     "muon": lambda d: (d.map(), d.map(), d.map(), 0.1, 0.9),
     "orthogonalize": lambda d: (d.map(),),
     "augment": lambda d: (d.images(), d.corner(), d.corner(), d.random.random(d.N) < 0.5,

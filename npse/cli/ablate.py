@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from npse.cli.command import names
+from npse.cli.command import names, was_typed
 from npse.cli.console import say, show
 from npse.cli.progress import compiling, sweep_reporter
 
 
 def ablate(
+    context: typer.Context,
     spec: Annotated[str | None, Argument(metavar="SPEC", help="a name of --list, or a TOML file: docs/experiments.md",
                                          autocompletion=names("npse.lab.spec:SHIPPED"))] = None,
     list_them: Annotated[bool, Option("--list", help="show the experiments that npse brings")] = False,
@@ -25,6 +26,8 @@ def ablate(
                                         show_default="those of the spec")] = None,
     only: Annotated[list[str] | None, Option(metavar="VARIANT", help="train this one; can be repeated")] = None,
     jobs: Annotated[int, Option(min=1, help="runs at the same time; they share the cores")] = 1,
+    executor: Annotated[str, Option(help="local, or mpi: every process of MPI but the first trains one run at a time; "
+                                    "docs/cluster.md")] = "local",
     dry_run: Annotated[bool, Option("--dry-run", help="say which runs and how long; write nothing")] = False,
     collect: Annotated[bool, Option("--collect", help="train nothing; make the table of what is finished")] = False,
     come_from: Annotated[list[Path] | None, Option("--from", metavar="FILE", help="take over the results.jsonl of "
@@ -37,7 +40,56 @@ def ablate(
     A run that is finished is never trained again, and one that was stopped goes on, also after a crash. The folder
     gets results.jsonl, a line for each finished run, and from these lines the table: table.md, .csv, .json and .png.
     Exit code 1 if a run failed.
+
+    mpiexec -n 9 npse ablate structures --executor mpi trains eight runs at the same time, on all machines of the job.
+    A run that fails there is tried once more.
     """
+    if executor not in ("local", "mpi"):
+        raise ValueError(f"--executor must be local or mpi, but is {executor!r}")
+    arguments = spec, list_them, out, seeds, only, dry_run, collect, come_from, write
+    if executor == "local":
+        _ablate(*arguments, Local(jobs))
+        return
+    from npse.lab.mpi import workers
+
+    with workers() as ranks:
+        if ranks is None:                                         # this process has trained, and there is no more to do
+            return
+        if was_typed(context, "jobs"):
+            raise ValueError("--jobs is for --executor local; with mpi the number of processes decides")
+        _ablate(*arguments, ranks)
+
+
+class Local:
+    """Trains runs in processes on this machine."""
+
+    retries = 0
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+
+    @property
+    def threads(self):
+        """The threads of each of the runs at the same time."""
+        from npse.support import environment
+
+        return max(1, environment.threads() // self.jobs)
+
+    def begin(self, runs):
+        """Make ready to train so many runs; then `attempt` trains one, `stop` and `kill` end those under way."""
+        from npse.lab.process import Processes
+
+        self.jobs = min(self.jobs, runs)
+        self.attempt = Processes(self.threads)
+        self.stop, self.kill = self.attempt.stop, self.attempt.kill
+
+    def executor(self):
+        """Return a context that provides an executor."""
+        return ThreadPoolExecutor(self.jobs)
+
+
+def _ablate(spec, list_them, out, seeds, only, dry_run, collect, come_from, write, place):
+    """Do the work of the command; ``place`` is where runs are trained, such as `Local`."""
     from npse.lab import output
     from npse.lab.results import Results
     from npse.lab.spec import load, parse_seeds
@@ -63,7 +115,7 @@ def ablate(
     missing = [run for run in wanted if run in unfinished]
     say(f"{len(wanted) - len(missing)} of {len(wanted)} runs are finished")
     if dry_run:
-        _forecast(wanted, missing, results, jobs)
+        _forecast(wanted, missing, results, place)
         return
     if collect:
         missing = []
@@ -72,7 +124,7 @@ def ablate(
     with locked(out):
         results.path.touch()
         results.save()
-        code = _train(missing, results, jobs) if missing else 0
+        code = _train(missing, results, place) if missing else 0
         _conclude(experiment, chosen, results, out, write, page)
     raise typer.Exit(code)
 
@@ -86,18 +138,11 @@ def _list():
          [(spec.name, str(len(spec.variants)), str(len(spec.seeds)), spec.question) for spec in specs])
 
 
-def _threads(jobs):
-    """Return the threads of each of several runs at the same time."""
-    from npse.support import environment
-
-    return max(1, environment.threads() // jobs)
-
-
-def _forecast(wanted, missing, results, jobs):
+def _forecast(wanted, missing, results, place):
     """Print how many runs are missing, and the hours that they will take."""
     from npse.lab import estimate
 
-    threads, variants = _threads(jobs), dict.fromkeys(run.variant for run in wanted)
+    threads, jobs, variants = place.threads, place.jobs, dict.fromkeys(run.variant for run in wanted)
     show(("<variant", "runs", "to train"),
          [(name, str(sum(run.variant == name for run in wanted)), str(sum(run.variant == name for run in missing)))
           for name in variants])
@@ -106,23 +151,22 @@ def _forecast(wanted, missing, results, jobs):
         f"{estimate.in_words(seconds)}; nothing was written")
 
 
-def _train(missing, results, jobs):
+def _train(missing, results, place):
     """Train runs; return the exit code: 0, 1 if one failed, 130 if they were stopped."""
-    from npse.lab.process import Processes
     from npse.lab.sweep import Sweep
     from npse.training import Interrupted
 
-    jobs = min(jobs, len(missing))
+    place.begin(len(missing))
     with sweep_reporter() as progress:
-        processes, sweep = Processes(_threads(jobs)), Sweep(missing, results, progress)
-        with _stopping(processes, progress) as stop, ThreadPoolExecutor(jobs) as executor:
+        sweep = Sweep(missing, results, progress, place.retries)
+        with _stopping(place, progress) as stop, place.executor() as executor:
             try:
-                sweep.train(executor, processes, stop)
+                sweep.train(executor, place.attempt, stop)
             except Interrupted:
                 say("stopped and saved; the same command goes on")
                 return 130
             except BaseException:
-                processes.kill()
+                place.kill()
                 raise
     for name, reason in sweep.failures.items():
         say(f"{name} failed: {reason}")
@@ -146,7 +190,7 @@ def _compile(runs):
 
 
 @contextlib.contextmanager
-def _stopping(processes, progress):
+def _stopping(place, progress):
     """Within the ``with`` block the first Ctrl-C (or SIGTERM) makes all runs save and end; the second ends them now.
 
     Provides a function that says whether they were asked to stop.
@@ -155,11 +199,11 @@ def _stopping(processes, progress):
 
     def ask(number, frame):
         if asked:
-            processes.kill()
+            place.kill()
             return
         asked.append(number)
         progress.say("saving the runs; press Ctrl-C again to stop without saving")
-        processes.stop()
+        place.stop()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

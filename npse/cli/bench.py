@@ -24,6 +24,11 @@ def bench(
     json_file: Annotated[Path | None, Option("--json", metavar="FILE",
                                              help="write all results to this file")] = None,
     roofline: Annotated[Path | None, Option(metavar="FILE", help="draw a roofline of the ops to this PNG file")] = None,
+    ranks: Annotated[str | None, Option(metavar="NUMBERS", help="such as 1,2,4: instead of all else, time the step in "
+                                        "so many processes of MPI, of --threads (by default 1) each, and predict more: "
+                                        "docs/cluster.md")] = None,
+    scaling: Annotated[Path | None, Option(metavar="FILE", help="with --ranks: draw measured and predicted times to "
+                                           "this PNG file")] = None,
     quick: Annotated[bool, Option("--quick", help="few repeats, one BLAS kernel: a quick trial")] = False,
 ) -> None:
     """Measure this machine or its GPU, a training step and its ops. Results are valid only if nothing else runs."""
@@ -39,6 +44,16 @@ def bench(
     if on_gpu and (each_variant or roofline):
         raise ValueError("--variants and --roofline are about the processor; leave them out, or add --edition cpu")
     expect_place(json_file)
+    if scaling and not ranks:
+        raise ValueError("--scaling draws what --ranks measures; add --ranks 1,2")
+    if ranks:
+        if each_variant or roofline or vs:
+            raise ValueError("--ranks measures nothing else; leave out --variants, --roofline and --vs")
+        expect_place(scaling, ".png")
+        models.build(model)
+        _scaling(_numbers(ranks, batch_size), threads or 1, json_file, scaling, model=model, batch_size=batch_size,
+                 edition=name, seconds=0.0 if quick else 3.0)
+        return
     expect_place(roofline, ".png")
     models.build(model)                                           # an unknown name is refused at once
     threads = threads or environment.cores()
@@ -68,6 +83,34 @@ def bench(
             found |= {"versus": rows, "failures": failures, **versus}
             print_table(report.versus(versus, failures, batch_size, rounds))
     _write(found, json_file, roofline)
+
+
+def _numbers(text, batch_size):
+    """Return numbers of ranks such as "1,2,4" as a list."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 1 <= int(word) <= batch_size for word in words):
+        raise ValueError(f"--ranks must be numbers from 1 to the batch size {batch_size}, such as 1,2,4, "
+                         f"but is {text!r}")
+    return [int(word) for word in dict.fromkeys(words)]
+
+
+def _scaling(ranks, threads, json_file, drawing, **work):
+    """Measure and predict the time of a step with several ranks."""
+    from npse.bench import scaling
+    from npse.support import environment
+    from npse.support.files import write_atomically
+
+    with status() as doing:
+        found = scaling.measure(ranks, threads, doing.update if doing.console.is_terminal else _line, **work)
+    print_table(scaling.table(found, work["model"]))
+    if json_file:
+        write_atomically(json_file, json.dumps({**environment.record(), **work, **found}, indent=1) + "\n")
+    if drawing:
+        from npse.analysis.plots import save
+
+        save(scaling.picture(found, f"{work['model']}, batch {work['batch_size']}, threads a rank: {threads}"), drawing)
+    for path in filter(None, (json_file, drawing)):
+        typer.echo(f"wrote {path}")
 
 
 def _line(text):

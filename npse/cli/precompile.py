@@ -12,6 +12,8 @@ from npse import backend, cpu, data
 from npse.cpu.runtime.compile_ahead import compile_ahead
 from npse.gradcheck import cases_of
 from npse.training import build_network, evaluate
+from npse.training.distributed import synchronize
+from npse.training.ranks import ALONE
 from npse.training.step import Step
 
 EVERY_SHAPE = "se_resnet8"       # all depths use the same convolutions
@@ -42,6 +44,7 @@ def training(config, dtype="float32", shape=(32, 32, 3), classes=10):
     mean, std = np.full(shape[2], 0.5, dtype), np.full(shape[2], 0.25, dtype)
     with backend.using_edition("cpu"):
         network = build_network(config, classes, shape, input_gradient=False).astype(dtype)
+        synchronize(network, ALONE if config.sync_bn else None)
         x, chosen = next(data.training_batches(images, labels, mean, std, config.batch_size, seed=0, epoch=0))
         Step(network, config.optimizer_for(network), config.smoothing, parts=config.parts).plain(x, chosen, config.lr)
         evaluate(network, images, labels, mean, std)

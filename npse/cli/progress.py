@@ -29,8 +29,10 @@ def compiling():
         yield say
 
 
-def reporter():
-    """Return the reporter that suits standard output."""
+def reporter(speaks=True):
+    """Return the reporter that suits standard output; or one that tells nothing."""
+    if not speaks:
+        return Silent()
     return Bar() if sys.stdout.isatty() else Lines()
 
 
@@ -73,6 +75,22 @@ class _OnABar:
     def say(self, line):
         """Print a line above the bar, folded between words."""
         self.bar.console.print(line)
+
+
+class Silent(_OnLines):
+    """A reporter that tells nothing."""
+
+    def say(self, line):
+        """Take a line."""
+
+    def began(self, epochs, steps, progress):
+        """Take the length of the run."""
+
+    def stepped(self, progress, batch):
+        """Take a step."""
+
+    def epoch_done(self, row):
+        """Take an epoch."""
 
 
 class SweepLines(_OnLines):

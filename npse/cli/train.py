@@ -1,6 +1,5 @@
 """``npse train``: train a squeeze-and-excitation network."""
 
-import contextlib
 import dataclasses
 import itertools
 import json
@@ -9,6 +8,7 @@ import re
 import shlex
 import signal
 import sys
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,7 @@ from typer import Option
 from npse.cli.command import names, was_typed
 from npse.cli.console import noted, status
 from npse.cli.progress import compiling, reporter
+from npse.cli.ranks import threads_of, together
 
 # The groups of options on the help page.
 Data, Network, Training, Run = (partial(Option, rich_help_panel=title)
@@ -53,6 +54,8 @@ def train(
     weight_decay: Annotated[float, Training(help="on convolution and dense weights")] = 5e-4,
     bias_decay: Annotated[float, Training(help="weight decay on biases and scales of batch norm")] = 0.0,
     smoothing: Annotated[float, Training(help="label smoothing")] = 0.1,
+    sync_bn: Annotated[bool, Training("--sync-bn", help="with MPI: batch norm over the whole batch, not over the "
+                                      "images of each process")] = False,
     parts: Annotated[int, Training(help="of a batch, one after another, to save memory")] = 1,
     norm_momentum: Annotated[float, Training(help="weight of a part in batch norm's running statistics")] = 0.1,
     whiten_share: Annotated[float, Training(help="share of the run in which a whitening layer learns its bias")] = 1.0,
@@ -96,12 +99,23 @@ def train(
     A resumed run, finished or not, can get more --epochs: from there on its learning rate is that of a run of so many
     epochs. After 10 of 10 epochs the rate is zero; with 15 it continues at 0.42 of the peak and falls to zero once
     more.
+
+    mpiexec -n 4 npse train ... trains with four processes of MPI: docs/cluster.md.
     """
+    with together() as ranks:
+        config, edition = ranks.each(lambda: _settings(context, ranks))
+        _run(config, out, edition, ranks, resume=resume)
+
+
+def _settings(context, ranks):
+    """Return the config that the options ask for, and a line about the edition, which is active from here on."""
     from npse import backend
     from npse import data as data_sets
     from npse.training import recipes
     from npse.training.config import Config
 
+    data, recipe, budget, out, resume, threads = (
+        context.params[name] for name in ("data", "recipe", "budget", "out", "resume", "threads"))
     not_settings = ("out", "resume", "threads", "budget", "recipe")
     given = {name: value for name, value in context.params.items()
              if name not in not_settings and was_typed(context, name)}
@@ -113,14 +127,16 @@ def train(
         raise ValueError("--recipe begins a new run, and has its own epochs; leave out --resume and --budget")
     if recipe is not None:
         given = recipes.merged(recipes.load(recipe).settings, given)
+    if budget is not None and ranks.size > 1:
+        raise ValueError("--budget measures one process; with several, choose --epochs")
     if budget is not None and (resume or "epochs" in given):
         raise ValueError("--budget chooses the epochs of a new run; leave out --epochs and --resume")
     epochs = data_sets.epochs_of(given.get("data", data))
     config = _resumed(out, given) if resume else Config(**{"epochs": epochs} | given)
-    edition = backend.use_with(config.edition, threads)
+    edition = backend.use_with(config.edition, threads_of(config.edition, threads, ranks))
     if budget is not None:
         config = _within(budget, given)
-    _run(config, out, edition, resume=resume)
+    return config, edition
 
 
 def model_options(words):
@@ -175,50 +191,90 @@ def _resumed(out, given):
     return config
 
 
-def _run(config, out, edition, *, resume):
+def _run(config, out, edition, ranks, *, resume):
     """Check everything that can be checked, then make the folder and train."""
     from npse.support.files import locked
     from npse.training import Interrupted, RunFolder, prepare, run
+    from npse.training.ranks import RankLost
 
-    if resume:
-        folder = RunFolder(out)
-        with noted(f"see {folder.config_file}", (ValueError, FileNotFoundError)):
-            job = prepare(config)
-    else:
-        job = prepare(config)
-        folder = _begin(out, job, edition)
-    _compile(job)
-    go_on = f"go on with: npse train --resume --out {folder.path}"
-    progress = reporter()
-    progress.say(f"{config.model} on {job.dataset.name}, {edition}, "
+    with noted(f"see {RunFolder(out).config_file}", (ValueError, FileNotFoundError)) if resume else nullcontext():
+        job = ranks.each(lambda: _prepared(prepare, config, ranks))
+    if ranks.size > 1:
+        ranks.expect_same(_facts(job, out, resume))
+    folder = RunFolder(out if resume else ranks.first(lambda: str(_begin(out, job, edition, ranks).path), long=True))
+    ranks.in_turn(lambda: _compile(job, ranks))
+    launcher = f"mpiexec -n {ranks.size} " if ranks.size > 1 else ""
+    go_on = f"go on with: {launcher}npse train --resume --out {folder.path}"
+    ranks.watch_over(f"npse: a process of the run was killed; {go_on}")
+    progress = reporter(ranks.rank == 0)
+    progress.say(f"{config.model} on {job.dataset.name}, {edition}, {_of_ranks(ranks)}"
                  f"{'going on in' if resume else 'into'} {folder.path}")
     for note in job.dataset.notes:
         progress.say(note)
+    if resume and (begun := folder.record().get("ranks", 1)) != ranks.size:
+        progress.say(f"LOOK  the run was begun with {begun} processes and goes on with {ranks.size}: the last bits "
+                     "differ from those of an uninterrupted run")
     stop = _stop_on_ctrl_c(progress)
     try:
-        with progress, locked(folder.path), noted("a smaller --batch-size takes less memory", MemoryError):
-            run(job, folder, progress, resume=resume, stop=stop)
-        _conclude(job, folder)
+        with ExitStack() as stack:
+            ranks.first(lambda: stack.enter_context(locked(folder.path)))
+            stack.enter_context(progress)
+            stack.enter_context(noted("a smaller --batch-size takes less memory", MemoryError))
+            run(job, folder, progress, resume=resume, stop=stop, ranks=ranks)
+        _conclude(job, folder, ranks)
     except Interrupted:
-        typer.echo(f"stopped and saved; {go_on}")
+        if ranks.rank == 0:
+            typer.echo(f"stopped and saved; {go_on}")
         raise typer.Exit(130) from None
     except OSError as error:
-        if error.errno:                                           # of the system: a full disk, a server out of reach
+        if error.errno or isinstance(error, RankLost):            # of the system: a full disk, a server out of reach
             error.add_note(go_on)
         raise
 
 
-def _conclude(job, folder):
+def _prepared(prepare, config, ranks):
+    """Return the job of a run, if its batches and its images for evaluation are enough for all ranks."""
+    job = prepare(config)
+    if ranks.size > 1:
+        ranks.rows(min(config.batch_size, len(job.split.images)), config.parts)
+        if (held := min(len(job.split.eval_images), len(job.dataset.test_images))) < ranks.size:
+            raise ValueError(f"{ranks.size} ranks need as many images to evaluate, but there are {held}; start fewer "
+                             "ranks")
+    return job
+
+
+def _facts(job, out, resume):
+    """Return what must be the same in all ranks."""
+    from npse import backend
+    from npse.support import environment
+
+    return {"versions": environment.versions(), "commit": environment.commit(),
+            "edition": backend.active().__name__.removeprefix("npse."), "settings": job.config.as_dict(),
+            "data": job.dataset.digest(), "options": {"out": out and str(out), "resume": resume}}
+
+
+def _of_ranks(ranks):
+    return f"{ranks.size} processes, " if ranks.size > 1 else ""
+
+
+def _conclude(job, folder, ranks):
     """Print the accuracy on the test images, and write the report of the run."""
-    from npse.analysis import inspection, report
     from npse.training import evaluate
 
     network, dataset = job.network, job.dataset
-    result = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std)
-    typer.echo(f"test accuracy {result.accuracy:.2%}, loss {result.loss:.3f}")
-    if (tta := job.config.tta) != "none":
-        views = evaluate(network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, tta=tta)
-        typer.echo(f"test accuracy {views.accuracy:.2%}, averaged over views ({tta})")
+    of_test = network, dataset.test_images, dataset.test_labels, dataset.mean, dataset.std
+    views = {tta: evaluate(*of_test, tta=tta, ranks=ranks) for tta in dict.fromkeys(("none", job.config.tta))}
+    ranks.first(lambda: _report(job, folder, views), long=True)
+
+
+def _report(job, folder, views):
+    """Print the results on the test images by their test-time augmentation, and write the report of the run."""
+    from npse.analysis import inspection, report
+
+    network, dataset, plain = job.network, job.dataset, views.pop("none")
+    typer.echo(f"test accuracy {plain.accuracy:.2%}, loss {plain.loss:.3f}")
+    for tta, result in views.items():
+        typer.echo(f"test accuracy {result.accuracy:.2%}, averaged over views ({tta})")
     with status() as doing:
         found = inspection.inspect(network, dataset, inspection.title_of(folder, "last", job.config.epochs),
                                    folder.metrics(), say=doing.update)
@@ -227,7 +283,7 @@ def _conclude(job, folder):
     typer.echo(f"pictures: {', '.join(map(str, pictures))}")
 
 
-def _compile(job):
+def _compile(job, ranks):
     """Compile the kernels of the run that this machine has not compiled yet; for the cpu edition only."""
     from npse import backend
 
@@ -235,16 +291,19 @@ def _compile(job):
         return
     from npse.cli.precompile import training, warm_up
 
+    batch = min(job.config.batch_size, len(job.split.images))
+    size = job.config.batch_size if ranks.size == 1 else len(ranks.rows(batch, job.config.parts))
+    config = dataclasses.replace(job.config, batch_size=size, sync_bn=job.config.sync_bn and ranks.size > 1)
     with compiling() as say:
-        warm_up(partial(training, job.config, shape=job.dataset.shape, classes=len(job.dataset.classes)), say=say)
+        warm_up(partial(training, config, shape=job.dataset.shape, classes=len(job.dataset.classes)), say=say)
 
 
-def _begin(out, job, edition):
+def _begin(out, job, edition, ranks):
     """Make the folder of a new run; if that fails, it is removed."""
     from npse.support.environment import record
     from npse.training import RunFolder
 
-    environment = record() | {"ran_on": edition, "command": shlex.join(["npse", *sys.argv[1:]])}
+    environment = record() | {"ran_on": edition, "command": shlex.join(["npse", *sys.argv[1:]]), "ranks": ranks.size}
     folder = RunFolder(out or next_folder(job.config.model, job.dataset.name))
     try:
         with (noted("add --resume to continue that run, or name another folder with --out", FileExistsError),
@@ -252,7 +311,7 @@ def _begin(out, job, edition):
             folder.create(job.config, job.dataset, environment)
     except BaseException:
         if out is None:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.removedirs(folder.path)
         raise
     return folder
@@ -267,7 +326,7 @@ def next_folder(model, data):
     runs.mkdir(exist_ok=True)
     for number in itertools.count(1):
         path = runs / f"{model}-{data}-{number}"
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             path.mkdir()
             return path
 

@@ -185,14 +185,25 @@ def _normalize(x, R, gamma, beta, mean, var, eps, floor, y):
 
 def gradients(dy, x, gamma, beta, mean, var, eps, relu):
     """Return dx (N, H, W, C), dgamma (C,), dbeta (C,) of batch norm; if ``relu``, of batch norm followed by a ReLU."""
+    dgamma, dbeta = sums(dy, x, gamma, beta, mean, var, eps, relu)
+    count = x.size // x.shape[3]
+    return input_gradient(dy, x, gamma, beta, mean, var, dgamma, dbeta, count, eps, relu), dgamma, dbeta
+
+
+def sums(dy, x, gamma, beta, mean, var, eps, relu):
+    """Return dgamma and dbeta (C,): the sums of g * xhat and of g, where g is dy with the mask of the ReLU."""
     dgammas, dbetas = _two_tables(x)
-    of_forward = area(x), gamma, beta, mean, var, scalar(eps, x)
-    launch(_map_sums(relu), *grid_for_maps(x), flat(dy), flat(x), *of_forward, dgammas, dbetas)
-    dgamma, dbeta = add_images(dgammas, dbetas)
+    launch(_map_sums(relu), *grid_for_maps(x), flat(dy), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x),
+           dgammas, dbetas)
+    return add_images(dgammas, dbetas)
+
+
+def input_gradient(dy, x, gamma, beta, mean, var, dgamma, dbeta, count, eps, relu):
+    """Return dx (N, H, W, C), from the sums over a batch with ``count`` numbers a channel."""
     dx = empty_like(x)
-    launch(_input_gradient(relu), *grid_for_pixels(x), flat(dy), flat(x), *of_forward, dgamma, dbeta,
-           scalar(x.shape[3] / x.size, x), flat(dx))
-    return dx, dgamma, dbeta
+    launch(_input_gradient(relu), *grid_for_pixels(x), flat(dy), flat(x), area(x), gamma, beta, mean, var,
+           scalar(eps, x), dgamma, dbeta, scalar(1 / count, x), flat(dx))
+    return dx
 
 
 @functools.cache

@@ -21,7 +21,8 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def training_batches(images: Array, labels: Array, mean: Array, std: Array, batch_size: int, seed: int, epoch: int,
-                     start: int = 0, crop: int = 4, jitter: float = 0.0) -> Iterator[tuple[Array, Array]]:
+                     start: int = 0, crop: int = 4, jitter: float = 0.0,
+                     rows: Array | None = None) -> Iterator[tuple[Array, Array]]:
     """Yield the batches of one epoch: shuffled, cropped at random, flipped in every other epoch and normalized.
 
     A random bit decides for each image whether it is flipped in the even or in the odd epochs. So each pair of epochs
@@ -45,11 +46,14 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
     jitter : float, at least 0
         The contrast of an image changes by a factor of 1 - jitter to 1 + jitter, its brightness by -jitter to jitter,
         see `npse.reference.jitter`.
+    rows : integer array (n,), optional
+        The places in each batch of the images to yield. All random numbers are drawn for the whole batch, so an image
+        is the same whatever other images are yielded. By default all places.
 
     Yields
     ------
-    x : float array (batch, H, W, C)
-    labels : integer array (batch,)
+    x : float array (n, H, W, C)
+    labels : integer array (n,)
 
     Raises
     ------
@@ -66,12 +70,12 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
         chosen = order[step * batch_size:(step + 1) * batch_size]
         rng = _generator(seed, epoch, step)
         top, left = rng.integers(0, 2 * crop + 1, (2, batch_size))
+        shifts = rng.uniform(-jitter, jitter, (2, batch_size)).astype(mean.dtype)          # of contrast and brightness
+        if rows is not None:
+            chosen, top, left, shifts = chosen[rows], top[rows], left[rows], shifts[:, rows]
         ops = backend.active()
         x = ops.augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, crop)
-        if jitter:
-            contrast, brightness = rng.uniform(-jitter, jitter, (2, batch_size)).astype(x.dtype)
-            x = ops.jitter(x, 1 + contrast, brightness)
-        yield x, labels[chosen]
+        yield ops.jitter(x, 1 + shifts[0], shifts[1]) if jitter else x, labels[chosen]
 
 
 def evaluation_batches(images: Array, mean: Array, std: Array, batch_size: int) -> Iterator[Array]:

@@ -128,8 +128,10 @@ def same_dtype(call: Call) -> str | None:
     found = {result.dtype for result in call.results} if len(wanted) == 1 else wanted
     if found - wanted:
         return f"is given {_and(wanted)} but returns {_and(found - wanted)}"
-    return next((f"is given float64 but works with {_title(call.op, key)} in float32" for key in call.before
-                 if _is_rounded(call, key)), None) if wanted == {np.dtype(np.float64)} else None
+    if wanted != {np.dtype(np.float64)}:
+        return None
+    return next((f"is given float64 but rounds {_title(call.op, key)}, or what follows from it, to float32"
+                 for key in call.before if _is_rounded(call, key)), None)
 
 
 def _is_rounded(call: Call, key: int | str) -> bool:

@@ -127,12 +127,15 @@ class Sweep:
     results : Results
         Gets the result of each run when it is finished.
     report : Reporter
+    retries : int
+        How often a run that failed is tried again.
     """
 
-    def __init__(self, runs: Sequence[Run], results: Results, report: Reporter) -> None:
+    def __init__(self, runs: Sequence[Run], results: Results, report: Reporter, retries: int = 0) -> None:
         self.failures: dict[str, str] = {}                        # by the name of the run
         self.finished: list[Run] = []
         self._results, self._report = results, report
+        self._retries, self._again = dict.fromkeys(runs, retries), list[Run]()
         self._before = {run: _epochs_of(run) for run in runs}
         self._trained = dict(self._before)                        # epochs; runs that failed are left out
         self._began = time.monotonic()
@@ -164,6 +167,10 @@ class Sweep:
                     future.cancel()
             for future in done:
                 stopped |= future.cancelled() or not self._take(futures[future], future)
+            for run in self._again:
+                futures[again := executor.submit(attempt, run)] = run
+                pending.add(again)
+            self._again.clear()
             self._look({futures[future] for future in pending if future.running()})
         if stopped:
             raise Interrupted
@@ -178,7 +185,13 @@ class Sweep:
         except Interrupted:
             return False
         except Exception as error:
-            self.failures[run.name] = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if self._retries[run] > 0:
+                self._retries[run] -= 1
+                self._again.append(run)
+                self._report.say(f"{run.name} failed: {reason}; it is tried again")
+                return True
+            self.failures[run.name] = reason
             del self._trained[run]
             self._report.say(f"{run.name} failed: {self.failures[run.name]}")
             return True

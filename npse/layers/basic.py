@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from npse.backend import reshape
 from npse.layers.layer import Layer, active
-from npse.types import Array, Backward, Gradients, Ops
+from npse.types import Array, Backward, Gradients, Ops, Peers
 
 
 def he_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: float, dtype: Any = np.float32) -> Array:
@@ -158,7 +159,11 @@ class BatchNorm(Layer):
     ----------
     momentum : float
         The weight of a batch in the running statistics.
+    peers : Peers or None
+        The processes over whose parts of a batch the statistics are taken in training; None: of this process alone.
     """
+
+    peers: Peers | None = None
 
     def __init__(self, channels: int, eps: float = 1e-5, scale: bool = True) -> None:
         expect_sizes("BatchNorm", channels=channels)
@@ -182,21 +187,50 @@ class BatchNorm(Layer):
 
     def _call_train(self, x: Array) -> tuple[Array, Backward]:
         ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
+        if self.peers:
+            mean, var, _ = ops.moments(x)
+            return self.from_moments(x, mean, var)
         y, mean, var = ops.batch_norm(x, gamma, beta, self.eps)
+        self.update_running_stats(ops, mean, var, count_of(x))
         return y, self._backward_train(ops, x, mean, var)
 
     def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
         """Return y, backward in training, when the mean and the variance (C,) of x are already computed."""
         ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
-        return ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps), self._backward_train(ops, x, mean, var)
+        if self.peers:
+            mean, var, count = self._merged(ops, self.peers, x, mean, var)
+            backward = self._backward_shared(ops, self.peers, x, mean, var, count)
+        else:
+            count, backward = count_of(x), self._backward_train(ops, x, mean, var)
+        self.update_running_stats(ops, mean, var, count)
+        return self._normalized(ops, x, gamma, beta, mean, var), backward
+
+    def _normalized(self, ops: Ops, x: Array, gamma: Array, beta: Array, mean: Array, var: Array) -> Array:
+        return ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps)
 
     def _backward_train(self, ops: Ops, x: Array, mean: Array, var: Array) -> Backward:
         gamma = self.gamma
-        self.update_running_stats(ops, x, mean, var)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var, self.eps)
             return dx, self.gradients_of(dgamma, dbeta)
+        return backward
+
+    @staticmethod
+    def _merged(ops: Ops, peers: Peers, x: Array, mean: Array, var: Array) -> tuple[Array, Array, int]:
+        """Return mean and variance over the parts of all processes, and the numbers a channel in all parts."""
+        means, variances, counts = peers.gather(mean, var, np.array([count_of(x)]))
+        mean, var = ops.merged_moments(means, variances, reshape(counts, (len(counts),)))
+        return mean, var, int(counts.sum())
+
+    def _backward_shared(self, ops: Ops, peers: Peers, x: Array, mean: Array, var: Array, count: int) -> Backward:
+        gamma = self.gamma
+
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            own = ops.shared_batch_norm_backward_sums(dy, x, mean, var, self.eps)
+            sums = peers.sum(*own)
+            dx = ops.shared_batch_norm_backward_x(dy, x, gamma, mean, var, *sums, count, self.eps)
+            return dx, self.gradients_of(*own)                    # those of all processes are added later
         return backward
 
     def _call_eval(self, x: Array) -> tuple[Array, Backward]:
@@ -209,11 +243,16 @@ class BatchNorm(Layer):
             return dx, self.gradients_of(dgamma, dbeta)
         return y, backward
 
-    def update_running_stats(self, ops: Ops, x: Array, mean: Array, var: Array) -> None:
-        """Move the running statistics towards those of the batch x."""
-        N, H, W, _ = x.shape
+    def update_running_stats(self, ops: Ops, mean: Array, var: Array, count: int) -> None:
+        """Move the running statistics towards those of a batch with ``count`` numbers a channel."""
         self.buffers["running_mean"], self.buffers["running_var"] = ops.running_statistics(
-            mean, var, N * H * W, self.buffers["running_mean"], self.buffers["running_var"], self.momentum)
+            mean, var, count, self.buffers["running_mean"], self.buffers["running_var"], self.momentum)
+
+
+def count_of(x: Array) -> int:
+    """Return the numbers a channel of maps x (N, H, W, C): N*H*W."""
+    N, H, W, _ = x.shape
+    return N * H * W
 
 
 class BatchNormReLU(BatchNorm):
@@ -221,21 +260,31 @@ class BatchNormReLU(BatchNorm):
 
     def _call_train(self, x: Array) -> tuple[Array, Backward]:
         ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
+        if self.peers:
+            return super()._call_train(x)
         y, mean, var = ops.batch_norm_relu(x, gamma, beta, self.eps)
+        self.update_running_stats(ops, mean, var, count_of(x))
         return y, self._backward_train(ops, x, mean, var)
 
-    def from_moments(self, x: Array, mean: Array, var: Array) -> tuple[Array, Backward]:
-        ops, gamma, beta = active(), self.gamma, self.parameters["bias"]
-        y = ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
-        return y, self._backward_train(ops, x, mean, var)
+    def _normalized(self, ops: Ops, x: Array, gamma: Array, beta: Array, mean: Array, var: Array) -> Array:
+        return ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)
 
     def _backward_train(self, ops: Ops, x: Array, mean: Array, var: Array) -> Backward:
         gamma, beta = self.gamma, self.parameters["bias"]
-        self.update_running_stats(ops, x, mean, var)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             dx, dgamma, dbeta = ops.batch_norm_relu_backward(dy, x, gamma, beta, mean, var, self.eps)
             return dx, self.gradients_of(dgamma, dbeta)
+        return backward
+
+    def _backward_shared(self, ops: Ops, peers: Peers, x: Array, mean: Array, var: Array, count: int) -> Backward:
+        gamma, beta = self.gamma, self.parameters["bias"]
+
+        def backward(dy: Array) -> tuple[Array, Gradients]:
+            own = ops.shared_batch_norm_relu_backward_sums(dy, x, gamma, beta, mean, var, self.eps)
+            sums = peers.sum(*own)
+            dx = ops.shared_batch_norm_relu_backward_x(dy, x, gamma, beta, mean, var, *sums, count, self.eps)
+            return dx, self.gradients_of(*own)
         return backward
 
     def _call_eval(self, x: Array) -> tuple[Array, Backward]:

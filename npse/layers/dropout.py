@@ -1,5 +1,7 @@
 """Layers that draw random numbers for each batch: dropout, and what it shares with others."""
 
+from typing import Any
+
 import numpy as np
 
 from npse.backend import to_edition, to_host
@@ -16,16 +18,26 @@ class CountingLayer(Layer):
     Parameters
     ----------
     seed : int
+
+    Attributes
+    ----------
+    part : tuple of three int, or None
+        (first, end, count): this process has the images first..end-1 of the ``count`` that pass through together, see
+        `Peers`. It draws the numbers of all images and takes those of its own. None: it has all images.
     """
+
+    part: tuple[int, int, int] | None = None
 
     def __init__(self, seed: int, children: dict[str, Layer] | None = None) -> None:
         super().__init__(buffers={"count": np.zeros(1, np.float32)}, children=children)
         self.seed = seed
         self._known = self.buffers["count"], 0                    # an array of `count`, and the number in it
 
-    def _next_generator(self) -> np.random.Generator:
-        """Return the generator of the next call."""
-        return np.random.default_rng([self.seed, self._next_count()])
+    def _uniform(self, images: int, rows: int = 1, shape: Shape = (), dtype: Any = np.float64) -> Array:
+        """Draw the numbers of the next call, in 0..1: an array (rows, images, *shape)."""
+        first, end, count = self.part or (0, images, images)
+        drawn = np.random.default_rng([self.seed, self._next_count()]).random((rows, count, *shape), dtype)
+        return drawn[:, first:end]
 
     def _next_count(self) -> int:
         """Return the number of calls so far, and add one to it. It is read from a device only if it was loaded."""
@@ -72,4 +84,4 @@ class Dropout(CountingLayer):
 
     def _mask(self, shape: Shape) -> Array:
         """Draw the mask of the next call: True with probability 1 - rate."""
-        return self._next_generator().random(shape, np.float32) >= self.rate
+        return self._uniform(shape[0], shape=shape[1:], dtype=np.float32)[0] >= self.rate

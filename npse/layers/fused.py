@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from npse.backend import active, reshape
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
+from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, count_of
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
+from npse.layers.sequential import Sequential
 from npse.types import Array, Backward, Gradients, Ops
 
 
@@ -174,7 +175,8 @@ class ConvBNSEAddReLU(Fused):
 
     h (N, H, W, cin), r (N, Ho, Wo, cout) -> y (N, Ho, Wo, cout). Without ``se`` the same op runs with gates of one, so
     both kinds of networks make the same number of passes over their maps. An excitation whose gates need more than the
-    means of the maps runs by itself, between the batch norm and the sum.
+    means of the maps runs by itself, between the batch norm and the sum; so does every part of a block whose batch norm
+    is shared with other processes.
 
     Parameters
     ----------
@@ -191,12 +193,12 @@ class ConvBNSEAddReLU(Fused):
     def __call__(self, h: Array, r: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:
         ops = active()
         norm = self.norm
-        if self.se and not takes_means(self.se):
-            return self._in_steps(self.se, h, r)
+        if (self.se and not takes_means(self.se)) or (norm.training and norm.peers):
+            return self._in_steps(self.se or Sequential(), h, r)
         gamma, beta, eps = norm.gamma, norm.parameters["bias"], norm.eps
         (c, mean, var, means), conv_backward = self.conv.and_moments(h)
         if norm.training:
-            norm.update_running_stats(ops, c, mean, var)
+            norm.update_running_stats(ops, mean, var, count_of(c))
         else:
             mean, var = norm.buffers["running_mean"], norm.buffers["running_var"]
         s, excite_backward = self._gates(means, mean, var)
@@ -223,7 +225,7 @@ class ConvBNSEAddReLU(Fused):
             return dh, dr, self._with_names(conv_gradients, self.norm.gradients_of(dgamma, dbeta), se_gradients)
         return y, backward
 
-    def _in_steps(self, se: Excitation, h: Array, r: Array
+    def _in_steps(self, se: Layer, h: Array, r: Array
                   ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:
         """Return ``y, backward`` with the excitation as a layer of its own."""
         ops = active()

@@ -56,7 +56,7 @@ class Shake(CountingLayer):
         if not self.training:
             half = constant(0.5, (count,), dtype)
             return half, half
-        alpha, beta = self._next_generator().random((2, count)).astype(dtype)
+        alpha, beta = self._uniform(count, rows=2).astype(dtype)
         alpha = to_edition(alpha)
         return alpha, alpha if self.same else to_edition(beta)
 

@@ -26,6 +26,7 @@ from npse.reference.se import *  # noqa: F403
 from npse.reference.self_gated import *  # noqa: F403
 from npse.reference.sgd import *  # noqa: F403
 from npse.reference.shake import *  # noqa: F403
+from npse.reference.shared_batch_norm import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403
 from npse.reference.staged import *  # noqa: F403
 from npse.reference.whitening import *  # noqa: F403

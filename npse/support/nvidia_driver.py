@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,23 @@ def without_numba_cuda(what: str) -> str | None:
         return f"{what} needs numba-cuda, which does not exist for macOS; use Linux or Windows"
     return (f"{what} needs numba-cuda, which is not installed; run: {install('cuda')} "
             "(cuda12 instead for a GPU whose driver stops at CUDA 12)")
+
+
+def see_one_gpu(number: int) -> None:
+    """Make this process see one GPU alone, if there are several: the one of that number, counted in a circle.
+
+    It has an effect only before the driver is used. The GPUs are those of CUDA_VISIBLE_DEVICES, if that is set.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        try:
+            listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+        except OSError:                                           # no driver, or one without its tools
+            return
+        visible = ",".join(re.findall(r"^GPU (\d+):", listed, re.MULTILINE))
+    names = [name.strip() for name in visible.split(",")]
+    if len(names) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
 
 
 def without_gpu() -> str | None:

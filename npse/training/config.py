@@ -41,6 +41,7 @@ class Config:
     weight_decay: float = 5e-4      # of the weights of convolutions and dense layers, except those that muon updates
     bias_decay: float = 0.0         # of biases and of the scales of batch norm
     smoothing: float = 0.1
+    sync_bn: bool = False           # batch norm over all ranks of MPI, not over those images that one of them has
     parts: int = 1                  # of a batch, which pass through the network one after another
     norm_momentum: float = 0.1      # of batch norm: the weight of a part of a batch in the running statistics
     whiten_share: float = 1.0       # the share of the run in which the bias of a whitening layer is trained

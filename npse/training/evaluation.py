@@ -20,6 +20,7 @@ from npse.backend import active, rows, to_host
 from npse.data import evaluation_batches
 from npse.layers import Layer
 from npse.support.names import suggest
+from npse.training.ranks import ALONE, Ranks
 from npse.types import Array
 
 _CENTRE, _SHIFTS = 1, (0, 2)             # the corner of a window in an image with a border of one pixel
@@ -105,9 +106,13 @@ def _margin(logits: Array) -> Array:
 
 
 def evaluate(network: Layer, images: Array, labels: Array, mean: Array, std: Array, *, tta: str = "none",
-             batch_size: int = 512) -> Evaluation:
-    """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); see `predict` for the other arguments."""
-    logits = predict(network, images, mean, std, tta=tta, batch_size=batch_size)
+             batch_size: int = 512, ranks: Ranks = ALONE) -> Evaluation:
+    """Evaluate a network on uint8 images (N, H, W, C) and labels (N,); see `predict` for the other arguments.
+
+    Each of the ranks predicts its share of the images, and gets the result for all of them.
+    """
+    logits = ranks.joined(predict(network, images[ranks.share(len(images))], mean, std, tta=tta,
+                                  batch_size=batch_size))
     loss = active().softmax_cross_entropy(logits, labels)
     return Evaluation(float((logits.argmax(axis=1) == labels).mean()), float(to_host(loss)),
                       confusion_matrix(logits, labels))

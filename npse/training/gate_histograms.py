@@ -10,6 +10,7 @@ import numpy as np
 
 from npse.layers.gate_visitor import Gates, per_image
 from npse.training import records
+from npse.training.ranks import Ranks
 from npse.types import Array
 
 LOW, HIGH, BINS = -1.0, 2.0, 60       # of width 0.05; a gate beyond an end is counted in the bin at that end
@@ -32,6 +33,10 @@ class GateHistograms:
         counts, _ = np.histogram(np.clip(per_image(s), LOW, HIGH), BINS, (LOW, HIGH))
         self.counts[name] = self.counts.get(name, 0) + counts
         return s
+
+    def add(self, ranks: Ranks) -> None:
+        """Add the counts of all ranks, which visited the same blocks."""
+        self.counts = {name: ranks.gather(counts)[0].sum(axis=0) for name, counts in self.counts.items()}
 
     def entry(self) -> dict[str, Any]:
         """Return the entry ``gates`` of a row of metrics; empty for a network without gates."""

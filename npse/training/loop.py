@@ -3,12 +3,16 @@
 All randomness is derived from (seed, epoch, step). A checkpoint holds parameters, running statistics, velocity and the
 sums of the current epoch. So a run that was stopped and resumed ends with exactly the weights of a run that was not
 stopped, on the same machine, in the same edition, with the same number of threads. Another edition can resume the run
-too, but its sums have another order, so the last bits differ.
+too, but its sums have another order, so the last bits differ. That holds for another number of ranks, too.
+
+Several ranks of MPI may train together: each calls `run`, see `npse.training.distributed`. Rank 0 alone writes.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +22,13 @@ from npse.layers import BatchNorm, Layer, Whitening
 from npse.layers.gate_visitor import visiting_gates
 from npse.training import metrics, sanity
 from npse.training.config import Config
+from npse.training.distributed import SharedStep
 from npse.training.evaluation import evaluate
 from npse.training.gate_histograms import GateHistograms
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.optimizer import Optimizer
 from npse.training.parts import build_network, load_data
+from npse.training.ranks import ALONE, RankLost, Ranks
 from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
@@ -78,6 +84,23 @@ class TrainingJob:
     network: Layer
     optimizer: Optimizer
 
+    def take_from_first(self, ranks: Ranks) -> None:
+        """Take parameters, buffers, velocity and slow weights of rank 0."""
+        network, optimizer = self.network, self.optimizer
+        network.update({name: to_edition(ranks.from_first(array)) for name, array in network.state().items()})
+        optimizer.velocity = {name: to_edition(ranks.from_first(array)) for name, array in optimizer.velocity.items()}
+        if lookahead := optimizer.lookahead:
+            lookahead.slow = {name: to_edition(ranks.from_first(array)) for name, array in lookahead.slow.items()}
+
+    def equal_in(self, ranks: Ranks) -> bool:
+        """Return whether parameters, buffers, velocity and slow weights have the same bits in all ranks."""
+        digest, lookahead = hashlib.sha256(), self.optimizer.lookahead
+        for array in (*self.network.state().values(), *self.optimizer.velocity.values(),
+                      *(lookahead.slow.values() if lookahead else ())):
+            digest.update(to_host(array).tobytes())
+        (found,) = ranks.gather(np.frombuffer(digest.digest(), np.uint8))
+        return bool((found == found[0]).all())
+
     def to_device(self) -> None:
         """Move the arrays of network and optimizer to the memory of the active edition."""
         self.network.to_device()
@@ -102,7 +125,7 @@ def prepare(config: Config) -> TrainingJob:
 
 @np.errstate(over="ignore", invalid="ignore")                     # the loop checks the loss instead
 def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool = False,
-        stop: Callable[[], bool] = lambda: False) -> None:
+        stop: Callable[[], bool] = lambda: False, ranks: Ranks = ALONE) -> None:
     """Train until the last epoch; evaluate and save after each. Afterwards the job's network has the trained weights.
 
     Parameters
@@ -114,11 +137,15 @@ def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool =
         Continue from the folder's last checkpoint if there is one. If the job's config has more epochs than the run
         had, the learning rate from there on is that of a run with the new number of epochs, see `one_cycle`.
     stop : callable; when it returns True, the run is saved and `Interrupted` is raised
+    ranks : Ranks
+        Those that train together. They have equal jobs and folders, and each calls this function.
 
     Raises
     ------
     Interrupted
-        ``stop`` returned True.
+        ``stop`` returned True, in any rank.
+    RankLost
+        Another rank failed or gave no answer. Rank 0 has saved the state after the last step.
     FloatingPointError
         The loss is not a finite number; the last checkpoint stays as it was.
     FileNotFoundError
@@ -128,44 +155,65 @@ def run(job: TrainingJob, folder: RunFolder, report: Reporter, *, resume: bool =
     """
     config, split = job.config, job.split
     steps = data.steps_per_epoch(len(split.images), config.batch_size)
-    progress = _resumed(job, folder, steps, report) if resume else Progress()
+    progress = _resumed(job, folder, steps, report, ranks) if resume else Progress()
     if config.batch_size > len(split.images):
         report.say(f"LOOK  batch_size {config.batch_size} is more than the {len(split.images)} training images: "
                    "an epoch is one step with all images")
     job.to_device()
     report.began(config.epochs, steps, progress)
-    epochs = _Epochs(job, folder, report, progress, steps)
-    while progress.epoch < config.epochs:
-        epochs.train(stop)
-        epochs.finish()
+    epochs = _Epochs(job, folder, report, progress, steps, stop, ranks)
+    try:
+        while progress.epoch < config.epochs:
+            epochs.train()
+            epochs.finish()
+    except RankLost:
+        if ranks.rank == 0:
+            folder.save_last(job.network, job.optimizer, progress, config)
+        raise
 
 
 class _Epochs:
     """The epochs of a run, one after another. They share the images on the device, the step and the progress."""
 
-    def __init__(self, job: TrainingJob, folder: RunFolder, report: Reporter, progress: Progress, steps: int) -> None:
+    def __init__(self, job: TrainingJob, folder: RunFolder, report: Reporter, progress: Progress, steps: int,
+                 stop: Callable[[], bool], ranks: Ranks) -> None:
         self._job, self._folder, self._report, self._progress, self._steps = job, folder, report, progress, steps
+        self._stop, self._ranks = stop, ranks
         dataset, split = job.dataset, job.split
         self._images, self._eval_images, self._mean, self._std = map(
             to_edition, (split.images, split.eval_images, dataset.mean, dataset.std))
-        self._step = Step(job.network, job.optimizer, job.config.smoothing, report.say, job.config.parts)
-        self._records = can_record() and not job.optimizer.lookahead      # which puts arrays in the place of others
+        batch, how = min(job.config.batch_size, len(split.images)), (job.config.smoothing, report.say, job.config.parts)
+        self._rows = None if ranks.size == 1 else ranks.rows(batch, job.config.parts)
+        self._step = (Step(job.network, job.optimizer, *how) if ranks.size == 1 else
+                      SharedStep(job.network, job.optimizer, *how, ranks=ranks, batch=batch,
+                                 synchronized=job.config.sync_bn, signals=self._signals))
+        # Lookahead puts arrays in the place of others, and a recorded step reads those that it was recorded with.
+        self._records = can_record() and ranks.size == 1 and not job.optimizer.lookahead
         self._saved = time.monotonic()
 
-    def train(self, stop: Callable[[], bool]) -> None:
-        """Train until the end of the current epoch. When ``stop`` returns True, save and raise `Interrupted`."""
+    def _signals(self) -> tuple[bool, bool]:
+        """Return whether the run is to stop, and whether it is time to save."""
+        return self._stop(), time.monotonic() - self._saved > CHECKPOINT_SECONDS
+
+    def train(self) -> None:
+        """Train until the end of the current epoch. When the run is to stop, save and raise `Interrupted`."""
         config, progress = self._job.config, self._progress
         batches = data.training_batches(self._images, self._job.split.labels, self._mean, self._std,
                                         config.batch_size, config.seed, progress.epoch, progress.step, config.crop,
-                                        config.jitter)
+                                        config.jitter, self._rows)
         metrics_of_epoch = MetricAccumulator(progress, self._report)
         for x, labels in batches:
             loss, logits = self._make_step(x, labels)
             if lookahead := self._job.optimizer.lookahead:
                 lookahead.after(progress.epoch * self._steps + progress.step, config.epochs * self._steps)
-            metrics_of_epoch.add(loss, logits, labels)
-            stopped = stop()
-            if stopped or time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            if isinstance(self._step, SharedStep):                # all ranks know of the signals of each
+                totals = self._step.totals
+                metrics_of_epoch.add_read(totals.loss, totals.correct, totals.images)
+                stopped, due = totals.signals
+            else:
+                metrics_of_epoch.add(loss, logits, labels)
+                stopped, due = self._signals()
+            if stopped or due:
                 metrics_of_epoch.flush()
                 self._save()
             if stopped:
@@ -174,9 +222,15 @@ class _Epochs:
 
     def finish(self) -> None:
         """Evaluate after the last step of an epoch, record the result, save, and begin the next epoch."""
-        job, folder, progress = self._job, self._folder, self._progress
+        job, progress = self._job, self._progress
+        if self._ranks.size > 1 and not job.equal_in(self._ranks):
+            self._report.say("LOOK  the ranks had different weights, as happens with different processors; from here "
+                             "on all have those of rank 0")
+            job.take_from_first(self._ranks)
         with visiting_gates(job.network, histograms := GateHistograms()):
-            held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std)
+            held = evaluate(job.network, self._eval_images, job.split.eval_labels, self._mean, self._std,
+                            ranks=self._ranks)
+        histograms.add(self._ranks)
         if not np.isfinite(held.loss):
             raise diverged(f"the loss of the held-out images is {held.loss} after epoch {progress.epoch + 1}")
         row = {"epoch": progress.epoch + 1, "lr": self._rate(self._steps - 1),
@@ -184,13 +238,19 @@ class _Epochs:
                "loss": held.loss, "accuracy": held.accuracy,
                "evaluated_on": job.split.evaluated_on,
                "seconds": progress.seconds, "images_per_second": progress.seen / progress.seconds} | histograms.entry()
-        metrics.append(folder.metrics_file, row)
-        if held.accuracy > progress.best_accuracy:
+        better = held.accuracy > progress.best_accuracy
+        self._ranks.first(lambda: self._record(row, better))
+        if better:
             progress.best_accuracy = held.accuracy
-            folder.save_best(job.network, {"epoch": row["epoch"], "accuracy": held.accuracy})
         progress.next_epoch()
         self._save()
         self._report.epoch_done(row)
+
+    def _record(self, row: dict[str, Any], better: bool) -> None:
+        """Write down the row of an epoch, and its weights if they are the best."""
+        metrics.append(self._folder.metrics_file, row)
+        if better:
+            self._folder.save_best(self._job.network, {"epoch": row["epoch"], "accuracy": row["accuracy"]})
 
     def _make_step(self, x: Array, labels: Array) -> tuple[Array, Array]:
         """Make one step; report on it if it is the first of the run or step `SANITY_STEP`."""
@@ -212,11 +272,20 @@ class _Epochs:
                          config.warmup)
 
     def _save(self) -> None:
-        self._folder.save_last(self._job.network, self._job.optimizer, self._progress, self._job.config)
+        self._ranks.first(lambda: self._folder.save_last(self._job.network, self._job.optimizer, self._progress,
+                                                         self._job.config))
         self._saved = time.monotonic()
 
 
-def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter) -> Progress:
+def _resumed(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter, ranks: Ranks) -> Progress:
+    """Load the newest state of the folder into the jobs of all ranks; return its progress. Only rank 0 reads it."""
+    progress = Progress.from_facts(ranks.first(lambda: vars(_restored(job, folder, steps, report)), long=True))
+    if ranks.size > 1:
+        job.take_from_first(ranks)
+    return progress
+
+
+def _restored(job: TrainingJob, folder: RunFolder, steps: int, report: Reporter) -> Progress:
     """Load the newest state of the folder into the job; return its progress.
 
     All files are read and checked before any of them is changed.

@@ -84,19 +84,26 @@ class MetricAccumulator:
         if not on_device() or self._added % READ_EVERY == 1:
             self.flush()
 
+    def add_read(self, loss: float, correct: int, images: int) -> None:
+        """Add one step whose results are read already: mean loss, right answers, images. Errors as for `add`."""
+        self._progress.step += 1
+        self._count(self._progress.step, loss, correct, images)
+
     def flush(self) -> None:
         """Read the results of the steps that were added since the last `flush`."""
-        progress = self._progress
-        for step, unread_loss, logits, labels in self._unread:
-            loss, correct = read(unread_loss, logits, labels)
-            if not np.isfinite(loss):
-                raise diverged(f"the loss is {loss} at epoch {progress.epoch + 1}, step {step}")
-            progress.loss_sum += loss * len(labels)
-            progress.correct += correct
-            progress.seen += len(labels)
-            progress.seconds = time.monotonic() - self._started
-            self._report.stepped(progress, len(labels))
+        for step, loss, logits, labels in self._unread:
+            self._count(step, *read(loss, logits, labels), len(labels))
         self._unread.clear()
+
+    def _count(self, step: int, loss: float, correct: int, images: int) -> None:
+        progress = self._progress
+        if not np.isfinite(loss):
+            raise diverged(f"the loss is {loss} at epoch {progress.epoch + 1}, step {step}")
+        progress.loss_sum += loss * images
+        progress.correct += correct
+        progress.seen += images
+        progress.seconds = time.monotonic() - self._started
+        self._report.stepped(progress, images)
 
 
 def diverged(sign: str) -> FloatingPointError:

@@ -155,6 +155,31 @@ def norm_relu_masks_dx_alone(dy, x, gamma, beta, mean, var, eps=1e-5):
     return dx, *book.batch_norm_backward(dy, x, gamma, mean, var, eps)[1:]
 
 
+@bug("shared_batch_norm_backward_x", "constant statistics")
+def shared_forgets_the_mean(dy, x, gamma, mean, var, dgamma, dbeta, count, eps=1e-5):
+    """The term through the common mean is left out."""
+    return book.shared_batch_norm_backward_x(dy, x, gamma, mean, var, dgamma, 0 * dbeta, count, eps)
+
+
+@bug("shared_batch_norm_backward_sums", "variance")
+def shared_sums_forget_the_deviation(dy, x, mean, var, eps=1e-5):
+    """dgamma sums dy * (x - mean), which is not divided by the standard deviation."""
+    dgamma, dbeta = book.shared_batch_norm_backward_sums(dy, x, mean, var, eps)
+    return dgamma * np.sqrt(var + eps), dbeta
+
+
+@bug("shared_batch_norm_relu_backward_sums", "mask missing")
+def shared_sums_without_mask(dy, x, gamma, beta, mean, var, eps=1e-5):
+    """The ReLU is forgotten in the sums."""
+    return book.shared_batch_norm_backward_sums(dy, x, mean, var, eps)
+
+
+@bug("shared_batch_norm_relu_backward_x", "mask missing")
+def shared_without_mask(dy, x, gamma, beta, mean, var, dgamma, dbeta, count, eps=1e-5):
+    """The ReLU is forgotten in dx."""
+    return book.shared_batch_norm_backward_x(dy, x, gamma, mean, var, dgamma, dbeta, count, eps)
+
+
 @bug("batch_norm_backward_staged", "constant statistics")
 def staged_forgets_the_mean(dy, x, gamma, mean, var, eps=1e-5):
     """The last stage is forgotten: x is used a second time, in the mean."""

@@ -291,6 +291,8 @@ LAUNCHES = {
     "concat": 2, "concat_backward": 2, "split": 2, "split_backward": 2, "channel_shuffle": 1,
     "channel_shuffle_backward": 1, "dropout": 1, "dropout_backward": 1, "add": 1, "add_backward": 0,
     "batch_norm_relu": 3, "batch_norm_relu_backward": 3,
+    "shared_batch_norm_backward_sums": 2, "shared_batch_norm_backward_x": 1,
+    "shared_batch_norm_relu_backward_sums": 2, "shared_batch_norm_relu_backward_x": 1,
     "add_relu": 1, "add_relu_backward": 1, "scale_add_relu": 1, "scale_add_relu_backward": 1,
     "scale_add": 1, "scale_add_backward": 1, "shake": 1, "shake_backward": 1,
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,

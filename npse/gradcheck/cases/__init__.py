@@ -18,6 +18,7 @@ from npse.gradcheck.cases import (
     pointwise,
     pool,
     rows,
+    shared_batch_norm,
     squeezes,
     values,
 )
@@ -26,7 +27,7 @@ from npse.support.names import suggest
 
 CASES = (*maps.CASES, *pool.CASES, *channels.CASES, *gates.CASES, *batch_norm.CASES, *bn_scale_add_relu.CASES,
          *pointwise.CASES, *activations.CASES, *rows.CASES, *values.CASES, *squeezes.CASES, *excitations.CASES,
-         *map_gates.CASES, *joins.CASES)
+         *map_gates.CASES, *joins.CASES, *shared_batch_norm.CASES)
 KNOWN_OPS = tuple(dict.fromkeys(op for case in CASES for op in case.ops))
 
 
