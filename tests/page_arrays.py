@@ -26,6 +26,7 @@ LISTED = {
         r"\sum_{\substack{b, j: \\ Sb + j = q}} w[i,j,c,k] \ du[n,a,b,k]",
         r"\frac{\partial L}{\partial x_e} \approx \frac{L(x_e + h) - L(x_e - h)}{2h}",
     ],
+    "05_is_my_gradient_right": [r"h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}"],
     "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
     "04_scale_and_block": [
         r"y = F_{scale}(u, \ F_{ex}(F_{sq}(u), W))",

@@ -26,6 +26,7 @@ def _load_refresh():
 
 
 refresh = _load_refresh()
+SLOW = {"08_training"}           # pages that run for more than 15 seconds
 every_page = pytest.mark.parametrize("source", refresh.PAGES, ids=lambda source: source.stem)
 
 
@@ -67,7 +68,8 @@ def test_there_are_four_pages():
                for page in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
-@every_page
+@pytest.mark.parametrize("source", [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem in SLOW)) for page in refresh.PAGES])
 def test_page_runs_and_shows_what_is_committed(source):
     live = refresh.execute(source)                # raises if a cell fails
     assert not differences(live, committed(source)), "\n\n".join(differences(live, committed(source)))

@@ -32,9 +32,10 @@ def cells(page):
 
 @functools.cache
 def run(page):
-    """Return for each cell the `Worked` numbers that it made, or None."""
+    """Return for each cell the `Worked` numbers that it made, or None; what follows the last of them is not run."""
     names, made, last = {}, [], None
-    for cell in cells(page):
+    end = max((number for number, cell in enumerate(cells(page), start=1) if "Worked({" in cell.source), default=0)
+    for cell in cells(page)[:end]:
         if cell.cell_type == "code":
             exec(compile(cell.source, page.name, "exec"), names)
         worked = names.get("worked")
