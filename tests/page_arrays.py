@@ -37,6 +37,12 @@ LISTED = {
 
 # Lines of docstrings that are no formulas with indices, word by word.
 DOCSTRINGS = {
+    "batch_norm_backward_staged": ["The arguments and results are those of `batch_norm_backward`."],
+    "batch_norm_inference": ["y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."],
+    "running_statistics": [
+        "running = (1 - momentum) * running + momentum * batch,  with var * B / (B - 1) for the unbiased variance"],
+    "scale_add_relu": ["y = relu(s * u + x):"],
+    "scale_add_relu_backward": ["Gradients of `scale_add_relu` -> du (N, H, W, C), ds (N, C), dx (N, H, W, C);"],
     "se_backward_staged": ["The arguments and results are those of `se_backward`."],
     "relu": ["y = max(x, 0), elementwise;"],
     "relu_backward": ["dx = dy where y > 0, else 0."],
@@ -56,6 +62,10 @@ RENAMED = {
     },
     "04_scale_and_block": {"scale_backward": {"du": "du_direct"}},
 }
+
+# Words in docstrings for the letters of the pages.
+LETTERS = {"gamma": r"\gamma", "beta": r"\beta", "mean": r"\mu", "var": "v", "eps": r"\epsilon", "sqrt": r"\sqrt",
+           "xhat": r"\hat{x}"}
 
 # The name in a declaration for a name of a page.
 DECLARED = {"01_convolution": {"u": "y"}}
@@ -114,3 +124,18 @@ def scale_and_block():
     dz = ops.excite_backward(ds, ops.squeeze(u), s, w1, w2)[0]
     return {"u": u, "s": s, "y": y, "dy": dy, "ds": ds, "dz": dz, "H": 3, "W": 4, "du_direct": direct,
             "du": ops.se_backward(dy, u, w1, w2)[0]}
+
+
+def batch_norm_and_join():
+    """Take the output of the batch norm for that of the join, which needs no more of it than the sign."""
+    rng = _rng()
+    x, dy = rng.normal(size=(2, 3, 4, 5)) + 1, rng.normal(size=(2, 3, 4, 5))
+    gamma, beta = rng.normal(size=5), rng.normal(size=5)
+    y, mean, var = ops.batch_norm(x, gamma, beta)
+    dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var)
+    u, s = rng.normal(size=y.shape), rng.normal(size=(2, 5))
+    du, ds, g = ops.scale_add_relu_backward(dy, u, s, y)
+    join = {"u": u, "s": s, "du": du, "ds": ds, "g": g}
+    return join | {"x": x, "B": 24, r"\mu": mean, "v": var, r"\epsilon": 1e-5,
+            "x^": (x - mean) / np.sqrt(var + 1e-5),
+            r"\gamma": gamma, r"\beta": beta, "y": y, "dy": dy, "dx": dx, r"d\gamma": dgamma, r"d\beta": dbeta}

@@ -174,6 +174,8 @@ def docstring_formulas(docstring):
             continue
         line = re.sub(r" +(\+?=)", r" \1", line)
         line = re.split(r";|:|,  |(?<=\S)   ", line.strip())[0]
+        line = re.sub(rf"\b(d?)({'|'.join(page_arrays.LETTERS)})\b",
+                      lambda word: word[1] + page_arrays.LETTERS[word[2]], line)
         line = re.sub(r"sum over ([\w, ]+) of", r"\\sum_{\1}", line).replace("+=", r"\mathrel{+}=")
         yield re.sub(r"\bdxp\b", r"d\\tilde{x}", re.sub(r"\bxp\b", r"\\tilde{x}", line)).replace("*", r"\cdot ")
 

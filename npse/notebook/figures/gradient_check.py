@@ -18,8 +18,8 @@ CURVES: dict[str, tuple[Callable[[Array], Array], float, float, float]] = {
 }
 
 
-@picture("Relative error of a measured slope against the step, both logarithmic: a V. Its left side is the rounding "
-         "error, its right side the truncation error.")
+@picture("Relative error of a measured slope against the step, both logarithmic: a V. Its left side is the "
+         "rounding error, its right side the truncation error.")
 def v_curve(function: str, precision: str, one_sided: bool = False) -> Figure:
     """Draw the relative error of a measured slope at x = 2 against the step, and the two errors as theory has them."""
     f, slope, second, third = CURVES[function]
@@ -43,8 +43,8 @@ def v_curve(function: str, precision: str, one_sided: bool = False) -> Figure:
     return figure
 
 
-@picture("Slope on the right minus slope on the left, against the step: 1 at a kink; near a kink it drops to 0; on a "
-         "smooth curve it falls with the step.")
+@picture("Slope on the right minus slope on the left, against the step: 1 at a kink; near a kink it drops to 0; on "
+         "a smooth curve it falls with the step.")
 def slopes_on_either_side() -> Figure:
     """Draw by how much the slopes on either side differ: ReLU at its kink, ReLU near its kink, a smooth function."""
     steps = np.logspace(-5, 0, 101)
@@ -61,8 +61,8 @@ def slopes_on_either_side() -> Figure:
     return figure
 
 
-@picture("The curve of the largest of x and 3, with its kink at 3, and a line through two points: its slope is neither 0 "
-         "nor 1.")
+@picture("The curve of the largest of x and 3, with its kink at 3, and a line through two points: its slope is "
+         "neither 0 nor 1.")
 def kink(at: float, h: float) -> Figure:
     """Draw max(x, 3) with the line through the points at ``at`` - h and ``at`` + h."""
     figure, ax = subplots(1, 1, 2.8, width=5.5)
