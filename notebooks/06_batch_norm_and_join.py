@@ -382,8 +382,8 @@ Source(scale_add_relu, scale_add_relu_backward)
 
 # %% [markdown]
 # Why does this little sum matter so much? Follow a gradient back through thirty blocks of a convolution and a ReLU,
-# once with a shortcut around each block and once without. The filters are random, and half as large as the usual rule makes
-# them, as if somebody had been a little careless.
+# once with a shortcut around each block and once without. The filters are random, and half as large as the usual
+# rule makes them, as if somebody had been a little careless.
 
 
 # %%

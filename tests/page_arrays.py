@@ -16,6 +16,7 @@ PAPER = {
     2: r"z_c = F_{sq}(u_c) = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} u_c(i, j)",
     3: r"s = F_{ex}(z, W) = \sigma(g(z, W)) = \sigma(W_2 \ \delta(W_1 z))",
     4: r"\tilde{x}_c = F_{scale}(u_c, s_c) = s_c \ u_c",
+    5: r"\frac{2}{r} \sum_{s=1}^{S} N_s \cdot {C_s}^2",
 }
 
 # Displayed formulas of other kinds, word by word: derivatives, conditions under a sum, names of functions.
@@ -27,6 +28,7 @@ LISTED = {
         r"\frac{\partial L}{\partial x_e} \approx \frac{L(x_e + h) - L(x_e - h)}{2h}",
     ],
     "05_is_my_gradient_right": [r"h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}"],
+    "07_se_resnet": [r"\sum_{w} dw \cdot V_w \approx \frac{L(w + h V) - L(w - h V)}{2h}"],
     "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
     "04_scale_and_block": [
         r"y = F_{scale}(u, \ F_{ex}(F_{sq}(u), W))",
@@ -139,3 +141,7 @@ def batch_norm_and_join():
     return join | {"x": x, "B": 24, r"\mu": mean, "v": var, r"\epsilon": 1e-5,
             "x^": (x - mean) / np.sqrt(var + 1e-5),
             r"\gamma": gamma, r"\beta": beta, "y": y, "dy": dy, "dx": dx, r"d\gamma": dgamma, r"d\beta": dbeta}
+
+
+def se_resnet():
+    return scale_and_block()
