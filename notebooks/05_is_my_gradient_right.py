@@ -52,7 +52,7 @@ import numpy as np
 from npse import reference as ops
 from npse.gradcheck import check_gradient
 from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
-from npse.notebook.figures import gradient_check as figures
+from npse.notebook.figures import is_my_gradient_right as figures
 
 # %% [markdown]
 # ## A step with a pencil
@@ -144,7 +144,8 @@ for h in (1e-2, 1e-5, 1e-8):
     for kind in (np.float64, np.float32):
         x = two.astype(kind)
         slope = numeric_gradient(cube, x, np.ones_like(x), kind(h))
-        print(f"h = {h:.0e}, {kind.__name__}: error {relative_error(slope, 12.0):.0e}")
+        error = relative_error(slope, 12.0)
+        print(f"h = {h:.0e}, {kind.__name__}: error {error:.0e}")
 
 # %% [markdown]
 # Two more things to try above, or to think about:
@@ -537,7 +538,8 @@ print(textwrap.fill(report.failures[0].diagnosis.text, 76))
 from npse.zoo import BUGS, DESIGNS, survey
 
 chosen = [
-    "squeeze_forgets_the_area", "statistics_are_constants", "divides_by_the_variance",
+    "squeeze_forgets_the_area", "statistics_are_constants",
+    "divides_by_the_variance",
     "sigmoid_ignores_the_upstream_gradient", "centres_in_place",
     "shuffle_passes_the_gradient", "reverses_the_momentum",
 ]

@@ -9,7 +9,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # 6 · Batch norm, and the residual join
 #
 # [arXiv 1502.03167](https://arxiv.org/abs/1502.03167) and [1512.03385](https://arxiv.org/abs/1512.03385) · 50 minutes
@@ -54,7 +53,7 @@ import numpy as np
 from npse import reference as ops
 from npse.gradcheck import check_gradient
 from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
-from npse.notebook.figures import batch_norm as figures
+from npse.notebook.figures import batch_norm_and_join as figures
 from npse.reference import (
     batch_norm,
     batch_norm_backward,
@@ -248,7 +247,8 @@ dv = -dr / (2 * 27)
 q = 2 * c * dv / 4
 assert relative_error(q, numeric_gradient(through_variance, c, dr)) < 1e-8
 worked = Worked({
-    "dy": dy.ravel(), "d\\beta": dbeta, "d\\gamma": dgamma, "d\\hat{x}": gamma * dy.ravel(),
+    "dy": dy.ravel(), "d\\beta": dbeta, "d\\gamma": dgamma,
+    "d\\hat{x}": gamma * dy.ravel(),
     "p": p, "dr": dr, "dv": dv, "q": q, "dc": p + q,
     "d\\mu": -np.sum(p + q), "dx": dx.ravel(),
 })
@@ -326,7 +326,8 @@ results = []
 for function in (batch_norm_backward_staged, batch_norm_backward):
     Counted.passes = 0
     inside = function.__wrapped__          # without the check of its arguments
-    results.append(inside(upstream.view(Counted), big.view(Counted), gamma6, mean6, var6))
+    maps = upstream.view(Counted), big.view(Counted)
+    results.append(inside(*maps, gamma6, mean6, var6))
     print(f"{function.__name__:27s} {Counted.passes} passes over the maps")
 assert all(np.allclose(a, b, 1e-10, 1e-12) for a, b in zip(*results, strict=True))
 
@@ -370,7 +371,8 @@ y = scale_add_relu(u, s, shortcut)
 du, ds, dshortcut = scale_add_relu_backward(dy, u, s, y)
 worked = Worked({
     "u": u.ravel(), "x": shortcut.ravel(), "a": (s[0, 0] * u + shortcut).ravel(),
-    "y": y.ravel(), "dy": dy.ravel(), "dx": dshortcut.ravel(), "du": du.ravel(), "ds": ds,
+    "y": y.ravel(), "dy": dy.ravel(),
+    "dx": dshortcut.ravel(), "du": du.ravel(), "ds": ds,
 })
 worked
 
@@ -406,13 +408,14 @@ def gradient_lengths(shortcut, blocks=30):
 
 
 lengths = {"with shortcuts": gradient_lengths(1), "without": gradient_lengths(0)}
-print(f"without shortcuts less than a millionth is left: {lengths['without'][-1] < 1e-6}")
+lost = lengths["without"][-1] < 1e-6
+print("without shortcuts less than a millionth is left:", lost)
 figures.through_blocks(lengths)
 
 # %% [markdown]
 # Without shortcuts, each block multiplies the gradient by something, and thirty factors below 1 come to nothing. (With
-# filters of twice the size they would come to far too much.) With shortcuts, what arrives is *added* to what the branch
-# returns, so there is always a way that is not multiplied.
+# filters of twice the size they would come to far too much.) With shortcuts, what arrives is *added* to what the
+# branch returns, so there is always a way that is not multiplied.
 
 # %% [markdown]
 # ## Checked live
@@ -490,7 +493,8 @@ for shape in ((2, 3, 4, 5), (24, 16, 16, 5)):
         "statistics constant": dy / root,
         "mean constant": (dy - xhat * dgamma / B) / root,
         "variance constant": (dy - dbeta / B) / root,
-        "unbiased variance": batch_norm_backward(dy, x, gamma, mean, var * B / (B - 1))[0],
+        "unbiased variance": batch_norm_backward(
+            dy, x, gamma, mean, var * B / (B - 1))[0],
     }
     for name, value in wrong.items():
         errors.setdefault(name, []).append(relative_error(value, right))
@@ -509,16 +513,16 @@ for name, (small, large) in errors.items():
 # %%
 mine, others = rng.normal(size=(1, 4, 4, 3)), rng.normal(size=(2, 3, 4, 4, 3)) * 2
 for mode in ("training", "inference"):
-    answers = []
+    answers, one, zero = [], np.ones(3), np.zeros(3)
     for company in others:
         batch = np.concatenate([mine, company])
         if mode == "training":
-            y, _, _ = batch_norm(batch, np.ones(3), np.zeros(3))
+            y, _, _ = batch_norm(batch, one, zero)
         else:
-            y = batch_norm_inference(batch, np.ones(3), np.zeros(3), np.zeros(3), np.ones(3))
+            y = batch_norm_inference(batch, one, zero, zero, one)
         answers.append(y[0])
-    same = np.array_equal(*answers)
-    print(f"{mode:9s}: {'the same answer' if same else 'another answer'} in another batch")
+    answer = "the same" if np.array_equal(*answers) else "another"
+    print(f"{mode:9s}: {answer} answer in another batch")
 
 # %% [markdown]
 # And the gradients differ, too: at inference mean and variance *are* constants, and then `dy * gamma / root` is the

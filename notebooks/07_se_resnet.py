@@ -9,7 +9,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # 7 · SE-ResNet: putting it together
 #
 # [arXiv 1709.01507](https://arxiv.org/abs/1709.01507), section 3 and equation (5) · 45 minutes
@@ -178,11 +177,13 @@ counted = cost.counted("se_resnet20", {})
 print("layer     output of one picture    parameters   multiply-adds")
 for row in cost.grouped(counted["layers"], 2):
     size = " x ".join(str(n) for n in row["output"][1:])
-    print(f"{row['layer']:9s} {size:22s} {row['parameters']:12,} {row['multiply_adds']:15,}")
+    numbers = f"{row['parameters']:12,} {row['multiply_adds']:15,}"
+    print(f"{row['layer']:9s} {size:22s} {numbers}")
 totals = cost.totals(counted["layers"])
 whole, share = totals["network"], totals["share"]
 print(f"{'in all':32s} {whole['parameters']:12,} {whole['multiply_adds']:15,}")
-assert whole["parameters"] == sum(w.size for w in network.named_parameters().values())
+weights = network.named_parameters().values()
+assert whole["parameters"] == sum(w.size for w in weights)
 
 # %%
 figures.where_it_goes(cost.grouped(counted["layers"], 1))
@@ -263,7 +264,7 @@ Play(figures.equation_5, reduction=(4, 1, 32))
 
 # %%
 for key in ("parameters", "multiply_adds", "bytes"):
-    print(f"{key.replace('_', '-'):14s} {share[key]:.2%} of se_resnet20 is for excitations")
+    print(f"{key.replace('_', '-'):14s} {share[key]:.2%} is for excitations")
 
 # %% [markdown]
 # So the excitations cost 3 % of the parameters and half a percent of the multiplications. In *time* it is more than
@@ -317,7 +318,8 @@ assert len(gradients) == 35
 # upside down, and one weight out of a matrix forgotten.
 
 # %%
-planted = {name: dict(gradients) for name in ("too large", "upside down", "one entry")}
+mistakes = "too large", "upside down", "one entry"
+planted = {mistake: dict(gradients) for mistake in mistakes}
 name = "layer2.0.se.fc1.weight"
 planted["too large"][name] = 1.01 * gradients[name]
 name = "layer1.0.conv1.weight"
@@ -372,8 +374,8 @@ _, backward = returns_a_closure(first, w)
 returns_a_closure(second, w)
 ours = {"kept in the layer": layer.backward(dy), "closure": backward(dy)}
 for name, dw in ours.items():
-    wrong = relative_error(dw, truth) > 1e-6
-    print(f"{name:18s}", "wrong: it belongs to the second call" if wrong else "right")
+    right = relative_error(dw, truth) < 1e-6
+    print(f"{name:18s}", "right" if right else "wrong: that of the second call")
 
 # %% [markdown]
 # ### Too few hidden units
@@ -391,7 +393,8 @@ for hidden in (1, 2, 4):
         w1 = rng.normal(size=(hidden, 16)) * np.sqrt(2 / 16)
         w2 = rng.normal(size=(16, hidden)) * np.sqrt(2 / hidden)
         shut.append(np.mean(np.all(ops.excite(z, w1, w2) == 0.5, axis=1)))
-    print(f"{hidden} hidden: for {np.mean(shut):.0%} of the pictures all gates are 1/2")
+    share = np.mean(shut)
+    print(f"{hidden} hidden: for {share:.0%} of the pictures all gates are 1/2")
 
 # %% [markdown]
 # Hence npse's default: a reduction of 4, and never fewer than 4 hidden units.

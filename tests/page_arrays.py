@@ -29,6 +29,7 @@ LISTED = {
     ],
     "05_is_my_gradient_right": [r"h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}"],
     "07_se_resnet": [r"\sum_{w} dw \cdot V_w \approx \frac{L(w + h V) - L(w - h V)}{2h}"],
+    "08_training": [r"\frac{\partial \ \ln p_m}{\partial \ l_k} = \delta_{mk} - p_k"],
     "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
     "04_scale_and_block": [
         r"y = F_{scale}(u, \ F_{ex}(F_{sq}(u), W))",
@@ -39,6 +40,10 @@ LISTED = {
 
 # Lines of docstrings that are no formulas with indices, word by word.
 DOCSTRINGS = {
+    "sgd": ["g = dw + weight_decay * w", "v = momentum * v + g",
+            "w = w - lr * (g + momentum * v)      with Nesterov's look ahead;   w - lr * v without"],
+    "softmax_cross_entropy": ["loss = -1/N * sum over n, k of  q[n, k] * log p[n, k];"],
+    "softmax_cross_entropy_backward": ["dlogits = dloss * (p - q) / N;"],
     "batch_norm_backward_staged": ["The arguments and results are those of `batch_norm_backward`."],
     "batch_norm_inference": ["y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."],
     "running_statistics": [
@@ -145,3 +150,11 @@ def batch_norm_and_join():
 
 def se_resnet():
     return scale_and_block()
+
+
+def training():
+    """Give the loss four pictures and three classes, with a label smoothing of 0.3."""
+    logits, labels = _rng().normal(size=(4, 3)), np.array([0, 2, 1, 2])
+    q = 0.7 * np.eye(3)[labels] + 0.1
+    return {"l": logits, "p": ops.softmax(logits), "q": q, "N": 4, "L": ops.softmax_cross_entropy(logits, labels, 0.3),
+            "dl": ops.softmax_cross_entropy_backward(1.0, logits, labels, 0.3)}

@@ -163,7 +163,8 @@ def shown_functions(page):
     """Return the functions of the book that a page shows by `Source`."""
     source = "\n".join(cell.source for cell in cells(page) if cell.cell_type == "code")
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    names = [argument.id for call in calls if getattr(call.func, "id", "") == "Source" for argument in call.args]
+    names = [getattr(argument, "id", "") for call in calls
+            if getattr(call.func, "id", "") == "Source" for argument in call.args]
     return [getattr(reference, name) for name in names if name in reference.OPS]
 
 

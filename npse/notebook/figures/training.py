@@ -14,8 +14,8 @@ from npse.training import one_cycle
 from npse.types import Array
 
 
-@picture("Three probabilities as bars, and the gradient of the loss for the three scores: negative for the right class, "
-         "positive for the others.")
+@picture("Three probabilities as bars, and the gradient of the loss for the three scores: negative for the right "
+         "class, positive for the others.")
 def probabilities(first: float, second: float, third: float) -> Figure:
     """Draw softmax of three scores, and the gradient of the cross-entropy if the third class is right."""
     p = softmax(np.array([[first, second, third]]))[0]
@@ -34,7 +34,8 @@ def probabilities(first: float, second: float, third: float) -> Figure:
     return figure
 
 
-@picture("Contours of a long valley with two ways down: plain steps zigzag across it, steps with momentum swing along it.")
+@picture("Contours of a long valley with two ways down: plain steps creep along its floor, steps with momentum run "
+         "along it.")
 def descent(lr: float, momentum: float) -> Figure:
     """Draw 30 steps of gradient descent in a valley, without momentum and with it."""
     stretch = np.array([1.0, 20.0])                               # L = (x**2 + 20 y**2) / 2
@@ -48,15 +49,16 @@ def descent(lr: float, momentum: float) -> Figure:
             w, v = sgd(w, stretch * w, v, lr, share, nesterov=True)
         steps = np.clip(np.array(way), -20, 20)
         loss = float(np.sum(stretch * np.square(way[-1])) / 2)
-        ax.plot(*steps.T, line, color=colour, marker=".", linewidth=1.2, label=f"{name}: loss {loss:.2g} after 30 steps")
+        ax.plot(*steps.T, line, color=colour, marker=".", linewidth=1.2,
+                label=f"{name}: loss {loss:.2g} after 30 steps")
     ax.set(xlim=(-6, 6), ylim=(-2.2, 2.2), xlabel="first weight", ylabel="second weight",
            title=f"rate {lr:g}, momentum {momentum:g}")
     ax.legend(loc="lower right")
     return figure
 
 
-@picture("Singular values of a step, from largest to smallest: before, a few are large and most are small; after Muon all are "
-         "near 1.")
+@picture("Singular values of a step, from largest to smallest: before, a few are large and most are small; after "
+         "Muon all are near 1.")
 def directions(gradient: Array) -> Figure:
     """Draw the singular values of the gradient of a filter bank, and those of the step that Muon makes of it."""
     before = np.linalg.svd(as_matrix(gradient), compute_uv=False)
@@ -97,13 +99,14 @@ def curves(losses: Sequence[float], accuracies: Sequence[float]) -> Figure:
     return figure
 
 
-@picture("Ten test images with the class that the network gives them; where it is wrong, the right class stands below.")
+@picture("Ten test images with the class that the network gives them; where it is wrong, the right class stands "
+         "below.")
 def predictions(dataset: Dataset, chosen: Sequence[int], predicted: Sequence[int]) -> Figure:
     """Draw test images with their predicted classes."""
-    figure, axes = subplots(2, 5, 4.0)
+    figure, axes = subplots(2, 5, 3.4, width=6.5)
     for ax, index, guess in zip(axes.ravel(), chosen, predicted, strict=True):
         label = int(dataset.test_labels[index])
-        ax.imshow(dataset.test_images[index])
+        ax.imshow(dataset.test_images[index], interpolation="nearest")           # a smaller file, too
         ax.set_title(dataset.classes[guess] if guess == label else
                      f"{dataset.classes[guess]}?\nno: {dataset.classes[label]}", fontsize=9,
                      color=INK if guess == label else ORANGE)

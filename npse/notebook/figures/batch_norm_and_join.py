@@ -91,7 +91,7 @@ def jacobian(xhat: Array) -> Figure:
     parts = np.eye(count), -np.ones((count, count)) / count, -np.outer(xhat, xhat) / count
     titles = "as if constant", "through the mean", "through the variance"
     figure, axes = subplots(1, 4, 2.5)
-    for ax, part, title in zip(axes, (*parts, sum(parts)), (*titles, "the sum"), strict=True):
+    for ax, part, title in zip(axes, (*parts, np.sum(parts, axis=0)), (*titles, "the sum"), strict=True):
         draw_grid(ax, part.round(2), title, limit=1)
     return figure
 
