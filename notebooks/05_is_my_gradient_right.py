@@ -248,9 +248,11 @@ def largest_backward(dy, x):
 
 
 x = np.array([[-1.0, 0.0, 2.0, 1e-7]])
-print(check_gradient(ops.relu, passes_above_zero, {"x": x}).results[0])
+first = check_gradient(ops.relu, passes_above_zero, {"x": x}).results[0]
 x = np.array([[3.0, 3.0, 1.0], [1.0, 2.0, 5.0]])
-print(check_gradient(largest, largest_backward, {"x": x}).results[0])
+second = check_gradient(largest, largest_backward, {"x": x}).results[0]
+for result in (first, second):
+    print(textwrap.fill(str(result), 76, subsequent_indent="    "))
 
 # %% [markdown]
 # Look at the second line closely. Two entries were left out, and those were the ones with the mistake. *No finite

@@ -16,7 +16,7 @@
 # [One block](#One-block) ·
 # [The way of the gradient](#The-way-of-the-gradient) ·
 # [The network, layer by layer](#The-network,-layer-by-layer) ·
-# [What it costs, with a pencil](#What-it-costs,-with-a-pencil) ·
+# [What it costs](#What-it-costs) ·
 # [Checking a whole network](#Checking-a-whole-network) ·
 # [Typical mistakes](#Typical-mistakes) ·
 # [Questions](#Questions) ·
@@ -212,7 +212,7 @@ assert len(seen) == 9
 assert logits.shape == (1, 10)
 
 # %% [markdown]
-# ## What it costs, with a pencil
+# ## What it costs
 #
 # The paper counts what the excitations add: two matrices for each block, $W_1$ with $C/r$ rows of $C$ numbers, and
 # $W_2$ with as many. For $S$ stages, with $N_s$ blocks of $C_s$ channels in stage $s$:

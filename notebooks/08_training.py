@@ -152,7 +152,8 @@ print(f"{dataset.name}: {len(dataset.images)} images to train, "
       f"{len(dataset.test_images)} to test, {len(dataset.classes)} classes")
 
 # %%
-figures.predictions(dataset, range(10), dataset.test_labels[:10])
+chosen = range(0, 10, 2)
+figures.predictions(dataset, chosen, dataset.test_labels[chosen])
 
 # %% [markdown]
 # Training in pure NumPy would take many minutes. From here on we use the CPU edition: the same functions with the same
@@ -357,13 +358,13 @@ assert accuracies[-1] > 3 * guess
 
 # %% [markdown]
 # It has learned. Note what `evaluate` did without being asked: it switched the batch norms to their running
-# statistics, and back again. Here are ten test images with what the network says, first some that it gets wrong:
+# statistics, and back again. Here are test images with what the network says, first three that it gets wrong:
 
 # %%
 logits = predict(network, dataset.test_images, dataset.mean, dataset.std)
 answers = logits.argmax(axis=1)
 order = np.argsort(answers == dataset.test_labels, kind="stable")   # mistakes first
-chosen = np.concatenate([order[:5], order[-5:]])
+chosen = np.concatenate([order[:3], order[-2:]])
 figures.predictions(dataset, chosen, answers[chosen])
 
 # %% [markdown]

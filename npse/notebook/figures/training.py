@@ -20,7 +20,7 @@ def probabilities(first: float, second: float, third: float) -> Figure:
     """Draw softmax of three scores, and the gradient of the cross-entropy if the third class is right."""
     p = softmax(np.array([[first, second, third]]))[0]
     gradient = p - np.array([0, 0, 1])
-    figure, axes = subplots(1, 2, 2.6, width=7)
+    figure, axes = subplots(1, 2, 2.4, width=6)
     names = [f"class {k + 1}\n{score:.2f}" for k, score in enumerate((first, second, third))]
     for ax, values, colours, title in ((axes[0], p, [BLUE] * 3, "probabilities p"),
                                        (axes[1], gradient, [ORANGE] * 3, "gradient for the scores, p - q")):
@@ -40,8 +40,8 @@ def descent(lr: float, momentum: float) -> Figure:
     """Draw 30 steps of gradient descent in a valley, without momentum and with it."""
     stretch = np.array([1.0, 20.0])                               # L = (x**2 + 20 y**2) / 2
     x, y = np.meshgrid(np.linspace(-6, 6, 121), np.linspace(-2.2, 2.2, 81))
-    figure, ax = subplots(1, 1, 3.0)
-    ax.contour(x, y, (x**2 + 20 * y**2) / 2, levels=[0.3, 2, 6, 12, 20, 32, 48], colors=GREY, linewidths=0.6)
+    figure, ax = subplots(1, 1, 2.7, width=6.2)
+    ax.contour(x, y, (x**2 + 20 * y**2) / 2, levels=[0.3, 3, 10, 24], colors=GREY, linewidths=0.6)
     for share, colour, line, name in ((0.0, BLUE, "--", "without momentum"), (momentum, ORANGE, "-", "with momentum")):
         w, v, way = np.array([-5.5, 1.2]), np.zeros(2), []
         for _ in range(31):
@@ -63,7 +63,7 @@ def directions(gradient: Array) -> Figure:
     """Draw the singular values of the gradient of a filter bank, and those of the step that Muon makes of it."""
     before = np.linalg.svd(as_matrix(gradient), compute_uv=False)
     after = np.linalg.svd(as_matrix(orthogonalize(gradient)), compute_uv=False)
-    figure, ax = subplots(1, 1, 2.7, width=6.5)
+    figure, ax = subplots(1, 1, 2.3, width=6)
     ax.plot(before / before.max(), marker="o", color=BLUE, label="gradient (largest = 1)")
     ax.plot(after, marker="s", linestyle="--", color=ORANGE, label="step of Muon")
     ax.set(xlabel="direction, from the strongest to the weakest", ylabel="length along it", ylim=(0, 1.5))
@@ -86,7 +86,7 @@ def schedule(peak: float, warmup: float) -> Figure:
 @picture("Left, the loss of each step, falling. Right, the accuracy on test images after each epoch, rising.")
 def curves(losses: Sequence[float], accuracies: Sequence[float]) -> Figure:
     """Draw the loss of every step of a run, and the accuracy after each epoch."""
-    figure, (left, right) = subplots(1, 2, 2.7)
+    figure, (left, right) = subplots(1, 2, 2.4, width=6.5)
     left.plot(losses, color=GREY, linewidth=0.8, label="each step")
     width = 15
     left.plot(np.arange(width - 1, len(losses)), np.convolve(losses, np.ones(width) / width, "valid"), color=BLUE,
@@ -99,16 +99,16 @@ def curves(losses: Sequence[float], accuracies: Sequence[float]) -> Figure:
     return figure
 
 
-@picture("Ten test images with the class that the network gives them; where it is wrong, the right class stands "
+@picture("Test images with the class that the network gives them; where it is wrong, the right class stands "
          "below.")
 def predictions(dataset: Dataset, chosen: Sequence[int], predicted: Sequence[int]) -> Figure:
     """Draw test images with their predicted classes."""
-    figure, axes = subplots(2, 5, 3.4, width=6.5)
-    for ax, index, guess in zip(axes.ravel(), chosen, predicted, strict=True):
+    figure, axes = subplots(1, len(chosen), 1.7, width=6.5)
+    for ax, index, guess in zip(axes, chosen, predicted, strict=True):
         label = int(dataset.test_labels[index])
         ax.imshow(dataset.test_images[index], interpolation="nearest")           # a smaller file, too
         ax.set_title(dataset.classes[guess] if guess == label else
-                     f"{dataset.classes[guess]}?\nno: {dataset.classes[label]}", fontsize=9,
+                     f"{dataset.classes[guess]}?\nno: {dataset.classes[label]}", fontsize=8,
                      color=INK if guess == label else ORANGE)
         ax.axis("off")
     return figure
