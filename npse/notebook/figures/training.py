@@ -40,7 +40,7 @@ def descent(lr: float, momentum: float) -> Figure:
     """Draw 30 steps of gradient descent in a valley, without momentum and with it."""
     stretch = np.array([1.0, 20.0])                               # L = (x**2 + 20 y**2) / 2
     x, y = np.meshgrid(np.linspace(-6, 6, 121), np.linspace(-2.2, 2.2, 81))
-    figure, ax = subplots(1, 1, 2.7, width=6.2)
+    figure, ax = subplots(1, 1, 2.6, width=5.8)
     ax.contour(x, y, (x**2 + 20 * y**2) / 2, levels=[0.3, 3, 10, 24], colors=GREY, linewidths=0.6)
     for share, colour, line, name in ((0.0, BLUE, "--", "without momentum"), (momentum, ORANGE, "-", "with momentum")):
         w, v, way = np.array([-5.5, 1.2]), np.zeros(2), []
@@ -76,7 +76,7 @@ def directions(gradient: Array) -> Figure:
 def schedule(peak: float, warmup: float) -> Figure:
     """Draw the one-cycle schedule."""
     steps = 200
-    figure, ax = subplots(1, 1, 2.2, width=6.5)
+    figure, ax = subplots(1, 1, 2.0, width=5.5)
     ax.plot(np.arange(steps) / steps, [one_cycle(step, steps, peak, warmup) for step in range(steps)], color=BLUE)
     ax.set(xlabel="share of the run", ylabel="learning rate", ylim=(0, 1.05))
     ax.grid()
