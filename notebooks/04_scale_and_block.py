@@ -554,5 +554,5 @@ assert relative_error(dw, truth) < 1e-8
 #
 # The block is complete, forwards and backwards. A network needs a few more parts around it, above all batch norm,
 # whose gradient holds a surprise of the same kind: there, too, each pixel influences the result on more than one path.
-# `npse.reference.batch_norm` has the closed form, `npse.reference.staged` each step; [page 1](01_convolution.ipynb) is
-# where this tour began.
+# But first, [page 5, is my gradient right?](05_is_my_gradient_right.ipynb): how far one can trust the measurements
+# that every page so far has relied on.

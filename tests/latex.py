@@ -17,7 +17,10 @@ FUNCTIONS = {
     r"\delta": lambda a: np.maximum(a, 0),
     r"\max": lambda *values: max(values),
     r"\ln": np.log,
+    r"\sqrt": np.sqrt,
 }
+MARKS = {r"\tilde": "~", r"\hat": "^"}
+GREEK = {r"\gamma", r"\beta", r"\mu", r"\epsilon"}
 
 
 class Unknown(KeyError):
@@ -138,7 +141,7 @@ class Parser:
             self.take()
             argument = self.brackets(")")
             return "call", token, *(argument[1:] if argument[0] == "tuple" else (argument,))
-        if token.isalpha() or token == r"\tilde":
+        if token.isalpha() or token in MARKS or token in GREEK:
             return self.name(token)
         raise ValueError(f"cannot read {token!r} in: {self.text}")
 
@@ -181,8 +184,8 @@ class Parser:
         return "matrix", *rows
 
     def name(self, token):
-        """Read d, a letter, a tilde, subscripts, a superscript that is a digit, and indices in brackets."""
-        if token == "d" and (self.peek().isalpha() or self.peek() == r"\tilde"):
+        """Read d, a letter, a tilde or a hat, subscripts, a superscript that is a digit, and indices in brackets."""
+        if token == "d" and (self.peek().isalpha() or self.peek() in MARKS or self.peek() in GREEK):
             token += self.letter(self.take())
         else:
             token = self.letter(token)
@@ -201,7 +204,7 @@ class Parser:
         return "name", token
 
     def letter(self, token):
-        return self.skip_group() + "~" if token == r"\tilde" else token
+        return self.skip_group() + MARKS[token] if token in MARKS else token
 
 
 def named(name, known):

@@ -16,6 +16,7 @@ PAPER = {
     2: r"z_c = F_{sq}(u_c) = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} u_c(i, j)",
     3: r"s = F_{ex}(z, W) = \sigma(g(z, W)) = \sigma(W_2 \ \delta(W_1 z))",
     4: r"\tilde{x}_c = F_{scale}(u_c, s_c) = s_c \ u_c",
+    5: r"\frac{2}{r} \sum_{s=1}^{S} N_s \cdot {C_s}^2",
 }
 
 # Displayed formulas of other kinds, word by word: derivatives, conditions under a sum, names of functions.
@@ -26,6 +27,9 @@ LISTED = {
         r"\sum_{\substack{b, j: \\ Sb + j = q}} w[i,j,c,k] \ du[n,a,b,k]",
         r"\frac{\partial L}{\partial x_e} \approx \frac{L(x_e + h) - L(x_e - h)}{2h}",
     ],
+    "05_is_my_gradient_right": [r"h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}"],
+    "07_se_resnet": [r"\sum_{w} dw \cdot V_w \approx \frac{L(w + h V) - L(w - h V)}{2h}"],
+    "08_training": [r"\frac{\partial \ \ln p_m}{\partial \ l_k} = \delta_{mk} - p_k"],
     "02_squeeze": [r"\frac{\partial \ z[n,c]}{\partial \ u[n,i,j,c]} = \frac{1}{HW}"],
     "04_scale_and_block": [
         r"y = F_{scale}(u, \ F_{ex}(F_{sq}(u), W))",
@@ -37,6 +41,16 @@ LISTED = {
 
 # Lines of docstrings that are no formulas with indices, word by word.
 DOCSTRINGS = {
+    "sgd": ["g = dw + weight_decay * w", "v = momentum * v + g",
+            "w = w - lr * (g + momentum * v)      with Nesterov's look ahead;   w - lr * v without"],
+    "softmax_cross_entropy": ["loss = -1/N * sum over n, k of  q[n, k] * log p[n, k];"],
+    "softmax_cross_entropy_backward": ["dlogits = dloss * (p - q) / N;"],
+    "batch_norm_backward_staged": ["The arguments and results are those of `batch_norm_backward`."],
+    "batch_norm_inference": ["y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta."],
+    "running_statistics": [
+        "running = (1 - momentum) * running + momentum * batch,  with var * B / (B - 1) for the unbiased variance"],
+    "scale_add_relu": ["y = relu(s * u + x):"],
+    "scale_add_relu_backward": ["Gradients of `scale_add_relu` -> du (N, H, W, C), ds (N, C), dx (N, H, W, C);"],
     "se_backward_staged": ["The arguments and results are those of `se_backward`."],
     "relu": ["y = max(x, 0), elementwise;"],
     "relu_backward": ["dx = dy where y > 0, else 0."],
@@ -56,6 +70,10 @@ RENAMED = {
     },
     "04_scale_and_block": {"scale_backward": {"du": "du_direct"}},
 }
+
+# Words in docstrings for the letters of the pages.
+LETTERS = {"gamma": r"\gamma", "beta": r"\beta", "mean": r"\mu", "var": "v", "eps": r"\epsilon", "sqrt": r"\sqrt",
+           "xhat": r"\hat{x}"}
 
 # The name in a declaration for a name of a page.
 DECLARED = {"01_convolution": {"u": "y"}}
@@ -115,3 +133,30 @@ def scale_and_block():
     dz = ops.excite_backward(ds, ops.squeeze(u), s, w1, w2)[0]
     return {"u": u, "s": s, "y": y, "dy": dy, "ds": ds, "dz": dz, "H": 3, "W": 4, "du_direct": direct,
             "du": ops.se_backward(dy, u, w1, w2)[0]}
+
+
+def batch_norm_and_join():
+    """Take the output of the batch norm for that of the join, which needs no more of it than the sign."""
+    rng = _rng()
+    x, dy = rng.normal(size=(2, 3, 4, 5)) + 1, rng.normal(size=(2, 3, 4, 5))
+    gamma, beta = rng.normal(size=5), rng.normal(size=5)
+    y, mean, var = ops.batch_norm(x, gamma, beta)
+    dx, dgamma, dbeta = ops.batch_norm_backward(dy, x, gamma, mean, var)
+    u, s = rng.normal(size=y.shape), rng.normal(size=(2, 5))
+    du, ds, g = ops.scale_add_relu_backward(dy, u, s, y)
+    join = {"u": u, "s": s, "du": du, "ds": ds, "g": g}
+    return join | {"x": x, "B": 24, r"\mu": mean, "v": var, r"\epsilon": 1e-5,
+            "x^": (x - mean) / np.sqrt(var + 1e-5),
+            r"\gamma": gamma, r"\beta": beta, "y": y, "dy": dy, "dx": dx, r"d\gamma": dgamma, r"d\beta": dbeta}
+
+
+def se_resnet():
+    return scale_and_block()
+
+
+def training():
+    """Give the loss four pictures and three classes, with a label smoothing of 0.3."""
+    logits, labels = _rng().normal(size=(4, 3)), np.array([0, 2, 1, 2])
+    q = 0.7 * np.eye(3)[labels] + 0.1
+    return {"l": logits, "p": ops.softmax(logits), "q": q, "N": 4, "L": ops.softmax_cross_entropy(logits, labels, 0.3),
+            "dl": ops.softmax_cross_entropy_backward(1.0, logits, labels, 0.3)}

@@ -26,6 +26,7 @@ def _load_refresh():
 
 
 refresh = _load_refresh()
+QUICK = "02_squeeze"             # the page that runs by default; each takes seconds
 every_page = pytest.mark.parametrize("source", refresh.PAGES, ids=lambda source: source.stem)
 
 
@@ -66,8 +67,8 @@ def test_readme_lists_every_page():
     assert listed == sorted(page.stem for page in NOTEBOOKS.glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("source", [pytest.param(page, id=page.stem, marks=() if page.stem == "02_squeeze" else
-                                                 pytest.mark.slow) for page in refresh.PAGES])
+@pytest.mark.parametrize("source", [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem != QUICK)) for page in refresh.PAGES])
 def test_page_runs_and_shows_what_is_committed(source):
     live = refresh.execute(source)                # raises if a cell fails
     assert not differences(live, committed(source)), "\n\n".join(differences(live, committed(source)))

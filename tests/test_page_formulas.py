@@ -32,9 +32,10 @@ def cells(page):
 
 @functools.cache
 def run(page):
-    """Return for each cell the `Worked` numbers that it made, or None."""
+    """Return for each cell the `Worked` numbers that it made, or None; what follows the last of them is not run."""
     names, made, last = {}, [], None
-    for cell in cells(page):
+    end = max((number for number, cell in enumerate(cells(page), start=1) if "Worked({" in cell.source), default=0)
+    for cell in cells(page)[:end]:
         if cell.cell_type == "code":
             exec(compile(cell.source, page.name, "exec"), names)
         worked = names.get("worked")
@@ -183,7 +184,8 @@ def shown_functions(page):
     """Return the functions of the book that a page shows by `Source`."""
     source = "\n".join(cell.source for cell in cells(page) if cell.cell_type == "code")
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    names = [argument.id for call in calls if getattr(call.func, "id", "") == "Source" for argument in call.args]
+    names = [getattr(argument, "id", "") for call in calls
+            if getattr(call.func, "id", "") == "Source" for argument in call.args]
     return [getattr(reference, name) for name in names if name in reference.OPS]
 
 
@@ -200,6 +202,8 @@ def docstring_formulas(docstring):
 
 
 def as_latex(formula):
+    formula = re.sub(rf"\b(d?)({'|'.join(page_arrays.LETTERS)})\b",
+                     lambda word: word[1] + page_arrays.LETTERS[word[2]], formula)
     formula = re.sub(r"sum over ([\w, ]+) of", r"\\sum_{\1}", formula).replace("+=", r"\mathrel{+}=")
     formula = re.sub(r"\bdxp\b", r"d\\tilde{x}", re.sub(r"\bxp\b", r"\\tilde{x}", formula))
     return formula.replace("*", r"\cdot ")

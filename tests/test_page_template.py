@@ -87,7 +87,8 @@ def test_exercises_have_the_functions_of_the_page_as_holes(page):
     numbers = {int(number) for number in re.findall(r"npse exercise (?:start|check) (\d+)", markdown(page))}
     shown = {function.__name__ for function in shown_functions(page)}
     for number in numbers:
-        assert {task.function for task in find(str(number)).tasks()} <= shown
+        holes = {task.function for task in find(str(number)).tasks()}
+        assert holes <= shown or "The formula" not in headings(page)          # a page about an op shows what is missing
     assert bool(numbers) == ("Now write it yourself" in headings(page))
 
 

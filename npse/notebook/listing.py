@@ -3,6 +3,7 @@
 import ast
 import html
 import inspect
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ def folded(function: Callable[..., Any]) -> tuple[str, str]:
     The code begins at ``def``. Of the docstring it keeps the first line. The second text is the declaration of the op
     and the whole docstring; it is empty if the code leaves nothing out.
     """
-    lines = inspect.getsource(function).rstrip().splitlines()
+    lines = textwrap.dedent(inspect.getsource(function)).rstrip().splitlines()     # methods are indented
     node = ast.parse("\n".join(lines)).body[0]
     assert isinstance(node, ast.FunctionDef)
     declaration, code = lines[:node.lineno - 1], lines[node.lineno - 1:]

@@ -44,8 +44,8 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, var: Arr
                         eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm`, through the mean and the variance too.
 
-    dbeta[c]  = sum over n, i, j of  dy
-    dgamma[c] = sum over n, i, j of  dy * xhat
+    dbeta[c]  = sum over n, i, j of  dy[n, i, j, c]
+    dgamma[c] = sum over n, i, j of  dy[n, i, j, c] * xhat[n, i, j, c]
     dx        = gamma / sqrt(var + eps) * (dy - dbeta / B - xhat * dgamma / B)
 
     The last two terms are the gradients through the mean and the variance. So dx sums to zero over each channel.

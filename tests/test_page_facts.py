@@ -1,0 +1,47 @@
+"""Measured numbers that the pages quote are those of the documents that they come from."""
+
+import re
+
+from test_notebooks import NOTEBOOKS
+
+DOCS = NOTEBOOKS.parent / "docs"
+
+
+def rows(text):
+    """Return the cells of each row of the tables in Markdown, also in the comments of a page."""
+    return [[cell.strip() for cell in line.lstrip("# ").strip("|").split("|")]
+            for line in text.splitlines() if re.match(r"(# )?\|", line)]
+
+
+def page(stem):
+    return (NOTEBOOKS / f"{stem}.py").read_text("utf-8")
+
+
+def document(name):
+    return (DOCS / name).read_text("utf-8")
+
+
+def test_page_5_quotes_the_zoo():
+    zoo, text = rows(document("zoo.md")), page("05_is_my_gradient_right")
+    measured = {row[0]: row for row in zoo if len(row) == 7 and row[2] == "350"}
+    quoted = {row[0]: row[2] for row in rows(text) if row[0] in measured}
+    assert quoted == {name: row[1] for name, row in measured.items()}
+    assert {name: int(number) for name, number in re.findall(r'\("([\w, ]+)", (\d+)\)', text)} == {
+        name: int(number) for name, number in quoted.items()}
+    assert re.sub(r"(\d{3})(\d{3})$", r"\1 \2", measured["judge"][5]) in text
+    assert measured["judge"][4] == "0"
+
+    held_out = {row[1]: row for row in zoo if row[0] == "held out" and row[1] in ("ops", "foreign")}
+    for which, name in (("ops", "ops of the book"), ("foreign", "foreign functions")):
+        _, _, mutants, _, _, caught, right, _, _, misleading = held_out[which]
+        assert [name, caught, right, misleading] in rows(text)
+        assert f"with {mutants} mutants in each row" in text
+
+
+def test_page_8_quotes_the_recipe():
+    recipe, text = " ".join(document("recipes.md").split()), page("08_training")
+    section = " ".join(text.split("\n# ## What 94 percent takes\n")[1].split("\n# %%")[0].replace("\n#", " ").split())
+    for fact in ("93.6 %", "92.9 %", "8 epochs", "seed 0", "abel smoothing 0.2", "six views", "worth 0.7 points",
+                 "5 000", "27 minutes", "only run so far"):
+        assert fact in recipe, fact
+        assert fact in section, fact
