@@ -4,7 +4,7 @@ import pytest
 from cuda_processes import FILES, kind_of, succeed
 
 
-@pytest.mark.parametrize("marks", [pytest.param("ptx and not nightly", marks=pytest.mark.slow),
+@pytest.mark.parametrize("marks", [pytest.param("ptx and slow", marks=pytest.mark.slow),
                                    pytest.param("ptx and nightly", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) == "ptx"],
                          ids=lambda file: file.stem)

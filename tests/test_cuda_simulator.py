@@ -10,4 +10,4 @@ CASES = "test_cuda_cases"        # in test_cuda_simulator_cases.py
 @pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) == "simulator" and file.stem != CASES],
                          ids=lambda file: file.stem)
 def test_all_of(file):
-    succeed("simulator", "-m", "simulator", file)
+    succeed("simulator", "-m", "simulator and slow", file)

@@ -3,9 +3,9 @@
 import pytest
 from cuda_processes import FILES, succeed
 
+FILE, = (file for file in FILES if file.stem == "test_cuda_cases")
 
-@pytest.mark.slow
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem == "test_cuda_cases"],
-                         ids=lambda file: file.stem)
-def test_all_of(file):
-    succeed("simulator", "-m", "simulator", file)
+
+@pytest.mark.parametrize("mark", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("slow", "nightly")])
+def test_all_cases(mark):
+    succeed("simulator", "-m", f"simulator and {mark}", FILE)

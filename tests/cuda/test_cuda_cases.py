@@ -48,11 +48,15 @@ def test_first_case_of_each_op_equals_the_book(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "ahead"), [(np.float64, False), (np.float32, True)],
-                         ids=["float64 from NumPy", "float32 on the device"])
 @pytest.mark.parametrize("case", SMALL_CASES, ids=str)
-def test_case_equals_the_book(case, dtype, ahead):
-    judge(case, dtype, ahead)
+def test_case_equals_the_book(case):
+    judge(case, np.float32, ahead=True)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(case), marks=pytest.mark.slow if case in FIRST_CASES else
+                                               pytest.mark.nightly) for case in SMALL_CASES])
+def test_case_equals_the_book_in_float64_from_numpy(case):
+    judge(case, np.float64, ahead=False)
 
 
 def test_only_what_is_for_reading_or_needed_once_runs_by_the_book():
