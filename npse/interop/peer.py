@@ -44,7 +44,8 @@ class Peer:
             raise ImportError("the package onnxruntime is not installed; run: pip install 'npse[interop]'")
         import onnxruntime
 
-        folder = RunFolder(run)
+        folder = self._folder = RunFolder(run)
+        self._weights = weights
         _, self.mean, self.std = folder.pixels()
         self.image_shape = folder.image_shape()
         self.network: Layer = folder.load_network(weights)[0].eval().to_device()
@@ -64,6 +65,14 @@ class Peer:
         ours = backend.to_host(self.network.predict(self._normalized(x)))
         theirs = self._run(_channels_first(x))
         return float(np.abs(ours - theirs).max() / np.abs(ours).max())
+
+    def rounding(self, count: int = 4) -> float:
+        """Return likewise how far npse's logits in float32 are from those in float64."""
+        x = self.images(count)
+        ours = backend.to_host(self.network.predict(self._normalized(x)))
+        precise = self._folder.load_network(self._weights)[0].eval().astype(np.float64).to_device()
+        exact = backend.to_host(precise.predict(self._normalized(x.astype(np.float64))))
+        return float(np.abs(ours - exact).max() / np.abs(exact).max())
 
     def milliseconds(self, count: int, rounds: int = 5, seconds: float = 0.3) -> tuple[float, float]:
         """Return the median time of a batch of so many images in npse and in onnxruntime, in milliseconds.
