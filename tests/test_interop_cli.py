@@ -83,6 +83,18 @@ def test_an_onnx_model_is_compared(npse, run):
     refused(npse("export", "run", "--to", "onnx"), "exists; move it away")
 
 
+def test_a_model_that_differs_is_refused(npse, run, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("npse.bench.exported.TOLERANCE", 0)
+    out = ok(npse("export", "run", "--to", "onnx"))
+    assert "npse's own logits in float32 differ from those in float64 by " in out
+    monkeypatch.setattr("npse.bench.exported.Exported.difference", lambda self: 0.1)
+    code, _, err = npse("export", "run", "--to", "onnx", "--out", "b.onnx")
+    assert code == 2
+    assert "b.onnx does not compute what npse computes" in err
+
+
 def test_the_time_of_onnxruntime_is_shown(npse, run, monkeypatch):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")

@@ -65,8 +65,11 @@ def _compare(run, model, weights, time):
         both = exported.Exported(run, model, weights)
         difference = both.difference()
         typer.echo(f"onnxruntime's logits differ from npse's by at most {difference:.0e} of the largest one")
-        if difference > exported.TOLERANCE:
-            raise ValueError(f"{model} does not compute what npse computes: more than {exported.TOLERANCE:.0e}")
+        if difference > exported.TOLERANCE:                       # a deep network may amplify rounding
+            rounding = both.rounding()
+            typer.echo(f"npse's own logits in float32 differ from those in float64 by {rounding:.0e}")
+            if difference > 10 * rounding:
+                raise ValueError(f"{model} does not compute what npse computes; do not use it, and report this")
         if not time:
             return
         rows = []

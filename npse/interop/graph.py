@@ -126,7 +126,7 @@ class Graph:
 
     def scalar(self, value: float) -> str:
         """Return the name of a number."""
-        return self.constant(np.array(value, np.float32))
+        return self.constant(np.array(value, np.float64))
 
     def array(self, array: Any, filters: bool = False) -> str:
         """Return the name of a parameter, a buffer or another array; ``filters`` are laid out as PyTorch's."""
@@ -154,7 +154,7 @@ class Value:
         The maps whose means over the pixels this is.
     """
 
-    dtype = np.dtype(np.float32)
+    dtype = np.dtype(np.float64)              # so constants are not rounded before they are written
 
     def __init__(self, graph: Graph, shape: Sequence[int], first: str | None = None, last: str | None = None,
                  mean_of: "Value | None" = None) -> None:

@@ -101,9 +101,13 @@ def _model(graph: Graph, mean: Any, std: Any) -> "ModelProto":
     pixels = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", C, H, W])
     logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", None])
     proto = helper.make_graph(made, "network", [pixels], [logits],
-                              [numpy_helper.from_array(array, name) for name, array in arrays.items()])
+                              [numpy_helper.from_array(_single(array), name) for name, array in arrays.items()])
     return helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
                              producer_name="npse")
+
+
+def _single(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _as_array(value: Any, op: str) -> Array:

@@ -124,7 +124,7 @@ def to_python(graph: Graph, network: Layer, names: Names, facts: Mapping[str, An
 def constants(graph: Graph) -> Arrays:
     """Return the arrays of a graph that belong to no layer, but no single numbers, under their names in a file."""
     layers = set(graph.names.values())
-    return {CONSTANTS + name.removeprefix("constant_"): array for name, array in graph.arrays.items()
+    return {CONSTANTS + name.removeprefix("constant_"): array.astype(np.float32) for name, array in graph.arrays.items()
             if name not in layers and array.ndim}
 
 
