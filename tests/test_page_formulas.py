@@ -34,8 +34,9 @@ def cells(page):
 def run(page):
     """Return for each cell the `Worked` numbers that it made, or None."""
     names, made, last = {}, [], None
-    for cell in cells(page):
-        if cell.cell_type == "code":
+    final = max((number for number, cell in enumerate(cells(page)) if "Worked(" in cell.source), default=-1)
+    for number, cell in enumerate(cells(page)):
+        if cell.cell_type == "code" and number <= final:          # what follows may take long
             exec(compile(cell.source, page.name, "exec"), names)
         worked = names.get("worked")
         made.append(worked if worked is not last else None)
@@ -138,6 +139,8 @@ def wrong_formulas(page, texts=None):
     """Return what is wrong with the formulas of a page outside of its sections for the pencil."""
     known, listed, said = arrays(page), [*page_arrays.LISTED.get(page.stem, [])], []
     for piece, pencil, _ in parts(page, texts):
+        heading = HEADING.match(piece)
+        here = known | known.get(heading[2] if heading else "", {})             # arrays of this section alone
         for text, shown in () if pencil else formulas(piece):
             if numbered := re.search(r"(.*?)\s*\\qquad \((\d+)\)$", text):
                 if page_arrays.PAPER.get(int(numbered[2])) != numbered[1]:
@@ -145,7 +148,7 @@ def wrong_formulas(page, texts=None):
             elif text in listed:
                 listed.remove(text)
             elif shown or ("=" in text and re.search(r"[A-Za-z}\d]\[", text)):
-                said += failures(text, known)
+                said += failures(text, here)
     return said + [f"listed, but not on the page: {text}" for text in listed]
 
 
