@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 10 · Other structures, and one of your own
 #
-# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), section 6, and those who came after · 45 minutes
+# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)) and later · 45 minutes
 #
 # [One frame](#One-frame) ·
 # [A table of structures](#A-table-of-structures) ·
@@ -71,8 +71,8 @@ from npse.training.schedule import one_cycle
 # ## One frame
 #
 # Most structures fit into one frame. A *squeeze* turns the maps $u$ into one number for each channel, $z$. A
-# *structure* turns $z$ into as many numbers $a$, the logits. A *gate*, here the sigmoid, turns $a$ into gates $s$. Then
-# the maps are scaled.
+# *structure* turns $z$ into as many numbers $a$, the logits. A *gate*, here the sigmoid, turns $a$ into gates $s$.
+# Then the maps are scaled.
 
 # %%
 figures.frame()
@@ -131,8 +131,9 @@ def size(network):
 
 
 plain = size(models.resnet20())
-counts = {name: size(models.se_resnet20(excitation=name)) - plain for name in formulas}
+counts = {}
 for name, formula in formulas.items():
+    counts[name] = size(models.se_resnet20(excitation=name)) - plain
     assert counts[name] == 3 * sum(formula(C) for C in (16, 32, 64)), name
 print(f"ResNet-20 has {plain:,} parameters. The structures add:")
 figures.parameters(counts)
@@ -318,7 +319,8 @@ for forward, backward, case in (
 #
 # Let $z = (5, 2, 0, 1)$ and $t = (1, 2, -1, 2)$.
 #
-# $$m = \frac{5 + 2 + 0 + 1}{4} = 2 \qquad a = (1 \cdot 3, \ 2 \cdot 0, \ -1 \cdot (-2), \ 2 \cdot (-1)) = (3, 0, 2, -2)$$
+# $$m = \frac{5 + 2 + 0 + 1}{4} = 2 \qquad 
+# a = (1 \cdot 3, \ 2 \cdot 0, \ -1 \cdot (-2), \ 2 \cdot (-1)) = (3, 0, 2, -2)$$
 #
 # Let $da = (1, 1, -1, 0)$ come back.
 #
@@ -401,7 +403,9 @@ layer = StandOut(5)
 layer.parameters["weight"] = rng.normal(size=5)
 u, dy = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 3, 4, 5))
 du, gradients = layer(u)[1](dy)
-print(f"du: error {relative_error(du, numeric_gradient(lambda u: layer(u)[0], u, dy)):.0e}")
+truth = numeric_gradient(lambda u: layer(u)[0], u, dy)
+print(f"du: error {relative_error(du, truth):.0e}")
+assert relative_error(du, truth) < 1e-8
 
 
 def of_weight(t):
@@ -449,7 +453,7 @@ def train(seed, **options):
     network.train()
     batches = data.training_batches(small, shapes.labels, shapes.mean, shapes.std,
                                     batch_size=128, seed=seed, epoch=0, crop=2)
-    for step, (x, labels) in zip(range(STEPS), batches):
+    for step, (x, labels) in zip(range(STEPS), batches, strict=False):
         logits, backward = network(x)
         dlogits = ops.softmax_cross_entropy_backward(np.float32(1), logits, labels)
         optimizer.step(backward(dlogits)[1], one_cycle(step, STEPS, peak=0.4))
@@ -531,13 +535,13 @@ for C in (4, 16, 64, 256):
     errors = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        z, da, t = rng.normal(size=(8, C)) + 1, rng.normal(size=(8, C)), rng.normal(size=C)
-        w = rng.normal(size=3)
+        z, da = rng.normal(size=(8, C)) + 1, rng.normal(size=(8, C))
+        t, w = rng.normal(size=C), rng.normal(size=3)
         right = (stand_out_backward(da, z, t)[0], channel_rms_backward(da, z),
                  channel_conv_backward(da, z, w)[0])
         wrong = (t * da, da / np.sqrt(np.mean(z**2, axis=1, keepdims=True)),
                  channel_conv(da, w))
-        errors.append([relative_error(a, b) for a, b in zip(wrong, right, strict=True)])
+        errors.append([*map(relative_error, wrong, right)])
     first, second, third = np.median(errors, axis=0)
     print(f"{C:8d}   {first:19.1%}   {second:13.1%}   {third:16.1%}")
 

@@ -44,7 +44,7 @@ DOCSTRINGS = {
     "sigmoid_backward": ["dx = dy * y * (1 - y):"],
     "se": ["y = scale(u, excite(squeeze(u)));"],
     "channel_rms": ["y = z / r, r[n] = sqrt(1/C * sum over c of  z[n, c]^2  + eps);"],
-    "channel_rms_backward": ["dz = (dy - y * 1/C * sum over c of dy * y) / r: the second term is the gradient through r."],
+    "channel_rms_backward": ["dz = (dy - y * 1/C * sum over c of dy * y) / r:"],
     "excite": ["s = sigma(W2 delta(W1 z + b1) + b2);"],
     "excite_backward": ["da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2",
                         "da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1"],
@@ -57,6 +57,7 @@ RENAMED = {
         "dense_backward": {"dy": "da_1", "x": "z", "w": "w_1", "dx": "dz", "dw": "dw_1", "db": "db_1"},
     },
     "04_scale_and_block": {"scale_backward": {"du": "du_direct"}},
+    "11_five_speeds": {"squeeze": {"u": "y"}},
     "10_other_structures": {
         "channel_conv": {"z": "z_ends", "a": "a_filter"},
         "channel_conv_backward": {"z": "z_ends", "da": "da_ends", "dz": "dz_filter"},
@@ -125,8 +126,8 @@ def scale_and_block():
 def other_structures():
     """Give each section arrays of its own: the structures have the same letters.
 
-    The formulas in the docstrings of `channel_conv` count from -1 to C: ``z_ends`` and ``da_ends`` have zeros there, and
-    -1 is the last entry.
+    The formulas in the docstrings of `channel_conv` count from -1 to C: ``z_ends`` and ``da_ends`` have zeros there,
+    and -1 is the last entry.
     """
     rng = _rng()
     z, w, t, da = (rng.normal(size=shape) for shape in ((2, 4), 3, 4, (2, 4)))
@@ -147,3 +148,17 @@ def other_structures():
                             "dz": numeric_gradient(lambda z: stand_out(z, t), z, da),
                             "dt": numeric_gradient(lambda t: stand_out(z, t), t, da)},
     }
+
+
+def five_speeds():
+    """Stride 1, as on the page; the maps of `squeeze` have a name of their own."""
+    rng = _rng()
+    x, w = rng.normal(size=(2, 4, 5, 2)), rng.normal(size=(3, 2, 2, 3))
+    y = ops.conv2d(x, w, 1, 1)
+    return {"x~": pad(x, 1), "w": w, "s": 1, "y": y, "z": ops.squeeze(y), "H": y.shape[1], "W": y.shape[2]}
+
+
+def cuda():
+    rng = _rng()
+    u, s = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 5))
+    return {"u": u, "s": s, "y": ops.scale(u, s)}
