@@ -276,7 +276,7 @@ for name, block in found.blocks.items():
           f"from one per channel {block.from_channel_constant:.0%}")
 
 # %% [markdown]
-# In our small networks the last stage is far from constant; it is often the one whose gates move most. An observation
+# In our small networks the last stage is far from constant. An observation
 # about one network, on one data set, is no law of nature. That holds for the paper's, and for ours.
 
 # %% [markdown]

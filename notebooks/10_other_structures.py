@@ -319,7 +319,7 @@ for forward, backward, case in (
 #
 # Let $z = (5, 2, 0, 1)$ and $t = (1, 2, -1, 2)$.
 #
-# $$m = \frac{5 + 2 + 0 + 1}{4} = 2 \qquad 
+# $$m = \frac{5 + 2 + 0 + 1}{4} = 2 \qquad
 # a = (1 \cdot 3, \ 2 \cdot 0, \ -1 \cdot (-2), \ 2 \cdot (-1)) = (3, 0, 2, -2)$$
 #
 # Let $da = (1, 1, -1, 0)$ come back.

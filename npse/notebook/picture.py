@@ -59,15 +59,15 @@ def _reduced(file: bytes, colours: int) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(file)).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG",
-                                                                                                 optimize=True)
+    image = Image.open(io.BytesIO(file)).convert("RGB")
+    image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def picture(words: str, colours: int | None = None) -> Callable[[Callable[_P, Figure]], Callable[_P, Picture]]:
     """Return a decorator: the function draws a Figure, the decorated function returns it as a `Picture`.
 
-    ``colours`` is that of `Picture`. In ``words``, fields such as ``{names}`` stand for keyword arguments of the function.
+    In ``words``, fields such as ``{names}`` stand for keyword arguments of the function. ``colours``: see `Picture`.
     """
     def decorate(draw: Callable[_P, Figure]) -> Callable[_P, Picture]:
         @functools.wraps(draw)

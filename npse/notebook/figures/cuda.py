@@ -35,9 +35,9 @@ def _grid(numbers: int, threads: int) -> Figure:
             ax.plot([t + 0.5, t + 0.5], [0.84, 1.5], color=GREY, linewidth=0.8)
     for block in range(blocks):
         ax.text((block + 0.5) * threads, 2.42, f"block {block}", ha="center", va="bottom", color=COLOURS[block % 4])
-    idle = blocks * threads - numbers
+    spare = blocks * threads - numbers
     ax.set_title(f"{numbers} numbers, {blocks} block{'s' * (blocks > 1)} of {threads} threads, "
-                 f"{idle} with nothing to do (hatched)")
+                 f"{spare} with nothing to do (hatched)")
     return figure
 
 

@@ -19,9 +19,9 @@ def patches(x: Array, size: int) -> Array:
     return windows.reshape(-1, size * size)
 
 
-@picture("A map with one window framed, its patches as rows of a matrix, times the filter as a column, gives the result.")
+@picture("A map with a window framed, its patches as rows of a matrix; times the filter they give the result.")
 def im2col(row: int) -> Figure:
-    """Draw a 4 x 4 map, the matrix of its patches, the filter and the result, with one row framed; rows count from 0."""
+    """Draw a 4 x 4 map, the matrix of its patches, the filter and the result; the framed row counts from 0."""
     x = np.array([[1, 0, 2, 0], [0, 3, 0, 1], [2, 0, 1, 0], [0, 1, 0, 2]], float)
     w = np.array([[1, 0, -1], [0, 2, 0], [-1, 0, 1]], float)
     matrix = patches(x, 3)

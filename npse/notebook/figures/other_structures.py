@@ -30,7 +30,8 @@ def frame() -> Figure:
         ax.text(x, 1.8, text, ha="center", va="center")
     for (left, _, _), (right, _, _), forward, backward in zip(
             boxes[:-1], boxes[1:], ("$u$", "$z$", "$a$", "$s$"), ("$dz/(HW)$", "$dz$", "$da$", "$ds$"), strict=True):
-        for tail, head, height, colour in ((left + 0.8, right - 0.8, 1.98, BLUE), (right - 0.8, left + 0.8, 1.62, ORANGE)):
+        ends = left + 0.8, right - 0.8
+        for (tail, head), height, colour in ((ends, 1.98, BLUE), (ends[::-1], 1.62, ORANGE)):
             ax.add_patch(FancyArrowPatch((tail, height), (head, height), arrowstyle="-|>", mutation_scale=12,
                                          color=colour, shrinkA=0, shrinkB=0))
         ax.text((left + right) / 2, 2.15, forward, color=BLUE, ha="center", va="bottom")
@@ -50,7 +51,8 @@ def structure(name: str, channels: int) -> Callable[[Array], Array]:
     """Return one structure with random weights as a function of z (N, C)."""
     rng = np.random.default_rng(4)
     hidden = max(2, channels // 4)
-    w1, w2, square = (rng.normal(size=shape) for shape in ((hidden, channels), (channels, hidden), (channels, channels)))
+    shapes = (hidden, channels), (channels, hidden), (channels, channels)
+    w1, w2, square = (rng.normal(size=shape) for shape in shapes)
     groups = rng.normal(size=(2, channels // 2, channels // 2))
     one = rng.normal(size=channels)
     return {

@@ -22,7 +22,7 @@ def classes(found: Inspection) -> Figure:
     return figure
 
 
-@picture("The mean gate of each channel for each class, in the last block of each stage; right, less the overall mean.", COLOURS)
+@picture("The mean gate of each channel for each class, a block for each stage; right, less the overall mean.", COLOURS)
 def by_class(found: Inspection) -> Figure:
     """Draw figure 6 of the paper for the last block of each stage."""
     return plots.gates({name: found.by_class(name)[0] for name in found.shown}, found.classes, "")
@@ -73,7 +73,7 @@ def openers(found: Inspection, block: str) -> Figure:
     return sheets.channels(found.images, {block: found.observation.gates[block]}, "")
 
 
-@picture("One image of each class, and how far it opens, red, or closes, blue, each channel of the last block.", COLOURS)
+@picture("An image of each class, and how far it opens, red, or closes, blue, each channel of a block.", COLOURS)
 def opened(found: Inspection) -> Figure:
     """Draw which channels an image opens, one image of each class."""
     block = found.shown[-1]
@@ -90,7 +90,8 @@ def effects(found: Inspection) -> Figure:
                                                       strict=True)):
         values = [found.effects.by_block[name][kind] for name in names]
         ax.errorbar(np.arange(len(names)) - 0.24 + 0.16 * number, [100 * value.change for value in values],
-                    [200 * value.error for value in values], fmt=mark, color=colour, capsize=3, markersize=5, label=kind)
+                    [200 * value.error for value in values], fmt=mark, color=colour, capsize=3, markersize=5,
+                    label=kind)
     ax.axhline(0, color=GREY, linewidth=1)
     ax.set(xticks=range(len(names)), xticklabels=names, ylabel="change, percentage points")
     ax.tick_params(axis="x", rotation=0 if len(names) < 6 else 45)
