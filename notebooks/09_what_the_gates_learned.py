@@ -11,8 +11,7 @@
 # %% [markdown]
 # # 9 · What the gates learned
 #
-# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), figures 6 and 7 · 35
-# minutes
+# *Squeeze-and-Excitation Networks* ([arXiv 1709.01507](https://arxiv.org/abs/1709.01507)), figures 6, 7 · 35 minutes
 #
 # [A trained network](#A-trained-network) ·
 # [The gates of a picture](#The-gates-of-a-picture) ·
@@ -84,13 +83,14 @@ def train(network, dataset, epochs, batch_size=128):
         for x, labels in data.training_batches(*images, dataset.mean, dataset.std,
                                                batch_size, seed=0, epoch=epoch):
             logits, backward = network(x)
-            dlogits = ops.softmax_cross_entropy_backward(np.float32(1), logits, labels)
-            optimizer.step(backward(dlogits)[1], one_cycle(step, steps, peak=0.4))
+            loss_backward = ops.softmax_cross_entropy_backward
+            gradients = backward(loss_backward(np.float32(1), logits, labels))[1]
+            optimizer.step(gradients, one_cycle(step, steps, peak=0.4))
             step += 1
 
 
 def trained_network():
-    """Return a network and its data set: the shipped one with CIFAR-10, or our own."""
+    """Return a network, its data set and its name: the shipped one, or our own."""
     if NETWORK in models.SHIPPED and data.SETS["cifar10"].is_here():
         return models.load(NETWORK), data.load("cifar10"), f"{NETWORK}, shipped"
     shapes = data.load("shapes")
@@ -154,7 +154,8 @@ figures.by_class(found)
 
 # %%
 names = list(found.classes)
-Play(partial(figures.two_classes, found), first=names, second=names[-1:] + names[:-1])
+last_first = names[-1:] + names[:-1]
+Play(partial(figures.two_classes, found), first=names, second=last_first)
 
 # %% [markdown]
 # ## All gates at once
@@ -205,7 +206,8 @@ worked
 
 # %% tags=["varies"]
 for name, block in found.blocks.items():
-    print(f"{name}: between / within {block.ratio:.2f}, by chance {block.by_chance:.3f}")
+    print(f"{name}: between / within {block.ratio:.2f}, "
+          f"by chance {block.by_chance:.3f}")
 
 # %%
 figures.ratios(found)
@@ -313,7 +315,7 @@ for mode in ("training", "inference"):
     changed = np.abs(alone - together).max() / np.abs(together).max()
     print(f"{mode}: the logits change by {changed:.0%} of the largest")
 for name, owner, key in network.slots("buffers"):
-    owner[key] = before[name]                           # training mode has moved them
+    owner[key] = before[name]               # training mode has moved them
 
 # %% [markdown]
 # `observe` switches to inference and back by itself, so that this cannot happen.
