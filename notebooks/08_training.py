@@ -493,6 +493,5 @@ print("more than a tenth of the accuracy is lost in training mode:", lost > 0.1)
 #
 # ## Next
 #
-# The network tells a ring from a cross. How much of that do its gates have to do with? The next page looks at them.
-# Until it is there, [docs/gates.md](../docs/gates.md) shows the pictures, and [page 4](04_scale_and_block.ipynb) the
-# block.
+# The network tells a ring from a cross. How much of that do its gates have to do with?
+# [Page 9, what the gates learned](09_what_the_gates_learned.ipynb), looks at them.

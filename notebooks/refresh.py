@@ -14,6 +14,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+COMPILING = "npse: compiling kernels"
 PAGES = sorted(HERE.glob("[0-9][0-9]_*.py"))
 
 
@@ -38,6 +39,9 @@ def execute(source):
                "NPSE_STATIC_PAGES": "1"}                                      # sliders would differ from run to run
     NotebookClient(notebook, km=kernel, timeout=120, record_timing=False, coalesce_streams=True,
                    resources={"metadata": {"path": str(HERE)}}).execute(cleanup_kc=True, env=os.environ | figures)
+    for cell in notebook.cells:                                   # said only where the kernels are not yet compiled
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not output.get("text", "").startswith(COMPILING)]
     notebook.metadata = metadata                                  # the kernel adds the version of its Python
     return notebook
 

@@ -8,6 +8,7 @@ are chosen awkward, so that no two axes can be taken for each other.
 import numpy as np
 
 from npse import reference as ops
+from npse.notebook import numeric_gradient
 from npse.reference.conv import pad
 
 # Formulas of the paper by the number that they have there.
@@ -57,6 +58,8 @@ DOCSTRINGS = {
     "sigmoid": ["y = 1 / (1 + exp(-x)), elementwise;"],
     "sigmoid_backward": ["dx = dy * y * (1 - y):"],
     "se": ["y = scale(u, excite(squeeze(u)));"],
+    "channel_rms": ["y = z / r, r[n] = sqrt(1/C * sum over c of  z[n, c]^2  + eps);"],
+    "channel_rms_backward": ["dz = (dy - y * 1/C * sum over c of dy * y) / r:"],
     "excite": ["s = sigma(W2 delta(W1 z + b1) + b2);"],
     "excite_backward": ["da2 = ds * s * (1 - s)         dw2 = da2^T h    db2 = sum over n of da2    dh = da2 W2",
                         "da1 = dh where h > 0, else 0   dw1 = da1^T z    db1 = sum over n of da1    dz = da1 W1"],
@@ -69,6 +72,11 @@ RENAMED = {
         "dense_backward": {"dy": "da_1", "x": "z", "w": "w_1", "dx": "dz", "dw": "dw_1", "db": "db_1"},
     },
     "04_scale_and_block": {"scale_backward": {"du": "du_direct"}},
+    "11_five_speeds": {"squeeze": {"u": "y"}},
+    "10_other_structures": {
+        "channel_conv": {"z": "z_ends", "a": "a_filter"},
+        "channel_conv_backward": {"z": "z_ends", "da": "da_ends", "dz": "dz_filter"},
+    },
 }
 
 # Words in docstrings for the letters of the pages.
@@ -160,3 +168,44 @@ def training():
     q = 0.7 * np.eye(3)[labels] + 0.1
     return {"l": logits, "p": ops.softmax(logits), "q": q, "N": 4, "L": ops.softmax_cross_entropy(logits, labels, 0.3),
             "dl": ops.softmax_cross_entropy_backward(1.0, logits, labels, 0.3)}
+
+
+def other_structures():
+    """Give each section arrays of its own: the structures have the same letters.
+
+    The formulas in the docstrings of `channel_conv` count from -1 to C: ``z_ends`` and ``da_ends`` have zeros there,
+    and -1 is the last entry.
+    """
+    rng = _rng()
+    z, w, t, da = (rng.normal(size=shape) for shape in ((2, 4), 3, 4, (2, 4)))
+    dz, dw = ops.channel_conv_backward(da, z, w)
+    a, y = ops.channel_conv(z, w), ops.channel_rms(z, 0.0)
+    zp, dap = (np.pad(array, ((0, 0), (1, 1))) for array in (z, da))
+    z_ends, da_ends = np.pad(z, ((0, 0), (0, 6))), np.pad(da, ((0, 0), (0, 3)))
+
+    def stand_out(z, t):
+        return np.stack([[t[c] * (row[c] - sum(row) / 4) for c in range(4)] for row in z])
+
+    return {
+        "z_ends": z_ends, "da_ends": da_ends, "dz_filter": dz, "a_filter": a, "w": w, "dw": dw, "p": 1,
+        "A filter over the channels": {"z~": zp, "w": w, "a": a, "da": da, "da~": dap, "dz": dz, "dw": dw, "p": 1},
+        "Channels that compete": {"z": z, "y": y, "r": (z / y)[:, 0], "C": 4, "dy": da,
+                                  "dz": ops.channel_rms_backward(da, z, 0.0)},
+        "One of your own": {"z": z, "t": t, "m": z.mean(1), "C": 4, "a": stand_out(z, t), "da": da, "e": t * da,
+                            "dz": numeric_gradient(lambda z: stand_out(z, t), z, da),
+                            "dt": numeric_gradient(lambda t: stand_out(z, t), t, da)},
+    }
+
+
+def five_speeds():
+    """Stride 1, as on the page; the maps of `squeeze` have a name of their own."""
+    rng = _rng()
+    x, w = rng.normal(size=(2, 4, 5, 2)), rng.normal(size=(3, 2, 2, 3))
+    y = ops.conv2d(x, w, 1, 1)
+    return {"x~": pad(x, 1), "w": w, "s": 1, "y": y, "z": ops.squeeze(y), "H": y.shape[1], "W": y.shape[2]}
+
+
+def cuda():
+    rng = _rng()
+    u, s = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 5))
+    return {"u": u, "s": s, "y": ops.scale(u, s)}

@@ -28,7 +28,7 @@ ARROWS = {
     "gradcheck": {"gradcheck", "support"},
     "exercises": {"exercises", "gradcheck", "reference"} | HELPERS,
     "zoo": {"zoo", "gradcheck", "reference", "support"},
-    "notebook": {"notebook", "reference", "data", "training", "support"},
+    "notebook": {"analysis", "notebook", "reference", "data", "training", "support"},
     "trace": {"trace", "cuda", "reference", "gradcheck", "support"},
     "layers": {"layers", "backend", "support"},
     "models": {"models", "layers", "support"},

@@ -131,6 +131,12 @@ def arrays(page):
     return getattr(page_arrays, page.stem.partition("_")[2], dict)()
 
 
+def section_arrays(piece, known):
+    """Return the arrays of a page, with those that the section of this piece has for itself."""
+    heading = HEADING.match(piece)
+    return known | known.get(heading[2] if heading else "", {})
+
+
 def statements(text):
     """Return the equalities of a formula, and the letters that it says it holds for, as in 'for every i, j'."""
     if r"\text{ if }" in text:
@@ -157,13 +163,14 @@ def wrong_formulas(page, texts=None):
     """Return what is wrong with the formulas of a page outside of its sections for the pencil."""
     known, listed, said = arrays(page), [*page_arrays.LISTED.get(page.stem, [])], []
     for piece, pencil, _ in parts(page, texts):
+        here = section_arrays(piece, known)
         for text, shown in () if pencil else formulas(piece):
             if is_numbered(text):
                 said += [] if is_of_the_paper(text) else [f"this is not in the paper: {text}"]
             elif text in listed:
                 listed.remove(text)
             elif shown or is_indexed(text):
-                said += failures(text, known)
+                said += failures(text, here)
     return said + [f"listed, but not on the page: {text}" for text in listed]
 
 
@@ -383,11 +390,12 @@ def test_another_result_of_a_shipped_function_is_noticed(page):
 def test_one_changed_character_of_a_formula_is_noticed(page):
     known, listed = arrays(page), page_arrays.LISTED.get(page.stem, [])
     for piece, pencil, _ in parts(page):
+        here = section_arrays(piece, known)
         for text, shown in () if pencil else formulas(piece):
             if is_numbered(text) or text in listed or not (shown or is_indexed(text)):
                 continue
-            assert not [*failures(text, known)]
-            unnoticed = [changed for changed in other_formulas(text) if not [*failures(changed, known)]]
+            assert not [*failures(text, here)]
+            unnoticed = [changed for changed in other_formulas(text) if not [*failures(changed, here)]]
             assert unnoticed == []
 
 

@@ -1,6 +1,7 @@
 """Pictures of the notebooks: one style for all, and words for those who do not see them."""
 
 import functools
+import io
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -32,16 +33,20 @@ class Picture:
         Called without arguments when the picture is needed; returns a matplotlib Figure.
     words : str
         What is to be seen. Screen readers read it, and it stands where no picture can be shown.
+    colours : int, optional
+        The most colours of the file, up to 256: a picture with photographs gets a third of its size. By default all.
     """
 
-    def __init__(self, draw: Callable[[], Figure], words: str) -> None:
+    def __init__(self, draw: Callable[[], Figure], words: str, colours: int | None = None) -> None:
         self._draw = draw
         self.words = words
+        self._colours = colours
 
     def png(self) -> bytes:
         """Draw the figure in the style of the notebooks and return the bytes of a PNG file."""
         with matplotlib.rc_context(STYLE):      # type: ignore[arg-type]
-            return png(self._draw())
+            drawn = png(self._draw())
+        return _reduced(drawn, self._colours) if self._colours else drawn
 
     def __repr__(self) -> str:
         return f"[{self.words}]"
@@ -50,12 +55,25 @@ class Picture:
         return self.png(), {"alt": self.words}
 
 
-def picture(words: str) -> Callable[[Callable[_P, Figure]], Callable[_P, Picture]]:
-    """Return a decorator: the function draws a Figure, the decorated function returns it as a `Picture`."""
+def _reduced(file: bytes, colours: int) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image = Image.open(io.BytesIO(file)).convert("RGB")
+    image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def picture(words: str, colours: int | None = None) -> Callable[[Callable[_P, Figure]], Callable[_P, Picture]]:
+    """Return a decorator: the function draws a Figure, the decorated function returns it as a `Picture`.
+
+    In ``words``, fields such as ``{names}`` stand for keyword arguments of the function. ``colours``: see `Picture`.
+    """
     def decorate(draw: Callable[_P, Figure]) -> Callable[_P, Picture]:
         @functools.wraps(draw)
         def drawn(*arguments: _P.args, **options: _P.kwargs) -> Picture:
-            return Picture(functools.partial(draw, *arguments, **options), words)
+            return Picture(functools.partial(draw, *arguments, **options), words.format(**options),
+                           colours)
         return drawn
     return decorate
 
