@@ -19,6 +19,7 @@ SUM_ORDER_FLOAT64 = 1e-12    # relative deviation that a different order of addi
 SUM_ORDER_FLOAT32 = 1e-5
 STEP = 1e-6          # relative change of an argument that its float32 version shows
 TINY = 1e-12         # relative change that it does not show
+DIRECTIONS = 4       # of such changes: rounding of the result may deceive along one of them
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,15 @@ def _is_rounded(call: Call, key: int | str) -> bool:
     """Whether the last digits of an argument are rounded away before all or a part of a result is computed.
 
     A smooth function has the same slope for a small step and for a tiny one. Where a float32 copy of the argument is
-    used, a tiny step changes nothing. The slopes of a step and of its double tell how exact both slopes are.
+    used, a tiny step changes nothing, along any direction. The slopes of a step and of its double tell how exact both
+    slopes are.
     """
     value = call.before[key]
     if not isinstance(value, np.ndarray) or not _is_float(value) or not value.any():
         return False
     rng = np.random.default_rng(0)
-    direction = value * rng.uniform(0.5, 1, value.shape)
 
-    def slopes(step: float) -> list[Array]:
+    def slopes(direction: Array, step: float) -> list[Array]:
         moved = replace(call, before=call.before | {key: value + step * direction}).repeat()
         return [(np.asarray(a, np.float64) - b) / step for a, b in zip(moved, call.results, strict=True)]
 
@@ -154,12 +155,16 @@ def _is_rounded(call: Call, key: int | str) -> bool:
         noise = _largest(twice - small) + _largest(twice_tiny - tiny)
         return _largest(tiny - small) > max(4 * noise, 1e-3 * _largest(small), 1e-2 * _largest(result))
 
+    def any_differs() -> bool:
+        direction = value * rng.uniform(0.5, 1, value.shape)
+        found = [slopes(direction, step) for step in (STEP, 2 * STEP, TINY, 2 * TINY)]
+        return any(differ(*each) for each in zip(*found, call.results, strict=True))
+
     with np.errstate(all="ignore"):
         try:
-            found = zip(*map(slopes, (STEP, 2 * STEP, TINY, 2 * TINY)), call.results, strict=True)
+            return all(any_differs() for _ in range(DIRECTIONS))
         except ValueError:                                        # shapes that depend on the values
             return False
-        return any(differ(*each) for each in found)
 
 
 def interpreted(op: Op) -> Op:
