@@ -2,14 +2,13 @@
 
 import dataclasses
 import html.parser
-import json
 import os
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, WITHOUT, found_on
 
 from npse import backend, data
 from npse.analysis import inspect_run, page, report
@@ -19,8 +18,6 @@ from npse.training import SGD, Config, RunFolder, TrainingJob
 from npse.training import run as train
 from npse.training.loop import Split
 
-CHROMIUM = os.environ.get("NPSE_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
 WIDTHS = (400, 1400)
 
 
@@ -188,41 +185,28 @@ def test_many_classes_fit(few, tmp_path):
                                labels=np.arange(len(few.labels)) % 100, test_labels=np.arange(60) + 40)
     folder = trained(many, tmp_path / "many", se_resnet8(classes=100), "se_resnet8")
     with pytest.MonkeyPatch.context() as patch, backend.using_edition("auto"):
-        patch.setattr(data, "load", lambda name: many)
+        patch.setattr(data, "load", lambda *_: many)
         files = report.write(folder, inspect_run(folder.path, sample=10))
     assert [path.name for path in files] == ["report.html", "confusion.png", "curves.png", "gates.png"]
 
 
 # in a browser
 
-OUTER = """<!doctype html><meta charset="utf-8">{frames}
-<script>addEventListener("load", () => {{
-  const seen = [...document.querySelectorAll("iframe")].map(frame => {{
-    const page = frame.contentDocument, images = [...page.images];
-    return {{width: frame.clientWidth, scroll: page.documentElement.scrollWidth, images: images.length,
-            missing: images.filter(image => !image.complete || image.naturalWidth == 0).length,
-            narrow: images.filter(image => image.clientWidth < 300).length, text: page.body.innerText.length}};
-  }});
-  document.body.innerHTML = "<pre>" + JSON.stringify(seen) + "</pre>";
-}});</script>"""
+MEASURE = """
+return frames.map(frame => {
+  const page = frame.contentDocument, images = [...page.images];
+  return {width: frame.clientWidth, scroll: page.documentElement.scrollWidth, images: images.length,
+          missing: images.filter(image => !image.complete || image.naturalWidth == 0).length,
+          narrow: images.filter(image => image.clientWidth < 300).length, text: page.body.innerText.length};
+});"""
 
 
 def shown(file, folder):
     """Show a page in frames of all `WIDTHS`; return what was measured in each, and the lines of the console."""
-    frames = "".join(f"<iframe src='{file.as_uri()}' style='width:{width}px;height:3000px;border:0'></iframe>"
-                     for width in WIDTHS)
-    outer = folder / "outer.html"
-    outer.write_text(OUTER.format(frames=frames), encoding="utf-8")
-    done = subprocess.run([CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                           "--allow-file-access-from-files", f"--user-data-dir={folder / 'profile'}",
-                           "--enable-logging=stderr", "--dump-dom", outer.as_uri()],
-                          capture_output=True, text=True, timeout=120)
-    measured = re.search(r"<pre>(.*)</pre>", done.stdout)
-    assert measured, done.stderr
-    return json.loads(measured[1]), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return found_on([(file.as_uri(), width) for width in WIDTHS], folder, MEASURE)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH or in NPSE_CHROMIUM")
+@pytest.mark.skipif(CHROMIUM is None, reason=WITHOUT)
 def test_a_browser_shows_the_report(written, tmp_path):
     frames, console = shown(written / "report.html", tmp_path)
     assert console == []
@@ -234,7 +218,7 @@ def test_a_browser_shows_the_report(written, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH or in NPSE_CHROMIUM")
+@pytest.mark.skipif(CHROMIUM is None, reason=WITHOUT)
 def test_a_browser_shows_what_is_wrong_with_a_page(tmp_path):
     """The check above can fail."""
     wide = page.table(Table("", ("<a",), [("a" * 24,)])).replace("<table", "<table style='width:900px'")
