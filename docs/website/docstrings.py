@@ -55,3 +55,20 @@ def marked_up(lines: list[str]) -> list[str]:
 def process(app: Any, what: str, name: str, object_: Any, options: Any, lines: list[str]) -> None:
     """Change the lines of a docstring in place; Sphinx calls this for each."""
     lines[:] = marked_up(lines)
+
+
+TYPES = {"ndarray[tuple[Any, ...], dtype[Any]]": "Array",
+         "Callable[[Array], tuple[Array, dict[str, Array]]]": "Backward"}
+
+
+def short(signature: str | None) -> str | None:
+    """Return a signature with the names of `npse.types` instead of what they stand for."""
+    for whole, name in TYPES.items():
+        signature = signature and signature.replace(whole, name)
+    return signature
+
+
+def process_signature(app: Any, what: str, name: str, object_: Any, options: Any, signature: str | None,
+                      returned: str | None) -> tuple[str | None, str | None]:
+    """Return both parts of a signature as they are shown; Sphinx calls this for each."""
+    return short(signature), short(returned)

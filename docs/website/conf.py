@@ -1,23 +1,21 @@
-"""The settings of the site. `docs/site/build.py` gathers its pages and calls Sphinx."""
+"""The settings of the site. ``python docs/website`` gathers its pages and calls Sphinx."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT)]
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
 
-import docstrings  # noqa: E402
+from website import docstrings  # noqa: E402
 
 import npse  # noqa: E402
 
 project, author, copyright = "npse", "The npse authors", "The npse authors, MIT licence"
 version = release = npse.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc", "maths"]
-exclude_patterns = ["README.md"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc", "website.maths"]
 html_theme = "furo"
 html_title = "npse"
 html_static_path = [str(HERE / "_static")]
@@ -42,7 +40,9 @@ html_math_renderer = "mathml"
 suppress_warnings = ["myst.header"]                    # a page may begin with a heading of any level
 
 # the reference
-autodoc_typehints = "none"                             # docstrings say what arguments are
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -51,4 +51,4 @@ numpydoc_class_members_toctree = False
 def setup(app: Any) -> None:
     """Docstrings are plain text; they become the markup that Sphinx reads before numpydoc sees them."""
     app.connect("autodoc-process-docstring", docstrings.process, priority=400)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    app.connect("autodoc-process-signature", docstrings.process_signature)

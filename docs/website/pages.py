@@ -1,33 +1,16 @@
-"""Build the site: gather its pages, and call Sphinx. All warnings are errors, and nothing is loaded from the network.
+"""What the site is made of: pages of docs/ and notebooks/ as they stand in the repository, and pages made from the code.
 
-    python docs/site/build.py                     writes build/site/html/index.html
-    python docs/site/build.py --out FOLDER        writes FOLDER/html/index.html
-
-The pages are those of docs/ and notebooks/, as they stand in the repository, and pages that are made from the code. The
-environment variable NPSE_REPOSITORY holds the web address of the repository (https://github.com/OWNER/NAME); without it
-the site has no links to source files, Binder and Colab.
+`gathered` returns them all as sources for Sphinx, under their paths on the site, with links that fit.
 """
 
-import argparse
 import json
-import os
 import re
-import shutil
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT)]
+from website import api, book, diagram, links
 
-import api  # noqa: E402
-import book  # noqa: E402
-import diagram  # noqa: E402
-import links  # noqa: E402
-
-REPOSITORY = os.environ.get("NPSE_REPOSITORY", "").rstrip("/")
 GITHUB = "https://github.com/"
 EXPLAINER = "docs/explainer"
 
@@ -46,7 +29,7 @@ class Section:
 SECTIONS = (
     Section("start"),
     Section("book/index"),
-    Section("notebooks/index"),
+    Section("notebooks/index", "Notebooks"),
     Section("course", "Course and teaching", "For students and teachers: exercises with a judge that explains, and a "
             "way to mark them.", ("teaching", "judge", "zoo")),
     Section("laboratory", "Laboratory and results", "Experiments with several seeds and error bars, and every number "
@@ -73,7 +56,7 @@ def places(root: Path) -> dict[str, str]:
         for file in sorted(root.glob(pattern)):
             path = file.relative_to(root).as_posix()
             found[path] = path.removeprefix("docs/")
-    found |= {f"docs/site/{file.name}": file.name for file in sorted((root / "docs" / "site").glob("*.md"))
+    found |= {f"docs/website/{file.name}": file.name for file in sorted((root / "docs" / "website").glob("*.md"))
               if file.name != "README.md"}
     found |= {path: name for path, name in RENAMED.items() if (root / path).exists()}
     return found
@@ -90,9 +73,8 @@ def targets(root: Path) -> dict[str, str]:
     return found
 
 
-def toctree(pages: Iterable[str], hidden: bool = True, depth: int = 1) -> str:
-    options = [":hidden:"] if hidden else []
-    return "\n".join(["```{toctree}", *options, f":maxdepth: {depth}", "", *pages, "```", ""])
+def toctree(pages: Iterable[str]) -> str:
+    return "\n".join(["```{toctree}", ":hidden:", "", *pages, "```", ""])
 
 
 def notebook(text: str, path: str, where: dict[str, str], repository: str = "") -> str:
@@ -132,11 +114,6 @@ def with_launchers(source: str, path: str, repository: str) -> str:
                    f"[Colab](https://colab.research.google.com/github/{place}/blob/main/{path})"]
     heading, _, rest = source.partition("\n")
     return f"{heading}\n\n**Run it yourself:** {' · '.join(offers)}\n{rest}"
-
-
-def order(names: Iterable[str]) -> list[str]:
-    """Return the pages of the notebooks in their order."""
-    return sorted(names)
 
 
 def sections(pages: dict[str, str]) -> dict[str, str]:
@@ -185,56 +162,16 @@ def gathered(root: Path, repository: str = "") -> dict[str, str | Path]:
     pages["decisions/index.md"] += "\n" + toctree(
         name.removeprefix("decisions/") for name in sorted(pages) if re.match(r"decisions/\d", name))
     pages["notebooks/index.md"] += "\n" + toctree(
-        name.removeprefix("notebooks/") for name in order(made) if name.endswith(".ipynb"))
-    pages["index.md"] += "\n" + toctree(section.name for section in SECTIONS)
+        name.removeprefix("notebooks/") for name in sorted(made) if name.endswith(".ipynb"))
+    pages["index.md"] += "\n" + toctree(
+        f"{section.title} <{section.name}>" if section.title else section.name for section in SECTIONS)
     made |= pages | sections(pages)
 
-    chapters = book.chapters()
+    chapters, lessons = book.chapters(), book.lessons(root / "notebooks")
     made["book/index.md"] = book.contents(chapters) + "\n" + toctree(chapters)
-    made |= {f"book/{chapter}.md": "---\nhide-toc: true\n---\n" + book.page(chapter, ops, root / "npse")
+    made |= {f"book/{chapter}.md": "---\nhide-toc: true\n---\n" + book.page(chapter, ops, root, lessons)
              for chapter, ops in chapters.items()}
     modules = api.installed()
     made["api/index.md"] = api.contents(modules) + "\n" + toctree(module.__name__ for module in modules)
     made |= {f"api/{module.__name__}.rst": api.page(module) for module in modules}
     return made
-
-
-def write(made: dict[str, str | Path], folder: Path) -> None:
-    """Make a folder hold these sources and nothing else; what has not changed keeps its time, so that Sphinx is quick."""
-    for name, source in made.items():
-        file = folder / name
-        content = source.read_bytes() if isinstance(source, Path) else source.encode()
-        if not file.exists() or file.read_bytes() != content:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-    for file in folder.rglob("*"):
-        if file.is_file() and file.relative_to(folder).as_posix() not in made:
-            file.unlink()
-
-
-def build(out: Path, repository: str = REPOSITORY) -> int:
-    """Build the site into ``out/html``; return Sphinx's exit code."""
-    from sphinx.cmd.build import main as sphinx
-
-    write(gathered(ROOT, repository), out / "source")
-    code = sphinx(["-b", "html", "-W", "--keep-going", "-q", "-c", str(HERE), "-d", str(out / "doctrees"),
-                   str(out / "source"), str(out / "html")])
-    if code == 0 and (ROOT / EXPLAINER).is_dir():
-        shutil.copytree(ROOT / EXPLAINER, out / "html" / "explainer", dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    return code
-
-
-def main() -> int:
-    """Read the command line, build, and say where the site is."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", help="a folder for the site")
-    out = parser.parse_args().out
-    code = build(out)
-    if code == 0:
-        print(f"open {out / 'html' / 'index.html'}")
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,11 @@ is built, so that no page can differ from the code.
 import ast
 import inspect
 import itertools
+import json
+import re
+import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +204,39 @@ def table_of_numbers(arguments: Values, results: Values) -> str:
 
 # pages
 
+@dataclass(frozen=True)
+class Lesson:
+    """A notebook that explains ops: its file, its title, the ops that it shows, and the paper's formula of the first."""
+
+    file: str
+    title: str
+    ops: tuple[str, ...]
+    formula: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Lesson":
+        """Read a notebook: the ops are those of its listings, ``Source(op)``; the formula is its first displayed one."""
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        shown = [name for call in re.findall(r"\bSource\(([^)]*)\)", code) for name in re.split(r"[\s,]+", call)]
+        section = re.search(r"^## The formula\n+\$\$(.*?)\$\$", text, re.DOTALL | re.MULTILINE)
+        return cls(path.name, text.partition("\n")[0].lstrip("# "), tuple(name for name in shown if name in TABLE),
+                   section[1] if section else "")
+
+
+def lessons(folder: Path) -> list[Lesson]:
+    return [Lesson.read(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
+
+
+def explained(op: str, known: list[Lesson], up: str) -> str:
+    """Return the paper's formula of an op, and links to the notebooks that show it; empty if there are none."""
+    found = [lesson for lesson in known if op in lesson.ops]
+    formulas = [f"$$\n{lesson.formula}\n$$\n" for lesson in found if lesson.ops[0] == op and lesson.formula]
+    named = ", ".join(f"[{lesson.title}]({up}notebooks/{lesson.file})" for lesson in found)
+    return "\n".join([*formulas, f"Explained in the notebook {named}.\n" if named else ""])
+
+
 def declaration(op: str) -> str:
     """Return the declared arrays of an op as a table in Markdown."""
     contract = TABLE[op].contract
@@ -216,9 +253,10 @@ def fenced(text: str, language: str = "text") -> str:
     return f"```{language}\n{text}\n```"
 
 
-def section(op: str, chapter: str, package: Path, forward: tuple[Values, Values] | None = None
+def section(op: str, chapter: str, root: Path, known: list[Lesson], forward: tuple[Values, Values] | None = None
             ) -> tuple[str, tuple[Values, Values]]:
     """Return the section of an op as Markdown, and the numbers in it."""
+    package, up = root / "npse", "../" * (chapter.count("/") + 1)
     function: Any = TABLE[op]
     shown = numbers(op, forward)
     code, _ = folded(function)
@@ -231,6 +269,7 @@ def section(op: str, chapter: str, package: Path, forward: tuple[Values, Values]
     details = f"<details><summary>Arguments and results</summary>\n\n{fenced('Parameters' + chr(10) + rest)}\n\n</details>"
     text = f"""## {op}
 
+{explained(op, known, up)}
 :::{{container}} formula
 {fenced(formula)}
 :::
@@ -253,17 +292,28 @@ def section(op: str, chapter: str, package: Path, forward: tuple[Values, Values]
     return text, shown
 
 
-def page(chapter: str, ops: list[str], package: Path) -> str:
-    """Return the page of a chapter as Markdown."""
+def page(chapter: str, ops: list[str], root: Path, known: list[Lesson]) -> str:
+    """Return the page of a chapter as Markdown.
+
+    Parameters
+    ----------
+    chapter : str
+        The path of its file below npse/reference, without .py.
+    ops : list of str
+    root : Path
+        The repository.
+    known : list of Lesson
+    """
     module = inspect.getmodule(TABLE[ops[0]])
     first, _, rest = (inspect.getdoc(module) or chapter).partition("\n")
     parts = [f"# {heading(chapter)}\n\n{first}\n"]
     if rest.strip():
-        parts.append(fenced(rest.strip("\n")))
+        parts.append(fenced(textwrap.dedent(rest.strip("\n"))))
+    parts.append(" · ".join(f"[`{op}`](#{op})" for op in ops) + "\n")
     calls: dict[str, tuple[Values, Values]] = {}
     for op in ops:
         of = next((name for name in ops if op in TABLE[name].contract.backward), None)   # type: ignore[attr-defined]
-        text, calls[op] = section(op, chapter, package, calls.get(of or ""))
+        text, calls[op] = section(op, chapter, root, known, calls.get(of or ""))
         parts.append(text)
     return "\n".join(parts)
 
