@@ -22,7 +22,7 @@ REPOSITORY = os.environ.get("NPSE_REPOSITORY", "").rstrip("/")
 
 
 def write(made: dict[str, str | Path], folder: Path) -> None:
-    """Make a folder hold these sources and nothing else; what has not changed keeps its time, so that Sphinx is quick."""
+    """Make a folder hold these sources and nothing else; what has not changed keeps its time, for a quick next build."""
     for name, source in made.items():
         file = folder / name
         content = source.read_bytes() if isinstance(source, Path) else source.encode()
@@ -39,8 +39,8 @@ def build(out: Path, repository: str = REPOSITORY) -> int:
     from sphinx.cmd.build import main as sphinx
 
     write(pages.gathered(ROOT, repository), out / "source")
-    code = sphinx(["-b", "html", "-W", "--keep-going", "-q", "-a", "-c", str(ROOT / "docs" / "website"), "-d", str(out / "doctrees"),
-                   str(out / "source"), str(out / "html")])
+    code = sphinx(["-b", "html", "-W", "--keep-going", "-q", "-a", "-c", str(ROOT / "docs" / "website"),
+                   "-d", str(out / "doctrees"), str(out / "source"), str(out / "html")])
     if code == 0 and (ROOT / pages.EXPLAINER).is_dir():
         shutil.copytree(ROOT / pages.EXPLAINER, out / "html" / "explainer", dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("*.py", "__pycache__"))

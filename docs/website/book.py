@@ -206,7 +206,7 @@ def table_of_numbers(arguments: Values, results: Values) -> str:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A notebook that explains ops: its file, its title, the ops that it shows, and the paper's formula of the first."""
+    """A notebook that explains ops: its file and title, the ops that it shows, and the paper's formula of the first."""
 
     file: str
     title: str
@@ -215,7 +215,7 @@ class Lesson:
 
     @classmethod
     def read(cls, path: Path) -> "Lesson":
-        """Read a notebook: the ops are those of its listings, ``Source(op)``; the formula is its first displayed one."""
+        """Read a notebook: its ops are those of its listings, ``Source(op)``; its formula is the first displayed one."""
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
@@ -226,6 +226,7 @@ class Lesson:
 
 
 def lessons(folder: Path) -> list[Lesson]:
+    """Return the notebooks of a folder in their order."""
     return [Lesson.read(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
 
 
@@ -245,11 +246,13 @@ def declaration(op: str) -> str:
         notes = [note for note, names in (("may be None", contract.optional), ("no gradient", contract.fixed))
                  if name in names]
         rows.append(f"| `{name}` | `{axes}` | {', '.join(notes)} |")
-    rows += [f"| → `{name.rstrip('?')}` | `{axes or 'one number'}` | result |" for name, axes in contract.results.items()]
+    rows += [f"| → `{name.rstrip('?')}` | `{axes or 'one number'}` | result |"
+             for name, axes in contract.results.items()]
     return "\n".join(rows)
 
 
 def fenced(text: str, language: str = "text") -> str:
+    """Return a block of code in Markdown."""
     return f"```{language}\n{text}\n```"
 
 
@@ -266,7 +269,8 @@ def section(op: str, chapter: str, root: Path, known: list[Lesson], forward: tup
         editions.append(f"**{label}**\n\n" + (fenced(source, "python") if source else "Uses the book's."))
     columns = "\n".join(f":::{{container}} edition\n{text}\n:::" for text in editions)
     formula, heads, rest = (inspect.getdoc(function) or "").partition("\n\nParameters\n")
-    details = f"<details><summary>Arguments and results</summary>\n\n{fenced('Parameters' + chr(10) + rest)}\n\n</details>"
+    details = ("<details><summary>Arguments and results</summary>\n\n"
+               f"{fenced(f'Parameters{chr(10)}{rest}')}\n\n</details>")
     text = f"""## {op}
 
 {explained(op, known, up)}

@@ -8,9 +8,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
 
-from website import docstrings  # noqa: E402
-
 import npse  # noqa: E402
+from website import docstrings  # noqa: E402
 
 project, author, copyright = "npse", "The npse authors", "The npse authors, MIT licence"
 version = release = npse.__version__

@@ -5,6 +5,7 @@ Of Mermaid's language it reads what npse's pages use: ``flowchart``, nodes ``nam
 """
 
 import html
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -31,7 +32,7 @@ class Chart:
         place, arrow, previous = 0, None, ""
         while node := re.compile(NODE).match(line, place):
             name = node["name"]
-            if node["text"] or name not in self.nodes and name not in groups:
+            if node["text"] or (name not in self.nodes and name not in groups):
                 self.nodes[name] = broken(node["text"] or name)
             if arrow:
                 self.arrows.append((previous, name, broken(arrow["solid"] or arrow["dotted"] or ""),
@@ -51,7 +52,7 @@ class Chart:
             for source, target, *_rest in self.arrows:
                 rank[source] = max(rank[source], rank[target] + 1)
         rows = [[name for name in self.nodes if rank[name] == k] for k in range(max(rank.values()) + 1)]
-        for lower, upper in zip(rows, rows[1:], strict=False):
+        for lower, upper in itertools.pairwise(rows):
             middle = {name: mean(lower.index(target) / len(lower) for source, target, *_ in self.arrows
                                  if source == name and target in lower) for name in upper}
             upper.sort(key=lambda name: middle[name])
@@ -59,6 +60,7 @@ class Chart:
 
 
 def mean(values: Iterable[float]) -> float:
+    """Return the mean; one half if there are no values."""
     found = [*values]
     return sum(found) / len(found) if found else 0.5
 
@@ -69,14 +71,14 @@ def broken(text: str) -> list[str]:
 
 
 def svg(source: str) -> str:
-    """Return a flowchart as SVG."""
+    """Return a flowchart as SVG. Its ranks follow one another along one axis, the nodes of a rank along the other."""
     chart = Chart(source)
     rows, across = chart.ranks(), chart.direction in ("LR", "RL")
     sizes = {name: (LETTER * max(map(len, lines)) + 2 * PAD, LINE * len(lines) + 2 * PAD - 4)
              for name, lines in chart.nodes.items()}
     words = max((LETTER * len(line) for _, _, lines, _ in chart.arrows for line in lines), default=0)
     aisle = words + 24 if across else AISLE
-    along, side = (0, 1) if across else (1, 0)                       # ranks follow one another along; nodes, to the side
+    along, side = (0, 1) if across else (1, 0)
     depth = [max(sizes[name][along] for name in row) for row in rows]
     breadth = [sum(sizes[name][side] + GAP for name in row) - GAP for row in rows]
     total = sum(depth) + aisle * (len(rows) - 1), max(breadth)
@@ -103,6 +105,7 @@ def svg(source: str) -> str:
 
 
 def box(centre: tuple[float, float], size: tuple[float, float], lines: list[str]) -> str:
+    """Return a node as SVG: a rectangle with lines of text."""
     (x, y), (width, height) = centre, size
     top = y - LINE * (len(lines) - 1) / 2 + 5
     text = "".join(f'<text x="{x:.0f}" y="{top + LINE * k:.0f}">{html.escape(line)}</text>'
@@ -113,8 +116,9 @@ def box(centre: tuple[float, float], size: tuple[float, float], lines: list[str]
 
 def arrow(centre: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]], source: str, target: str,
           lines: list[str], dotted: bool) -> str:
+    """Return an arrow as SVG, from the border of one node to the border of another, with its words."""
     ends = []
-    for here, there in ((source, target), (target, source)):         # from border to border
+    for here, there in ((source, target), (target, source)):
         (x, y), (u, v), (width, height) = centre[here], centre[there], sizes[here]
         scale = min(width / 2 / (abs(u - x) or 1e-9), height / 2 / (abs(v - y) or 1e-9))
         ends.append((x + (u - x) * scale, y + (v - y) * scale))

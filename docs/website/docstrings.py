@@ -16,6 +16,7 @@ def escaped(line: str) -> str:
 
 
 def indent_of(line: str) -> int:
+    """Return the number of spaces at the start of a line."""
     return len(line) - len(line.lstrip())
 
 

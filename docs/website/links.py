@@ -10,7 +10,7 @@ ELSEWHERE = re.compile(r"[a-z]+:")                  # an address with a scheme
 
 
 def anchor(heading: str) -> str:
-    """Return the anchor of a heading, as GitHub and MyST make it: ``A picture`` and ``A-picture`` give ``a-picture``."""
+    """Return the anchor of a heading, as GitHub and MyST make it: "A picture" and "A-picture" give "a-picture"."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -59,7 +59,7 @@ def first_sentence(text: str) -> str:
     """Return the first sentence after the first heading of a page, without links; empty if it begins otherwise."""
     _, _, body = text.partition("\n# ") if not text.startswith("# ") else ("", "", text[2:])
     for paragraph in body.split("\n\n")[1:]:
-        if re.match(r"[A-Z`*]", paragraph):
+        if re.match(r"[A-Z*]|`(?!``)", paragraph):
             plain = LINK.sub(lambda link: link["words"], " ".join(paragraph.split()))
             return re.split(r"(?<=[.:?!])\s", plain)[0].rstrip(":")
     return ""

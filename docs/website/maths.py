@@ -29,11 +29,13 @@ def mathml(latex: str, display: str = "inline") -> str:
 
 
 def inline(writer: Any, node: nodes.math) -> None:
+    """Write a formula within a line."""
     writer.body.append(f'<span class="math">{mathml(node.astext())}</span>')
     raise nodes.SkipNode
 
 
 def block(writer: Any, node: nodes.math_block) -> None:
+    """Write a formula of its own; if it is too wide, it scrolls."""
     writer.body.append(f'<div class="math" tabindex="0">{mathml(node.astext(), "block")}</div>\n')
     raise nodes.SkipNode
 

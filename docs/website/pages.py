@@ -1,4 +1,4 @@
-"""What the site is made of: pages of docs/ and notebooks/ as they stand in the repository, and pages made from the code.
+"""What the site is made of: pages of docs/ and notebooks/, as the repository has them, and pages made from the code.
 
 `gathered` returns them all as sources for Sphinx, under their paths on the site, with links that fit.
 """
@@ -74,6 +74,7 @@ def targets(root: Path) -> dict[str, str]:
 
 
 def toctree(pages: Iterable[str]) -> str:
+    """Return a list of pages for the navigation."""
     return "\n".join(["```{toctree}", ":hidden:", "", *pages, "```", ""])
 
 
@@ -134,7 +135,8 @@ def sections(pages: dict[str, str]) -> dict[str, str]:
         rows = [f"* [{links.title(pages[f'{name}.md'])}]({name}.md): {links.first_sentence(pages[f'{name}.md'])}"
                 for name in names]
         rows = [row.removesuffix(": ") for row in rows]
-        made[f"{section.name}.md"] = "\n".join([f"# {section.title}\n", f"{section.words}\n", *rows, "", toctree(names)])
+        head = f"# {section.title}\n\n{section.words}\n"
+        made[f"{section.name}.md"] = "\n".join([head, *rows, "", toctree(names)])
     return made
 
 
