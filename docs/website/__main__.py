@@ -22,7 +22,7 @@ REPOSITORY = os.environ.get("NPSE_REPOSITORY", "").rstrip("/")
 
 
 def write(made: dict[str, str | Path], folder: Path) -> None:
-    """Make a folder hold these sources and nothing else; what has not changed keeps its time, for a quick next build."""
+    """Make a folder hold these sources and nothing else. What has not changed keeps its time, so Sphinx is quick."""
     for name, source in made.items():
         file = folder / name
         content = source.read_bytes() if isinstance(source, Path) else source.encode()
@@ -42,8 +42,11 @@ def build(out: Path, repository: str = REPOSITORY) -> int:
     code = sphinx(["-b", "html", "-W", "--keep-going", "-q", "-a", "-c", str(ROOT / "docs" / "website"),
                    "-d", str(out / "doctrees"), str(out / "source"), str(out / "html")])
     if code == 0 and (ROOT / pages.EXPLAINER).is_dir():
-        shutil.copytree(ROOT / pages.EXPLAINER, out / "html" / "explainer", dirs_exist_ok=True,
+        copied = out / "html" / "explainer"
+        shutil.copytree(ROOT / pages.EXPLAINER, copied, dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        page = (copied / "index.html").read_text(encoding="utf-8")
+        (copied / "index.html").write_text(pages.explainer(page, pages.targets(ROOT)), encoding="utf-8")
     return code
 
 

@@ -17,7 +17,7 @@ def installed(names: tuple[str, ...] = PACKAGES) -> list[ModuleType]:
 
 
 def offered(module: ModuleType) -> dict[str, Any]:
-    """Return the functions and classes that a package offers: of its __all__, or all that it defines or imports of npse."""
+    """Return the functions and classes that a package offers: those in its __all__, or all that it has of npse."""
     names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
     values = {name: getattr(module, name) for name in names}
     return {name: value for name, value in values.items()

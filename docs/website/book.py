@@ -215,7 +215,7 @@ class Lesson:
 
     @classmethod
     def read(cls, path: Path) -> "Lesson":
-        """Read a notebook: its ops are those of its listings, ``Source(op)``; its formula is the first displayed one."""
+        """Read a notebook. Its ops are those of its listings, ``Source(op)``; its formula is the first displayed."""
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

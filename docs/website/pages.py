@@ -4,6 +4,7 @@
 """
 
 import json
+import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -115,6 +116,15 @@ def with_launchers(source: str, path: str, repository: str) -> str:
                    f"[Colab](https://colab.research.google.com/github/{place}/blob/main/{path})"]
     heading, _, rest = source.partition("\n")
     return f"{heading}\n\n**Run it yourself:** {' · '.join(offers)}\n{rest}"
+
+
+def explainer(text: str, where: dict[str, str]) -> str:
+    """Return the explainer's page with its links to pages of the repository as links to pages of the site."""
+    def changed(link: re.Match[str]) -> str:
+        wanted = posixpath.normpath(posixpath.join(EXPLAINER, link[1]))
+        there = re.sub(r"\.(md|ipynb)$", ".html", where.get(wanted, ""))
+        return f'href="../{there}"' if there else link[0]
+    return re.sub(r'href="(\.\./[^"#]+)"', changed, text)
 
 
 def sections(pages: dict[str, str]) -> dict[str, str]:
