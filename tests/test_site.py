@@ -207,9 +207,9 @@ def test_links_of_the_explainer_lead_to_the_site():
 def test_every_page_of_the_docs_has_a_place():
     """A page that nobody has put into a section stands in the how-to section."""
     made = pages.sections({"cost.md": "# Cost\n\nWhat it costs.\n", "brand_new.md": "# New\n\nA page.\n"})
-    assert "* [Cost](cost.md): What it costs." in made["speed.md"]
-    assert "* [New](brand_new.md): A page." in made["howto.md"]
-    assert "cuda" not in made["gpu.md"]                          # a page that does not exist is left out
+    assert "* [Cost](cost.md): What it costs." in made["how_fast_and_why.md"]
+    assert "* [New](brand_new.md): A page." in made["how_to.md"]
+    assert "cuda" not in made["on_a_gpu.md"]                          # a page that does not exist is left out
 
 
 def test_the_reference_lists_what_packages_offer():

@@ -31,20 +31,22 @@ SECTIONS = (
     Section("start"),
     Section("book/index"),
     Section("notebooks/index", "Notebooks"),
-    Section("course", "Course and teaching", "For students and teachers: exercises with a judge that explains, and a "
-            "way to mark them.", ("teaching", "judge", "zoo")),
-    Section("laboratory", "Laboratory and results", "Experiments with several seeds and error bars, and every number "
-            "with its command.", ("experiments", "networks", "excitations", "gates", "results")),
-    Section("speed", "How fast, and why", "What the block costs, and the shortest way to an accuracy.",
+    Section("course_and_teaching", "Course and teaching",
+            "For students and teachers: exercises with a judge that explains, and a way to mark them.",
+            ("teaching", "judge", "zoo")),
+    Section("laboratory_and_results", "Laboratory and results",
+            "Experiments with several seeds and error bars, and every number with its command.",
+            ("experiments", "networks", "excitations", "gates", "results")),
+    Section("how_fast_and_why", "How fast, and why", "What the block costs, and the shortest way to an accuracy.",
             ("speed", "cost", "recipes")),
-    Section("gpu", "GPU", "The same ops as kernels for NVIDIA GPUs, and a simulator that needs none.", ("cuda",)),
-    Section("howto", "How-to", "One task a page.", ("add_an_op", "add_an_excitation", "data", "interop", "same_block",
-                                                    "cluster", "one_allreduce")),
+    Section("on_a_gpu", "GPU", "The same ops as kernels for NVIDIA GPUs, and a simulator that needs none.", ("cuda",)),
+    Section("how_to", "How-to", "One task a page.",
+            ("add_an_op", "add_an_excitation", "data", "interop", "same_block", "cluster", "one_allreduce")),
     Section("api/index"),
-    Section("design", "Design", "How npse is built, and why.",
+    Section("about_the_design", "Design", "How npse is built, and why.",
             ("architecture", "decisions/index", "glossary", "contributing", "changelog", "security", "conduct")),
 )
-REST = "howto"                       # the section of pages of docs/ that no section names
+REST = "how_to"                      # the section of pages of docs/ that no section names
 RENAMED = {"docs/decisions/README.md": "decisions/index.md", "notebooks/README.md": "notebooks/index.md",
            "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md",
            "CODE_OF_CONDUCT.md": "conduct.md"}
@@ -57,8 +59,7 @@ def places(root: Path) -> dict[str, str]:
         for file in sorted(root.glob(pattern)):
             path = file.relative_to(root).as_posix()
             found[path] = path.removeprefix("docs/")
-    found |= {f"docs/website/{file.name}": file.name for file in sorted((root / "docs" / "website").glob("*.md"))
-              if file.name != "README.md"}
+    found |= {f"docs/website/{file.name}": file.name for file in sorted((root / "docs" / "website").glob("*.md"))}
     found |= {path: name for path, name in RENAMED.items() if (root / path).exists()}
     return found
 
@@ -177,7 +178,10 @@ def gathered(root: Path, repository: str = "") -> dict[str, str | Path]:
         name.removeprefix("notebooks/") for name in sorted(made) if name.endswith(".ipynb"))
     pages["index.md"] += "\n" + toctree(
         f"{section.title} <{section.name}>" if section.title else section.name for section in SECTIONS)
-    made |= pages | sections(pages)
+    first_pages = sections(pages)
+    if taken := {*first_pages} & {*pages}:
+        raise ValueError(f"docs/{min(taken)} has the name of a section's first page; rename one of them")
+    made |= pages | first_pages
 
     chapters, lessons = book.chapters(), book.lessons(root / "notebooks")
     made["book/index.md"] = book.contents(chapters) + "\n" + toctree(chapters)
