@@ -1,0 +1,1 @@
+"""How the site is made: ``python docs/website``. Its pages in Markdown stand here too."""
