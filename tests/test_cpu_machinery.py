@@ -345,3 +345,10 @@ print(os.waitpid(child, 0)[1])
 """
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60,
                           check=True).stdout == "0\n"
+
+
+def test_a_function_without_a_module_compiles_beside_the_edition():
+    names = {}
+    exec("def double(x):\n    return 2 * x", names)
+    names["double"].__module__ = None
+    assert numba.njit(names["double"])(3) == 6

@@ -122,7 +122,7 @@ class _Announcement(event.Listener):
 
     def on_start(self, compilation):
         function = compilation.data["dispatcher"].py_func
-        if function.__module__.startswith(_EDITION + "."):
+        if (function.__module__ or "").startswith(_EDITION + "."):       # None: of code that was given to exec
             self.count += 1
             self.tell(self.count, function.__qualname__)
 
