@@ -211,7 +211,7 @@ has_simulator = importlib.util.find_spec("numba_cuda") is not None
 def trace(source, *names):
     """Write kernels to a file, run `npse trace` on them, print what it says."""
     if not has_simulator:
-        print('numba-cuda is missing; it comes with: pip install "npse[cuda]"')
+        print('numba-cuda is missing; it comes with: pip install -e ".[cuda]"')
         return
     (folder / "maps.py").write_text(source)
     kernels = [f"maps.py:{name}" for name in names]
@@ -308,9 +308,9 @@ for name in ("se_resnet8", "se_resnet20", "se_resnet56"):
 # %% [markdown]
 # ## With a GPU
 #
-# On a computer with an NVIDIA GPU, in a terminal:
+# On a computer with an NVIDIA GPU, in a terminal, in the folder of npse:
 #
-#     pip install "npse[cuda]"
+#     pip install -e ".[cuda]"
 #     npse info
 #     npse check --edition cuda
 #     npse train --edition cuda
@@ -427,7 +427,7 @@ trace(HASTY, "hasty_squeeze")
 # ## Now write it yourself
 #
 # Exercise 13 is the kernel of this page for whole batches: which picture, pixel and channel belong to thread `t`? It
-# runs in the simulator, so it needs no GPU, but the extra: `pip install "npse[cuda]"`. In a terminal:
+# runs in the simulator, so it needs no GPU, but the extra: `pip install -e ".[cuda]"`. In a terminal:
 #
 #     npse exercise start 13
 #     npse exercise check 13

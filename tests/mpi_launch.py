@@ -21,9 +21,9 @@ LONGEST = 60                     # seconds in which every fault ends the run
 
 def expect_mpi():
     """Skip the test unless ranks can be started here."""
-    pytest.importorskip("mpi4py", reason="mpi4py is missing: pip install 'npse[mpi]'")
+    pytest.importorskip("mpi4py", reason="mpi4py is missing: see docs/cluster.md")
     if MPIEXEC is None:
-        pytest.skip("mpiexec is missing: pip install 'npse[mpi]'")
+        pytest.skip("mpiexec is missing: see docs/cluster.md")
 
 
 def launch(ranks, *command, environment=None, stop_at=None):

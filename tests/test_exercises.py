@@ -67,7 +67,8 @@ def test_a_gradient_that_is_rounded_to_float32_loses_the_contract(kept):
     mark = marked(exercise, f"{head}def se_backward{tail.replace(line, kept)}")
     lost, = (part for part in mark.parts if not part.ok)
     assert lost.name == "se_backward: contract"
-    assert "is given float64 but rounds u, or what follows from it, to float32" in lost.message
+    assert any(words in lost.message for words in ("is given float64 but rounds u, or what follows from it, to float32",
+                                                   "as if it were computed in float32"))
 
 
 def test_a_value_that_is_kept_for_arguments_of_the_same_shape_is_found():

@@ -21,8 +21,9 @@ MEAN, STD = np.float32([0.4, 0.5, 0.3]), np.float32([0.2, 0.25, 0.3])
 TOLERANCE = 1e-5                                     # of the largest logit
 
 # Ops without nodes, and why inference needs none of them.
-TRAINING_ONLY = {"augment", "batch_norm", "batch_norm_relu", "dropout", "jitter", "lookahead", "muon", "normalize",
-                 "orthogonalize", "running_statistics", "sgd", "softmax_cross_entropy", "whitening_filters"}
+TRAINING_ONLY = {"augment", "batch_norm", "batch_norm_relu", "dropout", "jitter", "lookahead", "merged_moments",
+                 "muon", "normalize", "orthogonalize", "running_statistics", "sgd", "softmax_cross_entropy",
+                 "whitening_filters"}
 
 
 def by_onnxruntime(network, x, mean=MEAN, std=STD):

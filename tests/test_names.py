@@ -49,7 +49,7 @@ MISTYPED = {
     "edition of a config file": (lambda _: run_folder._config({"edition": "cpuu"}), "cpu"),
     "edition to check": (lambda _: check._check_editions("al", None, [0], None, None), "all"),
     "optimizer": (lambda _: training.Config(optimizer="mun"), "muon"),
-    "model of a budget": (lambda _: budget.plan(training.Config(data="cifar10"), 60, "se_resent20"), "se_resnet20"),
+    "model of a budget": (lambda _: budget.candidates({"data": "cifar10", "model": "se_resent20"}), "se_resnet20"),
     "data set": (lambda _: data.load("cifar_10"), "cifar10"),
     "data set to fetch": (lambda _: fetch("cifar-10"), "cifar10"),
     "variant": (lambda _: variants().limited_to("lops").__enter__(), "loops"),

@@ -27,6 +27,7 @@ from npse.bench import step as whole_step
 from npse.bench.process import POOLS, ask
 from npse.bench.report import Table, warnings
 from npse.support import environment
+from npse.support.extras import install
 from npse.support.style import BLUE, GREY, ORANGE, figure, plain
 
 PREDICTED = (8, 16, 32, 64, 128, 256)
@@ -72,7 +73,7 @@ def mpiexec():
     beside = Path(sys.executable).with_name("mpiexec")
     if found := str(beside) if beside.exists() else shutil.which("mpiexec"):
         return found
-    raise FileNotFoundError("mpiexec is missing, which starts ranks of MPI; run: pip install 'npse[mpi]'")
+    raise FileNotFoundError(f"mpiexec is missing, which starts ranks of MPI; run: {install('mpi')}")
 
 
 def launch(ranks, threads, **options):

@@ -53,10 +53,11 @@ def _compare(run, model, weights, time):
     from npse import backend
     from npse.bench import exported
     from npse.bench.report import Table
+    from npse.support.extras import install
 
     if not exported.has_onnxruntime():
         if time:
-            raise ImportError("--time needs onnxruntime, which is not installed; run: pip install 'npse[interop]'")
+            raise ImportError(f"--time needs onnxruntime, which is not installed; run: {install('interop')}")
         typer.echo("onnxruntime is not installed, so the model was checked by the package onnx alone")
         return
     backend.use("auto")

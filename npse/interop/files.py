@@ -225,7 +225,7 @@ class _TensorsOnly(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage, key, _, count = pid
         if kind != "storage" or storage not in STORAGES or not isinstance(key, str):
-            raise pickle.UnpicklingError(f"a storage of an unknown kind, {str(storage)[:60]}")
+            raise pickle.UnpicklingError(f"a storage of a kind that no state dict needs, {str(storage)[:60]}")
         if key not in self._storages:
             values: Array = np.frombuffer(self._archive.read(f"{self._folder}/data/{key}"), STORAGES[storage])
             if len(values) != count:

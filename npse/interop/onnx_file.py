@@ -14,6 +14,7 @@ import numpy as np
 
 from npse.interop.graph import Graph, Node, trace
 from npse.layers import Layer
+from npse.support.extras import install
 from npse.types import Array, Shape
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _onnx() -> Any:
         import onnx.checker
     except ImportError as error:
         raise ImportError("ONNX files need the package onnx, which is not installed; "
-                          "run: pip install 'npse[interop]'") from error
+                          f"run: {install('interop')}") from error
     return onnx
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
+from npse.support import extras
+
 NO_DEVICE = 100                  # cuInit returns it if there is a driver, but no GPU
 LACKING = -1                     # instead of the driver's return code, if the driver lacks the function
 OTHERWISE = "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use the cpu edition"
@@ -75,15 +76,8 @@ def without_gpu() -> str | None:
 
 
 def install(extra: str | None = None) -> str:
-    """Return the command that installs an extra of npse for this Python, from the folder that npse comes from.
-
-    The default is the extra for the CUDA version of the installed packages. The command names the folder because npse
-    is on no package index: a package called npse there would be someone else's.
-    """
-    extra = extra or ("cuda12" if _toolkit() == 12 else "cuda")
-    folder = ROOT if (ROOT / "pyproject.toml").is_file() else "FOLDER_OF_NPSE"
-    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    return f'{python} -m pip install -e "{folder}[{extra}]"'
+    """Return the command that installs an extra, by default the one for the CUDA version of the installed packages."""
+    return extras.install(extra or ("cuda12" if _toolkit() == 12 else "cuda"))
 
 
 def has_driver() -> bool:

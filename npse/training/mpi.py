@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from npse.backend import to_edition, to_host
+from npse.support.extras import install
 from npse.training.ranks import EndedElsewhere, RankLost, Ranks, Result
 from npse.types import Array
 
@@ -38,7 +39,7 @@ def library() -> Any:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:                  # RuntimeError: there is no library of MPI
         raise ImportError(f"a launcher such as mpiexec started npse, but mpi4py cannot be used ({error}); run: "
-                          "pip install 'npse[mpi]', or start one process without a launcher") from error
+                          f"{install('mpi')}, or start one process without a launcher") from error
     return MPI
 
 

@@ -14,8 +14,8 @@ from npse.cuda.runtime import fallback
 from npse.gradcheck import CASES, KNOWN_OPS, contract
 
 pytestmark = pytest.mark.simulator
-# Derivations step by step, for reading; and what is computed once, before a run.
-BY_THE_BOOK = {"batch_norm_backward_staged", "se_backward_staged", "whitening_filters"}
+# Derivations step by step, for reading; what is computed once, before a run; what other processes send to the host.
+BY_THE_BOOK = {"batch_norm_backward_staged", "merged_moments", "se_backward_staged", "whitening_filters"}
 
 
 # Their first cases take seconds in the simulator.
