@@ -44,12 +44,13 @@ def _shapes(op):
                "channel_conv": {"w": (3,)}, "channel_conv_backward": {"w": (3,)},
                "grouped_conv2d_backward_x": {"dy": (N, SIDE - 2, SIDE - 2, C)},
                "grouped_conv2d_backward_w": {"dy": (N, SIDE - 2, SIDE - 2, C)},
-               "shake_backward": {"beta": (N,)}, "split_rows": {"z": (N, SIDE, 1, C)}}
+               "shake_backward": {"beta": (N,)}, "split_rows": {"z": (N, SIDE, 1, C)},
+               "merged_moments": {"means": (2, C)}}
     return {
         **dict.fromkeys(("u", "x", "y", "dy", "f", "r", "du", "dx"), (N, SIDE, SIDE, C)),
         **dict.fromkeys(("z", "s", "dz", "ds", "means", "dgammas", "dbetas"), (N, C)),
         **dict.fromkeys(("gamma", "beta", "mean", "var", "running_mean", "running_var", "std"), (C,)),
-        **dict.fromkeys(("w", "dw", "v"), (3, 3, C, C)),
+        **dict.fromkeys(("w", "dw", "v", "slow"), (3, 3, C, C)),
         **dict.fromkeys(("logits", "p", "dp"), rows),
         "w1": (2, C), "w2": (C, 2),
     } | special.get(op, {})
@@ -61,4 +62,4 @@ def _values(op):
     return {"u_shape": images.shape, "x_shape": images.shape, "w_shape": (3, 3, C, C), "size": 2, "lr": 0.1,
             "count": N * SIDE * SIDE, "labels": np.arange(SIDE), "dloss": np.float32(1), "images": images,
             "top": np.zeros(N, int), "left": np.zeros(N, int), "flip": np.ones(N, bool), "widths": (1, 1), "groups": 2,
-            "height": 1, "mask": images % 2 > 0, "rate": 0.5}
+            "height": 1, "mask": images % 2 > 0, "rate": 0.5, "share": 0.5, "counts": np.array([24, 40])}
