@@ -64,13 +64,10 @@ from npse.training.schedule import one_cycle
 # %% [markdown]
 # ## A trained network
 #
-# The page takes what is there. If this version of npse brings a network trained on CIFAR-10, and CIFAR-10 is on this
-# computer (`npse data fetch cifar10`), it looks at real photographs. If not, it trains a small network on the embedded
-# pictures first, which takes less than a minute. Everything below is the same for both.
+# The page trains a small network on the embedded pictures first, which takes less than a minute.
 
 # %% tags=["varies"]
 ops = npse.use("cpu")
-NETWORK = "se_resnet20-cifar10"
 
 
 def train(network, dataset, epochs, batch_size=128):
@@ -89,22 +86,13 @@ def train(network, dataset, epochs, batch_size=128):
             step += 1
 
 
-def trained_network():
-    """Return a network, its data set and its name: the shipped one, or our own."""
-    if NETWORK in models.SHIPPED and data.SETS["cifar10"].is_here():
-        return models.load(NETWORK), data.load("cifar10"), f"{NETWORK}, shipped"
-    shapes = data.load("shapes")
-    network = models.se_resnet8(seed=0, input_gradient=False)
-    train(network, shapes, epochs=4)
-    return network, shapes, "SE-ResNet-8, trained here, on the embedded pictures"
-
-
-network, dataset, which = trained_network()
+dataset = data.load("shapes")
+network = models.se_resnet8(seed=0, input_gradient=False)
+train(network, dataset, epochs=4)
 some = replace(dataset, test_images=dataset.test_images[:1000],
                test_labels=dataset.test_labels[:1000])
 accuracy = evaluate(network, some.test_images, some.test_labels,
                     dataset.mean, dataset.std).accuracy
-print(which)
 print(f"right on {accuracy:.1%} of {len(some.test_images)} test pictures")
 
 # %% [markdown]
@@ -113,7 +101,7 @@ print(f"right on {accuracy:.1%} of {len(some.test_images)} test pictures")
 # report.
 
 # %%
-found = inspect(network, some, which)
+found = inspect(network, some, "SE-ResNet-8")
 figures.classes(found)
 
 # %% [markdown]

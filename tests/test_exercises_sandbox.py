@@ -205,7 +205,7 @@ def test_forged_replies_to_a_call_that_is_not_read_end_in_time():
             for _ in range(99):
                 f(np.ones(10**5))                                 # more than a pipe holds
         assert "longer than 1 s" in box.ended
-    assert time.monotonic() - began < 20                          # 99 calls would take 99 s
+    assert time.monotonic() - began < 4
 
 
 def test_endless_forged_replies_do_not_fill_the_memory_of_the_judge():

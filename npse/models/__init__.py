@@ -88,7 +88,6 @@ from npse.models.named_resnets import (
 )
 from npse.models.naming import MODELS, unknown_option
 from npse.models.resnet import resnet
-from npse.models.shipped import SHIPPED, load
 from npse.support.names import suggest
 
 
@@ -111,7 +110,6 @@ def build(name: str, **options: Any) -> Sequential:
 
 __all__ = [
     "MODELS",
-    "SHIPPED",
     "bn_inception",
     "build",
     "efficientnet",
@@ -119,7 +117,6 @@ __all__ = [
     "fast",
     "inception",
     "inception_resnet_v2",
-    "load",
     "mobilenet",
     "mobilenet_v1",
     "mobilenet_v3_large",

@@ -17,7 +17,7 @@ from npse import data
 from npse.support.names import suggest
 from npse.training import recipes
 from npse.training.config import Config
-from npse.training.evaluation import VIEWS
+from npse.training.evaluation import most_predictions
 from npse.training.loop import prepare
 from npse.training.metric_accumulator import read
 from npse.training.step import Step
@@ -169,6 +169,5 @@ def measure(config: Config, at_least: float = 4.0) -> Pace:
     began = time.monotonic()
     evaluate()
     evaluation = (time.monotonic() - began) * len(job.split.eval_images) / len(some)
-    views = 0 if config.tta == "none" else max(map(len, VIEWS.values())) if config.tta == "unsure" else len(
-        VIEWS[config.tta])
-    return Pace(steps * one_step + evaluation, views * evaluation)
+    views = 0.0 if config.tta == "none" else most_predictions(config.tta) * evaluation
+    return Pace(steps * one_step + evaluation, views)

@@ -33,6 +33,11 @@ VIEWS = {"none": ((1.0, _CENTRE, False),), "mirror": _MIRROR, "unsure": _MIRROR,
 UNSURE = 0.5                             # the difference of the two largest probabilities below which more views help
 
 
+def most_predictions(tta: str) -> int:
+    """Return how many predictions an image takes at most with a test-time augmentation, a name of `VIEWS`."""
+    return len(_MIRROR + _SHIFT if tta == "unsure" else VIEWS[tta])
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Accuracy (0..1), mean cross-entropy in nats, and the confusion matrix (true class, predicted class)."""
