@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from npse import data, models
+from npse.interop.exports import state_dict
 from npse.interop.names import own_names
-from npse.interop.runs import state_dict
 from npse.training import Config, RunFolder, checkpoint
 
 
@@ -220,7 +220,7 @@ def test_a_seresnet50_of_timm_under_the_microscope(npse, tmp_path):
 
 
 def test_the_twin_of_a_run_needs_its_options():
-    from npse.interop.runs import twin_of
+    from npse.interop.exports import twin_of
 
     assert str(twin_of(Config(model="se_resnet50"))) == "timm's seresnet50"
     assert twin_of(Config(model="se_resnet50", excitation="eca")) is None

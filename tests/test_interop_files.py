@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from npse import data, models
 from npse.interop import files, import_file
+from npse.interop.exports import state_dict
 from npse.interop.names import TWINS, own_names
-from npse.interop.runs import state_dict
 from npse.training import RunFolder
 
 ARRAYS = {"a.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "b": np.float32([1.5])}

@@ -8,10 +8,10 @@ import pytest
 
 from npse import backend, layers, models, reference
 from npse.interop import NotExportable, lowering, trace
+from npse.interop.exports import state_dict
 from npse.interop.graph import Batch
 from npse.interop.names import own_names
 from npse.interop.onnx_file import OPSET, to_onnx
-from npse.interop.runs import state_dict
 from npse.interop.torch_file import constants, to_python
 from npse.layers import EXCITATIONS, GATES, PLACEMENTS, SQUEEZES
 from npse.models.resnet import SHORTCUTS

@@ -6,8 +6,9 @@
     model = interop.to_onnx(network, (32, 32, 3), mean, std)
 """
 
+from npse.interop.exports import export_onnx, export_torch
 from npse.interop.graph import NotExportable, trace
+from npse.interop.imports import import_file
 from npse.interop.onnx_file import to_onnx
-from npse.interop.runs import export_onnx, export_torch, import_file
 
 __all__ = ["NotExportable", "export_onnx", "export_torch", "import_file", "to_onnx", "trace"]

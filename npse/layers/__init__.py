@@ -1,7 +1,8 @@
 """Layers compose ops: ``y, backward = layer(x)``, then ``dx, gradients = backward(dy)``."""
 
 from npse.layers.activation import ACTIVATIONS, Activation
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense, GlobalAveragePool, ReLU
+from npse.layers.basic import Conv2d, Dense, GlobalAveragePool, ReLU
+from npse.layers.batch_norm import BatchNorm, BatchNormReLU
 from npse.layers.block import PLACEMENTS, BasicBlock, ResidualUnit
 from npse.layers.bottleneck import Bottleneck
 from npse.layers.channels import Branches, ChannelShuffle

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
+from npse.layers.basic import Conv2d
+from npse.layers.batch_norm import BatchNorm, BatchNormReLU
 from npse.layers.excitation import Excitation
 from npse.layers.fused import Chain, ConvBNReLU, ConvBNSEAddReLU, Named, channels_after
 from npse.layers.layer import Layer

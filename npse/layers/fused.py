@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from npse.backend import active, reshape
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, count_of
+from npse.layers.basic import Conv2d
+from npse.layers.batch_norm import BatchNorm, BatchNormReLU, count_of
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
 from npse.layers.sequential import Sequential

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from npse.layers.basic import BatchNorm, Conv2d
+from npse.layers.basic import Conv2d
+from npse.layers.batch_norm import BatchNorm
 from npse.layers.layer import Layer, active, prefixed
 from npse.layers.pooling import AveragePool
 from npse.layers.sequential import Sequential

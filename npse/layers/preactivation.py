@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from npse.layers.basic import BatchNormReLU, Conv2d
+from npse.layers.basic import Conv2d
+from npse.layers.batch_norm import BatchNormReLU
 from npse.layers.block import PLACEMENTS, expect_placement, placed
 from npse.layers.excitation import Excitation
 from npse.layers.fused import Chain, ConvBNReLU, Fused, Named, channels_after, takes_means

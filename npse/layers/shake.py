@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from npse.backend import on_device, to_edition
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d
+from npse.layers.basic import Conv2d
+from npse.layers.batch_norm import BatchNorm, BatchNormReLU
 from npse.layers.block import PLACEMENTS, expect_placement, placed
 from npse.layers.channels import Branches
 from npse.layers.dropout import CountingLayer

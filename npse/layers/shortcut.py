@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from npse.backend import on_device, to_edition
-from npse.layers.basic import BatchNorm, Conv2d
+from npse.layers.basic import Conv2d
+from npse.layers.batch_norm import BatchNorm
 from npse.layers.layer import Layer, active
 from npse.layers.sequential import Sequential
 from npse.types import Array, Backward, Gradients

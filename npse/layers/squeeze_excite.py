@@ -5,7 +5,8 @@ from typing import Self
 import numpy as np
 
 from npse.backend import reshape
-from npse.layers.basic import BatchNormReLU, Dense, expect_sizes
+from npse.layers.basic import Dense, expect_sizes
+from npse.layers.batch_norm import BatchNormReLU
 from npse.layers.excitation import SqueezedGates
 from npse.layers.layer import active, prefixed
 from npse.types import Array, Backward, Gradients

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from npse.backend import on_device, reshape, to_edition
-from npse.layers.basic import BatchNorm, GlobalAveragePool, expect_sizes, he_normal
+from npse.layers.basic import GlobalAveragePool, expect_sizes, he_normal
+from npse.layers.batch_norm import BatchNorm
 from npse.layers.dct import dct_basis
 from npse.layers.layer import Layer, active, prefixed
 from npse.layers.pooling import GlobalMaxPool

@@ -3,7 +3,7 @@
 import numpy as np
 
 from npse.backend import reshape
-from npse.layers.basic import BatchNorm
+from npse.layers.batch_norm import BatchNorm
 from npse.layers.excitation import ChannelGates, expect_gate, gated
 from npse.layers.layer import active, prefixed
 from npse.layers.squeeze_excite import SqueezeExcite

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from npse.backend import reshape
-from npse.layers.basic import BatchNorm, BatchNormReLU, Conv2d, Dense
+from npse.layers.basic import Conv2d, Dense
+from npse.layers.batch_norm import BatchNorm, BatchNormReLU
 from npse.layers.excitation import ELEMENTWISE_GATES, Excitation, expect_gate, gated
 from npse.layers.excitations.pair import MeanMaxGates
 from npse.layers.layer import active, prefixed
