@@ -33,7 +33,7 @@ if event.get("versions") and rank == 1:
     environment.versions = lambda: true_versions() | {"numpy": "1.0"}
 if event.get("save"):
     loop.CHECKPOINT_SECONDS = 0.0
-prepare, plain, steps = loop.prepare, Step.plain, [0]
+prepare, plain, steps = npse.training.prepare, Step.plain, [0]
 
 
 def wide(config):

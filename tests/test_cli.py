@@ -18,7 +18,7 @@ from npse.cli.train import next_folder
 from npse.models import se_resnet8
 from npse.training import SGD, Config, RunFolder, TrainingJob, checkpoint
 from npse.training import run as train
-from npse.training.loop import Split
+from npse.training.job import Split
 
 SETTINGS = {"epochs": 1, "batch_size": 64}
 

@@ -188,7 +188,7 @@ class TestParts:
             put(parts / "val" / name / "a.png", colour)
         loaded = load(parts)
         assert loaded.val_images.shape == (3, 32, 32, 3)
-        from npse.training.loop import Split
+        from npse.training.job import Split
 
         split = Split.from_dataset(loaded, 0)
         assert (split.evaluated_on, len(split.images), len(split.eval_images)) == ("validation", 33, 3)

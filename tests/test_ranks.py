@@ -15,7 +15,7 @@ from npse.layers import BatchNorm, Conv2d, Dense, Dropout, Sequential
 from npse.layers.flatten import Flatten
 from npse.layers.shake import Shake
 from npse.support import nvidia_driver
-from npse.training import SGD, Step, loop, ranks
+from npse.training import SGD, Step, TrainingJob, ranks
 from npse.training.distributed import GradientBuckets, SharedStep, units
 from npse.training.ranks import ALONE, RankLost, Ranks
 
@@ -136,7 +136,7 @@ def test_signals_of_one_rank_reach_all_and_running_statistics_are_averaged():
 def test_ranks_whose_weights_differ_take_those_of_the_first():
     def one(ranks):
         network = small(seed=ranks.rank)
-        job = loop.TrainingJob(None, None, None, network, SGD(network))
+        job = TrainingJob(None, None, None, network, SGD(network))
         before = job.equal_in(ranks)
         job.take_from_first(ranks)
         return before, job.equal_in(ranks), network.state()

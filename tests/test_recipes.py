@@ -176,7 +176,7 @@ def test_options_of_the_model_do_not_hide_settings(name):
 
 
 def test_the_settings_reach_the_layers(few_shapes, monkeypatch):
-    monkeypatch.setattr("npse.training.loop.load_data", lambda config: few_shapes)
+    monkeypatch.setattr("npse.training.job.load_data", lambda config: few_shapes)
     job = prepare(Config(model="se_fast", norm_momentum=0.3, options={"widths": [4, 4]}))
     assert {layer.momentum for layer in job.network.layers() if isinstance(layer, BatchNorm)} == {0.3}
     whiten = job.network.children["whiten"]

@@ -16,7 +16,7 @@ from npse.bench.report import Table
 from npse.models import resnet8, se_resnet8
 from npse.training import SGD, Config, RunFolder, TrainingJob
 from npse.training import run as train
-from npse.training.loop import Split
+from npse.training.job import Split
 
 WIDTHS = (400, 1400)
 

@@ -2,7 +2,8 @@
 
 from npse.training.config import Config
 from npse.training.evaluation import Evaluation, evaluate, predict
-from npse.training.loop import Interrupted, TrainingJob, prepare, run
+from npse.training.job import TrainingJob, prepare
+from npse.training.loop import Interrupted, run
 from npse.training.optimizer import SGD, Muon, Optimizer
 from npse.training.parameter_groups import ParameterGroup
 from npse.training.parts import build_network, load_data

@@ -18,7 +18,7 @@ from npse.support.names import suggest
 from npse.training import recipes
 from npse.training.config import Config
 from npse.training.evaluation import most_predictions
-from npse.training.loop import prepare
+from npse.training.job import prepare
 from npse.training.metric_accumulator import read
 from npse.training.step import Step
 

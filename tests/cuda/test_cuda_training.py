@@ -10,7 +10,7 @@ from npse.layers import Dense, Sequential, Whitening, identity_shortcut
 from npse.layers.flatten import Flatten
 from npse.models import resnet
 from npse.training import SGD, Config, Interrupted, RunFolder, TrainingJob, run
-from npse.training.loop import Split
+from npse.training.job import Split
 from npse.training.step import Step
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]

@@ -3,13 +3,13 @@
 
 
 from npse.interop.graph import Graph, Value
-from npse.interop.lowering.table import TABLE, elementwise, like, lowers
+from npse.interop.lowering.table import TABLE, like, lowers, one_node
 
-relu, sigmoid, tanh = elementwise("Relu"), elementwise("Sigmoid"), elementwise("Tanh")
-add, multiply, maximum = elementwise("Add"), elementwise("Mul"), elementwise("Max")
+relu, sigmoid, tanh = one_node("Relu"), one_node("Sigmoid"), one_node("Tanh")
+add, multiply, maximum = one_node("Add"), one_node("Mul"), one_node("Max")
 TABLE |= {"relu": relu, "sigmoid": sigmoid, "tanh": tanh, "add": add, "multiply": multiply, "maximum": maximum,
-          "hard_sigmoid": elementwise("HardSigmoid", alpha=1 / 6, beta=0.5), "hard_swish": elementwise("HardSwish"),
-          "relu6": elementwise("Clip", min=0.0, max=6.0), "softmax": elementwise("Softmax", axis=-1)}
+          "hard_sigmoid": one_node("HardSigmoid", alpha=1 / 6, beta=0.5), "hard_swish": one_node("HardSwish"),
+          "relu6": one_node("Clip", min=0.0, max=6.0), "softmax": one_node("Softmax", axis=-1)}
 
 
 @lowers

@@ -21,7 +21,8 @@ def like(x: Value, name: str) -> Value:
     return Value(x.graph, x.shape, name)
 
 
-def elementwise(op: str, **attributes: Any) -> Callable[..., Value]:
+def one_node(op: str, **attributes: Any) -> Callable[..., Value]:
+    """Return the nodes of an op that is one elementwise operator of ONNX."""
     def lowered(graph: Graph, *arrays: Value) -> Value:
         return like(arrays[0], graph.add(op, *[array.name for array in arrays], **attributes))
     return lowered
