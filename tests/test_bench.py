@@ -177,7 +177,7 @@ def test_a_missing_torch_is_reported_before_anything_is_measured(monkeypatch):
     with pytest.raises(ImportError, match="pip install torch=="):
         bench(vs="torch")
     with pytest.raises(ImportError, match=r"with torch needs .*pip install torch=="):
-        bench(vs="openvino,torch")
+        bench(vs="torch,openvino")
 
 
 @pytest.mark.parametrize(("vs", "edition", "message"), [
