@@ -17,10 +17,11 @@ import numba
 import numpy as np
 
 from npse import cpu
-from npse.cpu.runtime import jit, kernel_cache
+from npse.cpu.runtime import jit
 from npse.cpu.runtime.kernel_cache import KernelCache
 from npse.cpu.runtime.uninterrupted import uninterrupted
 from npse.cpu.simd.tile import lanes
+from npse.editions import kernel_files
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python is not cached")
 
@@ -46,8 +47,8 @@ DAMAGES = {
     "zeros, as after a power cut": lambda content: bytes(len(content)),
     "one bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
     "another format": lambda content: b"not a kernel",
-    "a digest of nothing": lambda content: kernel_cache._digest(b""),
-    "a valid file of something else": lambda content: kernel_cache._digest(b"x") + b"x",
+    "a digest of nothing": lambda content: kernel_files.digest(b""),
+    "a valid file of something else": lambda content: kernel_files.digest(b"x") + b"x",
 }
 
 
@@ -95,8 +96,8 @@ def test_a_changed_source_is_compiled_again(tmp_path):
 def test_a_file_that_cannot_be_written_is_reported_once_and_the_op_is_right(number, tmp_path, monkeypatch, capsys):
     def fail(path, content):
         raise OSError(number, os.strerror(number))
-    monkeypatch.setattr(kernel_cache, "write_atomically", fail)
-    monkeypatch.setattr(kernel_cache, "_told", threading.Lock())
+    monkeypatch.setattr(kernel_files, "write_atomically", fail)
+    monkeypatch.setattr(kernel_files, "_told", threading.Lock())
     compiled = kernel(tmp_path)
     assert (compiled(2), compiled(2.5), kernel(tmp_path)(2)) == (4, 5.0, 4)
     told, = capsys.readouterr().err.splitlines()
@@ -105,7 +106,7 @@ def test_a_file_that_cannot_be_written_is_reported_once_and_the_op_is_right(numb
 
 
 def test_a_file_that_cannot_be_read_or_replaced_is_reported(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(kernel_cache, "_told", threading.Lock())
+    monkeypatch.setattr(kernel_files, "_told", threading.Lock())
     kernel(tmp_path)(2)
     file, = kept(tmp_path)
     file.unlink()
@@ -270,6 +271,58 @@ def test_the_name_of_a_kernel_contains_the_values_it_closes_over():
     first, second = adding(3, jit.kernel(twice)), adding(4, jit.kernel(twice))
     assert first.py_func.__qualname__ == "adding.<locals>.add_twice_3"
     assert second.py_func.__qualname__ == "adding.<locals>.add_twice_4"
+
+
+def test_every_kernel_of_the_cases_is_found_again_by_the_next_process(tmp_path):
+    code = """
+import numpy as np
+from npse import cpu
+from npse.cpu.runtime import jit
+from npse.gradcheck import cases_of
+with jit.on_compile(lambda count, name: print(name)):
+    for op in ("gelu", "tanh", "maximum", "dense"):
+        case = cases_of(op)[0]
+        arguments = case.arguments(np.random.default_rng(0), np.float32)
+        case.backward(cpu, case.forward(cpu, **arguments), **arguments)"""
+
+    def compiled():
+        return subprocess.run([sys.executable, "-c", code], env=os.environ | {"NPSE_CACHE_DIR": str(tmp_path)},
+                              capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(compiled()) > 8
+    assert compiled() == []
+
+
+def _closing_over(value):
+    def function(x):
+        return x + value
+    return function
+
+
+def test_the_identity_of_a_kernel_follows_all_that_it_closes_over():
+    def with_default(x, shift=1):
+        return x + shift
+
+    values = [1, 1.0, 2, True, None, "1", np.float32(1), np.float64(1), np.dtype("f4"), np.float32, (1, 2), (2, 1),
+              np.ones(2), np.ones((1, 2)), np.zeros(2), double, twice, numba.njit(twice), with_default,
+              _closing_over(1), _closing_over(2), _closing_over(_closing_over(1)), _closing_over(_closing_over(2))]
+    found = [kernel_files.identity(_closing_over(value)) for value in values]
+    same = next(k for k, value in enumerate(values) if value is twice)   # compiled or not, it is the same function
+    assert found[same] == found[same + 1]
+    assert len({*found}) == len(found) - 1
+    assert found == [kernel_files.identity(_closing_over(value)) for value in values]
+
+
+def test_a_kernel_that_no_other_process_can_recognise_is_not_kept(tmp_path, folder_for):
+    folder = folder_for("kernels")
+    unknown = object()
+
+    def function(x):
+        if x is unknown:
+            return x
+        return x + x
+    with pytest.raises(TypeError, match=r"closes over <object .* cannot be recognised"):
+        KernelCache(function, folder)
+    assert type(jit.kernel(function)._cache).__name__ == "NullCache"
 
 
 def test_a_long_name_of_a_kernel_ends_in_a_hash_of_it():

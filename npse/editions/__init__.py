@@ -1,1 +1,1 @@
-"""What the compiled editions share: the dispatch of ops, and the geometry and the variants of the convolution."""
+"""What the compiled editions share: dispatch, sizes and variants of the convolution, kernels on disk."""

@@ -8,27 +8,22 @@ NUMBA_DISABLE_JIT=1 the kernels run as plain Python, for a debugger or to measur
 import contextlib
 import functools
 import hashlib
-import os
-import shutil
 import sys
-import tempfile
 import threading
-import time
 from pathlib import Path
 
 import llvmlite.binding
 import numba
 import numpy as np
-import platformdirs
 from numba.core import event
 from numba.core.codegen import get_host_cpu_features
 from numba.core.dispatcher import Dispatcher
 
 from npse.cpu.runtime.kernel_cache import KernelCache
 from npse.cpu.runtime.uninterrupted import uninterrupted
+from npse.editions import kernel_files
 
 _EDITION, _SOURCE = "npse.cpu", Path(__file__).parents[1]
-_MONTH = 30 * 24 * 3600
 _LONGEST = 120                   # letters of the name of a kernel; with those of its module a file may have 255
 
 
@@ -44,7 +39,8 @@ def kernel(function):
         compiled.compile = functools.partial(uninterrupted, compiled.compile)
         folder = cache_folder()
         if folder and Path(function.__code__.co_filename).is_file():
-            compiled._cache = KernelCache(function, folder)
+            with contextlib.suppress(TypeError):                  # code that no other process can recognise
+                compiled._cache = KernelCache(function, folder)
     return compiled
 
 
@@ -62,44 +58,22 @@ def _name_with_constants(function):
 
 @functools.cache
 def cache_folder():
-    """Return the folder of the compiled kernels, or None if no folder can be written.
-
-    It is in the directory that the environment variable NPSE_CACHE_DIR names, else in the user's cache directory. Its
-    name contains `fingerprint`, because Numba does not notice when a helper in another file changes, and would load old
-    code. When a new folder is made, those of other fingerprints that were not written for a month are removed.
-    """
-    try:
-        parent = Path(os.environ.get("NPSE_CACHE_DIR") or platformdirs.user_cache_dir("npse")).expanduser().absolute()
-        folder = parent / f"kernels-{fingerprint()}"
-        if not folder.is_dir():
-            _remove_old(parent)
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError):           # not writable, or the user has no home directory
-        return None
-    return folder
+    """Return the folder of the compiled kernels, or None if no folder can be written; see `kernel_files.folder`."""
+    return kernel_files.folder(fingerprint())
 
 
 def fingerprint(source=_SOURCE):
-    """Return 16 hex digits, a hash of all that decides the machine code: source, versions and CPU."""
-    digest = hashlib.sha256()
-    for file in sorted(source.rglob("*.py")):
-        digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    for item in (sys.version, numba.__version__, np.__version__, llvmlite.__version__, *_cpu()):
-        digest.update(item.encode() + b"\0")
-    return digest.hexdigest()[:16]
+    """Return 16 hex digits, a hash of all that decides the machine code: source, versions and CPU.
+
+    The source counts as a whole, because Numba does not notice when a helper in another file changes.
+    """
+    return kernel_files.fingerprint(source, sys.version, numba.__version__, np.__version__, llvmlite.__version__,
+                                    *_cpu())
 
 
 def _cpu():
     name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
     return name or llvmlite.binding.get_host_cpu_name(), get_host_cpu_features() if features is None else features
-
-
-def _remove_old(parent):
-    for folder in parent.glob("kernels-" + "[0-9a-f]" * 16):
-        with contextlib.suppress(OSError):                        # another process has removed it
-            if time.time() - folder.stat().st_mtime > _MONTH:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
