@@ -13,6 +13,7 @@ pytest.importorskip("numba")
 
 from npse import cpu
 from npse.cpu.runtime import compile_ahead
+from npse.editions import compile_ahead as processes
 
 X = np.ones((64, 2, 2, 16), np.float32)
 SQUEEZE = partial(cpu.squeeze, X)
@@ -26,6 +27,10 @@ def two_threads():
     cpu.set_threads(before)
 
 
+def needed_by(work):
+    return compile_ahead.Kernels(cpu.get_threads()).needed_by(work)
+
+
 def names(needed):
     """Return the names of kernels without the constants at their end."""
     return sorted(re.sub(r"(_\d+)+$", "", name.rpartition(".")[2]) for name, _ in needed)
@@ -34,12 +39,12 @@ def names(needed):
 def test_the_kernels_of_a_call_are_found_without_running_them(two_threads, monkeypatch):
     monkeypatch.setattr("npse.cpu.runtime.parallel._pool", None)           # no thread is used
     monkeypatch.setattr("npse.cpu.runtime.memory_pool._fresh", lambda size: np.full(size, 7, np.uint8))
-    assert names(compile_ahead.needed_by(SQUEEZE)) == ["image_sums", "submit", "worker_loop"]
-    assert names(compile_ahead.needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
+    assert names(needed_by(SQUEEZE)) == ["image_sums", "submit", "worker_loop"]
+    assert names(needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
 
 
 def test_each_signature_has_its_own_name():
-    both = compile_ahead.needed_by(lambda: (cpu.relu(X), cpu.relu(X.astype(np.float64)), cpu.relu(X)))
+    both = needed_by(lambda: (cpu.relu(X), cpu.relu(X.astype(np.float64)), cpu.relu(X)))
     assert names(both) == ["_relu", "_relu"]
 
 
@@ -73,7 +78,7 @@ def test_a_kernel_that_was_compiled_ahead_is_loaded(tmp_path):
 
 
 def test_kernels_that_a_worker_did_not_compile_are_compiled_when_called(tmp_path):
-    code = f"from npse.cpu.runtime import compile_ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
+    code = f"from npse.editions import compile_ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
     ran = python(code, tmp_path)
     assert ran.stdout.splitlines()[-2:] == ["0", "1024.0"]
     assert "compiling kernels" in ran.stderr
@@ -81,5 +86,5 @@ def test_kernels_that_a_worker_did_not_compile_are_compiled_when_called(tmp_path
 
 def test_without_a_folder_nothing_is_compiled_ahead(monkeypatch):
     monkeypatch.setattr(compile_ahead, "cache_folder", lambda: None)
-    monkeypatch.setattr(compile_ahead, "_Worker", None)
+    monkeypatch.setattr(processes, "_Worker", None)
     assert compile_ahead.compile_ahead(SQUEEZE) == 0

@@ -318,8 +318,11 @@ def test_a_recorded_step_is_the_step(few_shapes, fails, kind):
         assert all(ours[name] is before[name] for name in before)
 
 
-def test_recording_is_off_by_default(monkeypatch):
+def test_recording_can_be_turned_off(monkeypatch):
+    monkeypatch.delenv("NPSE_GRAPH", raising=False)
     with backend.using_edition(Recording()):
+        assert can_record()
+        monkeypatch.setenv("NPSE_GRAPH", "0")
         assert not can_record()
         monkeypatch.setenv("NPSE_GRAPH", "1")
         assert can_record()

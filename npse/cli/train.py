@@ -284,18 +284,26 @@ def _report(job, folder, views):
 
 
 def _compile(job, ranks):
-    """Compile the kernels of the run that this machine has not compiled yet; for the cpu edition only."""
+    """Compile the kernels of the run that this machine has not compiled yet."""
     from npse import backend
+    from npse.support import nvidia_driver
 
-    if backend.active().__name__ != backend.EDITIONS["cpu"]:
+    edition = next(name for name, module in backend.EDITIONS.items() if module == backend.active().__name__)
+    if edition == "reference" or (edition == "cuda" and nvidia_driver.simulated()):
         return
-    from npse.cli.precompile import training, warm_up
+    from npse.cli.precompile import training, warm_up, warm_up_cuda
 
     batch = min(job.config.batch_size, len(job.split.images))
     size = job.config.batch_size if ranks.size == 1 else len(ranks.rows(batch, job.config.parts))
     config = dataclasses.replace(job.config, batch_size=size, sync_bn=job.config.sync_bn and ranks.size > 1)
+    work = partial(training, config, shape=job.dataset.shape, classes=len(job.dataset.classes), edition=edition)
     with compiling() as say:
-        warm_up(partial(training, config, shape=job.dataset.shape, classes=len(job.dataset.classes)), say=say)
+        if edition == "cpu":
+            warm_up(work, say=say)
+        else:
+            from npse.cuda.runtime import device
+
+            warm_up_cuda(work, capability=device.capability(), say=say)
 
 
 def _begin(out, job, edition, ranks):

@@ -80,4 +80,4 @@ def _mirrored(i, size):
 
 
 def _integers(crops):
-    return crops if is_device_array(crops) else to_device(crops.astype(np.int32))
+    return to_device(crops if is_device_array(crops) else crops.astype(np.int32))

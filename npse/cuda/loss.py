@@ -139,5 +139,5 @@ def _aims(logits, labels, smoothing):
     """Return the labels on the device, and two numbers ``aim`` and ``spread``: the target is ``spread`` for each class,
     and ``spread + aim`` for the class of the label.
     """
-    labels = labels if is_device_array(labels) else to_device(labels.astype(np.int32))
+    labels = to_device(labels if is_device_array(labels) else labels.astype(np.int32))
     return labels, scalar(1 - smoothing, logits), scalar(smoothing / logits.shape[1], logits)

@@ -17,11 +17,8 @@ from npse.types import Array
 
 
 def can_record() -> bool:
-    """Whether the active edition can record a step, and the environment contains NPSE_GRAPH=1.
-
-    Recording is off by default until a recorded step was checked on a GPU: `pytest -m gpu` compares it.
-    """
-    return hasattr(active(), "record") and os.environ.get("NPSE_GRAPH") == "1"
+    """Whether the active edition can record a step, and the environment does not contain NPSE_GRAPH=0."""
+    return hasattr(active(), "record") and os.environ.get("NPSE_GRAPH") != "0"
 
 
 class Step:

@@ -87,9 +87,13 @@ def is_device_array(value):
 
 
 def to_device(array):
-    """Copy a NumPy array to the device, C-contiguous. Return a C-contiguous device array as it is."""
+    """Copy a NumPy array to the device, C-contiguous. Return a C-contiguous device array as it is.
+
+    A device array of Numba is seen in its own memory, without a copy, if it is C-contiguous.
+    """
     if is_device_array(array):
-        return array if array.flags["C_CONTIGUOUS"] else _runner.to_device(to_host(array))
+        here = _runner.adopt(array)
+        return _runner.to_device(array.copy_to_host()) if here is None else here
     return _runner.to_device(np.asarray(array))
 
 
@@ -97,7 +101,7 @@ def to_host(value):
     """Wait for the kernels and copy a device array, or a tuple of them, to NumPy. Return other values as they are."""
     if isinstance(value, tuple):
         return tuple(map(to_host, value))
-    return _runner.to_host(value) if is_device_array(value) else value
+    return value.copy_to_host() if is_device_array(value) else value
 
 
 def record(task):
@@ -128,6 +132,11 @@ def synchronize():
 def memory():
     """Return the bytes of device memory in the memory pools of this process; None in the simulator."""
     return _runner.memory()
+
+
+def capability():
+    """Return the compute capability of the GPU, such as (9, 0); None in the simulator."""
+    return _runner.capability
 
 
 def stopwatch(task):

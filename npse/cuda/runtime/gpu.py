@@ -1,6 +1,7 @@
-"""The runner for the GPU: one stream for kernels and copies, a memory pool, and CUDA graphs.
+"""The runner for the GPU: one stream for kernels and copies, a memory pool, and recorded work.
 
-It calls functions of numba-cuda and cuda.core. The extra `cuda` installs the versions that have these functions.
+Everything runs in one stream, in the order of its calls, so a kernel needs no other sign that its arguments are ready.
+The stream waits for work of other libraries in the default stream, and they wait for it.
 """
 
 import functools
@@ -8,13 +9,11 @@ import math
 import weakref
 
 import numpy as np
-from cuda.core import Device, Stream
-from numba import config, cuda
-from numba.cuda import types
-from numba.cuda.cudadrv.devicearray import DeviceNDArray
-from numba.cuda.cudadrv.driver import CudaAPIError
-from numba.cuda.np.numpy_support import from_dtype
 
+from npse.cuda.runtime import machine_code
+from npse.cuda.runtime.device_array import DeviceArray
+from npse.cuda.runtime.driver import INVALID_CONTEXT, DriverError, call, driver
+from npse.cuda.runtime.launcher import Launcher, kind_of
 from npse.cuda.runtime.memory_pool import MemoryPool
 from npse.cuda.runtime.simulator import Runner
 
@@ -23,133 +22,163 @@ class Gpu(Runner):
     """The first GPU. Methods start work and return at once; only `to_host`, `synchronize` and `stopwatch` wait."""
 
     def __init__(self):
-        self._pool, self._graph = MemoryPool(self._memory), None      # the graph that is being recorded
-        self._of_graphs = weakref.WeakSet()                       # the memory pools of the graphs in use
+        self._pool, self._recording = MemoryPool(self._allocated), False
+        self._of_recordings = weakref.WeakSet()                   # the memory pools of the recordings in use
+        self._launchers = {}
 
     def empty(self, shape, dtype):
-        size = math.prod(shape) * dtype.itemsize
-        block, give_back = self._pool.acquire(size)
-        # the block returns to the pool when the array and all views of it are gone
-        memory = cuda.MemoryPointer(self._context, block.device_pointer, size, finalizer=give_back)
-        return Array(shape, _strides(shape, dtype.itemsize), dtype, gpu_data=memory)
+        block, give_back = self._pool.acquire(math.prod(shape) * dtype.itemsize)
+        return DeviceArray(shape, dtype, block.pointer, _Lent(block, give_back), self)
 
     def to_device(self, array):
-        self._expect_no_graph()
+        self._expect_no_recording()
+        array = np.asarray(array, order="C")
         copy = self.empty(array.shape, array.dtype)
-        # with a stream, the copy runs after the kernels before it; without one, this call would wait for them
-        copy.copy_to_device(np.asarray(array, order="C"), stream=self._stream)
+        if copy.size:
+            call("cuMemcpyHtoDAsync", copy.pointer, array.ctypes.data, copy.nbytes, self._stream)
         return copy
 
     def to_host(self, array):
-        self._expect_no_graph()
-        return array.copy_to_host()
+        self._expect_no_recording()
+        copy = np.empty(array.shape, array.dtype)
+        if copy.size:
+            call("cuMemcpyDtoHAsync", copy.ctypes.data, array.pointer, copy.nbytes, self._stream)
+        self.synchronize()
+        return copy
+
+    def adopt(self, array):
+        """Return a view of another library's array on the device as an array of this edition; see `Runner.adopt`."""
+        if type(array) is DeviceArray:
+            return array
+        facts = array.__cuda_array_interface__
+        dtype, shape = np.dtype(facts["typestr"]), tuple(facts["shape"])
+        view = DeviceArray(shape, dtype, facts["data"][0], array, self)
+        return view if facts.get("strides") in (None, view.strides) else None
 
     def launch(self, kernel, blocks, threads, *arguments):
-        plain = self._graph is None
-        started = _configured(kernel, blocks, threads) if plain else _launcher(kernel, blocks, threads, self._graph)
-        started(*arguments)
+        kinds = (kernel, *map(kind_of, arguments))
+        launcher = self._launchers.get(kinds) or self._launcher(kinds, arguments)
+        try:
+            launcher(blocks, threads, arguments, self._stream)
+        except DriverError as error:
+            if error.code != INVALID_CONTEXT:
+                raise
+            call("cuCtxSetCurrent", self._context)                # this thread launches for the first time
+            launcher(blocks, threads, arguments, self._stream)
 
     def record(self, task):
         self._pool.clear()
-        graph = self._device.create_graph_builder()
-        graph.begin_building()
-        # a separate memory pool: arrays made between two runs of the graph must not use the memory that it writes
-        pool, kept = self._pool, MemoryPool(self._memory)
-        self._graph, self._pool = graph, kept
+        # a separate memory pool: arrays made between two runs of the recording must not use the memory that it writes
+        pool, kept, graph = self._pool, MemoryPool(self._allocated), None
+        call("cuStreamBeginCapture", self._stream, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED)
+        self._recording, self._pool = True, kept
         try:
             task()
         finally:
-            self._graph, self._pool = None, pool
-            graph.end_building()
-        ready = graph.complete()
-        self._of_graphs.add(kept)
-
-        def replay(kept=kept):
-            ready.launch(Stream.from_handle(0))                   # the stream of all other work
-        return replay
+            self._recording, self._pool = False, pool
+            _, graph = driver.cuStreamEndCapture(self._stream)    # after a failed task there may be no graph
+        self._of_recordings.add(kept)
+        return _Recording(call("cuGraphInstantiate", graph, 0), graph, self._stream, kept)
 
     def synchronize(self):
-        cuda.synchronize()
+        call("cuStreamSynchronize", self._stream)
 
     def memory(self):
-        return self._pool.size + sum(pool.size for pool in self._of_graphs)
+        return self._pool.size + sum(pool.size for pool in self._of_recordings)
 
     def stopwatch(self, task):
-        begin, end = cuda.event(), cuda.event()
-        begin.record()
+        begin, end = (call("cuEventCreate", 0) for _ in range(2))
+        call("cuEventRecord", begin, self._stream)
         task()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end)
+        call("cuEventRecord", end, self._stream)
+        call("cuEventSynchronize", end)
+        milliseconds = call("cuEventElapsedTime", begin, end)
+        for event in (begin, end):
+            call("cuEventDestroy", event)
+        return milliseconds
 
     @functools.cached_property
-    def _context(self):
-        return cuda.current_context()
+    def capability(self):
+        """The compute capability of the GPU, such as (9, 0)."""
+        kinds = driver.CUdevice_attribute
+        return tuple(call("cuDeviceGetAttribute", kind, self._device)
+                     for kind in (kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                                  kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR))
 
-    @functools.cached_property
-    def _stream(self):
-        return cuda.default_stream()
+    def _launcher(self, kinds, arguments):
+        """Load the machine code of a kernel for the types of these arguments; return its `Launcher`."""
+        signature = machine_code.signature_of(arguments)
+        code = machine_code.machine_code(kinds[0], signature, self.capability)
+        call("cuCtxSetCurrent", self._context)
+        module = call("cuModuleLoadData", code.cubin)             # stays loaded until the process ends
+        function = call("cuModuleGetFunction", module, code.entry.encode())
+        launcher = self._launchers[kinds] = Launcher(int(function), signature, code.parameters)
+        return launcher
 
     @functools.cached_property
     def _device(self):
-        device = Device()
-        device.set_current()
-        return device
+        call("cuInit", 0)
+        return call("cuDeviceGet", 0)
 
-    def _memory(self, size):
+    @functools.cached_property
+    def _context(self):
+        context = call("cuDevicePrimaryCtxRetain", self._device)  # that of all other libraries, too
+        call("cuCtxSetCurrent", context)
+        return context
+
+    @functools.cached_property
+    def _stream(self):
+        call("cuCtxSetCurrent", self._context)
+        return int(call("cuStreamCreate", driver.CUstream_flags.CU_STREAM_DEFAULT))
+
+    def _allocated(self, size):
+        call("cuCtxSetCurrent", self._context)
         try:
-            return self._context.memalloc(size)
-        except CudaAPIError as error:
-            if "OUT_OF_MEMORY" not in str(error):
-                raise
-            free, total = self._context.get_memory_info()
+            return _Allocation(int(call("cuMemAlloc", size)), size)
+        except MemoryError:
+            free, total = call("cuMemGetInfo")
             raise MemoryError(
                 f"the GPU's memory is full: {size / 1e6:.0f} MB more are needed, {free / 1e6:.0f} of "
-                f"{total / 1e6:.0f} MB are free; lower batch_size, or end other programs on the GPU") from error
+                f"{total / 1e6:.0f} MB are free; lower batch_size, or end other programs on the GPU") from None
 
-    def _expect_no_graph(self):
-        """Raise RuntimeError while a graph is recorded: it would not contain a copy between host and device."""
-        if self._graph is not None:
+    def _expect_no_recording(self):
+        """Raise RuntimeError while work is recorded: the recording would not contain a copy between host and device."""
+        if self._recording:
             raise RuntimeError("a recorded task must not copy between host and device; make such copies before the "
                                "recording, or after it")
 
 
-class Array(DeviceNDArray):
-    """Numba's device array with two faster operations, of which a training step needs thousands: type and reshape."""
+class _Allocation:
+    """Memory of the device; it is freed with the object."""
 
-    @property
-    def _numba_type_(self):
-        return _type(self.dtype, self.ndim) if self.is_c_contiguous() else super()._numba_type_
+    def __init__(self, pointer, size):
+        self.pointer, self.size = pointer, size
 
-    def reshape(self, *shape):
-        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        if self.is_c_contiguous() and math.prod(shape) == self.size and min(shape, default=0) >= 0:
-            return Array(shape, _strides(tuple(shape), self.dtype.itemsize), self.dtype, gpu_data=self.gpu_data)
-        return super().reshape(*shape)
+    def __del__(self, free=driver.cuMemFree):
+        free(self.pointer)                    # the process may be ending, and the driver with it: no error is raised
 
 
-@functools.cache
-def _type(dtype, ndim):
-    return types.Array(from_dtype(dtype), ndim, "C")
+class _Lent:
+    """A block of a memory pool in use; it returns to the pool with the object."""
+
+    __slots__ = "_give_back", "block"
+
+    def __init__(self, block, give_back):
+        self.block, self._give_back = block, give_back
+
+    def __del__(self):
+        self._give_back()
 
 
-@functools.cache
-def _strides(shape, itemsize):
-    return tuple(itemsize * math.prod(shape[axis + 1:]) for axis in range(len(shape)))
+class _Recording:
+    """Starts recorded work; see `npse.cuda.runtime.device.record`. ``memory`` is that of its arrays."""
 
+    def __init__(self, started, graph, stream, memory):
+        self._started, self._graph, self._stream, self._memory = started, graph, stream, memory
 
-@functools.cache
-def _configured(kernel, blocks, threads):
-    return _launcher(kernel, blocks, threads)
+    def __call__(self):
+        call("cuGraphLaunch", self._started, self._stream)
 
-
-def _launcher(kernel, *configuration):
-    """Return kernel[configuration] without Numba's warning about small grids: small arrays need only few blocks.
-
-    Numba reads the setting at this call. It is restored after it, because the user's own kernels may need it.
-    """
-    before, config.CUDA_LOW_OCCUPANCY_WARNINGS = config.CUDA_LOW_OCCUPANCY_WARNINGS, 0
-    try:
-        return kernel[configuration]
-    finally:
-        config.CUDA_LOW_OCCUPANCY_WARNINGS = before
+    def __del__(self, free=(driver.cuGraphExecDestroy, driver.cuGraphDestroy)):
+        for destroy, handle in zip(free, (self._started, self._graph), strict=True):
+            destroy(handle)

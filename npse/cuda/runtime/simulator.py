@@ -9,6 +9,8 @@ from numba import cuda
 class Runner:
     """Runs kernels in the simulator. A kernel has finished when `launch` returns."""
 
+    capability = None
+
     def empty(self, shape, dtype):
         """Return an uninitialized C-contiguous device array."""
         return cuda.device_array(shape, dtype)
@@ -17,9 +19,9 @@ class Runner:
         """Copy a NumPy array to the device, C-contiguous."""
         return cuda.to_device(np.asarray(array, order="C"))
 
-    def to_host(self, array):
-        """Wait for the kernels and copy a device array to a NumPy array."""
-        return array.copy_to_host()
+    def adopt(self, array):
+        """Return a device array as kernels take it; None if it is not C-contiguous and must be copied."""
+        return array if array.flags["C_CONTIGUOUS"] else None
 
     def launch(self, kernel, blocks, threads, *arguments):
         """Launch a kernel; see `npse.cuda.runtime.device.launch`."""
