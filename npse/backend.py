@@ -10,8 +10,9 @@ it is first used. A layer asks `active()` once per call, so a backward pass runs
 `use` and `using_edition` choose the edition of the calling thread, so threads with different editions do not disturb
 each other. A thread that has chosen none takes the edition of the latest `use` in any thread.
 
-An edition on a device offers more functions than the ops: to_device, to_host, rows, copy, empty_like, record. Code
-above the ops puts an array where the active edition keeps its own with `to_edition`, and reads values with `to_host`.
+An edition on a device offers more functions than the ops: to_device, to_host, rows, copy, empty_like, update, record.
+Code above the ops puts an array where the active edition keeps its own with `to_edition`, and reads values with
+`to_host`.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from npse.support.wrapped import Wrapped
 from npse.types import Array, Op, Ops, Watcher
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
-TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "record")
+TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "update", "record")
 
 _of_thread: ContextVar[Ops | None] = ContextVar("edition of this thread", default=None)
 _of_others: Ops | None = None    # the edition of threads that have chosen none

@@ -285,6 +285,12 @@ class Recording:
     def copy(self, source, target):
         target[...] = source
 
+    def update(self, op, calls):
+        for call in calls:
+            for place, new in zip({"running_statistics": (3, 4)}.get(op, (0, 2)), getattr(reference, op)(*call),
+                                  strict=True):
+                call[place][...] = new
+
     def record(self, task):
         self.recorded += 1
         if self._fails:

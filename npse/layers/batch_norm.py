@@ -1,8 +1,12 @@
 """Batch norm, alone and with the ReLU after it, with the statistics of one process or of several."""
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
-from npse.backend import reshape
+from npse.backend import on_device, reshape
 from npse.layers.basic import expect_sizes
 from npse.layers.layer import Layer, active
 from npse.types import Array, Backward, Gradients, Ops, Peers
@@ -25,9 +29,12 @@ class BatchNorm(Layer):
         The weight of a batch in the running statistics.
     peers : Peers or None
         The processes over whose parts of a batch the statistics are taken in training; None: of this process alone.
+    noted : list or None
+        Takes the updates of the running statistics that are made later; see `statistics_together`.
     """
 
     peers: Peers | None = None
+    noted: list[tuple[Any, ...]] | None = None
 
     def __init__(self, channels: int, eps: float = 1e-5, scale: bool = True) -> None:
         expect_sizes("BatchNorm", channels=channels)
@@ -109,8 +116,33 @@ class BatchNorm(Layer):
 
     def update_running_stats(self, ops: Ops, mean: Array, var: Array, count: int) -> None:
         """Move the running statistics towards those of a batch with ``count`` numbers a channel."""
-        self.buffers["running_mean"], self.buffers["running_var"] = ops.running_statistics(
-            mean, var, count, self.buffers["running_mean"], self.buffers["running_var"], self.momentum)
+        call = mean, var, count, self.buffers["running_mean"], self.buffers["running_var"], self.momentum
+        if self.noted is None:
+            self.buffers["running_mean"], self.buffers["running_var"] = ops.running_statistics(*call)
+        else:
+            self.noted.append(call)
+
+
+@contextlib.contextmanager
+def statistics_together(network: Layer) -> Iterator[None]:
+    """On a device, update all running statistics at the end of the ``with`` block, in place and with few calls.
+
+    In the block the network is run once, and its running statistics are not read. Elsewhere than on a device, every
+    layer updates its own when it runs.
+    """
+    if not on_device():
+        yield
+        return
+    norms = [layer for layer in network.layers() if isinstance(layer, BatchNorm)]
+    noted: list[tuple[Any, ...]] = []
+    for norm in norms:
+        norm.noted = noted
+    try:
+        yield
+        active().update("running_statistics", noted)
+    finally:
+        for norm in norms:
+            norm.noted = None
 
 
 def count_of(x: Array) -> int:

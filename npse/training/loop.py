@@ -232,7 +232,8 @@ def _observed(step: Step, x: Array, labels: Array, lr: float, done: float, *, fi
     if first:
         loss, logits = step.plain(x, labels, lr, done)
         return loss, logits, [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
-    probe, before = sanity.Probe(), step.network.named_parameters()
+    probe = sanity.Probe()
+    before = {name: to_host(w) for name, w in step.network.named_parameters().items()}     # a step may change its arrays
     with backend.observing(probe):
         loss, logits = step.plain(x, labels, lr, done)
     return loss, logits, [*probe.findings(), sanity.update_ratio(before, step.network.named_parameters())]

@@ -1,14 +1,15 @@
 """Gradient descent over the parameters of a network."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from npse.backend import active, to_edition
+from npse.backend import active, on_device, to_edition
 from npse.layers import Layer
+from npse.layers.layer import Slot
 from npse.training.lookahead import Lookahead
-from npse.training.parameter_groups import ParameterGroup, group_of, muon_groups, sgd_groups
+from npse.training.parameter_groups import RULES, ParameterGroup, group_of, muon_groups, sgd_groups
 from npse.types import Array
 
 
@@ -70,10 +71,28 @@ class Optimizer:
         self.step_at(gradients, self.rates(lr, done))
 
     def step_at(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]) -> None:
-        """Update every parameter by one step; ``rates`` has a number or an array of shape () for each group."""
-        for (name, owner, key), index in self._moves:
-            owner[key], self.velocity[name] = _moved(self.groups[index], owner[key], gradients[name],
-                                                     self.velocity[name], rates[index])
+        """Update every parameter by one step; ``rates`` has a number or an array of shape () for each group.
+
+        On a device this changes the arrays of parameters and velocity in place, with few calls.
+        """
+        if not on_device():
+            for (name, owner, key), rule, call in self._calls(gradients, rates):
+                owner[key], self.velocity[name] = getattr(active(), rule)(*call)
+            return
+        together: dict[str, list[tuple[Any, ...]]] = {rule: [] for rule in RULES}
+        for _, rule, call in self._calls(gradients, rates):
+            together[rule].append(call)
+        for rule, calls in together.items():
+            active().update(rule, calls)
+
+    def _calls(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]
+               ) -> Iterator[tuple[Slot, str, tuple[Any, ...]]]:
+        """Yield for each parameter the op that updates it and the arguments of the op."""
+        for slot, index in self._moves:
+            group, w = self.groups[index], slot.owner[slot.key]
+            decay = (group.weight_decay if w.ndim > 1 else group.bias_decay,) if group.rule == "sgd" else ()
+            yield slot, group.rule, (w, gradients[slot.name], self.velocity[slot.name], rates[index], group.momentum,
+                                     *decay)
 
 
 class SGD(Optimizer):
@@ -89,10 +108,3 @@ class Muon(Optimizer):
     def __init__(self, network: Layer, momentum: float = 0.9, weight_decay: float = 5e-4,
                  lr_scale: float = 0.0375) -> None:
         super().__init__(network, muon_groups(momentum, weight_decay, lr_scale))
-
-
-def _moved(group: ParameterGroup, w: Array, dw: Array, v: Array, lr: float | Array) -> tuple[Array, Array]:
-    """Return the new w and v."""
-    if group.rule == "muon":
-        return active().muon(w, dw, v, lr, group.momentum)
-    return active().sgd(w, dw, v, lr, group.momentum, group.weight_decay if w.ndim > 1 else group.bias_decay)

@@ -1,7 +1,7 @@
 """One training step: forward, loss, backward, update. It runs op by op, or it is recorded once and started as a whole.
 
 The recorded kernels read and write the same memory each time. So each batch is copied to the memory that the step
-reads. At its end the step copies the new parameters, statistics and velocity to the memory of the old ones.
+reads, and the step changes parameters, statistics and velocity in place (`npse.cuda.updates`).
 """
 
 import os
@@ -12,6 +12,7 @@ import numpy as np
 
 from npse.backend import active, joined, reshape, to_edition
 from npse.layers import Layer
+from npse.layers.batch_norm import statistics_together
 from npse.training.optimizer import Optimizer
 from npse.types import Array
 
@@ -98,7 +99,8 @@ class Step:
         ops, gradients, parts = active(), dict[str, Array](), []
         for first in range(0, len(labels), each):
             some = labels[first:first + each]
-            logits, backward = self.network(x[first:first + each])
+            with statistics_together(self.network):
+                logits, backward = self.network(x[first:first + each])
             _, found = backward(ops.softmax_cross_entropy_backward(1 / self._parts, logits, some, self._smoothing))
             gradients = {name: _sum(gradients[name], new) for name, new in found.items()} if gradients else found
             parts.append(logits)
@@ -114,27 +116,13 @@ class Step:
             return self._step_in_place
 
     def _step_in_place(self) -> None:
-        """Make one step and write its results into the memory of the old ones.
-
-        That holds for parameters, statistics, velocity, loss and logits.
-        """
-        network, optimizer, ops = self.network, self.optimizer, active()
-        state, velocity = network.state(), dict(optimizer.velocity)
+        """Make one step with the given arrays. Loss and logits are always in the same memory."""
         x, labels, *rates = self._given
-        try:
-            results = self._step(x, labels, rates)
-            moved = network.state()
-            for name, place in state.items():
-                ops.copy(moved[name], place)
-            for name, place in velocity.items():
-                ops.copy(optimizer.velocity[name], place)
-        finally:
-            network.update(state)
-            optimizer.velocity = velocity
+        results = self._step(x, labels, rates)
         self._results = self._results or results
         for new, place in zip(results, self._results, strict=True):
             if new is not place:
-                ops.copy(new, place)
+                active().copy(new, place)
 
 
 def _sum(one: Array, other: Array) -> Array:

@@ -62,6 +62,10 @@ def run_beyond_the_cases(dtype):
         squeeze(cuda.to_device(x))
     cuda.sgd(x, x, x, cuda.to_device(np.array(0.1, dtype)))
     cuda.muon(x, x, x, cuda.to_device(np.array(0.1, dtype)))
+    for lr in (0.1, cuda.to_device(np.array(0.1, dtype))):
+        cuda.update("sgd", [(x, x, x, lr, 0.9, 0.1)])
+        cuda.update("muon", [(w, w, w, lr, 0.9) for w in (x, x.reshape(6, 20))])
+    cuda.update("running_statistics", [(x[0, 0, 0], x[0, 0, 0], 9, x[0, 0, 0], x[0, 0, 0], 0.1)])
     for array in (x, x.astype(np.uint8), np.arange(9)):
         there = cuda.to_device(array)
         cuda.rows(there, np.array([1, 0]))

@@ -16,6 +16,7 @@ from npse.cuda.runtime.device_array import DeviceArray
 from npse.cuda.runtime.driver import DriverError
 
 SLOT = 8                                      # bytes
+BYTES = 4096                                  # of all parameters of a kernel; newer GPUs take more
 CODES = {types.float32: "f", types.float64: "d", types.boolean: "?",
          types.int8: "b", types.int16: "h", types.int32: "i", types.int64: "q",
          types.uint8: "B", types.uint16: "H", types.uint32: "I", types.uint64: "Q"}      # of the module struct
@@ -35,7 +36,7 @@ class Launcher:
     Raises
     ------
     RuntimeError
-        The machine code has other parameters than the signature.
+        The machine code has other parameters than the signature, or they are too large.
     """
 
     def __init__(self, function, signature, parameters):
@@ -44,6 +45,9 @@ class Launcher:
         if [struct.calcsize(code) for code in codes] != [int(kind.lstrip("bufs")) // 8 for kind in parameters]:
             raise RuntimeError(f"a kernel has parameters of the types {', '.join(parameters)}, which do not fit its "
                                f"signature {signature}: npse does not know this version of numba-cuda")
+        if sum(map(struct.calcsize, codes)) > BYTES:
+            raise RuntimeError(f"the parameters of a kernel have {sum(map(struct.calcsize, codes))} bytes; a GPU takes "
+                               f"{BYTES}: give it fewer arrays")
         self._pack = struct.Struct("<" + "".join(f"{code}{SLOT - struct.calcsize(code)}x" for code in codes)).pack_into
         self._values = ctypes.create_string_buffer(SLOT * len(codes))
         first = ctypes.addressof(self._values)
@@ -57,7 +61,8 @@ class Launcher:
             if type(value) is DeviceArray:
                 values += value.fields
             elif isinstance(value, tuple):
-                values += value
+                for item in value:
+                    values += item.fields if type(item) is DeviceArray else (item,)
             else:
                 values.append(value)
         with self._lock:                      # the driver copies the values before it returns
@@ -71,14 +76,14 @@ def kind_of(value):
     """Return what decides the type of an argument: arguments of one kind take the same machine code."""
     if type(value) is DeviceArray:
         return value.kind
-    return (type(value), *map(type, value)) if isinstance(value, tuple) else type(value)
+    return (type(value), *map(kind_of, value)) if isinstance(value, tuple) else type(value)
 
 
 def _codes(kind):
-    """Return a code of the module struct for each parameter of an argument. A tuple has one for each item."""
+    """Return a code of the module struct for each parameter of an argument. A tuple has those of its items."""
     if isinstance(kind, types.Array):
         return "q" * (5 + 2 * kind.ndim)
-    return [CODES[item] for item in kind] if isinstance(kind, types.BaseTuple) else CODES[kind]
+    return "".join(map(_codes, kind)) if isinstance(kind, types.BaseTuple) else CODES[kind]
 
 
 @functools.lru_cache(maxsize=4096)

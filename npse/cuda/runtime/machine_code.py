@@ -72,8 +72,15 @@ class MachineCode:
 
 def signature_of(arguments):
     """Return the Numba types of the arguments of a launch, a tuple. An array is C-contiguous."""
-    return tuple(types.Array(from_dtype(value.dtype), value.ndim, "C") if hasattr(value, "__cuda_ndarray__")
-                 else typeof(value) for value in arguments)
+    return tuple(map(_type_of, arguments))
+
+
+def _type_of(value):
+    if hasattr(value, "__cuda_ndarray__"):
+        return types.Array(from_dtype(value.dtype), value.ndim, "C")
+    if type(value) is tuple:
+        return types.BaseTuple.from_types(signature_of(value))
+    return typeof(value)
 
 
 def machine_code(kernel, signature, capability, compiled=lambda kernel: None):

@@ -1,0 +1,117 @@
+"""Updates of many arrays with few launches, in place.
+
+    update("sgd", [(w, dw, v, lr, momentum, weight_decay), ...])        w and v get their new values
+
+A network has about a hundred small parameters. One launch for each would take longer than the arithmetic. A kernel here
+takes tuples of arrays; the y axis of the grid chooses the item. Each update gives what the op of the book gives for its
+arguments. It is not an op, because an op never changes its arguments.
+"""
+
+from numba import cuda
+
+from npse.cuda import muon_updates
+from npse.cuda.runtime.arrays import flat
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function, kernel, launch, scalar
+from npse.cuda.runtime.grid_stride import grid_stride
+
+MANY = 3 if SIMULATED else 16                 # items of a launch: the parameters of a kernel may have 4096 bytes in all
+BLOCKS = 2 if SIMULATED else 64               # for an item, at most
+
+
+def update(op, calls):
+    """Call an op for each of several sets of arguments, and write the results into the arrays that they replace.
+
+    Parameters
+    ----------
+    op : str
+        "sgd", "muon" or "running_statistics".
+    calls : sequence of tuples
+        The arguments of each call, as many as the op has without options. Arrays are device arrays, all of one dtype.
+        No array may belong to two calls. A learning rate is a number, or a device array without axes.
+
+    Raises
+    ------
+    ValueError
+        Another op.
+    """
+    if op not in _UPDATES:
+        raise ValueError(f"update knows {', '.join(_UPDATES)}, but not {op!r}")
+    _UPDATES[op](calls)
+
+
+def _sgd_all(calls):
+    for lr, momentum, some in _alike(calls, lambda call: call[3:5]):
+        ws, dws, vs = ([flat(call[k]) for call in some] for k in range(3))
+        decays = [scalar(call[5], ws[0]) for call in some]
+        lr, kernel = (lr, _sgd_lr_array) if hasattr(lr, "__cuda_ndarray__") else (scalar(lr, ws[0]), _sgd_lr_number)
+        launch(kernel, _grid(ws), BLOCK_THREADS, *map(_padded, (ws, dws, vs, decays)), lr, scalar(momentum, ws[0]))
+
+
+def _sgd(number):
+    @kernel
+    def sgd(ws, dws, vs, decays, lr, momentum):
+        item = cuda.blockIdx.y
+        w, dw, v, decay = ws[item], dws[item], vs[item], decays[item]
+        rate = w.dtype.type(number(lr))
+        k, end, step = grid_stride(w.size)
+        while k < end:
+            weight = w[k]
+            g = dw[k] + decay * weight
+            speed = momentum * v[k] + g
+            v[k] = speed
+            w[k] = weight - rate * (g + momentum * speed)
+            k += step
+    return sgd
+
+
+_sgd_lr_number = _sgd(device_function(lambda lr: lr))
+_sgd_lr_array = _sgd(device_function(lambda lr: lr[()]))
+
+
+def _running_statistics_all(calls):
+    for count, momentum, some in _alike(calls, lambda call: (call[2], call[5])):
+        arrays = [[call[k] for call in some] for k in (0, 1, 3, 4)]
+        numbers = (scalar(number, arrays[0][0]) for number in (momentum, 1 - momentum, count / (count - 1)))
+        launch(_running_statistics, _grid(arrays[0]), BLOCK_THREADS, *map(_padded, arrays), *numbers)
+
+
+@kernel
+def _running_statistics(means, variances, running_means, running_variances, momentum, rest, unbiased):
+    item = cuda.blockIdx.y
+    mean, var, running_mean, running_var = means[item], variances[item], running_means[item], running_variances[item]
+    k, end, step = grid_stride(mean.size)
+    while k < end:
+        running_mean[k] = rest * running_mean[k] + momentum * mean[k]
+        running_var[k] = rest * running_var[k] + momentum * (var[k] * unbiased)
+        k += step
+
+
+def _muon_all(calls):
+    def like(call):
+        return (*call[3:5], call[0].shape)
+    for lr, momentum, _, some in _alike(calls, like):
+        muon_updates.update(*([call[k] for call in some] for k in range(3)), lr, momentum, _padded)
+
+
+_UPDATES = {"sgd": _sgd_all, "muon": _muon_all, "running_statistics": _running_statistics_all}
+
+
+def _alike(calls, of):
+    """Yield (*of(call), calls) for groups of at most `MANY` calls for which ``of`` is the same."""
+    groups = {}
+    for call in calls:
+        facts = of(call)
+        groups.setdefault(tuple(id(fact) if hasattr(fact, "__cuda_ndarray__") else fact for fact in facts),
+                          (facts, []))[1].append(call)
+    for facts, some in groups.values():
+        for first in range(0, len(some), MANY):
+            yield *facts, some[first:first + MANY]
+
+
+def _padded(items):
+    """Return a tuple of `MANY` items: the last one is repeated, unused, so that all launches have the same types."""
+    return (*items, *[items[-1]] * (MANY - len(items)))
+
+
+def _grid(arrays):
+    return min(blocks_for(max(array.size for array in arrays)), BLOCKS), len(arrays)
