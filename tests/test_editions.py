@@ -189,7 +189,7 @@ def test_the_editions_have_the_chapters_of_the_book_and_nothing_else():
                for edition in ("reference", "cpu", "cuda")}
     assert folders["reference"] == {*CHAPTERS}
     assert folders["cpu"] - {*CHAPTERS} == {"runtime", "simd", "conv_kernels", "se_kernels"}
-    assert folders["cuda"] == {"runtime", "conv_kernels", "se_kernels", *CHAPTERS}
+    assert folders["cuda"] == {"runtime", "conv_kernels", "se_kernels", "update_kernels", *CHAPTERS}
 
 
 @pytest.mark.skipif("cpu" not in backend.available(), reason="Numba is missing")

@@ -10,6 +10,6 @@ from npse.editions.dispatch import compiled_ops
 # isort: split
 from npse.cuda.runtime.copies import copy, rows
 from npse.cuda.runtime.device import empty_like, record, synchronize, to_device, to_host, why_unavailable
-from npse.cuda.updates import update
+from npse.cuda.update_kernels.in_place import update
 
 globals().update(compiled_ops(__name__, __path__))  # noqa: F405

@@ -233,7 +233,7 @@ def _observed(step: Step, x: Array, labels: Array, lr: float, done: float, *, fi
         loss, logits = step.plain(x, labels, lr, done)
         return loss, logits, [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
     probe = sanity.Probe()
-    before = {name: to_host(w) for name, w in step.network.named_parameters().items()}     # a step may change its arrays
+    before = {name: to_host(w) for name, w in step.network.named_parameters().items()}      # on a device w will change
     with backend.observing(probe):
         loss, logits = step.plain(x, labels, lr, done)
     return loss, logits, [*probe.findings(), sanity.update_ratio(before, step.network.named_parameters())]

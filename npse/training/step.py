@@ -1,7 +1,7 @@
 """One training step: forward, loss, backward, update. It runs op by op, or it is recorded once and started as a whole.
 
 The recorded kernels read and write the same memory each time. So each batch is copied to the memory that the step
-reads, and the step changes parameters, statistics and velocity in place (`npse.cuda.updates`).
+reads, and the step changes parameters, statistics and velocity in place (`npse.cuda.update_kernels.in_place`).
 """
 
 import os

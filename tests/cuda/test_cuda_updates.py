@@ -24,7 +24,7 @@ CASES = {
 def test_each_is_the_op_of_the_book(op, on_device, dtype):
     places, shapes, rest = CASES[op]
     rng = np.random.default_rng(0)
-    calls = [(*(rng.standard_normal(shape).astype(dtype) for _ in range(3)), *rest(k)) for k, shape in enumerate(shapes)]
+    calls = [(*rng.standard_normal((3, *shape)).astype(dtype), *rest(k)) for k, shape in enumerate(shapes)]
     calls[1][1][:], calls[1][2][:] = 0, 0                         # a matrix without a direction
     rates = {call[3]: cuda.to_device(np.array(call[3], dtype)) for call in calls}
     there = [(*map(cuda.to_device, call[:3]), rates[call[3]] if on_device else call[3], *call[4:]) for call in calls]

@@ -1,4 +1,4 @@
-"""Muon for several filters of one shape at once, in place; see `npse.cuda.updates`. Letters: as in the book.
+"""Muon for several filters of one shape at once, in place; see in_place.py. Letters: as in the book.
 
 All matrices of a product are stacked, and one launch computes the products of all. They are small: K x K for filters
 with K output channels. So a plain tile in shared memory is enough, one number for each thread.

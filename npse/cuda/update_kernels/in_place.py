@@ -9,10 +9,10 @@ arguments. It is not an op, because an op never changes its arguments.
 
 from numba import cuda
 
-from npse.cuda import muon_updates
 from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_stride
+from npse.cuda.update_kernels import muon
 
 MANY = 3 if SIMULATED else 16                 # items of a launch: the parameters of a kernel may have 4096 bytes in all
 BLOCKS = 2 if SIMULATED else 64               # for an item, at most
@@ -90,7 +90,7 @@ def _muon_all(calls):
     def like(call):
         return (*call[3:5], call[0].shape)
     for lr, momentum, _, some in _alike(calls, like):
-        muon_updates.update(*([call[k] for call in some] for k in range(3)), lr, momentum, _padded)
+        muon.update(*([call[k] for call in some] for k in range(3)), lr, momentum, _padded)
 
 
 _UPDATES = {"sgd": _sgd_all, "muon": _muon_all, "running_statistics": _running_statistics_all}

@@ -1,0 +1,1 @@
+"""Kernels that update many parameters at once, in place."""
