@@ -216,6 +216,36 @@ def test_a_recording_repeats_the_launches_in_memory_of_its_own(answers):
     assert "must not copy between host and device" in found["errors"][0]
 
 
+def test_evaluation_is_recorded_and_the_batches_of_an_epoch_are_copied_once(answers):
+    found = answers(STEP + """
+    from npse.training import evaluation
+    from npse import data
+    network = step.network
+    images, mean, std = (cuda.to_device(a) for a in (np.zeros((32, 8, 8, 3), np.uint8), np.zeros(3, F), np.ones(3, F)))
+    calls = []
+    count = device._runner.launch
+    def launch(*arguments):
+        calls.append(1)
+        count(*arguments)
+    device._runner.launch = launch
+    evaluation.predict(network, images[:4], mean, std, batch_size=4)
+    one = len(calls)
+    calls.clear()
+    launches.value = 0
+    evaluation.predict(network, images, mean, std, batch_size=4)
+    found = {"one": one, "all": len(calls), "started": launches.value}
+    device._runner.launch = count
+    copies = []
+    there = device._runner.to_device
+    device._runner.to_device = lambda array: copies.append(array.shape) or there(array)
+    made = list(data.training_batches(images, np.zeros(32, int), mean, std, 8, 0, 0))
+    found["copies"], found["shapes"] = copies, [(x.shape, len(y)) for x, y in made]""")
+    assert found["all"] < 3 * found["one"] + 8 * 4                # a plain batch, a recorded one, and copies
+    assert found["started"] > 7 * found["one"]                    # but every batch was computed
+    assert found["copies"] == [[4, 8]] * 4                        # images, corners twice, mirrored
+    assert found["shapes"] == [[[8, 8, 8, 3], 8]] * 4
+
+
 def test_every_thread_may_launch(answers):
     assert answers("""
 results = []

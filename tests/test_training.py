@@ -10,6 +10,7 @@ import pytest
 
 from npse import backend, data, models, reference
 from npse.layers import Dense
+from npse.layers.gate_visitor import visiting_gates
 from npse.support.files import write_atomically
 from npse.training import (
     SGD,
@@ -336,6 +337,20 @@ def test_recording_can_be_turned_off(monkeypatch):
         monkeypatch.setenv("NPSE_GRAPH", "1")
         assert can_record()
     assert not can_record()                                       # the book has no device
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_recorded_evaluation_is_the_evaluation(few_shapes, fails):
+    network, edition = models.build("se_resnet8"), Recording(fails)
+    images, normal = few_shapes.test_images[:23], (few_shapes.mean, few_shapes.std)
+    wanted = predict(network, images, *normal, batch_size=5)
+    with backend.using_edition(edition):
+        found = predict(network, images, *normal, batch_size=5)
+        with visiting_gates(network, lambda name, s: s):
+            again = predict(network, images, *normal, batch_size=5)
+    assert edition.recorded == 2
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(again, wanted)
 
 
 def test_evaluation_counts(few_shapes):

@@ -64,18 +64,27 @@ def training_batches(images: Array, labels: Array, mean: Array, std: Array, batc
         raise ValueError(f"every image needs one label, but there are {len(images)} images and {len(labels)} labels")
     steps = steps_per_epoch(len(images), batch_size)
     batch_size = min(batch_size, len(images))
-    order = _generator(seed, epoch).permutation(len(images))
+    rows = np.arange(batch_size) if rows is None else rows
+    order = _generator(seed, epoch).permutation(len(images))[:steps * batch_size].reshape(steps, batch_size)
     flipped = _generator(seed).integers(0, 2, len(images)) == epoch % 2
-    for step in range(start, steps):
-        chosen = order[step * batch_size:(step + 1) * batch_size]
-        rng = _generator(seed, epoch, step)
-        top, left = rng.integers(0, 2 * crop + 1, (2, batch_size))
-        shifts = rng.uniform(-jitter, jitter, (2, batch_size)).astype(mean.dtype)          # of contrast and brightness
-        if rows is not None:
-            chosen, top, left, shifts = chosen[rows], top[rows], left[rows], shifts[:, rows]
-        ops = backend.active()
-        x = ops.augment(backend.rows(images, chosen), top, left, flipped[chosen], mean, std, crop)
-        yield ops.jitter(x, 1 + shifts[0], shifts[1]) if jitter else x, labels[chosen]
+    chosen = order[start:, rows]
+    draws = [_draws(_generator(seed, epoch, step), batch_size, crop, jitter) for step in range(start, steps)]
+    corners = np.array([corner[:, rows] for corner, _ in draws]).reshape(-1, 2, len(rows))
+    where: tuple[Array, ...] = chosen, corners[:, 0], corners[:, 1], flipped[chosen]
+    if hasattr(images, "copy_to_host"):       # on the device: one copy for the whole epoch
+        where = tuple(backend.to_edition(array.astype(np.int32)) for array in where)
+    for step, (_, shifts) in enumerate(draws):
+        ops, (image, top, left, flip) = backend.active(), (array[step] for array in where)
+        x = ops.augment(backend.rows(images, image), top, left, flip, mean, std, crop)
+        if jitter:
+            contrast, brightness = shifts.astype(mean.dtype)[:, rows]
+            x = ops.jitter(x, 1 + contrast, brightness)
+        yield x, labels[chosen[step]]
+
+
+def _draws(rng: np.random.Generator, count: int, crop: int, jitter: float) -> tuple[Array, Array]:
+    """Return the corners of the crops (2, count), and the shifts of contrast and brightness (2, count)."""
+    return rng.integers(0, 2 * crop + 1, (2, count)), rng.uniform(-jitter, jitter, (2, count))
 
 
 def evaluation_batches(images: Array, mean: Array, std: Array, batch_size: int) -> Iterator[Array]:

@@ -21,6 +21,7 @@ from npse.data import evaluation_batches
 from npse.layers import Layer
 from npse.support.names import suggest
 from npse.training.ranks import ALONE, Ranks
+from npse.training.recorded import Recorded
 from npse.types import Array
 
 _CENTRE, _SHIFTS = 1, (0, 2)             # the corner of a window in an image with a border of one pixel
@@ -93,7 +94,8 @@ def _logits(network: Layer, images: Array, mean: Array, std: Array, corner: int,
     else:
         batches = (_view(images[first:first + batch_size], mean, std, corner, flip)
                    for first in range(0, len(images), batch_size))
-    logits = [network.predict(x) for x in batches]
+    forward = Recorded(network.predict)
+    logits = [forward(x) for x in batches]
     return np.concatenate([to_host(batch) for batch in logits])   # at the end, because each copy waits for the device
 
 
