@@ -3,7 +3,7 @@
     python benchmarks/gpu_report.py [--cifar10 FOLDER] [--out gpu_report]
 
 It measures what the device can do, a training step and its ops, PyTorch's step beside it (if PyTorch is installed),
-has the judge prove every gradient on the device, and trains for as long as time is left. Each part is a process of its
+has the judge check every gradient on the device, and trains for as long as time is left. Each part is a process of its
 own with a limit; one that fails or hangs leaves what it had found, and costs nobody else's numbers. What is known so
 far is in OUT.md, a page for docs/results.md, and in OUT.json after every part. A checkout of npse, NumPy, Numba and
 numba-cuda are enough to run it.
@@ -84,7 +84,7 @@ def ask(part, options, seconds, folder):
     if seconds < LEAST:
         return None, "not begun, no time was left"
     command = [sys.executable, __file__, "--part", part, "--seconds", str(seconds), *["--tiny"] * options.tiny]
-    variables = os.environ | {"NPSE_GRAPH": "1"} | ({"NPSE_DATA_DIR": folder} if options.cifar10 else {})
+    variables = os.environ | ({"NPSE_DATA_DIR": folder} if options.cifar10 else {})
     with open(Path(folder) / "told", "w+") as told, open(Path(folder) / "said", "w+") as said:
         try:
             code = subprocess.run(command, env=variables, stdout=told, stderr=said, timeout=seconds).returncode
@@ -123,10 +123,11 @@ def measure_npse(options, tell):
     tell(found)
     found["ops"] = ops.measure(**work, seconds=short)
     tell(found)
-    tell(found | {"alone": alone(workload.prepare(**work).clock, batch(options), short)})
+    work = workload.prepare(**work)
+    tell(found | {"alone": alone(work.clock, work.repeated, batch(options), short)})
 
 
-def alone(clock, N, seconds):
+def alone(clock, repeated, N, seconds):
     """Batch norm and the plain join, forwards and backwards, on maps of the first stage: rows as of `ops.measure`."""
     edition, rng, H, C = backend.active(), np.random.default_rng(0), workload.PIXELS, 16
     x, dy, r = (backend.to_edition(rng.standard_normal((N, H, H, C), np.float32)) for _ in range(3))
@@ -139,7 +140,8 @@ def alone(clock, N, seconds):
         def task(op=op, arguments=arguments):
             return getattr(edition, op)(*arguments)
         result = task()
-        found = ops.figures(ops.times(task, seconds, clock=clock))
+        many, count = repeated(getattr(edition, op), arguments)
+        found = ops.figures(ops.times(many, seconds, clock=clock), count)
         rows.append({"op": op, "arguments": ops.shapes(arguments), "count": 0, **found,
                      "flops": flops.flops(op, arguments, result), "bytes": flops.traffic(arguments, result)})
     return rows

@@ -128,8 +128,9 @@ def test_on_a_device_no_cache_helps():
 
 def test_on_a_gpu_torch_runs_without_tensor_cores_and_with():
     modes = compare.torch_modes("cuda")
-    assert len(modes) == 2 * len(compare.TORCH_MODES)
-    assert [options["tf32"] for options in modes.values()] == [False] * 3 + [True] * 3
+    assert len(modes) == 2 * (len(compare.TORCH_MODES) + 1)
+    assert [options["tf32"] for options in modes.values()] == [False] * 4 + [True] * 4
+    assert [options.get("graphs", False) for options in modes.values()] == 2 * [False, False, False, True]
     assert all(options["device"] == "cuda" for options in modes.values())
     assert compare.torch_modes("cpu") == compare.TORCH_MODES
 

@@ -14,6 +14,9 @@ TORCH_MODES = {
     "torch eager, channels_last": {"channels_last": True, "compiled": False},
     "torch.compile, channels_last": {"channels_last": True, "compiled": True},
 }
+# On a GPU, compiled with PyTorch's mode reduce-overhead.
+TORCH_GRAPHS = {"torch.compile with CUDA graphs, channels_last": {"channels_last": True, "compiled": True,
+                                                                  "graphs": True}}
 # Each peer, and the packages that it needs.
 PEERS = {"torch": ("torch==2.13.0",), "openvino": ("openvino", "onnx"), "onnxruntime": ("onnxruntime", "onnx")}
 OURS = "npse"
@@ -22,13 +25,13 @@ OURS = "npse"
 def torch_modes(edition):
     """Return {name: options of `torch_peer.measure`}: PyTorch's modes on the processor, or on a GPU.
 
-    On a GPU each mode runs twice, without TF32 and with it. With TF32, float32 convolutions and matrix products use
-    tensor cores, which keep 10 bits of the mantissa.
+    On a GPU each mode runs twice, without TF32 and with it, and one more mode records CUDA graphs. With TF32, float32
+    convolutions and matrix products use tensor cores, which keep 10 bits of the mantissa.
     """
     if edition != "cuda":
         return TORCH_MODES
     return {f"{name}, tf32 {'on' if tf32 else 'off'}": {**options, "device": "cuda", "tf32": tf32}
-            for tf32 in (False, True) for name, options in TORCH_MODES.items()}
+            for tf32 in (False, True) for name, options in (TORCH_MODES | TORCH_GRAPHS).items()}
 
 
 def peers_of(text, edition):

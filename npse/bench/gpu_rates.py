@@ -6,7 +6,18 @@ multiply-adds in registers limits ops that are bound by arithmetic without tenso
 
 from numba import cuda
 
-from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, device_function, empty, kernel, launch, stopwatch
+from npse.cuda.runtime.copies import copy
+from npse.cuda.runtime.device import (
+    BLOCK_THREADS,
+    SIMULATED,
+    device_function,
+    empty,
+    is_device_array,
+    kernel,
+    launch,
+    record,
+    stopwatch,
+)
 
 COPIES = 4                                # numbers that a thread copies; their reads overlap
 ROUNDS = 1 if SIMULATED else 512
@@ -14,6 +25,9 @@ ADDS = 128                                # multiply-adds of a thread in a round
 COPIED = 2**7 if SIMULATED else 2**26     # numbers: 256 MiB, more than the caches of any device hold
 ADDERS = 2 if SIMULATED else 4096         # blocks of the multiply-adds
 REPEATS = 20
+CALLS = 1 if SIMULATED else 10            # of an op in a recording, at least
+CACHES = 1 if SIMULATED else 2**28        # bytes, more than the caches of any device hold
+COPIES_OF_ARGUMENTS = 64                  # at most
 
 
 def copy_rate():
@@ -38,6 +52,31 @@ def seconds(task):
     field = _field()
     launch(_zero, _blocks(field), BLOCK_THREADS, field)
     return 1e-3 * stopwatch(task)
+
+
+def repeated(op, arguments):
+    """Return a function that calls an op again and again without waiting for the host, and the number of its calls.
+
+    The calls are recorded once, so that the device is timed and not the host. They take turns over several copies of
+    the arrays, which together are larger than the device's caches. An op that cannot be recorded, because it copies to
+    the host, is called once.
+    """
+    size = sum(value.nbytes for value in arguments if is_device_array(value))
+    copies = [tuple(map(_copy_of, arguments)) for _ in range(max(1, min(COPIES_OF_ARGUMENTS, CACHES // max(size, 1))))]
+    calls = [copies[k % len(copies)] for k in range(max(CALLS, len(copies)))]
+    op(*arguments)                            # compiles
+    try:
+        return record(lambda: [op(*call) for call in calls]), len(calls)
+    except RuntimeError:
+        return lambda: op(*arguments), 1
+
+
+def _copy_of(value):
+    if not is_device_array(value):
+        return value
+    copied = empty(value.shape, value.dtype)
+    copy(value, copied)
+    return copied
 
 
 def _least(task):

@@ -60,7 +60,8 @@ def measure(model, batch_size, edition, threads, seconds):
     rows = []
     for key, row in calls.rows.items():
         op, arguments = getattr(ops, row["op"]), calls.arguments[key]
-        row |= figures(times(lambda op=op, arguments=arguments: op(*arguments), seconds, clock=work.clock))
+        task, count = work.repeated(op, arguments)
+        row |= figures(times(task, seconds, clock=work.clock), count)
         rows.append(row | {"ms_step": row["ms"] * row["count"], "gbs": 1e-6 * row["bytes"] / row["ms"],
                            "gflops": row["flops"] and 1e-6 * row["flops"] / row["ms"]})
     return sorted(rows, key=lambda row: -row["ms_step"])

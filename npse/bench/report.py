@@ -69,7 +69,7 @@ def step(result, model, batch_size, threads):
 
 HOST_NOTES = ("Timed alone, an op finds its arguments in the caches; in a step it may not.",
               "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever limits the op.")
-DEVICE_NOTES = ("Times are from the device's own clock; its caches hold no arguments before a call.",
+DEVICE_NOTES = ("Times are from the device's own clock, of recorded calls over several copies of the arguments.",
                 "Limit: per cent of its multiply-adds, or of copying in its memory, whichever limits the op.")
 
 

@@ -216,7 +216,7 @@ class Peer:
     after every step on the processor, and after every ten steps on a GPU.
     """
 
-    def __init__(self, model, batch_size, channels_last, compiled, device="cpu", tf32=False):
+    def __init__(self, model, batch_size, channels_last, compiled, device="cpu", tf32=False, graphs=False):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True                     # it tries its algorithms and takes the fastest
         self.steps = READ_EVERY if device == "cuda" else 1
@@ -225,7 +225,8 @@ class Peer:
         self.x = torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
         self.labels = torch.tensor(labels, device=device)
         self.network = kind_of(model)(build(model).state()).to(device, memory_format=layout)
-        self.run = torch.compile(self.network) if compiled else self.network
+        mode = "reduce-overhead" if graphs else "default"
+        self.run = torch.compile(self.network, mode=mode) if compiled else self.network
         decayed, others = ([w for w in self.network.parameters() if w.requires_grad and (w.ndim > 1) is matrix]
                            for matrix in (True, False))
         # fused: the fastest of PyTorch's three implementations of the update
@@ -240,11 +241,12 @@ class Peer:
     def _step(self):
         self.network.train()
         self.optimizer.zero_grad()
+        torch.compiler.cudagraph_mark_step_begin()                # the memory of the last step may be used again
         logits = self.run(self.x)
         loss = F.cross_entropy(logits, self.labels, label_smoothing=SMOOTHING)
         loss.backward()
         self.optimizer.step()
-        return loss.detach(), (logits.argmax(1) == self.labels).sum()     # npse's step counts them too
+        return loss.detach().clone(), (logits.argmax(1) == self.labels).sum()     # npse's step counts them too
 
     def evaluate(self):
         self.network.eval()
@@ -252,10 +254,10 @@ class Peer:
             return self.run(self.x).cpu()
 
 
-def measure(model, batch_size, threads, seconds, channels_last, compiled, device="cpu", tf32=False):
+def measure(model, batch_size, threads, seconds, channels_last, compiled, device="cpu", tf32=False, graphs=False):
     """Time the training step and the evaluation of one mode; the peak memory is that of training."""
     torch.set_num_threads(threads)
-    peer = Peer(model, batch_size, channels_last, compiled, device, tf32)
+    peer = Peer(model, batch_size, channels_last, compiled, device, tf32, graphs)
     train = times(peer.train, seconds, warm=WARM)
     peak = torch.cuda.max_memory_reserved() / 1e6 if device == "cuda" else peak_memory()
     return {"train": figures(train, peer.steps), "peak_mb": peak,

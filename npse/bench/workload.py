@@ -11,6 +11,7 @@ from npse.bench.timing import peak_memory, wall
 from npse.layers import Whitening
 from npse.training import SGD
 from npse.training.metric_accumulator import READ_EVERY, read
+from npse.training.recorded import Recorded
 from npse.training.step import Step, can_record
 
 FITTED = 100                     # images to which a whitening layer is fitted
@@ -46,8 +47,9 @@ def prepare(model, batch_size, edition, threads):
     -------
     namespace
         ``network``; ``edition``, its name; ``steps``, the number of steps in a call of ``train``; ``clock``, for single
-        ops; ``memory``, which returns the peak memory in MB; ``step``, which makes one training step and returns loss
-        and logits, possibly before the device has computed them.
+        ops; ``repeated(op, arguments)``, a function that calls an op, and how often it does; ``memory``, which returns
+        the peak memory in MB; ``step``, which makes one training step and returns loss and logits, possibly before the
+        device has computed them.
 
         These functions return when their results are computed: ``train`` makes ``steps`` steps and returns the last
         loss; ``plain`` does the same without recording (None if the edition records nothing); ``evaluate`` returns the
@@ -65,7 +67,8 @@ def prepare(model, batch_size, edition, threads):
     x, labels = batch(batch_size)
     images, x, mean, std = map(backend.to_edition, (images, x, MEAN, STD))
     device = _device() if backend.on_device() else SimpleNamespace(
-        clock=wall, memory=peak_memory, synchronize=lambda: None, steps=1)
+        clock=wall, memory=peak_memory, synchronize=lambda: None, steps=1,
+        repeated=lambda op, arguments: (functools.partial(op, *arguments), 1))
 
     def step():
         network.train()
@@ -75,8 +78,10 @@ def prepare(model, batch_size, edition, threads):
         results = [step() for _ in range(device.steps)]
         return [read(loss, logits, labels)[0] for loss, logits in results][-1]
 
+    forward = Recorded(lambda x: network.eval().predict(x))
+
     def evaluate():
-        return backend.to_host(network.eval().predict(x))
+        return backend.to_host(forward(x))
 
     def make_batch():
         made = next(data.training_batches(images, numbers, mean, std, batch_size, seed=0, epoch=0))
@@ -88,7 +93,7 @@ def prepare(model, batch_size, edition, threads):
         train = functools.partial(several, lambda: steps.recorded(x, labels, RATE))
     return SimpleNamespace(network=network, edition=name, step=step, train=train, plain=plain if can_record() else None,
                            evaluate=evaluate, make_batch=make_batch, steps=device.steps, clock=device.clock,
-                           memory=device.memory)
+                           repeated=device.repeated, memory=device.memory)
 
 
 def _device():
@@ -96,4 +101,5 @@ def _device():
     from npse.cuda.runtime import device
 
     return SimpleNamespace(clock=gpu_rates.seconds, synchronize=device.synchronize, steps=READ_EVERY,
+                           repeated=gpu_rates.repeated,
                            memory=lambda: device.memory() and device.memory() / 1e6)

@@ -29,6 +29,9 @@ def bench(
                                         "docs/cluster.md")] = None,
     scaling: Annotated[Path | None, Option(metavar="FILE", help="with --ranks: draw measured and predicted times to "
                                            "this PNG file")] = None,
+    static: Annotated[bool, Option("--static", help="instead of all else, tell what is known of the cuda edition's "
+                                   "kernels without a GPU: launches, registers, occupancy, instructions")] = False,
+    capability: Annotated[str, Option(help="with --static: compute capability of a GPU")] = "9.0",
     quick: Annotated[bool, Option("--quick", help="few repeats, one BLAS kernel: a quick trial")] = False,
 ) -> None:
     """Measure this machine or its GPU, a training step and its ops. Results are valid only if nothing else runs."""
@@ -38,6 +41,10 @@ def bench(
     from npse.support import environment
     from npse.support.files import expect_place
 
+    if static:
+        models.build(model)
+        _static(model, batch_size, capability, json_file)
+        return
     name = backend.choose(edition)[0]
     peers = compare.peers_of(vs, name) if vs else []
     on_gpu = name == "cuda"
@@ -111,6 +118,26 @@ def _scaling(ranks, threads, json_file, drawing, **work):
         save(scaling.picture(found, f"{work['model']}, batch {work['batch_size']}, threads a rank: {threads}"), drawing)
     for path in filter(None, (json_file, drawing)):
         typer.echo(f"wrote {path}")
+
+
+def _static(model, batch_size, capability, json_file):
+    """Tell what is known of the kernels of a training step without a GPU."""
+    from npse.support import environment, nvidia_driver
+    from npse.support.files import expect_place, write_atomically
+
+    expect_place(json_file)
+    nvidia_driver.expect_compiler("npse bench --static")
+
+    from npse.bench import static
+    from npse.cuda.runtime.machine_code import capability_of
+
+    wanted = capability_of(capability)
+    rows = static.measure(model, batch_size, wanted)
+    print_table(static.table(rows, model, batch_size, wanted))
+    if json_file:
+        write_atomically(json_file, json.dumps({**environment.record(), "model": model, "batch_size": batch_size,
+                                                "capability": wanted, "kernels": rows}, indent=1) + "\n")
+        typer.echo(f"wrote {json_file}")
 
 
 def _line(text):

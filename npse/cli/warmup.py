@@ -1,6 +1,5 @@
 """``npse warmup``: compile kernels now, so that the first run does not wait for it."""
 
-import re
 import time
 from enum import StrEnum
 from functools import partial
@@ -66,18 +65,13 @@ def _cuda(capability):
     from npse import backend
     from npse.support import nvidia_driver
 
-    if capability and not re.fullmatch(r"[1-9][0-9]?\.[0-9]", capability):
-        raise ValueError(f"a compute capability must be two numbers such as 9.0, but is {capability!r}")
-    if nvidia_driver.simulated():
-        raise ValueError("the simulator compiles no kernels; unset NUMBA_ENABLE_CUDASIM")
-    if lacking := nvidia_driver.without_numba_cuda("npse warmup --edition cuda") or (
-            not capability and backend.why_unavailable("cuda")):
-        raise ImportError(lacking if capability else f"{lacking}; or name the GPU: --capability 9.0")
+    nvidia_driver.expect_compiler("npse warmup --edition cuda")
+    if not capability and (lacking := backend.why_unavailable("cuda")):
+        raise ImportError(f"{lacking}; or name the GPU: --capability 9.0")
 
     from npse.cli import precompile
     from npse.cuda.runtime import device
-    from npse.cuda.runtime.machine_code import cache_folder, expect_capability
+    from npse.cuda.runtime.machine_code import cache_folder, capability_of
 
-    wanted = tuple(map(int, capability.split("."))) if capability else device.capability()
-    expect_capability(wanted)
+    wanted = capability_of(capability) if capability else device.capability()
     return cache_folder(), partial(precompile.warm_up_cuda, capability=wanted)

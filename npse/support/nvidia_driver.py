@@ -38,6 +38,22 @@ def why_unavailable() -> str | None:
     return None if simulated() else _numpy_too_new() or without_gpu() or _driver_too_old()
 
 
+def expect_compiler(what: str) -> None:
+    """Check that kernels can be compiled here, with or without a GPU, for ``what``, the name of a command.
+
+    Raises
+    ------
+    ImportError
+        numba-cuda is not installed, or does not work with the installed NumPy.
+    ValueError
+        The simulator is on; it compiles nothing.
+    """
+    if simulated():
+        raise ValueError(f"the simulator compiles no kernels; unset NUMBA_ENABLE_CUDASIM for {what}")
+    if lacking := without_numba_cuda(what) or _numpy_too_new():
+        raise ImportError(lacking)
+
+
 def without_numba_cuda(what: str) -> str | None:
     """Return one line: that ``what`` needs numba-cuda, and how to get it. None if it is installed."""
     if _toolkit() is not None and all(importlib.util.find_spec(name) for name in ("numba", "numba_cuda")):

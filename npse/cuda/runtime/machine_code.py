@@ -60,6 +60,9 @@ class MachineCode:
     parameters : tuple of str
         The types of its parameters in PTX, such as u64 and f32. An array is several parameters.
     resources : Resources
+    instructions : dict of str to int
+        Numbers of instructions in the PTX: ``instructions`` in all, ``fma``, ``loads``, ``wide_loads`` (of 128 bits)
+        and ``stores``, of global memory.
     cubin : bytes
         The code, as the driver loads it.
     """
@@ -67,6 +70,7 @@ class MachineCode:
     entry: str
     parameters: tuple
     resources: Resources
+    instructions: dict
     cubin: bytes
 
 
@@ -115,7 +119,8 @@ def _loaded(file, key):
         header = json.loads(line)
         if header["key"] != key or header["cubin"] != len(cubin):
             return None
-        return MachineCode(header["entry"], tuple(header["parameters"]), Resources(**header["resources"]), cubin)
+        return MachineCode(header["entry"], tuple(header["parameters"]), Resources(**header["resources"]),
+                           header["instructions"], cubin)
     except (ValueError, KeyError, TypeError):                     # of another format
         return None
 
@@ -156,13 +161,25 @@ def cache_folder():
     return kernel_files.folder(kernel_files.fingerprint(_SOURCE, sys.version, *found))
 
 
-def expect_capability(capability):
-    """Check that the compiler knows a compute capability. ValueError with a list of those that it knows if not."""
-    known = nvrtc.get_supported_ccs()
-    if capability not in known:
-        raise ValueError("there is no compute capability {}.{}; the compiler knows ".format(*capability)
-                         + ", ".join("{}.{}".format(*each) for each in known))
+def capability_of(text):
+    """Return a compute capability such as "9.0" as two numbers.
 
+    Raises
+    ------
+    ValueError
+        It is not written like that, or the compiler does not know it.
+    """
+    if not re.fullmatch(r"[1-9][0-9]?\.[0-9]", text):
+        raise ValueError(f"a compute capability must be two numbers such as 9.0, but is {text!r}")
+    known = nvrtc.get_supported_ccs()
+    if (capability := tuple(map(int, text.split(".")))) not in known:
+        raise ValueError(f"there is no compute capability {text}; the compiler knows "
+                         + ", ".join("{}.{}".format(*each) for each in known))
+    return capability
+
+
+_KINDS = {"fma": r"fma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
+          "stores": r"st\.global"}
 
 _one_at_a_time = threading.RLock()            # the function that Numba asks for the device is exchanged
 
@@ -208,7 +225,13 @@ def assemble(ptx, capability):
                             for what in ("registers", "bytes smem", "stack")))
     entry, parameters = re.search(r"\.visible \.entry (\w+)\((.*?)\)", ptx, re.DOTALL).groups()
     return MachineCode(entry, tuple(re.findall(r"\.param \.(?:align \d+ )?\.?(\w+)", parameters)), resources,
-                       bytes(cubin))
+                       _instructions(ptx), bytes(cubin))
+
+
+def _instructions(ptx):
+    names = re.findall(r"^\s+(?:@!?%\w+\s+)?([a-z][\w.]*)\s+[^;]*;", ptx, re.MULTILINE)
+    return {"instructions": len(names), **{kind: sum(bool(re.match(pattern, name)) for name in names)
+                                           for kind, pattern in _KINDS.items()}}
 
 
 def _log(size, read, handle):

@@ -24,6 +24,7 @@ from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 from npse.support.arithmetic import ceil_div
 
 TILE = 4 if SIMULATED else 16                          # TILE * TILE = BLOCK_THREADS
+PITCH = TILE + 1                                       # of a tile's rows: a column is then in different memory banks
 COLUMN = 1, BLOCK_THREADS                              # threads of a block that sums a list of any length
 BLOCKS = 2 if SIMULATED else 32                        # for a filter, at most
 
@@ -104,8 +105,8 @@ def _product(x, y, n, middle, left_transposed, right_transposed, left, right):
 
 @kernel
 def _products(x, y, middle, left_transposed, right_transposed, z):
-    left = cuda.shared.array((TILE, TILE + 1), x.dtype)
-    right = cuda.shared.array((TILE, TILE + 1), x.dtype)      # not on one line: the simulator tells them apart by it
+    left = cuda.shared.array((TILE, PITCH), x.dtype)
+    right = cuda.shared.array((TILE, PITCH), x.dtype)      # not on one line: the simulator tells them apart by it
     n, i, j = cuda.blockIdx.z, cuda.blockIdx.y * TILE + cuda.threadIdx.y, cuda.blockIdx.x * TILE + cuda.threadIdx.x
     total = _product(x, y, n, middle, left_transposed, right_transposed, left, right)
     if i < z.shape[1] and j < z.shape[2]:
@@ -114,8 +115,8 @@ def _products(x, y, middle, left_transposed, right_transposed, z):
 
 @kernel
 def _sums_of_powers(A, a, b, c, M):
-    left = cuda.shared.array((TILE, TILE + 1), A.dtype)
-    right = cuda.shared.array((TILE, TILE + 1), A.dtype)      # not on one line: the simulator tells them apart by it
+    left = cuda.shared.array((TILE, PITCH), A.dtype)
+    right = cuda.shared.array((TILE, PITCH), A.dtype)      # not on one line: the simulator tells them apart by it
     n, i, j = cuda.blockIdx.z, cuda.blockIdx.y * TILE + cuda.threadIdx.y, cuda.blockIdx.x * TILE + cuda.threadIdx.x
     square = _product(A, A, n, A.shape[1], False, False, left, right)
     if i < M.shape[1] and j < M.shape[2]:
