@@ -22,6 +22,7 @@
 # [What opens a channel](#What-opens-a-channel) ·
 # [Frozen, and replaced](#Frozen,-and-replaced) ·
 # [The last stage](#The-last-stage) ·
+# [After a longer training](#After-a-longer-training) ·
 # [Typical mistakes](#Typical-mistakes) ·
 # [Questions](#Questions) ·
 # [Next](#Next)
@@ -55,6 +56,7 @@ from npse import data, models
 from npse.analysis import inspect
 from npse.analysis.observation import observe
 from npse.analysis.statistics import variances
+from npse.analysis.summary import gates_of
 from npse.notebook import Play, Source, Worked
 from npse.notebook.figures import what_the_gates_learned as figures
 from npse.training import evaluate
@@ -268,6 +270,47 @@ for name, block in found.blocks.items():
 # %% [markdown]
 # In our small networks the last stage is far from constant. An observation
 # about one network, on one data set, is no law of nature. That holds for the paper's, and for ours.
+
+# %% [markdown]
+# ## After a longer training
+#
+# The network above has seen few pictures for a minute. npse comes with a larger one, SE-ResNet-20, trained on the
+# photographs of CIFAR-10, and with what `npse inspect` found about its gates on the 10 000 test images. So we can look
+# at these gates without training, and without the photographs:
+
+# %%
+trained, longer = models.load("se_resnet20-cifar10"), gates_of("se_resnet20-cifar10")
+count = sum(w.size for w in trained.named_parameters().values())
+print(f"{longer.title}: {count:,} parameters, "
+      f"right on {longer.effects.accuracy:.1%} of {longer.effects.images} test images")
+
+# %%
+figures.by_class(longer)
+
+# %% [markdown]
+# Now the classes have names that say something. Look for classes whose rows resemble each other, such as automobile
+# and truck, and compare two of them:
+
+# %%
+last_but_one = longer.classes[-1:] + longer.classes[:-1]
+Play(partial(figures.two_classes, longer), first=longer.classes[1:] + longer.classes[:1], second=last_but_one)
+
+# %% [markdown]
+# And does this network need its gates? The same experiment:
+
+# %%
+figures.effects(longer)
+
+# %%
+for name, kinds in longer.effects.by_block.items():
+    print(name, "  ".join(f"{kind} {100 * effect.change:+.1f} ± {100 * effect.error:.1f}"
+                          for kind, effect in kinds.items()))
+
+# %% [markdown]
+# Read it like the one above. In which blocks do frozen gates (*mean*) cost more than two standard errors? In which is
+# only *shuffled* harmful? It is still one network, trained once: another seed may answer otherwise.
+#
+# `npse predict cat.jpg` asks this network for the class of a picture of yours.
 
 # %% [markdown]
 # ## Typical mistakes

@@ -12,7 +12,7 @@ pytest.importorskip("numba")
 
 from npse import cpu
 from npse.cli import precompile
-from npse.cli.warmup import Compiled, warmup
+from npse.cli.warmup import warmup
 
 WARM = "from npse.cli.warmup import warmup; warmup()"
 RUN = """
@@ -87,23 +87,23 @@ class TestCuda:
 
     @pytest.mark.parametrize(("options", "words"), [
         ({"capability": "9.0"}, "for the cuda edition; add --edition cuda"),
+        ({"edition": "cdua"}, "unknown edition 'cdua'; did you mean cuda"),
         ({"edition": "cuda", "capability": "9"}, "must be two numbers such as 9.0, but is '9'"),
         ({"edition": "cuda", "capability": "99.9"}, "there is no compute capability 99.9; the compiler knows 7.5, "),
     ])
     def test_a_wrong_capability_is_one_line(self, options, words):
-        options["edition"] = Compiled(options.get("edition", "cpu"))
         with pytest.raises(ValueError, match=words):
             warmup(**options)
 
     def test_without_a_gpu_its_capability_can_be_named(self, monkeypatch):
         monkeypatch.setattr("npse.backend.why_unavailable", lambda name: "no GPU here")
         with pytest.raises(ImportError, match=r"no GPU here; or name the GPU: --capability 9\.0"):
-            warmup(edition=Compiled.CUDA)
+            warmup(edition="cuda")
 
     @pytest.mark.slow
     def test_the_kernels_of_a_model_for_a_named_capability(self, tmp_path):
-        code = ("from npse.cli.warmup import Compiled, warmup; "
-                "warmup('se_resnet8', edition=Compiled.CUDA, capability='9.0')")
+        code = ("from npse.cli.warmup import warmup; "
+                "warmup('se_resnet8', edition='cuda', capability='9.0')")
         cold, warm = (python(code, NPSE_CACHE_DIR=str(tmp_path)) for _ in range(2))
         assert int(re.match(r"compiled (\d+) kernels in ", cold.stdout)[1]) > 40
         assert warm.stdout.startswith("all kernels were compiled already")

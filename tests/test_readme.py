@@ -25,7 +25,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 IN_SECONDS = ("npse exercise start 3", "npse info", "npse ablate --list", "python -c ")
 IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-shapes-1 --tta mirror", "npse inspect ",
               "npse export runs/se_resnet8-shapes-1 --to torch",
-              "npse predict runs/se_resnet8-shapes-1 shape.png")
+              "npse predict runs/se_resnet8-shapes-1 shape.png", "npse predict shape.png")
 NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
             "npse train --data cifar10 ": "needs CIFAR-10 and 40 minutes",
             "npse train --recipe fast94": "needs CIFAR-10 and a quarter of an hour: tests/test_recipes.py",
@@ -58,7 +58,7 @@ def matches(command, beginnings):
 
 
 def test_every_command_is_run_or_left_out_for_a_reason():
-    assert len(COMMANDS) == 18
+    assert len(COMMANDS) == 19
     for command in COMMANDS:
         assert [matches(command, known) for known in (IN_SECONDS, IN_MINUTES, NOT_HERE)].count(True) == 1, command
 

@@ -18,14 +18,16 @@ from npse.training.evaluation import confusion_matrix
 COLUMNS = 62                     # letters in a line of the title of a picture
 
 
-def write(folder: RunFolder, found: Inspection) -> list[Path]:
-    """Write report.html, curves.png, confusion.png and, for a network with gates, gates.png into the folder of a run.
+def write(folder: RunFolder, found: Inspection, out: Path | None = None) -> list[Path]:
+    """Write report.html, curves.png, confusion.png and, for a network with gates, gates.png.
 
     Parameters
     ----------
     folder : RunFolder
     found : Inspection
         Of the network of the run, from `npse.analysis.inspection`.
+    out : Path, optional
+        The folder to write into, which is made if it does not exist; by default that of the run.
 
     Returns
     -------
@@ -51,9 +53,11 @@ def write(folder: RunFolder, found: Inspection) -> list[Path]:
              *_cost(config, found), *sections.settings(kept)]
     files: dict[str, str | bytes] = {"report.html": page.document(found.title, body)}
     files |= dict(sorted(pictures.items()))
+    out = out or folder.path
+    out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        write_atomically(folder.path / name, content)
-    return [folder.path / name for name in files]
+        write_atomically(out / name, content)
+    return [out / name for name in files]
 
 
 def _main_numbers(found: Inspection, right: float, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

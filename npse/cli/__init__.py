@@ -55,7 +55,7 @@ for command, examples in {
     recipes.recipes: ("npse recipes", "npse recipes fast94"),
     evaluate.evaluate: ("npse evaluate runs/se_resnet8-shapes-1 --tta mirror",),
     inspect.inspect: ("npse inspect runs/se_resnet8-shapes-1", "npse inspect runs/se_resnet20-cifar10-1 --sample 500"),
-    predict.predict: ("npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png",),
+    predict.predict: ("npse predict cat.jpg", "npse predict runs/se_resnet20-cifar10-1 cat.jpg dog.png"),
     export.export: ("npse export runs/se_resnet20-cifar10-1 --to torch",
                     "npse export runs/se_resnet20-cifar10-1 --to onnx --out model.onnx --time"),
     ablate.ablate: ("npse ablate --list", "npse ablate gate --dry-run", "npse ablate structures --jobs 2",

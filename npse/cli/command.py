@@ -1,5 +1,6 @@
 """The classes of all commands: help pages that fit 80 columns, and errors that name the option that was given."""
 
+import difflib
 import pkgutil
 import re
 import typing
@@ -125,3 +126,16 @@ def _metavar(kind):
 def names(where):
     """Return a function that completes names for the shell, from a collection such as ``npse.models:MODELS``."""
     return lambda: [str(name) for name in pkgutil.resolve_name(where)]
+
+
+def run_folder(path):
+    """Return the folder of a run; the name of a trained network that comes with npse stands for its folder.
+
+    ValueError if there is nothing at the path, and its name is nearly that of such a network.
+    """
+    from npse.models import trained
+
+    name = str(path)
+    if path.exists() or not (name in trained.names() or difflib.get_close_matches(name, trained.names(), cutoff=0.8)):
+        return path
+    return trained.folder(name)

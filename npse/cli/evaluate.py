@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from npse.cli.command import names
+from npse.cli.command import names, run_folder
 
 
 def evaluate(
-    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
+    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run, or a network that comes with npse")],
     weights: Annotated[str, Option(help="last or best (by the accuracy during the run)")] = "last",
     tta: Annotated[str | None, Option(help="average over views of each image: none, mirror, mirror+shift, unsure",
                                       show_default="that of the run",
@@ -21,7 +21,7 @@ def evaluate(
     from npse import backend, training
 
     backend.use(edition)
-    folder = training.RunFolder(run)
+    folder = training.RunFolder(run_folder(run))
     network, facts = folder.load_network(weights)
     config = folder.config()
     dataset = folder.load_data()

@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from npse.cli.bench import print_table
-from npse.cli.command import names
+from npse.cli.command import names, run_folder
 from npse.cli.console import status
 
 FORMATS = ("torch", "onnx")
@@ -15,7 +15,7 @@ BATCHES = (1, 128)
 
 
 def export(
-    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
+    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run, or a network that comes with npse")],
     to: Annotated[str, Option(metavar="FORMAT", help="torch: a state dict, and a Python file that builds the network; "
                               "onnx: a model for any runtime", autocompletion=names("npse.cli.export:FORMATS"))],
     out: Annotated[Path | None, Option(metavar="FILE", help="torch: .safetensors, .pt or .pth; onnx: .onnx",
@@ -36,6 +36,9 @@ def export(
         raise ValueError(f"unknown format {to!r}; {suggest(to, FORMATS)}")
     if time and to != "onnx":
         raise ValueError("--time compares with onnxruntime, so it is for --to onnx alone")
+    if (place := run_folder(run)) != run:                         # nothing is written into the installed package
+        out = out or Path(f"{run}.{'safetensors' if to == 'torch' else 'onnx'}")
+        run = place
     if to == "torch":
         found = interop.export_torch(run, out, weights, version=npse.__version__)
         typer.echo(f"weights: {found.weights}, in the names of {found.origin}")

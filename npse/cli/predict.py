@@ -1,4 +1,4 @@
-"""``npse predict RUN image...``: the classes that a trained network finds in images of any size."""
+"""``npse predict [RUN] image...``: the classes that a trained network finds in images of any size."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,16 +7,16 @@ import numpy as np
 import typer
 from typer import Argument, Option
 
+from npse.cli.command import run_folder
 from npse.cli.console import complain
-from npse.data.picture import read_picture
+from npse.data.picture import endings, read_picture
 
 BAR = 30
 
 
 def predict(
-    run: Annotated[Path, Argument(metavar="RUN", help="folder of a run")],
-    images: Annotated[list[Path], Argument(metavar="IMAGE...",
-                                           help="image files of any size and any format that Pillow reads")],
+    paths: Annotated[list[Path], Argument(metavar="[RUN] IMAGE...", help="folder of a run, by default the network that "
+                                          "comes with npse; image files of any size and any format that Pillow reads")],
     weights: Annotated[str, Option(help="last or best")] = "last",
     edition: Annotated[str, Option(help="auto, reference, cpu or cuda")] = "auto",
 ) -> None:
@@ -26,6 +26,7 @@ def predict(
     """
     from npse import backend, training
 
+    run, images = _run_and_images(paths)
     backend.use(edition)
     folder = training.RunFolder(run)
     network, _ = folder.load_network(weights)
@@ -42,6 +43,19 @@ def predict(
         complain(failure)
     if failures:
         raise typer.Exit(2)
+
+
+def _run_and_images(paths):
+    """Return the folder of a run and the images; the run may be left out."""
+    from npse.models import trained
+
+    first, *others = paths
+    if first.is_file() or first.suffix.lower() in endings():
+        typer.echo(f"by {trained.USUAL}, which comes with npse")
+        return trained.folder(), paths
+    if not others:
+        raise ValueError(f"images are missing: npse predict {first} IMAGE...")
+    return run_folder(first), others
 
 
 def _answer(network, folder, paths, pictures):

@@ -1,7 +1,6 @@
 """``npse warmup``: compile kernels now, so that the first run does not wait for it."""
 
 import time
-from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
@@ -10,27 +9,25 @@ from typer import Option
 
 from npse.cli.command import names
 from npse.cli.progress import compiling
+from npse.support.names import suggest
 
-
-class Compiled(StrEnum):
-    """The editions that have kernels to compile."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
+COMPILED = "cpu", "cuda"
 
 
 def warmup(
     model: Annotated[str | None, Option(help="only the kernels for this model", show_default="all",
                                          autocompletion=names("npse.models:MODELS"))] = None,
     float64: Annotated[bool, Option("--float64", help="also for float64, which gradient checks use")] = False,
-    edition: Annotated[Compiled, Option(help="of the kernels")] = Compiled.CPU,
+    edition: Annotated[str, Option(help="cpu or cuda", autocompletion=names("npse.cli.warmup:COMPILED"))] = "cpu",
     capability: Annotated[str | None, Option(help="compute capability of a GPU, such as 9.0, for the cuda edition; the "
                                                   "GPU need not be here", show_default="that of this GPU")] = None,
 ) -> None:
     """Compile the kernels of an edition into the cache folder, once per machine and version of npse."""
-    if capability and edition is not Compiled.CUDA:
+    if edition not in COMPILED:
+        raise ValueError(f"unknown edition {edition!r}; {suggest(edition, COMPILED)}")
+    if capability and edition != "cuda":
         raise ValueError("a compute capability is for the cuda edition; add --edition cuda")
-    folder, warm_up = _cpu() if edition is Compiled.CPU else _cuda(capability)
+    folder, warm_up = _cpu() if edition == "cpu" else _cuda(capability)
     if folder is None:
         raise OSError("no folder for compiled kernels can be written; name one in NPSE_CACHE_DIR")
 
@@ -38,9 +35,9 @@ def warmup(
     from npse.training import Config
 
     dtypes = ("float32", "float64") if float64 else ("float32",)
-    works = [partial(training, Config(model=model or EVERY_SHAPE), dtype, edition=str(edition)) for dtype in dtypes]
+    works = [partial(training, Config(model=model or EVERY_SHAPE), dtype, edition=edition) for dtype in dtypes]
     if model is None:
-        works.append(partial(ops, dtypes, edition=str(edition)))
+        works.append(partial(ops, dtypes, edition=edition))
     began = time.monotonic()
     with compiling() as say:
         count = warm_up(*works, say=say)

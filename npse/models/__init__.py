@@ -88,6 +88,7 @@ from npse.models.named_resnets import (
 )
 from npse.models.naming import MODELS, unknown_option
 from npse.models.resnet import resnet
+from npse.models.trained import load
 from npse.support.names import suggest
 
 
@@ -117,6 +118,7 @@ __all__ = [
     "fast",
     "inception",
     "inception_resnet_v2",
+    "load",
     "mobilenet",
     "mobilenet_v1",
     "mobilenet_v3_large",

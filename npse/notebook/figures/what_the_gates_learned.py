@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from npse.analysis import Inspection, plots, sheets
 from npse.analysis.interventions import INTERVENTIONS
+from npse.analysis.summary import GateSummary
 from npse.notebook.picture import Picture, picture, subplots
 from npse.support.style import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE
 
@@ -23,17 +24,17 @@ def classes(found: Inspection) -> Figure:
 
 
 @picture("The mean gate of each channel for each class, a block for each stage; right, less the overall mean.", COLOURS)
-def by_class(found: Inspection) -> Figure:
+def by_class(found: Inspection | GateSummary) -> Figure:
     """Draw figure 6 of the paper for the last block of each stage."""
     return plots.gates({name: found.by_class(name)[0] for name in found.shown}, found.classes, "")
 
 
 @picture("Gates of two classes, channel by channel: mean as a line, deviation within the class as a band.", COLOURS)
-def _two_classes(found: Inspection, pair: tuple[int, int]) -> Figure:
+def _two_classes(found: Inspection | GateSummary, pair: tuple[int, int]) -> Figure:
     return plots.spread({name: found.by_class(name) for name in found.shown}, found.classes, pair, "")
 
 
-def two_classes(found: Inspection, first: str, second: str) -> Picture:
+def two_classes(found: Inspection | GateSummary, first: str, second: str) -> Picture:
     """Draw figure 7 of the paper for two classes that the reader chooses."""
     return _two_classes(found, (found.classes.index(first), found.classes.index(second)))
 
@@ -81,7 +82,7 @@ def opened(found: Inspection) -> Figure:
 
 
 @picture("Change of the accuracy with other gates in one block, with standard errors, for four kinds of gates.")
-def effects(found: Inspection) -> Figure:
+def effects(found: Inspection | GateSummary) -> Figure:
     """Draw the effect of each intervention in each block, with an error bar of two standard errors."""
     assert found.effects is not None
     names = [*found.effects.by_block]
