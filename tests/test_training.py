@@ -29,6 +29,7 @@ from npse.training import (
     run,
     sanity,
 )
+from npse.training.parameter_groups import sgd_groups
 from npse.training.step import Step, can_record
 
 SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.available() else "reference"}
@@ -337,6 +338,25 @@ def test_recording_can_be_turned_off(monkeypatch):
         monkeypatch.setenv("NPSE_GRAPH", "1")
         assert can_record()
     assert not can_record()                                       # the book has no device
+
+
+def test_lookahead_beside_a_recorded_step_is_that_of_the_book(few_shapes):
+    batches = [(reference.normalize(few_shapes.images[k:k + 4], few_shapes.mean, few_shapes.std),
+                few_shapes.labels[k:k + 4], 0.1) for k in range(0, 20, 4)]
+    states = []
+    for edition in (reference, Recording()):
+        network = models.resnet(8, widths=(4, 4, 4))
+        with backend.using_edition(edition):
+            network.to_device()
+            optimizer = Optimizer(network, sgd_groups(), lookahead=2)
+            optimizer.to_device()
+            step = Step(network, optimizer, 0.1)
+            for k, batch in enumerate(batches):
+                (step.plain if edition is reference else step.recorded)(*batch)
+                optimizer.lookahead.after(k, len(batches))
+        states.append(network.state() | {f"slow {name}": w for name, w in optimizer.lookahead.slow.items()})
+    for name, wanted in states[0].items():
+        np.testing.assert_array_equal(states[1][name], wanted, err_msg=name)
 
 
 @pytest.mark.parametrize("fails", [False, True])

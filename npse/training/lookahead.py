@@ -5,7 +5,7 @@ The share begins at one, where it changes nothing, and falls. So only the end of
 
 from collections.abc import Mapping
 
-from npse.backend import active, to_edition
+from npse.backend import active, on_device, to_edition
 from npse.layers import Layer
 from npse.types import Array
 
@@ -61,4 +61,8 @@ class Lookahead:
             self.slow = {name: ops.lookahead(w, self.slow[name], share) for name, w in self.network.state().items()}
         elif step + 1 < steps:
             return
-        self.network.update(self.slow)
+        if not on_device():
+            self.network.update(self.slow)
+            return
+        for name, w in self.network.state().items():              # a step changes w in place: w stays its own array
+            active().copy(self.slow[name], w)

@@ -102,8 +102,7 @@ class _Epochs:
         self._step = (Step(job.network, job.optimizer, *how) if ranks.size == 1 else
                       SharedStep(job.network, job.optimizer, *how, ranks=ranks, batch=batch,
                                  synchronized=job.config.sync_bn, signals=self._signals))
-        # Lookahead puts arrays in the place of others, and a recorded step reads those that it was recorded with.
-        self._records = can_record() and ranks.size == 1 and not job.optimizer.lookahead
+        self._records = can_record() and ranks.size == 1
         self._saved = time.monotonic()
 
     def _signals(self) -> tuple[bool, bool]:
