@@ -14,6 +14,9 @@ def page(found):
              f"`python benchmarks/gpu_report.py`, commit {found['commit']}; driver {device['driver']}, "
              f"CUDA {device['cuda']}; {versions}.", "",
              *table(("what", "target", "measured"), targets(found))]
+    if "kernels" in parts:
+        lines += ["", f"{parts['kernels']['compiled']} kernels were compiled in {parts['kernels']['seconds']:.0f} s; "
+                      "later processes load them."]
     if "rates" in parts:
         lines += ["", f"Copying in its memory {parts['rates']['copy_memory_gbs']:.0f} GB/s, multiply-adds in float32 "
                       f"{parts['rates']['multiply_add_gflops'] / 1e3:.1f} TFLOP/s, both measured."]
