@@ -69,7 +69,8 @@ def test_a_page_fills_the_table(page):
     text = page(FOUND | {"parts": parts, "failures": {}})
     for words in ("npse 64000; torch eager, NCHW, tf32 off 32000 |", "| 70 % | 50 % (50 .. 50 % over 2 ",
                   "| 50 % | 60 % (60 .. 60 % over 1 ", "92.13% on cifar10 after 30 of 30 epochs, 1.5 min",
-                  "300 kernels were compiled in 51 s;", "every case: 9 checks, 1 WRONG", "* conv2d: gradient of x is wrong",
+                  "300 kernels were compiled in 51 s;",
+                  "every case: 9 checks, 1 WRONG", "* conv2d: gradient of x is wrong",
                   "| conv2d | 512x32x32x16 3x3x16x16 s1 p1 | 2 | 1.0000 | 1 | 30.00 | 60 % multiply-add |"):
         assert words in text
     assert "Not, or not wholly" not in text

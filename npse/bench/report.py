@@ -69,7 +69,8 @@ def step(result, model, batch_size, threads):
 
 HOST_NOTES = ("Timed alone, an op finds its arguments in the caches; in a step it may not.",
               "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever limits the op.")
-DEVICE_NOTES = ("Times are from the device's own clock, of recorded calls over several copies of the arguments.",
+DEVICE_NOTES = ("Times are from the device's own clock, of recorded calls over several copies of the arguments. "
+                "The update of the parameters, which is not an op there, is not in the table.",
                 "Limit: per cent of its multiply-adds, or of copying in its memory, whichever limits the op.")
 
 
