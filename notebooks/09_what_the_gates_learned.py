@@ -279,10 +279,11 @@ for name, block in found.blocks.items():
 # at these gates without training, and without the photographs:
 
 # %%
-trained, longer = models.load("se_resnet20-cifar10"), gates_of("se_resnet20-cifar10")
+name = "se_resnet20-cifar10"
+trained, longer = models.load(name), gates_of(name)
 count = sum(w.size for w in trained.named_parameters().values())
-print(f"{longer.title}: {count:,} parameters, "
-      f"right on {longer.effects.accuracy:.1%} of {longer.effects.images} test images")
+print(f"{longer.title}: {count:,} parameters, right on "
+      f"{longer.effects.accuracy:.1%} of {longer.effects.images} test images")
 
 # %%
 figures.by_class(longer)
@@ -292,8 +293,9 @@ figures.by_class(longer)
 # and truck, and compare two of them:
 
 # %%
-last_but_one = longer.classes[-1:] + longer.classes[:-1]
-Play(partial(figures.two_classes, longer), first=longer.classes[1:] + longer.classes[:1], second=last_but_one)
+names = longer.classes
+Play(partial(figures.two_classes, longer),
+     first=names[1:] + names[:1], second=names[-1:] + names[:-1])
 
 # %% [markdown]
 # And does this network need its gates? The same experiment:
@@ -302,9 +304,10 @@ Play(partial(figures.two_classes, longer), first=longer.classes[1:] + longer.cla
 figures.effects(longer)
 
 # %%
-for name, kinds in longer.effects.by_block.items():
-    print(name, "  ".join(f"{kind} {100 * effect.change:+.1f} ± {100 * effect.error:.1f}"
-                          for kind, effect in kinds.items()))
+for block, kinds in longer.effects.by_block.items():
+    changes = [f"{kind} {100 * effect.change:+.1f} ± {100 * effect.error:.1f}"
+               for kind, effect in kinds.items()]
+    print(block, *changes, sep="  ")
 
 # %% [markdown]
 # Read it like the one above. In which blocks do frozen gates (*mean*) cost more than two standard errors? In which is

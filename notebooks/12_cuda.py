@@ -54,6 +54,7 @@ import numpy as np
 
 import npse
 from npse.bench import ops as bench_ops
+from npse.bench.static import occupancy
 from npse.bench.workload import prepare
 from npse.notebook import Play, Source, Worked
 from npse.notebook.figures import cuda as figures
@@ -300,8 +301,22 @@ for name in ("se_resnet8", "se_resnet20", "se_resnet56"):
 # * **Too few blocks.** A grid of ten blocks cannot fill a hundred multiprocessors, however good the kernel is. A
 #   squeeze of a small batch is like that: few numbers come out, so few threads have something to do.
 #
-# Higher is not always better. A register tile, as on [page 11](11_five_speeds.ipynb), needs many registers, lowers the
-# occupancy on purpose, and is faster, since it has less to wait for.
+# How many blocks fit is a division for each of these limits, and the smallest result counts. On a GPU of compute
+# capability 9.0 a multiprocessor has places for 2048 threads, 65 536 registers and 228 KiB of shared memory. Blocks of
+# 256 threads with 32, then 46 registers for each thread, and one of 128 threads with 168 registers and 27 KiB of shared
+# memory:
+
+# %%
+blocks = (256, 32, 0), (256, 46, 2048), (128, 168, 27_136)
+for threads, registers, shared in blocks:
+    share, limit = occupancy((9, 0), threads, registers, shared)
+    print(f"{threads} threads x {registers} registers, {shared} bytes: "
+          f"{share:.0%} occupied, limited by {limit}")
+
+# %% [markdown]
+# Higher is not always better. The last of the three is a register tile, as on [page 11](11_five_speeds.ipynb): it needs
+# many registers, lowers the occupancy on purpose, and is faster, since it has less to wait for. `npse bench --static`
+# prints these numbers for all kernels of a training step; it needs no GPU.
 
 # %% [markdown]
 # ## With a GPU

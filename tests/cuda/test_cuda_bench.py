@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 def tiny(monkeypatch):
     """A network and images small enough for the simulator."""
     monkeypatch.setattr(models, "build", lambda name, **options: models.resnet(8, widths=(4, 4, 4), **options))
-    monkeypatch.setattr(workload, "PIXELS", 8)
+    monkeypatch.setattr(workload, "PIXELS", 5)
     monkeypatch.setattr(workload, "READ_EVERY", 1)
     monkeypatch.setattr(gpu_rates, "REPEATS", 1)
     monkeypatch.setattr(step, "times", functools.partial(once, step.times))
