@@ -41,7 +41,7 @@ SECTIONS = (
             ("speed", "cost", "recipes")),
     Section("on_a_gpu", "GPU", "The same ops as kernels for NVIDIA GPUs, and a simulator that needs none.", ("cuda",)),
     Section("how_to", "How-to", "One task a page.",
-            ("add_an_op", "add_an_excitation", "data", "interop", "same_block", "cluster", "one_allreduce")),
+            ("add_an_op", "add_an_excitation", "add_a_host", "data", "interop", "same_block", "cluster", "one_allreduce")),
     Section("api/index"),
     Section("about_the_design", "Design", "How npse is built, and why.",
             ("architecture", "decisions/index", "glossary", "contributing", "changelog", "security", "conduct")),
