@@ -79,6 +79,8 @@ for dtype in ("float32", "float64", "uint8", "int32", "int64", "bool"):
                      (there.strides == wanted.strides or not wanted.size))
 strided = np.arange(12, dtype=F).reshape(3, 4)[:, ::2]
 found.append(np.array_equal(cuda.to_host(cuda.to_device(strided)), strided))
+found.append(np.asarray(cuda.to_device(strided), np.float64).dtype == np.float64)
+found.append(np.array_equal(np.asarray(cuda.to_device(strided)), strided))
 there = cuda.to_device(wanted)
 found.append(cuda.to_device(there) is there)""")
     assert found == [True] * len(found)

@@ -86,6 +86,10 @@ class DeviceArray:
             raise ValueError(f"an array of shape {self.shape} cannot have the shape {tuple(shape)}")
         return DeviceArray(tuple(shape), self.dtype, self.pointer, self.memory, self._runner)
 
+    def __array__(self, dtype=None, copy=None):
+        """Return the array as a NumPy array, always a copy, when NumPy asks for one."""
+        return self.copy_to_host().astype(dtype or self.dtype, copy=False)
+
     def copy_to_host(self):
         """Wait for the kernels and return the array as a NumPy array."""
         return self._runner.to_host(self)
