@@ -10,6 +10,7 @@ from npse.notebook.picture import Picture, picture, subplots
 from npse.support.style import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE
 
 COLOURS = 256                    # of pictures with many colours, so that their files are small
+FEW = 48                         # of pictures with lines and letters
 
 
 @picture("Two images of each class, with the name of the class.", COLOURS)
@@ -29,7 +30,7 @@ def by_class(found: Inspection | GateSummary) -> Figure:
     return plots.gates({name: found.by_class(name)[0] for name in found.shown}, found.classes, "")
 
 
-@picture("Gates of two classes, channel by channel: mean as a line, deviation within the class as a band.", COLOURS)
+@picture("Gates of two classes, channel by channel: mean as a line, deviation within the class as a band.", FEW)
 def _two_classes(found: Inspection | GateSummary, pair: tuple[int, int]) -> Figure:
     return plots.spread({name: found.by_class(name) for name in found.shown}, found.classes, pair, "")
 
@@ -39,7 +40,7 @@ def two_classes(found: Inspection | GateSummary, first: str, second: str) -> Pic
     return _two_classes(found, (found.classes.index(first), found.classes.index(second)))
 
 
-@picture("Histograms of all gates, a panel for the last block of each stage.")
+@picture("Histograms of all gates, a panel for the last block of each stage.", FEW)
 def histograms(found: Inspection) -> Figure:
     """Draw how the gates of a block are distributed over images and channels."""
     figure, axes = subplots(1, len(found.shown), 2.3, sharey=True)
@@ -53,7 +54,7 @@ def histograms(found: Inspection) -> Figure:
     return figure
 
 
-@picture("Bars: variance of the gates between the classes over that within them, for each block.")
+@picture("Bars: variance of the gates between the classes over that within them, for each block.", FEW)
 def ratios(found: Inspection) -> Figure:
     """Draw variance between over variance within, by block, and what chance would give."""
     figure, ax = subplots(1, 1, 2.6, width=6.5)
@@ -81,7 +82,7 @@ def opened(found: Inspection) -> Figure:
     return sheets.opened(found.images, found.labels, found.observation.gates[block], found.classes, "")
 
 
-@picture("Change of the accuracy with other gates in one block, with standard errors, for four kinds of gates.")
+@picture("Change of the accuracy with other gates in one block, with standard errors, for four kinds of gates.", FEW)
 def effects(found: Inspection | GateSummary) -> Figure:
     """Draw the effect of each intervention in each block, with an error bar of two standard errors."""
     assert found.effects is not None
