@@ -256,6 +256,15 @@ def norm_with(terms=lambda dy, xhat, B: dy - dy.mean(axis=(0, 1, 2)) - xhat * (d
     return planted
 
 
+def channel_norm_with(change_var):
+    def planted(dzhat, z, eps=1e-5):
+        D = z.shape[2]
+        right = reference.channel_norm_backward(dzhat, z, eps)
+        var = z.var(axis=2, keepdims=True)
+        return right * np.sqrt((var + eps) / (change_var(var, D) + eps))
+    return planted
+
+
 def dense_with(w_of_dx=lambda w: w, dw=lambda dy, x: dy.T @ x, db=lambda dy: dy.sum(0)):
     def planted(dy, x, w):
         return dy @ w_of_dx(w), dw(dy, x), db(dy)
@@ -335,6 +344,7 @@ MISTAKES = [
     ("batch_norm_backward", "variance", norm_with(change_var=lambda var, B: var * B / max(B - 1, 1))),
     ("batch_norm_backward", "variance", norm_with(eps_is=lambda eps: 1e-300)),
     ("batch_norm_backward", "path missing", norm_with(gamma_is=np.ones_like)),
+    ("channel_norm_backward", "variance", channel_norm_with(lambda var, D: var * D / max(D - 1, 1))),
     ("relu_backward", "mask missing", lambda dy, y: dy.copy()),
     ("relu_backward", "mask misplaced", lambda dy, y: dy * (dy > 0)),
     ("relu_backward", "mask misplaced", lambda dy, y: dy * (y <= 0)),

@@ -13,8 +13,6 @@ import numpy as np
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Part, Step, Var, Words
 from npse.types import Array, Shape
 
-NORMALIZE = "Normalize by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
-
 Factor: TypeAlias = Callable[..., Array | float]
 """The factor of dy in the gradient of one of two inputs: a function of the output and both inputs."""
 
