@@ -25,7 +25,7 @@ from npse.gradcheck.measure import Measurement
 from npse.types import Arguments, Array, Arrays, Ops
 
 # kinds that state what is seen; a change of the source may say why
-SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "dtype", "unexplained")
+SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "upstream ignored", "dtype", "unexplained")
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -123,6 +123,7 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: map(_triple, by_the_op)
     yield lambda: blind.rounded(name, ours, right)
     yield lambda: _by_a_repair(failed, name)
+    yield lambda: _by_a_wrong_value(failed, name)
     if search:
         yield lambda: map(_triple, search.single(name, POSSIBLE))
         yield lambda: map(_triple, search.intermediate(name))
@@ -149,6 +150,13 @@ def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
         yield "factor", f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
     elif edit:
         yield edit.kind, f"d{name} is wrong: {edit.described()}", ""
+
+
+def _by_a_wrong_value(failed: FailedCheck, name: str) -> Iterator[Explanation]:
+    """A statement of the backward pass whose value should be another one."""
+    found = failed.repairs.wrong_value(name)
+    if found:
+        yield "wrong value", f"d{name} is wrong: {found.described()}", ""
 
 
 def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str, advice: str) -> Diagnosis:
@@ -262,12 +270,14 @@ def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: 
 @np.errstate(all="ignore")
 def explain_call(op: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Diagnosis:
     """Say how the results of one call of an op differ from the book's, if no tape says more."""
-    for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-        result = f"result {k} of {op}" if len(ours) > 1 else f"the result of {op}"
+    pairs = [(f"result {k} of {op}" if len(ours) > 1 else f"the result of {op}", a, b)
+             for k, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+    for result, a, b in pairs:
         if a.dtype != b.dtype:
             return Diagnosis("dtype", "", f"{result.capitalize()} is {a.dtype}, where the book gives {b.dtype}.")
         if a.shape != b.shape:
             return Diagnosis("shape", "", f"{result.capitalize()} has shape {a.shape}, the book's {b.shape}.")
+    for result, a, b in pairs:
         if not alike(a, b, 1e-12 if a.dtype == np.float64 else NUMERIC):
             letters = [f"axis {i}" for i in range(a.ndim)]
             found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, {}, {}, NUMERIC)]

@@ -154,7 +154,7 @@ class Search:
                 by_text: Mistakes = defaultdict(list)
                 for hypothesis in mistakes(right.trace):
                     by_text[without_numbers(hypothesis.text)].append(hypothesis)
-                found.append((Search(right.trace, right.measured, self.sizes), by_text))
+                found.append((Search(right.trace, right.measured, right.sizes), by_text))
         return found
 
     def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
