@@ -10,7 +10,7 @@ import numpy as np
 
 from npse.gradcheck.cases import CASES
 from npse.gradcheck.cases.case import Case
-from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike
+from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike, constant_factor
 from npse.gradcheck.diagnosis.trace import Trace, sizes_in, taped
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.measure import Measurement, is_floating, run_backward, run_forward
@@ -57,6 +57,10 @@ class Right:
         """The arguments whose gradients are wrong."""
         pairs = zip(self.measured.case.wrt, self.measured.gradients, self.gradients, strict=True)
         return tuple(name for name, ours, right in pairs if not alike(1.0 * ours, right, self.tolerance))
+
+    def factor(self, k: int) -> float | None:
+        """The factor between the k-th gradient and the right one; None if it is not the same for all entries."""
+        return constant_factor(np.asarray(self.measured.gradients[k], np.float64), self.gradients[k], self.tolerance)
 
     @cached_property
     def sizes(self) -> dict[str, int]:

@@ -16,8 +16,8 @@ from npse.gradcheck.diagnosis.elsewhere import Right, measured_anyway, others
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.general import once
 from npse.gradcheck.diagnosis.repair import Repairs
-from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
-from npse.gradcheck.diagnosis.search import POSSIBLE, constant_factor
+from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, constant_factor, sentence
+from npse.gradcheck.diagnosis.search import POSSIBLE
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
@@ -130,7 +130,7 @@ def _tiers(failed: FailedCheck, name: str,
         yield lambda: map(_triple, search.paths(name))
     if not failed.trace or failed.trace.is_foreign:
         yield lambda: places.part(name, ours, right, letters, others, tolerance)
-    yield lambda: blind.exact(name, ours, right, letters, failed.sizes, others, tolerance)
+    yield lambda: blind.exact(name, ours, right, letters, failed.readings(name), others, tolerance)
     if search:
         yield lambda: map(_triple, search.scaled(name))
         yield lambda: map(_triple, search.pairs(name))
@@ -280,7 +280,7 @@ def explain_call(op: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Dia
     for result, a, b in pairs:
         if not alike(a, b, 1e-12 if a.dtype == np.float64 else NUMERIC):
             letters = [f"axis {i}" for i in range(a.ndim)]
-            found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, {}, {}, NUMERIC)]
+            found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, lambda factor: [], {}, NUMERIC)]
             kind, text, advice = found[0] if found else ("unexplained", "d differs", "")
             if "backward" not in op:
                 kind = "forward"

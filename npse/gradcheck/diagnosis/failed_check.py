@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from npse.gradcheck.diagnosis.elsewhere import Right, others
 from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike
 from npse.gradcheck.diagnosis.search import Search
+from npse.gradcheck.diagnosis.sizes import readings
 from npse.gradcheck.diagnosis.trace import Trace, arrays_in, letters_in, sizes_in, taped
 from npse.gradcheck.measure import Measurement, run_forward
 from npse.types import Array, Arrays
@@ -98,6 +100,18 @@ class FailedCheck:
     def sizes(self) -> dict[str, int]:
         """The sizes of axes and their products, by name."""
         return sizes_in(self.measured, self.trace)
+
+    def readings(self, name: str) -> Callable[[float], list[str]]:
+        """A function that says by which sizes a gradient with a wrong factor may be too large or too small.
+
+        The sizes are right for other arguments, too.
+        """
+        def found(factor: float) -> list[str]:
+            there = [(other.factor(self.wrt.index(name)), other.sizes) for other in self.elsewhere]
+            if abs(factor) > 1:
+                return readings(factor, self.sizes, there)
+            return readings(1 / factor, self.sizes, ((1 / one if one else None, sizes) for one, sizes in there))
+        return found
 
     @property
     def stride(self) -> int:
