@@ -74,6 +74,17 @@ def test_a_value_of_an_earlier_call_is_found_with_other_arguments():
     assert list(KEPT) == ["square"]                               # the repairs have changed nothing
 
 
+def test_a_mask_of_an_earlier_call_is_found_with_other_rows():
+    kept = {}
+
+    def backward(dy, x):
+        return dy * kept.setdefault(x.shape, x > 0)
+    report = check_gradient(lambda x: np.maximum(x, 0), backward, {"x": np.array([[1.0, -2.0], [-0.5, 3.0]])})
+    found, = report.failures
+    assert found.judged == "other arguments"
+    assert "wrong for others of the same shapes" in found.message
+
+
 def test_a_remainder_is_found_with_more_images():
     found = first(chunked_backward, "other arguments")
     assert "only where there are more images" in found.text
@@ -108,6 +119,54 @@ def test_a_zero_gradient_has_its_cause():
     assert wrong.diagnosis.kind == "zero"
     assert wrong.diagnosis.text.startswith("du is all zeros: `")
     assert "must be" in wrong.diagnosis.text
+
+
+def test_a_statement_with_a_wrong_value_is_told_even_if_no_small_change_repairs_it():
+    def backward(dy, u, w1, w2, b1, b2):
+        _, H, W, _ = u.shape
+        z = np.sqrt(np.abs(u)).sum(axis=(1, 2)) / 2
+        h = np.maximum(z @ w1.T + b1, 0)
+        s = 1 / (1 + np.exp(-(h @ w2.T + b2)))
+        da2 = (dy * u).sum(axis=(1, 2)) * s * (1 - s)
+        da1 = da2 @ w2 * (h > 0)
+        du = dy * s[:, None, None, :] + (da1 @ w1)[:, None, None, :] / (H * W)
+        return du, da1.T @ z, da2.T @ h, da1.sum(axis=0), da2.sum(axis=0)
+    case = next(case for case in CASES if case.op == "se_backward_staged" and len(case.wrt) == 5)
+    wrong = next(result for result in check_case(case, Overlay(reference, se_backward_staged=backward))
+                 if not result.ok)
+    line = backward.__code__.co_firstlineno + 2
+    assert wrong.diagnosis.text == (f"du is wrong: `z = np.sqrt(np.abs(u)).sum(axis=(1, 2)) / 2` (line {line}) does "
+                                    "not give z of the forward pass.")
+
+
+def test_a_result_that_an_op_of_the_book_refuses_is_blamed_on_the_function_that_returned_it():
+    def sums(dy, x, mean, var, eps=1e-5):
+        dgamma, dbeta = reference.shared_batch_norm_backward_sums(dy, x, mean, var, eps)
+        return dgamma, dbeta[None]
+    case = next(case for case in CASES if case.op == "shared_batch_norm_backward_x")
+    wrong = check_case(case, Overlay(reference, shared_batch_norm_backward_sums=sums), book=reference)[-1]
+    assert wrong.diagnosis.kind == "shape"
+    assert wrong.diagnosis.text.startswith("Result 1 of shared_batch_norm_backward_sums has shape (1, ")
+    line = sums.__code__.co_firstlineno + 2
+    assert f"`return (dgamma, dbeta[None])` (line {line}) must be `return (dgamma, dbeta)`" in wrong.diagnosis.text
+
+
+def test_a_change_that_only_a_later_call_shows_is_found():
+    def of_input(dy, x, gamma, mean, var, dgamma, dbeta, count, eps=1e-5):
+        xhat = (x[::-1] - mean) / np.sqrt(var + eps)              # the same for one image
+        return gamma / np.sqrt(var + eps) * (dy - dbeta / count - xhat * dgamma / count)
+    case = next(case for case in CASES if case.label == "unequal parts, H < W" and "relu" not in case.op)
+    wrong = next(result for result in check_case(case, Overlay(reference, shared_batch_norm_backward_x=of_input))
+                 if not result.ok)
+    assert "must be `xhat = (x - mean) / np.sqrt(var + eps)`" in wrong.diagnosis.text
+
+
+def test_a_clipped_gradient_is_told():
+    def backward(dy, x):
+        return np.clip(dy, -1, 1) * 2 * x
+    report = check_gradient(lambda x: (x * x).sum(), backward, {"x": np.array([1.0, -2.0, 0.5])}, seed=1)
+    found = next(result for result in report.failures if result.judged == "linear")
+    assert "as if dy were clipped" in found.diagnosis.text
 
 
 def never_ends(dy, x):
@@ -149,14 +208,15 @@ WRONG_CODE = "def f(dy, a):\n    dy = dy + 1\n    return dy / a"
 
 
 @pytest.mark.parametrize(("sentence", "expected"), [
-    ("da is wrong: `dy / a` (line 3) must be `dy * a`.", True), ("`dy / a` (line 3) must be `a * dy`.", False),
+    ("da is wrong: `dy / a` (line 3) must be `dy * a`.", True), ("`dy / a` (line 3) must be `a * dy`.", True),
+    ("`dy / a` (line 3) must be `dy * abs(a)`.", False),
     ("`dy = dy + 1` (line 2) must be left out.", False), ("da is wrong.", False)])
 def test_a_change_that_is_asked_for_must_restore_the_source(sentence, expected):
     assert restores(sentence, RIGHT_CODE, WRONG_CODE) is expected
 
 
 def test_another_change_is_right_if_it_gives_the_same_numbers_elsewhere():
-    text = "da is wrong: `dy / a` (line 3) must be `a * dy`."
+    text = "da is wrong: `dy / a` (line 3) must be `dy * a * 1`."
     operator = OPERATORS["drops_a_term"]
     assert classify(operator, "swapped", text, lambda: [("swapped", text)], RIGHT_CODE, WRONG_CODE) == BY_NUMBERS
     assert classify(operator, "swapped", text, lambda: [("sign", "no")], RIGHT_CODE, WRONG_CODE) == MISLEADING

@@ -1,4 +1,4 @@
-"""Check right gradients once more with other arguments: slightly other values, and more images.
+"""Check right gradients once more with other arguments: slightly other values, other rows, and more images.
 
 A backward pass may keep a value of an earlier call, or take a branch or a remainder of a loop that only some sizes
 have. A random direction through all entries of an argument shows it. What cannot be tried says nothing.
@@ -47,6 +47,11 @@ def _others(measured: Measurement, rng: np.random.Generator) -> Iterator[tuple[s
     nearby = {name: _near(value, rng) for name, value in measured.arguments.items()}
     images = len(np.atleast_1d(measured.y))
     yield "for others of the same shapes", nearby, images
+    rows = next((len(value) for value in measured.arguments.values() if np.ndim(value)), 1)
+    if rows > 1:                         # the last row comes first: masks and labels change, too
+        turned = {name: np.roll(value, 1, axis=0) if np.ndim(value) and len(value) == rows else value
+                  for name, value in nearby.items()}
+        yield "for others of the same shapes", turned, images
     if not measured.y.shape:
         return
     more = max(LEAST_IMAGES, 2 * images + 1)
