@@ -166,7 +166,34 @@ def test_a_clipped_gradient_is_told():
         return np.clip(dy, -1, 1) * 2 * x
     report = check_gradient(lambda x: (x * x).sum(), backward, {"x": np.array([1.0, -2.0, 0.5])}, seed=1)
     found = next(result for result in report.failures if result.judged == "linear")
-    assert "as if dy were clipped" in found.diagnosis.text
+    line = backward.__code__.co_firstlineno + 1
+    assert found.diagnosis.text.startswith(
+        "the gradient does not grow with dy where dy is large, as if dy were clipped: "
+        f"`return np.clip(dy, -1, 1) * 2 * x` (line {line}) must be `return dy * 2 * x`.")
+
+
+def test_a_value_of_an_earlier_call_that_depends_on_dy_is_found_by_other_upstream_gradients():
+    kept = {}
+
+    def backward(dy, x, a):
+        dq = kept.setdefault(x.shape, dy * x)
+        return 2 * dq + dy * a, dy * x
+    report = check_gradient(lambda x, a: x * x + a * x, backward, arguments())
+    found = report.failures[0]
+    assert found.judged == "linear"
+    assert "`dq = kept.setdefault(x.shape, dy * x)` " in found.diagnosis.text
+    assert "must be `dq = dy * x`." in found.diagnosis.text
+
+
+def test_a_fast_path_for_a_dy_of_ones_must_be_left_out():
+    def backward(dy, x):
+        if np.all(dy == 1):
+            return x
+        return dy * 2 * x
+    report = check_gradient(lambda x: x * x, backward, {"x": np.array([1.0, -2.0, 0.5])})
+    found = next(result for result in report.failures if result.judged == "linear")
+    assert "where dy is 1 everywhere, it is computed in another way: `if np.all(dy == 1):`" in found.diagnosis.text
+    assert "must be left out." in found.diagnosis.text
 
 
 def never_ends(dy, x):

@@ -10,19 +10,15 @@ from itertools import chain
 
 import numpy as np
 
-from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis import blind, places
-from npse.gradcheck.diagnosis.elsewhere import Right, measured_anyway, others
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.general import once
-from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, constant_factor, sentence
 from npse.gradcheck.diagnosis.search import POSSIBLE
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
-from npse.gradcheck.measure import Measurement
-from npse.types import Arguments, Array, Arrays, Ops
+from npse.types import Array, Arrays
 
 # kinds that state what is seen; a change of the source may say why
 SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "upstream ignored", "dtype", "unexplained")
@@ -244,27 +240,6 @@ def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagno
     else:
         text = f"d{name} does not fit the forward pass, where {what}"
     return Diagnosis(kind, name, sentence(text))
-
-
-@np.errstate(all="ignore")
-def explain_exception(case: Case, ops: Ops, arguments: Arguments) -> str:
-    """The small change after which a backward pass that raises an exception is right, in words; "" without any."""
-    right = Right.of(measured_anyway(case, ops, arguments))
-    edit = Repairs(right, lambda: [Right.of(other) for other in others(right.measured)]).of(case.wrt[0])
-    return edit.described() if edit else ""
-
-
-@np.errstate(all="ignore")
-def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: str) -> Diagnosis:
-    """Say why a gradient is wrong for some arguments; for others, ``right``, it is not. ``words`` tell them apart."""
-    edit = Repairs(Right.of(wrong), lambda: [Right.of(right)]).of(name)
-    if edit:
-        return Diagnosis(edit.kind, name, sentence(f"d{name} is wrong {words}: {edit.described()}"))
-    if wrong.y.shape == right.y.shape:
-        return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of "
-                         "an earlier call may be kept.")
-    return Diagnosis("wrong value", name, f"d{name} is wrong {words}. Look at branches that depend on a size, and at "
-                     "what remains after the last whole chunk.")
 
 
 @np.errstate(all="ignore")

@@ -99,6 +99,7 @@ def _of_constant(node: ast.Constant, place: str, scope: Scope) -> Iterator[Chang
                 for axes in combinations(range(AXES), count):
                     yield "not summed", axes_of(axes)
     elif isinstance(value, (int, float)):
+        yield from (("wrong value", name_of(name)) for name in scope.scalars())
         for factor in dict.fromkeys((1, 2, 0.5, 0, value + 1, value - 1, 2 * value, value / 2, 3, -1)):
             if factor != value:
                 yield "factor", number(factor)

@@ -59,6 +59,10 @@ class Scope:
         """The variables that are whole numbers, such as that of a loop."""
         return (name for name, value in self.values.items() if isinstance(value, (int, np.integer)) and name != "_")
 
+    def scalars(self) -> Iterator[str]:
+        """The variables that are numbers but not whole ones, such as eps."""
+        return (name for name, value in self.values.items() if isinstance(value, (float, np.floating)))
+
 
 def _shape(value: Any) -> Shape | None:
     """The shape of an array; None of any other value."""
