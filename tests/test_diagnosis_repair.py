@@ -161,6 +161,34 @@ def test_a_change_that_only_a_later_call_shows_is_found():
     assert "must be `xhat = (x - mean) / np.sqrt(var + eps)`" in wrong.diagnosis.text
 
 
+def test_results_of_a_call_that_are_taken_in_another_order_are_put_in_order():
+    def product(dy, x, w):
+        return dy @ w.T, x.T @ dy
+
+    def backward(dy, x, w):
+        dw, dx = product(dy, x, w)
+        return 2 * dx, dw
+    rng = np.random.default_rng(0)
+    given = {"x": rng.standard_normal((3, 3)), "w": rng.standard_normal((3, 3))}
+    source = Source.of(backward)
+    swapped = next(edit for edit in edits(source.tree, Scope({})) if "`dx, dw = product(dy, x, w)`" in edit.described())
+    with swapped.made():
+        dx, dw = source.compiled(swapped.place.root)(1.0 * np.eye(3), **given)
+    np.testing.assert_array_equal(dx, 2 * given["w"].T)
+    np.testing.assert_array_equal(dw, given["x"].T)
+
+
+def test_values_of_the_tape_are_put_in_the_place_of_others_as_copies():
+    def backward(dy, table, ids):
+        dtable = np.zeros(table.shape)
+        for n in range(len(ids)):
+            dtable[ids[0]] += dy[n]
+        return dtable
+    given = {"table": np.random.default_rng(0).standard_normal((5, 3)), "ids": np.array([0, 1, 3, 2, 2])}
+    text = check_gradient(lambda table, ids: table[ids], backward, given).failures[0].diagnosis.text
+    assert "must be `dtable[ids[n]] += dy[n]`" in text
+
+
 def test_a_clipped_gradient_is_told():
     def backward(dy, x):
         return np.clip(dy, -1, 1) * 2 * x

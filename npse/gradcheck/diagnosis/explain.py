@@ -92,7 +92,8 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
         if found:
             kind, text, advice = found[0]
             factor = constant_factor(ours, right) if ours.size > 1 else None
-            if factor and kind not in ("factor", "sign") and is_size(factor, failed.sizes):
+            is_told = kind in ("factor", "sign") or text.startswith("every entry")
+            if factor and not is_told and is_size(factor, failed.sizes):
                 times, size = (factor, "large") if factor > 1 else (1 / factor, "small")
                 text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
@@ -143,7 +144,8 @@ def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
     factor = constant_factor(ours, failed.right(name)) if ours.size > 1 else None
     if edit and factor and factor != -1:
         times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
-        yield "factor", f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
+        kind = edit.kind if edit.kind == "averaged" else "factor"
+        yield kind, f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
     elif edit:
         yield edit.kind, f"d{name} is wrong: {edit.described()}", ""
 

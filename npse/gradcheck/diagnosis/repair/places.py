@@ -111,7 +111,7 @@ class Edit:
 
 def _locate(node: ast.AST, line: int) -> None:
     """Say on which line a new node stands, and the new nodes in it."""
-    if not hasattr(node, "lineno"):
+    if not hasattr(node, "col_offset"):
         if isinstance(node, (ast.expr, ast.stmt, ast.keyword)):
             node.lineno = node.end_lineno = line
             node.col_offset = node.end_col_offset = 0

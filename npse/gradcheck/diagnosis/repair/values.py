@@ -86,7 +86,7 @@ def _known(right: Right) -> dict[str, Array]:
     steps = [step.output for step in tape.steps]
     found: dict[str, Array] = {_forward(var.name): var.value for var in steps}
     gradients = tape.gradients(output, right.measured.dy, steps)
-    found |= {f"d{var.name}": gradient for var, gradient in zip(steps, gradients, strict=True)}
+    found |= {f"d{var.name}": gradient for var, gradient in zip(steps, gradients, strict=True) if var is not output}
     found |= {name: np.array(size) for name, size in right.sizes.items()}
     return {words: value for words, value in found.items()
             if not any(value.size == one.size and alike(value.ravel(), one.ravel()) for one in right.gradients)}
@@ -106,5 +106,5 @@ def _repaired(one: Suspect, right: Right, k: int, variable: str, wanted: Array) 
     def after(at: int, names: dict[str, Any]) -> None:
         if at == k:
             shape = np.shape(names[variable])
-            names[variable] = wanted.reshape(shape) if shape else wanted.item()
+            names[variable] = wanted.reshape(shape).copy() if shape else wanted.item()
     return right.repaired(Overlay(right.measured.ops, **{one.name: one.source.observed(after)}))
