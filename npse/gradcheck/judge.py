@@ -45,7 +45,7 @@ def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, options: Opt
         for result in _gradients(measured):
             is_right = is_right and result.ok
             yield result
-        yield _linearity(measured, rng("linear"))
+        yield _linearity(measured, rng("linear"), is_right)
     calls = _recorded_calls(case, ops, drawn, rng("contract"))
     yield from _contract(case, calls)
     if book is not None and book is not ops:
@@ -73,7 +73,8 @@ def _gradients(measured: Measurement) -> Iterator[Result]:
         yield from against(measured, library, forward)
 
 
-def _linearity(measured: Measurement, rng: Generator) -> Result:
+def _linearity(measured: Measurement, rng: Generator, is_right: bool) -> Result:
+    """Whether the gradients are linear in dy; ``is_right`` says that no other result tells why they are wrong."""
     case = measured.case
     y = run_forward(case, measured.ops, measured.arguments)
     one, other = upstream(rng, y), upstream(rng, y)
@@ -81,7 +82,8 @@ def _linearity(measured: Measurement, rng: Generator) -> Result:
     if not complaint:
         return _verdict(case, "linear", None, "")
     why = diagnosis.explain_linearity(measured.backward, one, other, case.wrt, complaint)
-    why = diagnosis.with_repair_of_dy(why, measured, (one, 100 * other, np.ones_like(one)[()]))
+    if is_right:
+        why = diagnosis.with_repair_of_dy(why, measured, (one, 100 * other, np.ones_like(one)[()]))
     return _verdict(case, "linear", why, complaint)
 
 

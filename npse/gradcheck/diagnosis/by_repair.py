@@ -38,8 +38,11 @@ def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: 
 def with_repair_of_dy(why: Diagnosis, measured: Measurement, upstreams: Iterable[Array]) -> Diagnosis:
     """A diagnosis of gradients that are not linear in dy, with the change that makes them right, if there is one.
 
-    ``measured`` has the arguments; some of the ``upstreams`` show wrong gradients.
+    ``measured`` has the arguments; some of the ``upstreams`` show wrong gradients. Results that grow with each call
+    need no repair to be told.
     """
+    if why.kind not in ("not linear", "upstream ignored"):
+        return why
     rights = []
     for dy in upstreams:
         try:
