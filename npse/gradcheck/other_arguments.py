@@ -49,8 +49,8 @@ def _others(measured: Measurement, rng: np.random.Generator) -> Iterator[tuple[s
     yield "for others of the same shapes", nearby, images
     rows = next((len(value) for value in measured.arguments.values() if np.ndim(value)), 1)
     if rows > 1:                         # the last row comes first: masks and labels change, too
-        turned = {name: np.roll(value, 1, axis=0) if np.ndim(value) and len(value) == rows else value
-                  for name, value in nearby.items()}
+        turned = {name: np.roll(value, 1, axis=0) if np.ndim(value) and len(value) == rows and not _ascends(value)
+                  else value for name, value in nearby.items()}
         yield "for others of the same shapes", turned, images
     if not measured.y.shape:
         return
@@ -66,6 +66,11 @@ def _near(value: Any, rng: np.random.Generator) -> Any:
     if not isinstance(value, np.ndarray) or not is_floating(value):
         return value
     return value * (1 + NEARBY * rng.uniform(-1, 1, value.shape))
+
+
+def _ascends(value: Array) -> bool:
+    """Whether an array has one axis and is sorted: then it may have to be, as the places of an interpolation."""
+    return value.ndim == 1 and bool(np.all(np.diff(value) >= 0))
 
 
 def _is_wrong(other: Measurement, name: str) -> bool:
