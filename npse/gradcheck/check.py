@@ -66,7 +66,7 @@ def _repair(case: Case, ops: Ops, seed: int) -> str:
     """What must be changed in a backward pass that raises an exception; "" if it is not known."""
     try:
         return explain_exception(case, ops, draw_arguments(case, seed)) if case.wrt else ""
-    except Exception:                    # forward raises too, or the op does not take other arguments
+    except (Exception, SystemExit):      # forward raises too, or the op does not take other arguments
         return ""
 
 
