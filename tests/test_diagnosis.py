@@ -558,6 +558,7 @@ Q, K = RNG.standard_normal((4, 3)), RNG.standard_normal((5, 3))
     (lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean()), {"x": Q, "b": np.array(2.0)}, "averaged",
      "where a sum belongs"),
     (attention, lambda dy, q, k: (dy @ k, q.T @ dy), {"q": Q, "k": K}, "transposed", "dk has its axes"),
+    (lambda a, b: a @ b, lambda dy, a, b: (dy @ b.T, a.T @ dy), {"a": Q[:3], "b": Q[0]}, "shape", "da has shape ()"),
     (distance, lambda dy, a, b: (distance_backward(dy, a, b)[0],) * 2, {"a": Q, "b": Q[::-1] + 1}, "sign", "db has"),
     (np.cumsum, lambda dy, a: np.cumsum(dy), {"a": Q[0]}, None, ""),
     (lambda a: np.maximum(a, 0) ** 2, lambda dy, a: 2 * dy * np.abs(a), {"a": Q}, "mask missing", "must be 0"),
