@@ -24,19 +24,22 @@ def explain_exception(case: Case, ops: Ops, arguments: Arguments) -> str:
 @np.errstate(all="ignore")
 def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: str) -> Diagnosis:
     """Say why a gradient is wrong for some arguments; for others, ``right``, it is not. ``words`` tell them apart."""
-    edit = Repairs(Right.of(wrong), lambda: [Right.of(right)]).of(name)
+    repairs = Repairs(Right.of(wrong), lambda: [Right.of(right)])
+    edit = repairs.of(name)
     if edit:
         return Diagnosis(edit.kind, name, sentence(f"d{name} is wrong {words}: {edit.described()}"))
     if wrong.y.shape == right.y.shape:
+        kept = repairs.stale(name)
+        cause = f"is kept in `{kept}`" if kept else "may be kept"
         return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of "
-                         "an earlier call may be kept.")
+                         f"an earlier call {cause}.")
     return Diagnosis("wrong value", name, f"d{name} is wrong {words}. Look at branches that depend on a size, and at "
                      "what remains after the last whole chunk.")
 
 
 @np.errstate(all="ignore")
 def with_repair_of_dy(why: Diagnosis, measured: Measurement, upstreams: Iterable[Array]) -> Diagnosis:
-    """A diagnosis of gradients that are not linear in dy, with the change that makes them right, if there is one.
+    """A diagnosis of gradients that are not linear in dy, with the change that makes them right, or what is kept.
 
     ``measured`` has the arguments; some of the ``upstreams`` show wrong gradients. Results that grow with each call
     need no repair to be told.
@@ -50,10 +53,15 @@ def with_repair_of_dy(why: Diagnosis, measured: Measurement, upstreams: Iterable
         except Exception:                # the function takes no such dy
             continue
         rights.append(Right.of(replace(measured, dy=dy, gradients=gradients)))
-    for here in rights:
+    for here in (one for one in rights if one.wrong):
+        name = here.wrong[0]
         repairs = Repairs(here, lambda here=here: [other for other in rights if other is not here])   # type: ignore[misc]
-        edit = repairs.of(here.wrong[0]) if here.wrong else None
+        kept, edit = repairs.stale(name), repairs.of(name)
+        cause = f": {edit.described()}" if edit else ""
+        if kept:
+            return Diagnosis("not repeatable", name, f"d{name} reads a value of an earlier call, which is kept in "
+                             f"`{kept}`{cause}.", (why.kind,))
         if edit:
             head, stop, rest = why.text.partition(". ")
-            return replace(why, text=f"{head.removesuffix('.')}: {edit.described()}." + (stop and f" {rest}"))
+            return replace(why, text=f"{head.removesuffix('.')}{cause}." + (stop and f" {rest}"))
     return why

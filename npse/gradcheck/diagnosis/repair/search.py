@@ -68,6 +68,15 @@ class Repairs:
         """
         return next((found for found in self._wrong_values if name in found.repairs), None)
 
+    def stale(self, name: str) -> str | None:
+        """The dict, list or set of earlier values without which the gradient of an argument is right; None without."""
+        for one in self._suspects:
+            for kept, value in one.source.kept.items():
+                if isinstance(value, (dict, list, set)) and value and name in self._repaired_by(
+                        Overlay(self.measured.ops, **{one.name: one.source.forgetting(kept)})):
+                    return kept
+        return None
+
     def candidates(self) -> Iterator[tuple[Edit, Ops]]:
         """Every change that is tried, and the edition with it."""
         began, tried = time.process_time(), 0
