@@ -79,8 +79,10 @@ class Search:
         k = self.measured.case.wrt.index(name)
         for hypothesis, found in self._different(k):
             factor = constant_factor(self.measured.gradients[k], found[k])
-            there = self._factors_elsewhere(k, hypothesis) if factor and abs(factor - 1) > CLOSE else []
-            if factor and there and all(one for one, _ in there):
+            if not factor or abs(factor - 1) <= CLOSE:
+                continue
+            there = self._factors_elsewhere(k, hypothesis)
+            if all(one for one, _ in there):
                 is_sign = abs(factor + 1) < CLOSE
                 words = "has the wrong sign" if is_sign else \
                     f"is times {named(factor, readings(factor, self.sizes, there))}"
@@ -110,15 +112,15 @@ class Search:
     def paths(self, name: str) -> list[Hypothesis]:
         """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
         k = self.measured.case.wrt.index(name)
-        wrong = list(self._wrong_factors(k))
-        there = [({_paths(*one): list(one[1].values()) for one in other._wrong_factors(k)}, other.sizes)
-                 for other, _ in self._elsewhere] if wrong else []
-        known = [(var, factors, [(known[_paths(var, factors)], sizes) for known, sizes in there
-                                 if _paths(var, factors) in known]) for var, factors in wrong
-                 if not there or _paths(var, factors) in there[0][0]]
-        found = ((hypothesis, self._gradients_of(hypothesis))
-                 for hypothesis in (self._about_paths(*one) for one in known))
-        return self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
+        wrong, hypotheses = list(self._wrong_factors(k)), []
+        elsewhere = [({_paths(*one): list(one[1].values()) for one in other._wrong_factors(k)}, other.sizes)
+                     for other, _ in self._elsewhere] if wrong else []
+        for var, factors in wrong:
+            there = [(by_paths.get(_paths(var, factors), []), sizes) for by_paths, sizes in elsewhere]
+            if not there or there[0][0]:                          # so it is for other values of the same shapes
+                hypotheses.append(self._about_paths(var, factors, [one for one in there if one[0]]))
+        tried = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in hypotheses)
+        return self._ranked((h, g) for h, g in tried if self._explains(k, g[k]))
 
     def intermediate(self, name: str) -> Iterator[Hypothesis]:
         """The gradient of a value on the way is returned for that of an argument, on a record."""
