@@ -39,9 +39,10 @@ class Watched(Wrapped):
             except (AttributeError, TypeError, ValueError):       # the book has no such op, or refuses the arguments
                 continue
             ours = _arrays(result)
-            if len(ours) == len(theirs) and any((a.shape, a.dtype) != (b.shape, b.dtype)
-                                                for a, b in zip(ours, theirs, strict=True)):
-                return explain_call(name, ours, theirs)
+            pairs = list(zip(ours, theirs, strict=False))
+            refused = [one if (one.shape, one.dtype) != (its.shape, its.dtype) else its for one, its in pairs]
+            if len(ours) == len(theirs) and any(one is not its for one, its in zip(refused, theirs, strict=True)):
+                return explain_call(name, refused, theirs)
         return None
 
     def _watch(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -247,14 +247,12 @@ def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagno
 @np.errstate(all="ignore")
 def explain_call(op: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Diagnosis:
     """Say how the results of one call of an op differ from the book's, if no tape says more."""
-    pairs = [(f"result {k} of {op}" if len(ours) > 1 else f"the result of {op}", a, b)
-             for k, (a, b) in enumerate(zip(ours, theirs, strict=True))]
-    for result, a, b in pairs:
+    for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        result = f"result {k} of {op}" if len(ours) > 1 else f"the result of {op}"
         if a.dtype != b.dtype:
             return Diagnosis("dtype", "", f"{result.capitalize()} is {a.dtype}, where the book gives {b.dtype}.")
         if a.shape != b.shape:
             return Diagnosis("shape", "", f"{result.capitalize()} has shape {a.shape}, the book's {b.shape}.")
-    for result, a, b in pairs:
         if not alike(a, b, 1e-12 if a.dtype == np.float64 else NUMERIC):
             letters = [f"axis {i}" for i in range(a.ndim)]
             found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, lambda factor: [], {}, NUMERIC)]
