@@ -256,6 +256,15 @@ def norm_with(terms=lambda dy, xhat, B: dy - dy.mean(axis=(0, 1, 2)) - xhat * (d
     return planted
 
 
+def channel_norm_with(change_var):
+    def planted(dzhat, z, eps=1e-5):
+        D = z.shape[2]
+        right = reference.channel_norm_backward(dzhat, z, eps)
+        var = z.var(axis=2, keepdims=True)
+        return right * np.sqrt((var + eps) / (change_var(var, D) + eps))
+    return planted
+
+
 def dense_with(w_of_dx=lambda w: w, dw=lambda dy, x: dy.T @ x, db=lambda dy: dy.sum(0)):
     def planted(dy, x, w):
         return dy @ w_of_dx(w), dw(dy, x), db(dy)
@@ -335,6 +344,7 @@ MISTAKES = [
     ("batch_norm_backward", "variance", norm_with(change_var=lambda var, B: var * B / max(B - 1, 1))),
     ("batch_norm_backward", "variance", norm_with(eps_is=lambda eps: 1e-300)),
     ("batch_norm_backward", "path missing", norm_with(gamma_is=np.ones_like)),
+    ("channel_norm_backward", "variance", channel_norm_with(lambda var, D: var * D / max(D - 1, 1))),
     ("relu_backward", "mask missing", lambda dy, y: dy.copy()),
     ("relu_backward", "mask misplaced", lambda dy, y: dy * (dy > 0)),
     ("relu_backward", "mask misplaced", lambda dy, y: dy * (y <= 0)),
@@ -548,6 +558,7 @@ Q, K = RNG.standard_normal((4, 3)), RNG.standard_normal((5, 3))
     (lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean()), {"x": Q, "b": np.array(2.0)}, "averaged",
      "where a sum belongs"),
     (attention, lambda dy, q, k: (dy @ k, q.T @ dy), {"q": Q, "k": K}, "transposed", "dk has its axes"),
+    (lambda a, b: a @ b, lambda dy, a, b: (dy @ b.T, a.T @ dy), {"a": Q[:3], "b": Q[0]}, "shape", "da has shape ()"),
     (distance, lambda dy, a, b: (distance_backward(dy, a, b)[0],) * 2, {"a": Q, "b": Q[::-1] + 1}, "sign", "db has"),
     (np.cumsum, lambda dy, a: np.cumsum(dy), {"a": Q[0]}, None, ""),
     (lambda a: np.maximum(a, 0) ** 2, lambda dy, a: 2 * dy * np.abs(a), {"a": Q}, "mask missing", "must be 0"),

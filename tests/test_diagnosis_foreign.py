@@ -9,7 +9,7 @@ import pytest
 from npse.gradcheck import check_gradient
 from npse.gradcheck.diagnosis import blind, places
 from npse.gradcheck.diagnosis.foreign import record
-from npse.gradcheck.diagnosis.sizes import named
+from npse.gradcheck.diagnosis.sizes import is_plain, named, readings
 
 pytestmark = pytest.mark.usefixtures("numeric_gradients_once")
 
@@ -273,15 +273,29 @@ def test_results_in_another_order_are_called_swapped(order, factor, words):
     assert text.startswith(words)
 
 
-def test_a_factor_of_two_is_not_claimed_to_be_a_size():
-    assert named(2.0, {"M": 2}) == "2 (M is 2 here)"
-    assert named(0.5, {"M": 2, "N": 2}) == "0.5 (1/M or 1/N are 0.5 here)"
-    assert named(12.0, {"H*W": 12}) == "12, which is H*W"
+@pytest.mark.parametrize(("factor", "sizes", "there", "words"), [
+    (12.0, {"H*W": 12}, [], "12, which is H*W"),
+    (-1 / 12, {"H*W": 12}, [], "-0.0833333, which is minus 1/(H*W)"),
+    (2.0, {"M": 2}, [], "2 (M is 2 here)"),                                         # a 2 has many causes
+    (0.5, {"M": 2, "N": 2}, [], "0.5 (1/M or 1/N are 0.5 here)"),
+    (1.5, {"W": 3, "H": 2}, [], "1.5 (W/(W - 1) or W/H are 1.5 here)"),             # one of both is so by chance
+    (1.5, {"W": 3, "H": 2}, [(4.0, {"W": 8, "H": 2})], "1.5, which is W/H"),        # and other shapes tell which
+    (12.0, {"C": 12}, [(12.0, {"C": 5})], "12"),
+    (12.0, {"C": 12}, [(None, {"C": 5})], "12")])
+def test_a_factor_is_a_size_if_nothing_else_gives_it_here_and_elsewhere(factor, sizes, there, words):
+    assert named(factor, readings(factor, sizes, there)) == words
+
+
+@pytest.mark.parametrize(("reading", "expected"), [
+    ("N", True), ("H*W", True), ("1/(H*W)", True), ("1/x.shape[0]", True), ("W/H", False), ("1/N^2", False),
+    ("sqrt(N)", False), ("(N - 1)/N", False)])
+def test_a_sum_and_a_mean_differ_by_a_size_or_one_divided_by_it(reading, expected):
+    assert is_plain(reading) is expected
 
 
 @pytest.mark.parametrize("factor", [1 + 1e-6, 1 - 3e-6])
 def test_a_factor_near_one_is_told_by_its_distance(factor):
-    (_, text, _), = blind._factor("x", factor * RIGHT, RIGHT, {}, lambda candidate: True)
+    (_, text, _), = blind._factor("x", factor * RIGHT, RIGHT, lambda factor: [], lambda candidate: True)
     assert "1 times" not in text
     assert "of itself away" in text
 

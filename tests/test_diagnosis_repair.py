@@ -74,6 +74,17 @@ def test_a_value_of_an_earlier_call_is_found_with_other_arguments():
     assert list(KEPT) == ["square"]                               # the repairs have changed nothing
 
 
+def test_a_mask_of_an_earlier_call_is_found_with_other_rows():
+    kept = {}
+
+    def backward(dy, x):
+        return dy * kept.setdefault(x.shape, x > 0)
+    report = check_gradient(lambda x: np.maximum(x, 0), backward, {"x": np.array([[1.0, -2.0], [-0.5, 3.0]])})
+    found, = report.failures
+    assert found.judged == "other arguments"
+    assert "wrong for others of the same shapes" in found.message
+
+
 def test_a_remainder_is_found_with_more_images():
     found = first(chunked_backward, "other arguments")
     assert "only where there are more images" in found.text
@@ -108,6 +119,122 @@ def test_a_zero_gradient_has_its_cause():
     assert wrong.diagnosis.kind == "zero"
     assert wrong.diagnosis.text.startswith("du is all zeros: `")
     assert "must be" in wrong.diagnosis.text
+
+
+def test_a_statement_with_a_wrong_value_is_told_even_if_no_small_change_repairs_it():
+    def backward(dy, u, w1, w2, b1, b2):
+        _, H, W, _ = u.shape
+        z = np.sqrt(np.abs(u)).sum(axis=(1, 2)) / 2
+        h = np.maximum(z @ w1.T + b1, 0)
+        s = 1 / (1 + np.exp(-(h @ w2.T + b2)))
+        da2 = (dy * u).sum(axis=(1, 2)) * s * (1 - s)
+        da1 = da2 @ w2 * (h > 0)
+        du = dy * s[:, None, None, :] + (da1 @ w1)[:, None, None, :] / (H * W)
+        return du, da1.T @ z, da2.T @ h, da1.sum(axis=0), da2.sum(axis=0)
+    case = next(case for case in CASES if case.op == "se_backward_staged" and len(case.wrt) == 5)
+    wrong = next(result for result in check_case(case, Overlay(reference, se_backward_staged=backward))
+                 if not result.ok)
+    line = backward.__code__.co_firstlineno + 2
+    assert wrong.diagnosis.text == (f"du is wrong: `z = np.sqrt(np.abs(u)).sum(axis=(1, 2)) / 2` (line {line}) does "
+                                    "not give z of the forward pass.")
+
+
+def test_a_result_that_an_op_of_the_book_refuses_is_blamed_on_the_function_that_returned_it():
+    def sums(dy, x, mean, var, eps=1e-5):
+        dgamma, dbeta = reference.shared_batch_norm_backward_sums(dy, x, mean, var, eps)
+        return dgamma, dbeta[None]
+    case = next(case for case in CASES if case.op == "shared_batch_norm_backward_x")
+    wrong = check_case(case, Overlay(reference, shared_batch_norm_backward_sums=sums), book=reference)[-1]
+    assert wrong.diagnosis.kind == "shape"
+    assert wrong.diagnosis.text.startswith("Result 1 of shared_batch_norm_backward_sums has shape (1, ")
+    line = sums.__code__.co_firstlineno + 2
+    assert f"`return (dgamma, dbeta[None])` (line {line}) must be `return (dgamma, dbeta)`" in wrong.diagnosis.text
+
+
+def test_a_change_that_only_a_later_call_shows_is_found():
+    def of_input(dy, x, gamma, mean, var, dgamma, dbeta, count, eps=1e-5):
+        xhat = (x[::-1] - mean) / np.sqrt(var + eps)              # the same for one image
+        return gamma / np.sqrt(var + eps) * (dy - dbeta / count - xhat * dgamma / count)
+    case = next(case for case in CASES if case.label == "unequal parts, H < W" and "relu" not in case.op)
+    wrong = next(result for result in check_case(case, Overlay(reference, shared_batch_norm_backward_x=of_input))
+                 if not result.ok)
+    assert "must be `xhat = (x - mean) / np.sqrt(var + eps)`" in wrong.diagnosis.text
+
+
+def test_results_of_a_call_that_are_taken_in_another_order_are_put_in_order():
+    def product(dy, x, w):
+        return dy @ w.T, x.T @ dy
+
+    def backward(dy, x, w):
+        dw, dx = product(dy, x, w)
+        return 2 * dx, dw
+    rng = np.random.default_rng(0)
+    given = {"x": rng.standard_normal((3, 3)), "w": rng.standard_normal((3, 3))}
+    source = Source.of(backward)
+    swapped = next(edit for edit in edits(source.tree, Scope({})) if "`dx, dw = product(dy, x, w)`" in edit.described())
+    with swapped.made():
+        dx, dw = source.compiled(swapped.place.root)(1.0 * np.eye(3), **given)
+    np.testing.assert_array_equal(dx, 2 * given["w"].T)
+    np.testing.assert_array_equal(dw, given["x"].T)
+
+
+def test_values_of_the_tape_are_put_in_the_place_of_others_as_copies():
+    def backward(dy, table, ids):
+        dtable = np.zeros(table.shape)
+        for n in range(len(ids)):
+            dtable[ids[0]] += dy[n]
+        return dtable
+    given = {"table": np.random.default_rng(0).standard_normal((5, 3)), "ids": np.array([0, 1, 3, 2, 2])}
+    text = check_gradient(lambda table, ids: table[ids], backward, given).failures[0].diagnosis.text
+    assert "must be `dtable[ids[n]] += dy[n]`" in text
+
+
+def test_a_clipped_gradient_is_told():
+    def backward(dy, x):
+        return np.clip(dy, -1, 1) * 2 * x
+    report = check_gradient(lambda x: (x * x).sum(), backward, {"x": np.array([1.0, -2.0, 0.5])}, seed=1)
+    found = next(result for result in report.failures if result.judged == "linear")
+    line = backward.__code__.co_firstlineno + 1
+    assert found.diagnosis.text.startswith(
+        "the gradient does not grow with dy where dy is large, as if dy were clipped: "
+        f"`return np.clip(dy, -1, 1) * 2 * x` (line {line}) must be `return dy * 2 * x`.")
+
+
+def test_a_value_of_an_earlier_call_that_depends_on_dy_is_found_by_other_upstream_gradients():
+    kept = {}
+
+    def backward(dy, x, a):
+        dq = kept.setdefault(x.shape, dy * x)
+        return 2 * dq + dy * a, dy * x
+    report = check_gradient(lambda x, a: x * x + a * x, backward, arguments())
+    found = report.failures[0]
+    assert found.judged == "linear"
+    assert found.diagnosis.text.startswith("dx reads a value of an earlier call, which is kept in `kept`: `dq = ")
+    assert "must be `dq = dy * x`." in found.diagnosis.text
+
+
+def test_what_keeps_a_value_of_an_earlier_call_is_named_even_if_no_small_change_repairs_it():
+    kept = {}
+
+    def backward(dy, x, a):
+        if x.shape not in kept:
+            kept[x.shape] = dy * x
+        return 2 * kept[x.shape] + dy * a, dy * x
+    report = check_gradient(lambda x, a: x * x + a * x, backward, arguments())
+    diagnosis = report.failures[0].diagnosis
+    assert diagnosis.kind == "not repeatable"
+    assert diagnosis.text.startswith("dx reads a value of an earlier call, which is kept in `kept`")
+
+
+def test_a_fast_path_for_a_dy_of_ones_must_be_left_out():
+    def backward(dy, x):
+        if np.all(dy == 1):
+            return x
+        return dy * 2 * x
+    report = check_gradient(lambda x: x * x, backward, {"x": np.array([1.0, -2.0, 0.5])})
+    found = next(result for result in report.failures if result.judged == "linear")
+    assert "where dy is 1 everywhere, it is computed in another way: `if np.all(dy == 1):`" in found.diagnosis.text
+    assert "must be left out." in found.diagnosis.text
 
 
 def never_ends(dy, x):
@@ -149,16 +276,21 @@ WRONG_CODE = "def f(dy, a):\n    dy = dy + 1\n    return dy / a"
 
 
 @pytest.mark.parametrize(("sentence", "expected"), [
-    ("da is wrong: `dy / a` (line 3) must be `dy * a`.", True), ("`dy / a` (line 3) must be `a * dy`.", False),
+    ("da is wrong: `dy / a` (line 3) must be `dy * a`.", True), ("`dy / a` (line 3) must be `a * dy`.", True),
+    ("`dy / a` (line 3) must be `dy * abs(a)`.", False),
     ("`dy = dy + 1` (line 2) must be left out.", False), ("da is wrong.", False)])
 def test_a_change_that_is_asked_for_must_restore_the_source(sentence, expected):
     assert restores(sentence, RIGHT_CODE, WRONG_CODE) is expected
 
 
 def test_another_change_is_right_if_it_gives_the_same_numbers_elsewhere():
-    text = "da is wrong: `dy / a` (line 3) must be `a * dy`."
+    text = "da is wrong: `dy / a` (line 3) must be `dy * a * 1`."
     operator = OPERATORS["drops_a_term"]
     assert classify(operator, "swapped", text, lambda: [("swapped", text)], RIGHT_CODE, WRONG_CODE) == BY_NUMBERS
     assert classify(operator, "swapped", text, lambda: [("sign", "no")], RIGHT_CODE, WRONG_CODE) == MISLEADING
+    raises = "f raises ValueError: shapes differ (line 3): `dy / a` (line 3) must be `dy * a * 1`."
+    assert classify(operator, "swapped", text, lambda: [("raises", raises)], RIGHT_CODE, WRONG_CODE) == BY_NUMBERS
+    another = [("raises", raises.replace("* 1", "* 2"))]
+    assert classify(operator, "swapped", text, lambda: another, RIGHT_CODE, WRONG_CODE) == MISLEADING
     good = "da is wrong: `dy / a` (line 3) must be `dy * a`."
     assert classify(operator, "swapped", good, list, RIGHT_CODE, WRONG_CODE) == RIGHT

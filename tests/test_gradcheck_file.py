@@ -263,6 +263,14 @@ def test_a_function_that_ends_the_program_is_a_result(tmp_path, where):
         run(write(tmp_path, square(2).replace("(rng):\n", "(rng):\n    raise SystemExit(0)\n"), "b.py"))
 
 
+def test_an_op_of_the_book_that_ends_the_program_is_a_result(tmp_path):
+    file = write(tmp_path, "def scale(u, s):\n    return u * s[:, None, None, :]\n"
+                           "def scale_backward(dy, u, s):\n    raise SystemExit(0)\n")
+    code, output = run(file)
+    assert code == 1
+    assert "raises SystemExit" in output
+
+
 @pytest.mark.parametrize("made", [
     "import functools\ndef _relu(x, a):\n    return np.maximum(x, a)\nrelu = functools.partial(_relu, a=1.0)\n",
     "class Relu:\n    def __call__(self, x):\n        return np.maximum(x, 1.0)\nrelu = Relu()\n",

@@ -128,6 +128,17 @@ def top_two_backward(dy, x):
     return dx
 
 
+AT = np.array([1.0, 2.5, 6.0])
+
+
+def interpolated_backward(dy, heights, places):
+    """The places must ascend."""
+    k = np.clip(np.searchsorted(places, AT) - 1, 0, len(places) - 2)
+    share = (AT - places[k]) / (places[k + 1] - places[k])
+    dheights = np.bincount(k, dy * (1 - share), len(heights)) + np.bincount(k + 1, dy * share, len(heights))
+    return dheights.astype(heights.dtype)
+
+
 def weight_norm_backward(dy, v, g):
     size = np.sqrt((v * v).sum())
     return dy * g / size - v * (dy * v).sum() * g / size**3, (dy * v).sum() / size
@@ -253,6 +264,8 @@ RIGHT = {
         {"x": normal(2, 5), "by": 2}),
     "concatenate": (lambda a, b: np.concatenate([a, b], axis=1), lambda dy, a, b: (
         dy[:, :a.shape[1]], dy[:, a.shape[1]:]), {"a": normal(2, 3), "b": normal(2, 1)}),
+    "interpolation": (lambda heights, places: np.interp(AT, places, heights).astype(heights.dtype),
+        interpolated_backward, {"heights": np.array([0.5, 2.0, -1.0, 1.5]), "places": np.array([0, 2, 3, 7])}),
     "recurrence": (scan, scan_backward, {"x": normal(5, 2), "a": np.array([0.5, -0.9])}),
     "weight norm": (lambda v, g: v * g / np.sqrt((v * v).sum()), weight_norm_backward,
         {"v": normal(5), "g": np.array(1.5)}),

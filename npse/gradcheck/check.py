@@ -19,7 +19,7 @@ from npse.gradcheck.diagnosis import explain_exception
 from npse.gradcheck.draw import draw_arguments
 from npse.gradcheck.judge import judge
 from npse.gradcheck.kinks import AtKinks
-from npse.gradcheck.measure import MOST_ENTRIES, USUAL, Options
+from npse.gradcheck.measure import MOST_ENTRIES, USUAL, Options, is_the_books
 from npse.gradcheck.progress import ProgressLine
 from npse.gradcheck.raised import Watched, interrupted, raised
 from npse.gradcheck.results import Report, Result
@@ -56,7 +56,9 @@ def check_case(case: Case, ops: Ops, seed: int = 0, book: Ops | None = None,
             results.append(result)
     except (Exception, SystemExit) as error:
         culprit = watched.culprit(error)
-        results.append(raised(case.op, case.label, error, culprit, _repair(case, ops, seed) if culprit else ""))
+        repair = _repair(case, ops, seed) if culprit else ""
+        cause = watched.refused(book) if culprit and book is not None and is_the_books(culprit) else None
+        results.append(raised(case.op, case.label, error, culprit, repair, cause))
     return results
 
 
@@ -64,7 +66,7 @@ def _repair(case: Case, ops: Ops, seed: int) -> str:
     """What must be changed in a backward pass that raises an exception; "" if it is not known."""
     try:
         return explain_exception(case, ops, draw_arguments(case, seed)) if case.wrt else ""
-    except Exception:                    # forward raises too, or the op does not take other arguments
+    except (Exception, SystemExit):      # forward raises too, or the op does not take other arguments
         return ""
 
 

@@ -45,7 +45,7 @@ def judge(case: Case, ops: Ops, seed: int, book: Ops | None = None, options: Opt
         for result in _gradients(measured):
             is_right = is_right and result.ok
             yield result
-        yield _linearity(case, ops, drawn[0], rng("linear"))
+        yield _linearity(measured, rng("linear"), is_right)
     calls = _recorded_calls(case, ops, drawn, rng("contract"))
     yield from _contract(case, calls)
     if book is not None and book is not ops:
@@ -73,14 +73,17 @@ def _gradients(measured: Measurement) -> Iterator[Result]:
         yield from against(measured, library, forward)
 
 
-def _linearity(case: Case, ops: Ops, arguments: Arguments, rng: Generator) -> Result:
-    y = run_forward(case, ops, arguments)
+def _linearity(measured: Measurement, rng: Generator, is_right: bool) -> Result:
+    """Whether the gradients are linear in dy; ``is_right`` says that no other result tells why they are wrong."""
+    case = measured.case
+    y = run_forward(case, measured.ops, measured.arguments)
     one, other = upstream(rng, y), upstream(rng, y)
-
-    def backward(dy: Array) -> tuple[Array, ...]:
-        return run_backward(case, ops, dy, arguments)
-    complaint = contract.nonlinear(backward, one, other)
-    why = diagnosis.explain_linearity(backward, one, other, case.wrt, complaint) if complaint else None
+    complaint = contract.nonlinear(measured.backward, one, other)
+    if not complaint:
+        return _verdict(case, "linear", None, "")
+    why = diagnosis.explain_linearity(measured.backward, one, other, case.wrt, complaint)
+    if is_right:
+        why = diagnosis.with_repair_of_dy(why, measured, (one, 100 * other, np.ones_like(one)[()]))
     return _verdict(case, "linear", why, complaint)
 
 

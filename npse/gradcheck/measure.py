@@ -20,7 +20,7 @@ from npse.gradcheck.draw import generator, upstream
 from npse.gradcheck.kinks import AtKinks
 from npse.gradcheck.numeric import Forward, Kinks, NumericGradient
 from npse.gradcheck.steps import TOLERANCE, Budget, step_sizes, typical_size
-from npse.types import Arguments, Array, Index, Ops
+from npse.types import Arguments, Array, Index, Op, Ops
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told before each call of forward: the argument that is moved, the calls so far, about how many there will be."""
@@ -243,3 +243,8 @@ def copies(arguments: Arguments) -> Arguments:
 def is_floating(value: Any) -> bool:
     """Whether a value is an array (or a NumPy scalar) of floating-point numbers."""
     return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
+
+
+def is_the_books(op: Op) -> bool:
+    """Whether an op has a declaration, as those of the book have."""
+    return getattr(op, "contract", None) is not None

@@ -1,4 +1,4 @@
-"""Check right gradients once more with other arguments: slightly other values, and more images.
+"""Check right gradients once more with other arguments: slightly other values, other rows, and more images.
 
 A backward pass may keep a value of an earlier call, or take a branch or a remainder of a loop that only some sizes
 have. A random direction through all entries of an argument shows it. What cannot be tried says nothing.
@@ -47,6 +47,11 @@ def _others(measured: Measurement, rng: np.random.Generator) -> Iterator[tuple[s
     nearby = {name: _near(value, rng) for name, value in measured.arguments.items()}
     images = len(np.atleast_1d(measured.y))
     yield "for others of the same shapes", nearby, images
+    rows = next((len(value) for value in measured.arguments.values() if np.ndim(value)), 1)
+    if rows > 1:                         # the last row comes first: masks and labels change, too
+        turned = {name: np.roll(value, 1, axis=0) if np.ndim(value) and len(value) == rows and not _ascends(value)
+                  else value for name, value in nearby.items()}
+        yield "for others of the same shapes", turned, images
     if not measured.y.shape:
         return
     more = max(LEAST_IMAGES, 2 * images + 1)
@@ -61,6 +66,11 @@ def _near(value: Any, rng: np.random.Generator) -> Any:
     if not isinstance(value, np.ndarray) or not is_floating(value):
         return value
     return value * (1 + NEARBY * rng.uniform(-1, 1, value.shape))
+
+
+def _ascends(value: Array) -> bool:
+    """Whether an array has one axis and is sorted: then it may have to be, as the places of an interpolation."""
+    return value.ndim == 1 and bool(np.all(np.diff(value) >= 0))
 
 
 def _is_wrong(other: Measurement, name: str) -> bool:

@@ -3,42 +3,70 @@
 import functools
 import inspect
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from npse.gradcheck.diagnosis import explain_contract
+import numpy as np
+
+from npse.gradcheck.diagnosis import Diagnosis, explain_call, explain_contract
+from npse.gradcheck.measure import is_the_books
 from npse.gradcheck.results import CANNOT_TELL, WRONG, Result
 from npse.support.wrapped import Wrapped
-from npse.types import Op, Ops
+from npse.types import Array, Op, Ops
 
 PACKAGE = Path(__file__).resolve().parents[1]      # npse itself: its lines are of no use to the author of an op
 
 
 class Watched(Wrapped):
-    """An edition that remembers which op raised an exception."""
+    """An edition that remembers which op raised an exception, and what ops outside of the book returned last."""
 
     def __init__(self, ops: Ops) -> None:
         super().__init__(ops, self._watch)
         self._last: tuple[BaseException | None, Op | None] = None, None
+        self._returned: dict[str, tuple[tuple[Any, ...], dict[str, Any], Any]] = {}
 
     def culprit(self, error: BaseException) -> Op | None:
         """The op that raised this exception; None if none did."""
         raised, op = self._last
         return op if raised is error else None
 
+    def refused(self, book: Ops) -> Diagnosis | None:
+        """What an op returned that has not the shape or dtype of the book's result: other ops of the book refuse it."""
+        for name, (arguments, options, result) in self._returned.items():
+            try:
+                theirs = _arrays(getattr(book, name)(*arguments, **options))
+            except (AttributeError, TypeError, ValueError):       # the book has no such op, or refuses the arguments
+                continue
+            ours = _arrays(result)
+            pairs = list(zip(ours, theirs, strict=False))
+            refused = [one if (one.shape, one.dtype) != (its.shape, its.dtype) else its for one, its in pairs]
+            if len(ours) == len(theirs) and any(one is not its for one, its in zip(refused, theirs, strict=True)):
+                return explain_call(name, refused, theirs)
+        return None
+
     def _watch(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         try:
-            return op(*arguments, **options)
+            result = op(*arguments, **options)
         except BaseException as error:
             self._last = error, op
             raise
+        if not is_the_books(op):
+            self._returned[name] = arguments, options, result
+        return result
 
 
-def raised(op: str, label: str, error: BaseException, culprit: Op | None = None, repair: str = "") -> Result:
+def raised(op: str, label: str, error: BaseException, culprit: Op | None = None, repair: str = "",
+           cause: Diagnosis | None = None) -> Result:
     """The result if an op raises an exception.
 
-    ``culprit`` is the function that did, if it is known; ``repair`` says what must be changed, if that is known.
+    ``culprit`` is the function that did, if it is known; ``repair`` says what must be changed, if that is known;
+    ``cause`` says what another function returned that the culprit refuses.
     """
+    if cause:
+        text = cause.text.removesuffix(".") + (f": {repair}" if repair else "")
+        return Result(op, label, "runs", WRONG, message=f"raises {type(error).__name__}: {error}",
+                      diagnosis=replace(cause, text=f"{text}."))
     complaint = str(error) if culprit is None and _is_the_judges(error) else f"raises {type(error).__name__}: {error}"
     name = getattr(unwrapped(culprit), "__name__", op) if culprit else op
     where = place(error, culprit) if culprit else ""
@@ -75,3 +103,7 @@ def _is_the_judges(error: BaseException) -> bool:
 def _frames(error: BaseException) -> list[tuple[str, int | None]]:
     """File and line of each call that an exception came through."""
     return [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def _arrays(result: Any) -> tuple[Array, ...]:
+    return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))

@@ -5,17 +5,13 @@ backward pass of an op with one step changed, for each step and each known mista
 complicated ones.
 """
 
+from npse.gradcheck.diagnosis.by_repair import explain_elsewhere, explain_exception, with_repair_of_dy
 from npse.gradcheck.diagnosis.contract import explain_contract, explain_linearity
-from npse.gradcheck.diagnosis.explain import (
-    explain,
-    explain_call,
-    explain_elsewhere,
-    explain_exception,
-    explain_values,
-)
+from npse.gradcheck.diagnosis.explain import explain, explain_call, explain_values
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.result import KINDS, Diagnosis
 from npse.gradcheck.diagnosis.trace import recognise, trace
 
 __all__ = ["KINDS", "Diagnosis", "FailedCheck", "explain", "explain_call", "explain_contract", "explain_elsewhere",
-           "explain_exception", "explain_linearity", "explain_values", "recognise", "trace"]
+           "explain_exception", "explain_linearity", "explain_values", "recognise", "trace",
+           "with_repair_of_dy"]

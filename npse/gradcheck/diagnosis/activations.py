@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.excitations import curve
+from npse.gradcheck.diagnosis.excitations import Slope, curve
 from npse.gradcheck.diagnosis.tape import Var
 from npse.types import Array
 
@@ -32,14 +32,26 @@ def hard_swish(x: Var, name: str) -> Var:
         return np.clip(x / 6 + 0.5, 0, 1)
 
     def slope(y: Array, x: Array) -> Array:
-        return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))
+        return np.where(x <= -3, 0, np.where(x >= 3, 1, middle(x)))
+
+    def middle(x: Array) -> Array:
+        return x / 3 + 0.5
+
+    pieces: dict[str, tuple[str, Slope]] = {
+        "below -3": ("0", lambda y, x: x <= -3), "above 3": ("1", lambda y, x: x >= 3),
+        "between -3 and 3": ("x/3 + 1/2", lambda y, x: np.abs(x) < 3)}
+    slopes: dict[str, Slope] = {"0": lambda y, x: 0.0, "1": lambda y, x: 1.0, "x/3 + 1/2": lambda y, x: middle(x)}
+    of_another_piece = tuple(
+        ("mask misplaced", f"has the slope {other} {where}, where {right} belongs",
+         lambda y, x, there=there, wrong=wrong: np.where(there(y, x), wrong(y, x), slope(y, x)))
+        for where, (right, there) in pieces.items() for other, wrong in slopes.items() if other != right)
 
     return curve(x, name, lambda x: x * gate(x), slope, "(x/3 + 1/2) between -3 and 3, 0 below, 1 above", (
         ("path missing", "is dy*hard_sigmoid(x): the gate depends on x too", lambda y, x: gate(x)),
         ("path missing", "is x times the slope of the gate: the factor x depends on x too",
          lambda y, x: x * (np.abs(x) < 3) / 6),
-        ("mask missing", "has the slope x/3 + 1/2 of the middle piece everywhere", lambda y, x: x / 3 + 0.5),
-        ("mask misplaced", "is zero above 3 too", lambda y, x: np.where(np.abs(x) < 3, x / 3 + 0.5, 0)),
+        ("mask missing", "has the slope x/3 + 1/2 of the middle piece everywhere", lambda y, x: middle(x)),
+        *of_another_piece,
         ("factor", "has the slope x/6 + 1/2 in place of x/3 + 1/2 in the middle",
          lambda y, x: np.where(np.abs(x) < 3, x / 6 + 0.5, slope(y, x))),
         ("mask misplaced", "has the mask of a ReLU, x > 0", lambda y, x: x > 0),

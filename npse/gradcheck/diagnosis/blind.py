@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from npse.gradcheck.diagnosis.result import EXACT, SINGLE, Explanation, alike, explains
-from npse.gradcheck.diagnosis.sizes import which
+from npse.gradcheck.diagnosis.sizes import is_sure, possible
 from npse.types import Array, Shape
 
 NOT_SPATIAL = ("N", "C", "Cin", "Cout", "K", "M")      # axes without a border
@@ -21,6 +21,9 @@ DOUBLE = 1e-12           # relative to the largest entry: an error of float64 it
 
 Pairs: TypeAlias = Mapping[str, tuple[Array, Array]]
 """Our gradient and the right one, by the name of the argument."""
+
+Readings: TypeAlias = Callable[[float], list[str]]
+"""By which sizes a gradient with a wrong factor may be too large or too small."""
 
 Same: TypeAlias = Callable[[Array], bool]
 """Whether a candidate explains our gradient."""
@@ -68,12 +71,12 @@ def rounded(name: str, ours: Array, right: Array) -> Iterator[Explanation]:
                "float32", "dtype in = dtype out, and in between too.")
 
 
-def exact(name: str, ours: Array, right: Array, letters: Sequence[str], sizes: Mapping[str, int],
+def exact(name: str, ours: Array, right: Array, letters: Sequence[str], readings: Readings,
           others: Mapping[str, Array], tolerance: float) -> Iterator[Explanation]:
     """One rule explains all entries; ``others`` holds arrays that may be missing as a factor, or be one too many."""
     def same(candidate: Array) -> bool:
         return explains(ours, candidate, right, tolerance)
-    yield from _factor(name, ours, right, sizes, same)
+    yield from _factor(name, ours, right, readings, same)
     yield from _rearranged(name, right, letters, same)
     yield from _flattened(name, right, letters, same)
     yield from _with_another(name, ours, right, others, same)
@@ -110,7 +113,7 @@ def _edge(bounds: tuple[int, int], size: int) -> str:
     return "the first place" if bounds[1] == 0 else "both ends"
 
 
-def _factor(name: str, ours: Array, right: Array, sizes: Mapping[str, int], same: Same) -> Iterator[Explanation]:
+def _factor(name: str, ours: Array, right: Array, readings: Readings, same: Same) -> Iterator[Explanation]:
     """All entries have the same wrong factor."""
     known = ~np.isnan(right)
     square = np.square(right[known]).sum()
@@ -123,12 +126,13 @@ def _factor(name: str, ours: Array, right: Array, sizes: Mapping[str, int], same
             yield "factor", f"d{name}, a single number, is {factor:.6g} times the right one", ""
             return
         times, size, cure = (factor, "large", "Divide") if abs(factor) > 1 else (1 / factor, "small", "Multiply")
-        name_of = which(abs(times), sizes)
+        names = readings(factor)
         text = f"every entry of d{name} is {abs(times):.6g} times too {size}"
-        text += f", and {name_of} is {abs(times):.6g}" if name_of else ""
-        text += ", besides the wrong sign" if factor < 0 else ""
-        is_certain = name_of and abs(abs(times) - 2) > EXACT      # a 2 has many causes
-        yield "factor", text, f"{cure} by {name_of}." if is_certain else ""
+        if is_sure(times, names):
+            text, cure = f"{text}, and {names[0]} is {abs(times):.6g}", f"{cure} by {names[0]}."
+        else:
+            text, cure = f"{text} ({possible(times, names)})" if names else text, ""
+        yield "factor", f"{text}, besides the wrong sign" if factor < 0 else text, cure
 
 
 def _rearranged(name: str, right: Array, letters: Sequence[str], same: Same) -> Iterator[Explanation]:

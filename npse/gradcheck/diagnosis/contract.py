@@ -52,7 +52,17 @@ def explain_linearity(backward: Callable[[Array], Sequence[Array]], dy: Array, o
             and not all(map(_same, together, exactly)):
         return Diagnosis("dtype", "", "the gradient is linear in dy only to the precision of float32, as if it were "
                          "computed in float32. dtype in = dtype out, and in between too.")
+    if found.kind == "not linear" and _saturates(backward, dy):
+        return Diagnosis("not linear", "", "the gradient does not grow with dy where dy is large, as if dy were "
+                         "clipped. Every term of a gradient has dy as a factor, once.")
     return found
+
+
+def _saturates(backward: Callable[[Array], Sequence[Array]], dy: Array) -> bool:
+    """Whether the gradients are linear in a small dy, and stay the same for a large one."""
+    small, twice, large, larger = (tuple(map(np.copy, backward(times * dy))) for times in (1e-6, 2e-6, 1e6, 2e6))
+    return all(alike(2 * one, two) for one, two in zip(small, twice, strict=True)) and all(map(alike, large, larger)) \
+        and any(map(np.any, small))
 
 
 def _same(ours: Array, theirs: Array) -> bool:

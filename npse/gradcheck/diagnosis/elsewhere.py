@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from npse.gradcheck.cases import CASES
 from npse.gradcheck.cases.case import Case
-from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike
-from npse.gradcheck.diagnosis.trace import Trace, taped
+from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike, constant_factor
+from npse.gradcheck.diagnosis.trace import Trace, sizes_in, taped
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.measure import Measurement, is_floating, run_backward, run_forward
 from npse.types import Arguments, Array, Ops
@@ -50,6 +51,21 @@ class Right:
     def tolerance(self) -> float:
         """The tolerance of a comparison with the right gradients, relative to the largest entry."""
         return EXACT if self.trace else NUMERIC
+
+    @cached_property
+    def wrong(self) -> tuple[str, ...]:
+        """The arguments whose gradients are wrong."""
+        pairs = zip(self.measured.case.wrt, self.measured.gradients, self.gradients, strict=True)
+        return tuple(name for name, ours, right in pairs if not alike(1.0 * ours, right, self.tolerance))
+
+    def factor(self, k: int) -> float | None:
+        """The factor between the k-th gradient and the right one; None if it is not the same for all entries."""
+        return constant_factor(np.asarray(self.measured.gradients[k], np.float64), self.gradients[k], self.tolerance)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of axes and their products, by name."""
+        return sizes_in(self.measured, self.trace)
 
     def forward(self) -> None:
         """Run the forward pass, which may keep values for the backward pass."""

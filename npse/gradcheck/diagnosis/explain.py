@@ -10,22 +10,18 @@ from itertools import chain
 
 import numpy as np
 
-from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis import blind, places
-from npse.gradcheck.diagnosis.elsewhere import Right, measured_anyway, others
 from npse.gradcheck.diagnosis.failed_check import FailedCheck
 from npse.gradcheck.diagnosis.general import once
-from npse.gradcheck.diagnosis.repair import Repairs
-from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, sentence
-from npse.gradcheck.diagnosis.search import POSSIBLE, constant_factor
+from npse.gradcheck.diagnosis.result import NUMERIC, Diagnosis, Explanation, alike, constant_factor, sentence
+from npse.gradcheck.diagnosis.search import POSSIBLE
 from npse.gradcheck.diagnosis.sizes import is_size
 from npse.gradcheck.diagnosis.tape import Hypothesis
 from npse.gradcheck.diagnosis.trace import Trace, forward_mistake
-from npse.gradcheck.measure import Measurement
-from npse.types import Arguments, Array, Arrays, Ops
+from npse.types import Array, Arrays
 
 # kinds that state what is seen; a change of the source may say why
-SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "dtype", "unexplained")
+SEEN = ("shape", "zero", "sign", "not linear", "not repeatable", "upstream ignored", "dtype", "unexplained")
 VALUES_TOLERANCE = 1e-12     # relative to the largest entry: between two right results in float64
 
 
@@ -96,7 +92,8 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
         if found:
             kind, text, advice = found[0]
             factor = constant_factor(ours, right) if ours.size > 1 else None
-            if factor and kind not in ("factor", "sign") and is_size(factor, failed.sizes):
+            is_told = kind in ("factor", "sign") or text.startswith("every entry")
+            if factor and not is_told and is_size(factor, failed.sizes):
                 times, size = (factor, "large") if factor > 1 else (1 / factor, "small")
                 text = f"every entry of d{name} is {times:.6g} times too {size}: {text}"
             also = dict.fromkeys([*(other for other, *_ in found), *(hypothesis.kind for hypothesis in by_the_op)])
@@ -123,13 +120,14 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: map(_triple, by_the_op)
     yield lambda: blind.rounded(name, ours, right)
     yield lambda: _by_a_repair(failed, name)
+    yield lambda: _by_a_wrong_value(failed, name)
     if search:
         yield lambda: map(_triple, search.single(name, POSSIBLE))
         yield lambda: map(_triple, search.intermediate(name))
         yield lambda: map(_triple, search.paths(name))
     if not failed.trace or failed.trace.is_foreign:
         yield lambda: places.part(name, ours, right, letters, others, tolerance)
-    yield lambda: blind.exact(name, ours, right, letters, failed.sizes, others, tolerance)
+    yield lambda: blind.exact(name, ours, right, letters, failed.readings(name), others, tolerance)
     if search:
         yield lambda: map(_triple, search.scaled(name))
         yield lambda: map(_triple, search.pairs(name))
@@ -146,9 +144,17 @@ def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:
     factor = constant_factor(ours, failed.right(name)) if ours.size > 1 else None
     if edit and factor and factor != -1:
         times, size = (factor, "large") if abs(factor) > 1 else (1 / factor, "small")
-        yield "factor", f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
+        kind = edit.kind if edit.kind == "averaged" else "factor"
+        yield kind, f"every entry of d{name} is {times:.6g} times too {size}: {edit.described()}", ""
     elif edit:
         yield edit.kind, f"d{name} is wrong: {edit.described()}", ""
+
+
+def _by_a_wrong_value(failed: FailedCheck, name: str) -> Iterator[Explanation]:
+    """A statement of the backward pass whose value should be another one."""
+    found = failed.repairs.wrong_value(name)
+    if found:
+        yield "wrong value", f"d{name} is wrong: {found.described()}", ""
 
 
 def _with_cause(failed: FailedCheck, diagnosis: Diagnosis, text: str, advice: str) -> Diagnosis:
@@ -239,27 +245,6 @@ def _forward(failed: FailedCheck, book: Trace, name: str, ours: Array) -> Diagno
 
 
 @np.errstate(all="ignore")
-def explain_exception(case: Case, ops: Ops, arguments: Arguments) -> str:
-    """The small change after which a backward pass that raises an exception is right, in words; "" without any."""
-    right = Right.of(measured_anyway(case, ops, arguments))
-    edit = Repairs(right, lambda: [Right.of(other) for other in others(right.measured)]).of(case.wrt[0])
-    return edit.described() if edit else ""
-
-
-@np.errstate(all="ignore")
-def explain_elsewhere(wrong: Measurement, right: Measurement, name: str, words: str) -> Diagnosis:
-    """Say why a gradient is wrong for some arguments; for others, ``right``, it is not. ``words`` tell them apart."""
-    edit = Repairs(Right.of(wrong), lambda: [Right.of(right)]).of(name)
-    if edit:
-        return Diagnosis(edit.kind, name, sentence(f"d{name} is wrong {words}: {edit.described()}"))
-    if wrong.y.shape == right.y.shape:
-        return Diagnosis("not repeatable", name, f"d{name} is right in the first call, but wrong {words}: a value of "
-                         "an earlier call may be kept.")
-    return Diagnosis("wrong value", name, f"d{name} is wrong {words}. Look at branches that depend on a size, and at "
-                     "what remains after the last whole chunk.")
-
-
-@np.errstate(all="ignore")
 def explain_call(op: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Diagnosis:
     """Say how the results of one call of an op differ from the book's, if no tape says more."""
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
@@ -270,7 +255,7 @@ def explain_call(op: str, ours: Sequence[Array], theirs: Sequence[Array]) -> Dia
             return Diagnosis("shape", "", f"{result.capitalize()} has shape {a.shape}, the book's {b.shape}.")
         if not alike(a, b, 1e-12 if a.dtype == np.float64 else NUMERIC):
             letters = [f"axis {i}" for i in range(a.ndim)]
-            found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, {}, {}, NUMERIC)]
+            found = [*blind.whole("", a, b), *blind.exact("", a, b, letters, lambda factor: [], {}, NUMERIC)]
             kind, text, advice = found[0] if found else ("unexplained", "d differs", "")
             if "backward" not in op:
                 kind = "forward"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,9 +12,9 @@ from npse.gradcheck.diagnosis.elsewhere import Right, others
 from npse.gradcheck.diagnosis.repair import Repairs
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, Diagnosis, alike
 from npse.gradcheck.diagnosis.search import Search
-from npse.gradcheck.diagnosis.sizes import sizes_of
-from npse.gradcheck.diagnosis.trace import Trace, taped
-from npse.gradcheck.measure import Measurement, is_floating, run_forward
+from npse.gradcheck.diagnosis.sizes import readings
+from npse.gradcheck.diagnosis.trace import Trace, arrays_in, letters_in, sizes_in, taped
+from npse.gradcheck.measure import Measurement, run_forward
 from npse.types import Array, Arrays
 
 
@@ -88,21 +89,29 @@ class FailedCheck:
     @property
     def arrays(self) -> Arrays:
         """The floating arrays among the arguments."""
-        return {name: value for name, value in self.measured.arguments.items()
-                if isinstance(value, np.ndarray) and is_floating(value)}
+        return arrays_in(self.measured)
 
     @cached_property
     def letters(self) -> dict[str, tuple[str, ...]]:
-        """A letter for each axis of each array, such as ("N", "C"); "axis 0" and so on if there is no tape."""
-        letters = {name: tuple(f"axis {i}" for i in range(array.ndim)) for name, array in self.arrays.items()}
-        return letters | {name: var.axes for name, var in self.trace.leaves.items()} if self.trace else letters
+        """A letter for each axis of each array."""
+        return letters_in(self.measured, self.trace)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """The sizes of axes and their products, by name: {"N": 2, "H*W": 12}, or {"x.shape[0]": 2}."""
-        by_shape = {name: [f"{name}.shape[{i}]" for i in range(array.ndim)] for name, array in self.arrays.items()}
-        by_letter = sizes_of(self.letters, self.arrays) if self.trace and not self.trace.is_foreign else {}
-        return by_letter or sizes_of(by_shape, self.arrays)
+        """The sizes of axes and their products, by name."""
+        return sizes_in(self.measured, self.trace)
+
+    def readings(self, name: str) -> Callable[[float], list[str]]:
+        """A function that says by which sizes a gradient with a wrong factor may be too large or too small.
+
+        The sizes are right for other arguments, too.
+        """
+        def found(factor: float) -> list[str]:
+            there = [(other.factor(self.wrt.index(name)), other.sizes) for other in self.elsewhere]
+            if abs(factor) > 1:
+                return readings(factor, self.sizes, there)
+            return readings(1 / factor, self.sizes, ((1 / one if one else None, sizes) for one, sizes in there))
+        return found
 
     @property
     def stride(self) -> int:

@@ -5,25 +5,18 @@ from typing import Unpack
 
 import numpy as np
 
-from npse.gradcheck.diagnosis.primitives import (
-    NORMALIZE,
-    add,
-    average,
-    multiply,
-    square,
-    subtract,
-)
+from npse.gradcheck.diagnosis.primitives import add, average, multiply, square, subtract
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Parts, Step, Var, Words, and_then
 from npse.types import Array
 
+NORMALIZE = "Normalize by sqrt(var + eps), with the biased variance and eps as in the forward pass."
 _NORMALIZED = ("in the numerator of xhat", "dy*gamma/sqrt(var + eps)")
 
 
 def batch_norm(x: Var, gamma: Var, beta: Var, eps: float) -> tuple[Var, Var, Var]:
     """The normalized maps, mean and variance. Mean and variance keep the axes of x, with size 1."""
     mean, centred, var = statistics(x)
-    _, B = centred.sizes((0, 1, 2))
-    return _normalized(centred, var, gamma, beta, eps, B), mean, var
+    return _normalized(centred, var, gamma, beta, eps, centred.sizes((0, 1, 2))), mean, var
 
 
 def batch_norm_inference(x: Var, gamma: Var, beta: Var, running_mean: Var, running_var: Var, eps: float) -> Var:
@@ -65,10 +58,13 @@ def channel_norm(z: Var, eps: float) -> Var:
         "dz = (dzhat - mean(dzhat) - zhat*mean(dzhat*zhat))/sqrt(var + eps), with means over D.")
     squares = square(centred, "squares", missing="constant statistics", faults=constants,
                      ways=(("through the variance", "2*(z - mean)*dvar/D"),))
-    inverse = inverse_deviation(average(squares, (2,), "var"), eps, z.shape[2], "1/sqrt(var + eps)")
-    return multiply(centred, inverse, "zhat", ways=(
+    count = z.sizes((2,))
+    inverse = inverse_deviation(average(squares, (2,), "var"), eps, count, "1/sqrt(var + eps)")
+    zhat = multiply(centred, inverse, "zhat", ways=(
         ("in the numerator of zhat", "dzhat/sqrt(var + eps)"),
         ("in the denominator", "the sum of dzhat*(z - mean)")))
+    _deviation_in_one_place(centred, inverse, zhat, "1/sqrt(var + eps), the factor of dz,", eps, count)
+    return zhat
 
 
 _OF_BATCH = "dx treats the mean and the variance of the batch as constants: it is dy*gamma/sqrt(var + eps) only"
@@ -84,37 +80,39 @@ def _constants(mean: Var, text: str, advice: str) -> Faults:
     return faults
 
 
-def _normalized(centred: Var, var: Var, gamma: Var, beta: Var, eps: float, count: int | None) -> Var:
+def _normalized(centred: Var, var: Var, gamma: Var, beta: Var, eps: float,
+                count: tuple[str, int] | None) -> Var:
     inverse = inverse_deviation(var, eps, count, "1/sqrt(var + eps)")
     xhat = multiply(centred, inverse, "xhat", ways=(
         ("in the numerator of xhat", "dxhat/sqrt(var + eps)"),
         ("in the denominator", "the sum of dxhat*(x - mean)")))
-    _deviation_in_one_place(centred, var, inverse, xhat, eps, count)
+    _deviation_in_one_place(centred, inverse, xhat, "gamma/sqrt(var + eps), the factor of dx,", eps, count)
     scaled = multiply(gamma, xhat, "gamma*xhat", ways=(
         ("as the scale", "the sum over N, H, W of dy*xhat"), ("as what is scaled", "dy*gamma")))
     return add(scaled, beta, "y", ways=(("through xhat", "dy"), ("as the shift", "the sum over N, H, W of dy")))
 
 
-def _deviation_in_one_place(centred: Var, var: Var, inverse: Var, xhat: Var, eps: float,
-                            count: int | None) -> None:
-    """Add hypotheses about 1/sqrt(var + eps): a backward pass uses it in xhat and outside; one may be wrong."""
-    root, of_xhat = var.tape.step_of(inverse), var.tape.step_of(xhat)
-    faults, others = of_xhat.faults, wrong_deviations(eps, count)
+def _deviation_in_one_place(centred: Var, inverse: Var, xhat: Var, factor: str, eps: float,
+                            count: tuple[str, int] | None) -> None:
+    """Add hypotheses about 1/sqrt(var + eps): a backward pass uses it in xhat and as a ``factor``; one may be wrong."""
+    tape, x = centred.tape, centred.tape.step_of(centred).inputs[0]
+    root, of_xhat = tape.step_of(inverse), tape.step_of(xhat)
+    var, faults, others = root.inputs[0], of_xhat.faults, wrong_deviations(eps, count)
 
     def more_faults(step: Step) -> Iterator[Hypothesis]:
         yield from faults(step)
-        yield Hypothesis("constant statistics", "xhat is computed without subtracting the mean",
-                         values={centred: var.tape.step_of(centred).inputs[0].value, inverse: inverse.value},
-                         advice="xhat = (x - mean)/sqrt(var + eps).")
+        yield Hypothesis("constant statistics", f"{xhat.name} is computed without subtracting the mean",
+                         values={centred: x.value, inverse: inverse.value},
+                         advice=f"{xhat.name} = ({x.name} - mean)/sqrt(var + eps).")
         for text, other in others.items():
             wrong = other(var.value)
             ratio = wrong / inverse.value
-            yield Hypothesis("variance", f"xhat is computed with 1/sqrt(var + eps) {text}",
+            yield Hypothesis("variance", f"{xhat.name} is computed with 1/sqrt(var + eps) {text}",
                              {(root, 0): lambda dy, y, v, ratio=ratio: -dy * y**3 / 2 * ratio**2},
                              {xhat: centred.value * wrong}, advice=NORMALIZE)
-            yield Hypothesis("variance", f"gamma/sqrt(var + eps), the factor of dx, is taken {text}",
+            yield Hypothesis("variance", f"{factor} is taken {text}",
                              {(use, i): lambda *read, part=use.parts[i], ratio=ratio: part(*read) * ratio
-                              for use, i in var.tape.uses(centred)}, advice=NORMALIZE)
+                              for use, i in tape.uses(centred)}, advice=NORMALIZE)
     of_xhat.faults = more_faults
 
 
@@ -124,10 +122,11 @@ def _coupled(dc: Array, xhat: Array) -> Array:
     return dc - dc.mean(axis=over) - xhat * (dc * xhat).mean(axis=over)
 
 
-def wrong_deviations(eps: float, count: int | None) -> dict[str, Callable[[Array], Array]]:
+def wrong_deviations(eps: float, count: tuple[str, int] | None) -> dict[str, Callable[[Array], Array]]:
     """Wrong versions of 1 / sqrt(var + eps): functions of var, by what is wrong.
 
-    ``count`` is the number of values of which var is the variance, None if var is an argument.
+    ``count`` is the number of values of which var is the variance, in letters and as a number; None if var is an
+    argument.
     """
     others: dict[str, Callable[[Array], Array]] = {
         "without eps": lambda v: 1 / np.sqrt(np.maximum(v, np.finfo(float).tiny)),
@@ -141,14 +140,16 @@ def wrong_deviations(eps: float, count: int | None) -> dict[str, Callable[[Array
         "with sqrt(var + eps) in place of var": lambda v: 1 / np.sqrt(np.sqrt(v + eps) + eps),
         "as sqrt(var + eps) itself": lambda v: np.sqrt(v + eps),
         "as 1": np.ones_like}
-    if count and count > 1:
-        others = {"with the unbiased variance (divided by B - 1, B = N*H*W)":
-                  lambda v: 1 / np.sqrt(v * count / (count - 1) + eps),
-                  "with the variance times (B - 1)/B": lambda v: 1 / np.sqrt(v * (count - 1) / count + eps)} | others
+    if count and count[1] > 1:
+        letters, B = count
+        others = {f"with the unbiased variance (divided by {letters} - 1)":
+                  lambda v: 1 / np.sqrt(v * B / (B - 1) + eps),
+                  f"with the variance times (B - 1)/B, B = {letters}":
+                  lambda v: 1 / np.sqrt(v * (B - 1) / B + eps)} | others
     return others
 
 
-def inverse_deviation(var: Var, eps: float, count: int | None, name: str, **words: Unpack[Words]) -> Var:
+def inverse_deviation(var: Var, eps: float, count: tuple[str, int] | None, name: str, **words: Unpack[Words]) -> Var:
     """1 / sqrt(var + eps), one value for each channel; ``count`` as in `wrong_deviations`."""
     def run(v: Array) -> Array:
         return 1 / np.sqrt(v + eps)

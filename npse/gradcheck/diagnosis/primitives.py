@@ -13,8 +13,6 @@ import numpy as np
 from npse.gradcheck.diagnosis.tape import Faults, Hypothesis, Part, Step, Var, Words
 from npse.types import Array, Shape
 
-NORMALIZE = "Normalize by sqrt(var + eps), var divided by B = N*H*W and eps as in the forward pass."
-
 Factor: TypeAlias = Callable[..., Array | float]
 """The factor of dy in the gradient of one of two inputs: a function of the output and both inputs."""
 
@@ -225,7 +223,9 @@ def square(x: Var, name: str, faults: Faults = lambda step: (), **words: Unpack[
 
 
 def dense(x: Var, w: Var, name: str, **words: Unpack[Words]) -> Var:
-    """x @ w.T: (N, C), (K, C) -> (N, K)."""
+    """x @ w.T: (N, C), (K, C) -> (N, K). NotImplementedError if one of them is no matrix."""
+    if len(x.shape) != 2 or len(w.shape) != 2:
+        raise NotImplementedError("on a tape both factors of a dense layer are matrices")
     dx, dw = f"d{x.name}", f"d{w.name}"
 
     def faults(step: Step) -> Iterator[Hypothesis]:

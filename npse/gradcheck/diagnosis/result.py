@@ -74,6 +74,15 @@ def explains(ours: Array, candidate: Array, right: Array, tolerance: float = EXA
     return bool(np.abs(ours - candidate)[known].max(initial=0) <= 0.01 * np.abs(ours - right)[known].max(initial=0))
 
 
+def constant_factor(ours: Array, other: Array, tolerance: float = EXACT) -> float | None:
+    """The factor between two arrays if it is the same for all entries; else None. Entries that are nan are skipped."""
+    square = np.nansum(np.square(other))
+    if ours.shape != other.shape or not np.isfinite(square) or not square:
+        return None
+    factor = float(np.nansum(ours * other) / square)
+    return factor if factor and alike(ours, factor * other, tolerance) else None
+
+
 def without_numbers(text: str) -> str:
     """A text with # for every number, to compare what is said on different shapes."""
     return re.sub(r"(?<!\w)-?\d+(\.\d+)?(e[+-]?\d+)?", "#", text)

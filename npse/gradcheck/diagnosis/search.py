@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from itertools import combinations, islice, product
 from typing import TypeAlias
@@ -12,9 +12,10 @@ import numpy as np
 
 from npse.gradcheck.diagnosis import general
 from npse.gradcheck.diagnosis.elsewhere import Right
-from npse.gradcheck.diagnosis.result import alike, explains, without_numbers
-from npse.gradcheck.diagnosis.sizes import CLOSE, is_size, named
-from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Step, Use, Var, Way
+from npse.gradcheck.diagnosis.mistakes import MOST_PATHS, mistakes, way_of
+from npse.gradcheck.diagnosis.result import alike, constant_factor, explains, without_numbers
+from npse.gradcheck.diagnosis.sizes import CLOSE, is_plain, named, readings
+from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Parts, Use, Var
 from npse.gradcheck.diagnosis.trace import Trace
 from npse.gradcheck.measure import Measurement
 from npse.types import Array
@@ -23,7 +24,6 @@ MAX_PAIRS = 2500         # combinations of two mistakes that are tried: they tak
 MAX_WORK = 20_000        # steps that are run backwards on a record, for one mistake each, and for two
 NUMBERS = ("averaged", "factor", "variance")                  # kinds of mistakes that are about a number
 REFUTED, POSSIBLE, SURE = range(3)       # how a hypothesis stands for other arguments
-MOST_PATHS = 8           # into one variable: more factors than this explain nothing
 
 Tried: TypeAlias = tuple[Hypothesis, list[Array]]
 """A hypothesis and the gradients that follow from it."""
@@ -79,11 +79,26 @@ class Search:
         k = self.measured.case.wrt.index(name)
         for hypothesis, found in self._different(k):
             factor = constant_factor(self.measured.gradients[k], found[k])
-            if factor and abs(factor - 1) > CLOSE:
+            if not factor or abs(factor - 1) <= CLOSE:
+                continue
+            there = self._factors_elsewhere(k, hypothesis)
+            if all(one for one, _ in there):
                 is_sign = abs(factor + 1) < CLOSE
-                words = "has the wrong sign" if is_sign else f"is times {named(factor, self.sizes)}"
+                words = "has the wrong sign" if is_sign else \
+                    f"is times {named(factor, readings(factor, self.sizes, there))}"
                 yield hypothesis + Hypothesis("sign" if is_sign else "factor", f"all of it {words}")
                 return
+
+    def _factors_elsewhere(self, k: int, hypothesis: Hypothesis) -> list[tuple[float | None, Mapping[str, int]]]:
+        """For other arguments: the constant factor that a mistake leaves to explain, None if none, and the sizes."""
+        found: list[tuple[float | None, Mapping[str, int]]] = []
+        for place, (other, mistakes_there) in enumerate(self._elsewhere):
+            known = mistakes_there[without_numbers(hypothesis.text)]
+            gradients = [gradient for same in known if (gradient := other._tried(same))]
+            factors = (constant_factor(other.measured.gradients[k], gradient[k]) for gradient in gradients)
+            if known or not place:                                # on other shapes a mistake may not exist
+                found.append((next(filter(None, factors), None), other.sizes))
+        return found
 
     def pairs(self, name: str) -> list[Hypothesis]:
         """Two mistakes at once."""
@@ -97,10 +112,15 @@ class Search:
     def paths(self, name: str) -> list[Hypothesis]:
         """Each path into a variable with a wrong factor of its own; best first, as in `single`."""
         k = self.measured.case.wrt.index(name)
-        found = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in self._wrong_factors(k))
-        ranked = self._ranked((h, g) for h, g in found if self._explains(k, g[k]))
-        return [hypothesis for hypothesis in ranked if not self._elsewhere or without_numbers(hypothesis.text) in {
-            without_numbers(other.text) for other in self._elsewhere[0][0]._wrong_factors(k)}]
+        wrong, hypotheses = list(self._wrong_factors(k)), []
+        elsewhere = [({_paths(*one): list(one[1].values()) for one in other._wrong_factors(k)}, other.sizes)
+                     for other, _ in self._elsewhere] if wrong else []
+        for var, factors in wrong:
+            there = [(by_paths.get(_paths(var, factors), []), sizes) for by_paths, sizes in elsewhere]
+            if not there or there[0][0]:                          # so it is for other values of the same shapes
+                hypotheses.append(self._about_paths(var, factors, [one for one in there if one[0]]))
+        tried = ((hypothesis, self._gradients_of(hypothesis)) for hypothesis in hypotheses)
+        return self._ranked((h, g) for h, g in tried if self._explains(k, g[k]))
 
     def intermediate(self, name: str) -> Iterator[Hypothesis]:
         """The gradient of a value on the way is returned for that of an argument, on a record."""
@@ -154,10 +174,11 @@ class Search:
                 by_text: Mistakes = defaultdict(list)
                 for hypothesis in mistakes(right.trace):
                     by_text[without_numbers(hypothesis.text)].append(hypothesis)
-                found.append((Search(right.trace, right.measured, self.sizes), by_text))
+                found.append((Search(right.trace, right.measured, right.sizes), by_text))
         return found
 
-    def _wrong_factors(self, k: int) -> Iterator[Hypothesis]:
+    def _wrong_factors(self, k: int) -> Iterator[tuple[Var, dict[Use, float]]]:
+        """A variable, and the wrong factors of the paths into it, with which its k-th gradient is the one found."""
         ours = self.measured.gradients[k]
         for var in self.trace.tape.variables():
             if var.constant or var.name != general.once(var.name) or len(self.trace.tape.uses(var)) > MOST_PATHS:
@@ -174,16 +195,20 @@ class Search:
             if not is_all and explains(ours, rest + (matrix @ factors).reshape(rest.shape), self.right[k]):
                 wrong = {use: factor for use, factor in zip(columns, factors, strict=True) if abs(factor - 1) > CLOSE}
                 if wrong:
-                    yield self._about_paths(var, wrong)
+                    yield var, wrong
 
-    def _about_paths(self, var: Var, wrong: Mapping[Use, float]) -> Hypothesis:
-        ways = {(step, i): _way(step, i) for step, i in wrong}
+    def _about_paths(self, var: Var, wrong: Mapping[Use, float],
+                     there: Sequence[tuple[list[float], Mapping[str, int]]]) -> Hypothesis:
+        """Words about wrong factors; ``there`` holds those of the same paths for other arguments, and the sizes."""
+        ways = {(step, i): way_of(step, i) for step, i in wrong}
         (step, i), factor = next(iter(wrong.items()))
-        kind = _kind_of_factor(factor, step.missing, self.sizes)
+        names = [readings(one, self.sizes, ((factors[place], sizes) for factors, sizes in there))
+                 for place, one in enumerate(wrong.values())]
+        kind = _kind_of_factor(factor, step.missing, names[0])
         whole = len(self.trace.tape.uses(var)) == 1
         text = " and ".join((f"d{var.name}" if whole else f"the part of d{var.name} that comes back {ways[use][0]}")
-                            + (f" is times {named(factor, self.sizes)}" if abs(factor) > CLOSE else " is missing")
-                            for use, factor in wrong.items())
+                            + (f" is times {named(factor, its)}" if abs(factor) > CLOSE else " is missing")
+                            for (use, factor), its in zip(wrong.items(), names, strict=True))
         parts: Parts = {(step, i): lambda *read, part=step.parts[i], factor=factor: factor * part(*read)
                         for (step, i), factor in wrong.items()}
         return Hypothesis(kind, text, parts, advice=f"It must be {ways[step, i][1]}.", size=len(wrong))
@@ -216,83 +241,20 @@ class Search:
         return [hypothesis for hypothesis, _ in sorted(results, key=merit)]
 
 
-def _kind_of_factor(factor: float, missing: str, sizes: Mapping[str, int]) -> str:
+def _paths(var: Var, factors: Mapping[Use, float]) -> tuple[str, ...]:
+    """What names the same paths for other arguments."""
+    return (var.name, *(step.output.name + str(i) for step, i in factors))
+
+
+def _kind_of_factor(factor: float, missing: str, names: Sequence[str]) -> str:
     """The kind of mistake if a path has a wrong factor; ``missing`` is the kind if the path is missing."""
     for value, kind in ((0, missing), (2, "path twice"), (-1, "sign")):
         if abs(factor - value) < CLOSE:
             return kind
-    return "averaged" if is_size(factor, sizes) else "factor"
-
-
-def mistakes(trace: Trace) -> Iterator[Hypothesis]:
-    """Every single mistake on a tape, the most likely first."""
-    tape = trace.tape
-    once: list[Use] = []
-    for var in tape.variables():
-        uses = [] if var.constant else tape.uses(var)
-        if tape.is_record and len(uses) > MOST_PATHS:
-            continue
-        if len(uses) > 1:
-            yield from _wrong_paths(trace, var, uses)
-        else:
-            once += [(step, i) for step, i in uses if step.output.name != var.name   # the same name: axes moved
-                     and var.name == general.once(var.name)]                         # not one turn of a loop
-    for step, i in once:
-        yield _scaled_part((step, i), -1, "sign", f"d{step.inputs[i].name} has the wrong sign")
-    for step, i in once:
-        name = step.inputs[i].name
-        yield _scaled_part((step, i), 0, step.missing,
-                           f"d{name} is cut off: nothing comes back to {name} from {step.output.name}")
-    if not trace.is_foreign:
-        for step in tape.steps:
-            yield from step.faults(step)
-        return
-    for source in (general.in_every_turn, general.cut_off, general.overwritten, general.exchanged, general.turned,
-                   general.mirrored, general.not_applied, general.stale):
-        yield from source(tape)
-
-
-def _wrong_paths(trace: Trace, var: Var, uses: list[Use]) -> Iterator[Hypothesis]:
-    """Hypotheses about a variable that is read more than once: one path is missing, counted twice, or subtracted."""
-    for use in uses:
-        step, i = use
-        way, formula = _way(step, i)
-        kept = " + ".join(_way(*other)[1].split(", Eq.")[0] for other in uses if other != use)
-        reaches = f"{var.name} also reaches {trace.output.name} {way}"
-        if trace.is_foreign:
-            reaches = f"{var.name} reaches {trace.output.name} that way too"
-        if step.missing == "constant statistics":
-            text = f"treats {way.removeprefix('through ')} as a constant"
-        else:
-            text = f"lacks the part that comes back {way}" if trace.is_foreign else f"is {kept} only"
-        yield _scaled_part(use, 0, step.missing, f"d{var.name} {text}: {reaches}", f"Add {formula}.")
-        yield _scaled_part(use, 2, "path twice", f"d{var.name} has the part that comes back {way} twice",
-                           f"Add {formula} once.")
-        yield _scaled_part(use, -1, "sign", f"d{var.name} has the part that comes back {way} with the wrong sign",
-                           f"Add {formula}.")
-
-
-def _way(step: Step, i: int) -> Way:
-    """How the output depends on the i-th input of a step, and the gradient that returns to it."""
-    name = step.output.name
-    return step.ways[i] if step.ways else (f"through {name}", f"the part that comes back from {name}")
-
-
-def _scaled_part(use: Use, factor: float, kind: str, text: str, advice: str = "") -> Hypothesis:
-    step, i = use
-    return Hypothesis(kind, text, {use: lambda *read: factor * step.parts[i](*read)}, advice=advice)
+    return "averaged" if any(map(is_plain, names)) else "factor"
 
 
 def _only(uses: Iterable[Use], kept: Collection[Use]) -> Hypothesis:
     """No gradient returns through these uses of a variable, except those in ``kept``."""
     return Hypothesis("", "", {(step, i): lambda *read, part=step.parts[i]: 0 * part(*read)
                                for step, i in uses if (step, i) not in kept})
-
-
-def constant_factor(ours: Array, other: Array) -> float | None:
-    """The factor between two arrays if it is the same for all entries; else None."""
-    square = np.square(other).sum()
-    if ours.shape != other.shape or not np.isfinite(square) or not square:
-        return None
-    factor = float((ours * other).sum() / square)
-    return factor if factor and alike(ours, factor * other) else None

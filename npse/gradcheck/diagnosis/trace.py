@@ -12,9 +12,10 @@ from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.foreign import record
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
 from npse.gradcheck.diagnosis.result import EXACT, alike
+from npse.gradcheck.diagnosis.sizes import sizes_of
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Tape, Var
-from npse.gradcheck.measure import Measurement, run_forward
-from npse.types import Array
+from npse.gradcheck.measure import Measurement, is_floating, run_forward
+from npse.types import Array, Arrays
 
 RECORDED = 1e-4          # between the gradient by a record and central differences, relative to the largest entry
 
@@ -109,6 +110,26 @@ def recorded(measured: Measurement) -> Trace | None:
         if not alike(gradient, np.where(numeric.crossed, np.nan, numeric.value), RECORDED):
             return None
     return result
+
+
+def arrays_in(measured: Measurement) -> Arrays:
+    """The floating arrays among the arguments of a measurement."""
+    return {name: value for name, value in measured.arguments.items()
+            if isinstance(value, np.ndarray) and is_floating(value)}
+
+
+def letters_in(measured: Measurement, found: Trace | None) -> dict[str, tuple[str, ...]]:
+    """A letter for each axis of each array, such as ("N", "C"); "axis 0" and so on if there is no tape."""
+    by_place = {name: tuple(f"axis {i}" for i in range(array.ndim)) for name, array in arrays_in(measured).items()}
+    return by_place | {name: var.axes for name, var in found.leaves.items()} if found else by_place
+
+
+def sizes_in(measured: Measurement, found: Trace | None) -> dict[str, int]:
+    """The sizes of axes and their products, by name: {"N": 2, "H*W": 12}, or {"x.shape[0]": 2}."""
+    arrays = arrays_in(measured)
+    by_shape = {name: [f"{name}.shape[{i}]" for i in range(array.ndim)] for name, array in arrays.items()}
+    by_letter = sizes_of(letters_in(measured, found), arrays) if found and not found.is_foreign else {}
+    return by_letter or sizes_of(by_shape, arrays)
 
 
 def forward_mistake(found: Trace, case: Case, arguments: Mapping[str, Any], y: Array) -> tuple[str, str] | None:

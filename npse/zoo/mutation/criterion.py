@@ -3,9 +3,10 @@
 A sentence is
 
 * **right** if its kind is one of those that the operator lists, if it has one of the operator's words, or if it quotes
-  the changed code and the code that belongs there: the change that it asks for gives the right function's source;
-* **right by numbers** if it names another change that gives the same numbers: the judge says the same on other numbers
-  and other shapes;
+  the changed code and the code that belongs there: the change that it asks for gives the right function's source, up
+  to the order of the two sides of a product or a sum;
+* **right by numbers** if it names another change that gives the same numbers: the judge says the same, or asks for the
+  same change, on other numbers and other shapes;
 * **vague** if it claims no cause: it states what is seen, such as a factor, zeros, a shape or an exception, or it says
   that nothing explains the numbers;
 * **misleading** in every other case: it names a change that was not made, and says something else elsewhere; it
@@ -27,10 +28,11 @@ EMPTY = re.compile("no simple mistake explains|not finite|a different factor at 
                    "is not linear in dy: every|gives a different result when called again")
 # sentences that state what is seen and claim no cause
 SEEN = re.compile("|".join((
-    r"^every entry of \w+ is \S+ times too (large|small)(, besides the wrong sign)?\.$", "is all zeros", r"raises \w+",
-    "has the wrong sign, everywhere", "has shape", "has dtype", r"is given \S+ but returns", "backward must return",
-    "right except at the border", "and right elsewhere", r"the error of \w+ (is|along)", "is zero except at one place",
-    "differs from call to call", "has a term that is not a multiple")))
+    r"^every entry of \w+ is \S+ times too (large|small)( \(.+ here\))?(, besides the wrong sign)?\.$",
+    "is all zeros", r"raises \w+", "has the wrong sign, everywhere", "has shape", "has dtype",
+    r"is given \S+ but returns", "backward must return", "right except at the border", "and right elsewhere",
+    r"the error of \w+ (is|along)", "is zero except at one place", "differs from call to call",
+    "has a term that is not a multiple")))
 # a factor that is said to be a size: true by chance unless the change is about a size
 SIZE = re.compile(r"times too (large|small), and .+ is ")
 # two mistakes in one sentence: the text of one, and that of the other
@@ -79,10 +81,25 @@ def _changed(source, before, after):
 
 
 def _same_code(source, other):
+    """Whether two texts are the same code; a * b and b * a are the same, and so are a + b and b + a."""
     try:
-        return ast.dump(ast.parse(source)) == ast.dump(ast.parse(other))
+        return _dump(source) == _dump(other)
     except SyntaxError:
         return False
+
+
+def _dump(source):
+    return ast.dump(_InOrder().visit(ast.parse(source)))
+
+
+class _InOrder(ast.NodeTransformer):
+    """Puts the two sides of each product and each sum in one order."""
+
+    def visit_BinOp(self, node):
+        self.generic_visit(node)
+        if isinstance(node.op, (ast.Mult, ast.Add)):
+            node.left, node.right = sorted((node.left, node.right), key=ast.dump)
+        return node
 
 
 def classify(operator, kind, text, elsewhere, right="", wrong=""):
@@ -112,6 +129,11 @@ def classify(operator, kind, text, elsewhere, right="", wrong=""):
         return VAGUE
     if kind == "dtype":                                           # it blames the precision of another mistake
         return MISLEADING
-    others = [(other, without_numbers(first_sentence(said))) for other, said in elsewhere()]
-    same = [other == (kind, without_numbers(sentence)) for other in others]
+    said = _said(kind, sentence)
+    same = [_said(other, first_sentence(what)) == said for other, what in elsewhere()]
     return BY_NUMBERS if same and all(same) else MISLEADING
+
+
+def _said(kind, sentence):
+    """What a sentence says, to compare it with others: the change that it asks for, else its kind and its words."""
+    return ASKS.findall(sentence) or (kind, without_numbers(sentence))

@@ -5,6 +5,7 @@ import copy
 import itertools
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -94,7 +95,8 @@ def what_it_is(mutant, seed):
                 return CRASHES
             differs = True
             continue
-        differs = differs or not all(map(same, found, right)) or len(found) != len(right)
+        size = max((np.abs(value).max(initial=0) for value in right if value.dtype.kind == "f"), default=0)
+        differs = differs or len(found) != len(right) or not all(map(partial(same, backdrop=size), found, right))
     return MISTAKE if differs else EQUIVALENT
 
 
@@ -111,12 +113,15 @@ def observed(function, call):
     return [*found, *(np.array(value) for value in (*arguments, *options.values()) if isinstance(value, np.ndarray))]
 
 
-def same(a, b):
-    """Whether two arrays have one shape and dtype, and differ by rounding only."""
+def same(a, b, backdrop=0.0):
+    """Whether two arrays have one shape and dtype, and differ by rounding only.
+
+    ``backdrop`` is the size of the values from which they are computed: what vanishes but for rounding is 0.
+    """
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if a.dtype.kind != "f":
         return np.array_equal(a, b)
     tolerance = SAME if a.dtype == np.float64 else 1e-4           # in float32 the order of work changes digits
-    size = np.abs(b[np.isfinite(b)]).max(initial=0)
-    return np.allclose(a, b, rtol=0, atol=tolerance * size, equal_nan=True)
+    size, rounding = np.abs(b[np.isfinite(b)]).max(initial=0), 8 * np.finfo(a.dtype).eps
+    return np.allclose(a, b, rtol=0, atol=max(tolerance * size, rounding * backdrop), equal_nan=True)

@@ -39,10 +39,8 @@ def larger(node: ast.expr, scope: Scope, is_factor: bool) -> Iterator[Change]:
 
 
 def with_another(node: ast.expr, scope: Scope, name: str, is_factor: bool) -> Iterator[Change]:
-    """Changes of a value by another one: in its place, or as a factor, a term, a mask or an argument."""
+    """Changes of a value by another one: as a factor, a term, a mask or an argument."""
     v = name_of(name)
-    if not isinstance(node, (ast.Name, ast.Constant)):
-        yield "wrong value", v
     if not is_factor:
         yield "path missing", times(node, v)
         yield "path missing", ast.BinOp(node, ast.Div(), v)

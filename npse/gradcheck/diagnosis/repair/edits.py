@@ -99,6 +99,7 @@ def _of_constant(node: ast.Constant, place: str, scope: Scope) -> Iterator[Chang
                 for axes in combinations(range(AXES), count):
                     yield "not summed", axes_of(axes)
     elif isinstance(value, (int, float)):
+        yield from (("wrong value", name_of(name)) for name in scope.scalars())
         for factor in dict.fromkeys((1, 2, 0.5, 0, value + 1, value - 1, 2 * value, value / 2, 3, -1)):
             if factor != value:
                 yield "factor", number(factor)
@@ -165,12 +166,28 @@ def _of_subscript(node: ast.Subscript) -> Iterator[Change]:
             axis = sum(not (isinstance(one, ast.Constant) and type(one.value) is int) for one in items[:k])
             index = ast.Tuple(rest, ast.Load())
             whole = node.value if len(items) == 1 else ast.Subscript(node.value, index, ast.Load())
+            if isinstance(node.value, ast.Call) and _called(node.value) in REDUCTIONS:
+                yield from _of_reduction(node.value, axis, [*items[:k], *items[k + 1:]])
             yield "not summed", ast.Call(ast.Attribute(whole, "sum", ast.Load()), [],
                                          [ast.keyword("axis", number(axis))])
     if len(items) > 1:
         for order in permutations(items) if len(items) < 5 else [items[::-1]]:
             if list(order) != items:
                 yield "transposed", ast.Subscript(node.value, ast.Tuple(list(order), ast.Load()), ast.Load())
+
+
+def _of_reduction(call: ast.Call, place: int, rest: list[ast.expr]) -> Iterator[Change]:
+    """A reduction along one more axis: that at a place among those that remain; ``rest`` indexes the others."""
+    for given in (*call.args, *(word.value for word in call.keywords)):
+        known = given.elts if isinstance(given, ast.Tuple) else [given]
+        axes = [item.value for item in known if isinstance(item, ast.Constant) and type(item.value) is int]
+        if len(axes) == len(known):
+            more = axes_of(tuple(sorted([*axes, [axis for axis in range(AXES + 1) if axis not in axes][place]])))
+            args = [more if one is given else one for one in call.args]
+            words = [ast.keyword(word.arg, more) if word.value is given else word for word in call.keywords]
+            whole = ast.Call(call.func, args, words)
+            is_all = all(isinstance(item, ast.Slice) and ast.unparse(item) == ":" for item in rest)
+            yield "not summed", whole if is_all else ast.Subscript(whole, ast.Tuple(rest, ast.Load()), ast.Load())
 
 
 def _of_slice(node: ast.Slice, scope: Scope) -> Iterator[tuple[str, ast.Slice]]:

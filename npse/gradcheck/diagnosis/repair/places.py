@@ -11,6 +11,7 @@ from typing import Any
 
 from npse.gradcheck.diagnosis.repair.additions import larger, with_another
 from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, small
+from npse.gradcheck.diagnosis.repair.nodes import name_of
 from npse.gradcheck.diagnosis.repair.scope import Scope
 
 LONGEST = 64                     # letters of an expression in a sentence
@@ -110,7 +111,7 @@ class Edit:
 
 def _locate(node: ast.AST, line: int) -> None:
     """Say on which line a new node stands, and the new nodes in it."""
-    if not hasattr(node, "lineno"):
+    if not hasattr(node, "col_offset"):
         if isinstance(node, (ast.expr, ast.stmt, ast.keyword)):
             node.lineno = node.end_lineno = line
             node.col_offset = node.end_col_offset = 0
@@ -122,33 +123,53 @@ def _first_line(step: ast.stmt) -> str:
     return ast.unparse(step).splitlines()[0]
 
 
-def edits(tree: ast.FunctionDef, scope: Scope, likely: Collection[ast.stmt] = ()) -> Iterator[Edit]:
-    """Every change of a function that is tried: those of the ``likely`` statements first, and small ones first."""
+def edits(tree: ast.FunctionDef, scope: Scope, located: Collection[ast.stmt] = (),
+          likely: Collection[ast.stmt] = ()) -> Iterator[Edit]:
+    """Every change of a function that is tried.
+
+    First those of the ``located`` statements, then small ones, and among them those of the ``likely`` statements first.
+    """
     blocks = list(_blocks(tree))
     statements = [Place(owner, name, k, "statement", (step,), root or step)
                   for root, owner, name, block in blocks for k, step in enumerate(block)]
+    parts: list[list[Place]] = [[], [], []]
+    for place in statements:
+        parts[0 if place.root in located else 1 if place.root in likely else 2].append(place)
     read = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
     names = sorted(scope.names(), key=lambda name: read[name])               # first what is not used at all
-    for is_likely in (True, False):
-        chosen = [place for place in statements if (place.root in likely) == is_likely]
-        yield from _of_places(chosen, scope, names)
+    for group in (parts[:1], parts[1:]):
+        for part in group:
+            yield from _simple(part, scope)
+        for part in group:
+            yield from _additional(part, scope, names)
 
 
-def _of_places(statements: Collection[Place], scope: Scope, names: Collection[str]) -> Iterator[Edit]:
-    """The changes of some statements; ``names`` are those of values that may be added to an expression."""
+def _simple(statements: Collection[Place], scope: Scope) -> Iterator[Edit]:
+    """The changes of some statements that need nothing new."""
     for place in statements:
         yield from _of_statement(place)
-    places = [inner for place in statements for inner in _expressions(place.node, place.root)]
-    for place in places:
+    for place in _values(statements):
         yield from (Edit(kind, place, new) for kind, new in small(place.node, place.within, scope))
-    wide = [place for place in places
+
+
+def _additional(statements: Collection[Place], scope: Scope, names: Collection[str]) -> Iterator[Edit]:
+    """The changes of some statements by something more; ``names`` are those of values that may be added."""
+    wide = [place for place in _values(statements)
             if place.within in ("value", "condition") and not isinstance(place.node, ast.Tuple)]
+    for place in wide:
+        if not isinstance(place.node, (ast.Name, ast.Constant)):
+            yield from (Edit("wrong value", place, name_of(name)) for name in names)
     for place in wide:
         yield from (Edit(kind, place, new) for kind, new in larger(place.node, scope, place.is_factor))
     for name in names:
         for place in wide:
             new = with_another(place.node, scope, name, place.is_factor)
             yield from (Edit(kind, place, changed) for kind, changed in new)
+
+
+def _values(statements: Collection[Place]) -> Iterator[Place]:
+    """The expressions of some statements."""
+    return (inner for place in statements for inner in _expressions(place.node, place.root))
 
 
 def _blocks(tree: ast.FunctionDef) -> Iterator[tuple[ast.stmt | None, ast.AST, str, list[ast.stmt]]]:
@@ -202,10 +223,12 @@ def _expressions(step: ast.stmt, root: ast.stmt) -> Iterator[Place]:
 
 
 def _in_targets(step: ast.stmt, value: Any, root: ast.stmt) -> Iterator[Place]:
-    """The indices of what a statement assigns to."""
+    """The indices of what a statement assigns to, and the call whose result it changes."""
     for target in value if isinstance(value, list) else [value]:
         if isinstance(target, ast.Subscript):
             yield from _inside(target, "slice", None, "index", (step, target), root)
+            if isinstance(target.value, ast.Call):
+                yield from _inside(target, "value", None, "value", (step, target), root)
 
 
 def _inside(parent: ast.AST, field: str, k: int | None, within: str, around: tuple[ast.AST, ...],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ class Scope:
                 found.setdefault(np.size(value), f"{name}.size")
                 rest = f"{name}.size // {name}.shape[-1]"
                 found.setdefault(np.size(value) // max(np.shape(value)[-1], 1), rest)
-        object.__setattr__(self, "sizes", tuple(text for n, text in found.items() if n > 1))
+        counts = [name for name in self.numbers() if self.values[name] > 1]
+        products = [f"({name} * {other})" for name, other in combinations(counts, 2)]
+        object.__setattr__(self, "sizes", (*(text for n, text in found.items() if n > 1), *products))
 
     def instead_of(self, name: str) -> Iterator[str]:
         """Other variables that can stand in the place of one: first those of the same shape, then those that fit."""
@@ -54,7 +57,11 @@ class Scope:
 
     def numbers(self) -> Iterator[str]:
         """The variables that are whole numbers, such as that of a loop."""
-        return (name for name, value in self.values.items() if isinstance(value, (int, np.integer)))
+        return (name for name, value in self.values.items() if isinstance(value, (int, np.integer)) and name != "_")
+
+    def scalars(self) -> Iterator[str]:
+        """The variables that are numbers but not whole ones, such as eps."""
+        return (name for name, value in self.values.items() if isinstance(value, (float, np.floating)))
 
 
 def _shape(value: Any) -> Shape | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,12 +16,14 @@ from npse.gradcheck.diagnosis.elsewhere import Right
 from npse.gradcheck.diagnosis.repair.places import Edit, edits
 from npse.gradcheck.diagnosis.repair.scope import Scope
 from npse.gradcheck.diagnosis.repair.source import Source
+from npse.gradcheck.diagnosis.repair.suspect import Suspect, assigned, is_number
+from npse.gradcheck.diagnosis.repair.values import WrongValue, wrong_values
 from npse.gradcheck.diagnosis.result import alike
-from npse.gradcheck.measure import copies, is_floating, run_backward
+from npse.gradcheck.measure import copies, is_the_books, run_backward
 from npse.support.wrapped import Overlay
 from npse.types import Op, Ops
 
-MOST = 5000              # changes that are tried
+MOST = 10_000            # changes that are tried
 SECONDS = 6.0            # of processor time: only a slow function has fewer tries
 
 
@@ -60,11 +61,28 @@ class Repairs:
                 self.found.setdefault(key, edit)
         return self.found[name]
 
+    def wrong_value(self, name: str) -> WrongValue | None:
+        """The first statement that gives a wrong value and so makes the gradient of an argument wrong, if it is known.
+
+        Ask for a repair first: it says more.
+        """
+        return next((found for found in self._wrong_values if name in found.repairs), None)
+
+    def stale(self, name: str) -> str | None:
+        """The dict, list or set of earlier values without which the gradient of an argument is right; None without."""
+        for one in self._suspects:
+            for kept, value in one.source.kept.items():
+                if isinstance(value, (dict, list, set)) and value and name in self._repaired_by(
+                        Overlay(self.measured.ops, **{one.name: one.source.forgetting(kept)})):
+                    return kept
+        return None
+
     def candidates(self) -> Iterator[tuple[Edit, Ops]]:
         """Every change that is tried, and the edition with it."""
         began, tried = time.process_time(), 0
         for one in self._suspects:
-            for edit in edits(one.source.tree, Scope(one.values, one.source.functions), self._likely(one)):
+            scope, located = Scope(one.values, one.source.functions), [found.step for found in self._wrong_values]
+            for edit in edits(one.source.tree, scope, located, self._likely(one)):
                 tried += 1
                 if tried > MOST or time.process_time() - began > SECONDS:
                     return
@@ -89,22 +107,30 @@ class Repairs:
     def _suspects(self) -> list[Suspect]:
         """The functions that may be wrong: those outside of the book, if there is one."""
         calls = self._calls()
-        own = {name: call for name, call in calls.items() if not _is_the_books(call.op)}
+        own = {name: made for name, made in calls.items() if not is_the_books(made[0].op)}
         found = []
-        for name, call in (own or calls).items():
-            source = Source.of(call.op, self._forward_ops)
+        for name, made in (own or calls).items():
+            source = Source.of(made[0].op, self._forward_ops)
             if source is not None:
-                found.append(Suspect(name, source, call))
+                found.append(Suspect(name, source, made))
         return found
 
-    def _calls(self) -> dict[str, Call]:
-        """The first call of each op in the backward pass."""
+    @cached_property
+    def _wrong_values(self) -> list[WrongValue]:
+        return [found for one in self._suspects for found in wrong_values(one, self.here, self.elsewhere)]
+
+    def _calls(self) -> dict[str, list[Call]]:
+        """The calls of each op in the backward pass."""
         recording = _Attempts(self.measured.ops)
+        calls = recording.calls
         try:
             run_backward(self.measured.case, recording, self.measured.dy, self.measured.arguments)
-        except Exception:                # the last call is the one that raises
-            return {call.name: call for call in recording.calls[-1:]}
-        return {call.name: call for call in reversed(recording.calls)}
+        except Exception:                # the last call raises: an op of the book refuses what another one returned
+            calls = calls if calls and is_the_books(calls[-1].op) else calls[-1:]
+        by_name: dict[str, list[Call]] = {}
+        for call in calls:
+            by_name.setdefault(call.name, []).append(call)
+        return by_name
 
     @property
     def _forward_ops(self) -> list[Op]:
@@ -119,29 +145,24 @@ class Repairs:
     def _likely(self, one: Suspect) -> list[ast.stmt]:
         """The statements that have to do with the wrong gradients alone.
 
-        After each statement each of its arrays is changed a little; other gradients must stay as they are.
+        After each statement each of its values is changed a little; other gradients must stay as they are.
         """
         steps, found = one.source.tree.body, []
         for k, step in enumerate(steps):
-            arrays = [name for name in _assigned(step) if is_floating(one.values.get(name))]
-            changes = [self._changed_by(one, k, name) for name in arrays]
-            if isinstance(step, (ast.Return, ast.If)) or not arrays or any(
-                    change and change <= self._wrong for change in changes):
+            values = [name for name in assigned(step) if is_number(one.values.get(name))]
+            changes = [self._changed_by(one, k, name) for name in values]
+            if isinstance(step, (ast.Return, ast.If)) or not values or any(
+                    change and change <= set(self.here.wrong) for change in changes):
                 found.append(step)
         return found
-
-    @cached_property
-    def _wrong(self) -> set[str]:
-        pairs = zip(self.measured.case.wrt, self.measured.gradients, self.here.gradients, strict=True)
-        return {name for name, ours, right in pairs
-                if ours.shape != right.shape or not alike(1.0 * ours, right, self.here.tolerance)}
 
     def _changed_by(self, one: Suspect, k: int, name: str) -> set[str]:
         """The gradients that change with a variable after the k-th statement."""
         def after(at: int, names: dict[str, Any]) -> None:
-            if at == k and is_floating(names.get(name)):
+            if at == k and is_number(names.get(name)):
                 value = names[name]
-                names[name] = value * (1 + 1e-3 * np.random.default_rng(0).uniform(0.5, 1, np.shape(value)))
+                size = np.abs(value).max(initial=0) or 1          # zeros are changed too
+                names[name] = value + 1e-3 * size * np.random.default_rng(0).uniform(0.5, 1, np.shape(value))
         edition = Overlay(self.measured.ops, **{one.name: one.source.observed(after)})
         try:
             found = run_backward(self.measured.case, edition, self.measured.dy, self.measured.arguments)
@@ -160,44 +181,3 @@ class _Attempts(Recording):
         except Exception:
             self.calls.append(Call(name, op, dict(enumerate(arguments)) | options, (), ()))
             raise
-
-
-@dataclass(eq=False)
-class Suspect:
-    """A function that may be wrong, and its first call."""
-
-    name: str
-    source: Source
-    call: Call
-
-    @cached_property
-    def values(self) -> dict[str, Any]:
-        """Its variables at the end of the call."""
-        seen: dict[str, Any] = {}
-
-        def after(k: int, names: dict[str, Any]) -> None:
-            seen.update((name, value) for name, value in names.items() if self.source.is_local(name, names))
-        with contextlib.suppress(Exception):     # then those that are known by then
-            self.call.repeat(self.source.observed(after))
-        return seen
-
-    def may_be_right(self, changed: Op) -> bool:
-        """Whether a changed function gives something else in the same call."""
-        try:
-            found = self.call.repeat(changed)
-            return len(found) != len(self.call.results) or not all(map(np.array_equal, found, self.call.results))
-        except Exception:                # it does not run, or returns no arrays
-            return False
-
-
-def _assigned(step: ast.stmt) -> set[str]:
-    """The variables that a statement gives a value, or changes."""
-    targets = [target for node in ast.walk(step) if isinstance(node, (ast.Assign, ast.AugAssign, ast.For))
-               for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
-    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
-            and (isinstance(name.ctx, ast.Store) or isinstance(target, ast.Subscript))}
-
-
-def _is_the_books(op: Op) -> bool:
-    """Whether an op has a declaration, as those of the book have."""
-    return getattr(op, "contract", None) is not None

@@ -9,7 +9,7 @@ import inspect
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -94,6 +94,12 @@ class Source:
             self._run(codes, names, after)
             return names.get("_result")
         return run
+
+    def forgetting(self, name: str) -> Callable[..., Any]:
+        """The function with one of the dicts, lists or sets that it keeps empty at the start of each call."""
+        empty = copy.copy(self.kept[name])
+        empty.clear()
+        return replace(self, kept={**self.kept, name: empty}).compiled()
 
     def is_local(self, name: str, names: dict[str, Any]) -> bool:
         """Whether a name is one of the function's variables."""
