@@ -173,6 +173,7 @@ with backend.using_edition(cuda):
 """
 
 
+@pytest.mark.slow
 def test_the_next_process_loads_all_kernels_and_compiles_none(answers, tmp_path):
     compiled = answers(STEP + "found = names", tmp_path)
     assert len(compiled) > 20
@@ -183,6 +184,7 @@ def test_the_next_process_loads_all_kernels_and_compiles_none(answers, tmp_path)
     assert len(answers(STEP + "found = names", tmp_path)) in (1, 2, 3)      # damaged ones, of this capability
 
 
+@pytest.mark.slow
 def test_a_recording_repeats_the_launches_in_memory_of_its_own(answers):
     found = answers(STEP + """
     make = lambda: step.plain(x, labels, 0.1)
@@ -218,6 +220,7 @@ def test_a_recording_repeats_the_launches_in_memory_of_its_own(answers):
     assert "must not copy between host and device" in found["errors"][0]
 
 
+@pytest.mark.slow
 def test_evaluation_is_recorded_and_the_batches_of_an_epoch_are_copied_once(answers):
     found = answers(STEP + """
     from npse.training import evaluation
