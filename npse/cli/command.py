@@ -136,6 +136,6 @@ def run_folder(path):
     from npse.models import trained
 
     name = str(path)
-    if path.exists() or not (name in trained.names() or difflib.get_close_matches(name, trained.names(), cutoff=0.8)):
+    if path.exists() or not (name in trained.names() or difflib.get_close_matches(name, trained.names(), cutoff=0.7)):
         return path
     return trained.folder(name)
