@@ -17,7 +17,7 @@ from npse.exercises import exercises, find
 from npse.exercises.check import check
 from npse.exercises.submission import Submission
 from npse.exercises.task import mark
-from npse.gradcheck.contract import Recording
+from npse.gradcheck.calls import Recording
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.reference.numerics import average, total
 from npse.support.wrapped import Overlay

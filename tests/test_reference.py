@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npse import reference as ops
-from npse.gradcheck import CASES, contract
+from npse.gradcheck import CASES, calls
 
 
 def test_every_op_is_listed_and_documented():
@@ -22,7 +22,7 @@ def test_squeeze_is_global_average_pooling():
 def test_dtype_in_is_dtype_out(dtype):
     rng, met = np.random.default_rng(0), set()
     for case in CASES:
-        recording = contract.Recording(ops)
+        recording = calls.Recording(ops)
         arguments = case.arguments(rng, dtype)
         y = case.forward(recording, **arguments)
         if case.backward:

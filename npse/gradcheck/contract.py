@@ -4,14 +4,14 @@ Each call of an op is recorded with its arguments, and repeated with other copie
 hands to backward are checked as well as the arguments of the case.
 """
 
-import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from npse.gradcheck.calls import Call, Recording, copy_of, identical, is_floating, title_of
 from npse.support.wrapped import Wrapped
 from npse.types import Array, Op, Ops
 
@@ -20,59 +20,6 @@ SUM_ORDER_FLOAT32 = 1e-5
 STEP = 1e-6          # relative change of an argument that its float32 version shows
 TINY = 1e-12         # relative change that it does not show
 DIRECTIONS = 4       # of such changes: rounding of the result may deceive along one of them
-
-
-@dataclass(frozen=True)
-class Call:
-    """One recorded call of an op.
-
-    Attributes
-    ----------
-    name : str
-    op : function
-    before : dict of (position or name) -> value
-        Copies of the arguments, made before the call.
-    results : tuple of arrays
-        Copies of the results.
-    changed : tuple of str
-        Names of the arguments that the call changed.
-    held : tuple of (name, array, copy)
-        The arrays themselves, arguments and results, and copies made right after the call.
-    """
-
-    name: str
-    op: Op
-    before: dict[int | str, Any]
-    results: tuple[Array, ...]
-    changed: tuple[str, ...]
-    held: tuple[tuple[str, Array, Array], ...] = ()
-
-    def repeat(self, op: Op | None = None, arrange: Callable[[Array], Array] = np.copy) -> tuple[Array, ...]:
-        """Results of the same call again, of another op, or with each array argument replaced by ``arrange(array)``."""
-        fresh = {key: arrange(value) if isinstance(value, np.ndarray) else value
-                 for key, value in self.before.items()}
-        options = {key: fresh.pop(key) for key in list(fresh) if isinstance(key, str)}
-        return _arrays((op or self.op)(*fresh.values(), **options))
-
-
-class Recording(Wrapped):
-    """An edition that keeps every call, in order, in ``.calls``."""
-
-    def __init__(self, ops: Ops) -> None:
-        super().__init__(ops, self._record)
-        self.calls: list[Call] = []
-
-    def _record(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        given = dict(enumerate(arguments)) | options
-        before = {key: _copy(value) for key, value in given.items()}
-        result = op(*arguments, **options)
-        changed = tuple(_title(op, key) for key, value in given.items()
-                        if isinstance(value, np.ndarray) and not _identical(value, before[key]))
-        copies = tuple(map(np.copy, _arrays(result)))
-        held = [(_title(op, key), value, value.copy()) for key, value in given.items() if isinstance(value, np.ndarray)]
-        held += [("its result", *pair) for pair in zip(_arrays(result), copies, strict=True)]
-        self.calls.append(Call(name, op, before, copies, changed, tuple(held)))
-        return result
 
 
 class Guarded(Wrapped):
@@ -84,7 +31,7 @@ class Guarded(Wrapped):
 
     def _on_copies(self, name: str, op: Op, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         recording = Recording(self._ops)
-        result = getattr(recording, name)(*map(_copy, arguments), **{k: _copy(v) for k, v in options.items()})
+        result = getattr(recording, name)(*map(copy_of, arguments), **{k: copy_of(v) for k, v in options.items()})
         call, = recording.calls
         if call.changed and not self.changes:
             self.changes = f"{name} {unchanged(call)}"
@@ -113,25 +60,25 @@ def unchanged(call: Call) -> str | None:
     """
     if call.changed:
         return f"changes {_and(call.changed)}: write into a new array"
-    later = [title for title, array, copy in call.held if not _identical(array, copy)]
+    later = [title for title, array, copy in call.held if not identical(array, copy)]
     return f"has ended, but {_and(later)} changes later: keep no array, write into a new one" if later else None
 
 
 def repeatable(call: Call) -> str | None:
     """The same arguments give the same result, bit for bit."""
-    same = all(map(_identical, call.repeat(), call.results))
+    same = all(map(identical, call.repeat(), call.results))
     return None if same else "gives a different result when called again with the same arguments"
 
 
 def same_dtype(call: Call) -> str | None:
     """dtype in = dtype out."""
-    wanted = {value.dtype for value in call.before.values() if _is_float(value)}
+    wanted = {value.dtype for value in call.before.values() if is_floating(value)}
     found = {result.dtype for result in call.results} if len(wanted) == 1 else wanted
     if found - wanted:
         return f"is given {_and(wanted)} but returns {_and(found - wanted)}"
     if wanted != {np.dtype(np.float64)}:
         return None
-    return next((f"is given float64 but rounds {_title(call.op, key)}, or what follows from it, to float32"
+    return next((f"is given float64 but rounds {title_of(call.op, key)}, or what follows from it, to float32"
                  for key in call.before if _is_rounded(call, key)), None)
 
 
@@ -143,7 +90,7 @@ def _is_rounded(call: Call, key: int | str) -> bool:
     slopes are.
     """
     value = call.before[key]
-    if not isinstance(value, np.ndarray) or not _is_float(value) or not value.any():
+    if not isinstance(value, np.ndarray) or not is_floating(value) or not value.any():
         return False
     rng = np.random.default_rng(0)
 
@@ -253,7 +200,7 @@ def frozen(x: Array) -> Array:
 
 
 def _worst_deviation(results: tuple[Array, ...], call: Call) -> float:
-    backdrop = max(_largest(a) for a in (*call.before.values(), *call.results) if _is_float(a))
+    backdrop = max(_largest(a) for a in (*call.before.values(), *call.results) if is_floating(a))
     pairs = [_without_equal_nonfinite(ours, theirs) for ours, theirs in zip(results, call.results, strict=True)]
     return max(deviation(ours, theirs, backdrop) for ours, theirs in pairs)
 
@@ -267,37 +214,12 @@ def _without_equal_nonfinite(ours: Array, theirs: Array) -> tuple[Array, Array]:
 
 
 def _same(call: Call) -> float:
-    in_float64 = all(a.dtype == np.float64 for a in call.before.values() if _is_float(a))
+    in_float64 = all(a.dtype == np.float64 for a in call.before.values() if is_floating(a))
     return SUM_ORDER_FLOAT64 if in_float64 else SUM_ORDER_FLOAT32
 
 
 def _largest(a: Array) -> float:
     return float(np.abs(a).max(initial=0))
-
-
-def _title(op: Op, key: int | str) -> str:
-    """The name of an argument, for messages; its position if it has no name."""
-    if isinstance(key, str):
-        return key
-    names = list(inspect.signature(op).parameters)
-    return names[key] if key < len(names) else f"argument {key}"
-
-
-def _arrays(result: Any) -> tuple[Array, ...]:
-    result = tuple(result.values()) if isinstance(result, dict) else result
-    return tuple(map(np.asarray, result if isinstance(result, (tuple, list)) else (result,)))
-
-
-def _copy(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
-
-
-def _identical(a: Array, b: Array) -> bool:
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def _and(names: Iterable[object]) -> str:

@@ -12,13 +12,13 @@ from numpy.random import Generator
 
 from npse.gradcheck import contract, diagnosis
 from npse.gradcheck.against import against
+from npse.gradcheck.calls import Call, Recording, is_floating
 from npse.gradcheck.cases.case import Case, cast
 from npse.gradcheck.compare import compare
-from npse.gradcheck.contract import Call
 from npse.gradcheck.diagnosis import Diagnosis
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.gradcheck.kinks import choices, count_changes
-from npse.gradcheck.measure import USUAL, Measurement, Options, copies, is_floating, run_backward, run_forward
+from npse.gradcheck.measure import USUAL, Measurement, Options, copies, run_backward, run_forward
 from npse.gradcheck.other_arguments import elsewhere
 from npse.gradcheck.results import CANNOT_TELL, RIGHT, WRONG, Result
 from npse.gradcheck.steps import SAFETY
@@ -89,7 +89,7 @@ def _linearity(measured: Measurement, rng: Generator, is_right: bool) -> Result:
 
 def _recorded_calls(case: Case, ops: Ops, drawn: list[Arguments], rng: Generator) -> list[Call]:
     """Every call of an op in the forward and backward pass, for each set of arguments."""
-    recording = contract.Recording(ops)
+    recording = Recording(ops)
     for arguments in drawn:
         y = case.forward(recording, **copies(arguments))
         if case.backward:

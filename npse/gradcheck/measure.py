@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from npse.gradcheck import contract, numeric
+from npse.gradcheck.calls import is_floating
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.draw import generator, upstream
 from npse.gradcheck.kinks import AtKinks
@@ -238,11 +239,6 @@ def run_backward(case: Case, ops: Ops, dy: Array, arguments: Arguments) -> tuple
 def copies(arguments: Arguments) -> Arguments:
     """The arguments with a copy of each array."""
     return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
-
-
-def is_floating(value: Any) -> bool:
-    """Whether a value is an array (or a NumPy scalar) of floating-point numbers."""
-    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
 
 
 def is_the_books(op: Op) -> bool:

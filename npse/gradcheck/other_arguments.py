@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from npse.gradcheck.calls import is_floating
 from npse.gradcheck.diagnosis import explain_elsewhere
-from npse.gradcheck.measure import Measurement, is_floating
+from npse.gradcheck.measure import Measurement
 from npse.gradcheck.results import WRONG, Result
 from npse.gradcheck.steps import RESOLUTION, norm
 from npse.types import Arguments, Array

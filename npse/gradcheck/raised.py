@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from npse.gradcheck.calls import arrays_of
 from npse.gradcheck.diagnosis import Diagnosis, explain_call, explain_contract
 from npse.gradcheck.measure import is_the_books
 from npse.gradcheck.results import CANNOT_TELL, WRONG, Result
 from npse.support.wrapped import Wrapped
-from npse.types import Array, Op, Ops
+from npse.types import Op, Ops
 
 PACKAGE = Path(__file__).resolve().parents[1]      # npse itself: its lines are of no use to the author of an op
 
@@ -35,10 +34,10 @@ class Watched(Wrapped):
         """What an op returned that has not the shape or dtype of the book's result: other ops of the book refuse it."""
         for name, (arguments, options, result) in self._returned.items():
             try:
-                theirs = _arrays(getattr(book, name)(*arguments, **options))
+                theirs = arrays_of(getattr(book, name)(*arguments, **options))
             except (AttributeError, TypeError, ValueError):       # the book has no such op, or refuses the arguments
                 continue
-            ours = _arrays(result)
+            ours = arrays_of(result)
             pairs = list(zip(ours, theirs, strict=False))
             refused = [one if (one.shape, one.dtype) != (its.shape, its.dtype) else its for one, its in pairs]
             if len(ours) == len(theirs) and any(one is not its for one, its in zip(refused, theirs, strict=True)):
@@ -103,7 +102,3 @@ def _is_the_judges(error: BaseException) -> bool:
 def _frames(error: BaseException) -> list[tuple[str, int | None]]:
     """File and line of each call that an exception came through."""
     return [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-
-
-def _arrays(result: Any) -> tuple[Array, ...]:
-    return tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))

@@ -11,7 +11,7 @@ from small_cases import FIRST_CASES, SMALL_CASES, TWINS
 from npse import cuda
 from npse import reference as book
 from npse.cuda.runtime import fallback
-from npse.gradcheck import CASES, KNOWN_OPS, contract
+from npse.gradcheck import CASES, KNOWN_OPS, calls, contract
 
 pytestmark = pytest.mark.simulator
 # Derivations step by step, for reading; what is computed once, before a run; what other processes send to the host.
@@ -25,7 +25,7 @@ LONG = {"conv2d_moments", "bn_scale_add_relu", "muon", "orthogonalize", "excite"
 def recorded(case, dtype, ahead):
     """Every call of an op that a case makes, forwards and backwards."""
     rng = np.random.default_rng(zlib.crc32(str(case).encode()))
-    recording = contract.Recording(OnDevice(ahead))
+    recording = calls.Recording(OnDevice(ahead))
     arguments = case.arguments(rng, dtype)
     y = np.asarray(case.forward(recording, **arguments))
     if case.backward:

@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from npse.gradcheck.calls import is_floating
 from npse.gradcheck.cases import CASES
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.result import EXACT, NUMERIC, alike, constant_factor
 from npse.gradcheck.diagnosis.trace import Trace, sizes_in, taped
 from npse.gradcheck.draw import draw_arguments, generator, upstream
-from npse.gradcheck.measure import Measurement, is_floating, run_backward, run_forward
+from npse.gradcheck.measure import Measurement, run_backward, run_forward
 from npse.types import Arguments, Array, Ops
 
 OTHER_SEED = 1_000_003

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from npse.gradcheck.calls import is_floating
 from npse.gradcheck.cases.case import Case
 from npse.gradcheck.diagnosis.foreign import record
 from npse.gradcheck.diagnosis.ops import TapeOps, letters
 from npse.gradcheck.diagnosis.result import EXACT, alike
 from npse.gradcheck.diagnosis.sizes import sizes_of
 from npse.gradcheck.diagnosis.tape import NO_MISTAKE, Hypothesis, Tape, Var
-from npse.gradcheck.measure import Measurement, is_floating, run_forward
+from npse.gradcheck.measure import Measurement, run_forward
 from npse.types import Array, Arrays
 
 RECORDED = 1e-4          # between the gradient by a record and central differences, relative to the largest entry

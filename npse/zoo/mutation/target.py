@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from npse.gradcheck import check_case, check_gradient
-from npse.gradcheck.contract import Recording
+from npse.gradcheck.calls import Recording
 from npse.gradcheck.draw import draw_arguments, generator, upstream
 from npse.reference.numerics import average, total
 from npse.support.wrapped import Overlay

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from npse.gradcheck.contract import Call, Recording
+from npse.gradcheck.calls import Call, Recording
 from npse.gradcheck.diagnosis.elsewhere import Right
 from npse.gradcheck.diagnosis.repair.places import Edit, edits
 from npse.gradcheck.diagnosis.repair.scope import Scope

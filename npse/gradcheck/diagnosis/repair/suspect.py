@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from npse.gradcheck.contract import Call
+from npse.gradcheck.calls import Call, is_floating
 from npse.gradcheck.diagnosis.repair.source import Source
-from npse.gradcheck.measure import is_floating
 from npse.types import Op
 
 
