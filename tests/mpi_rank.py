@@ -16,7 +16,7 @@ import numpy as np
 
 import npse.training
 from npse import cli, data
-from npse.cli import train
+from npse.cli import run as cli_run
 from npse.support import environment
 from npse.training import loop
 from npse.training.ranks import launched
@@ -67,6 +67,6 @@ def report(job, folder, views):
 data.load = lambda name, image_size: few
 if event.get("float64"):
     npse.training.prepare = wide
-Step.plain, train._report = eventful, report
+Step.plain, cli_run._report = eventful, report
 sys.argv[0] = "npse"
 cli.main()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from npse import backend
 from npse.cli.progress import Lines
-from npse.cli.train import next_folder
+from npse.cli.run import next_folder
 from npse.models import se_resnet8
 from npse.training import SGD, Config, RunFolder, TrainingJob, checkpoint
 from npse.training import run as train

@@ -77,7 +77,7 @@ def test_the_defaults_on_the_page_of_train_are_those_of_a_run(npse, monkeypatch)
 @pytest.mark.parametrize("option", ["--{} sgd", "--{}=sgd"])
 def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, option):
     configs = []
-    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    monkeypatch.setattr("npse.cli.train.carry_out", lambda config, *_, **__: configs.append(config))
     assert npse("train", *option.format(spelt).split()) == (0, "", "")
     assert configs == [Config(optimizer="sgd")]
     assert npse("train", f"--{spelt}", "mun")[2].startswith(
@@ -97,7 +97,7 @@ def test_the_old_name_of_the_variants_is_accepted(npse, monkeypatch, spelt):
                                                (("--data", "cifar10", "--epochs", "3"), 3)])
 def test_a_run_has_the_epochs_that_the_page_states(npse, monkeypatch, given, epochs):
     configs = []
-    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    monkeypatch.setattr("npse.cli.train.carry_out", lambda config, *_, **__: configs.append(config))
     assert npse("train", *given)[0] == 0
     assert configs == [dataclasses.replace(Config(), epochs=epochs, data=given[1] if "--data" in given else "shapes")]
 

@@ -241,7 +241,7 @@ def test_a_wrong_recipe_is_refused(tmp_path, monkeypatch, content, message):
 
 def test_the_command_line_takes_a_recipe_and_typed_options_win(npse, monkeypatch, tmp_path):
     configs = []
-    monkeypatch.setattr("npse.cli.train._run", lambda config, *_, **__: configs.append(config))
+    monkeypatch.setattr("npse.cli.train.carry_out", lambda config, *_, **__: configs.append(config))
     (tmp_path / "mine.toml").write_text("[settings]\nmodel = 'fast'\nepochs = 3\n[settings.options]\n"
                                         "activation = 'gelu'\nwidths = [8, 8]\n")
     assert npse("train", "--recipe", "fast94", "--epochs", 2, "--seed", 5) == (0, "", "")

@@ -98,7 +98,9 @@ def test_a_picture_needs_no_run(picture, tmp_path, monkeypatch):
     assert lines[0] == "by se_resnet20-cifar10, which comes with npse"
     assert lines.count(str(picture)) == 2
     assert npse("predict", trained.USUAL, picture, "--edition", "reference")[1].splitlines() == lines[1:7]
-    assert npse("predict", "missing.jpg")[0] == 2
+    code, said, _ = npse("predict", "missing.jpg")
+    assert code == 2
+    assert "comes with npse" not in said                          # it answered nothing
     assert "images are missing: npse predict runs/mine IMAGE..." in str(npse("predict", "runs/mine")[2])
     assert "runs/mine is not the folder of a run" in str(npse("predict", "runs/mine", picture)[2])
 

@@ -12,7 +12,8 @@ from typer import Argument, Option
 
 from npse.cli.command import names
 from npse.cli.console import noted
-from npse.cli.train import model_options, next_folder
+from npse.cli.run import next_folder
+from npse.cli.train import model_options
 
 
 def import_run(

@@ -25,6 +25,7 @@ def predict(
     Images that cannot be read are named at the end, after the results of the others. The exit code is 2 then.
     """
     from npse import backend, training
+    from npse.models import trained
 
     run, images = _run_and_images(paths)
     backend.use(edition)
@@ -38,6 +39,8 @@ def predict(
         except (OSError, ValueError) as error:
             failures.append(error)
     if readable:
+        if images is paths:                                       # no run was named
+            typer.echo(f"by {trained.USUAL}, which comes with npse")
         _answer(network, folder, *zip(*readable, strict=True))
     for failure in failures:
         complain(failure)
@@ -51,7 +54,6 @@ def _run_and_images(paths):
 
     first, *others = paths
     if first.is_file() or first.suffix.lower() in endings():
-        typer.echo(f"by {trained.USUAL}, which comes with npse")
         return trained.folder(), paths
     if not others:
         raise ValueError(f"images are missing: npse predict {first} IMAGE...")

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from npse import backend, data
+from npse import data
 from npse.layers import Layer
 from npse.support.files import write_atomically
 from npse.support.names import suggest
-from npse.training import checkpoint, metrics, records
+from npse.training import checkpoint, metrics, records, run_config
 from npse.training.config import Config
 from npse.training.metric_accumulator import Progress
 from npse.training.optimizer import Optimizer
@@ -77,7 +77,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """Return the `Config` of the run; FileNotFoundError or ValueError if this is not the folder of a run."""
-        return self._read(_config)
+        return self._read(run_config.config_of)
 
     def record(self) -> dict[str, Any]:
         """Return all that config.json holds: settings, and facts about data and machine. Errors as for `config`."""
@@ -95,11 +95,11 @@ class RunFolder:
 
     def pixels(self) -> tuple[list[str], Array, Array]:
         """Return the classes, and mean and std (C,) float32 for pixels in 0..1, of the data that the run trains on."""
-        return self._read(_pixels)
+        return self._read(run_config.pixels_of)
 
     def image_shape(self) -> tuple[int, int, int]:
         """Return the shape (S, S, C) of the images that the run trains on."""
-        return self._read(_image_shape)
+        return self._read(run_config.image_shape_of)
 
     def expect_data(self, dataset: data.Dataset) -> None:
         """Check that a data set is the one that the run was begun with; ValueError if it is another or has changed."""
@@ -147,7 +147,8 @@ class RunFolder:
         before = self.config().epochs
         if epochs <= before:
             return None
-        raised = [*self._read(_history), {"epochs": before, "at_epoch": progress.epoch, "at_step": progress.step}]
+        now = {"epochs": before, "at_epoch": progress.epoch, "at_step": progress.step}
+        raised = [*self._read(run_config.history_of), now]
         self._write_config(self._read(dict) | {"epochs": epochs, "raised": raised})
         return before
 
@@ -262,46 +263,3 @@ def _expect_settings(config: Config, settings: Mapping[str, Any]) -> None:
     """Raise ValueError if a run that was trained with these settings cannot be resumed with those of ``config``."""
     for name, value in config.contradicts(Config.from_dict(settings)).items():
         raise ValueError(f"it was trained with {name} {value}, not {getattr(config, name)}")
-
-
-def _config(kept: Any) -> Config:
-    config = Config.from_dict(kept)
-    data.expect_known(config.data)
-    if config.edition not in ("auto", *backend.EDITIONS):
-        raise ValueError(f"unknown edition {config.edition!r}; {suggest(config.edition, ('auto', *backend.EDITIONS))}")
-    return config
-
-
-def _pixels(kept: Any) -> tuple[list[str], Array, Array]:
-    """Return classes, mean and std from the content of config.json."""
-    for name in ("classes", "mean", "std"):
-        if not isinstance(kept.get(name), list):
-            raise ValueError(f"{name} must be a list, but is {records.short(kept.get(name))}")
-    classes, mean, std = kept["classes"], kept["mean"], kept["std"]
-    if not (classes and all(isinstance(name, str) and name.isprintable() for name in classes)):
-        raise ValueError(f"classes must be names, but are {records.short(classes)}")
-    channels = _image_shape(kept)[2]
-    for name, numbers in (("mean", mean), ("std", std)):
-        if not (len(numbers) == channels and all(records.is_a(x, float) and 0 <= x <= 1 for x in numbers)):
-            raise ValueError(f"{name} must be a number in 0..1 for each channel of {channels}, "
-                             f"but is {records.short(numbers)}")
-    if not np.float32(std).all():
-        raise ValueError(f"std must be above 0, but is {std}")
-    return classes, np.array(mean, np.float32), np.array(std, np.float32)
-
-
-def _image_shape(kept: Any) -> tuple[int, int, int]:
-    """Return the shape of the images from the content of config.json; runs of 0.1.0 have 32x32 colour images."""
-    shape = kept.get("image_shape", [32, 32, 3])
-    if not (isinstance(shape, list) and len(shape) == 3 and all(records.is_a(size, int) for size in shape)
-            and 1 <= shape[0] == shape[1] <= 1024 and shape[2] in (1, 3)):
-        raise ValueError(f"image_shape must be [S, S, C] with C 1 or 3, but is {records.short(shape)}")
-    return tuple(shape)
-
-
-def _history(kept: Any) -> list[dict[str, int]]:
-    """Return the earlier numbers of epochs of the run, from the content of config.json."""
-    raised = kept.get("raised", [])
-    if not isinstance(raised, list):
-        raise ValueError(f"raised must be a list, but is {records.short(raised)}")
-    return raised

@@ -5,8 +5,8 @@ A sentence is
 * **right** if its kind is one of those that the operator lists, if it has one of the operator's words, or if it quotes
   the changed code and the code that belongs there: the change that it asks for gives the right function's source, up
   to the order of the two sides of a product or a sum;
-* **right by numbers** if it names another change that gives the same numbers: the judge says the same, or asks for the
-  same change, on other numbers and other shapes;
+* **right by numbers** if it names another change that gives the same numbers: the judge says the same on other numbers
+  and other shapes;
 * **vague** if it claims no cause: it states what is seen, such as a factor, zeros, a shape or an exception, or it says
   that nothing explains the numbers;
 * **misleading** in every other case: it names a change that was not made, and says something else elsewhere; it
@@ -129,11 +129,6 @@ def classify(operator, kind, text, elsewhere, right="", wrong=""):
         return VAGUE
     if kind == "dtype":                                           # it blames the precision of another mistake
         return MISLEADING
-    said = _said(kind, sentence)
-    same = [_said(other, first_sentence(what)) == said for other, what in elsewhere()]
+    others = [(other, without_numbers(first_sentence(said))) for other, said in elsewhere()]
+    same = [other == (kind, without_numbers(sentence)) for other in others]
     return BY_NUMBERS if same and all(same) else MISLEADING
-
-
-def _said(kind, sentence):
-    """What a sentence says, to compare it with others: the change that it asks for, else its kind and its words."""
-    return ASKS.findall(sentence) or (kind, without_numbers(sentence))
