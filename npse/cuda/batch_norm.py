@@ -17,7 +17,7 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
+from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import (
     column,
     grid_for_elements,
@@ -87,12 +87,18 @@ def running_statistics(mean, var, count, running_mean, running_var, momentum=0.1
     return new_mean, new_var
 
 
+@device_function
+def average(running, of_batch, rest, momentum):
+    """Return a running average, moved towards the value of a batch; ``rest`` is 1 - momentum."""
+    return rest * running + momentum * of_batch
+
+
 @kernel
 def _running_statistics(mean, var, running_mean, running_var, momentum, rest, unbiased, new_mean, new_var):
     k, end, step = grid_stride(mean.size)
     while k < end:
-        new_mean[k] = rest * running_mean[k] + momentum * mean[k]
-        new_var[k] = rest * running_var[k] + momentum * (var[k] * unbiased)
+        new_mean[k] = average(running_mean[k], mean[k], rest, momentum)
+        new_var[k] = average(running_var[k], var[k] * unbiased, rest, momentum)
         k += step
 
 

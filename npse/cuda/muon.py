@@ -17,12 +17,12 @@ from npse.cuda.runtime.device import (
     device_function,
     empty,
     empty_like,
-    is_device_array,
     kernel,
     launch,
     scalar,
 )
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
+from npse.cuda.runtime.learning_rate import with_rate
 from npse.cuda.runtime.partial_sums import add_squares
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 
@@ -53,7 +53,7 @@ def muon(w, dw, v, lr, momentum=0.9):
     launch(_advance, *grid_for_elements(w), flat(dw), flat(v), scalar(momentum, w), flat(new_v), flat(u))
     direction = orthogonalize(u)
     squares = add_squares(matrix)
-    move, lr = (_move_lr_array, lr) if is_device_array(lr) else (_move_lr_number, scalar(lr, w))
+    move, lr = _move(lr, w)
     launch(move, grid_for_elements(w)[0], COLUMN, flat(w), flat(direction), squares, lr,
            scalar(math.sqrt(min(matrix.shape)), w), flat(new_w))
     return new_w, new_v
@@ -115,6 +115,7 @@ def _divided(P, length, shorter):
         k += step
 
 
+@with_rate
 def _move(number):
     @kernel
     def move(w, direction, squares, lr, wanted, new_w):
@@ -126,6 +127,3 @@ def _move(number):
             new_w[k] = factor * w[k] - rate * direction[k]
     return move
 
-
-_move_lr_number = _move(device_function(lambda lr: lr))
-_move_lr_array = _move(device_function(lambda lr: lr[()]))

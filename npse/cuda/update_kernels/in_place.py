@@ -9,9 +9,12 @@ arguments. It is not an op, because an op never changes its arguments.
 
 from numba import cuda
 
+from npse.cuda.batch_norm import average
 from npse.cuda.runtime.arrays import flat
-from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function, kernel, launch, scalar
+from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, is_device_array, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_stride
+from npse.cuda.runtime.learning_rate import with_rate
+from npse.cuda.sgd import moved
 from npse.cuda.update_kernels import muon
 
 MANY = 3 if SIMULATED else 16                 # items of a launch: the parameters of a kernel may have 4096 bytes in all
@@ -26,8 +29,9 @@ def update(op, calls):
     op : str
         "sgd", "muon" or "running_statistics".
     calls : sequence of tuples
-        The arguments of each call, as many as the op has without options. Arrays are device arrays, all of one dtype.
-        No array may belong to two calls. A learning rate is a number, or a device array without axes.
+        The arguments of each call: for sgd w, dw, v, lr, momentum and weight_decay, and nesterov is True; for the
+        others all arguments of the op. Arrays are device arrays of one dtype. No array may belong to two calls. A
+        learning rate is a number, or a device array without axes.
 
     Raises
     ------
@@ -43,10 +47,11 @@ def _sgd_all(calls):
     for lr, momentum, some in _alike(calls, lambda call: call[3:5]):
         ws, dws, vs = ([flat(call[k]) for call in some] for k in range(3))
         decays = [scalar(call[5], ws[0]) for call in some]
-        lr, kernel = (lr, _sgd_lr_array) if hasattr(lr, "__cuda_ndarray__") else (scalar(lr, ws[0]), _sgd_lr_number)
-        launch(kernel, _grid(ws), BLOCK_THREADS, *map(_padded, (ws, dws, vs, decays)), lr, scalar(momentum, ws[0]))
+        update_all, lr = _sgd(lr, ws[0])
+        launch(update_all, _grid(ws), BLOCK_THREADS, *map(_padded, (ws, dws, vs, decays)), lr, scalar(momentum, ws[0]))
 
 
+@with_rate
 def _sgd(number):
     @kernel
     def sgd(ws, dws, vs, decays, lr, momentum):
@@ -55,17 +60,9 @@ def _sgd(number):
         rate = w.dtype.type(number(lr))
         k, end, step = grid_stride(w.size)
         while k < end:
-            weight = w[k]
-            g = dw[k] + decay * weight
-            speed = momentum * v[k] + g
-            v[k] = speed
-            w[k] = weight - rate * (g + momentum * speed)
+            w[k], v[k] = moved(w[k], dw[k], v[k], rate, momentum, decay, True)
             k += step
     return sgd
-
-
-_sgd_lr_number = _sgd(device_function(lambda lr: lr))
-_sgd_lr_array = _sgd(device_function(lambda lr: lr[()]))
 
 
 def _running_statistics_all(calls):
@@ -81,8 +78,8 @@ def _running_statistics(means, variances, running_means, running_variances, mome
     mean, var, running_mean, running_var = means[item], variances[item], running_means[item], running_variances[item]
     k, end, step = grid_stride(mean.size)
     while k < end:
-        running_mean[k] = rest * running_mean[k] + momentum * mean[k]
-        running_var[k] = rest * running_var[k] + momentum * (var[k] * unbiased)
+        running_mean[k] = average(running_mean[k], mean[k], rest, momentum)
+        running_var[k] = average(running_var[k], var[k] * unbiased, rest, momentum)
         k += step
 
 
@@ -101,7 +98,7 @@ def _alike(calls, of):
     groups = {}
     for call in calls:
         facts = of(call)
-        groups.setdefault(tuple(id(fact) if hasattr(fact, "__cuda_ndarray__") else fact for fact in facts),
+        groups.setdefault(tuple(id(fact) if is_device_array(fact) else fact for fact in facts),
                           (facts, []))[1].append(call)
     for facts, some in groups.values():
         for first in range(0, len(some), MANY):

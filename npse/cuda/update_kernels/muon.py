@@ -20,6 +20,7 @@ from npse.cuda.runtime.device import (
     launch,
     scalar,
 )
+from npse.cuda.runtime.learning_rate import with_rate
 from npse.reference.muon import COEFFICIENTS, ITERATIONS, as_matrix
 from npse.support.arithmetic import ceil_div
 
@@ -40,7 +41,7 @@ def update(ws, dws, vs, lr, momentum, padded):
            u.reshape(count, R * K), squares)
     P, length = _factor(u)
     direction = products(P, u) if R < K else products(u, P)
-    lr, move = (lr, _move_lr_array) if hasattr(lr, "__cuda_ndarray__") else (scalar(lr, w), _move_lr_number)
+    move, lr = _move(lr, w)
     launch(move, (blocks, count), COLUMN, weights, direction.reshape(count, R * K), squares, length, lr,
            scalar(math.sqrt(min(R, K)), w))
 
@@ -157,6 +158,7 @@ def _over_trace(products, A, lengths):
         lengths[n] = math.sqrt(total)
 
 
+@with_rate
 def _move(number):
     @kernel
     def move(ws, directions, squares, lengths, lr, wanted):
@@ -173,6 +175,3 @@ def _move(number):
             w[k] = factor * w[k] - rate * directions[item, k]
     return move
 
-
-_move_lr_number = _move(device_function(lambda lr: lr))
-_move_lr_array = _move(device_function(lambda lr: lr[()]))
