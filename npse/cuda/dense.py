@@ -27,12 +27,6 @@ def times(dy, w):
     return register.forward(_maps(dy), _filters(w), _geometry(N, C, K)).reshape(N, C)
 
 
-def gram(x):
-    """Return the matrix product x^T x (C, C) of x (N, C): the filter gradient of a 1x1 convolution for dy = x."""
-    N, C = x.shape
-    return register_dw.backward_w(_maps(x), _maps(x), _geometry(N, C, C)).reshape(C, C)
-
-
 def _geometry(N, C, K):
     """Return the geometry of the 1x1 convolution from K to C channels, on N maps of one pixel."""
     return Geometry(N, 1, 1, Cin=K, kh=1, kw=1, Cout=C, stride=1, padding=0, Ho=1, Wo=1)

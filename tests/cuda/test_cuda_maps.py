@@ -298,7 +298,7 @@ LAUNCHES = {
     "add_squeeze_backward": 1, "batch_norm_inference_relu": 1, "bn_scale_add_relu": 1,
     "bn_scale_add_relu_backward_s": 1, "bn_scale_add_relu_backward": 2,
     "softmax": 1, "softmax_backward": 1, "softmax_cross_entropy": 2,
-    "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 20, "orthogonalize": 17,
+    "softmax_cross_entropy_backward": 1, "sgd": 1, "muon": 16, "orthogonalize": 13,
     "augment": 1, "normalize": 1,
     "scale_pixels": 1, "scale_pixels_backward": 1, "multiply": 1, "multiply_backward": 1, "shift": 1,
     "shift_backward": 1, "outer_sum": 1, "outer_sum_backward": 2, "channel_pool": 1, "channel_pool_backward": 1,

@@ -39,15 +39,17 @@ def update(ws, dws, vs, lr, momentum, padded):
     weights, gradients, speeds = (padded(list(map(flat, arrays))) for arrays in (ws, dws, vs))
     launch(_advance, (blocks, count), COLUMN, weights, gradients, speeds, scalar(momentum, w),
            u.reshape(count, R * K), squares)
-    P, length = _factor(u)
-    direction = products(P, u) if R < K else products(u, P)
+    direction, length = directions(u)
     move, lr = _move(lr, w)
     launch(move, (blocks, count), COLUMN, weights, direction.reshape(count, R * K), squares, length, lr,
            scalar(math.sqrt(min(R, K)), w))
 
 
-def _factor(u):
-    """Return P (n, K, K) and the lengths |u| (n,) of `npse.reference.orthogonalize` for each matrix of u."""
+def directions(u):
+    """Orthogonalize each matrix of u (n, R, K), see `npse.reference.orthogonalize`; but each is |u| times too long.
+
+    Return the matrices, and the lengths |u| (n,).
+    """
     wide = u.shape[1] < u.shape[2]
     gram = products(u, u, right_transposed=True) if wide else products(u, u, left_transposed=True)
     A, length = empty(gram.shape, u.dtype), empty(u.shape[:1], u.dtype)
@@ -57,7 +59,7 @@ def _factor(u):
         A = products(products(M, A), M)
         M = _polynomials(A)
         P = products(P, M)
-    return P, length
+    return products(P, u) if wide else products(u, P), length
 
 
 def products(x, y, left_transposed=False, right_transposed=False):
