@@ -18,7 +18,7 @@ from npse.exercises.notebook_asserts import require
 from npse.gradcheck import cases_of, check_gradient
 from npse.lab import spec, sweep
 from npse.support.names import suggest
-from npse.training import budget, run_folder
+from npse.training import budget, run_config
 
 FILES = sorted(Path(package.__file__).parent.rglob("*.py"))
 
@@ -46,7 +46,7 @@ MISTYPED = {
     "placement": (lambda _: models.se_resnet8(placement="standart"), "standard"),
     "shortcut": (lambda _: models.resnet8(shortcut="proyection"), "projection"),
     "edition": (lambda _: backend.use("referense"), "reference"),
-    "edition of a config file": (lambda _: run_folder._config({"edition": "cpuu"}), "cpu"),
+    "edition of a config file": (lambda _: run_config.config_of({"edition": "cpuu"}), "cpu"),
     "edition to check": (lambda _: check._check_editions("al", None, [0], None, None), "all"),
     "optimizer": (lambda _: training.Config(optimizer="mun"), "muon"),
     "model of a budget": (lambda _: budget.candidates({"data": "cifar10", "model": "se_resent20"}), "se_resnet20"),

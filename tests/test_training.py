@@ -30,7 +30,8 @@ from npse.training import (
     sanity,
 )
 from npse.training.parameter_groups import sgd_groups
-from npse.training.step import Step, can_record
+from npse.training.recorded import can_record
+from npse.training.step import Step
 
 SMALL = {"batch_size": 64, "epochs": 2, "edition": "cpu" if "cpu" in backend.available() else "reference"}
 

@@ -11,8 +11,8 @@ from npse.bench.timing import peak_memory, wall
 from npse.layers import Whitening
 from npse.training import SGD
 from npse.training.metric_accumulator import READ_EVERY, read
-from npse.training.recorded import Recorded
-from npse.training.step import Step, can_record
+from npse.training.recorded import Recorded, can_record
+from npse.training.step import Step
 
 FITTED = 100                     # images to which a whitening layer is fitted
 CLASSES, PIXELS, RATE, SMOOTHING, DECAY, MOMENTUM = 10, 32, 0.01, 0.1, 5e-4, 0.9
@@ -78,10 +78,10 @@ def prepare(model, batch_size, edition, threads):
         results = [step() for _ in range(device.steps)]
         return [read(loss, logits, labels)[0] for loss, logits in results][-1]
 
-    forward = Recorded(lambda x: network.eval().predict(x))
+    forward = Recorded(lambda x: (network.eval().predict(x),))
 
     def evaluate():
-        return backend.to_host(forward(x))
+        return backend.to_host(forward(x)[0])
 
     def make_batch():
         made = next(data.training_batches(images, numbers, mean, std, batch_size, seed=0, epoch=0))

@@ -74,12 +74,18 @@ def _prepared(prepare, config, ranks):
 
 def _facts(job, out, resume):
     """Return what must be the same in all ranks."""
-    from npse import backend
     from npse.support import environment
 
     return {"versions": environment.versions(), "commit": environment.commit(),
-            "edition": backend.active().__name__.removeprefix("npse."), "settings": job.config.as_dict(),
+            "edition": _edition(), "settings": job.config.as_dict(),
             "data": job.dataset.digest(), "options": {"out": out and str(out), "resume": resume}}
+
+
+def _edition():
+    """Return the name of the active edition."""
+    from npse import backend
+
+    return backend.active().__name__.removeprefix("npse.")
 
 
 def _of_ranks(ranks):
@@ -114,10 +120,9 @@ def _report(job, folder, views):
 
 def _compile(job, ranks):
     """Compile the kernels of the run that this machine has not compiled yet."""
-    from npse import backend
     from npse.support import nvidia_driver
 
-    edition = next(name for name, module in backend.EDITIONS.items() if module == backend.active().__name__)
+    edition = _edition()
     if edition == "reference" or (edition == "cuda" and nvidia_driver.simulated()):
         return
     from npse.cli.precompile import training, warm_up, warm_up_cuda

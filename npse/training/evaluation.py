@@ -94,8 +94,8 @@ def _logits(network: Layer, images: Array, mean: Array, std: Array, corner: int,
     else:
         batches = (_view(images[first:first + batch_size], mean, std, corner, flip)
                    for first in range(0, len(images), batch_size))
-    forward = Recorded(network.predict)
-    logits = [forward(x) for x in batches]
+    forward = Recorded(lambda x: (network.predict(x),))
+    logits = [forward(x)[0] for x in batches]
     return np.concatenate([to_host(batch) for batch in logits])   # at the end, because each copy waits for the device
 
 

@@ -24,10 +24,11 @@ from npse.training.gate_histograms import GateHistograms
 from npse.training.job import TrainingJob
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.ranks import ALONE, RankLost, Ranks
+from npse.training.recorded import can_record
 from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
-from npse.training.step import Step, can_record
+from npse.training.step import Step
 from npse.types import Array
 
 CHECKPOINT_SECONDS = 60.0

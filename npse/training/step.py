@@ -1,12 +1,9 @@
 """One training step: forward, loss, backward, update. It runs op by op, or it is recorded once and started as a whole.
 
-The recorded kernels read and write the same memory each time. So each batch is copied to the memory that the step
-reads, and the step changes parameters, statistics and velocity in place (`npse.cuda.update_kernels.in_place`).
+A recorded step changes parameters, statistics and velocity in place (`npse.cuda.update_kernels.in_place`).
 """
 
-import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +11,8 @@ from npse.backend import active, joined, reshape, to_edition
 from npse.layers import Layer
 from npse.layers.batch_norm import statistics_together
 from npse.training.optimizer import Optimizer
+from npse.training.recorded import Recorded
 from npse.types import Array
-
-
-def can_record() -> bool:
-    """Whether the active edition can record a step, and the environment does not contain NPSE_GRAPH=0."""
-    return hasattr(active(), "record") and os.environ.get("NPSE_GRAPH") != "0"
 
 
 class Step:
@@ -45,10 +38,10 @@ class Step:
     def __init__(self, network: Layer, optimizer: Optimizer, smoothing: float,
                  say: Callable[[str], None] = lambda line: None, parts: int = 1) -> None:
         self.network, self.optimizer = network, optimizer
-        self._smoothing, self._say, self._parts = smoothing, say, parts
-        self._start: Callable[[], Any] | None = None
-        self._given: tuple[Array, ...] = ()
-        self._results: tuple[Array, ...] = ()
+        self._smoothing, self._parts = smoothing, parts
+        self._recorded = Recorded(
+            lambda x, labels, *rates: self._step(x, labels, rates),
+            lambda error: say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}"))
 
     def plain(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make one step.
@@ -73,23 +66,12 @@ class Step:
         return self._step(x, labels, self.optimizer.rates(lr, done))
 
     def recorded(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
-        """Make the step that `plain` makes. All batches must have the size of the first.
+        """Make the step that `plain` makes, recorded from the second call on; see `Recorded`.
 
-        No other code may change the network or the optimizer between the calls. The first call makes its step like
-        `plain`, and then records it. If recording fails, every call is like the first.
+        No other code may put arrays in the place of those of the network or the optimizer between the calls.
         """
-        ops = active()
         rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr, done))
-        given = (x, to_edition(labels.astype(np.int32)), *rates)
-        if self._start is None:
-            self._given = given
-            self._step_in_place()
-            self._start = self._recording()
-        else:
-            for new, place in zip(given, self._given, strict=True):
-                ops.copy(new, place)
-            self._start()
-        loss, logits = map(_copied, self._results)
+        loss, logits = self._recorded(x, to_edition(labels.astype(np.int32)), *rates)
         return loss, logits
 
     def _step(self, x: Array, labels: Array, rates: Sequence[float | Array]) -> tuple[Array, Array]:
@@ -108,31 +90,8 @@ class Step:
         self.optimizer.step_at(gradients, rates)
         return ops.softmax_cross_entropy(logits, labels, self._smoothing), logits
 
-    def _recording(self) -> Callable[[], Any]:
-        try:
-            return active().record(self._step_in_place)
-        except Exception as error:                                # after any error the step can run op by op
-            self._say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}")
-            return self._step_in_place
-
-    def _step_in_place(self) -> None:
-        """Make one step with the given arrays. Loss and logits are always in the same memory."""
-        x, labels, *rates = self._given
-        results = self._step(x, labels, rates)
-        self._results = self._results or results
-        for new, place in zip(results, self._results, strict=True):
-            if new is not place:
-                active().copy(new, place)
-
 
 def _sum(one: Array, other: Array) -> Array:
     """Return the sum of two arrays of one shape; the op takes maps, so each array passes as one long pixel."""
     long = (1, 1, 1, one.size)
     return reshape(active().add(reshape(one, long), reshape(other, long)), one.shape)
-
-
-def _copied(array: Array) -> Array:
-    """Return a copy, which the next step does not overwrite."""
-    copy = active().empty_like(array)
-    active().copy(array, copy)
-    return copy
