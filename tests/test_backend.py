@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from npse import backend, reference
+from npse import backend, models, reference
+from npse.editions.old_names import OLD_NAMES
 
 
 @pytest.fixture
@@ -106,3 +107,12 @@ def test_use_within_a_block_ends_with_the_block():
         with backend.using_edition("reference"):
             backend.use("auto")
         assert backend.active() is mine
+
+
+def test_names_of_version_0_1_are_still_taken():
+    for edition in map(backend.edition, backend.available()):
+        for old, new in OLD_NAMES.items():
+            assert getattr(edition, old) is getattr(edition, new)
+        with pytest.raises(AttributeError, match="has no attribute 'normalize_twice'"):
+            edition.normalize_twice  # noqa: B018
+    assert models.se_resnet8().infer(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)

@@ -5,6 +5,7 @@ book's own functions. `set_threads` sets the number of threads. `cache_folder` i
 """
 
 from npse.editions.dispatch import compiled_ops
+from npse.editions.old_names import answers_to_old_names
 from npse.reference import *  # noqa: F403  the whole book; the ops of the chapters replace its own
 
 # isort: split
@@ -12,3 +13,4 @@ from npse.cpu.runtime.jit import cache_folder
 from npse.cpu.runtime.parallel import get_threads, set_threads
 
 globals().update(compiled_ops(__name__, __path__))  # noqa: F405
+__getattr__ = answers_to_old_names(__name__)

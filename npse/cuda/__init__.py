@@ -6,6 +6,7 @@ arrays. `to_device` and `to_host` copy arrays. An op without a kernel runs on th
 
 from npse.cuda.runtime.fallback import *  # noqa: F403  all ops of the book; those of the chapters replace them below
 from npse.editions.dispatch import compiled_ops
+from npse.editions.old_names import answers_to_old_names
 
 # isort: split
 from npse.cuda.runtime.copies import copy, rows
@@ -13,3 +14,4 @@ from npse.cuda.runtime.device import empty_like, record, synchronize, to_device,
 from npse.cuda.update_kernels.in_place import update
 
 globals().update(compiled_ops(__name__, __path__))  # noqa: F405
+__getattr__ = answers_to_old_names(__name__)

@@ -60,6 +60,10 @@ class Layer:
         """Return y alone; no array is kept for a backward pass."""
         return self(x)[0]
 
+    def infer(self, x: Array) -> Array:
+        """Return what `predict` returns; its name in version 0.1."""
+        return self.predict(x)
+
     def slots(self, kind: str = "parameters", path: str = "") -> list[Slot]:
         """Return the slots of all "parameters" or "buffers" (``kind``): those of this layer, then of its children.
 

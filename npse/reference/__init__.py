@@ -5,6 +5,7 @@ This edition is the contract: another edition may lack an op, but never differs 
 `OPS` lists the names of the ops. Each op is declared once, by `contract.op`, in its chapter. A chapter is a module.
 """
 
+from npse.editions.old_names import answers_to_old_names
 from npse.reference.activation import *  # noqa: F403
 from npse.reference.augment import *  # noqa: F403
 from npse.reference.batch_norm import *  # noqa: F403
@@ -34,3 +35,4 @@ from npse.reference.whitening import *  # noqa: F403
 OPS = tuple(TABLE)
 
 __all__ = [*OPS, "OPS"]
+__getattr__ = answers_to_old_names(__name__)
