@@ -97,6 +97,16 @@ def to_device(array):
     return _runner.to_device(np.asarray(array))
 
 
+def address(array):
+    """Return the address of the first element of a device array."""
+    return _runner.address(array)
+
+
+def vectors(array, lanes):
+    """Return a view of an array (..., C) as vectors (..., C / lanes); see `npse.cuda.runtime.vectors`."""
+    return _runner.vectors(array, lanes)
+
+
 def to_host(value):
     """Wait for the kernels and copy a device array, or a tuple of them, to NumPy. Return other values as they are."""
     if isinstance(value, tuple):

@@ -8,6 +8,7 @@ warp is coalesced. A block is a rectangle of threads, x along channels and y alo
     first pixel      0      0      ...  0          | 1      ...
 
 All elements of a thread are of one channel, so the thread keeps the gates, means and sums of this channel in registers.
+In arrays of vectors (vectors.py) four channels count as one: C is then the number of vectors of a pixel.
 Maps are flat arrays here: a thread takes the elements first, first + step, ... before end (`thread_map`). So the loop
 needs no division and no multiplication for the index. Indices are unsigned, because Numba tests whether a signed index
 is negative and counts from the end. A table (R, C) is one map of R pixels. It may have millions of columns, so its
@@ -23,6 +24,7 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function
+from npse.cuda.runtime.vector_array import lanes_of
 from npse.support.arithmetic import ceil_div
 
 WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block; a smaller width gives more blocks
@@ -34,7 +36,8 @@ BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024       # 8 blocks of 256 threads
 def grid_for_maps(x):
     """Return blocks and threads for a kernel that sums over each map of x (N, ..., C): see `thread_map`."""
     N, C, pixels = _sizes(x)
-    width = next((width for width in WIDTHS if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
+    widths = _widths(x)
+    width = next((width for width in widths if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), widths[-1])
     return (N, ceil_div(C, width)), _threads(C, width, pixels)
 
 
@@ -50,7 +53,7 @@ def grid_for_pixels(x):
     Maps are divided among several blocks if the grid has too few blocks.
     """
     N, C, pixels = _sizes(x)
-    threads = width, rows = _threads(C, WIDTHS[0], pixels)
+    threads = width, rows = _threads(C, _widths(x)[0], pixels)
     chunks = ceil_div(C, width)
     return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
@@ -87,6 +90,11 @@ def grid_for_lists(a):
 def _sizes(x):
     N, C = x.shape[0], x.shape[x.ndim - 1]             # the simulator's shapes do not allow the index -1
     return N, C, x.size // (N * C)
+
+
+def _widths(x):
+    """Return the possible numbers of threads along the channels. In an array of vectors a thread has several."""
+    return [max(1, width // lanes_of(x)) for width in WIDTHS]
 
 
 def _threads(C, width, pixels):

@@ -23,6 +23,8 @@ from numba.cuda import compiler, dispatcher
 from numba.cuda.cudadrv import nvrtc
 from numba.cuda.np.numpy_support import from_dtype
 
+from npse.cuda.runtime.vector_array import VectorDtype
+from npse.cuda.runtime.vector_type import Vector
 from npse.editions import kernel_files
 
 _SOURCE = Path(__file__).parents[1]
@@ -81,10 +83,14 @@ def signature_of(arguments):
 
 def _type_of(value):
     if hasattr(value, "__cuda_ndarray__"):
-        return types.Array(from_dtype(value.dtype), value.ndim, "C")
+        return types.Array(_number_or_vector(value.dtype), value.ndim, "C")
     if type(value) is tuple:
         return types.BaseTuple.from_types(signature_of(value))
     return typeof(value)
+
+
+def _number_or_vector(dtype):
+    return Vector(from_dtype(dtype.number), dtype.lanes) if isinstance(dtype, VectorDtype) else from_dtype(dtype)
 
 
 def machine_code(kernel, signature, capability, compiled=lambda kernel: None):

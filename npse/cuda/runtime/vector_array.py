@@ -1,0 +1,95 @@
+"""Views of device arrays as arrays of vectors, and vectors in the simulator. The type of vectors in kernels is in
+vector_type.py; what kernels do with them in vectors.py.
+"""
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class VectorDtype:
+    """The dtype of an array of vectors: ``lanes`` neighbouring numbers of the NumPy dtype ``number``.
+
+    ``type`` makes one number. NumPy sees Python objects here, so that an array of NumPy can hold a `Vector`.
+    """
+
+    number: np.dtype
+    lanes: int
+
+    dtype = np.dtype(object)
+
+    @property
+    def itemsize(self):
+        return self.lanes * self.number.itemsize
+
+    @property
+    def str(self):
+        return f"{self.number.str} x {self.lanes}"
+
+    @property
+    def type(self):
+        return self.number.type
+
+
+def lanes_of(array):
+    """Return how many numbers an element of an array has: 1, or more in an array of vectors."""
+    return getattr(array.dtype, "lanes", 1)
+
+
+class VectorArray:
+    """A view of a NumPy array ``numbers`` (..., C) as vectors (..., C / lanes), for kernels in the simulator."""
+
+    __cuda_ndarray__ = True
+
+    def __init__(self, numbers, lanes):
+        *outer, C = numbers.shape
+        self.numbers, self._rows = numbers, numbers.reshape(*outer, C // lanes, lanes)
+        self.shape, self.ndim, self.size = (*outer, C // lanes), numbers.ndim, numbers.size // lanes
+        self.dtype = VectorDtype(numbers.dtype, lanes)
+
+    def reshape(self, *shape):
+        *outer, last = shape
+        return VectorArray(self.numbers.reshape(*outer, last * self.dtype.lanes), self.dtype.lanes)
+
+    def __getitem__(self, index):
+        return Vector(self._rows[index])
+
+    def __setitem__(self, index, value):
+        self._rows[index] = lanes_in(value, self.dtype.lanes)
+
+
+class Vector:
+    """Some numbers that a thread of the simulator computes with as with one. A vector never changes."""
+
+    __array_ufunc__ = None                             # NumPy's numbers leave arithmetic with a vector to the vector
+
+    def __init__(self, numbers):
+        self.numbers = tuple(numbers)
+
+
+def lanes_in(value, count):
+    """Return the numbers of a vector, or a number ``count`` times."""
+    return value.numbers if isinstance(value, Vector) else (value,) * count
+
+
+def by_lanes(function):
+    """Return a function that calls ``function`` for each lane if an argument is a `Vector`, otherwise once."""
+    def each(*arguments):
+        count = next((len(value.numbers) for value in arguments if isinstance(value, Vector)), None)
+        if count is None:
+            return function(*arguments)
+        return Vector(map(function, *(lanes_in(value, count) for value in arguments)))
+    return each
+
+
+def _reflected(function):
+    return lambda a, b: function(b, a)
+
+
+for _name in ("add", "sub", "mul", "truediv"):
+    setattr(Vector, f"__{_name}__", by_lanes(getattr(operator, _name)))
+    setattr(Vector, f"__r{_name}__", by_lanes(_reflected(getattr(operator, _name))))
+for _name in ("lt", "gt"):
+    setattr(Vector, f"__{_name}__", by_lanes(getattr(operator, _name)))

@@ -1,0 +1,89 @@
+"""Vectors: a thread loads, computes and stores 16 bytes at a time, four float32 or two float64.
+
+The elements of a vector are neighbouring channels, or neighbouring elements of a list. A kernel is written as for
+numbers. Whether an element is a number or a vector, the type of its arrays says:
+
+    launch_over_maps(_scale, grid_for_pixels, u, area(u), s, y)        C / 4 vectors, or C numbers
+
+Sums, products and comparisons of vectors are those of their numbers. Functions of numbers become functions of vectors
+by `lanewise`. A condition on a vector has several answers, so kernels say ``where(y[k] > zero, dy[k], zero)``.
+Vectors need a number of channels that is a multiple of their lanes, and arrays whose addresses are multiples of 16;
+otherwise the same kernel takes numbers.
+"""
+
+import functools
+import math
+
+from npse.cuda.runtime import device
+from npse.cuda.runtime.arrays import flat
+from npse.cuda.runtime.device import SIMULATED, device_function, is_device_array, launch
+from npse.cuda.runtime.grid_stride import grid_for_elements
+from npse.cuda.runtime.vector_array import by_lanes
+
+BYTES = 16                       # of a vector: what one instruction loads or stores
+
+
+def launch_over_maps(kernel, grid, *arguments):
+    """Launch a kernel over maps, with vectors of channels if all arrays allow it.
+
+    Parameters
+    ----------
+    kernel : kernel
+        Takes maps as flat arrays; see `npse.cuda.runtime.grid_stride.thread_map`.
+    grid : function
+        `grid_for_maps` or `grid_for_pixels`.
+    *arguments
+        Arrays whose last axis is that of the channels, at least one of them maps (N, H, W, C); and numbers.
+    """
+    arguments = _as_vectors(arguments)
+    maps = next(value for value in arguments if is_device_array(value) and value.ndim == 4)
+    launch(kernel, *grid(maps), *(flat(value) if is_device_array(value) and value.ndim == 4 else value
+                                  for value in arguments))
+
+
+def launch_over_elements(kernel, *arguments):
+    """Launch a kernel over all elements of arrays of one size, with vectors if all arrays allow it.
+
+    The kernel takes flat arrays, see `npse.cuda.runtime.grid_stride.grid_stride`. Further arguments are numbers.
+    """
+    arguments = _as_vectors(flat(value) if is_device_array(value) else value for value in arguments)
+    launch(kernel, *grid_for_elements(next(filter(is_device_array, arguments))), *arguments)
+
+
+def _as_vectors(arguments):
+    """Return the arguments with views of all arrays as arrays of vectors, or unchanged if one array is unfit."""
+    arguments = tuple(arguments)
+    arrays = [value for value in arguments if is_device_array(value)]
+    lanes = BYTES // arrays[0].dtype.itemsize
+    if any(array.shape[array.ndim - 1] % lanes or device.address(array) % BYTES for array in arrays):
+        return arguments
+    return tuple(device.vectors(value, lanes) if is_device_array(value) else value for value in arguments)
+
+
+def lanewise(function):
+    """Return a function for kernels that takes vectors too. ``function`` is a device function of numbers."""
+    if SIMULATED:
+        return functools.wraps(function)(by_lanes(function))
+    from numba.cuda import types
+
+    from npse.cuda.runtime.vector_type import extend
+
+    def apply(*arguments):
+        raise TypeError("only a kernel can call this function")
+
+    apply.py_func = function.py_func                   # by which machine code on disk is recognised
+    extend(apply, function, (types.VarArg(types.Any),))
+    return apply
+
+
+@lanewise
+@device_function
+def where(condition, a, b):
+    """Return ``a`` if the condition holds, else ``b``."""
+    return a if condition else b
+
+
+@lanewise
+@device_function
+def sqrt(x):
+    return math.sqrt(x)
