@@ -54,8 +54,10 @@ def _as_vectors(arguments):
     """Return the arguments with views of all arrays as arrays of vectors, or unchanged if one array is unfit."""
     arguments = tuple(arguments)
     arrays = [value for value in arguments if is_device_array(value)]
-    lanes = BYTES // arrays[0].dtype.itemsize
-    if any(array.shape[array.ndim - 1] % lanes or device.address(array) % BYTES for array in arrays):
+    dtype = arrays[0].dtype
+    lanes = BYTES // dtype.itemsize
+    if dtype.itemsize < 4 or any(array.dtype != dtype or array.shape[array.ndim - 1] % lanes
+                                 or device.address(array) % BYTES for array in arrays):
         return arguments
     return tuple(device.vectors(value, lanes) if is_device_array(value) else value for value in arguments)
 
@@ -69,7 +71,7 @@ def lanewise(function):
     from npse.cuda.runtime.vector_type import extend
 
     def apply(*arguments):
-        raise TypeError("only a kernel can call this function")
+        raise TypeError(f"only a kernel can call {function.__name__}")
 
     apply.py_func = function.py_func                   # by which machine code on disk is recognised
     extend(apply, function, (types.VarArg(types.Any),))
