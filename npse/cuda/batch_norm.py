@@ -4,7 +4,7 @@
     backward   read dy and x, write sums of each map  | add them over the batch | read dy and x, write dx
 
 Each sum adds many short sums, which is more accurate than one long sum. A thread computes the values for its channel,
-such as the slope, once. Letters: as in the book.
+or for its vector of channels, such as the slope, once. Letters: as in the book.
 """
 
 import functools

@@ -23,6 +23,7 @@ from numba.cuda import compiler, dispatcher
 from numba.cuda.cudadrv import nvrtc
 from numba.cuda.np.numpy_support import from_dtype
 
+from npse.cuda.runtime.instructions import counted
 from npse.cuda.runtime.vector_array import VectorDtype
 from npse.cuda.runtime.vector_type import Vector
 from npse.editions import kernel_files
@@ -63,8 +64,7 @@ class MachineCode:
         The types of its parameters in PTX, such as u64 and f32. An array is several parameters.
     resources : Resources
     instructions : dict of str to int
-        Numbers of instructions in the PTX: ``instructions`` in all, ``fma``, ``loads`` and ``stores`` of global memory,
-        ``wide_loads`` and ``wide_stores`` (those of 128 bits).
+        Numbers of instructions in the PTX, see `npse.cuda.runtime.instructions.counted`.
     cubin : bytes
         The code, as the driver loads it.
     """
@@ -184,9 +184,6 @@ def capability_of(text):
     return capability
 
 
-_KINDS = {"fma": r"fma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
-          "stores": r"st\.global", "wide_stores": r"st\.global.*\.(v4\.\w32|v2\.\w64)"}
-
 _one_at_a_time = threading.RLock()            # the function that Numba asks for the device is exchanged
 
 
@@ -231,13 +228,7 @@ def assemble(ptx, capability):
                             for what in ("registers", "bytes smem", "stack")))
     entry, parameters = re.search(r"\.visible \.entry (\w+)\((.*?)\)", ptx, re.DOTALL).groups()
     return MachineCode(entry, tuple(re.findall(r"\.param \.(?:align \d+ )?\.?(\w+)", parameters)), resources,
-                       _instructions(ptx), bytes(cubin))
-
-
-def _instructions(ptx):
-    names = re.findall(r"^\s+(?:@!?%\w+\s+)?([a-z][\w.]*)\s+[^;]*;", ptx, re.MULTILINE)
-    return {"instructions": len(names), **{kind: sum(bool(re.match(pattern, name)) for name in names)
-                                           for kind, pattern in _KINDS.items()}}
+                       counted(ptx), bytes(cubin))
 
 
 def _log(size, read, handle):
