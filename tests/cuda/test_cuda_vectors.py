@@ -6,7 +6,7 @@ import pytest
 from npse import cuda
 from npse import reference as book
 from npse.cuda.runtime import device
-from npse.cuda.runtime.vector_array import Vector, VectorArray, VectorDtype, lanes_of
+from npse.cuda.runtime.vector_array import Vector, VectorArray, lanes_of, vector_dtype
 from npse.cuda.runtime.vectors import where
 
 pytestmark = pytest.mark.simulator
@@ -113,7 +113,7 @@ def test_a_vector_computes_as_its_numbers_do_and_never_changes():
 def test_a_view_as_vectors_copies_nothing():
     numbers = np.zeros((2, 8), np.float32)
     view = VectorArray(numbers, 4)
-    assert (view.shape, view.size, view.dtype) == ((2, 2), 4, VectorDtype(np.dtype(np.float32), 4))
+    assert (view.shape, view.size, view.dtype) == ((2, 2), 4, vector_dtype(np.dtype(np.float32), 4))
     view[1, 0] = Vector(range(4))
     view.reshape(4)[3] = 7
     assert numbers[1].tolist() == [0, 1, 2, 3, 7, 7, 7, 7]

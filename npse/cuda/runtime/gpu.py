@@ -16,7 +16,7 @@ from npse.cuda.runtime.driver import INVALID_CONTEXT, DriverError, call, driver
 from npse.cuda.runtime.launcher import Launcher, kind_of
 from npse.cuda.runtime.memory_pool import MemoryPool
 from npse.cuda.runtime.simulator import Runner
-from npse.cuda.runtime.vector_array import VectorDtype
+from npse.cuda.runtime.vector_array import vector_dtype
 
 
 class Gpu(Runner):
@@ -61,7 +61,7 @@ class Gpu(Runner):
 
     def vectors(self, array, lanes):
         *outer, C = array.shape
-        return DeviceArray((*outer, C // lanes), VectorDtype(array.dtype, lanes), array.pointer, array.memory, self)
+        return DeviceArray((*outer, C // lanes), vector_dtype(array.dtype, lanes), array.pointer, array.memory, self)
 
     def launch(self, kernel, blocks, threads, *arguments):
         kinds = (kernel, *map(kind_of, arguments))

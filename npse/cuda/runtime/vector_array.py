@@ -2,35 +2,29 @@
 vector_type.py; what kernels do with them in vectors.py.
 """
 
+import functools
 import operator
-from dataclasses import dataclass
 
 import numpy as np
 
 
-@dataclass(frozen=True)
 class VectorDtype:
-    """The dtype of an array of vectors: ``lanes`` neighbouring numbers of the NumPy dtype ``number``.
+    """The dtype of an array of vectors, as `vector_dtype` makes it; each exists once.
 
     ``type`` makes one number. NumPy sees Python objects here, so that an array of NumPy can hold a `Vector`.
     """
 
-    number: np.dtype
-    lanes: int
-
     dtype = np.dtype(object)
 
-    @property
-    def itemsize(self):
-        return self.lanes * self.number.itemsize
+    def __init__(self, number, lanes):
+        self.number, self.lanes, self.type = number, lanes, number.type
+        self.itemsize, self.str = lanes * number.itemsize, f"{number.str} x {lanes}"
 
-    @property
-    def str(self):
-        return f"{self.number.str} x {self.lanes}"
 
-    @property
-    def type(self):
-        return self.number.type
+@functools.cache
+def vector_dtype(number, lanes):
+    """Return the dtype of vectors of ``lanes`` neighbouring numbers of the NumPy dtype ``number``."""
+    return VectorDtype(number, lanes)
 
 
 def lanes_of(array):
@@ -47,7 +41,7 @@ class VectorArray:
         *outer, C = numbers.shape
         self.numbers, self._rows = numbers, numbers.reshape(*outer, C // lanes, lanes)
         self.shape, self.ndim, self.size = (*outer, C // lanes), numbers.ndim, numbers.size // lanes
-        self.dtype = VectorDtype(numbers.dtype, lanes)
+        self.dtype = vector_dtype(numbers.dtype, lanes)
 
     def reshape(self, *shape):
         *outer, last = shape

@@ -35,10 +35,11 @@ def launch_over_maps(kernel, grid, *arguments):
     *arguments
         Arrays whose last axis is that of the channels, at least one of them maps (N, H, W, C); and numbers.
     """
-    arguments = _as_vectors(arguments)
-    maps = next(value for value in arguments if is_device_array(value) and value.ndim == 4)
-    launch(kernel, *grid(maps), *(flat(value) if is_device_array(value) and value.ndim == 4 else value
-                                  for value in arguments))
+    arguments, maps = _as_vectors(arguments), None
+    for place, value in enumerate(arguments):
+        if is_device_array(value) and value.ndim == 4:
+            maps, arguments[place] = value, flat(value)
+    launch(kernel, *grid(maps), *arguments)
 
 
 def launch_over_elements(kernel, *arguments):
@@ -51,15 +52,15 @@ def launch_over_elements(kernel, *arguments):
 
 
 def _as_vectors(arguments):
-    """Return the arguments with views of all arrays as arrays of vectors, or unchanged if one array is unfit."""
-    arguments = tuple(arguments)
+    """Return a list of the arguments with all arrays as arrays of vectors, or unchanged if one array is unfit."""
+    arguments = list(arguments)
     arrays = [value for value in arguments if is_device_array(value)]
     dtype = arrays[0].dtype
     lanes = BYTES // dtype.itemsize
     if dtype.itemsize < 4 or any(array.dtype != dtype or array.shape[array.ndim - 1] % lanes
                                  or device.address(array) % BYTES for array in arrays):
         return arguments
-    return tuple(device.vectors(value, lanes) if is_device_array(value) else value for value in arguments)
+    return [device.vectors(value, lanes) if is_device_array(value) else value for value in arguments]
 
 
 def lanewise(function):
