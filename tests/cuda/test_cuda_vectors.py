@@ -6,7 +6,7 @@ import pytest
 from npse import cuda
 from npse import reference as book
 from npse.cuda.runtime import device
-from npse.cuda.runtime.vector_array import Vector, VectorArray, lanes_of, vector_dtype
+from npse.cuda.runtime.vector_array import Vector, VectorArray, vector_dtype
 from npse.cuda.runtime.vectors import where
 
 pytestmark = pytest.mark.simulator
@@ -20,7 +20,8 @@ class Watching(device.Runner):
         self.lanes = {}
 
     def launch(self, kernel, blocks, threads, *arguments):
-        self.lanes[kernel.__name__.lstrip("_")] = max(map(lanes_of, filter(device.is_device_array, arguments)))
+        self.lanes[kernel.__name__.lstrip("_")] = max(getattr(array.dtype, "lanes", 1) for array in arguments
+                                                      if device.is_device_array(array))
         super().launch(kernel, blocks, threads, *arguments)
 
 
@@ -115,5 +116,5 @@ def test_a_view_as_vectors_copies_nothing():
     view = VectorArray(numbers, 4)
     assert (view.shape, view.size, view.dtype) == ((2, 2), 4, vector_dtype(np.dtype(np.float32), 4))
     view[1, 0] = Vector(range(4))
-    view.reshape(4)[3] = 7
+    view[1, 1] = 7
     assert numbers[1].tolist() == [0, 1, 2, 3, 7, 7, 7, 7]

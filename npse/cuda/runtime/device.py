@@ -102,9 +102,9 @@ def address(array):
     return _runner.address(array)
 
 
-def vectors(array, lanes):
-    """Return a view of an array (..., C) as vectors (..., C / lanes); see `npse.cuda.runtime.vectors`."""
-    return _runner.vectors(array, lanes)
+def vectors(array, lanes, shape):
+    """Return a view of an array as ``shape`` vectors, see `npse.cuda.runtime.vectors`; as numbers if ``lanes`` is 1."""
+    return _runner.vectors(array, lanes, shape) if lanes > 1 else array.reshape(shape)
 
 
 def to_host(value):

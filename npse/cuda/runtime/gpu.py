@@ -59,9 +59,8 @@ class Gpu(Runner):
     def address(self, array):
         return array.pointer
 
-    def vectors(self, array, lanes):
-        *outer, C = array.shape
-        return DeviceArray((*outer, C // lanes), vector_dtype(array.dtype, lanes), array.pointer, array.memory, self)
+    def vectors(self, array, lanes, shape):
+        return DeviceArray(shape, vector_dtype(array.dtype, lanes), array.pointer, array.memory, self)
 
     def launch(self, kernel, blocks, threads, *arguments):
         kinds = (kernel, *map(kind_of, arguments))

@@ -24,7 +24,6 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, device_function
-from npse.cuda.runtime.vector_array import lanes_of
 from npse.support.arithmetic import ceil_div
 
 WIDTHS = (4, 2) if SIMULATED else (64, 32, 16)         # channels of a block; a smaller width gives more blocks
@@ -33,10 +32,13 @@ LANES = 4 if SIMULATED else 32                         # threads that work on on
 BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024       # 8 blocks of 256 threads on each of 128 multiprocessors
 
 
-def grid_for_maps(x):
-    """Return blocks and threads for a kernel that sums over each map of x (N, ..., C): see `thread_map`."""
-    N, C, pixels = _sizes(x)
-    widths = _widths(x)
+def grid_for_maps(x, lanes=1):
+    """Return blocks and threads for a kernel that sums over each map of x (N, ..., C): see `thread_map`.
+
+    A thread takes ``lanes`` channels at a time.
+    """
+    N, C, pixels = _sizes(x, lanes)
+    widths = _widths(lanes)
     width = next((width for width in widths if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), widths[-1])
     return (N, ceil_div(C, width)), _threads(C, width, pixels)
 
@@ -47,13 +49,13 @@ def grid_for_table(a):
     return ceil_div(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
 
 
-def grid_for_pixels(x):
-    """Return blocks and threads for a kernel without sums over pixels: see `thread_map`.
+def grid_for_pixels(x, lanes=1):
+    """Return blocks and threads for a kernel without sums over pixels: see `thread_map` and `grid_for_maps`.
 
     Maps are divided among several blocks if the grid has too few blocks.
     """
-    N, C, pixels = _sizes(x)
-    threads = width, rows = _threads(C, _widths(x)[0], pixels)
+    N, C, pixels = _sizes(x, lanes)
+    threads = width, rows = _threads(C, _widths(lanes)[0], pixels)
     chunks = ceil_div(C, width)
     return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
@@ -87,14 +89,14 @@ def grid_for_lists(a):
     return ceil_div(a.shape[0], rows), (LANES, rows)
 
 
-def _sizes(x):
+def _sizes(x, lanes):
     N, C = x.shape[0], x.shape[x.ndim - 1]             # the simulator's shapes do not allow the index -1
-    return N, C, x.size // (N * C)
+    return N, C // lanes, x.size // (N * C)
 
 
-def _widths(x):
-    """Return the possible numbers of threads along the channels. In an array of vectors a thread has several."""
-    return [max(1, width // lanes_of(x)) for width in WIDTHS]
+def _widths(lanes):
+    """Return the possible numbers of threads along the channels."""
+    return [max(1, width // lanes) for width in WIDTHS]
 
 
 def _threads(C, width, pixels):

@@ -29,9 +29,10 @@ class Runner:
         """Return the address of the first element of an array."""
         return array.ctypes.data
 
-    def vectors(self, array, lanes):
+    def vectors(self, array, lanes, shape):
         """Return a view of an array as an array of vectors; see `npse.cuda.runtime.device.vectors`."""
-        return VectorArray(getattr(array, "_ary", array), lanes)  # the simulator's arrays have one of NumPy inside
+        numbers = getattr(array, "_ary", array)                   # the simulator's arrays have one of NumPy inside
+        return VectorArray(numbers.reshape(*shape[:-1], shape[-1] * lanes), lanes)
 
     def launch(self, kernel, blocks, threads, *arguments):
         """Launch a kernel; see `npse.cuda.runtime.device.launch`."""

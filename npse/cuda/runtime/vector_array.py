@@ -27,11 +27,6 @@ def vector_dtype(number, lanes):
     return VectorDtype(number, lanes)
 
 
-def lanes_of(array):
-    """Return how many numbers an element of an array has: 1, or more in an array of vectors."""
-    return getattr(array.dtype, "lanes", 1)
-
-
 class VectorArray:
     """A view of a NumPy array ``numbers`` (..., C) as vectors (..., C / lanes), for kernels in the simulator."""
 
@@ -42,10 +37,6 @@ class VectorArray:
         self.numbers, self._rows = numbers, numbers.reshape(*outer, C // lanes, lanes)
         self.shape, self.ndim, self.size = (*outer, C // lanes), numbers.ndim, numbers.size // lanes
         self.dtype = vector_dtype(numbers.dtype, lanes)
-
-    def reshape(self, *shape):
-        *outer, last = shape
-        return VectorArray(self.numbers.reshape(*outer, last * self.dtype.lanes), self.dtype.lanes)
 
     def __getitem__(self, index):
         return Vector(self._rows[index])

@@ -15,7 +15,6 @@ import functools
 import math
 
 from npse.cuda.runtime import device
-from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.device import SIMULATED, device_function, is_device_array, launch
 from npse.cuda.runtime.grid_stride import grid_for_elements
 from npse.cuda.runtime.vector_array import by_lanes
@@ -35,11 +34,14 @@ def launch_over_maps(kernel, grid, *arguments):
     *arguments
         Arrays whose last axis is that of the channels, at least one of them maps (N, H, W, C); and numbers.
     """
-    arguments, maps = _as_vectors(arguments), None
+    lanes, arguments, maps = _lanes(arguments), list(arguments), None
     for place, value in enumerate(arguments):
-        if is_device_array(value) and value.ndim == 4:
-            maps, arguments[place] = value, flat(value)
-    launch(kernel, *grid(maps), *arguments)
+        if is_device_array(value):
+            *outer, last = value.shape
+            if value.ndim == 4:
+                maps, outer, last = value, (), value.size
+            arguments[place] = device.vectors(value, lanes, (*outer, last // lanes))
+    launch(kernel, *grid(maps, lanes), *arguments)
 
 
 def launch_over_elements(kernel, *arguments):
@@ -47,20 +49,21 @@ def launch_over_elements(kernel, *arguments):
 
     The kernel takes flat arrays, see `npse.cuda.runtime.grid_stride.grid_stride`. Further arguments are numbers.
     """
-    arguments = _as_vectors(flat(value) if is_device_array(value) else value for value in arguments)
+    lanes = _lanes(arguments, flat=True)
+    arguments = [device.vectors(value, lanes, (value.size // lanes,)) if is_device_array(value) else value
+                 for value in arguments]
     launch(kernel, *grid_for_elements(next(filter(is_device_array, arguments))), *arguments)
 
 
-def _as_vectors(arguments):
-    """Return a list of the arguments with all arrays as arrays of vectors, or unchanged if one array is unfit."""
-    arguments = list(arguments)
-    arrays = [value for value in arguments if is_device_array(value)]
+def _lanes(arguments, flat=False):
+    """Return how many numbers a vector of these arrays has: 1 if they do not allow vectors."""
+    arrays = list(filter(is_device_array, arguments))
     dtype = arrays[0].dtype
     lanes = BYTES // dtype.itemsize
-    if dtype.itemsize < 4 or any(array.dtype != dtype or array.shape[array.ndim - 1] % lanes
-                                 or device.address(array) % BYTES for array in arrays):
-        return arguments
-    return [device.vectors(value, lanes) if is_device_array(value) else value for value in arguments]
+    fit = dtype.itemsize >= 4 and all(
+        array.dtype == dtype and (array.size if flat else array.shape[array.ndim - 1]) % lanes == 0
+        and device.address(array) % BYTES == 0 for array in arrays)
+    return lanes if fit else 1
 
 
 def lanewise(function):
