@@ -38,3 +38,26 @@ def test_the_kernels_of_a_step():
     assert all(0 < row["occupancy"] <= 1 and row["registers"] > 0 and row["instructions"] >= row["loads"]
                for row in rows)
     assert str(sum(row["launches"] for row in rows)) in static.table(rows, "se_resnet8", 128, HOPPER).notes[0]
+
+
+def test_instructions_are_counted_and_the_loop_that_moves_most_is_found():
+    from npse.cuda.runtime.instructions import counted
+
+    found = counted("""
+    ld.global.f32 %f1, [%rd1];
+$L__BB0_1:
+    ld.global.nc.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1];
+    fma.rn.f32 %f5, %f1, %f2, %f3;
+    @!%p1 bra $L__BB0_2;
+    st.global.v2.u64 [%rd2], {%rd3, %rd4};
+$L__BB0_2:
+    ld.shared.v4.f32 {%f1, %f2, %f3, %f4}, [%r1];
+    @%p2 bra.uni $L__BB0_1;
+$L__BB0_3:
+    ld.global.u8 %r1, [%rd1];
+    @%p3 bra $L__BB0_3;
+    ret;
+""")
+    assert found == {"instructions": 10, "fma": 1, "loads": 3, "wide_loads": 1, "stores": 1, "wide_stores": 1,
+                     "loop": 6, "loop_bytes": 32}
+    assert counted("    bar.sync 0;\n    ret;\n") == dict.fromkeys(found, 0) | {"instructions": 2}

@@ -64,8 +64,8 @@ def measure(model, batch_size, capability):
     -------
     list of dict
         ``kernel``, ``launches`` (in a step), ``threads`` (of a block), ``registers``, ``shared``, ``local``,
-        ``occupancy``, ``limit``, and the numbers of instructions of its PTX: ``instructions``, ``fma``, ``loads``,
-        ``wide_loads`` (of 128 bits), ``stores``, of global memory; the most launches first.
+        ``occupancy``, ``limit``, and the numbers of instructions of its PTX, see
+        `npse.cuda.runtime.instructions.counted`; the most launches first.
 
     Raises
     ------
@@ -115,12 +115,14 @@ def table(rows, model, batch_size, capability):
     """Return the rows as a table for the terminal."""
     shown = [(row["kernel"], str(row["launches"]), str(row["threads"]), str(row["registers"]), str(row["shared"]),
               str(row["local"]), f"{row['occupancy']:.0%}", row["limit"], str(row["instructions"]), str(row["fma"]),
-              f"{row['wide_loads']} of {row['loads']}") for row in rows]
+              f"{row['wide_loads']} of {row['loads']}", f"{row['wide_stores']} of {row['stores']}",
+              f"{row['loop'] / row['loop_bytes']:.2f}" if row["loop"] else "-") for row in rows]
     return Table("{}, batch {}, compute capability {}.{}: the kernels of a training step".format(
         model, batch_size, *capability),
         ("<kernel", "launches", "threads", "registers", "shared", "local", "occupancy", "<limit", "PTX", "fma",
-         "wide loads"), shown,
+         "wide loads", "wide stores", "per byte"), shown,
         [f"{sum(row['launches'] for row in rows)} launches. Occupancy: threads that a multiprocessor can hold at a "
          "time, and what limits them.",
-         "PTX and fma: instructions in the code, each counted once however often it runs; wide loads: those of 128 "
-         "bits from global memory, of all."], spare=("PTX", "local", "shared", "fma"))
+         "PTX and fma: instructions in the code, each counted once however often it runs; wide loads and stores: those "
+         "of 128 bits, of all of global memory. Per byte: instructions of the loop that moves the most bytes of global "
+         "memory, for each byte."], spare=("PTX", "local", "shared", "fma"))

@@ -3,16 +3,17 @@
 import math
 
 from npse import reference as book
-from npse.cuda.runtime.arrays import flat, replaces
-from npse.cuda.runtime.device import device_function, empty_like, kernel, launch
+from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.device import device_function, empty_like, kernel
 from npse.cuda.runtime.elementwise import elementwise
-from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
+from npse.cuda.runtime.grid_stride import grid_stride
+from npse.cuda.runtime.vectors import lanewise, launch_over_elements, where
 
 
 @replaces(book.relu)
 def relu(x):
     y = empty_like(x)
-    launch(_relu, *grid_for_elements(x), flat(x), flat(y))
+    launch_over_elements(_relu, x, y)
     return y
 
 
@@ -25,6 +26,7 @@ def _relu(x, y):
         k += step
 
 
+@lanewise
 @device_function
 def at_least(value, floor):
     """Return the larger of two numbers. If ``value`` is NaN, return NaN, as NumPy's maximum does."""
@@ -34,7 +36,7 @@ def at_least(value, floor):
 @replaces(book.relu_backward)
 def relu_backward(dy, y):
     dx = empty_like(dy)
-    launch(_relu_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
+    launch_over_elements(_relu_backward, dy, y, dx)
     return dx
 
 
@@ -43,14 +45,14 @@ def _relu_backward(dy, y, dx):
     zero = dy.dtype.type(0)
     k, end, step = grid_stride(dy.size)
     while k < end:
-        dx[k] = dy[k] if y[k] > zero else zero
+        dx[k] = where(y[k] > zero, dy[k], zero)
         k += step
 
 
 @replaces(book.sigmoid)
 def sigmoid(x):
     y = empty_like(x)
-    launch(_sigmoid, *grid_for_elements(x), flat(x), flat(y))
+    launch_over_elements(_sigmoid, x, y)
     return y
 
 
@@ -63,6 +65,7 @@ def _sigmoid(x, y):
         k += step
 
 
+@lanewise
 @device_function
 def logistic(value, one):
     """Return 1 / (1 + exp(-value)), with an exponential that never overflows. ``one`` is 1 in the type of ``value``."""
@@ -73,7 +76,7 @@ def logistic(value, one):
 @replaces(book.sigmoid_backward)
 def sigmoid_backward(dy, y):
     dx = empty_like(dy)
-    launch(_sigmoid_backward, *grid_for_elements(dy), flat(dy), flat(y), flat(dx))
+    launch_over_elements(_sigmoid_backward, dy, y, dx)
     return dx
 
 

@@ -4,11 +4,10 @@
     backward   read dy and x, write sums of each map  | add them over the batch | read dy and x, write dx
 
 Each sum adds many short sums, which is more accurate than one long sum. A thread computes the values for its channel,
-such as the slope, once. Letters: as in the book.
+or for its vector of channels, such as the slope, once. Letters: as in the book.
 """
 
 import functools
-import math
 
 import numpy as np
 from numba import cuda
@@ -27,6 +26,7 @@ from npse.cuda.runtime.grid_stride import (
     grid_stride,
     thread_map,
 )
+from npse.cuda.runtime.vectors import launch_over_maps, sqrt, where
 
 
 @replaces(book.batch_norm)
@@ -53,8 +53,8 @@ def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
 @replaces(book.batch_norm_inference_backward)
 def batch_norm_inference_backward(dy, x, gamma, running_mean, running_var, eps=1e-5):
     dx, dgammas, dbetas = empty_like(x), *_two_tables(x)
-    launch(_inference_gradients, *grid_for_maps(x), flat(dy), flat(x), area(x), gamma, running_mean, running_var,
-           scalar(eps, x), flat(dx), dgammas, dbetas)
+    launch_over_maps(_inference_gradients, grid_for_maps, dy, x, area(x), gamma, running_mean, running_var,
+                     scalar(eps, x), dx, dgammas, dbetas)
     return dx, *add_images(dgammas, dbetas)
 
 
@@ -64,7 +64,7 @@ def _inference_gradients(dy, x, R, gamma, mean, var, eps, dx, dgammas, dbetas):
     n, c, k, end, step = thread_map(R, gamma.size)
     inverse = dgamma = dbeta = x.dtype.type(0)
     if c < gamma.size:
-        centre, inverse = mean[c], x.dtype.type(1) / math.sqrt(var[c] + eps)
+        centre, inverse = mean[c], x.dtype.type(1) / sqrt(var[c] + eps)
         slope = gamma[c] * inverse
         while k < end:
             g = dy[k]
@@ -125,7 +125,7 @@ def statistics(x):
     """
     N, R, C = x.shape[0], area(x), x.shape[3]
     means, squares = _two_tables(x)
-    launch(_map_statistics, *grid_for_maps(x), flat(x), R, scalar(1 / R, x), means, squares)
+    launch_over_maps(_map_statistics, grid_for_maps, x, R, scalar(1 / R, x), means, squares)
     mean, var = empty((C,), x.dtype), empty((C,), x.dtype)
     launch(_batch_statistics, *grid_for_table(means), flat(means), flat(squares), N, scalar(R, x), scalar(1 / N, x),
            scalar(1 / (N * R), x), mean, var)
@@ -173,8 +173,8 @@ def _batch_statistics(means, squares, N, R, share, share_of_pixels, mean, var):
 def normalize(x, gamma, beta, mean, var, eps, floor):
     """Return y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor), shaped like x (N, H, W, C)."""
     y = empty_like(x)
-    launch(_normalize, *grid_for_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
-           flat(y))
+    launch_over_maps(_normalize, grid_for_pixels, x, area(x), gamma, beta, mean, var, scalar(eps, x), scalar(floor, x),
+                     y)
     return y
 
 
@@ -183,7 +183,7 @@ def _normalize(x, R, gamma, beta, mean, var, eps, floor, y):
     _, c, k, end, step = thread_map(R, gamma.size)
     if c < gamma.size:
         centre, shift = mean[c], beta[c]
-        slope = gamma[c] / math.sqrt(var[c] + eps)
+        slope = gamma[c] / sqrt(var[c] + eps)
         while k < end:
             y[k] = at_least((x[k] - centre) * slope + shift, floor)
             k += step
@@ -199,16 +199,16 @@ def gradients(dy, x, gamma, beta, mean, var, eps, relu):
 def sums(dy, x, gamma, beta, mean, var, eps, relu):
     """Return dgamma and dbeta (C,): the sums of g * xhat and of g, where g is dy with the mask of the ReLU."""
     dgammas, dbetas = _two_tables(x)
-    launch(_map_sums(relu), *grid_for_maps(x), flat(dy), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x),
-           dgammas, dbetas)
+    launch_over_maps(_map_sums(relu), grid_for_maps, dy, x, area(x), gamma, beta, mean, var, scalar(eps, x), dgammas,
+                     dbetas)
     return add_images(dgammas, dbetas)
 
 
 def input_gradient(dy, x, gamma, beta, mean, var, dgamma, dbeta, count, eps, relu):
     """Return dx (N, H, W, C), from the sums over a batch with ``count`` numbers a channel."""
     dx = empty_like(x)
-    launch(_input_gradient(relu), *grid_for_pixels(x), flat(dy), flat(x), area(x), gamma, beta, mean, var,
-           scalar(eps, x), dgamma, dbeta, scalar(1 / count, x), flat(dx))
+    launch_over_maps(_input_gradient(relu), grid_for_pixels, dy, x, area(x), gamma, beta, mean, var, scalar(eps, x),
+                     dgamma, dbeta, scalar(1 / count, x), dx)
     return dx
 
 
@@ -222,12 +222,12 @@ def _map_sums(relu):
         inverse = dgamma = dbeta = zero
         if c < gamma.size:
             centre, shift = mean[c], beta[c]
-            deviation = math.sqrt(var[c] + eps)
+            deviation = sqrt(var[c] + eps)
             slope, inverse = gamma[c] / deviation, x.dtype.type(1) / deviation
             for k in range(first, end, step):
                 g, d = dy[k], x[k] - centre
-                if relu and not d * slope + shift > zero:
-                    g = zero
+                if relu:
+                    g = where(d * slope + shift > zero, g, zero)
                 dgamma += g * d
                 dbeta += g
         dgamma = sum_rows(shared, dgamma)
@@ -246,13 +246,13 @@ def _input_gradient(relu):
         zero = x.dtype.type(0)
         if c < gamma.size:
             centre, shift = mean[c], beta[c]
-            deviation = math.sqrt(var[c] + eps)
+            deviation = sqrt(var[c] + eps)
             slope, inverse = gamma[c] / deviation, x.dtype.type(1) / deviation
             constant, tilt = dbeta[c] * share, inverse * dgamma[c] * share
             while k < end:
                 g, d = dy[k], x[k] - centre
-                if relu and not d * slope + shift > zero:
-                    g = zero
+                if relu:
+                    g = where(d * slope + shift > zero, g, zero)
                 dx[k] = slope * (g - constant - d * tilt)
                 k += step
     return input_gradient

@@ -10,13 +10,13 @@ from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import column, grid_for_maps, grid_for_pixels, grid_for_table, thread_map
+from npse.cuda.runtime.vectors import launch_over_maps, sqrt, where
 
 
 @replaces(book.bn_scale_add_relu)
 def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     y = empty_like(x)
-    launch(_bn_scale_add_relu, *grid_for_pixels(x), flat(x), area(x), gamma, beta, mean, var, scalar(eps, x), s,
-           flat(r), flat(y))
+    launch_over_maps(_bn_scale_add_relu, grid_for_pixels, x, area(x), gamma, beta, mean, var, scalar(eps, x), s, r, y)
     return y
 
 
@@ -26,7 +26,7 @@ def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
     zero = x.dtype.type(0)
     if c < s.shape[1]:
         centre, gate = mean[c], s[n, c]
-        slope, shift = gate * gamma[c] / math.sqrt(var[c] + eps), gate * beta[c]
+        slope, shift = gate * gamma[c] / sqrt(var[c] + eps), gate * beta[c]
         while k < end:
             y[k] = at_least((x[k] - centre) * slope + shift + r[k], zero)
             k += step
@@ -35,8 +35,8 @@ def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
 @replaces(book.bn_scale_add_relu_backward_s)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
     sums = tuple(empty((x.shape[0], x.shape[3]), x.dtype) for _ in range(3))
-    launch(_bn_scale_add_relu_backward_s, *grid_for_maps(x), flat(dy), flat(x), flat(y), area(x), gamma, beta, mean,
-           var, scalar(eps, x), *sums)
+    launch_over_maps(_bn_scale_add_relu_backward_s, grid_for_maps, dy, x, y, area(x), gamma, beta, mean, var,
+                     scalar(eps, x), *sums)
     return sums
 
 
@@ -49,14 +49,13 @@ def _bn_scale_add_relu_backward_s(dy, x, y, R, gamma, beta, mean, var, eps, ds, 
     if c < gamma.size:
         centre = mean[c]
         for k in range(first, end, step):
-            upstream, d = dy[k], x[k] - centre
-            g = upstream if y[k] > zero else zero
-            dgamma += g * d
+            g = where(y[k] > zero, dy[k], zero)
+            dgamma += g * (x[k] - centre)
             dbeta += g
     dgamma = sum_rows(shared, dgamma)
     dbeta = sum_rows(shared, dbeta)
     if c < gamma.size and cuda.threadIdx.y == 0:
-        dgamma /= math.sqrt(var[c] + eps)
+        dgamma /= sqrt(var[c] + eps)
         ds[n, c] = gamma[c] * dgamma + beta[c] * dbeta
         dgammas[n, c] = dgamma
         dbetas[n, c] = dbeta
@@ -68,8 +67,8 @@ def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, m
     eps, dgamma, dbeta, dx, dr = scalar(eps, x), empty_like(gamma), empty_like(gamma), empty_like(x), empty_like(x)
     tables = map(flat, (s, dz, dgammas, dbetas, means))
     launch(_batch_gradients, *grid_for_table(s), *tables, len(s), mean, var, eps, dgamma, dbeta)
-    launch(_input_gradients, *grid_for_pixels(x), flat(dy), flat(x), flat(y), R, s, dz, gamma, mean, var, eps,
-           dgamma, dbeta, scalar(1 / R, x), scalar(1 / B, x), flat(dx), flat(dr))
+    launch_over_maps(_input_gradients, grid_for_pixels, dy, x, y, R, s, dz, gamma, mean, var, eps, dgamma, dbeta,
+                     scalar(1 / R, x), scalar(1 / B, x), dx, dr)
     return dx, dgamma, dbeta, dr
 
 
@@ -95,14 +94,14 @@ def _input_gradients(dy, x, y, R, s, dz, gamma, mean, var, eps, dgamma, dbeta, s
     n, c, k, end, step = thread_map(R, gamma.size)
     zero = x.dtype.type(0)
     if c < gamma.size:
-        centre, inverse = mean[c], x.dtype.type(1) / math.sqrt(var[c] + eps)
+        centre, inverse = mean[c], x.dtype.type(1) / sqrt(var[c] + eps)
         slope = gamma[c] * inverse
         gate = slope * s[n, c]
         shift = slope * (dz[n, c] * share - dbeta[c] * share_of_batch)
         tilt = slope * inverse * dgamma[c] * share_of_batch
         while k < end:
-            upstream, d = dy[k], x[k] - centre
-            g = upstream if y[k] > zero else zero
+            d = x[k] - centre
+            g = where(y[k] > zero, dy[k], zero)
             dr[k] = g
             dx[k] = gate * g + shift - d * tilt
             k += step

@@ -14,10 +14,11 @@ from types import SimpleNamespace
 
 from npse import reference as book
 from npse.cuda.conv_kernels import naive, register, register_dw, tiled
-from npse.cuda.runtime.arrays import area, flat, replaces
-from npse.cuda.runtime.device import empty_like, kernel, launch
+from npse.cuda.runtime.arrays import area, replaces
+from npse.cuda.runtime.device import empty_like, kernel
 from npse.cuda.runtime.grid_stride import grid_for_pixels, thread_map
 from npse.cuda.runtime.partial_sums import add_rows
+from npse.cuda.runtime.vectors import launch_over_maps
 from npse.editions.convolution import Variants
 
 
@@ -51,7 +52,7 @@ conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)
 @replaces(book.add_bias)
 def add_bias(y, b):
     z = empty_like(y)
-    launch(_add_bias, *grid_for_pixels(y), flat(y), area(y), b, flat(z))
+    launch_over_maps(_add_bias, grid_for_pixels, y, area(y), b, z)
     return z
 
 

@@ -9,10 +9,11 @@ from npse import reference as book
 from npse.cuda.activation import at_least, relu_backward
 from npse.cuda.batch_norm import gradients, moments, normalize, statistics
 from npse.cuda.conv import chosen
-from npse.cuda.runtime.arrays import area, flat, replaces
+from npse.cuda.runtime.arrays import area, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
-from npse.cuda.runtime.device import BLOCK_THREADS, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, grid_stride, thread_map
+from npse.cuda.runtime.device import BLOCK_THREADS, empty_like, kernel, scalar
+from npse.cuda.runtime.grid_stride import grid_for_maps, grid_for_pixels, grid_stride, thread_map
+from npse.cuda.runtime.vectors import launch_over_elements, launch_over_maps, where
 from npse.cuda.se import scale_backward
 from npse.editions.convolution import Geometry
 
@@ -36,7 +37,7 @@ def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
 @replaces(book.add_relu)
 def add_relu(f, x):
     y = empty_like(x)
-    launch(_add_relu, *grid_for_elements(x), flat(f), flat(x), flat(y))
+    launch_over_elements(_add_relu, f, x, y)
     return y
 
 
@@ -58,7 +59,7 @@ def add_relu_backward(dy, y):
 @replaces(book.scale_add)
 def scale_add(u, s, x):
     y = empty_like(u)
-    launch(_scale_add, *grid_for_pixels(u), flat(u), area(u), s, flat(x), flat(y))
+    launch_over_maps(_scale_add, grid_for_pixels, u, area(u), s, x, y)
     return y
 
 
@@ -80,7 +81,7 @@ def scale_add_backward(dy, u, s):
 @replaces(book.scale_add_relu)
 def scale_add_relu(u, s, x):
     y = empty_like(u)
-    launch(_scale_add_relu, *grid_for_pixels(u), flat(u), area(u), s, flat(x), flat(y))
+    launch_over_maps(_scale_add_relu, grid_for_pixels, u, area(u), s, x, y)
     return y
 
 
@@ -98,7 +99,7 @@ def _scale_add_relu(u, R, s, x, y):
 @replaces(book.scale_add_relu_backward)
 def scale_add_relu_backward(dy, u, s, y):
     du, ds, dx = empty_like(u), empty_like(s), empty_like(u)
-    launch(_scale_add_relu_backward, *grid_for_maps(u), flat(dy), flat(u), area(u), s, flat(y), flat(du), ds, flat(dx))
+    launch_over_maps(_scale_add_relu_backward, grid_for_maps, dy, u, area(u), s, y, du, ds, dx)
     return du, ds, dx
 
 
@@ -111,8 +112,8 @@ def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
     if c < s.shape[1]:
         gate = s[n, c]
         while k < end:
-            upstream, branch = dy[k], u[k]
-            g = upstream if y[k] > zero else zero
+            branch = u[k]
+            g = where(y[k] > zero, dy[k], zero)
             total += g * branch
             dx[k] = g
             du[k] = g * gate
@@ -125,7 +126,7 @@ def _scale_add_relu_backward(dy, u, R, s, y, du, ds, dx):
 @replaces(book.add_squeeze_backward)
 def add_squeeze_backward(du, dz):
     both = empty_like(du)
-    launch(_add_squeeze_backward, *grid_for_pixels(du), flat(du), area(du), dz, scalar(1 / area(du), du), flat(both))
+    launch_over_maps(_add_squeeze_backward, grid_for_pixels, du, area(du), dz, scalar(1 / area(du), du), both)
     return both
 
 

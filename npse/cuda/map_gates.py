@@ -21,6 +21,7 @@ from npse.cuda.runtime.grid_stride import (
     row_of_warp,
     thread_map,
 )
+from npse.cuda.runtime.vectors import launch_over_elements, launch_over_maps
 
 
 @replaces(book.scale_pixels)
@@ -76,7 +77,7 @@ def _multiply(real):
 @replaces(book.multiply_backward)
 def multiply_backward(dy, u, s):
     du, ds = empty_like(u), empty_like(s)
-    launch(_multiply_backward, *grid_for_elements(u), flat(dy), flat(u), flat(s), flat(du), flat(ds))
+    launch_over_elements(_multiply_backward, dy, u, s, du, ds)
     return du, ds
 
 
@@ -93,7 +94,7 @@ def _multiply_backward(dy, u, s, du, ds):
 @replaces(book.shift)
 def shift(u, t):
     y = empty_like(u)
-    launch(_shift, *grid_for_pixels(u), flat(u), area(u), t, flat(y))
+    launch_over_maps(_shift, grid_for_pixels, u, area(u), t, y)
     return y
 
 
@@ -153,7 +154,7 @@ def _sums_of_pixels(dy, db):
 def _sums_of_maps(dy):
     """Return the sums over the maps: (N, H, W, C) -> (N, C)."""
     sums = empty((dy.shape[0], dy.shape[3]), dy.dtype)
-    launch(_add_up_maps, *grid_for_maps(dy), flat(dy), area(dy), sums)
+    launch_over_maps(_add_up_maps, grid_for_maps, dy, area(dy), sums)
     return sums
 
 

@@ -1,15 +1,16 @@
 """The residual join on the device. Letters: as in the book."""
 
 from npse import reference as book
-from npse.cuda.runtime.arrays import flat, replaces
-from npse.cuda.runtime.device import empty_like, kernel, launch
-from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
+from npse.cuda.runtime.arrays import replaces
+from npse.cuda.runtime.device import empty_like, kernel
+from npse.cuda.runtime.grid_stride import grid_stride
+from npse.cuda.runtime.vectors import launch_over_elements
 
 
 @replaces(book.add)
 def add(f, x):
     y = empty_like(x)
-    launch(_add, *grid_for_elements(x), flat(f), flat(x), flat(y))
+    launch_over_elements(_add, f, x, y)
     return y
 
 

@@ -13,10 +13,11 @@ The squeeze has three variants, `SQUEEZES`. The other files use the reductions o
 from numba import cuda
 
 from npse import reference as book
-from npse.cuda.runtime.arrays import area, flat, replaces
+from npse.cuda.runtime.arrays import area, replaces
 from npse.cuda.runtime.block_reduce import sum_rows, sum_rows_by_shuffle, sum_rows_by_tree
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_for_elements, grid_for_maps, grid_for_pixels, thread_map
+from npse.cuda.runtime.vectors import launch_over_maps
 from npse.cuda.se_kernels.excite import excite, excite_backward
 
 
@@ -58,7 +59,7 @@ def _squeeze_by(add_up):
     def squeeze(u):
         N, H, W, C = u.shape
         z = empty((N, C), u.dtype)
-        launch(mean_of_maps, *grid_for_maps(u), flat(u), H * W, scalar(1 / (H * W), u), z)
+        launch_over_maps(mean_of_maps, grid_for_maps, u, H * W, scalar(1 / (H * W), u), z)
         return z
     return squeeze
 
@@ -69,7 +70,7 @@ SQUEEZES = {"alone": _squeeze_alone, "tree": _squeeze_by(sum_rows_by_tree), "shu
 @replaces(book.squeeze_backward)
 def squeeze_backward(dz, u_shape):
     du = empty(u_shape, dz.dtype)
-    launch(_squeeze_backward, *grid_for_pixels(du), dz, area(du), scalar(1 / area(du), du), flat(du))
+    launch_over_maps(_squeeze_backward, grid_for_pixels, dz, area(du), scalar(1 / area(du), du), du)
     return du
 
 
@@ -86,7 +87,7 @@ def _squeeze_backward(dz, R, share, du):
 @replaces(book.scale)
 def scale(u, s):
     y = empty_like(u)
-    launch(_scale, *grid_for_pixels(u), flat(u), area(u), s, flat(y))
+    launch_over_maps(_scale, grid_for_pixels, u, area(u), s, y)
     return y
 
 
@@ -103,7 +104,7 @@ def _scale(u, R, s, y):
 @replaces(book.scale_backward)
 def scale_backward(dy, u, s):
     du, ds = empty_like(u), empty_like(s)
-    launch(_scale_backward, *grid_for_maps(u), flat(dy), flat(u), area(u), s, flat(du), ds)
+    launch_over_maps(_scale_backward, grid_for_maps, dy, u, area(u), s, du, ds)
     return du, ds
 
 
@@ -133,10 +134,10 @@ def se(u, w1, w2, b1=None, b2=None):
 def se_backward(dy, u, w1, w2, b1=None, b2=None):
     R, share, shape = area(u), scalar(1 / area(u), u), (u.shape[0], u.shape[3])
     z, ds, du = empty(shape, u.dtype), empty(shape, u.dtype), empty_like(u)
-    launch(_squeezed_and_ds, *grid_for_maps(u), flat(dy), flat(u), R, share, z, ds)    # ds does not depend on the gates
+    launch_over_maps(_squeezed_and_ds, grid_for_maps, dy, u, R, share, z, ds)          # ds does not depend on the gates
     s = excite(z, w1, w2, b1, b2)
     dz, *dw = excite_backward(ds, z, s, w1, w2, b1)
-    launch(_both_paths, *grid_for_pixels(u), flat(dy), R, s, dz, share, flat(du))
+    launch_over_maps(_both_paths, grid_for_pixels, dy, R, s, dz, share, du)
     return du, *dw
 
 

@@ -3,8 +3,6 @@
 A block sums up to 64 channels of a map, as in the squeeze of se.py. The attention is in se_kernels/attention.py.
 """
 
-import math
-
 import numpy as np
 from numba import cuda
 
@@ -13,13 +11,14 @@ from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import column, grid_for_maps, grid_for_pixels, grid_for_table, thread_map
+from npse.cuda.runtime.vectors import launch_over_maps, sqrt
 from npse.cuda.se_kernels.attention import attention_squeeze, attention_squeeze_backward  # noqa: F401  ops too
 
 
 @replaces(book.deviation)
 def deviation(u, eps=1e-5):
     R, d = area(u), empty((u.shape[0], u.shape[3]), u.dtype)
-    launch(_deviation, *grid_for_maps(u), flat(u), R, scalar(1 / R, u), scalar(1 / max(R - 1, 1), u), scalar(eps, u), d)
+    launch_over_maps(_deviation, grid_for_maps, u, R, scalar(1 / R, u), scalar(1 / max(R - 1, 1), u), scalar(eps, u), d)
     return d
 
 
@@ -33,14 +32,14 @@ def _deviation(u, R, share, unbiased_share, eps, d):
         total += (u[k] - mean) * (u[k] - mean)
     total = sum_rows(shared, total)
     if c < d.shape[1] and cuda.threadIdx.y == 0:
-        d[n, c] = math.sqrt(total * unbiased_share + eps)
+        d[n, c] = sqrt(total * unbiased_share + eps)
 
 
 @replaces(book.deviation_backward)
 def deviation_backward(dd, u, d):
     R, du = area(u), empty_like(u)
-    launch(_deviation_backward, *grid_for_maps(u), dd, flat(u), R, scalar(1 / R, u), scalar(1 / max(R - 1, 1), u), d,
-           flat(du))
+    launch_over_maps(_deviation_backward, grid_for_maps, dd, u, R, scalar(1 / R, u), scalar(1 / max(R - 1, 1), u), d,
+                     du)
     return du
 
 
@@ -114,7 +113,7 @@ def _weighted_squeeze_backward(dz, u, b, du, db):
 @replaces(book.norm_squeeze)
 def norm_squeeze(u, eps=1e-5):
     z = empty((u.shape[0], u.shape[3]), u.dtype)
-    launch(_norm_squeeze, *grid_for_maps(u), flat(u), area(u), scalar(eps, u), z)
+    launch_over_maps(_norm_squeeze, grid_for_maps, u, area(u), scalar(eps, u), z)
     return z
 
 
@@ -127,13 +126,13 @@ def _norm_squeeze(u, R, eps, z):
         total += u[k] * u[k]
     total = sum_rows(shared, total)
     if c < z.shape[1] and cuda.threadIdx.y == 0:
-        z[n, c] = math.sqrt(total + eps)
+        z[n, c] = sqrt(total + eps)
 
 
 @replaces(book.norm_squeeze_backward)
 def norm_squeeze_backward(dz, u, z):
     du = empty_like(u)
-    launch(_norm_squeeze_backward, *grid_for_pixels(u), dz, flat(u), area(u), z, flat(du))
+    launch_over_maps(_norm_squeeze_backward, grid_for_pixels, dz, u, area(u), z, du)
     return du
 
 

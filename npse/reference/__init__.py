@@ -5,7 +5,6 @@ This edition is the contract: another edition may lack an op, but never differs 
 `OPS` lists the names of the ops. Each op is declared once, by `contract.op`, in its chapter. A chapter is a module.
 """
 
-from npse.editions.old_names import answers_to_old_names
 from npse.reference.activation import *  # noqa: F403
 from npse.reference.augment import *  # noqa: F403
 from npse.reference.batch_norm import *  # noqa: F403
@@ -31,6 +30,7 @@ from npse.reference.shared_batch_norm import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403
 from npse.reference.staged import *  # noqa: F403
 from npse.reference.whitening import *  # noqa: F403
+from npse.support.old_names import answers_to_old_names
 
 OPS = tuple(TABLE)
 

@@ -20,6 +20,9 @@ from numba.cuda.simulator import kernel as simulator
 from numba.cuda.simulator import kernelapi
 from numba.cuda.simulator.cudadrv.devicearray import FakeShape
 
+from npse.cuda.runtime import vector_array
+from npse.cuda.runtime.vector_array import Vector, lanes_in
+
 READ, WRITE = "reads", "writes"
 
 
@@ -34,6 +37,7 @@ class Access(NamedTuple):
     site: int
     verb: str
     atomic: bool = False
+    lane: int = 0                # of a vector: the cells of a vector are accessed together
 
 
 class OutOfBounds(NamedTuple):
@@ -100,10 +104,11 @@ class AccessLog:
             return self._sites[place]
 
     def note(self, array, cells, verb, atomic=False):
-        """Log an access of the current thread to these cells."""
+        """Log an access of the current thread to a cell, or to the cells of a vector."""
         thread, site = threading.current_thread(), self.site()
-        self.accesses += [Access(array, int(cell), thread.block, thread.thread_id, thread.interval, site, verb, atomic)
-                          for cell in np.ravel(cells)]
+        self.accesses += [Access(array, int(cell), thread.block, thread.thread_id, thread.interval, site, verb, atomic,
+                                 lane)
+                          for lane, cell in enumerate(np.ravel(cells))]
 
     def note_out_of_bounds(self, array, index, verb, wraps):
         """Log an access of the current thread with an index outside of the array, or with a negative one."""
@@ -174,6 +179,27 @@ class Counted:
         return self._cells[index]
 
 
+class CountedVectors(Counted):
+    """A view of a `Counted` array (..., C) as vectors (..., C / lanes), see `npse.cuda.runtime.vector_array`."""
+
+    def __init__(self, counted, dtype):
+        *outer, C = counted.shape
+        super().__init__(counted._log, counted._array, *(part.reshape(*outer, C // dtype.lanes, dtype.lanes)
+                                                         for part in (counted._values, counted._cells)))
+        self.shape, self.ndim, self.size = self.shape[:-1], self.ndim - 1, self.size // dtype.lanes
+        self.dtype = dtype
+
+    def __getitem__(self, index):
+        cells = self._find(index, READ)
+        if cells is None:
+            return self.dtype.type(0)
+        self._log.note(self._array, cells, READ)
+        return Vector(self._values[index])
+
+    def __setitem__(self, index, value):
+        super().__setitem__(index, lanes_in(value, self.dtype.lanes))
+
+
 class _Thread(simulator.BlockThread):
     """A thread of the simulator that counts the barriers that it has passed, and stores the number of its block."""
 
@@ -241,4 +267,5 @@ def _positions(code):
     return list(code.co_positions())
 
 
-MACHINERY = {__file__, simulator.__file__, kernelapi.__file__}      # files whose frames are not part of a kernel
+# Files whose frames are not part of a kernel.
+MACHINERY = {__file__, simulator.__file__, kernelapi.__file__, vector_array.__file__}

@@ -9,8 +9,9 @@ import npse.cuda
 from npse.cuda.conv import VARIANTS
 from npse.cuda.runtime import device
 from npse.cuda.runtime.limits import expect_grid
+from npse.cuda.runtime.vector_array import VectorArray
 from npse.support import nvidia_driver
-from npse.trace.access_log import AccessLog
+from npse.trace.access_log import AccessLog, CountedVectors
 from npse.trace.examples import example
 from npse.trace.report import Trace
 
@@ -70,8 +71,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
         raise ValueError(f"{name} takes {len(parameters)} arguments ({', '.join(parameters)}), "
                          f"but {len(arguments)} are given")
     log = AccessLog(function.__code__.co_filename)
-    watched = [log.watch(parameter, "global", values) if (values := _values(argument)) is not None else argument
-               for parameter, argument in zip(parameters, arguments, strict=True)]
+    watched = [_watched(log, parameter, argument) for parameter, argument in zip(parameters, arguments, strict=True)]
     grid = _three(name, "blocks", blocks), _three(name, "threads", threads)
     expect_grid(name, *grid)
     with log.replacing_the_simulators():
@@ -143,9 +143,12 @@ class _Recorder(device.Runner):
         self.traces.append(trace(kernel, blocks, threads, *arguments, name=kernel.__name__.lstrip("_")))
 
 
-def _values(argument):
-    """Return the NumPy array with the values of an argument, or None if it is not an array."""
-    return argument if isinstance(argument, np.ndarray) else getattr(argument, "_ary", None)
+def _watched(log, name, argument):
+    """Return what a kernel gets in place of an argument: an array that logs each access, or a number as it is."""
+    if isinstance(argument, VectorArray):
+        return CountedVectors(log.watch(name, "global", argument.numbers), argument.dtype)
+    values = argument if isinstance(argument, np.ndarray) else getattr(argument, "_ary", None)
+    return argument if values is None else log.watch(name, "global", values)
 
 
 def _three(name, what, sizes):

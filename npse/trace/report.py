@@ -101,7 +101,7 @@ class Trace:
         number, memory = self._find(array)
         turns, asked = defaultdict(int), set()
         for access in self._of(number, READ):
-            mine = access.site, access.block, access.thread
+            mine = access.site, access.block, access.thread, access.lane
             asked.add((access.site, access.block, access.thread // WARP, turns[mine],
                        access.cell * memory.dtype.itemsize // SECTOR))
             turns[mine] += 1

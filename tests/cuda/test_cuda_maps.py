@@ -89,9 +89,10 @@ def _sums_twice(values, by_tree, by_shuffle):
     by_shuffle[y, x] = block_reduce.sum_rows_by_shuffle(shared, values[y, x])
 
 
+@pytest.mark.parametrize("lanes", [1, 4], ids=["numbers", "vectors"])
 @pytest.mark.parametrize(("width", "rows"), [
     (1, 32), (1, 5), (4, 16), (8, 8), (16, 2), (32, 2), (64, 1), (5, 7), (16, 3)])
-def test_rows_add_up_by_tree_and_by_shuffle(width, rows, monkeypatch):
+def test_rows_add_up_by_tree_and_by_shuffle(width, rows, lanes, monkeypatch):
     """The simulator has no shuffles: here is one, of barriers; a lane beyond the warp's end gets its own number."""
     exchange = {}
 
@@ -104,9 +105,10 @@ def test_rows_add_up_by_tree_and_by_shuffle(width, rows, monkeypatch):
         return other
 
     monkeypatch.setattr(kernelapi.FakeCUDAModule, "shfl_down_sync", shfl_down_sync, raising=False)
-    values = np.random.default_rng(width).integers(1000, size=(rows, width)).astype(np.float64)
+    values = np.random.default_rng(width).integers(1000, size=(rows, width * lanes)).astype(np.float64)
     sums = [cuda.to_device(np.zeros_like(values)) for _ in range(2)]
-    device.launch(_sums_twice, 1, (width, rows), cuda.to_device(values), *sums)
+    device.launch(_sums_twice, 1, (width, rows), *(device.vectors(array, lanes, (rows, width))
+                                                   for array in (cuda.to_device(values), *sums)))
     for found in map(cuda.to_host, sums):
         np.testing.assert_array_equal(found, np.broadcast_to(values.sum(axis=0), values.shape))
 
@@ -120,10 +122,11 @@ def test_every_variant_of_the_squeeze_is_the_books(variant, shape, dtype):
 
 
 @FLOATS
+@pytest.mark.parametrize("C", [3, 4], ids=["numbers", "vectors"])
 @pytest.mark.parametrize("which", ["far from zero", "its first pixel far out", "constant"])
-def test_variance_keeps_its_digits(which, dtype):
+def test_variance_keeps_its_digits(which, C, dtype):
     """The mean of squares less the square of the mean would lose eps * (mean / deviation)^2, all digits here."""
-    x = np.random.default_rng(1).standard_normal((2, 5, 5, 3)).astype(dtype)
+    x = np.random.default_rng(1).standard_normal((2, 5, 5, C)).astype(dtype)
     if which == "far from zero":
         x += 10000
     elif which == "constant":

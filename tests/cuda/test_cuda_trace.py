@@ -9,6 +9,7 @@ import trace_kernels as kernels
 
 from npse import cli
 from npse import reference as book
+from npse.cuda.runtime.vector_array import VectorArray
 from npse.trace import draw, trace, trace_op, trace_variants
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]
@@ -137,6 +138,21 @@ def test_shared_memory_that_nobody_wrote_and_barriers_apart_are_seen():
 def test_device_functions_are_followed():
     record = trace(kernels.through_a_function, 1, 2, ones(8), ones(8))
     assert f"thread 0 reads x[8], outside of its shape (8,) ({line(kernels.fetch, 2)})" in record.findings[0].message
+
+
+def test_a_vector_is_four_cells_and_one_access():
+    record, = trace_op("scale", ones(1, 4, 3, 8), ones(1, 8))
+    assert record.threads == (1, 12, 1)                           # a thread has a vector of four channels of a pixel
+    assert (record.reads("u") == 1).all()
+    assert (record.writes("y") == 1).all()
+    assert record.pieces("u") == 2 * 12 * 1                       # of 32 bytes: a block reads 16 of each pixel's 32
+    assert record.reads_by_thread("u").tolist() == [[4]] * 12
+    assert record.findings == []
+
+
+def test_what_a_vector_does_outside_is_seen():
+    record = trace(kernels.neighbours, 2, 4, VectorArray(ones(32), 4), VectorArray(ones(32), 4))
+    assert "outside" in kinds(record)
 
 
 def test_tiles_save_reads_of_global_memory():

@@ -13,6 +13,7 @@ from numba import cuda
 
 from npse.cuda.runtime.device import SIMULATED, device_function
 from npse.cuda.runtime.grid_stride import LANES
+from npse.cuda.runtime.vectors import lanewise
 
 WARP = 32
 
@@ -20,6 +21,12 @@ WARP = 32
 @device_function
 def _add(a, b):
     return a + b
+
+
+@lanewise
+@device_function
+def _from_further_lane(value, offset):
+    return cuda.shfl_down_sync(0xffffffff, value, offset)
 
 
 @device_function
@@ -80,7 +87,7 @@ def sum_rows_by_shuffle(shared, value):
     if WARP % width == 0 and width * rows % WARP == 0:
         offset = WARP // 2
         while offset >= width:
-            value += cuda.shfl_down_sync(0xffffffff, value, offset)
+            value += _from_further_lane(value, offset)
             offset //= 2
         if t % WARP < width:
             shared[t // WARP * width + cuda.threadIdx.x] = value

@@ -2,20 +2,22 @@
 
 from numba import cuda
 
-from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.device import BLOCK_THREADS, blocks_for, empty, kernel, launch, to_device
+from npse.cuda.runtime.grid_stride import grid_stride
+from npse.cuda.runtime.vectors import launch_over_elements
 
 
 def copy(source, target):
     """Copy the elements of the device array ``source`` into ``target``, of the same size and dtype."""
-    launch(_copy, blocks_for(source.size), BLOCK_THREADS, flat(source), flat(target))
+    launch_over_elements(_copy, source, target)
 
 
 @kernel
 def _copy(x, y):
-    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-    if i < x.size:
-        y[i] = x[i]
+    k, end, step = grid_stride(y.size)
+    while k < end:
+        y[k] = x[k]
+        k += step
 
 
 def rows(array, chosen):

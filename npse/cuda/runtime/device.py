@@ -97,6 +97,16 @@ def to_device(array):
     return _runner.to_device(np.asarray(array))
 
 
+def address(array):
+    """Return the address of the first element of a device array."""
+    return _runner.address(array)
+
+
+def vectors(array, lanes, shape):
+    """Return a view of an array as ``shape`` vectors, see `npse.cuda.runtime.vectors`; as numbers if ``lanes`` is 1."""
+    return _runner.vectors(array, lanes, shape) if lanes > 1 else array.reshape(shape)
+
+
 def to_host(value):
     """Wait for the kernels and copy a device array, or a tuple of them, to NumPy. Return other values as they are."""
     if isinstance(value, tuple):

@@ -16,7 +16,7 @@ class DeviceArray:
     Parameters
     ----------
     shape : tuple of int
-    dtype : np.dtype
+    dtype : np.dtype or VectorDtype
     pointer : int
         Address of the first element.
     memory : object

@@ -13,22 +13,22 @@ The function is made for a dtype, because a literal such as 0.5 would make the a
 
 import functools
 
-from npse.cuda.runtime.arrays import flat
-from npse.cuda.runtime.device import empty_like, kernel, launch
-from npse.cuda.runtime.grid_stride import grid_for_elements, grid_stride
+from npse.cuda.runtime.device import empty_like, kernel
+from npse.cuda.runtime.grid_stride import grid_stride
+from npse.cuda.runtime.vectors import lanewise, launch_over_elements
 
 
 def elementwise(make, x, *more):
     """Return make(type)(x[k], ...) for all elements k of one or two device arrays of one shape and dtype."""
     y = empty_like(x)
-    launch(_loops(make, x.dtype.type)[len(more)], *grid_for_elements(x), *map(flat, (x, *more, y)))
+    launch_over_elements(_loops(make, x.dtype.type)[len(more)], x, *more, y)
     return y
 
 
 @functools.cache
 def _loops(make, real):
     """Return the kernels for functions of one number and of two."""
-    of = make(real)
+    of = lanewise(make(real))
 
     @kernel
     def one(x, y):

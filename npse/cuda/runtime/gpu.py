@@ -16,6 +16,7 @@ from npse.cuda.runtime.driver import INVALID_CONTEXT, DriverError, call, driver
 from npse.cuda.runtime.launcher import Launcher, kind_of
 from npse.cuda.runtime.memory_pool import MemoryPool
 from npse.cuda.runtime.simulator import Runner
+from npse.cuda.runtime.vector_array import vector_dtype
 
 
 class Gpu(Runner):
@@ -54,6 +55,12 @@ class Gpu(Runner):
         dtype, shape = np.dtype(facts["typestr"]), tuple(facts["shape"])
         view = DeviceArray(shape, dtype, facts["data"][0], array, self)
         return view if facts.get("strides") in (None, view.strides) else None
+
+    def address(self, array):
+        return array.pointer
+
+    def vectors(self, array, lanes, shape):
+        return DeviceArray(shape, vector_dtype(array.dtype, lanes), array.pointer, array.memory, self)
 
     def launch(self, kernel, blocks, threads, *arguments):
         kinds = (kernel, *map(kind_of, arguments))

@@ -8,6 +8,7 @@ warp is coalesced. A block is a rectangle of threads, x along channels and y alo
     first pixel      0      0      ...  0          | 1      ...
 
 All elements of a thread are of one channel, so the thread keeps the gates, means and sums of this channel in registers.
+In arrays of vectors (vectors.py) four channels count as one: C is then the number of vectors of a pixel.
 Maps are flat arrays here: a thread takes the elements first, first + step, ... before end (`thread_map`). So the loop
 needs no division and no multiplication for the index. Indices are unsigned, because Numba tests whether a signed index
 is negative and counts from the end. A table (R, C) is one map of R pixels. It may have millions of columns, so its
@@ -31,10 +32,14 @@ LANES = 4 if SIMULATED else 32                         # threads that work on on
 BLOCKS_TO_FILL_DEVICE = 2 if SIMULATED else 1024       # 8 blocks of 256 threads on each of 128 multiprocessors
 
 
-def grid_for_maps(x):
-    """Return blocks and threads for a kernel that sums over each map of x (N, ..., C): see `thread_map`."""
-    N, C, pixels = _sizes(x)
-    width = next((width for width in WIDTHS if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), WIDTHS[-1])
+def grid_for_maps(x, lanes=1):
+    """Return blocks and threads for a kernel that sums over each map of x (N, ..., C): see `thread_map`.
+
+    A thread takes ``lanes`` channels at a time.
+    """
+    N, C, pixels = _sizes(x, lanes)
+    widths = _widths(lanes)
+    width = next((width for width in widths if N * ceil_div(C, width) >= BLOCKS_TO_FILL_DEVICE), widths[-1])
     return (N, ceil_div(C, width)), _threads(C, width, pixels)
 
 
@@ -44,13 +49,13 @@ def grid_for_table(a):
     return ceil_div(C, TABLE_WIDTH), _threads(C, TABLE_WIDTH, R)
 
 
-def grid_for_pixels(x):
-    """Return blocks and threads for a kernel without sums over pixels: see `thread_map`.
+def grid_for_pixels(x, lanes=1):
+    """Return blocks and threads for a kernel without sums over pixels: see `thread_map` and `grid_for_maps`.
 
     Maps are divided among several blocks if the grid has too few blocks.
     """
-    N, C, pixels = _sizes(x)
-    threads = width, rows = _threads(C, WIDTHS[0], pixels)
+    N, C, pixels = _sizes(x, lanes)
+    threads = width, rows = _threads(C, _widths(lanes)[0], pixels)
     chunks = ceil_div(C, width)
     return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
@@ -84,9 +89,14 @@ def grid_for_lists(a):
     return ceil_div(a.shape[0], rows), (LANES, rows)
 
 
-def _sizes(x):
+def _sizes(x, lanes):
     N, C = x.shape[0], x.shape[x.ndim - 1]             # the simulator's shapes do not allow the index -1
-    return N, C, x.size // (N * C)
+    return N, C // lanes, x.size // (N * C)
+
+
+def _widths(lanes):
+    """Return the possible numbers of threads along the channels."""
+    return [max(1, width // lanes) for width in WIDTHS]
 
 
 def _threads(C, width, pixels):

@@ -23,6 +23,9 @@ from numba.cuda import compiler, dispatcher
 from numba.cuda.cudadrv import nvrtc
 from numba.cuda.np.numpy_support import from_dtype
 
+from npse.cuda.runtime.instructions import counted
+from npse.cuda.runtime.vector_array import VectorDtype
+from npse.cuda.runtime.vector_type import Vector
 from npse.editions import kernel_files
 
 _SOURCE = Path(__file__).parents[1]
@@ -61,8 +64,7 @@ class MachineCode:
         The types of its parameters in PTX, such as u64 and f32. An array is several parameters.
     resources : Resources
     instructions : dict of str to int
-        Numbers of instructions in the PTX: ``instructions`` in all, ``fma``, ``loads``, ``wide_loads`` (of 128 bits)
-        and ``stores``, of global memory.
+        Numbers of instructions in the PTX, see `npse.cuda.runtime.instructions.counted`.
     cubin : bytes
         The code, as the driver loads it.
     """
@@ -81,10 +83,14 @@ def signature_of(arguments):
 
 def _type_of(value):
     if hasattr(value, "__cuda_ndarray__"):
-        return types.Array(from_dtype(value.dtype), value.ndim, "C")
+        return types.Array(_number_or_vector(value.dtype), value.ndim, "C")
     if type(value) is tuple:
         return types.BaseTuple.from_types(signature_of(value))
     return typeof(value)
+
+
+def _number_or_vector(dtype):
+    return Vector(from_dtype(dtype.number), dtype.lanes) if isinstance(dtype, VectorDtype) else from_dtype(dtype)
 
 
 def machine_code(kernel, signature, capability, compiled=lambda kernel: None):
@@ -178,9 +184,6 @@ def capability_of(text):
     return capability
 
 
-_KINDS = {"fma": r"fma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
-          "stores": r"st\.global"}
-
 _one_at_a_time = threading.RLock()            # the function that Numba asks for the device is exchanged
 
 
@@ -225,13 +228,7 @@ def assemble(ptx, capability):
                             for what in ("registers", "bytes smem", "stack")))
     entry, parameters = re.search(r"\.visible \.entry (\w+)\((.*?)\)", ptx, re.DOTALL).groups()
     return MachineCode(entry, tuple(re.findall(r"\.param \.(?:align \d+ )?\.?(\w+)", parameters)), resources,
-                       _instructions(ptx), bytes(cubin))
-
-
-def _instructions(ptx):
-    names = re.findall(r"^\s+(?:@!?%\w+\s+)?([a-z][\w.]*)\s+[^;]*;", ptx, re.MULTILINE)
-    return {"instructions": len(names), **{kind: sum(bool(re.match(pattern, name)) for name in names)
-                                           for kind, pattern in _KINDS.items()}}
+                       counted(ptx), bytes(cubin))
 
 
 def _log(size, read, handle):

@@ -5,6 +5,8 @@ import time
 import numpy as np
 from numba import cuda
 
+from npse.cuda.runtime.vector_array import VectorArray
+
 
 class Runner:
     """Runs kernels in the simulator. A kernel has finished when `launch` returns."""
@@ -22,6 +24,15 @@ class Runner:
     def adopt(self, array):
         """Return a device array as kernels take it; None if it is not C-contiguous and must be copied."""
         return array if array.flags["C_CONTIGUOUS"] else None
+
+    def address(self, array):
+        """Return the address of the first element of an array."""
+        return array.ctypes.data
+
+    def vectors(self, array, lanes, shape):
+        """Return a view of an array as an array of vectors; see `npse.cuda.runtime.device.vectors`."""
+        numbers = getattr(array, "_ary", array)                   # the simulator's arrays have one of NumPy inside
+        return VectorArray(numbers.reshape(*shape[:-1], shape[-1] * lanes), lanes)
 
     def launch(self, kernel, blocks, threads, *arguments):
         """Launch a kernel; see `npse.cuda.runtime.device.launch`."""
