@@ -64,8 +64,8 @@ def measure(model, batch_size, capability):
     -------
     list of dict
         ``kernel``, ``launches`` (in a step), ``threads`` (of a block), ``registers``, ``shared``, ``local``,
-        ``occupancy``, ``limit``, and the numbers of instructions of its PTX: ``instructions``, ``fma``, ``loads``,
-        ``wide_loads`` (of 128 bits), ``stores``, of global memory; the most launches first.
+        ``occupancy``, ``limit``, and the numbers of instructions of its PTX: ``instructions``, ``fma``, ``mma`` (of
+        tensor cores), ``loads``, ``wide_loads`` (of 128 bits), ``stores``, of global memory; the most launches first.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def measure(model, batch_size, capability):
         def launch(self, kernel, blocks, threads, *arguments):
             launches[kernel, signature_of(arguments), int(np.prod(threads))] += 1
 
-    before = device.use(Notes())
+    before = device.use(Notes(capability))
     try:
         _step(model, batch_size)
     finally:
@@ -115,12 +115,12 @@ def table(rows, model, batch_size, capability):
     """Return the rows as a table for the terminal."""
     shown = [(row["kernel"], str(row["launches"]), str(row["threads"]), str(row["registers"]), str(row["shared"]),
               str(row["local"]), f"{row['occupancy']:.0%}", row["limit"], str(row["instructions"]), str(row["fma"]),
-              f"{row['wide_loads']} of {row['loads']}") for row in rows]
+              str(row["mma"]), f"{row['wide_loads']} of {row['loads']}") for row in rows]
     return Table("{}, batch {}, compute capability {}.{}: the kernels of a training step".format(
         model, batch_size, *capability),
         ("<kernel", "launches", "threads", "registers", "shared", "local", "occupancy", "<limit", "PTX", "fma",
-         "wide loads"), shown,
+         "mma", "wide loads"), shown,
         [f"{sum(row['launches'] for row in rows)} launches. Occupancy: threads that a multiprocessor can hold at a "
          "time, and what limits them.",
-         "PTX and fma: instructions in the code, each counted once however often it runs; wide loads: those of 128 "
-         "bits from global memory, of all."], spare=("PTX", "local", "shared", "fma"))
+         "PTX, fma and mma (of tensor cores): instructions in the code, each counted once however often it runs; wide "
+         "loads: those of 128 bits from global memory, of all."], spare=("PTX", "local", "shared", "mma", "fma"))

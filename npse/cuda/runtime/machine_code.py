@@ -61,8 +61,8 @@ class MachineCode:
         The types of its parameters in PTX, such as u64 and f32. An array is several parameters.
     resources : Resources
     instructions : dict of str to int
-        Numbers of instructions in the PTX: ``instructions`` in all, ``fma``, ``loads``, ``wide_loads`` (of 128 bits)
-        and ``stores``, of global memory.
+        Numbers of instructions in the PTX: ``instructions`` in all, ``fma``, ``mma`` (of tensor cores), ``loads``,
+        ``wide_loads`` (of 128 bits) and ``stores``, of global memory.
     cubin : bytes
         The code, as the driver loads it.
     """
@@ -178,7 +178,7 @@ def capability_of(text):
     return capability
 
 
-_KINDS = {"fma": r"fma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
+_KINDS = {"fma": r"fma\.", "mma": r"mma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
           "stores": r"st\.global"}
 
 _one_at_a_time = threading.RLock()            # the function that Numba asks for the device is exchanged
