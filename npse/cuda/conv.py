@@ -11,7 +11,7 @@
 
 `VARIANTS` contains the three ops of the book in each variant. `conv2d` and its gradients use the variant that `choose`
 returns. `VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTION, sets the fastest variant allowed. It
-is "register" unless you set it: tf32 changes results by about one in a thousand.
+is "register" unless you set it: tf32 changes results by up to about a thousandth.
 """
 
 from types import SimpleNamespace

@@ -9,10 +9,11 @@ from npse import reference as book
 from npse.cuda import conv
 from npse.cuda.conv_kernels import tensor, tensor_dw
 from npse.cuda.runtime import device
-from npse.cuda.runtime.device import kernel, launch, to_device, to_host
+from npse.cuda.runtime.device import device_function, kernel, launch, to_device, to_host
 from npse.cuda.runtime.tensor_core import multiply_add, to_tf32
 from npse.cuda.runtime.without_gpu import WithoutGpu
 from npse.editions.convolution import Geometry
+from npse.trace.record import trace_op
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 OPS = conv.VARIANTS["tensor"]
@@ -92,6 +93,23 @@ def test_a_sum_of_groups_of_warps_fits_a_patch():
             tile = tensor_dw.hardware_tile(taps, K)._replace(capacity=292)
             sums = tile.down * tile.across * tile.TM * tile.TN * 32
             assert tile.groups == 1 or sums <= tensor_dw.DEPTH // 4 * tile.capacity
+
+
+@device_function
+def _without_barriers(a, b, c):
+    return tuple(total + sum(a) * sum(b) for total in c)
+
+
+def test_no_thread_races(monkeypatch):
+    """The simulated product of matrices has barriers that a GPU's has not. Without them nothing may race either."""
+    for module in (tensor, tensor_dw):
+        monkeypatch.setattr(module, "multiply_add", _without_barriers)
+    x, w, dy, g = problem((3, 5, 6, 17, 1, 2, 9, 1, 0), integers)
+    traces = [*trace_op(OPS.conv2d, x, w), *trace_op(OPS.conv2d_backward_x, dy, w, g.x_shape),
+              *trace_op(OPS.conv2d_backward_w, dy, x, g.w_shape)]
+    assert [trace.name for trace in traces] == ["correlate", "correlate", "products_of_taps", "sums"]
+    for trace in traces:
+        assert [finding for finding in trace.findings if finding.wrong] == []
 
 
 def test_dx_is_added_to_what_is_there():
