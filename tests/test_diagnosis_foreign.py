@@ -230,6 +230,16 @@ def test_a_part_of_the_entries_is_described(change, words):
     assert words in found[0][1]
 
 
+def test_an_upstream_gradient_that_passes_a_mask_is_recognised():
+    dy, y = np.random.default_rng(5).standard_normal((2, *RIGHT.shape))
+    factors = np.arange(1, 7)
+    ours = RIGHT + np.where(y > 0, 0, dy * factors)
+    (kind, text, _), = places.part("x", ours, RIGHT, LETTERS, {"y": y, "dy": dy}, 1e-7)
+    assert kind == "mask missing"
+    assert text.startswith("dy reaches dx also where y <= 0, and dx is right elsewhere")
+    assert not list(places.part("x", ours + np.where(y > 0, 0, y), RIGHT, LETTERS, {"y": y, "dy": dy}, 1e-7))
+
+
 @pytest.mark.parametrize(("order", "words"), [
     ([1, 0, 2, 3], "those of places 1, 0, 2 and 3"), ([2, 2, 2, 2], "dx has the gradient of place 2 at every place"),
 ])

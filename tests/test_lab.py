@@ -18,7 +18,7 @@ from npse.lab.results import Result, Results
 from npse.lab.spec import SHIPPED, Spec, load, parse_seeds
 from npse.layers import EXCITATIONS, GATES, PLACEMENTS, SQUEEZES
 from npse.support.markdown import between_markers
-from npse.training import Config
+from npse.training import Config, recipes
 
 SPEC = """
 title = "Mine"
@@ -70,7 +70,18 @@ def test_settings_that_are_left_out_are_those_of_train(tmp_path):
     assert load(str(tmp_path / "long.toml")).config("a", 0) == Config(data="cifar10", epochs=30)
 
 
+def test_a_spec_may_begin_with_a_recipe(tmp_path):
+    text = SPEC.replace('excitation = "eca"', "options.patch = 3")
+    (tmp_path / "short.toml").write_text(f'recipe = "fast94"\n{text}')
+    spec = load(str(tmp_path / "short.toml"))
+    fast94 = recipes.load("fast94").settings
+    assert spec.config("a", 1) == Config(**fast94 | {"epochs": 2, "seed": 1})
+    assert spec.config("b", 1).options == fast94["options"] | {"patch": 3}
+    assert table.command(spec).startswith("npse train --recipe fast94 ")
+
+
 @pytest.mark.parametrize(("old", "new", "message"), [
+    ('title = "Mine"', 'title = "Mine"\nrecipe = "fast95"', "variant a: unknown recipe 'fast95'; did you mean fast94"),
     ('excitation = "eca"', 'excitaton = "eca"', "variant b has the unknown setting 'excitaton'; did you mean excit"),
     ('excitation = "eca"', 'model = "se_resnet9"', "variant b: unknown model 'se_resnet9'; did you mean se_resnet"),
     ('excitation = "eca"', 'excitation = "ecaa"', "variant b: unknown excitation 'ecaa'; did you mean eca"),
@@ -109,7 +120,7 @@ def test_the_experiments_of_npse_have_all_names():
         spec = load(name)
         assert {variant: dict(given) for variant, given in spec.variants.items()} == {
             variant: {setting: variant} for variant in known}
-    assert {*whole, "reduction", "stages", "no_squeeze"} == {*SHIPPED}
+    assert {*whole, "reduction", "stages", "no_squeeze", "ingredients"} == {*SHIPPED}
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=20))

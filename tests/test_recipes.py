@@ -1,6 +1,8 @@
 """The recipe of the shortest runs: whitening, rates of its own for each group, batches in parts, views, TOML files."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,6 +259,19 @@ def test_the_command_line_takes_a_recipe_and_typed_options_win(npse, monkeypatch
         code, _, error = npse("train", *words)
         assert code == 2
         assert message in error
+
+
+def test_each_part_can_be_left_out_as_the_page_says(npse, monkeypatch):
+    configs, page = [], (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+    monkeypatch.setattr("npse.cli.train.carry_out", lambda config, *_, **__: configs.append(config))
+    tables = page.split("| part | what it does |")[1:]
+    words = [re.findall(r"`(--[^`]*)` \|$", line) for table in tables for line in table.splitlines()]
+    words = [found[0].split() for found in words if found]
+    assert len(words) >= 12
+    for typed in words:
+        assert npse("train", "--recipe", "fast94", *typed) == (0, "", ""), typed
+        models.build(configs[-1].model, **configs[-1].model_options())
+    assert len({*configs, Config(**recipes.load("fast94").settings)}) == len(words) + 1
 
 
 def test_recipes_are_listed_and_shown(npse):

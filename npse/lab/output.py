@@ -56,7 +56,7 @@ def as_json(table: Table) -> str:
     spec = table.spec
     rows = [found | {"accuracies": row.accuracies} for found, row in zip(as_dicts(table), table.rows, strict=True)]
     return json.dumps({"spec": spec.name, "title": spec.title, "question": spec.question, "baseline": spec.baseline,
-                       "seeds": table.seeds, "base": dict(spec.base), "variants": spec.variants,
+                       "seeds": table.seeds, "recipe": spec.recipe, "base": dict(spec.base), "variants": spec.variants,
                        "paper_column": spec.paper_column, "rows": rows, "intervals": table.intervals,
                        "notes": notes(table)}, indent=1) + "\n"
 

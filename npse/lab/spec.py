@@ -5,6 +5,7 @@
     baseline = "4"                        # the variant that the others are compared with
     seeds = "0-4"
 
+    recipe = "fast94"                     # optional: all variants begin with its settings
     [base]                                # settings of `npse train` that all variants share
     data = "cifar10"
     epochs = 4
@@ -27,12 +28,13 @@ from typing import Any
 
 from npse import data, models
 from npse.support.names import suggest
-from npse.training import Config, records
+from npse.training import Config, recipes, records
 
 FOLDER = Path(__file__).with_name("specs")
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.toml"))
-KEYS = {"title": str, "question": str, "baseline": str, "seeds": str, "base": dict, "variants": dict, "paper": dict}
-OPTIONAL = ("base", "paper")
+KEYS = {"title": str, "question": str, "baseline": str, "seeds": str, "recipe": str, "base": dict, "variants": dict,
+        "paper": dict}
+OPTIONAL = ("recipe", "base", "paper")
 SETTINGS = [setting.name for setting in dataclasses.fields(Config) if setting.name != "seed"]
 NAME = re.compile(r"\w[\w.+-]*", re.ASCII)         # of a variant: it becomes a part of the name of a folder
 
@@ -56,6 +58,8 @@ class Spec:
         Title of a column with numbers from elsewhere; empty if there is none.
     paper : dict of str to str
         The numbers in that column, by variant.
+    recipe : str
+        The recipe with whose settings all variants begin; empty if there is none.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Spec:
     variants: Mapping[str, Mapping[str, Any]]
     paper_column: str = ""
     paper: Mapping[str, str] = field(default_factory=dict)
+    recipe: str = ""
 
     def __post_init__(self) -> None:
         if len(self.variants) < 2:
@@ -90,7 +95,8 @@ class Spec:
 
     def config(self, variant: str, seed: int) -> Config:
         """Return the settings of a run, with the defaults of `npse train`; ValueError if one is wrong."""
-        given = {**self.base, **self.variants[variant]}
+        settings = recipes.load(self.recipe).settings if self.recipe else {}
+        given = recipes.merged(recipes.merged(settings, self.base), self.variants[variant])
         return Config(**{"epochs": data.epochs_of(given.get("data", Config.data)), **given, "seed": seed})
 
     def _checked(self, name: str) -> Config:
@@ -153,7 +159,7 @@ def _spec(name: str, content: Mapping[str, Any]) -> Spec:
             raise ValueError(f"{key} must be {what}, but is {records.short(content[key])}")
     column, numbers = _paper(content.get("paper", {}))
     return Spec(name, content["title"], content["question"], content["baseline"], parse_seeds(content["seeds"]),
-                content.get("base", {}), content["variants"], column, numbers)
+                content.get("base", {}), content["variants"], column, numbers, content.get("recipe", ""))
 
 
 def _paper(table: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

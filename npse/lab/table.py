@@ -161,7 +161,7 @@ def command(spec: Spec) -> str:
     """Return the command of a run, with the settings that all variants share."""
     settings = {name.replace("_", "-"): value for name, value in spec.base.items() if value is not False}
     of_model = settings.pop("options", {})
-    words = ["npse", "train"]
+    words = ["npse", "train", *(["--recipe", spec.recipe] if spec.recipe else [])]
     for name, value in settings.items():
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     for name, value in of_model.items():

@@ -161,7 +161,7 @@ def shared_forgets_the_mean(dy, x, gamma, mean, var, dgamma, dbeta, count, eps=1
     return book.shared_batch_norm_backward_x(dy, x, gamma, mean, var, dgamma, 0 * dbeta, count, eps)
 
 
-@bug("shared_batch_norm_backward_sums", "variance")
+@bug("shared_batch_norm_backward_sums", "variance", "factor")
 def shared_sums_forget_the_deviation(dy, x, mean, var, eps=1e-5):
     """dgamma sums dy * (x - mean), which is not divided by the standard deviation."""
     dgamma, dbeta = book.shared_batch_norm_backward_sums(dy, x, mean, var, eps)

@@ -214,7 +214,7 @@ def channel_rms_adds_the_second_term(dy, z, eps=1e-5):
     return dy / r + z * (dy * z).mean(axis=1, keepdims=True) / r**3
 
 
-@bug("channel_rms_backward", "variance")
+@bug("channel_rms_backward", "variance", "wrong value")
 def channel_rms_forgets_eps(dy, z, eps=1e-5):
     """The gradient uses the root mean square without eps."""
     return book.channel_rms_backward(dy, z, 0.0)

@@ -183,7 +183,7 @@ def simam_divides_by_all_pixels(dy, u, lam=1e-4):
     return dy * s + dd - dd.mean(axis=(1, 2), keepdims=True)
 
 
-@bug("axis_means_backward", "averaged", "factor")
+@bug("axis_means_backward", "averaged", "factor", "swapped")
 def axis_means_swap_the_divisors(dzh, dzw):
     """The means of the rows are divided by H and those of the columns by W: right for square maps only."""
     H, W = dzh.shape[1], dzw.shape[1]

@@ -97,7 +97,7 @@ def average_pool_counts_what_was_left_out(dy, x_shape, size, stride=None, paddin
     return book.average_pool_backward(dy, x_shape, *how)
 
 
-@bug("average_pool_backward", "averaged")
+@bug("average_pool_backward", "averaged", "wrong value")
 def average_pool_does_not_count_the_padding(dy, x_shape, size, stride=None, padding=0, ceil_mode=False,
                                             count_include_pad=True):
     """The divisor of the backward pass is the number of pixels of the map, although the forward pass counts zeros."""

@@ -46,9 +46,11 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         about_forward = _forward(failed, failed.trace, name, ours)
         if about_forward:
             return about_forward
-    diagnosis = _by_values(failed, name)
-    says_nothing = diagnosis.kind == "unexplained" or (diagnosis.kind == "factor" and ours.size == 1)
-    return _by_another(failed, name) or diagnosis if says_nothing else diagnosis
+    diagnosis = _cause(failed, name)
+    says_nothing = not diagnosis or diagnosis.kind == "unexplained" or (diagnosis.kind == "factor" and ours.size == 1)
+    if diagnosis and not says_nothing:
+        return diagnosis
+    return _by_another(failed, name) or diagnosis or _what_is_seen(failed, name)
 
 
 @np.errstate(all="ignore")
@@ -62,7 +64,7 @@ def explain_values(failed: FailedCheck, name: str) -> Diagnosis | None:
         return Diagnosis("shape", name, f"d{name} has shape {ours.shape}, where {name} has {argument.shape}.")
     if not failed.search or alike(ours, failed.right(name), VALUES_TOLERANCE):
         return None
-    return _by_values(failed, name)
+    return _cause(failed, name) or _what_is_seen(failed, name)
 
 
 def _by_another(failed: FailedCheck, name: str) -> Diagnosis | None:
@@ -70,21 +72,21 @@ def _by_another(failed: FailedCheck, name: str) -> Diagnosis | None:
     for other in failed.wrt:
         ours, right = failed.gradient(other), failed.right(other)
         if other != name and ours.shape == right.shape and not alike(ours, right, failed.tolerance):
-            found = _by_values(failed, other)
-            if found.kind != "unexplained":
+            found = _cause(failed, other)
+            if found and found.kind != "unexplained":
                 why = found.text.removeprefix(f"d{other} is wrong: ")
                 return replace(found, argument=name, text=f"d{name} is wrong, and d{other} tells why: {why}")
     return None
 
 
-def _by_values(failed: FailedCheck, name: str) -> Diagnosis:
+def _cause(failed: FailedCheck, name: str) -> Diagnosis | None:
     """The first explanation of the values of a gradient, in the order of `_tiers`; computed once."""
     if name not in failed.found:
         failed.found[name] = _first_explanation(failed, name)
     return failed.found[name]
 
 
-def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
+def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis | None:
     ours, right = failed.gradient(name), failed.right(name)
     by_the_op = failed.search.single(name) if failed.search else []
     for tier in _tiers(failed, name, by_the_op):
@@ -101,8 +103,15 @@ def _first_explanation(failed: FailedCheck, name: str) -> Diagnosis:
             return _with_cause(failed, diagnosis, text, advice)
     if failed.changes:
         return Diagnosis("changed in place", name, f"d{name} is wrong: {failed.changes}.", ("unexplained",))
-    return Diagnosis("unexplained", name, places.whereabouts(name, ours, right, failed.letters[name], _others(failed),
-                                                             failed.tolerance))
+    return None
+
+
+def _what_is_seen(failed: FailedCheck, name: str) -> Diagnosis:
+    """What the error looks like and where it is, if nothing says where it comes from."""
+    ours, right, letters, others = failed.gradient(name), failed.right(name), failed.letters[name], _others(failed)
+    for kind, text, advice in places.rows(name, ours, right, letters, others, failed.tolerance):
+        return Diagnosis(kind, name, sentence(text, advice, name))
+    return Diagnosis("unexplained", name, places.whereabouts(name, ours, right, letters, others, failed.tolerance))
 
 
 def _tiers(failed: FailedCheck, name: str,
@@ -135,7 +144,6 @@ def _tiers(failed: FailedCheck, name: str,
     yield lambda: blind.local(name, ours, right, letters, failed.stride, tolerance)
     yield lambda: places.part(name, ours, right, letters, others, tolerance)
     yield lambda: places.moved(name, ours, right, letters, tolerance)
-    yield lambda: places.rows(name, ours, right, letters, others, tolerance)
 
 
 def _by_a_repair(failed: FailedCheck, name: str) -> Iterator[Explanation]:

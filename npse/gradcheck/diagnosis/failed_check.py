@@ -28,13 +28,13 @@ class FailedCheck:
         Arguments, upstream gradient, gradients and numeric gradients. They are stored nowhere else.
     trace : Trace or None
         The forward pass on a tape; None if no tape can follow it.
-    found : dict of str to Diagnosis
-        What `explain` has found so far by comparing values, by argument.
+    found : dict of str to Diagnosis or None
+        What `explain` has found so far by comparing values, by argument; None if that says nothing.
     """
 
     measured: Measurement
     trace: Trace | None
-    found: dict[str, Diagnosis] = field(default_factory=dict, init=False)
+    found: dict[str, Diagnosis | None] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, measured: Measurement) -> FailedCheck:

@@ -31,6 +31,9 @@ def part(name: str, ours: Array, right: Array, letters: Sequence[str], others: M
         elif count > 1 and (factor := _one_factor(a, n, tolerance)) is not None:
             yield ("factor" if factor != -1 else "sign", f"d{name} {_times(factor)} {words} and right elsewhere "
                    f"({entries})", "")
+        elif not where and "dy" in others and _multiple(ours - right, others["dy"], wrong, tolerance):
+            yield ("mask missing", f"dy reaches d{name} also {words}, and d{name} is right elsewhere ({entries})",
+                   "A mask is missing.")
         if where:
             return
 
@@ -44,6 +47,16 @@ def _one_factor(ours: Array, right: Array, tolerance: float) -> float | None:
     square = right @ right
     factor = float(ours @ right / square) if square else 0.0
     return factor if factor and alike(ours, factor * right, tolerance) else None
+
+
+def _multiple(error: Array, dy: Array, where: Array, tolerance: float) -> bool:
+    """Whether the error there is a multiple of dy, with a factor of its own at each place along the last axis."""
+    if dy.shape != error.shape or where.sum() < 3 * error.shape[-1]:
+        return False
+    over = tuple(range(error.ndim - 1))
+    square = (dy * dy).sum(axis=over, where=where)
+    factor = (error * dy).sum(axis=over, where=where) / np.where(square, square, 1)
+    return alike(error[where], (factor * dy)[where], tolerance)
 
 
 def moved(name: str, ours: Array, right: Array, letters: Sequence[str],

@@ -23,6 +23,7 @@ from npse.support.names import suggest
 from npse.training.config import Config
 
 FOLDER = Path(__file__).parent
+OF_MUON = ("filter_lr", "filter_momentum")
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
@@ -91,7 +92,12 @@ def _accuracy(name: str, table: Any) -> dict[int, float]:
 
 
 def merged(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings in which those given replace others; options of the model are replaced one by one."""
+    """Return settings in which those given replace others; options of the model are replaced one by one.
+
+    Another optimizer than Muon leaves out the settings that only Muon has.
+    """
+    if given.get("optimizer", "muon") != "muon":
+        settings = {name: value for name, value in settings.items() if name not in OF_MUON}
     both = {**settings, **given}
     if "options" in settings and "options" in given:
         both["options"] = {**settings["options"], **given["options"]}

@@ -65,10 +65,17 @@ def _by_type(node: ast.expr, place: str, scope: Scope) -> Iterator[Change]:
             return
 
 
+def kind_of_operand(operator: ast.operator) -> str:
+    """The kind of mistake that an operand too many is."""
+    if isinstance(operator, (ast.BitAnd, ast.BitOr)):
+        return "mask misplaced"
+    return "path twice" if isinstance(operator, (ast.Add, ast.Sub)) else "factor"
+
+
 def _of_operation(node: ast.BinOp) -> Iterator[Change]:
     for kind, other in OTHER_OPERATORS.get(type(node.op), ()):
         yield kind, ast.BinOp(node.left, other(), node.right)
-    kind = "mask misplaced" if isinstance(node.op, (ast.BitAnd, ast.BitOr)) else "path twice"
+    kind = kind_of_operand(node.op)
     yield kind, node.left
     if not isinstance(node.op, (ast.Div, ast.Pow)):
         yield kind, node.right
@@ -146,7 +153,8 @@ def _of_call(node: ast.Call, scope: Scope) -> Iterator[Change]:
             order = [*node.args[:k], node.args[k + 1], given, *node.args[k + 2:]]
             yield "swapped", ast.Call(node.func, order, node.keywords)
     for k, word in enumerate(node.keywords):
-        yield "not summed", ast.Call(node.func, node.args, [*node.keywords[:k], *node.keywords[k + 1:]])
+        kind = "not summed" if word.arg in ("axis", "keepdims") else "wrong value"
+        yield kind, ast.Call(node.func, node.args, [*node.keywords[:k], *node.keywords[k + 1:]])
         if isinstance(word.value, ast.Call):                      # a default that holds the value
             yield "wrong value", word.value
     for given in node.args:                                       # f(g(x)): x alone

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from npse.gradcheck.diagnosis.repair.additions import larger, with_another
-from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, small
+from npse.gradcheck.diagnosis.repair.edits import REDUCTIONS, kind_of_operand, small
 from npse.gradcheck.diagnosis.repair.nodes import name_of
 from npse.gradcheck.diagnosis.repair.scope import Scope
 
@@ -190,14 +190,14 @@ def _of_statement(place: Place) -> Iterator[Edit]:
             yield Edit("wrong value", place, list(step.orelse))
             yield Edit("wrong value", place, list(step.body))
         case ast.AugAssign():
-            yield Edit("path twice", place, [])
+            yield Edit(kind_of_operand(step.op), place, [])
             for other in (ast.Add, ast.Sub, ast.Mult, ast.Div):
                 if not isinstance(step.op, other):
                     yield Edit("sign" if other in (ast.Add, ast.Sub) else "factor", place,
                                [ast.AugAssign(step.target, other(), step.value)])
             yield Edit("not summed", place, [ast.Assign([step.target], step.value, lineno=step.lineno)])
         case ast.Assign(targets=[ast.Name() | ast.Subscript() as target]):
-            yield Edit("wrong value", place, [])
+            yield Edit(_kind_of_change(target, step.value), place, [])
             yield Edit("not summed", place, [ast.AugAssign(target, ast.Add(), step.value)])
         case ast.Assign(targets=[ast.Tuple() as names]):
             for k in range(len(names.elts) - 1):
@@ -206,6 +206,13 @@ def _of_statement(place: Place) -> Iterator[Edit]:
                 yield Edit("swapped", place, [ast.Assign([swapped], step.value, lineno=step.lineno)])
         case ast.Expr() | ast.For():
             yield Edit("wrong value", place, [])
+
+
+def _kind_of_change(target: ast.expr, value: ast.expr) -> str:
+    """The kind of mistake that ``target = value`` is, if it must be left out."""
+    if isinstance(value, ast.BinOp) and ast.unparse(target) in (ast.unparse(value.left), ast.unparse(value.right)):
+        return kind_of_operand(value.op)
+    return "wrong value"
 
 
 def _expressions(step: ast.stmt, root: ast.stmt) -> Iterator[Place]:
