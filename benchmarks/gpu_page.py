@@ -81,7 +81,7 @@ def verdict(found):
 def steps(found):
     """A training step of npse and of each mode of PyTorch that ran."""
     modes = {part: result.get("step", result) for part, result in found["parts"].items()
-             if part == "npse" or part.startswith("torch")}
+             if part.startswith(("npse", "torch"))}
     if plain := modes.get("npse", {}).get("plain"):
         modes["npse, kernel by kernel"] = {**modes["npse"], "train": plain}
     return [(mode, f"{row['train']['ms']:.2f}", f"{1e3 * found['batch'] / row['train']['ms']:.0f}",

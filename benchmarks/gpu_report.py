@@ -84,7 +84,7 @@ def ask(part, options, seconds, folder):
     if seconds < LEAST:
         return None, "not begun, no time was left"
     command = [sys.executable, __file__, "--part", part, "--seconds", str(seconds), *["--tiny"] * options.tiny]
-    variables = os.environ | ({"NPSE_DATA_DIR": folder} if options.cifar10 else {})
+    variables = os.environ | ({"NPSE_DATA_DIR": folder} if options.cifar10 else {}) | VARIABLES.get(part, {})
     with open(Path(folder) / "told", "w+") as told, open(Path(folder) / "said", "w+") as said:
         try:
             code = subprocess.run(command, env=variables, stdout=told, stderr=said, timeout=seconds).returncode
@@ -115,15 +115,28 @@ def compile_kernels(options, tell):
     from functools import partial
 
     from npse.cli.precompile import ops as of_all_ops
-    from npse.cli.precompile import training, warm_up_cuda
+
+    compile_works(options, tell, *(step_of(size) for size in (BATCH, 128)), partial(of_all_ops, edition="cuda"))
+
+
+def compile_works(options, tell, *works):
+    """Compile the kernels of these works for this GPU."""
+    from npse.cli.precompile import warm_up_cuda
     from npse.cuda.runtime import device
-    from npse.training import Config
 
     began = time.monotonic()
-    works = [partial(training, Config(model=MODEL, batch_size=size), edition="cuda") for size in (BATCH, 128)]
-    count = 0 if options.tiny else warm_up_cuda(*works, partial(of_all_ops, edition="cuda"),
-                                                capability=device.capability())
+    count = 0 if options.tiny else warm_up_cuda(*works, capability=device.capability())
     tell({"compiled": count, "seconds": time.monotonic() - began})
+
+
+def step_of(batch_size):
+    """A training step, as a work of `npse.cli.precompile`."""
+    from functools import partial
+
+    from npse.cli.precompile import training
+    from npse.training import Config
+
+    return partial(training, Config(model=MODEL, batch_size=batch_size), edition="cuda")
 
 
 def measure_rates(options, tell):
@@ -141,6 +154,13 @@ def measure_npse(options, tell):
     tell(found)
     work = workload.prepare(**work)
     tell(found | {"alone": alone(work.clock, work.repeated, batch(options), short)})
+
+
+def measure_npse_tf32(options, tell):
+    """The same step and evaluation with convolutions on tensor cores."""
+    compile_works(options, lambda compiled: None, step_of(BATCH))
+    tell(step.measure(model=MODEL, batch_size=batch(options), edition="cuda", threads=environment.cores(),
+                      seconds=0 if options.tiny else 2))
 
 
 def alone(clock, repeated, N, seconds):
@@ -213,9 +233,11 @@ def measure_torch(options, tell):
 TORCH = compare.torch_modes("cuda")
 WITHOUT_TF32, WITH_TF32 = ({mode: (measure_torch, 100 if setting["compiled"] else 45)
                             for mode, setting in TORCH.items() if setting["tf32"] is tf32} for tf32 in (False, True))
+VARIABLES = {"npse, tf32 on": {"NPSE_CUDA_CONVOLUTION": "tensor"}}          # of the environment of a part
 # and the most seconds of each; the last are the least missed
 PARTS = {"kernels": (compile_kernels, 120), "rates": (measure_rates, 60), "npse": (measure_npse, 120),
-         "judge": (judge, 100), **WITHOUT_TF32, "training": (train, 130), **WITH_TF32}
+         "judge": (judge, 100), **WITHOUT_TF32, "training": (train, 130),
+         "npse, tf32 on": (measure_npse_tf32, 60), **WITH_TF32}
 
 
 def batch(options):

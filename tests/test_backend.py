@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from npse import backend, models, reference
-from npse.support.old_names import OLD_NAMES
+from npse.reference.old_names import OLD_NAMES
 
 
 @pytest.fixture

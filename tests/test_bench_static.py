@@ -35,6 +35,7 @@ def test_the_kernels_of_a_step():
     by_name = {row["kernel"]: row for row in rows}
     correlate = by_name["conv_kernels.register.correlate"]
     assert correlate["fma"] > 50
+    assert not any(row["mma"] for row in rows)           # tensor cores are off by default
     assert all(0 < row["occupancy"] <= 1 and row["registers"] > 0 and row["instructions"] >= row["loads"]
                for row in rows)
     assert str(sum(row["launches"] for row in rows)) in static.table(rows, "se_resnet8", 128, HOPPER).notes[0]

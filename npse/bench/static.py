@@ -86,7 +86,7 @@ def measure(model, batch_size, capability):
         def launch(self, kernel, blocks, threads, *arguments):
             launches[kernel, signature_of(arguments), int(np.prod(threads))] += 1
 
-    before = device.use(Notes())
+    before = device.use(Notes(capability))
     try:
         _step(model, batch_size)
     finally:
@@ -114,15 +114,15 @@ def _step(model, batch_size):
 def table(rows, model, batch_size, capability):
     """Return the rows as a table for the terminal."""
     shown = [(row["kernel"], str(row["launches"]), str(row["threads"]), str(row["registers"]), str(row["shared"]),
-              str(row["local"]), f"{row['occupancy']:.0%}", row["limit"], str(row["instructions"]), str(row["fma"]),
+              str(row["local"]), f"{row['occupancy']:.0%}", row["limit"], str(row["instructions"]), str(row["fma"]), str(row["mma"]),
               f"{row['wide_loads']} of {row['loads']}", f"{row['wide_stores']} of {row['stores']}",
               f"{row['loop'] / row['loop_bytes']:.2f}" if row["loop"] else "-") for row in rows]
     return Table("{}, batch {}, compute capability {}.{}: the kernels of a training step".format(
         model, batch_size, *capability),
         ("<kernel", "launches", "threads", "registers", "shared", "local", "occupancy", "<limit", "PTX", "fma",
-         "wide loads", "wide stores", "per byte"), shown,
+         "mma", "wide loads", "wide stores", "per byte"), shown,
         [f"{sum(row['launches'] for row in rows)} launches. Occupancy: threads that a multiprocessor can hold at a "
          "time, and what limits them.",
-         "PTX and fma: instructions in the code, each counted once however often it runs; wide loads and stores: those "
-         "of 128 bits, of all of global memory. Per byte: instructions of the loop that moves the most bytes of global "
-         "memory, for each byte."], spare=("PTX", "local", "shared", "fma"))
+         "PTX, fma and mma (of tensor cores): instructions in the code, each counted once however often it runs; wide "
+         "loads and stores: those of 128 bits, of all of global memory. Per byte: instructions of the loop that moves "
+         "the most bytes of global memory, for each byte."], spare=("PTX", "local", "shared", "mma", "fma"))

@@ -30,6 +30,15 @@ def info() -> None:
             rows["kernel cache"] = str(cpu.cache_folder() or "none: no folder can be written")
     unavailable = backend.why_unavailable("cuda")
     rows["GPU"] = f"{nvidia_driver.name() or 'none'}; {unavailable or 'the cuda edition runs on it'}"
+    if not unavailable:
+        rows["convolution on it"] = _convolution()
     rows["data folder"] = str(data.data_dir())
     rows["data found"] = ", ".join(data.found())
     show(("<", "<"), rows.items())
+
+
+def _convolution() -> str:
+    """Return the fastest variant of convolution that the cuda edition may use, and how to allow another."""
+    from npse.cuda.conv import VARIANTS
+
+    return f"up to {VARIANTS.limit}; NPSE_CUDA_CONVOLUTION=tensor allows tensor cores, in tf32"

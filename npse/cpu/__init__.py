@@ -6,7 +6,7 @@ book's own functions. `set_threads` sets the number of threads. `cache_folder` i
 
 from npse.editions.dispatch import compiled_ops
 from npse.reference import *  # noqa: F403  the whole book; the ops of the chapters replace its own
-from npse.support.old_names import answers_to_old_names
+from npse.reference.old_names import answers_to_old_names
 
 # isort: split
 from npse.cpu.runtime.jit import cache_folder

@@ -6,7 +6,7 @@ arrays. `to_device` and `to_host` copy arrays. An op without a kernel runs on th
 
 from npse.cuda.runtime.fallback import *  # noqa: F403  all ops of the book; those of the chapters replace them below
 from npse.editions.dispatch import compiled_ops
-from npse.support.old_names import answers_to_old_names
+from npse.reference.old_names import answers_to_old_names
 
 # isort: split
 from npse.cuda.runtime.copies import copy, rows

@@ -5,32 +5,45 @@
     register    register.py      a thread computes a tile of elements in registers, from a part of the map in shared
                                  memory: y and dx
                 register_dw.py   the same for dw
+    tensor      tensor.py        tensor cores multiply; factors are rounded to tf32, which has 10 bits of mantissa: y
+                                 and dx of float32, for at least 8 channels
+                tensor_dw.py     the same for dw
 
 `VARIANTS` contains the three ops of the book in each variant. `conv2d` and its gradients use the variant that `choose`
-returns. `VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTION, sets the fastest variant allowed.
+returns. `VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTION, sets the fastest variant allowed. It
+is "register" unless you set it: tf32 changes results by up to about a thousandth.
 """
 
 from types import SimpleNamespace
 
 from npse import reference as book
-from npse.cuda.conv_kernels import naive, register, register_dw, tiled
+from npse.cuda.conv_kernels import naive, register, register_dw, tensor, tensor_dw, tiled
 from npse.cuda.runtime.arrays import area, replaces
 from npse.cuda.runtime.device import empty_like, kernel
 from npse.cuda.runtime.grid_stride import grid_for_pixels, thread_map
 from npse.cuda.runtime.partial_sums import add_rows
+from npse.cuda.runtime.tensor_core import computes
 from npse.cuda.runtime.vectors import launch_over_maps
 from npse.editions.convolution import Variants
 
 
-def choose(geometry):
+def choose(geometry, dtype):
     """Return the name of the fastest variant, up to the limit, that can compute a convolution.
 
-    The register variant needs a window that is not larger than a patch. The strides of the variants "tile" and
-    "register" are limited: they compute dx in s * s phases (phases.py), which are one axis of the grid of blocks.
+    The variants "register" and "tensor" need a window that is not larger than a patch. The variant "tensor" also needs
+    float32, compute capability 8.0 and 8 channels: with fewer, most of a matrix would be zeros. The strides of all but
+    "naive" are limited: they compute dx in s * s phases (phases.py), which are one axis of the grid of blocks.
     """
     g = geometry
-    fits = g.kh * g.kw <= min(register.CAPACITY, register_dw.CAPACITY)
-    return VARIANTS.lower_of("naive" if g.stride > 255 else "register" if fits else "tile")
+    name = VARIANTS.lower_of("naive" if g.stride > 255 else "tensor")
+    if name == "tensor" and not (min(g.Cin, g.Cout) >= 8 and _fits(g, tensor, tensor_dw) and computes(dtype)):
+        name = "register"
+    return "tile" if name == "register" and not _fits(g, register, register_dw) else name
+
+
+def _fits(g, *modules):
+    """Return whether a window fits the patch of each module."""
+    return g.kh * g.kw <= min(module.CAPACITY for module in modules)
 
 
 VARIANTS = Variants({
@@ -38,12 +51,13 @@ VARIANTS = Variants({
     "tile": tiled,
     "register": SimpleNamespace(forward=register.forward, backward_x=register.backward_x,
                                 backward_w=register_dw.backward_w),
-}, "NPSE_CUDA_CONVOLUTION", replaces)
+    "tensor": SimpleNamespace(forward=tensor.forward, backward_x=tensor.backward_x, backward_w=tensor_dw.backward_w),
+}, "NPSE_CUDA_CONVOLUTION", replaces, usual="register")
 
 
-def chosen(geometry, *_):
+def chosen(geometry, _, dtype):
     """Return the variant that `choose` names: an object with ``forward``, ``backward_x`` and ``backward_w``."""
-    return VARIANTS.variants[choose(geometry)]
+    return VARIANTS.variants[choose(geometry, dtype)]
 
 
 conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)

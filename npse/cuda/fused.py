@@ -143,11 +143,11 @@ def _add_squeeze_backward(du, R, dz, share, both):
 @replaces(book.conv2d_moments)
 def conv2d_moments(x, w, stride=1, padding=0):
     g = Geometry.of(x.shape, w.shape, stride, padding)
-    y = chosen(g).forward(x, w, g)
+    y = chosen(g, g.Cout, x.dtype).forward(x, w, g)
     return y, *moments(y)
 
 
 @replaces(book.conv2d_backward_x_add)
 def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
     g = Geometry.of(dx.shape, w.shape, stride, padding)
-    return chosen(g).backward_x(dy, w, g, dx)
+    return chosen(g, g.Cin, dy.dtype).backward_x(dy, w, g, dx)

@@ -85,9 +85,11 @@ class Variants(Mapping[str, Ops]):
     variants : dict of str to variant
         The slowest first.
     variable : str
-        The environment variable that sets `limit`. If it is not set, the last variant is the limit.
+        The environment variable that sets `limit`.
     replaces : function
         The decorator of the edition for functions that replace an op of the book.
+    usual : str, optional
+        The limit if the environment variable is not set; the last variant if it is not given.
 
     Attributes
     ----------
@@ -102,9 +104,9 @@ class Variants(Mapping[str, Ops]):
     """
 
     def __init__(self, variants: Mapping[str, Any], variable: str,
-                 replaces: Callable[[Op], Callable[[Op], Op]]) -> None:
+                 replaces: Callable[[Op], Callable[[Op], Op]], usual: str | None = None) -> None:
         self.variants, self._replaces = variants, replaces
-        self.limit = os.environ.get(variable, list(variants)[-1])
+        self.limit = os.environ.get(variable, usual or list(variants)[-1])
         if self.limit not in variants:
             raise ValueError(f"{variable} must name a variant, but is {self.limit!r}; {suggest(self.limit, variants)}")
         self._ops = {name: self.ops_of(lambda *_, variant=variant: variant) for name, variant in variants.items()}
@@ -128,6 +130,11 @@ class Variants(Mapping[str, Ops]):
             yield
         finally:
             self.limit = before
+
+    def up_to_limit(self) -> list[str]:
+        """Return the names of the variants that convolutions may use, the slowest first."""
+        names = list(self.variants)
+        return names[:names.index(self.limit) + 1]
 
     def lower_of(self, name: str) -> str:
         """Return the name of the slower one of two variants: this one and `limit`."""

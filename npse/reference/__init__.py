@@ -20,6 +20,7 @@ from npse.reference.grouped_conv import *  # noqa: F403
 from npse.reference.loss import *  # noqa: F403
 from npse.reference.map_gates import *  # noqa: F403
 from npse.reference.muon import *  # noqa: F403
+from npse.reference.old_names import answers_to_old_names
 from npse.reference.pool import *  # noqa: F403
 from npse.reference.residual import *  # noqa: F403
 from npse.reference.se import *  # noqa: F403
@@ -30,7 +31,6 @@ from npse.reference.shared_batch_norm import *  # noqa: F403
 from npse.reference.squeezes import *  # noqa: F403
 from npse.reference.staged import *  # noqa: F403
 from npse.reference.whitening import *  # noqa: F403
-from npse.support.old_names import answers_to_old_names
 
 OPS = tuple(TABLE)
 

@@ -110,7 +110,7 @@ def trace_op(op, *arguments, **options):
 
 
 def trace_variants(op):
-    """Record an op of the cuda edition in each of its variants, the slowest first. Most ops have one variant.
+    """Record an op of the cuda edition in each variant up to the limit, the slowest first. Most ops have one variant.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def trace_variants(op):
         Empty if the op has no kernel and runs on the host.
     """
     arguments = example(op)
-    variants = {name: getattr(ops, op) for name, ops in VARIANTS.items() if hasattr(ops, op)}
+    variants = {name: getattr(VARIANTS[name], op) for name in VARIANTS.up_to_limit() if hasattr(VARIANTS[name], op)}
     traces = []
     for name, variant in variants.items():
         found = trace_op(variant, **arguments)

@@ -63,3 +63,33 @@ def test_a_recorded_step_is_the_step_and_takes_no_more_memory():
     np.testing.assert_allclose(*losses, rtol=1e-5)
     for name, array in states[0].items():
         np.testing.assert_allclose(states[1][name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("sizes", [
+    (8, 32, 32, 16, 3, 16, 1), (8, 32, 32, 16, 3, 32, 2), (8, 16, 16, 32, 3, 32, 1), (8, 8, 8, 64, 3, 64, 1),
+    (3, 7, 9, 72, 1, 40, 1), (3, 7, 9, 12, 1, 100, 2), (2, 5, 40, 9, 5, 11, 1)], ids=str)
+def test_convolution_on_tensor_cores(sizes):
+    """Factors are rounded to tf32, each by at most 2^-11 of its value: the bound of test_cuda_tensor.py."""
+    from npse import cuda
+    from npse.cuda import conv
+    from npse.cuda.runtime.tensor_core import computes
+    from npse.editions.convolution import Geometry
+
+    if not computes(np.float32):
+        pytest.skip("this GPU has no tensor cores for tf32")
+    N, H, W, Cin, k, Cout, stride = sizes
+    rng, step = np.random.default_rng(0), (stride, k // 2)
+    g = Geometry.of((N, H, W, Cin), (k, k, Cin, Cout), *step)
+    x, w, dy = (rng.standard_normal(shape, np.float32) for shape in (g.x_shape, g.w_shape, g.y_shape))
+
+    def passes(ops, x, w, dy):
+        return tuple(map(cuda.to_host, (ops.conv2d(x, w, *step), ops.conv2d_backward_x(dy, w, x.shape, *step),
+                                        ops.conv2d_backward_w(dy, x, w.shape, *step))))
+    with conv.VARIANTS.limited_to("tensor"):
+        assert conv.choose(g, np.float32) == "tensor"
+        ours = passes(cuda, x, w, dy)
+    double = [*map(np.float64, (x, w, dy))]
+    for mine, exact, sums in zip(ours, passes(book, *double), passes(book, *map(abs, double)), strict=True):
+        error = abs(mine - exact)
+        assert (error <= (2**-10 + 2**-14) * sums).all()
+        assert error.max() > 1e-5 * abs(exact).max()              # so tensor cores have multiplied

@@ -14,6 +14,7 @@ from npse.cuda.runtime.device import device_function
 from npse.support.arithmetic import ceil_div
 
 HELD = 4                                   # loads that a thread has in flight at the same time
+MULTIPROCESSORS = 132                      # for the rule in `best`; another number changes the choice little
 
 
 class Box(NamedTuple):
@@ -61,6 +62,19 @@ def fit(maps, taps, step, pixels, capacity):
     return best and (best[1], best[0][0])
 
 
+def best(tiles, maps, taps, step, K):
+    """Choose a tile and a box for a result of K channels on ``maps`` (N, H, W). Return (tile, Box, number of boxes).
+
+    Small tiles need more reads for each product: the time of a thread for a box is about TM + 2. Large tiles may give
+    too few blocks: two for each multiprocessor are needed to hide latency. For the other parameters see `fit`.
+    """
+    def time(choice):
+        tile, _, boxes = choice
+        return max(2, ceil_div(boxes * ceil_div(K, tile.channels), MULTIPROCESSORS)) * (tile.TM + 2)
+
+    return min(((tile, *fit(maps, taps, step, tile.pixels, tile.capacity)) for tile in tiles), key=time)
+
+
 def patch_side(results, taps, step):
     """Return the pixels of a patch along one axis, for so many neighbouring results.
 
@@ -106,13 +120,19 @@ def locate(table, pixels, h, w, first, step, maps):
         table[m] = (n * maps[1] + a) * maps[2] + b if inside else -1
 
 
+@device_function
+def _as_it_is(number):
+    return number
+
+
 @functools.cache
-def reader(threads, channels, between_quads, between_pixels):
+def reader(threads, channels, between_quads, between_pixels, rounded=_as_it_is):
     """Make the device function that loads ``channels`` channels of a list of pixels into shared memory.
 
     In shared memory, a row has four channels of a pixel. The next four channels of the pixel are ``between_quads`` rows
     further, the next pixel is ``between_pixels`` rows further. A thread issues all `HELD` loads before it stores the
-    first element, and no load is conditional. So the latencies of the loads overlap.
+    first element, and no load is conditional. So the latencies of the loads overlap. Shared memory gets
+    ``rounded(element)``; ``rounded`` is a device function.
     """
     @device_function
     def read(x, c0, table, pixels, shared):
@@ -125,5 +145,5 @@ def reader(threads, channels, between_quads, between_pixels):
             for i in range(HELD):
                 m, c = (e + i * threads) // channels, (e + i * threads) % channels
                 if m < pixels:
-                    shared[np.uint32(c // 4 * between_quads + m * between_pixels), np.uint32(c % 4)] = held[i]
+                    shared[np.uint32(c // 4 * between_quads + m * between_pixels), np.uint32(c % 4)] = rounded(held[i])
     return read

@@ -13,7 +13,7 @@ each tap. Three blocks share a multiprocessor: one computes while another loads 
     patch     [4 channels of c][pixel of the patch][channel]     neighbouring threads read neighbouring pixels
     filters   [turn, c][4 channels of k][channel]                neighbouring threads read the same filters
 
-In the machine code of the loop over taps (8 x 8, compute capability 9.0) 256 of 328 instructions are products. With
+In the machine code of the loop over taps (8 x 8, compute capability 9.0) 256 of 323 instructions are products. With
 16 channels of 32x32 maps, somewhat more than half of all instructions executed are products; with more channels the
 share is larger.
 """
@@ -24,14 +24,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
-from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
+from npse.cuda.conv_kernels.patches import best, place_in, reader
+from npse.cuda.conv_kernels.windows import finder
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
 from npse.support.arithmetic import ceil_div
 
 ALIGNED = None if SIMULATED else 16        # bytes of a vector of four elements; the simulator has no addresses
 CAPACITY = 40 if SIMULATED else 640        # pixels of a patch; a 3x3 filter needs 18 x 34 for 16 rows of 32 results
-MULTIPROCESSORS = 132                      # for the rule in `plan`; another number changes the choice little
 
 
 class Tile(NamedTuple):
@@ -81,23 +80,16 @@ tiles = simulator_tiles if SIMULATED else hardware_tiles
 
 
 def plan(dtype, maps, taps, step, C, K):
-    """Choose a tile and a box for a result of K channels on ``maps`` (N, H, W). Return (Tile, Box, number of boxes).
-
-    Small tiles need more reads for each product: the time of a thread for a box is about TM + 2. Large tiles may give
-    too few blocks: two for each multiprocessor are needed to hide latency.
-    """
-    def time(choice):
-        tile, _, boxes = choice
-        return max(2, ceil_div(boxes * ceil_div(K, tile.channels), MULTIPROCESSORS)) * (tile.TM + 2)
-
-    return min(((tile, *fit(maps, taps, step, tile.pixels, tile.capacity)) for tile in tiles(dtype, C, K)), key=time)
+    """Choose a tile and a box for a result of K channels; see `best`."""
+    return best(tiles(dtype, C, K), maps, taps, step, K)
 
 
 def forward(x, w, g):
     y = empty(g.y_shape, x.dtype)
     tile, box, boxes = plan(x.dtype, (g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, g.Cin, g.Cout)
     grid = boxes, ceil_div(g.Cout, tile.channels), 1
-    launch(correlate(tile, False, False), grid, tile.threads, _rows(x), _rows(w), _rows(y), _rows(y), g, box)
+    launch(correlate(tile, False, False), grid, tile.threads,
+           pixels_of(x), pixels_of(w), pixels_of(y), pixels_of(y), g, box)
     return y
 
 
@@ -108,11 +100,11 @@ def backward_x(dy, w, g, added=None):
     tile, box, boxes = plan(dy.dtype, phases, (ceil_div(g.kh, s), ceil_div(g.kw, s)), 1, g.Cout, g.Cin)
     grid = boxes, ceil_div(g.Cin, tile.channels), s * s
     launch(correlate(tile, True, added is not None), grid, tile.threads,
-           _rows(dy), _rows(w), _rows(dx if added is None else added), _rows(dx), g, box)
+           pixels_of(dy), pixels_of(w), pixels_of(dx if added is None else added), pixels_of(dx), g, box)
     return dx
 
 
-def _rows(maps):
+def pixels_of(maps):
     """Return a view of maps (N, H, W, C) as a list of pixels (N*H*W, C)."""
     C = maps.shape[maps.ndim - 1]
     return maps.reshape(maps.size // C, C)
@@ -134,16 +126,15 @@ def correlate(tile, backward, adds):
     PIXELS, CHANNELS, DOWN = tile.pixels, tile.channels, THREADS // ACROSS
     QUADS, GROUPS, LOADS = DEPTH // 4, CHANNELS // 4, ceil_div(DEPTH * CHANNELS, THREADS)
     C_STEP, K_STEP = (0, THREADS // DEPTH) if backward else (THREADS // CHANNELS, 0)     # to a thread's next filter
-    read = reader(THREADS, DEPTH, CAPACITY, 1)
+    read, find = reader(THREADS, DEPTH, CAPACITY, 1), finder(backward)
     patch_shape, filters_shape, products, vectors = (QUADS * CAPACITY, 4), (2 * DEPTH, GROUPS, 4), (TM, TN), (TM, 4)
-    seen = seen_by_dx if backward else seen_by_y
 
     @bounded(THREADS, 3)
     def correlate(x, w, added, y, g, box):
         patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
         filters = cuda.shared.array(filters_shape, x.dtype, ALIGNED)
-        source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
-        target = cuda.shared.array(PIXELS, np.int32)         # the pixel of y that a pixel of the box is; -1 for none
+        source = cuda.shared.array(CAPACITY, np.int32)
+        target = cuda.shared.array(PIXELS, np.int32)
         total = cuda.local.array(products, x.dtype)
         vector = cuda.local.array(vectors, x.dtype)
         held = cuda.local.array(LOADS, x.dtype)
@@ -154,26 +145,12 @@ def correlate(tile, backward, adds):
         zero = x.dtype.type(0)
 
         if backward:                                         # w is transposed: read in memory order
-            H, W, Hy, Wy, c_here, k_here = g.Ho, g.Wo, g.H, g.W, np.int32(t % DEPTH), np.int32(t // DEPTH)
+            c_here, k_here = np.int32(t % DEPTH), np.int32(t // DEPTH)
         else:
-            H, W, Hy, Wy, c_here, k_here = g.H, g.W, g.Ho, g.Wo, np.int32(t // CHANNELS), np.int32(t % CHANNELS)
-        s, phase = g.stride, cuda.blockIdx.z
-        first_h, step, taps_h, tap_h, tap_step, out_h, out_step = seen(phase // s, g.kh, s, g.padding)
-        first_w, step, taps_w, tap_w, tap_step, out_w, out_step = seen(phase % s, g.kw, s, g.padding)
-        n0, h0, w0 = place_in(cuda.blockIdx.x, box.down, box.across)
-        n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
+            c_here, k_here = np.int32(t // CHANNELS), np.int32(t % CHANNELS)
 
-        # With one tap, the pixels between two windows are not used, so they are left out of the patch
-        stride_h, between_h = (step, 1) if taps_h > 1 else (1, step)
-        stride_w, between_w = (step, 1) if taps_w > 1 else (1, step)
-        patch_h = np.int32((box.h - 1) * stride_h + max(taps_h, 1))
-        patch_w = np.int32((box.w - 1) * stride_w + max(taps_w, 1))
-        taps = np.int32(taps_h * taps_w)
-        seen_pixels = np.int32(box.n * patch_h * patch_w if taps > 0 else 0)
-        locate(target, box.n * box.h * box.w, box.h, box.w,
-               (n0, out_h + h0 * out_step, out_w + w0 * out_step), (out_step, out_step), (g.N, Hy, Wy))
-        locate(source, seen_pixels, patch_h, patch_w,
-               (n0, first_h + h0 * step, first_w + w0 * step), (between_h, between_w), (g.N, H, W))
+        tap_h, tap_w, tap_step, taps_w, taps, stride_h, stride_w, patch_h, patch_w, pixels = find(
+            g, box, source, target)
         for i in range(TM):
             n, a, b = place_in(i * DOWN + ty, box.h, box.w)
             start[i] = (n * patch_h + a * stride_h) * patch_w + b * stride_w if n < box.n else 0
@@ -183,7 +160,7 @@ def correlate(tile, backward, adds):
 
         turn = np.int32(0)
         for c0 in range(0, C, DEPTH):
-            read(x, c0, source, seen_pixels, patch)
+            read(x, c0, source, pixels, patch)
             u, v, at = np.int32(0), np.int32(0), np.int32(0)
             for tap in range(taps + 1):                      # load the filters of this tap, multiply the previous tap
                 row = ((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * g.Cin

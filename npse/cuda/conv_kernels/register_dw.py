@@ -3,7 +3,7 @@
     dw[tap, c, k] = sum over pixels of  x[pixel + tap, c] * dy[pixel, k]
 
 A thread computes ROWS vectors (one tap and four channels of x each) by TN channels of dy. With 2 x 8, it reads two
-vectors of x and two of dy for each pixel, and computes 64 products. They are 64 of 92 instructions in the machine code
+vectors of x and two of dy for each pixel, and computes 64 products. They are 64 of 91 instructions in the machine code
 of this loop. As in the forward pass, shared memory contains the patch of x that a box of pixels needs, so all taps use
 each loaded element.
 

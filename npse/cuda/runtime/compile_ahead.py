@@ -11,12 +11,13 @@ from npse.editions import compile_ahead as processes_that_compile
 
 
 class Launches(WithoutGpu):
-    """Notes which kernels are launched: ``needed`` holds (kernel, types of arguments) by their names.
+    """Notes which kernels a GPU would launch: ``needed`` holds (kernel, types of arguments) by their names.
 
     Kernels that cannot be kept on disk are left out.
     """
 
-    def __init__(self):
+    def __init__(self, capability):
+        super().__init__(capability)
         self.needed = {}
 
     def launch(self, kernel, blocks, threads, *arguments):
@@ -33,7 +34,7 @@ class Kernels:
 
     def needed_by(self, work):
         """Call ``work()`` without running kernels; return the kernels that it launches, as `Launches` notes them."""
-        launches = Launches()
+        launches = Launches(self.capability)
         before = device.use(launches)
         try:
             with np.errstate(all="ignore"):

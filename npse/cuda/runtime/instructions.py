@@ -2,7 +2,7 @@
 
 import re
 
-_KINDS = {"fma": r"fma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
+_KINDS = {"fma": r"fma\.", "mma": r"mma\.", "loads": r"ld\.global", "wide_loads": r"ld\.global.*\.(v4\.\w32|v2\.\w64)",
           "stores": r"st\.global", "wide_stores": r"st\.global.*\.(v4\.\w32|v2\.\w64)"}
 _INSTRUCTION = re.compile(r"^(?:@!?%\w+\s+)?([a-z][\w.]*)\s*[^;]*;$")
 _ACCESS = re.compile(r"(?:ld|st)\.global[a-z.]*?(?:\.v(\d))?\.[a-z](\d+)$")
@@ -12,8 +12,8 @@ _JUMP = re.compile(r"bra(?:\.uni)?\s+(\$\w+);$")
 def counted(ptx):
     """Return the numbers of instructions, a dict.
 
-    ``instructions`` in all, ``fma``, ``loads`` and ``stores`` of global memory, ``wide_loads`` and ``wide_stores``
-    (those of 128 bits); ``loop`` and ``loop_bytes``: the instructions of the loop that moves the most bytes between
+    ``instructions`` in all, ``fma``, ``mma`` (of tensor cores), ``loads`` and ``stores`` of global memory,
+    ``wide_loads`` and ``wide_stores`` (those of 128 bits); ``loop`` and ``loop_bytes``: the instructions of the loop that moves the most bytes between
     registers and global memory, and these bytes, both 0 without such a loop.
     """
     lines = [line.strip() for line in ptx.splitlines()]

@@ -59,7 +59,7 @@ class Compiler(WithoutGpu):
     Parameters
     ----------
     capabilities : sequence of (int, int)
-        Compute capabilities, such as (9, 0).
+        Compute capabilities, such as (9, 0). Ops choose their kernels for the lowest.
 
     Attributes
     ----------
@@ -68,6 +68,7 @@ class Compiler(WithoutGpu):
     """
 
     def __init__(self, capabilities):
+        super().__init__(min(capabilities))
         self.capabilities = tuple(capabilities)
         self._builds = {}
 

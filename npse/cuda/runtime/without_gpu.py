@@ -15,7 +15,16 @@ class HostArray(np.ndarray):
 
 
 class WithoutGpu(Runner):
-    """A runner whose arrays are on the host, and whose kernels do not run. Subclasses say what a launch does."""
+    """A runner whose arrays are on the host, and whose kernels do not run. Subclasses say what a launch does.
+
+    Parameters
+    ----------
+    capability : (int, int), optional
+        The compute capability of the GPU that it stands for; without it, of any GPU.
+    """
+
+    def __init__(self, capability=None):
+        self.capability = capability
 
     def empty(self, shape, dtype):
         return np.zeros(shape, dtype).view(HostArray)
