@@ -59,6 +59,6 @@ $L__BB0_3:
     @%p3 bra $L__BB0_3;
     ret;
 """)
-    assert found == {"instructions": 10, "fma": 1, "loads": 3, "wide_loads": 1, "stores": 1, "wide_stores": 1,
+    assert found == {"instructions": 10, "fma": 1, "mma": 0, "loads": 3, "wide_loads": 1, "stores": 1, "wide_stores": 1,
                      "loop": 6, "loop_bytes": 32}
     assert counted("    bar.sync 0;\n    ret;\n") == dict.fromkeys(found, 0) | {"instructions": 2}

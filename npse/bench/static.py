@@ -114,7 +114,8 @@ def _step(model, batch_size):
 def table(rows, model, batch_size, capability):
     """Return the rows as a table for the terminal."""
     shown = [(row["kernel"], str(row["launches"]), str(row["threads"]), str(row["registers"]), str(row["shared"]),
-              str(row["local"]), f"{row['occupancy']:.0%}", row["limit"], str(row["instructions"]), str(row["fma"]), str(row["mma"]),
+              str(row["local"]), f"{row['occupancy']:.0%}", row["limit"], *(str(row[kind]) for kind in (
+                  "instructions", "fma", "mma")),
               f"{row['wide_loads']} of {row['loads']}", f"{row['wide_stores']} of {row['stores']}",
               f"{row['loop'] / row['loop_bytes']:.2f}" if row["loop"] else "-") for row in rows]
     return Table("{}, batch {}, compute capability {}.{}: the kernels of a training step".format(

@@ -13,8 +13,8 @@ def counted(ptx):
     """Return the numbers of instructions, a dict.
 
     ``instructions`` in all, ``fma``, ``mma`` (of tensor cores), ``loads`` and ``stores`` of global memory,
-    ``wide_loads`` and ``wide_stores`` (those of 128 bits); ``loop`` and ``loop_bytes``: the instructions of the loop that moves the most bytes between
-    registers and global memory, and these bytes, both 0 without such a loop.
+    ``wide_loads`` and ``wide_stores`` (those of 128 bits); ``loop`` and ``loop_bytes``: the instructions of the loop
+    that moves the most bytes between registers and global memory, and these bytes, both 0 without such a loop.
     """
     lines = [line.strip() for line in ptx.splitlines()]
     names = _names(lines)
