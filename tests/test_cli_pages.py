@@ -86,6 +86,15 @@ def test_the_optimizer_is_accepted_in_both_spellings(npse, monkeypatch, spelt, o
     assert "unknown data set 'optimiser'" in npse("data", "fetch", "optimiser")[2]          # a value stays as it is
 
 
+def test_an_option_of_version_0_1_means_what_it_is_today(npse, monkeypatch):
+    configs = []
+    monkeypatch.setattr("npse.cli.train.carry_out", lambda config, *_, **__: configs.append(config))
+    assert npse("train", "--flip") == npse("train", "--tta", "mirror") == (0, "", "")
+    assert configs[0] == configs[1]
+    assert configs[0].tta == "mirror"
+    assert npse("check", "--flip")[0] == 2
+
+
 @pytest.mark.parametrize("spelt", ["variants", "ladder"])
 def test_the_old_name_of_the_variants_is_accepted(npse, monkeypatch, spelt):
     monkeypatch.setattr("npse.backend.choose", lambda name: ("cuda", "as asked"))

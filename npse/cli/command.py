@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}      # placeholders for the value of an option
 SPELLINGS = {"optimiser": "optimizer", "ladder": "variants"}      # names of options that are accepted too
+OLD_OPTIONS = {"--flip": ("--tta", "mirror")}                     # of version 0.1, and what they are now
 UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
@@ -58,6 +59,13 @@ class _Page:
 
 class Command(_Page, TyperCommand):
     """A command. If an error message begins with the name of a parameter, the name of its option replaces it."""
+
+    def parse_args(self, context, args):
+        """Read the command line, with the names of today for `OLD_OPTIONS`."""
+        known = {name for param in self.params for name in param.opts}
+        words = [OLD_OPTIONS[word] if word in OLD_OPTIONS and OLD_OPTIONS[word][0] in known else (word,)
+                 for word in args]
+        return super().parse_args(context, [word for some in words for word in some])
 
     def invoke(self, context):
         """Run the command."""
