@@ -47,8 +47,7 @@ def explain(failed: FailedCheck, name: str) -> Diagnosis:
         if about_forward:
             return about_forward
     diagnosis = _cause(failed, name)
-    says_nothing = not diagnosis or diagnosis.kind == "unexplained" or (diagnosis.kind == "factor" and ours.size == 1)
-    if diagnosis and not says_nothing:
+    if diagnosis and diagnosis.kind != "unexplained" and not (diagnosis.kind == "factor" and ours.size == 1):
         return diagnosis
     return _by_another(failed, name) or diagnosis or _what_is_seen(failed, name)
 
