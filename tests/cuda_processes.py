@@ -35,6 +35,11 @@ def kind_of(file):
     return found[0]
 
 
+def marked(kind, mark):
+    """Return the test files of a kind of process that have tests with a mark, such as slow."""
+    return [file for file in FILES if kind_of(file) == kind and f"pytest.mark.{mark}" in file.read_text("utf-8")]
+
+
 def run(kind, *words):
     """Run pytest on tests/cuda in a process of a kind; return its exit code and its output.
 

@@ -1,12 +1,21 @@
 """The slow tests of the cuda edition that compile its kernels and run none."""
 
 import pytest
-from cuda_processes import FILES, kind_of, succeed
+from cuda_processes import marked, succeed
 
 
-@pytest.mark.parametrize("marks", [pytest.param("ptx and slow", marks=pytest.mark.slow),
-                                   pytest.param("ptx and nightly", marks=pytest.mark.nightly)])
-@pytest.mark.parametrize("file", [file for file in FILES if kind_of(file) == "ptx"],
-                         ids=lambda file: file.stem)
-def test_all_of(file, marks):
-    succeed("ptx", "-m", marks, file)
+def each_file(mark):
+    """Parametrize a test by the files that have tests with a mark."""
+    return pytest.mark.parametrize("file", marked("ptx", mark), ids=lambda file: file.stem)
+
+
+@pytest.mark.slow
+@each_file("slow")
+def test_all_of(file):
+    succeed("ptx", "-m", "ptx and slow", file)
+
+
+@pytest.mark.nightly
+@each_file("nightly")
+def test_all_of_the_night(file):
+    succeed("ptx", "-m", "ptx and nightly", file)
