@@ -156,7 +156,7 @@ def kernels():
     """Every kernel of the edition, by name, also those in folders below it."""
     for module in pkgutil.walk_packages(cuda.__path__, "npse.cuda."):
         for name, value in vars(importlib.import_module(module.name)).items():
-            if hasattr(value, "py_func") and not value.targetoptions.get("device"):
+            if hasattr(value, "targetoptions") and not value.targetoptions.get("device"):
                 yield f"{module.name}.{name}", value
 
 
