@@ -16,14 +16,6 @@ PROGRAMS = ("EPS",)              # formats that are programs; Pillow would start
 MODES = {1: "L", 3: "RGB"}       # Pillow's modes by number of channels
 
 
-class Unreadable(ValueError):
-    """A file is not an image, or is damaged; ``reason`` says why in a few words."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is not an image that npse can read ({reason}); expected PNG, JPEG or similar")
-        self.reason = reason
-
-
 def read_picture(path: Path, size: int = 32, channels: int = 3) -> Array:
     """Read an image file as uint8 (size, size, channels): its largest central square, resampled.
 
@@ -74,8 +66,8 @@ def decode(path: Path, enough: int = 0) -> "Image":
     ------
     OSError
         The file does not exist, is a folder, or may not be read.
-    Unreadable
-        The file is not an image, or is damaged, or its range of values is unknown.
+    ValueError
+        The file is not an image, or is damaged, or its range of values is unknown. `reason` of its cause says why.
     """
     from PIL import Image
 
@@ -92,7 +84,8 @@ def decode(path: Path, enough: int = 0) -> "Image":
     except Exception as error:                                    # decoders raise many classes: SyntaxError, zlib.error
         if isinstance(error, OSError) and error.strerror:         # no such file, no permission
             raise
-        raise Unreadable(path, _reason(path, error)) from error
+        raise ValueError(f"{path} is not an image that npse can read ({reason(path, error)}); expected PNG, JPEG or "
+                         "similar") from error
 
 
 def to_rgb(picture: "Image") -> "Image":
@@ -141,8 +134,8 @@ def _eight_bits(picture: "Image") -> Array:
     return np.round(values * (255 / white)).astype(np.uint8)
 
 
-def _reason(path: Path, error: Exception) -> str:
-    """Return why a file cannot be read as an image."""
+def reason(path: Path, error: BaseException | None) -> str:
+    """Return why a file cannot be read as an image, in a few words; ``error`` is that of Pillow."""
     from PIL import UnidentifiedImageError
 
     if path.stat().st_size == 0:

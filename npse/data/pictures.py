@@ -175,9 +175,9 @@ def _read(path: Path, classes: list[str], pictures: ByClass, size: int, broken: 
         file = files[number][0]
         try:
             images[number] = picture.square(picture.decode(file, 2 * size), size)
-        except (OSError, picture.Unreadable) as error:
-            reason = error.reason if isinstance(error, picture.Unreadable) else error.strerror
-            broken.append(f"{file.relative_to(path)} ({reason})")
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else picture.reason(file, error.__cause__)
+            broken.append(f"{file.relative_to(path)} ({why})")
 
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(threads()) as pool:
         for first in range(0, len(files), AT_ONCE):
