@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from convolutions import geometry, passes
 
 from npse import cuda
 from npse import reference as book
@@ -27,19 +28,12 @@ AWKWARD = {                                            # N H W Cin, kh kw Cout, 
 }
 
 
-def problem(N, H, W, Cin, kh, kw, Cout, stride, padding, dtype=np.float64):
+def problem(*sizes, dtype=np.float64):
     """Random x, w, dy, dx and the geometry."""
-    random = np.random.default_rng(0)
-    g = Geometry.of((N, H, W, Cin), (kh, kw, Cin, Cout), stride, padding)
+    random, g = np.random.default_rng(0), geometry(*sizes)
     x, w, dy, dx = (random.standard_normal(shape).astype(dtype)
                     for shape in (g.x_shape, g.w_shape, g.y_shape, g.x_shape))
     return x, w, dy, dx, g
-
-
-def passes(ops, x, w, dy, g):
-    step = g.stride, g.padding
-    return tuple(map(to_host, (ops.conv2d(x, w, *step), ops.conv2d_backward_x(dy, w, g.x_shape, *step),
-                               ops.conv2d_backward_w(dy, x, g.w_shape, *step))))
 
 
 def assert_equal(ours, books, dtype):
@@ -118,7 +112,7 @@ def test_nothing_outside_of_an_image_is_read_and_no_zeros_are_inserted():
 
 
 def test_the_same_numbers_give_the_same_bits():
-    x, w, dy, *_ = problem(5, 3, 3, 3, 2, 2, 5, 1, 0, np.float32)
+    x, w, dy, *_ = problem(5, 3, 3, 3, 2, 2, 5, 1, 0, dtype=np.float32)
     first = conv.conv2d_backward_w(dy, x, w.shape)
     assert to_host(first).tobytes() == to_host(conv.conv2d_backward_w(dy, x, w.shape)).tobytes()
 
@@ -130,7 +124,7 @@ def test_tiles_of_the_hardware(sizes, TM, monkeypatch):
         tile._replace(capacity=640) for tile in register.hardware_tiles(*how) if tile.TM == TM])
     monkeypatch.setattr(register_dw, "tile_for", lambda *how: register_dw.hardware_tile(*how)._replace(
         capacity=394))
-    x, w, dy, _, g = problem(*sizes, np.float32)
+    x, w, dy, _, g = problem(*sizes, dtype=np.float32)
     assert_equals_the_book(conv, x, w, dy, g)
 
 

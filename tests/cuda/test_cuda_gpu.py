@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from convolutions import geometry, passes
 
 from npse import reference as book
 from npse.gradcheck import CASES, check_case
@@ -73,23 +74,17 @@ def test_convolution_on_tensor_cores(sizes):
     from npse import cuda
     from npse.cuda import conv
     from npse.cuda.runtime.tensor_core import computes
-    from npse.editions.convolution import Geometry
 
     if not computes(np.float32):
         pytest.skip("this GPU has no tensor cores for tf32")
     N, H, W, Cin, k, Cout, stride = sizes
-    rng, step = np.random.default_rng(0), (stride, k // 2)
-    g = Geometry.of((N, H, W, Cin), (k, k, Cin, Cout), *step)
+    g, rng = geometry(N, H, W, Cin, k, k, Cout, stride, k // 2), np.random.default_rng(0)
     x, w, dy = (rng.standard_normal(shape, np.float32) for shape in (g.x_shape, g.w_shape, g.y_shape))
-
-    def passes(ops, x, w, dy):
-        return tuple(map(cuda.to_host, (ops.conv2d(x, w, *step), ops.conv2d_backward_x(dy, w, x.shape, *step),
-                                        ops.conv2d_backward_w(dy, x, w.shape, *step))))
     with conv.VARIANTS.limited_to("tensor"):
         assert conv.choose(g, np.float32) == "tensor"
-        ours = passes(cuda, x, w, dy)
+        ours = passes(cuda, x, w, dy, g)
     double = [*map(np.float64, (x, w, dy))]
-    for mine, exact, sums in zip(ours, passes(book, *double), passes(book, *map(abs, double)), strict=True):
+    for mine, exact, sums in zip(ours, passes(book, *double, g), passes(book, *map(abs, double), g), strict=True):
         error = abs(mine - exact)
         assert (error <= (2**-10 + 2**-14) * sums).all()
         assert error.max() > 1e-5 * abs(exact).max()              # so tensor cores have multiplied

@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_kernels.patches import best, place_in, reader
-from npse.cuda.conv_kernels.windows import finder
+from npse.cuda.conv_kernels.patches import best, reader
+from npse.cuda.conv_kernels.windows import finder, start_of
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
 from npse.support.arithmetic import ceil_div
 
@@ -152,8 +152,7 @@ def correlate(tile, backward, adds):
         tap_h, tap_w, tap_step, taps_w, taps, stride_h, stride_w, patch_h, patch_w, pixels = find(
             g, box, source, target)
         for i in range(TM):
-            n, a, b = place_in(i * DOWN + ty, box.h, box.w)
-            start[i] = (n * patch_h + a * stride_h) * patch_w + b * stride_w if n < box.n else 0
+            start[i] = start_of(i * DOWN + ty, box, stride_h, stride_w, patch_h, patch_w)
             for j in range(TN):
                 total[i, j] = zero
         cuda.syncthreads()

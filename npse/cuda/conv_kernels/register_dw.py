@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
+from npse.cuda.conv_kernels.patches import fit, reader
 from npse.cuda.conv_kernels.register import ALIGNED, bounded, threads_across
+from npse.cuda.conv_kernels.windows import find_for_dw, side, start_of
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
 from npse.support.arithmetic import ceil_div
@@ -105,14 +106,11 @@ def _products(tile):
         first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # the first vector of this block
         zero = x.dtype.type(0)
 
-        # With one tap, the pixels between two windows are not used, so they are left out of the patch
-        stride_h, between_h = (g.stride, 1) if g.kh > 1 else (1, g.stride)
-        stride_w, between_w = (g.stride, 1) if g.kw > 1 else (1, g.stride)
-        patch_h, patch_w = np.int32((box.h - 1) * stride_h + g.kh), np.int32((box.w - 1) * stride_w + g.kw)
+        stride_h, between_h, patch_h = side(box.h, g.kh, g.stride)
+        stride_w, between_w, patch_w = side(box.w, g.kw, g.stride)
         live, seen = np.int32(box.n * box.h * box.w), np.int32(box.n * patch_h * patch_w)
         for m in range(t, live, THREADS):
-            n, a, b = place_in(m, box.h, box.w)
-            start[m] = (n * patch_h + a * stride_h) * patch_w + b * stride_w
+            start[m] = start_of(m, box, stride_h, stride_w, patch_h, patch_w)
         for r in range(ROWS):
             tap, quad = (first + r * lanes + lane) // QUADS, (first + r * lanes + lane) % QUADS
             offset[r] = quad * CAPACITY + tap // g.kw * patch_w + tap % g.kw if tap < g.kh * g.kw else 0
@@ -121,11 +119,7 @@ def _products(tile):
                     total[r, q, j] = zero
 
         for number in range(cuda.blockIdx.x, boxes, cuda.gridDim.x):
-            n0, h0, w0 = place_in(number, box.down, box.across)
-            n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
-            locate(target, live, box.h, box.w, (n0, h0, w0), (1, 1), (g.N, g.Ho, g.Wo))
-            locate(source, seen, patch_h, patch_w, (n0, h0 * g.stride - g.padding, w0 * g.stride - g.padding),
-                   (between_h, between_w), (g.N, g.H, g.W))
+            find_for_dw(number, g, box, between_h, between_w, patch_h, patch_w, source, target)
             cuda.syncthreads()
             read_x(x, c0, source, seen, patch)
             read_dy(dy, k0, target, live, gradient)

@@ -23,12 +23,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_kernels.patches import best, place_in, reader
+from npse.cuda.conv_kernels.patches import best, reader
 from npse.cuda.conv_kernels.register import ALIGNED, bounded, pixels_of
-from npse.cuda.conv_kernels.windows import finder
+from npse.cuda.conv_kernels.windows import finder, start_of
 from npse.cuda.runtime.arrays import flat
+from npse.cuda.runtime.block_reduce import WARP
 from npse.cuda.runtime.device import SIMULATED, empty, launch
-from npse.cuda.runtime.tensor_core import LANES, multiply_add, to_tf32
+from npse.cuda.runtime.tensor_core import multiply_add, to_tf32
 from npse.support.arithmetic import ceil_div
 
 CAPACITY = 44 if SIMULATED else 396        # 8n + 4: 8 channels of 4 pixels are stored to different banks
@@ -46,7 +47,7 @@ class Tile(NamedTuple):
 
     @property
     def threads(self):
-        return LANES * self.warps
+        return WARP * self.warps
 
     @property
     def pixels(self):
@@ -127,7 +128,7 @@ def correlate(tile, backward, adds):
         held = cuda.local.array(LOADS, x.dtype)
         start = cuda.local.array(starts, np.int32)           # where in the patch the window of a pixel begins
         thread = np.int32(cuda.threadIdx.x)
-        row, t, first = thread % LANES // 4, thread % 4, thread // LANES * (16 * TM)
+        row, t, first = thread % WARP // 4, thread % 4, thread // WARP * (16 * TM)
         m, n = np.int32(thread // WIDTH), np.int32(thread % WIDTH)      # in the matrix of filters, the first to load
         C, K, k0 = np.int32(x.shape[1]), np.int32(y.shape[1]), np.int32(cuda.blockIdx.y * CHANNELS)
         Cin, Cout, zero = np.int32(g.Cin), np.int32(g.Cout), x.dtype.type(0)
@@ -136,8 +137,7 @@ def correlate(tile, backward, adds):
             g, box, source, target)
         for i in range(TM):
             for r in range(2):
-                image, h, v = place_in(first + 16 * i + 8 * r + row, box.h, box.w)
-                start[i, r] = (image * patch_h + h * stride_h) * patch_w + v * stride_w if image < box.n else 0
+                start[i, r] = start_of(first + 16 * i + 8 * r + row, box, stride_h, stride_w, patch_h, patch_w)
             for j in range(TN):
                 for r in range(4):
                     total[i, j, r] = zero

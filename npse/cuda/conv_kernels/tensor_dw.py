@@ -22,11 +22,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import cuda
 
-from npse.cuda.conv_kernels.patches import fit, locate, place_in, reader
+from npse.cuda.conv_kernels.patches import fit, reader
 from npse.cuda.conv_kernels.register import ALIGNED, bounded, pixels_of
+from npse.cuda.conv_kernels.windows import find_for_dw, side, start_of
+from npse.cuda.runtime.block_reduce import WARP
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
-from npse.cuda.runtime.tensor_core import LANES, multiply_add, to_tf32
+from npse.cuda.runtime.tensor_core import multiply_add, to_tf32
 from npse.support.arithmetic import ceil_div
 
 CAPACITY = 44 if SIMULATED else 292        # 8n + 4, for the banks of the patch
@@ -48,7 +50,7 @@ class Tile(NamedTuple):
 
     @property
     def threads(self):
-        return LANES * self.down * self.across * self.groups
+        return WARP * self.down * self.across * self.groups
 
     @property
     def channels(self):
@@ -117,7 +119,7 @@ def _products(tile):
         b = cuda.local.array(factors, x.dtype)
         offset = cuda.local.array(TM, np.int32)              # of the window's pixel for a tap from this place
         thread = np.int32(cuda.threadIdx.x)
-        row, t, warp = thread % LANES // 4, thread % 4, thread // LANES
+        row, t, warp = thread % WARP // 4, thread % 4, thread // WARP
         member, group = warp % (DOWN * ACROSS), warp // (DOWN * ACROSS)
         column = member % ACROSS * TN                        # the first matrix of this warp
         chunks = (g.Cin + DEPTH - 1) // DEPTH
@@ -125,14 +127,11 @@ def _products(tile):
         first = np.int32((cuda.blockIdx.y // chunks * DOWN + member // ACROSS) * TM)     # the first tap of this warp
         zero = x.dtype.type(0)
 
-        # With one tap, the pixels between two windows are not used, so they are left out of the patch
-        stride_h, between_h = (g.stride, 1) if g.kh > 1 else (1, g.stride)
-        stride_w, between_w = (g.stride, 1) if g.kw > 1 else (1, g.stride)
-        patch_h, patch_w = np.int32((box.h - 1) * stride_h + g.kh), np.int32((box.w - 1) * stride_w + g.kw)
+        stride_h, between_h, patch_h = side(box.h, g.kh, g.stride)
+        stride_w, between_w, patch_w = side(box.w, g.kw, g.stride)
         live, seen = np.int32(box.n * box.h * box.w), np.int32(box.n * patch_h * patch_w)
         for m in range(thread, PIXELS, THREADS):
-            n, h, v = place_in(m, box.h, box.w)
-            start[m] = (n * patch_h + h * stride_h) * patch_w + v * stride_w if m < live else 0
+            start[m] = start_of(m, box, stride_h, stride_w, patch_h, patch_w)
         live = np.int32((live + 8 * GROUPS - 1) // (8 * GROUPS) * (8 * GROUPS))          # dy is 0 beyond the box
         for i in range(TM):
             tap = first + i
@@ -142,11 +141,7 @@ def _products(tile):
                     total[i, j, r] = zero
 
         for number in range(cuda.blockIdx.x, boxes, cuda.gridDim.x):
-            n0, h0, w0 = place_in(number, box.down, box.across)
-            n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
-            locate(target, box.n * box.h * box.w, box.h, box.w, (n0, h0, w0), (1, 1), (g.N, g.Ho, g.Wo))
-            locate(source, seen, patch_h, patch_w, (n0, h0 * g.stride - g.padding, w0 * g.stride - g.padding),
-                   (between_h, between_w), (g.N, g.H, g.W))
+            find_for_dw(number, g, box, between_h, between_w, patch_h, patch_w, source, target)
             cuda.syncthreads()
             read_x(x, c0, source, seen, patch)
             read_dy(dy, k0, target, live, gradient)
@@ -165,19 +160,19 @@ def _products(tile):
                             a, (b[j, 0], b[j, 1]), (total[i, j, 0], total[i, j, 1], total[i, j, 2], total[i, j, 3]))
             cuda.syncthreads()
 
-        place = np.int32(member * (TM * TN * LANES) + thread % LANES)
+        place = np.int32(member * (TM * TN * WARP) + thread % WARP)
         for other in range(1, GROUPS):                       # add the sums of the other groups to those of the first
             for i in range(TM):
                 for j in range(TN):
                     for r in range(4):
                         if group == other:
-                            patch[np.uint32(place + (i * TN + j) * LANES), r] = total[i, j, r]
+                            patch[np.uint32(place + (i * TN + j) * WARP), r] = total[i, j, r]
             cuda.syncthreads()
             for i in range(TM):
                 for j in range(TN):
                     for r in range(4):
                         if group == 0:
-                            total[i, j, r] += patch[np.uint32(place + (i * TN + j) * LANES), r]
+                            total[i, j, r] += patch[np.uint32(place + (i * TN + j) * WARP), r]
             cuda.syncthreads()
 
         for i in range(TM):                                  # four lanes write 8 neighbouring numbers: 32 bytes

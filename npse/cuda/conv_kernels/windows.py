@@ -1,6 +1,6 @@
-"""The windows of a block: which pixels of the result it computes, and where their windows are in the patch.
+"""The windows of a block: which pixels it takes, and where their windows are in the patch in shared memory.
 
-Both kernels that compute y or dx from a patch in shared memory begin with it: register.py and tensor.py.
+The kernels of the variants "register" and "tensor" share it: `finder` is for y and dx, `find_for_dw` for dw.
 """
 
 import functools
@@ -11,6 +11,33 @@ from numba import cuda
 from npse.cuda.conv_kernels.patches import locate, place_in
 from npse.cuda.conv_kernels.phases import seen_by_dx, seen_by_y
 from npse.cuda.runtime.device import device_function
+
+
+@device_function
+def side(windows, taps, step):
+    """Return one side of the patch of so many windows: from a window to the next, between two pixels, and all pixels.
+
+    With one tap, the pixels between two windows are not used, so they are left out of the patch.
+    """
+    stride, between = (step, 1) if taps > 1 else (1, step)
+    return stride, between, np.int32((windows - 1) * stride + max(taps, 1))
+
+
+@device_function
+def start_of(m, box, stride_h, stride_w, patch_h, patch_w):
+    """Return where in the patch the window of pixel m of the box begins; 0 beyond the box."""
+    n, h, w = place_in(m, box.h, box.w)
+    return (n * patch_h + h * stride_h) * patch_w + w * stride_w if n < box.n else 0
+
+
+@device_function
+def find_for_dw(number, g, box, between_h, between_w, patch_h, patch_w, source, target):
+    """Fill the tables ``source`` and ``target`` for the box of this number of dy; see `finder`."""
+    n0, h0, w0 = place_in(number, box.down, box.across)
+    n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
+    locate(target, box.n * box.h * box.w, box.h, box.w, (n0, h0, w0), (1, 1), (g.N, g.Ho, g.Wo))
+    locate(source, box.n * patch_h * patch_w, patch_h, patch_w,
+           (n0, h0 * g.stride - g.padding, w0 * g.stride - g.padding), (between_h, between_w), (g.N, g.H, g.W))
 
 
 @functools.cache
@@ -40,11 +67,8 @@ def finder(backward):
         n0, h0, w0 = place_in(cuda.blockIdx.x, box.down, box.across)
         n0, h0, w0 = n0 * box.n, h0 * box.h, w0 * box.w
 
-        # With one tap, the pixels between two windows are not used, so they are left out of the patch
-        stride_h, between_h = (step, 1) if taps_h > 1 else (1, step)
-        stride_w, between_w = (step, 1) if taps_w > 1 else (1, step)
-        patch_h = np.int32((box.h - 1) * stride_h + max(taps_h, 1))
-        patch_w = np.int32((box.w - 1) * stride_w + max(taps_w, 1))
+        stride_h, between_h, patch_h = side(box.h, taps_h, step)
+        stride_w, between_w, patch_w = side(box.w, taps_w, step)
         taps = np.int32(taps_h * taps_w)
         pixels = np.int32(box.n * patch_h * patch_w if taps > 0 else 0)
         locate(target, box.n * box.h * box.w, box.h, box.w,

@@ -15,7 +15,7 @@ from npse.cuda.runtime.device import SIMULATED, device_function
 from npse.cuda.runtime.grid_stride import LANES
 from npse.cuda.runtime.vectors import lanewise
 
-WARP = 32
+WARP = 32                        # lanes of a warp
 
 
 @device_function

@@ -15,10 +15,10 @@ import numpy as np
 from numba import cuda, float32
 
 from npse.cuda.runtime import device
+from npse.cuda.runtime.block_reduce import WARP
 from npse.cuda.runtime.device import SIMULATED, device_function
 
 LEAST_CAPABILITY = 8, 0
-LANES = 32
 
 
 def computes(dtype):
@@ -37,8 +37,8 @@ if SIMULATED:
     @device_function
     def multiply_add(a, b, c):
         """Return A B + C, distributed like C. ``a`` and ``b`` are tf32. All threads of the block must call."""
-        elements = cuda.shared.array((cuda.blockDim.x // LANES, 24, 8), float32)      # A, then B
-        warp, g, t = cuda.threadIdx.x // LANES, cuda.threadIdx.x % LANES // 4, cuda.threadIdx.x % 4
+        elements = cuda.shared.array((cuda.blockDim.x // WARP, 24, 8), float32)      # A, then B
+        warp, g, t = cuda.threadIdx.x // WARP, cuda.threadIdx.x % WARP // 4, cuda.threadIdx.x % 4
         for row, column, element in ((g, t, a[0]), (g + 8, t, a[1]), (g, t + 4, a[2]), (g + 8, t + 4, a[3]),
                                      (16 + t, g, b[0]), (16 + t + 4, g, b[1])):
             elements[warp, row, column] = element
