@@ -21,6 +21,10 @@ def document(name):
     return (DOCS / name).read_text("utf-8")
 
 
+def spaced(number):
+    return f"{int(number):,}".replace(",", " ")
+
+
 def test_page_5_quotes_the_zoo():
     zoo, text = rows(document("zoo.md")), page("05_is_my_gradient_right")
     bugs = re.search(r"caught, of (\d+)", text)[1]
@@ -30,8 +34,11 @@ def test_page_5_quotes_the_zoo():
     assert quoted == {name: row[1] for name, row in measured.items()}
     assert {name: int(number) for name, number in re.findall(r'\("([\w, ]+)", (\d+)\)', text)} == {
         name: int(number) for name, number in quoted.items()}
-    assert re.sub(r"(\d{3})(\d{3})$", r"\1 \2", measured["judge"][5]) in text
     assert measured["judge"][4] == "0"
+    alarms, checks = zip(*(map(int, row[4:6]) for row in measured.values() if row[6] == "5"))
+    for fact in (f"no false alarm in {spaced(measured['judge'][5])} checks, with {measured['judge'][6]} seeds",
+                 f"between {min(alarms)} and {max(alarms)} in {spaced(checks[0])}."):
+        assert fact in text.replace("\n#", ""), fact
 
     held_out = {row[1]: row for row in zoo if row[0] == "held out" and row[1] in ("ops", "foreign")}
     for which, name in (("ops", "ops of the book"), ("foreign", "foreign functions")):
