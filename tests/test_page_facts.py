@@ -35,7 +35,7 @@ def test_page_5_quotes_the_zoo():
     assert {name: int(number) for name, number in re.findall(r'\("([\w, ]+)", (\d+)\)', text)} == {
         name: int(number) for name, number in quoted.items()}
     assert measured["judge"][4] == "0"
-    alarms, checks = zip(*(map(int, row[4:6]) for row in measured.values() if row[6] == "5"))
+    alarms, checks = zip(*(map(int, row[4:6]) for row in measured.values() if row[6] == "5"), strict=True)
     for fact in (f"no false alarm in {spaced(measured['judge'][5])} checks, with {measured['judge'][6]} seeds",
                  f"between {min(alarms)} and {max(alarms)} in {spaced(checks[0])}."):
         assert fact in text.replace("\n#", ""), fact

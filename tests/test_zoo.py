@@ -118,6 +118,17 @@ def test_the_correct_book_causes_no_false_alarm_with_many_seeds(seeds):
     assert false_alarms(seeds, 0)["judge"].false == 0
 
 
+def test_the_results_do_not_depend_on_the_number_of_processes():
+    bugs = [bug for bug in BUGS if "scale_backward" in bug.ops]
+    assert len(bugs) > 1
+    one, two = (list(survey(bugs, 2, jobs=jobs)) for jobs in (1, 2))
+    assert one == two
+    one, two = (false_alarms(3, 2, "scale", jobs=jobs) for jobs in (1, 2))
+    assert one == two
+    assert (one["judge"].seeds, one["sum, all"].seeds) == (3, 2)
+    assert one["judge"].checks == 3 * false_alarms(1, 0, "scale")["judge"].checks > 0
+
+
 # The rule
 
 @pytest.fixture
@@ -189,14 +200,14 @@ def test_one_op_into_a_page_and_a_file(tmp_path):
 
 def test_a_blind_judge_exits_with_1(design):
     design(lambda case, bug, seed: None)
-    code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0")
+    code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0", "--jobs", "1")
     assert code == 1
     assert "add_drops_the_shortcut: not caught" in output
 
 
 def test_a_judge_without_diagnoses_exits_with_1(design):
     design(lambda case, bug, seed: Finding("!") if bug is not NO_BUG else None)
-    code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0")
+    code, output = run("--op", "add_backward", "--seeds", "1", "--alarms", "0", "--jobs", "1")
     assert code == 1
     assert "add_drops_the_shortcut: not diagnosed, wanted zero or path missing; add [H < W]: none: !" in output
 
@@ -204,7 +215,7 @@ def test_a_judge_without_diagnoses_exits_with_1(design):
 def test_a_false_alarm_exits_with_1(monkeypatch):
     monkeypatch.setattr(measure, "check_case", lambda case, *rest: [replace(result, verdict="wrong")
                                                                   for result in check_case(case, *rest)])
-    code, output = run("--op", "add_backward", "--seeds", "1")
+    code, output = run("--op", "add_backward", "--seeds", "1", "--jobs", "1")
     assert code == 1
     assert "not caught" not in output
 

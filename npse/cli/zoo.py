@@ -32,7 +32,7 @@ def zoo(
     mutate: Annotated[bool, Option("--mutate", help="judge mutants in place of the planted bugs")] = False,
     mutants: Annotated[int, Option(min=4, help="with --mutate: how many mistakes")] = 500,
     seed: Annotated[int, Option(help="with --mutate: which mutants are drawn")] = 0,
-    jobs: Annotated[int, Option(min=1, help="with --mutate: processes")] = 2,
+    jobs: Annotated[int, Option(min=1, help="processes that share the work")] = 2,
 ) -> None:
     """Run each design of checker on each planted bug, and on the correct book.
 
@@ -53,21 +53,21 @@ def zoo(
     from npse.support.markdown import between_markers, page_with
     from npse.zoo import false_alarms, report, survey
 
-    bugs, cases = _chosen(op)
+    bugs = _chosen(op)
     alarms = seeds if alarms is None else alarms
     document = page_with(write, (report.BEGIN, report.END))
     expect_place(json_file)
 
     began, rows = time.monotonic(), []
     with _Progress() as progress:
-        for row in survey(bugs, seeds):
+        for row in survey(bugs, seeds, jobs=jobs):
             rows.append(row)
             progress(f"{len(rows)} of {len(bugs)} bugs")
             if verbose or not (row.caught["judge"] and row.diagnosed):
                 typer.echo(_line(row))
-        found = false_alarms(alarms, min(seeds, alarms), cases,
+        found = false_alarms(alarms, min(seeds, alarms), op,
                              lambda seed, found: progress(f"correct book, seed {seed} of {alarms}, "
-                                                          f"{found['judge'].false} false alarms"))
+                                                          f"{found['judge'].false} false alarms"), jobs)
     seconds = time.monotonic() - began
     titles, lines = report.summary(rows, found)
     show((f"<{titles[0]}", *titles[1:]), [[str(cell) for cell in line] for line in lines], spare=SPARE)
@@ -76,7 +76,7 @@ def zoo(
     if write is not None:
         versions = environment.versions()
         facts = (f"`npse zoo --seeds {seeds} --alarms {alarms}{options}`, commit {environment.commit() or 'unknown'}, "
-                 f"Python {versions['python']}, NumPy {versions['numpy']}; {seconds / 60:.0f} min.")
+                 f"Python {versions['python']}, NumPy {versions['numpy']}; {_duration(seconds, jobs)}.")
         write_atomically(write, between_markers(document, report.page(rows, found, facts), (report.BEGIN, report.END)))
     if json_file:
         write_atomically(json_file, json.dumps(
@@ -89,14 +89,14 @@ def zoo(
 
 
 def _chosen(op):
-    """Return the bugs of an op and the cases that judge it; without a name all bugs and cases."""
-    from npse.zoo import BUGS, all_cases
+    """Return the bugs of an op; without a name, all."""
+    from npse.zoo import BUGS
 
     bugs = [bug for bug in BUGS if op is None or op in bug.ops]
     if not bugs:
         raise ValueError(f"no bug is planted in {op!r}; "
                          + suggest(op, sorted({op for bug in BUGS for op in bug.ops}), "docs/zoo.md"))
-    return bugs, [case for case in all_cases() if op is None or op in case.ops]
+    return bugs
 
 
 def _mutants(count, seed, jobs, json_file, write, verbose):
@@ -123,13 +123,17 @@ def _mutants(count, seed, jobs, json_file, write, verbose):
         facts = (f"`npse zoo --mutate --mutants {count} --seed {seed} --write {write}`, commit "
                  f"{environment.commit() or 'unknown'}, Python {versions['python']}, NumPy {versions['numpy']}; "
                  f"{sum(row.seconds for row in rows) / count:.1f} s of processor time for each mutant, "
-                 f"{seconds / 60:.0f} min with {jobs} process{'es' * (jobs > 1)}.")
+                 f"{_duration(seconds, jobs)}.")
         text = report.mutants_page(rows, facts)
         write_atomically(write, between_markers(document, text, report.MUTANTS))
     if json_file:
         write_atomically(json_file, json.dumps(
             {**environment.record(), "mutants": count, "seed": seed, "seconds": seconds,
              "rows": [mutation.as_json(row) for row in rows]}, indent=1))
+
+
+def _duration(seconds, jobs):
+    return f"{seconds / 60:.0f} min with {jobs} process{'es' * (jobs > 1)}"
 
 
 def _line(row):

@@ -51,6 +51,9 @@ class Bug:
         mine = [case for case in all_cases() if set(self.ops) & set(case.ops)]
         return [case for case in mine if case.wrt] or mine
 
+    def __reduce__(self):
+        return planted_bug, (self.name,)                          # its functions go to another process by name
+
     def edition(self):
         """Return the book with this bug in it."""
         return Overlay(BOOK, **self.plant())
@@ -62,6 +65,16 @@ NO_BUG = Bug("nothing", "", "The book as it is.", (), "", dict)
 def all_cases():
     """Return every case of the judge, and the zoo's own cases."""
     return (*CASES, *OWN_CASES)
+
+
+def cases_of(op=None):
+    """Return the cases that judge an op; without a name, all."""
+    return [case for case in all_cases() if op is None or op in case.ops]
+
+
+def planted_bug(name):
+    """Return the bug of this name; KeyError if there is none."""
+    return _PLANTED[name]
 
 
 def planted(chapters):

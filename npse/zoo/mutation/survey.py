@@ -3,12 +3,9 @@
 import ast
 import functools
 import itertools
-import multiprocessing
 import time
 import warnings
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +15,7 @@ from npse.zoo.mutation.criterion import BY_NUMBERS, FAILS, MISLEADING, RIGHT, VA
 from npse.zoo.mutation.engine import CRASHES, EQUIVALENT, MISTAKE, Mutant, drawn, what_it_is
 from npse.zoo.mutation.operator import OPERATORS
 from npse.zoo.mutation.target import targets
+from npse.zoo.workers import workers
 
 CELLS = tuple(itertools.product((False, True), ("ops", "foreign")))      # is the operator held out; the group
 HALF = {False: "developed on", True: "held out"}
@@ -64,10 +62,9 @@ def survey(count, seed=0, jobs=1, progress=lambda done: None):
     """
     rows = []
     wanted = -(-count // 4)
-    workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) if jobs > 1 else nullcontext()
-    with workers as pool:
+    with workers(jobs) as run:
         for k, (is_held_out, group) in enumerate(CELLS):
-            rows += _cell(group, is_held_out, wanted, seed, pool.map if pool else map,
+            rows += _cell(group, is_held_out, wanted, seed, run,
                           lambda mistakes, before=k * wanted: progress(before + mistakes))
     return rows
 
