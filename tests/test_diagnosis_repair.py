@@ -110,6 +110,13 @@ def test_an_argument_that_is_rounded_inside_is_named():
     assert "is given float64 but rounds a, or what follows from it, to float32" in found.message
 
 
+@pytest.mark.parametrize("distance", [1e-9, 1e-10, 1e-11])
+def test_a_number_close_to_a_kink_is_not_a_rounded_one(distance):
+    given = {"x": np.array([1.0, 2.0, 0.5]), "b": np.array([-1 - distance, -3.0, 1.0])}
+    report = check_gradient(lambda x, b: np.maximum(x + b, 0), lambda dy, x, b: (dy * (x + b > 0),) * 2, given)
+    assert report.ok, [result.message for result in report.failures]
+
+
 def test_a_zero_gradient_has_its_cause():
     def backward(dy, u, s):
         du, ds = reference.scale_backward(dy, u, s)
