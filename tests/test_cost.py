@@ -61,8 +61,9 @@ def test_the_multiply_adds_of_every_layer_are_those_of_the_formula():
 def test_bytes_are_those_of_the_arrays_that_a_layer_reads_and_writes():
     rows = by_layer("resnet8", batch=3)
     maps = 3 * 32 * 32 * 16
-    assert rows["conv1"]["bytes"] == 4 * (3 * 32 * 32 * 3 + 3 * 3 * 3 * 16 + maps)
-    assert rows["bn1"]["bytes"] == 4 * (2 * maps + 4 * 16)
+    assert rows["conv1"]["bytes"] == 4 * (3 * 32 * 32 * 3 + 3 * 3 * 3 * 16 + 4 * 16 + maps)
+    assert rows["bn1"]["bytes"] == 0                              # the convolution before it applies it
+    assert rows["layer2.0.bn2"]["bytes"] > 4 * 3 * (3 * 16 * 16 * 32)          # with the shortcut and the ReLU
     assert rows["fc"]["bytes"] == 4 * (3 * 64 + 10 * 64 + 10 + 3 * 10)
 
 

@@ -69,6 +69,11 @@ def test_sums_and_additions_in_registers_equal_those_of_two_passes(variant, shap
         np.testing.assert_allclose(mean, y.mean(axis=(0, 1, 2)), rtol=0, atol=exact * abs(y).max())
         np.testing.assert_allclose(means, y.mean(axis=(1, 2)), rtol=0, atol=exact * abs(y).max())
         np.testing.assert_allclose(var, y.var(axis=(0, 1, 2)), rtol=4 * exact)
+        norm = *np.random.default_rng(0).standard_normal((3, g.Cout)), np.linspace(0.5, 2, g.Cout)
+        for op in (book.conv2d_batch_norm_inference, book.conv2d_batch_norm_inference_relu):
+            found = getattr(cpu, op.__name__)(x, w, *(a.astype(dtype) for a in norm), stride, padding)
+            expected = op(x.astype(np.float64), w.astype(np.float64), *norm, stride, padding)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=exact * abs(expected).max())
         dx = cpu.conv2d_backward_x_add(dy, w, x, stride, padding)
         np.testing.assert_array_equal(dx, cpu.conv2d_backward_x(dy, w, g.x_shape, stride, padding) + x)
 

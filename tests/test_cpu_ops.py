@@ -99,6 +99,8 @@ ARGUMENTS = {
         d.map(), d.map(), d.channel(), d.channel(), d.channel(), d.positive(), d.channel(), d.channel(),
         3 * d.N * d.H * d.W),
     "batch_norm_inference_relu": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
+    "conv2d_batch_norm_inference": lambda d: (d.map(), d(3, 2, d.C, 5), d(5), d(5), d(5), abs(d(5)) + 0.1, 2, 1),
+    "conv2d_batch_norm_inference_relu": lambda d: (d.map(), d(3, 2, d.C, 5), d(5), d(5), d(5), abs(d(5)) + 0.1, 2, 1),
     "moments": lambda d: (d.map(),),
     "conv2d_moments": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),
     "conv2d_backward_x_add": lambda d: (

@@ -129,6 +129,11 @@ def test_sums_of_the_output_and_a_gradient_added(N, H, W, Cin, Cout, padding):
     rows = rows.reshape(N, down, -1, Cout)
     for mine, summed in zip(sums, (rows, rows**2), strict=True):
         assert (abs(mine - summed.sum(2)) <= 4e-6 * abs(summed).sum(2)).all()
+    slope, shift = np.random.default_rng(0).standard_normal((2, Cout)).astype(np.float32)
+    line = y.astype(np.float64) * slope + shift                   # the kernel rounds once
+    for rectified, exact in ((False, line), (True, np.maximum(line, 0))):
+        found = winograd.forward(x, w, g, affine=(slope, shift, rectified))
+        np.testing.assert_array_equal(found, exact.astype(np.float32))
     dx = winograd.backward_x(dy, w, g, plus=plus)
     assert dx.tobytes() == (conv2d_backward_x_winograd(dy, w, x.shape, 1, padding) + plus).tobytes()
     assert plus.tobytes() == kept.tobytes()

@@ -317,7 +317,7 @@ REFUSED = {
                           lambda: BasicBlock(4, 4, 1, Sequential(), placement="before", rng=RNG)),
     "unknown shortcut": (r"unknown shortcut 'none'; known are: projection", lambda: models.resnet20(shortcut="none")),
     "impossible depth": (r"depth must be 6n \+ 2", lambda: models.resnet(21)),
-    "channels that do not match": (r"conv2d: w .* but Cin = 4",
+    "channels that do not match": (r"conv2d_moments: w .* but Cin = 4",
                                    lambda: models.resnet8()(np.ones((1, 8, 8, 4), np.float32))),
     "an empty batch": (r"axis N is empty", lambda: models.resnet8()(np.ones((0, 8, 8, 3), np.float32))),
 }

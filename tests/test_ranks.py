@@ -80,7 +80,9 @@ def test_units_are_the_layers_of_a_network_in_order():
     assert list(found)[-1] == "fc"
     assert "layer1.0" in found
     assert "layer1" not in found
-    names = [slot.name for name, layer in found.items() for slot in layer.slots("parameters", f"{name}.")]
+    assert "" in found                                            # the first convolution and its batch norm
+    names = [slot.name for name, layer in found.items()
+             for slot in layer.slots("parameters", f"{name}." if name else "")]
     assert names == [slot.name for slot in network.slots("parameters")]
 
 

@@ -4,7 +4,8 @@ The network runs once, and every op that it calls is observed. Multiply-adds are
 (`npse.reference.contract.op`): convolutions, dense layers and other products with weights, the products with gates, and
 the additions of an average. Bytes are those of the arrays that the op reads and writes.
 
-A call belongs to the layer whose arrays it takes, if that is one layer, else to the innermost layer that calls it.
+A call belongs to the layer of the first array of a layer that it takes, so a convolution that applies the batch norm
+after it costs what both cost. Without such an array it belongs to the innermost layer that calls it.
 Excitations, with all layers below them, are the share of squeeze-and-excitation. A block may give the gates to an op
 that does more than scaling, with a squeeze that costs no pass over the map. The multiply-adds of such an excitation are
 those of the excitation alone, on a map of the same size; its bytes are those of the ops that it really calls.
@@ -101,7 +102,7 @@ def grouped(rows, depth):
     found = {}
     for row in rows:
         name = ".".join(row["layer"].split(".")[:depth])
-        group = found.setdefault(name, {"layer": name, "parameters": 0, "multiply_adds": 0, "bytes": 0})
+        group = found.setdefault(name, {"layer": name, "output": (), "parameters": 0, "multiply_adds": 0, "bytes": 0})
         group["output"] = row["output"] or group["output"]
         for key in ("parameters", "multiply_adds", "bytes"):
             group[key] += row[key]
@@ -129,8 +130,8 @@ class _Record:
 
     def __call__(self, op, arguments, result):
         callers = list(self._callers())                           # the innermost first
-        owners = {self._owners[id(value)] for value in arguments if id(value) in self._owners}
-        row = self.rows[owners.pop() if len(owners) == 1 else self._names[id(callers[0][0])]]
+        owners = (self._owners[id(value)] for value in arguments if id(value) in self._owners)
+        row = self.rows[next(owners, None) or self._names[id(callers[0][0])]]
         first = arrays((), result)[0]
         row.output = first.shape
         row.bytes += traffic(arguments, result)

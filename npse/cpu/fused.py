@@ -129,6 +129,26 @@ def _scale_add_relu_backward(dy, u, s, y, du, dx, ds, first, last):
                 ds[n, c] += dx[n, r, c] * u[n, r, c]
 
 
+@replaces(book.conv2d_batch_norm_inference)
+def conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride=1, padding=0, eps=1e-5):
+    return _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, rectified=False)
+
+
+@replaces(book.conv2d_batch_norm_inference_relu)
+def conv2d_batch_norm_inference_relu(x, w, gamma, beta, mean, var, stride=1, padding=0, eps=1e-5):
+    return _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, rectified=True)
+
+
+def _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, rectified):
+    g = Geometry.of(x.shape, w.shape, stride, padding)
+    variant = chosen(g, g.Cout, x.dtype)
+    if not hasattr(variant, "parts"):
+        return normalize(variant.forward(x, w, g), gamma, beta, mean, var, eps, 0 if rectified else -np.inf)
+    slope = gamma / np.sqrt(var + np.float64(eps))
+    affine = slope.astype(x.dtype), (beta - mean * slope).astype(x.dtype), rectified
+    return variant.forward(x, w, g, affine=affine)
+
+
 @replaces(book.conv2d_moments)
 def conv2d_moments(x, w, stride=1, padding=0):
     g = Geometry.of(x.shape, w.shape, stride, padding)

@@ -3,6 +3,7 @@
 Letters: as in the book.
 """
 
+import numpy as np
 from numba import cuda
 
 from npse import reference as book
@@ -138,6 +139,21 @@ def _add_squeeze_backward(du, R, dz, share, both):
         while k < end:
             both[k] = du[k] + part
             k += step
+
+
+@replaces(book.conv2d_batch_norm_inference)
+def conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride=1, padding=0, eps=1e-5):
+    return _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, -np.inf)
+
+
+@replaces(book.conv2d_batch_norm_inference_relu)
+def conv2d_batch_norm_inference_relu(x, w, gamma, beta, mean, var, stride=1, padding=0, eps=1e-5):
+    return _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, 0)
+
+
+def _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, floor):
+    g = Geometry.of(x.shape, w.shape, stride, padding)
+    return normalize(chosen(g, g.Cout, x.dtype).forward(x, w, g), gamma, beta, mean, var, eps, floor)
 
 
 @replaces(book.conv2d_moments)

@@ -1,7 +1,6 @@
 """Convolution along one axis of a map, as in factorized Inception modules (arXiv 1512.00567, section 3.2)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -36,20 +35,13 @@ class AxisConv2d(Conv2d):
         self.parameters["weight"] = he_normal(rng, (*kernel, cin, cout), fan_in=max(kernel) * cin)
         self.kernel = kernel
 
-    def __call__(self, x: Array) -> tuple[Array, Any]:
-        y, backward = super().__call__(self._padded(x))
-        return y, self._to_the_map(backward, x.shape)
-
-    def and_moments(self, x: Array) -> tuple[tuple[Array, Array, Array, Array], Any]:
-        result, backward = super().and_moments(self._padded(x))
-        return result, self._to_the_map(backward, x.shape)
-
     def _as_rows(self, shape: Shape) -> tuple[int, int, int]:
         """Return the shape of a map as (images, places, numbers) with the places of the filter's axis in the middle."""
         N, H, W, C = shape
         return (N, H, W * C) if self.kernel[1] == 1 else (N * H, W, C)
 
-    def _padded(self, x: Array) -> Array:
+    def _given(self, x: Array) -> Array:
+        """Return x with zeros at both ends of the filter's axis."""
         ops, edge = active(), max(self.kernel) // 2
         N, H, W, C = x.shape
         images, places, numbers = self._as_rows(x.shape)
@@ -59,9 +51,9 @@ class AxisConv2d(Conv2d):
         rows, columns = (size // 2 for size in self.kernel)
         return reshape(whole, (N, H + 2 * rows, W + 2 * columns, C))
 
-    def _to_the_map(self, backward: Any, shape: Shape) -> Callable[[Array], tuple[Array, Gradients]]:
+    def _backward(self, x: Array, shape: Shape) -> Callable[[Array], tuple[Array, Gradients]]:
         """Return a backward pass whose dx is that of the map without the zeros."""
-        ops, edge = active(), max(self.kernel) // 2
+        ops, edge, backward = active(), max(self.kernel) // 2, super()._backward(x, shape)
         images, places, numbers = self._as_rows(shape)
 
         def cropped(dy: Array) -> tuple[Array, Gradients]:

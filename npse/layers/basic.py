@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from npse.layers.layer import Layer, active
-from npse.types import Array, Backward, Gradients, Ops
+from npse.types import Array, Backward, Gradients, Op, Ops, Shape
 
 
 def he_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: float, dtype: Any = np.float32) -> Array:
@@ -73,23 +73,40 @@ class Conv2d(Layer):
         self._plain = groups == dilation == 1
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
-        ops, w, how = active(), self.parameters["weight"], (self.stride, self.padding)
-        y = ops.conv2d(x, w, *how) if self._plain else ops.grouped_conv2d(x, w, self.groups, *how, self.dilation)
+        ops, how, given = active(), (self.stride, self.padding), self._given(x)
+        call = given, self.parameters["weight"]
+        y = ops.conv2d(*call, *how) if self._plain else ops.grouped_conv2d(*call, self.groups, *how, self.dilation)
         if "bias" in self.parameters:
             y = ops.add_bias(y, self.parameters["bias"])
-        return y, self._backward(x)
+        return y, self._backward(given, x.shape)
+
+    @property
+    def begins_fused_ops(self) -> bool:
+        """Whether the convolution, which then has no groups, dilation or bias, can be the first part of a fused op."""
+        return self._plain and "bias" not in self.parameters
+
+    def fused(self, op: Op, x: Array, *others: Array, **options: float) -> tuple[Any, Any]:
+        """Return the result of a fused op that begins with this convolution, and the convolution's backward pass."""
+        given = self._given(x)
+        result = op(given, self.parameters["weight"], *others, self.stride, self.padding, **options)
+        return result, self._backward(given, x.shape)
 
     def and_moments(self, x: Array) -> tuple[tuple[Array, Array, Array, Array], Any]:
         """Return (y, mean, var, means), backward: y, and the statistics of y that a batch norm after it needs.
 
         mean and var (cout,) are those of y over (N, Ho, Wo), means (N, cout) those over (Ho, Wo).
         """
-        if self._plain and "bias" not in self.parameters:
-            return active().conv2d_moments(x, self.parameters["weight"], self.stride, self.padding), self._backward(x)
+        if self.begins_fused_ops:
+            return self.fused(active().conv2d_moments, x)
         y, backward = self(x)
         return (y, *active().moments(y)), backward
 
-    def _backward(self, x: Array) -> "_ConvBackward":
+    def _given(self, x: Array) -> Array:
+        """Return what the op gets for a map x."""
+        return x
+
+    def _backward(self, x: Array, shape: Shape) -> Any:
+        """Return the backward pass of a call whose op got x, for a map of this shape."""
         how = (self.stride, self.padding)
         if self._plain:
             return _ConvBackward(active(), x, self.parameters, how, self.input_gradient)

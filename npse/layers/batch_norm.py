@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from npse.backend import on_device, reshape
-from npse.layers.basic import expect_sizes
+from npse.layers.basic import Conv2d, expect_sizes
 from npse.layers.layer import Layer, active
-from npse.types import Array, Backward, Gradients, Ops, Peers
+from npse.types import Array, Backward, Gradients, Op, Ops, Peers
 
 
 class BatchNorm(Layer):
@@ -75,6 +75,20 @@ class BatchNorm(Layer):
             count, backward = count_of(x), self._backward_train(ops, x, mean, var)
         self.update_running_stats(ops, mean, var, count)
         return self._normalized(ops, x, gamma, beta, mean, var), backward
+
+    def after(self, conv: Conv2d, x: Array) -> tuple[Array, Any]:
+        """Return the batch norm of conv(x) with the running statistics, and the backward pass of the convolution.
+
+        Both are one op if the convolution allows that.
+        """
+        if not conv.begins_fused_ops:
+            c, conv_backward = conv(x)
+            return self._call_eval(c)[0], conv_backward
+        return conv.fused(self._op_after_conv(active()), x, self.gamma, self.parameters["bias"],
+                          self.buffers["running_mean"], self.buffers["running_var"], eps=self.eps)
+
+    def _op_after_conv(self, ops: Ops) -> Op:
+        return ops.conv2d_batch_norm_inference
 
     def _normalized(self, ops: Ops, x: Array, gamma: Array, beta: Array, mean: Array, var: Array) -> Array:
         return ops.batch_norm_inference(x, gamma, beta, mean, var, self.eps)
@@ -161,6 +175,9 @@ class BatchNormReLU(BatchNorm):
         y, mean, var = ops.batch_norm_relu(x, gamma, beta, self.eps)
         self.update_running_stats(ops, mean, var, count_of(x))
         return y, self._backward_train(ops, x, mean, var)
+
+    def _op_after_conv(self, ops: Ops) -> Op:
+        return ops.conv2d_batch_norm_inference_relu
 
     def _normalized(self, ops: Ops, x: Array, gamma: Array, beta: Array, mean: Array, var: Array) -> Array:
         return ops.batch_norm_inference_relu(x, gamma, beta, mean, var, self.eps)

@@ -1,7 +1,7 @@
 """The parts of a residual block. Each runs several layers with fewer ops than the layers have alone.
 
-If a batch norm follows a convolution, the convolution sums its output while it is in cache, so the statistics need no
-pass over memory. The end of a block, with or without gates, is one op: `bn_scale_add_relu`.
+A convolution runs together with the batch norm after it, see `npse.layers.sequential`. The end of a block, with or
+without gates, is one op: `bn_scale_add_relu`.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from npse.layers.basic import Conv2d
 from npse.layers.batch_norm import BatchNorm, BatchNormReLU, count_of
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
-from npse.layers.sequential import Sequential
+from npse.layers.sequential import Sequential, normalized
 from npse.types import Array, Backward, Gradients, Ops
 
 
@@ -38,17 +38,6 @@ def channels_after(conv: Conv2d) -> int:
 def takes_means(se: Excitation) -> TypeGuard[SqueezedGates]:
     """Whether an excitation needs no more of its maps than their means, which the end of a block knows already."""
     return isinstance(se, SqueezedGates) and se.squeeze is None
-
-
-def normalized(conv: Conv2d, norm: BatchNorm, x: Array) -> tuple[Array, Any, Backward]:
-    """Return norm(conv(x)), and the backward passes of both; in training the convolution sums for the statistics."""
-    if norm.training:
-        (c, mean, var, _), conv_backward = conv.and_moments(x)
-        y, norm_backward = norm.from_moments(c, mean, var)
-    else:
-        c, conv_backward = conv(x)
-        y, norm_backward = norm(c)
-    return y, conv_backward, norm_backward
 
 
 class ConvBNReLU(Fused):

@@ -10,7 +10,6 @@ import numpy as np
 
 from npse.layers import BatchNormReLU, Conv2d, Dense, GlobalAveragePool, Layer, MaxPool, Sequential
 from npse.layers.excitations import ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential
 from npse.models.inception import Widths, inception_module, module_channels
 from npse.models.options import excitations, expect_stages, with_defaults
 
@@ -52,7 +51,7 @@ def bn_inception(*, se: bool = True, stages: Collection[int] | None = None, clas
     expect_stages(stages, len(MODULES))
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **with_defaults(options, reduction=16))
-    stem = FusedSequential({
+    stem = Sequential({
         "conv1": Conv2d(channels, 64, 7, 2, input_gradient=input_gradient, rng=rng), "bn1": BatchNormReLU(64),
         "pool1": MaxPool(3, 2, ceil_mode=True),
         "conv2": Conv2d(64, 64, 1, rng=rng), "bn2": BatchNormReLU(64),

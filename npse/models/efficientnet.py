@@ -11,7 +11,6 @@ import numpy as np
 
 from npse.layers import Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential, SqueezeExcite
 from npse.layers.excitations import DEFAULTS, ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import Block, batch_norm_activation, inverted_residual, rounded
 from npse.models.options import excitations, expect_stages, with_defaults
 from npse.support.arithmetic import ceil_div
@@ -65,7 +64,7 @@ def efficientnet(table: tuple[Stage, ...] = B0, *, se: bool = True, stages: Coll
     excite = excitations(se, stages, rng, **with_defaults(options, bias=True))
     reduction = {**DEFAULTS, **options}["reduction"]
     cin, size = rounded(STEM * width), image_size if small_images else image_size // 2
-    parts: dict[str, Layer] = {"stem": FusedSequential(
+    parts: dict[str, Layer] = {"stem": Sequential(
         {"conv1": Conv2d(channels, cin, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, cin, "silu")})}
     for stage, row in enumerate(table, start=1):
@@ -82,6 +81,6 @@ def efficientnet(table: tuple[Stage, ...] = B0, *, se: bool = True, stages: Coll
             cin = block.cout
         parts[f"layer{stage}"] = Sequential(made)
     head = rounded(HEAD * width)
-    parts["head"] = FusedSequential({"conv1": Conv2d(cin, head, 1, rng=rng), **batch_norm_activation(1, head, "silu")})
+    parts["head"] = Sequential({"conv1": Conv2d(cin, head, 1, rng=rng), **batch_norm_activation(1, head, "silu")})
     drop: dict[str, Layer] = {"drop": Dropout(dropout, seed)} if dropout else {}
     return Sequential(parts | {"pool": GlobalAveragePool()} | drop | {"fc": Dense(head, classes, rng=rng)})

@@ -20,7 +20,6 @@ import numpy as np
 from npse.layers import Activation, BatchNorm, Conv2d, Dense, GlobalMaxPool, MaxPool, Sequential, Whitening
 from npse.layers.basic import partial_identity
 from npse.layers.excitations import ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential
 from npse.layers.layer import Layer
 from npse.models.options import excitations, expect_stages
 
@@ -69,7 +68,7 @@ def fast(*, se: bool = True, stages: Collection[int] | None = None, classes: int
 
     def stage(cin: int, cout: int, index: int) -> Layer:
         gates = excite(cout, (image_size - 1 + patch % 2) // 2**index, index)
-        return FusedSequential({
+        return Sequential({
             "conv1": convolution(cin, cout), "pool": MaxPool(2), "bn1": BatchNorm(cout, scale=norm_scale),
             "act1": Activation(activation), "conv2": convolution(cout, cout), "bn2": BatchNorm(cout, scale=norm_scale),
             "se": gates, "act2": Activation(activation)})

@@ -21,7 +21,6 @@ from npse.layers import (
     Sequential,
 )
 from npse.layers.excitations import ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential
 from npse.models.options import excitations, expect_stages
 
 
@@ -60,7 +59,7 @@ def module_channels(cin: int, widths: Widths) -> int:
 
 
 def inception_module(cin: int, widths: Widths, stride: int = 1, pooling: str = "average",
-                     se: Excitation | None = None, *, rng: np.random.Generator) -> FusedSequential:
+                     se: Excitation | None = None, *, rng: np.random.Generator) -> Sequential:
     """Make a module: (N, H, W, cin) -> (N, ceil(H / stride), ceil(W / stride), `module_channels`).
 
     Parameters
@@ -76,13 +75,13 @@ def inception_module(cin: int, widths: Widths, stride: int = 1, pooling: str = "
     pool: Layer = AveragePool(3, stride, padding=1) if pooling == "average" else MaxPool(3, stride, padding=1)
     branches: dict[str, Layer] = {}
     if widths.one:
-        branches["1x1"] = FusedSequential(conv_bn_relu(cin, (widths.one, 1, 1), rng=rng))
-    branches["3x3"] = FusedSequential(conv_bn_relu(cin, (widths.reduced3, 1, 1), (widths.three, 3, stride), rng=rng))
-    branches["5x5"] = FusedSequential(
+        branches["1x1"] = Sequential(conv_bn_relu(cin, (widths.one, 1, 1), rng=rng))
+    branches["3x3"] = Sequential(conv_bn_relu(cin, (widths.reduced3, 1, 1), (widths.three, 3, stride), rng=rng))
+    branches["5x5"] = Sequential(
         conv_bn_relu(cin, (widths.reduced5, 1, 1), (widths.five, 3, 1), (widths.five, 3, stride), rng=rng))
     projection = conv_bn_relu(cin, (widths.pool, 1, 1), rng=rng) if widths.pool else {}
-    branches["pool"] = FusedSequential({"pool": pool} | projection)
-    return FusedSequential({"branches": Branches(branches), "se": se})
+    branches["pool"] = Sequential({"pool": pool} | projection)
+    return Sequential({"branches": Branches(branches), "se": se})
 
 
 def inception(*, se: bool = True, stages: Collection[int] | None = None, classes: int = 10, blocks: int = 2,
@@ -118,7 +117,7 @@ def inception(*, se: bool = True, stages: Collection[int] | None = None, classes
     excite = excitations(se, stages, rng, **options)
     cin, size = widths[0] // 2, image_size
     first = Conv2d(channels, cin, 3, input_gradient=input_gradient, rng=rng)
-    parts: dict[str, Layer] = {"stem": FusedSequential({"conv1": first, "bn1": BatchNormReLU(cin)})}
+    parts: dict[str, Layer] = {"stem": Sequential({"conv1": first, "bn1": BatchNormReLU(cin)})}
     for stage, width in enumerate(widths, start=1):
         modules: dict[str, Layer] = {}
         if stage > 1:

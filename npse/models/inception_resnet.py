@@ -26,8 +26,8 @@ from npse.layers import (
 )
 from npse.layers.axis_conv import AxisConv2d
 from npse.layers.excitations import ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential, SkipSum
 from npse.layers.scaled import Scaled
+from npse.layers.sequential import SkipSum
 from npse.models.options import excitations, expect_image_size, expect_stages, with_defaults
 
 EPS = 1e-3                                                  # of the batch norms
@@ -129,11 +129,11 @@ def _branches(cin: int, table: tuple[tuple[_Convolution, ...], ...], rng: np.ran
 
 
 def _conv(cin: int, cout: int, kernel: int | tuple[int, int], stride: int, rng: np.random.Generator,
-          padding: int | None = None, input_gradient: bool = True) -> FusedSequential:
+          padding: int | None = None, input_gradient: bool = True) -> Sequential:
     """Return a convolution, its batch norm and its ReLU."""
     conv = (AxisConv2d(cin, cout, kernel, rng=rng) if isinstance(kernel, tuple) else
             Conv2d(cin, cout, kernel, stride, input_gradient, padding=padding, rng=rng))
-    return FusedSequential({"conv": conv, "bn": BatchNormReLU(cout, EPS)})
+    return Sequential({"conv": conv, "bn": BatchNormReLU(cout, EPS)})
 
 
 def _halved(size: int) -> int:

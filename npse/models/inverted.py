@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.layers import Activation, BatchNorm, BatchNormReLU, Conv2d, Excitation, Layer
-from npse.layers.fused_sequential import FusedSequential, SkipSum
+from npse.layers.sequential import Sequential, SkipSum
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Block:
     se: bool = True
 
 
-def inverted_residual(cin: int, block: Block, se: Excitation | None, rng: np.random.Generator) -> FusedSequential:
+def inverted_residual(cin: int, block: Block, se: Excitation | None, rng: np.random.Generator) -> Sequential:
     """Make a block: (N, H, W, cin) -> (N, ceil(H / stride), ceil(W / stride), cout).
 
     The input is added to the result if both have the same shape. A block that does not expand has no first convolution;
@@ -48,7 +48,7 @@ def inverted_residual(cin: int, block: Block, se: Excitation | None, rng: np.ran
                **batch_norm_activation(2 if expands else 1, wide, block.activation), "se": se}
     last, norm = ("conv_pwl", "bn3") if expands else ("conv_pw", "bn2")
     layers |= {last: Conv2d(wide, block.cout, 1, rng=rng), norm: BatchNorm(block.cout)}
-    return SkipSum(layers) if block.stride == 1 and cin == block.cout else FusedSequential(layers)
+    return SkipSum(layers) if block.stride == 1 and cin == block.cout else Sequential(layers)
 
 
 def batch_norm_activation(index: int, channels: int, activation: str) -> dict[str, Layer]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from npse.layers import Conv2d, Dense, GlobalAveragePool, Layer, Sequential
 from npse.layers.excitations import ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import batch_norm_activation
 from npse.models.options import excitations, expect_stages
 
@@ -49,7 +48,7 @@ def mobilenet(*, se: bool = True, stages: Collection[int] | None = None, classes
     rng = np.random.default_rng(seed)
     excite = excitations(se, stages, rng, **options)
     stride = 1 if small_images else 2
-    parts: dict[str, Layer] = {"stem": FusedSequential(
+    parts: dict[str, Layer] = {"stem": Sequential(
         {"conv1": Conv2d(channels, stem, 3, stride, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, stem, activation)})}
     cin, size = stem, image_size // stride
@@ -58,7 +57,7 @@ def mobilenet(*, se: bool = True, stages: Collection[int] | None = None, classes
         for index in range(count):
             stride = 2 if stage > 1 and index == 0 else 1
             size //= stride
-            made[str(index)] = FusedSequential({
+            made[str(index)] = Sequential({
                 "conv_dw": Conv2d(cin, cin, 3, stride, groups=cin, rng=rng),
                 **batch_norm_activation(1, cin, activation),
                 "conv_pw": Conv2d(cin, cout, 1, rng=rng),

@@ -12,7 +12,6 @@ import numpy as np
 
 from npse.layers import Activation, Conv2d, Dense, Dropout, GlobalAveragePool, Layer, Sequential
 from npse.layers.excitations import DEFAULTS, ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential
 from npse.models.inverted import Block, batch_norm_activation, inverted_residual, rounded
 from npse.models.options import excitations, expect_stages, with_defaults
 from npse.support.arithmetic import ceil_div
@@ -71,7 +70,7 @@ def mobilenet_v3(table: tuple[tuple[Block, ...], ...] = SMALL, *, se: bool = Tru
     excite = excitations(se, stages, rng, **with_defaults(options, gate="hard_sigmoid", bias=True))
     reduction, fewest = ({**DEFAULTS, **options}[name] for name in ("reduction", "min_hidden"))
     cin, size = rounded(STEM * width), image_size if small_images else image_size // 2
-    parts: dict[str, Layer] = {"stem": FusedSequential(
+    parts: dict[str, Layer] = {"stem": Sequential(
         {"conv1": Conv2d(channels, cin, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng),
          **batch_norm_activation(1, cin, SWISH)})}
     for stage, blocks in enumerate(table, start=1):
@@ -86,7 +85,7 @@ def mobilenet_v3(table: tuple[tuple[Block, ...], ...] = SMALL, *, se: bool = Tru
             cin = block.cout
         parts[f"layer{stage}"] = Sequential(made)
     expanded, units = block.expanded, UNITS.get(table, block.expanded)
-    parts["head"] = FusedSequential({"conv1": Conv2d(cin, expanded, 1, rng=rng),
+    parts["head"] = Sequential({"conv1": Conv2d(cin, expanded, 1, rng=rng),
                                      **batch_norm_activation(1, expanded, SWISH)})
     drop: dict[str, Layer] = {"drop": Dropout(dropout, seed)} if dropout else {}
     return Sequential(parts | {"pool": GlobalAveragePool(), "fc1": Dense(expanded, units, rng=rng),

@@ -22,7 +22,7 @@ from npse.layers import (
     Sequential,
 )
 from npse.layers.excitations import ExcitationOptions
-from npse.layers.fused_sequential import FusedSequential, PoolConcat, SkipSum
+from npse.layers.sequential import PoolConcat, SkipSum
 from npse.models.options import excitations, expect_stages
 from npse.support.arithmetic import ceil_div
 
@@ -68,7 +68,7 @@ def shufflenet(*, se: bool = True, stages: Collection[int] | None = None, classe
     excite = excitations(se, stages, rng, **options)
     first = Conv2d(channels, stem, 3, 1 if small_images else 2, input_gradient=input_gradient, rng=rng)
     pool = None if small_images else MaxPool(3, 2, padding=1)
-    parts: dict[str, Layer] = {"stem": FusedSequential({"conv1": first, "bn1": BatchNormReLU(stem), "pool": pool})}
+    parts: dict[str, Layer] = {"stem": Sequential({"conv1": first, "bn1": BatchNormReLU(stem), "pool": pool})}
     cin, size = stem, image_size if small_images else image_size // 4
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=False), start=1):
         made: dict[str, Layer] = {}
@@ -83,7 +83,7 @@ def shufflenet(*, se: bool = True, stages: Collection[int] | None = None, classe
 
 
 def shuffle_unit(cin: int, cout: int, groups: int, first_groups: int, se: Excitation | None, rng: np.random.Generator
-                 ) -> FusedSequential:
+                 ) -> Sequential:
     """Make a unit: (N, H, W, cin) -> (N, H, W, cout) if cin = cout, else -> (N, ceil(H / 2), ceil(W / 2), cout).
 
     Parameters

@@ -11,7 +11,6 @@ import numpy as np
 from npse.layers import BatchNormReLU, Conv2d, Dense, Dropout, GlobalAveragePool, Layer, MaxPool, ReLU, Sequential
 from npse.layers.excitations import ExcitationOptions
 from npse.layers.flatten import Flatten
-from npse.layers.fused_sequential import FusedSequential
 from npse.models.options import Excite, excitations, expect_image_size, expect_stages, with_defaults
 from npse.support.names import suggest
 
@@ -96,10 +95,10 @@ def convolutions(depth: int, widths: tuple[int, ...], stages: Collection[int] | 
     expect_stages(stages, len(widths))
     expect_image_size(image_size, 2 ** len(widths))
 
-    def unit(cin: int, cout: int, stage: int) -> FusedSequential:
+    def unit(cin: int, cout: int, stage: int) -> Sequential:
         conv = Conv2d(cin, cout, 3, input_gradient=input_gradient or stage > 0, bias=bias, rng=rng)
         gates = excite(cout, image_size // 2 ** max(stage - 1, 0), max(stage, 1))
-        return FusedSequential({"conv1": conv, "bn1": BatchNormReLU(cout), "se": gates})
+        return Sequential({"conv1": conv, "bn1": BatchNormReLU(cout), "se": gates})
 
     parts: dict[str, Layer] = {"stem": unit(channels, widths[0], 0)}
     cin = widths[0]

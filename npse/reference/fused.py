@@ -53,6 +53,30 @@ def conv2d_moments(x: Array, w: Array, stride: int = 1,
     return y, *moments(y)
 
 
+@op("x: N H W Cin, w: kh kw Cin Cout, gamma: Cout, beta: Cout, mean: Cout, var: Cout -> y: N Ho Wo Cout",
+    backward=("conv2d_backward_x", "conv2d_backward_w", "batch_norm_inference_backward"), sizes=sizes_of_result,
+    flops=lambda x, w, *_, y: products(y.shape, w.shape) + 3 * y.size,
+    multiply_adds=lambda x, w, *_, y: products(y.shape, w.shape) // 2)
+def conv2d_batch_norm_inference(x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array, stride: int = 1,
+                                padding: int = 0, eps: float = 1e-5) -> Array:
+    """y = batch_norm_inference(conv2d(x, w)): (N, H, W, Cin) -> (N, Ho, Wo, Cout).
+
+    In inference batch norm is an affine map of each channel, so it needs no pass of its own: y is slope * conv2d(x, w)
+    + shift with slope = gamma / sqrt(var + eps) and shift = beta - mean * slope.
+    """
+    return batch_norm_inference(conv2d(x, w, stride, padding), gamma, beta, mean, var, eps)
+
+
+@op("x: N H W Cin, w: kh kw Cin Cout, gamma: Cout, beta: Cout, mean: Cout, var: Cout -> y: N Ho Wo Cout",
+    backward=("conv2d_backward_x", "conv2d_backward_w", "batch_norm_inference_backward"), kink="relu",
+    sizes=sizes_of_result, flops=lambda x, w, *_, y: products(y.shape, w.shape) + 4 * y.size,
+    multiply_adds=lambda x, w, *_, y: products(y.shape, w.shape) // 2)
+def conv2d_batch_norm_inference_relu(x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array,
+                                     stride: int = 1, padding: int = 0, eps: float = 1e-5) -> Array:
+    """y = relu(batch_norm_inference(conv2d(x, w))): (N, H, W, Cin) -> (N, Ho, Wo, Cout)."""
+    return relu(conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride, padding, eps))
+
+
 @op("dx: N H W Cin, w: kh kw Cin Cout, dy: N Ho Wo Cout -> sum: N H W Cin", sizes=sizes_of_result,
     flops=lambda dy, w, dx, *_, y: products(dy.shape, w.shape) + dx.size)
 def conv2d_backward_x_add(dy: Array, w: Array, dx: Array, stride: int = 1,

@@ -21,6 +21,7 @@ from npse.backend import active, joined, to_edition, to_host
 from npse.layers import BatchNorm, Layer, Sequential
 from npse.layers.dropout import CountingLayer
 from npse.layers.layer import prefixed
+from npse.layers.sequential import once
 from npse.training.metric_accumulator import read
 from npse.training.optimizer import Optimizer
 from npse.training.ranks import RankLost, Ranks
@@ -42,12 +43,18 @@ class Totals:
 
 
 def units(network: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield the layers, with their names, whose calls one after another are a call of the network."""
+    """Yield the layers, with their names, whose calls one after another are a call of the network.
+
+    A convolution and the batch norm after it, which run together, are a `Sequential` of both.
+    """
     if type(network) is not Sequential:
         yield path, network
         return
-    for name, child in network.children.items():
-        yield from units(child, f"{path}.{name}" if path else name)
+    for name, child, norm_name, norm in network.with_norms():
+        if norm:
+            yield path, Sequential({name: child, norm_name: norm})
+        else:
+            yield from units(child, f"{path}.{name}" if path else name)
 
 
 def synchronize(network: Layer, ranks: Ranks | None) -> None:
@@ -173,7 +180,7 @@ class SharedStep(Step):
                 self._ranks.start_sum(figures)
             dh = ops.softmax_cross_entropy_backward(weight / self._parts, h, labels[some], self._smoothing)
             for index in reversed(range(len(backwards))):
-                dh, found = backwards[index](dh)
+                dh, found = once(backwards.pop())(dh)
                 name, _ = self._layers[index]
                 self._buckets.add(prefixed(name, found) if name else found, first)
                 if last:

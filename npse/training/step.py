@@ -10,6 +10,7 @@ import numpy as np
 from npse.backend import active, joined, reshape, to_edition
 from npse.layers import Layer
 from npse.layers.batch_norm import statistics_together
+from npse.layers.sequential import once
 from npse.training.optimizer import Optimizer
 from npse.training.recorded import Recorded
 from npse.types import Array
@@ -83,7 +84,8 @@ class Step:
             some = labels[first:first + each]
             with statistics_together(self.network):
                 logits, backward = self.network(x[first:first + each])
-            _, found = backward(ops.softmax_cross_entropy_backward(1 / self._parts, logits, some, self._smoothing))
+            dlogits = ops.softmax_cross_entropy_backward(1 / self._parts, logits, some, self._smoothing)
+            _, found = once(backward)(dlogits)
             gradients = {name: _sum(gradients[name], new) for name, new in found.items()} if gradients else found
             parts.append(logits)
         logits = joined(parts)

@@ -20,7 +20,8 @@ The channels of a tile belong to one group. With a dilation d the pixels of a ti
 for a row of outputs b, b + d, b + 2d, ... the convolution is one without dilation. Both kinds of steps together, a
 target_step and a dilation, are not supported (`fits`).
 
-While a tile is in registers, an array can be added to it (``plus``), and its pixels can be summed (``sums``).
+While a tile is in registers, each of its channels can go through an affine map (``affine``), an array can be added to
+it (``plus``), and its pixels can be summed (``sums``).
 """
 
 import functools
@@ -31,7 +32,7 @@ import numpy as np
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
-from npse.cpu.simd.tile import lanes, load, prefetch, slide, store, sum_rows, vector_registers, zeros
+from npse.cpu.simd.tile import fma, lanes, load, prefetch, relu, slide, store, sum_rows, vector_registers, zeros
 from npse.reference.grouped_conv import reach
 
 SCRATCH_BYTES = 2**19 # bytes of the source in use at a time: half of a typical second-level cache
@@ -56,10 +57,14 @@ def parts(g):
     return g.Ho
 
 
-def forward(x, w, g, sums=None, *, sliding):
-    """Return y; if an array ``sums`` (2, N, Ho, Cout) is given, write the sums of y and of y^2 over each row to it."""
+def forward(x, w, g, sums=None, affine=None, *, sliding):
+    """Return y; if an array ``sums`` (2, N, Ho, Cout) is given, write the sums of y and of y^2 over each row to it.
+
+    ``affine`` may be a tuple (slope, shift, rectified) with arrays (Cout,): then slope * y + shift is returned, or its
+    ReLU if ``rectified``.
+    """
     y = empty(g.y_shape, x.dtype)
-    _correlate(x, y, w, g, g.stride, 1, g.padding, g.padding, None, sums, sliding)
+    _correlate(x, y, w, g, g.stride, 1, g.padding, g.padding, affine, None, sums, sliding)
     return y
 
 
@@ -67,7 +72,7 @@ def backward_x(dy, w, g, plus=None, *, sliding):
     """Return dx; if an array ``plus`` of its shape is given, return the sum of both."""
     dx = empty(g.x_shape, dy.dtype)
     top, left = (reach(k, g.dilation) - 1 - g.padding for k in (g.kh, g.kw))
-    _correlate(dy, dx, mirrored(w, g.groups), g, 1, g.stride, top, left, plus, None, sliding)
+    _correlate(dy, dx, mirrored(w, g.groups), g, 1, g.stride, top, left, None, plus, None, sliding)
     return dx
 
 
@@ -83,7 +88,7 @@ def mirrored(w, groups):
     return by_group.transpose(0, 1, 4, 3, 2).reshape(kh, kw, -1, groups * D)
 
 
-def _correlate(source, target, w, g, source_step, target_step, top, left, plus, sums, sliding):
+def _correlate(source, target, w, g, source_step, target_step, top, left, affine, plus, sums, sliding):
     """Write target (N, rows, columns, K), the correlation of source (N, H, W, C) with w (kh, kw, C / groups, K)."""
     if sliding and source_step * target_step > 1:
         raise ValueError(f"the sliding tile is for stride 1, but the stride is {source_step * target_step}")
@@ -95,6 +100,9 @@ def _correlate(source, target, w, g, source_step, target_step, top, left, plus, 
     pixels, vectors = _tile_shape(K // groups, -(-columns // dilation), taps, target_step, target.dtype)
     block = vectors * lanes(target.dtype)
     filters = _packed(w, groups, block, taps)
+    if affine:
+        *lines, rectified = affine
+        affine = *(_packed(line.reshape(1, 1, 1, K), groups, block, 1) for line in lines), rectified
 
     span = dilation * pixels
     covered = -(-columns // span) * span                          # columns of the target, rounded up to whole tiles
@@ -111,7 +119,7 @@ def _correlate(source, target, w, g, source_step, target_step, top, left, plus, 
     corner = empty((threads, max(2, pixels), block), source.dtype)
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, dilation * C if taps > 1 else 0)
     sizes = kh, kw, groups, dilation, source_step, top, left, band, bands
-    task = functools.partial(run, source, filters, target, plus, sums, sizes, tuple(layout), scratch, corner)
+    task = functools.partial(run, source, filters, target, affine, plus, sums, sizes, tuple(layout), scratch, corner)
     parallel_for(task, N * bands, threads=threads, pass_thread=True)
 
 
@@ -159,7 +167,7 @@ def _kernel(pixels, vectors, taps, target_step, phase, distance):
     target goes through ``corner``.
     """
     @kernel
-    def correlate(source, filters, target, plus, sums, sizes, layout, scratches, corners, thread, first, last):
+    def correlate(source, filters, target, affine, plus, sums, sizes, layout, scratches, corners, thread, first, last):
         scratch, corner = scratches[thread], corners[thread]
         _, H, W, C = source.shape
         _, rows, columns, K = target.shape
@@ -211,6 +219,12 @@ def _kernel(pixels, vectors, taps, target_step, phase, distance):
                                                      distance or source_step * dilation * C,
                                                      filters, w_at, taps, target_step, phase)
                                         w_at += taps * block
+                        if affine is not None:
+                            slope, shift, rectified = affine
+                            tile = fma(tile, load(slope, number * block, 0, pixels, vectors),
+                                       load(shift, number * block, 0, pixels, vectors))
+                            if rectified:
+                                tile = relu(tile)
                         if inside == pixels and width_of_tile == block:
                             if plus is not None:
                                 tile = tile + load(plus, to, pixel_step, pixels, vectors)

@@ -79,19 +79,22 @@ def parts(g):
     return -(-g.Ho // 4)
 
 
-def forward(x, w, g, sums=None):
-    """Return y; if ``sums`` (2, N, parts, Cout) is given, write the sums of y and of y^2 over each part to it."""
+def forward(x, w, g, sums=None, affine=None):
+    """Return y; if ``sums`` (2, N, parts, Cout) is given, write the sums of y and of y^2 over each part to it.
+
+    For ``affine`` see `npse.cpu.conv_kernels.direct.forward`.
+    """
     _expect_possible(g, x.dtype)
-    return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, None, sums)
+    return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, affine, None, sums)
 
 
 def backward_x(dy, w, g, plus=None):
     """Return dx (N, H, W, Cin); if an array ``plus`` of that shape is given, return the sum of both."""
     _expect_possible(g, dy.dtype)
-    return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, plus, None)
+    return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, None, plus, None)
 
 
-def _convolve(x, filters, y_shape, padding, plus, sums):
+def _convolve(x, filters, y_shape, padding, affine, plus, sums):
     """Return y; filters(u, first, last) writes blocks first .. last of the filters at the points to u."""
     N, H, W, Cout = y_shape
     Cin = x.shape[3]
@@ -105,7 +108,7 @@ def _convolve(x, filters, y_shape, padding, plus, sums):
     threads = get_threads()
     v, m = (empty((threads, *shape), x.dtype)
             for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
-    parallel_for(partial(multiply, x, u, y, plus, sums, padding, height, v, m), N * down,
+    parallel_for(partial(multiply, x, u, y, affine, plus, sums, padding, height, v, m), N * down,
                  height * max(1, N * down // height // 32), threads=threads, pass_thread=True)
     return y
 

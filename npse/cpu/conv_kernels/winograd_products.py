@@ -25,13 +25,13 @@ ROWS = vector_registers()[1] // (2 * VECTORS)                     # rows of a ti
 
 
 @kernel
-def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
+def multiply(x, u, y, affine, plus, sums, padding, height, vs, ms, thread, first, last):
     """Write y = A^T [U V] A for the rows first .. last of squares, ``height`` rows at a time.
 
     u holds the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before.
-    For plus and sums see `columns_to_squares`. Each thread has scratch memory: v (groups, chunks of Cin, 36, GROUP,
-    WIDTH), a block of squares at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by column. If
-    the registers hold the products of a whole column, only A^T times the column is stored.
+    For affine, plus and sums see `columns_to_squares`. Each thread has scratch memory: v (groups, chunks of Cin, 36,
+    GROUP, WIDTH), a block of squares at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by
+    column. If the registers hold the products of a whole column, only A^T times the column is stored.
     """
     _, H, W, Cout = y.shape
     Cin, v, m = x.shape[3], vs[thread], ms[thread]
@@ -74,7 +74,7 @@ def multiply(x, u, y, plus, sums, padding, height, vs, ms, thread, first, last):
                         _store_column(_products(m, at), _products(m, at + STEP), _products(m, at + 2 * STEP),
                                       _products(m, at + 3 * STEP), _products(m, at + 4 * STEP),
                                       _products(m, at + 5 * STEP), m, at)
-            columns_to_squares(m, y, plus, sums, channel, down, across, top, end)
+            columns_to_squares(m, y, affine, plus, sums, channel, down, across, top, end)
 
 
 @kernel

@@ -16,7 +16,7 @@ from npse.cpu.conv_kernels.winograd_algebra import (
     points_to_map,
 )
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.simd.tile import fma, lanes, load, load_if, store, zeros
+from npse.cpu.simd.tile import fma, lanes, load, load_if, relu, store, zeros
 
 LANES = lanes(np.float32)
 WIDTH = 16                                     # channels of a chunk: a vector, or a few of them
@@ -118,12 +118,13 @@ squares_to_points, windows_to_points = _to_points(4), _to_points(6)
 
 
 @kernel
-def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
+def columns_to_squares(m, y, affine, plus, sums, channel, down, across, first, last):
     """Write m A to rows first .. last of squares of y, for a chunk of channels from ``channel`` on.
 
     m has the shape (groups, 6, 6, GROUP, WIDTH). It was already multiplied by A^T, so each column uses only four of its
-    six places. If ``plus``, an array like y, is not None, it is added. If ``sums`` (2, N, down, C) is not None, the
-    sums of y and of y^2 over each row of squares are written to it.
+    six places. If ``affine`` is not None, y goes through it: see `npse.cpu.conv_kernels.direct.forward`. If ``plus``,
+    an array like y, is not None, it is added. If ``sums`` (2, N, down, C) is not None, the sums of y and of y^2 over
+    each row of squares are written to it.
     """
     _, H, W, C = y.shape
     for row in range(first, last):
@@ -135,6 +136,12 @@ def columns_to_squares(m, y, plus, sums, channel, down, across, first, last):
                 for i in range(min(4, H - top)):
                     at = (square // GROUP * 36 + i) * STEP + square % GROUP * WIDTH + c
                     y0, y1, y2, y3 = points_to_map(*_six(m, at, 6 * STEP))
+                    if affine is not None:
+                        slope, shift = _vector(affine[0], channel + c), _vector(affine[1], channel + c)
+                        y0, y1 = fma(y0, slope, shift), fma(y1, slope, shift)
+                        y2, y3 = fma(y2, slope, shift), fma(y3, slope, shift)
+                        if affine[2]:
+                            y0, y1, y2, y3 = relu(y0), relu(y1), relu(y2), relu(y3)
                     at = ((n * H + top + i) * W + left) * C + channel + c
                     if plus is not None:
                         y0 = y0 + _vector(plus, at)

@@ -1,6 +1,7 @@
 """Cases for fused ops: convolution with moments, and the end of an SE block."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 
 from npse.gradcheck.cases.case import Case, distinct, signed
@@ -62,6 +63,35 @@ def batch_norm_inference_relu_case(label: str, *shape: int) -> Case:
                     ops.batch_norm_inference_relu(x, gamma, beta, mean, var))
 
 
+def conv2d_batch_norm_inference_case(label: str, rectified: bool, x_shape: Shape, w_shape: Shape, stride: int = 1,
+                                     padding: int = 0, wrt: tuple[str, ...] = ("x", "w", "gamma", "beta")) -> Case:
+    """A case for `conv2d_batch_norm_inference`, or for the one with a ReLU."""
+    name, C, how = "conv2d_batch_norm_inference" + "_relu" * rectified, w_shape[3], (stride, padding)
+
+    def forward(ops: Ops, x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array) -> Array:
+        return getattr(ops, name)(x, w, gamma, beta, mean, var, *how)
+
+    def backward(ops: Ops, dy: Array, x: Array, w: Array, gamma: Array, beta: Array, mean: Array,
+                 var: Array) -> tuple[Array, ...]:
+        c = ops.conv2d(x, w, *how)
+        if rectified:
+            dy = ops.relu_backward(dy, ops.batch_norm_inference(c, gamma, beta, mean, var))
+        dc, dgamma, dbeta = ops.batch_norm_inference_backward(dy, c, gamma, mean, var)
+        return ops.conv2d_backward_x(dc, w, x.shape, *how), ops.conv2d_backward_w(dc, x, w.shape, *how), dgamma, dbeta
+
+    def kinks(x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array) -> list[Array]:
+        padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+        windows = sliding_window_view(padded, w.shape[:2], (1, 2))[:, ::stride, ::stride]
+        c = np.einsum("nabcij,ijck->nabk", windows, w)
+        return [gamma * (c - mean) / np.sqrt(var + 1e-5) + beta]
+
+    return Case((name,), label,
+                make=lambda rng: {"x": distinct(rng, *x_shape) + 0.5, "w": signed(rng, *w_shape),
+                                  "gamma": signed(rng, C), "beta": signed(rng, C), "mean": signed(rng, C),
+                                  "var": rng.uniform(0.5, 2, C)},
+                forward=forward, backward=backward, wrt=wrt, kinks=kinks if rectified and wrt else None)
+
+
 def conv2d_moments_case(label: str, part: int, x_shape: Shape, w_shape: Shape, *strided: int) -> Case:
     """A case for `conv2d_moments`."""
     return Case(("conv2d_moments",), label,
@@ -88,6 +118,10 @@ CASES = (
       for part, what in enumerate(("mean", "var", "means"))
       for label, shape in (("H < W", (2, 3, 4, 3)), ("one number a channel", (1, 1, 1, 3)), ("wide", (4, 9, 7, 32)))),
     batch_norm_inference_relu_case("H < W", 2, 3, 4, 3),
+    *(conv2d_batch_norm_inference_case(label, rectified, *sizes)
+      for rectified in (False, True)
+      for label, *sizes in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1), ("1x1", (2, 3, 4, 2), (1, 1, 2, 3)),
+                            ("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), 1, 1, ()))),
     *(conv2d_moments_case(f"{what}, {label}", part, x_shape, w_shape, stride, padding)
       for part, what in enumerate(("y", "mean", "var", "means"))
       for label, x_shape, w_shape, stride, padding in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1),

@@ -5,6 +5,7 @@ book's.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from npse.gradcheck.diagnosis import (
     activations,
@@ -239,6 +240,13 @@ class TapeOps:
 
     def batch_norm_inference_relu(self, x: Var, gamma: Var, beta: Var, mean: Var, var: Var, eps: float = 1e-5) -> Var:
         return self._rectified(self.batch_norm_inference(x, gamma, beta, mean, var, eps), "(gamma*xhat + beta)")
+
+    def conv2d_batch_norm_inference(self, x: Var, w: Var, gamma: Var, beta: Var, mean: Var, var: Var, stride: int = 1,
+                                    padding: int = 0, eps: float = 1e-5) -> Var:
+        return self.batch_norm_inference(self.conv2d(x, w, stride, padding), gamma, beta, mean, var, eps)
+
+    def conv2d_batch_norm_inference_relu(self, x: Var, w: Var, *of_norm: Any, **options: Any) -> Var:
+        return self._rectified(self.conv2d_batch_norm_inference(x, w, *of_norm, **options), "(gamma*xhat + beta)")
 
     def add_relu(self, f: Var, x: Var) -> Var:
         return self._rectified(self.add(f, x), "(f + x)")

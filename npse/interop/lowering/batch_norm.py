@@ -3,6 +3,7 @@
 from typing import Any
 
 from npse.interop.graph import Graph, Value
+from npse.interop.lowering.conv import conv2d
 from npse.interop.lowering.elementwise import relu
 from npse.interop.lowering.squeezes import squeeze
 from npse.interop.lowering.table import lowers
@@ -17,6 +18,17 @@ def batch_norm_inference(graph: Graph, x: Value, gamma: Array, beta: Array, runn
         return squeeze(graph, normalized).reshape(x.shape)
     inputs = [x.name, *map(graph.array, (gamma, beta, running_mean, running_var))]
     return Value(graph, x.shape, graph.add("BatchNormalization", *inputs, epsilon=float(eps)))
+
+
+@lowers
+def conv2d_batch_norm_inference(graph: Graph, x: Value, w: Array, gamma: Array, beta: Array, mean: Array, var: Array,
+                                stride: int = 1, padding: int = 0, eps: float = 1e-5) -> Value:
+    return batch_norm_inference(graph, conv2d(graph, x, w, stride, padding), gamma, beta, mean, var, eps)
+
+
+@lowers
+def conv2d_batch_norm_inference_relu(graph: Graph, x: Value, w: Array, *rest: Any, **options: float) -> Value:
+    return relu(graph, conv2d_batch_norm_inference(graph, x, w, *rest, **options))
 
 
 @lowers
