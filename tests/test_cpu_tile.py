@@ -1,5 +1,7 @@
 """The register tile: every operation against NumPy. The memory pool of results."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -225,20 +227,73 @@ def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone():
     assert memory_pool.empty((3,), np.float64).ctypes.data % memory_pool.ALIGNMENT == 0
 
 
-def test_the_pool_holds_little_more_than_was_in_use_at_once():
-    pool = memory_pool.MemoryPool()
+UNIT = 2**16                                           # bytes, a multiple of a cache line
 
-    def use(*sizes):
-        blocks = [pool.acquire(size) for size in sizes]
-        pool.returned.extend(blocks)
 
-    use(100, 100, 50)
-    for sizes in ((60,), (70, 80), (250,), (30, 30), (100, 100, 50)):
-        use(*sizes)
-        pool.acquire(0)
-        assert pool._free + pool._in_use <= memory_pool.PEAK_RATIO * 250
-        assert pool._free == sum(size * len(blocks) for size, blocks in pool._blocks.items())
-    assert sorted(size for size, blocks in pool._blocks.items() for _ in blocks) == [30, 30, 50, 100, 100]
+@pytest.fixture
+def pool(monkeypatch):
+    """An empty pool, with functions ``take(*units)`` and ``give(blocks)``; ``made`` lists the memory it asked for."""
+    pool, fresh = memory_pool.MemoryPool(), memory_pool._fresh
+    pool.made = []
+    monkeypatch.setattr(memory_pool, "_fresh", lambda size: pool.made.append(size // UNIT) or fresh(size))
+    pool.take = lambda *units: [pool.acquire(count * UNIT) for count in units]
+    pool.give = pool.returned.extend
+    return pool
+
+
+def places(block):
+    return block.memory.ctypes.data + block.start, block.size
+
+
+def test_the_pool_holds_little_more_than_was_in_use_at_once(pool):
+    for sizes in ((100, 100, 50), (60,), (70, 80), (250,), (30, 30), (100, 100, 50)):
+        pool.give(pool.take(*sizes))
+        pool._reclaim()
+        assert pool._free + pool._in_use <= (memory_pool.PEAK_RATIO + 1 / memory_pool.SHARE) * 250 * UNIT
+        assert pool._free == sum(block.size for block in pool._blocks)
+    assert pool._in_use == 0
+
+
+def test_a_free_block_is_cut_and_becomes_whole_again(pool):
+    whole, = pool.take(32)
+    pool.give([whole])
+    parts = pool.take(8, 8, 16)
+    assert pool.made == [32]
+    assert sorted(map(places, parts)) == [(places(whole)[0] + at * UNIT, size * UNIT)
+                                          for at, size in ((0, 8), (8, 8), (16, 16))]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)):
+        for index in order:
+            pool.give([parts[index]])
+            pool._reclaim()
+        whole_again, = pool.take(32)
+        assert places(whole_again) == places(whole)
+        pool.give([whole_again])
+        parts = pool.take(8, 8, 16)
+    assert pool.made == [32]
+
+
+def test_a_small_array_takes_no_part_of_a_far_larger_block(pool):
+    pool.give(pool.take(memory_pool.SHARE * 2))
+    small, = pool.take(1)
+    assert pool.made == [memory_pool.SHARE * 2, 1]
+    pool.give([small])
+    assert [block.size // UNIT for block in pool.take(2, 1)] == [2, 1]
+    assert pool.made == [memory_pool.SHARE * 2, 1]
+
+
+def test_blocks_in_use_never_share_memory(pool):
+    rng, used = np.random.default_rng(0), []
+    for _ in range(1000):
+        if used and rng.random() < 0.5:
+            pool.give([used.pop(rng.integers(len(used)))])
+        else:
+            used += pool.take(int(2 ** rng.uniform(0, 6)))
+        ends = sorted((place, place + size) for place, size in map(places, used))
+        assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(ends))
+    pool.give(used)
+    pool._reclaim()
+    assert pool._in_use == 0
+    assert all(block.is_whole() for block in pool._blocks)
 
 
 def test_a_training_step_takes_no_new_memory(monkeypatch):

@@ -2,23 +2,32 @@
 
 A training step makes the same large arrays again and again. New memory from the system causes a page fault for every
 4 KiB that are first written, which takes more time than a fast op needs to fill it. Here the memory of an array returns
-to the pool when the last view of the array is gone, and the next array of that size takes it.
+to the pool when the last view of the array is gone, and the next array of about that size takes it.
 
-Blocks in use and free blocks together never exceed 1.5 times the peak in use. Above it, free blocks are evicted, first
-those of the size that was requested least recently. With a factor of 1.0 some sizes would be evicted and allocated
-again in every training step. No measured training step needed all of 1.5.
+A free block that is larger than needed is cut; the rest is a block of its own. Two neighbours that are free become one
+again. So small maps use the memory that large ones do not need at that time. An array takes no part of a block that is
+far larger: if it lived long, the block could not become whole again.
+
+Free memory is released where blocks in use and free ones together would exceed 1.15 times the peak in use, unless the
+free ones are parts of memory that is in use, or far larger than the excess. With a factor of 1.1 some networks would
+take new memory in every training step.
 """
 
+import bisect
 import collections
 import math
 import os
 import threading
+from operator import attrgetter
 
 import numpy as np
 
-PEAK_RATIO = 1.5                 # most bytes in use and free together, as a multiple of the peak in use
+PEAK_RATIO = 1.15                # most bytes in use and free together, as a multiple of the peak in use
+SHARE = 8                        # a block that is more times larger than needed is far larger
 ALIGNMENT = 64                   # bytes: a cache line, and the widest vector register
 SMALL = 2**15                    # bytes: below it NumPy's allocation is as fast
+
+_size = attrgetter("size")
 
 
 def empty(shape, dtype):
@@ -27,7 +36,7 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
         return np.ndarray(shape, dtype, _fresh(size))
-    return np.asarray(_PooledBlock(_pool.acquire(size))).view(dtype).reshape(shape)
+    return np.asarray(_PooledBlock(_pool.acquire(size), size)).view(dtype).reshape(shape)
 
 
 def empty_like(array):
@@ -41,44 +50,99 @@ def _fresh(size):
     return block[start:start + size]
 
 
+class Block:
+    """``size`` bytes of some memory from ``start`` on; ``before`` and ``after`` are its neighbours there, or None."""
+
+    __slots__ = "after", "before", "is_free", "memory", "size", "start"
+
+    def __init__(self, memory, start, size, before=None, after=None):
+        self.memory, self.start, self.size, self.before, self.after = memory, start, size, before, after
+        self.is_free = False
+
+    def is_whole(self):
+        """Whether it is all of its memory."""
+        return self.before is None and self.after is None
+
+    def cut(self, size):
+        """Shorten this block to ``size`` bytes, and return the rest, a block of its own."""
+        rest = Block(self.memory, self.start + size, self.size - size, self, self.after)
+        if self.after:
+            self.after.before = rest
+        self.size, self.after = size, rest
+        return rest
+
+    def join_next(self):
+        """Lengthen this block by the block after it, which is no more."""
+        self.size, self.after = self.size + self.after.size, self.after.after
+        if self.after:
+            self.after.before = self
+
+
 class MemoryPool:
-    """Free blocks of bytes, by size."""
+    """Free blocks of memory, the smallest first."""
 
     def __init__(self):
         self.returned = collections.deque()   # blocks return at any moment, even in `acquire`; append needs no lock
         self._lock = threading.Lock()
-        self._blocks = {}                     # size: free blocks; the size that was requested last is last
+        self._blocks = []                     # free ones
         self._in_use = self._free = self._peak = 0                # bytes; _peak is that of _in_use
 
     def acquire(self, size):
-        """Return a block of ``size`` bytes: a free one of that size, else a new one."""
+        """Return a block of ``size`` bytes, rounded up to whole cache lines, or a little more."""
+        size = -(-size // ALIGNMENT) * ALIGNMENT
         with self._lock:
             self._reclaim()
-            blocks = self._blocks[size] = self._blocks.pop(size, [])
-            self._in_use += size
+            at = bisect.bisect_left(self._blocks, size, key=_size)
+            if at < len(self._blocks) and self._blocks[at].size <= SHARE * size:
+                block = self._blocks.pop(at)
+                self._free -= block.size
+                if block.size >= size + SMALL:
+                    self._add(block.cut(size))
+            else:
+                self._evict(size)
+                block = Block(_fresh(size), 0, size)
+            block.is_free = False
+            self._in_use += block.size
             self._peak = max(self._peak, self._in_use)
-            if blocks:
-                self._free -= size
-                return blocks.pop()
-            self._evict()
-        return _fresh(size)
+        return block
 
     def _reclaim(self):
-        """Add the returned blocks to the free ones."""
+        """Add the returned blocks to the free ones, each joined with free neighbours."""
         while self.returned:
             block = self.returned.popleft()
-            self._blocks.setdefault(len(block), []).append(block)
-            self._in_use -= len(block)
-            self._free += len(block)
+            self._in_use -= block.size
+            if block.after and block.after.is_free:
+                self._remove(block.after)
+                block.join_next()
+            if block.before and block.before.is_free:
+                block = block.before
+                self._remove(block)
+                block.join_next()
+            self._add(block)
 
-    def _evict(self):
-        """Release free blocks, least recently requested sizes first, while the pool exceeds its limit."""
-        for size in list(self._blocks):
-            while self._blocks[size] and self._in_use + self._free > PEAK_RATIO * self._peak:
-                self._blocks[size].pop()
-                self._free -= size
-            if not self._blocks[size]:
-                del self._blocks[size]
+    def _add(self, block):
+        block.is_free = True
+        bisect.insort(self._blocks, block, key=_size)
+        self._free += block.size
+
+    def _remove(self, block):
+        self._blocks.remove(block)
+        self._free -= block.size
+
+    def _evict(self, size):
+        """Release free memory while with ``size`` more bytes the pool exceeds its limit, as little as is enough.
+
+        Nothing is released if that would be far more than the excess: a small array must not cost a large block.
+        """
+        limit = PEAK_RATIO * max(self._peak, self._in_use + size)
+        while (excess := self._in_use + size + self._free - limit) > 0:
+            whole = [block for block in self._blocks if block.is_whole()]
+            if not whole:
+                return
+            block = next((block for block in whole if block.size >= excess), whole[-1])
+            if block.size > SHARE * excess:
+                return
+            self._remove(block)
 
     def unlock(self):
         """Replace the lock: another thread may have held it when this process was forked."""
@@ -91,8 +155,8 @@ _pool = MemoryPool()
 class _PooledBlock:
     """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns."""
 
-    def __init__(self, block):
-        self.__array_interface__ = block.__array_interface__
+    def __init__(self, block, size):
+        self.__array_interface__ = block.memory[block.start:block.start + size].__array_interface__
         self._block = block
 
     def __del__(self, give_back=_pool.returned.append):
