@@ -28,6 +28,8 @@ TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
       for part, what in enumerate(("mean", "var", "means"))),
     *(bn_scale_add_relu.conv2d_moments_case(f"{what}, 3x3, tiny", part, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1)
       for part, what in enumerate(("y", "mean", "var", "means"))),
+    *(bn_scale_add_relu.conv2d_batch_norm_inference_case("3x3, tiny", rectified, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1, ())
+      for rectified in (False, True)),
     *(case("tiny", 2, 3, 4, 6, wrt=()) for case in (
         map_gates.scale_pixels_case, map_gates.multiply_case, map_gates.shift_case, map_gates.outer_sum_case,
         map_gates.channel_pool_case, map_gates.simam_case, map_gates.axis_means_case, map_gates.scale_axes_case)),
