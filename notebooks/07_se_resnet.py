@@ -49,7 +49,7 @@ from npse import reference as ops
 from npse.bench import cost
 from npse.gradcheck import KinkRecorder, check_direction, check_gradient
 from npse.layers.residual import Residual
-from npse.layers.sequential import Sequential
+from npse.layers.sequential import Sequential, SequentialBackward
 from npse.notebook import Play, Source, Worked, numeric_gradient, relative_error
 from npse.notebook.figures import se_resnet as figures
 from npse.reference import se, se_backward
@@ -144,12 +144,18 @@ assert report.ok
 # ## The way of the gradient
 #
 # Such a function that remembers is called a **closure**, and in npse every layer returns one: `y, backward =
-# layer(x)`. Layers in a row are then easy. Forwards, call each and keep its `backward`; backwards, call those in
-# reverse order. Here is the class that does it, as it is shipped. The names of the weights grow on the way back:
-# `weight` becomes `conv1.weight`, then `0.conv1.weight`, then `layer1.0.conv1.weight`.
+# layer(x)`. Layers in a row are then easy. Forwards, call each and keep its `backward`. Here is the code that does it,
+# as it is shipped. `normalized` calls a convolution and the batch norm after it, which share their passes over memory.
 
 # %%
 Source(Sequential.__call__)
+
+# %% [markdown]
+# Backwards, call those in reverse order. The names of the weights grow on the way back: `weight` becomes
+# `conv1.weight`, then `0.conv1.weight`, then `layer1.0.conv1.weight`.
+
+# %%
+Source(SequentialBackward.__call__)
 
 # %% [markdown]
 # And this is a branch with its shortcut. `end` is the last convolution with all that follows it: batch norm,

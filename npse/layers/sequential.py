@@ -56,7 +56,7 @@ class Sequential(Layer):
                 x, backwards[name], backwards[norm_name] = normalized(layer, norm, x)
             else:
                 x, backwards[name] = layer(x)
-        return x, _Backward(active(), backwards)
+        return x, SequentialBackward(active(), backwards)
 
     def predict(self, x: Array) -> Array:
         if self.training:                                          # batch norm needs the whole batch
@@ -93,7 +93,7 @@ def once(backward: Any) -> Backward:
     return getattr(backward, "once", backward)
 
 
-class _Backward:
+class SequentialBackward:
     """dx, gradients = backward(dy); ``backward.add(dy, dx)`` adds the gradient of x to an array dx."""
 
     def __init__(self, ops: Ops, backwards: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ class _Backward:
         if not hasattr(first, "add"):
             through, gradients = self(dy)
             return self._ops.add(through, dx), gradients
-        dy, gradients = _Backward(self._ops, dict(others))(dy)
+        dy, gradients = SequentialBackward(self._ops, dict(others))(dy)
         dx, found = first.add(dy, dx)
         return dx, gradients | prefixed(name, found)
 
