@@ -68,6 +68,7 @@ def npse(monkeypatch, capsys, few_shapes, tmp_path):
 
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["npse", *map(str, words)])
+        capsys.readouterr()                                       # what was printed before is not of this call
         code = 0
         try:
             cli.main()

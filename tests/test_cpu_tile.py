@@ -206,7 +206,8 @@ def test_every_arm_has_neon(monkeypatch):
     assert tile_llvm.vector_registers.__wrapped__() == (16, 32)
 
 
-def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone():
+def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone(monkeypatch):
+    monkeypatch.setattr(memory_pool, "_pool", memory_pool.MemoryPool())
     shape = 57, 211, 3
     array = memory_pool.empty(shape, np.float32)
     assert array.shape == shape
@@ -297,6 +298,7 @@ def test_blocks_in_use_never_share_memory(pool):
 
 
 def test_a_training_step_takes_no_new_memory(monkeypatch):
+    monkeypatch.setattr(memory_pool, "_pool", memory_pool.MemoryPool())
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((64, 32, 32, 3)).astype(np.float32), rng.integers(10, size=64)
     network = models.se_resnet8(input_gradient=False)

@@ -38,12 +38,12 @@ def test_a_bench_from_end_to_end(tiny):
     rows = ops.against(ops.measure(**work), found)
     assert whole["mode"] == "npse cuda"
     assert all(whole[part]["ms"] > 0 for part in ("train", "eval", "batch"))
-    assert {"conv2d", "conv2d_backward_w", "softmax_cross_entropy"} <= {row["op"] for row in rows}
+    assert {"conv2d_moments", "conv2d_backward_w", "softmax_cross_entropy"} <= {row["op"] for row in rows}
     assert sum(row["count"] for row in rows if row["op"] == "excite") == 3
     likely = ops.against(rows, {"copy_memory_gbs": 1, "multiply_add_gflops": 1})      # the simulator's own are chance
     assert {row["bound"] for row in likely} == {"multiply-add", "memory"}
     assert {row["bound"] for row in rows} <= {"multiply-add", "memory"}
-    assert all(row["bytes"] > 0 for row in rows if row["op"] in ("conv2d", "batch_norm", "dense"))
+    assert all(row["bytes"] > 0 for row in rows if row["op"] in ("conv2d_moments", "bn_scale_add_relu", "dense"))
     text = "\n".join(note for table in (report.gpu(found), report.step(whole, "se_resnet8", 2, 1),
                                         report.ops(rows, whole["train"]["ms"], on_device=True)) for note in table.notes)
     assert "the device's own clock" in text

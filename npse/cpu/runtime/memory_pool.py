@@ -36,7 +36,8 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
         return np.ndarray(shape, dtype, _fresh(size))
-    return np.asarray(_PooledBlock(_pool.acquire(size), size)).view(dtype).reshape(shape)
+    block = _PooledBlock(_pool.acquire(size), size, _pool.returned.append)
+    return np.asarray(block).view(dtype).reshape(shape)
 
 
 def empty_like(array):
@@ -122,7 +123,7 @@ class MemoryPool:
 
     def _add(self, block):
         block.is_free = True
-        bisect.insort(self._blocks, block, key=_size)
+        bisect.insort_left(self._blocks, block, key=_size)        # of equal ones the last returned is taken first
         self._free += block.size
 
     def _remove(self, block):
@@ -155,12 +156,12 @@ _pool = MemoryPool()
 class _PooledBlock:
     """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns."""
 
-    def __init__(self, block, size):
+    def __init__(self, block, size, give_back):
         self.__array_interface__ = block.memory[block.start:block.start + size].__array_interface__
-        self._block = block
+        self._block, self._give_back = block, give_back
 
-    def __del__(self, give_back=_pool.returned.append):
-        give_back(self._block)
+    def __del__(self):
+        self._give_back(self._block)
 
 
 if hasattr(os, "register_at_fork"):
