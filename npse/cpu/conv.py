@@ -48,7 +48,7 @@ def _tile(sliding):
     return SimpleNamespace(forward=forward, backward_x=backward_x, backward_w=backward_w, parts=direct.parts)
 
 
-# Variants with ``parts`` can sum a result, or add an array to it, while it is in cache.
+# Variants with ``parts`` can sum a result, add an array to it, or apply an affine map, while it is in cache.
 VARIANTS = Variants({
     "loops": loops,
     "matrix": im2col,

@@ -88,7 +88,7 @@ class Sequential(Layer):
 def once(backward: Any) -> Backward:
     """Return a backward pass that can be called a single time: it lets go of the saved arrays as it uses them.
 
-    So the most memory that a step needs is what the forward pass saves, and not that and more.
+    So a step takes little more memory than the forward pass saves.
     """
     return getattr(backward, "once", backward)
 

@@ -23,7 +23,7 @@ from operator import attrgetter
 import numpy as np
 
 PEAK_RATIO = 1.15                # most bytes in use and free together, as a multiple of the peak in use
-SHARE = 8                        # a block that is more times larger than needed is far larger
+SHARE = 8                        # a block of more than so many times the bytes needed is far larger
 ALIGNMENT = 64                   # bytes: a cache line, and the widest vector register
 SMALL = 2**15                    # bytes: below it NumPy's allocation is as fast
 
