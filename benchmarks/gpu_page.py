@@ -24,6 +24,8 @@ def page(found):
         lines += ["", *verdict(parts["judge"])]
     lines += ["", *table(("", "training step, ms", "images/s", "evaluation, ms", "device memory, MB"), steps(found))]
     lines += ["", *table(("op", "arguments", "calls a step", "ms", "GB/s", "TFLOP/s", "limit"), single_ops(found))]
+    if "layers" in parts.get("npse, Winograd", {}):
+        lines += ["", *table(("3x3 convolution", "ms of y, dx, dw", "by Winograd's algorithm"), layers(parts))]
     if found["failures"]:
         lines += ["", "Not, or not wholly, measured:", "",
                   *(f"* {part}: {reason}" for part, reason in found["failures"].items())]
@@ -87,6 +89,13 @@ def steps(found):
     return [(mode, f"{row['train']['ms']:.2f}", f"{1e3 * found['batch'] / row['train']['ms']:.0f}",
              f"{row['eval']['ms']:.2f}", "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}")
             for mode, row in modes.items()]
+
+
+def layers(parts):
+    """The layers of wide networks with Winograd's algorithm and without."""
+    for row in parts["npse, Winograd"]["layers"]:
+        yield (f"{row['images']} maps of {row['side']}x{row['side']}, {row['channels']} channels",
+               *(", ".join(f"{ms:.3f}" for ms in row[variant]) for variant in ("register", "winograd")))
 
 
 def single_ops(found):

@@ -163,6 +163,35 @@ def measure_npse_tf32(options, tell):
                       seconds=0 if options.tiny else 2))
 
 
+def measure_winograd(options, tell):
+    """The same with Winograd's algorithm where it should pay; and layers of wide networks with it and without."""
+    work = {"model": MODEL, "batch_size": batch(options), "edition": "cuda", "threads": environment.cores()}
+    compile_works(options, lambda compiled: None, step_of(BATCH))
+    found = {"step": step.measure(**work, seconds=0 if options.tiny else 2)}
+    tell(found)
+    work = workload.prepare(**work)
+    tell(found | {"layers": layers(work.clock, work.repeated, batch(options), options.tiny)})
+
+
+def layers(clock, repeated, N, tiny):
+    """3x3 convolutions in two variants: rows with the milliseconds of y, dx and dw, by the name of the variant."""
+    from npse.cuda.conv import VARIANTS
+
+    rows, rng = [], np.random.default_rng(0)
+    for H, C in [(4, 4)] if tiny else [(32, 64), (16, 64), (8, 64), (16, 128), (8, 256), (4, 512)]:
+        x, dy = (backend.to_edition(rng.standard_normal((N, H, H, C), np.float32)) for _ in range(2))
+        w = backend.to_edition(rng.standard_normal((3, 3, C, C), np.float32))
+        row = {"images": N, "side": H, "channels": C}
+        for name in ("register", "winograd"):
+            forward, backward_x, backward_w = VARIANTS[name]
+            row[name] = [ops.figures(ops.times(many, 0 if tiny else 0.05, clock=clock), count)["ms"]
+                         for many, count in (repeated(forward, (x, w, 1, 1)),
+                                             repeated(backward_x, (dy, w, x.shape, 1, 1)),
+                                             repeated(backward_w, (dy, x, w.shape, 1, 1)))]
+        rows.append(row)
+    return rows
+
+
 def alone(clock, repeated, N, seconds):
     """Batch norm and the plain join, forwards and backwards, on maps of the first stage: rows as of `ops.measure`."""
     edition, rng, H, C = backend.active(), np.random.default_rng(0), workload.PIXELS, 16
@@ -233,11 +262,12 @@ def measure_torch(options, tell):
 TORCH = compare.torch_modes("cuda")
 WITHOUT_TF32, WITH_TF32 = ({mode: (measure_torch, 100 if setting["compiled"] else 45)
                             for mode, setting in TORCH.items() if setting["tf32"] is tf32} for tf32 in (False, True))
-VARIABLES = {"npse, tf32 on": {"NPSE_CUDA_CONVOLUTION": "tensor"}}          # of the environment of a part
+VARIABLES = {"npse, tf32 on": {"NPSE_CUDA_CONVOLUTION": "tensor"},          # of the environment of a part
+             "npse, Winograd": {"NPSE_CUDA_CONVOLUTION": "winograd"}}
 # and the most seconds of each; the last are the least missed
 PARTS = {"kernels": (compile_kernels, 120), "rates": (measure_rates, 60), "npse": (measure_npse, 120),
          "judge": (judge, 100), **WITHOUT_TF32, "training": (train, 130),
-         "npse, tf32 on": (measure_npse_tf32, 60), **WITH_TF32}
+         "npse, Winograd": (measure_winograd, 60), "npse, tf32 on": (measure_npse_tf32, 60), **WITH_TF32}
 
 
 def batch(options):

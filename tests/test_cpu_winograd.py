@@ -18,7 +18,7 @@ import numba
 
 from npse import cpu
 from npse.cpu import conv
-from npse.cpu.conv_kernels import winograd, winograd_algebra
+from npse.cpu.conv_kernels import winograd, winograd_transforms
 from npse.cpu.simd.tile import lanes, load, store
 from npse.editions.convolution import Geometry
 
@@ -86,9 +86,9 @@ def matrix(transform, take):
 
 @needs_tiles
 def test_the_algebra_gives_four_outputs_of_a_three_tap_filter():
-    outputs = matrix(winograd_algebra.points_to_map, six)
-    filters = matrix(winograd_algebra.filter_to_points, three)
-    windows = matrix(winograd_algebra.data_to_points, six)
+    outputs = matrix(winograd_transforms.points_to_map, six)
+    filters = matrix(winograd_transforms.filter_to_points, three)
+    windows = matrix(winograd_transforms.data_to_points, six)
     for r in range(4):
         for t in range(3):
             taken = (outputs[r] * filters[:, t]) @ windows                 # of each number in the window
@@ -97,10 +97,10 @@ def test_the_algebra_gives_four_outputs_of_a_three_tap_filter():
 
 @needs_tiles
 def test_the_gradients_use_the_transposed_matrices():
-    np.testing.assert_array_equal(matrix(winograd_algebra.map_to_points, four),
-                                  matrix(winograd_algebra.points_to_map, six).T)
-    np.testing.assert_array_equal(matrix(winograd_algebra.points_to_filter, six),
-                                  matrix(winograd_algebra.filter_to_points, three).T)
+    np.testing.assert_array_equal(matrix(winograd_transforms.map_to_points, four),
+                                  matrix(winograd_transforms.points_to_map, six).T)
+    np.testing.assert_array_equal(matrix(winograd_transforms.points_to_filter, six),
+                                  matrix(winograd_transforms.filter_to_points, three).T)
 
 
 @needs_tiles

@@ -63,14 +63,19 @@ def test_a_page_fills_the_table(page):
              "rates": {"copy_memory_gbs": 2000.0, "multiply_add_gflops": 50e3},
              "npse": {"step": timed(8.0), "ops": [convolution, norm, small], "alone": [norm]},
              "npse, tf32 on": timed(4.0),
+             "npse, Winograd": {"step": timed(6.4), "layers": [
+                 {"images": 512, "side": 8, "channels": 64, "register": [0.5, 0.5, 0.7], "winograd": [0.2, 0.5, 1.0]}]},
              "torch eager, NCHW, tf32 off": timed(16.0), "torch eager, NCHW, tf32 on": timed(10.0),
              "judge": {"cases": 3, "of": 3, "checks": 9, "worst": 1e-8, "wrong": ["conv2d: gradient of x is wrong"]},
              "training": {"accuracy": 0.9213, "data": "cifar10", "epoch": 30, "epochs": 30, "minutes": 1.5,
                           "images_per_second": 60000.0}}
     text = page(FOUND | {"parts": parts, "failures": {}})
-    for words in ("npse 64000; torch eager, NCHW, tf32 off 32000 |", "| 70 % | 50 % (50 .. 50 % over 2 ",
+    for words in ("npse 64000; npse, Winograd 80000; torch eager, NCHW, tf32 off 32000 |",
+                  "| 70 % | 50 % (50 .. 50 % over 2 ",
                   "| 50 % | 60 % (60 .. 60 % over 1 ", "92.13% on cifar10 after 30 of 30 epochs, 1.5 min",
-                  "| npse, tf32 on | 4.00 | 128000 |", "300 kernels were compiled in 51 s;",
+                  "| npse, tf32 on | 4.00 | 128000 |", "| npse, Winograd | 6.40 | 80000 |",
+                  "| 512 maps of 8x8, 64 channels | 0.500, 0.500, 0.700 | 0.200, 0.500, 1.000 |",
+                  "300 kernels were compiled in 51 s;",
                   "every case: 9 checks, 1 WRONG", "* conv2d: gradient of x is wrong",
                   "| conv2d | 512x32x32x16 3x3x16x16 s1 p1 | 2 | 1.0000 | 1 | 30.00 | 60 % multiply-add |"):
         assert words in text

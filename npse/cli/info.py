@@ -41,4 +41,5 @@ def _convolution() -> str:
     """Return the fastest variant of convolution that the cuda edition may use, and how to allow another."""
     from npse.cuda.conv import VARIANTS
 
-    return f"up to {VARIANTS.limit}; NPSE_CUDA_CONVOLUTION=tensor allows tensor cores, in tf32"
+    return (f"up to {VARIANTS.limit}; NPSE_CUDA_CONVOLUTION=winograd allows Winograd's algorithm, "
+            "NPSE_CUDA_CONVOLUTION=tensor also tensor cores, in tf32")

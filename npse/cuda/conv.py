@@ -5,6 +5,7 @@
     register    register.py      a thread computes a tile of elements in registers, from a part of the map in shared
                                  memory: y and dx
                 register_dw.py   the same for dw
+    winograd    winograd.py      fewer products, for 3x3 filters of float32 with stride 1 and many channels: all three
     tensor      tensor.py        tensor cores multiply; factors are rounded to tf32, which has 10 bits of mantissa: y
                                  and dx of float32, for at least 8 channels
                 tensor_dw.py     the same for dw
@@ -17,7 +18,7 @@ is "register" unless you set it: tf32 changes results by up to about a thousandt
 from types import SimpleNamespace
 
 from npse import reference as book
-from npse.cuda.conv_kernels import naive, register, register_dw, tensor, tensor_dw, tiled
+from npse.cuda.conv_kernels import naive, register, register_dw, tensor, tensor_dw, tiled, winograd
 from npse.cuda.runtime.arrays import area, replaces
 from npse.cuda.runtime.device import empty_like, kernel
 from npse.cuda.runtime.grid_stride import grid_for_pixels, thread_map
@@ -37,6 +38,8 @@ def choose(geometry, dtype):
     g = geometry
     name = VARIANTS.lower_of("naive" if g.stride > 255 else "tensor")
     if name == "tensor" and not (min(g.Cin, g.Cout) >= 8 and _fits(g, tensor, tensor_dw) and computes(dtype)):
+        name = "winograd"
+    if name == "winograd" and not winograd.fits(g, dtype):
         name = "register"
     return "tile" if name == "register" and not _fits(g, register, register_dw) else name
 
@@ -51,6 +54,7 @@ VARIANTS = Variants({
     "tile": tiled,
     "register": SimpleNamespace(forward=register.forward, backward_x=register.backward_x,
                                 backward_w=register_dw.backward_w),
+    "winograd": winograd,
     "tensor": SimpleNamespace(forward=tensor.forward, backward_x=tensor.backward_x, backward_w=tensor_dw.backward_w),
 }, "NPSE_CUDA_CONVOLUTION", replaces, usual="register")
 

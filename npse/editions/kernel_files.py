@@ -5,7 +5,7 @@ digest differs, counts as missing: the kernel is compiled again, and the file is
 the process prints one warning and continues.
 
 The files of an edition are in a folder whose name holds a hash of everything that decides the machine code: the source
-of the edition, versions, and the processor.
+of the edition, the source that the editions share, versions, and the processor.
 """
 
 import contextlib
@@ -31,10 +31,11 @@ _MONTH = 30 * 24 * 3600
 
 
 def fingerprint(source: Path, *versions: str) -> str:
-    """Return 16 hex digits, a hash of all Python files below ``source`` and of the ``versions``."""
+    """Return 16 hex digits, a hash of the ``versions`` and of the Python files below ``source`` and in this package."""
     digest = hashlib.sha256()
-    for file in sorted(source.rglob("*.py")):
-        digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    for place in (source, Path(__file__).parent):
+        for file in sorted(place.rglob("*.py")):
+            digest.update(file.relative_to(place).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     for item in versions:
         digest.update(item.encode() + b"\0")
     return digest.hexdigest()[:16]

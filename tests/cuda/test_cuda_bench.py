@@ -56,7 +56,7 @@ def test_the_report_on_a_gpu_writes_its_page(tmp_path):
     script = Path(__file__).parents[2] / "benchmarks" / "gpu_report.py"
     subprocess.run([sys.executable, script, "--tiny", "--out", tmp_path / "report"], check=False)
     found = json.loads((tmp_path / "report.json").read_text())
-    assert {"rates", "npse", "npse, tf32 on", "judge", "training"} <= found["parts"].keys()
+    assert {"rates", "npse", "npse, Winograd", "npse, tf32 on", "judge", "training"} <= found["parts"].keys()
     assert all(part.startswith("torch") for part in found["failures"])
     assert not found["parts"]["judge"]["wrong"]
     assert "| scale_add_relu_backward |" in (tmp_path / "report.md").read_text()

@@ -16,7 +16,7 @@ from npse.gradcheck import cases_of
 
 pytestmark = [pytest.mark.simulator, pytest.mark.slow]
 EQUAL_TO = {np.float32: 2e-6, np.float64: 1e-13}                         # of the result's largest entry
-EXACT = [name for name in conv.VARIANTS if name != "tensor"]             # tf32 has a test file of its own
+EXACT = [name for name in conv.VARIANTS if name not in ("winograd", "tensor")]       # these have their own test files
 SMALL = [case for case in cases_of("conv2d") if "wide" not in case.label]
 AWKWARD = {                                            # N H W Cin, kh kw Cout, stride padding
     "rows longer than a box": (1, 2, 19, 3, 3, 3, 5, 1, 1),
@@ -148,7 +148,7 @@ def test_the_rule_takes_the_highest_variant_that_can():
         with conv.VARIANTS.limited_to("naive"):
             assert chosen(3) == "naive"
     assert chosen(3) == "register"
-    known = "known are: naive, tile, register, tensor"
+    known = "known are: naive, tile, register, winograd, tensor"
     with pytest.raises(ValueError, match=known), conv.VARIANTS.limited_to("the moon"):
         pass
 
@@ -184,10 +184,10 @@ def test_the_variable_must_name_a_variant():
     import os
     import subprocess
     import sys
-    for name, outcome in (("tile", "tile\n"), ("tensor", "tensor\n"), ("moon", "")):
+    for name, outcome in (("tile", "tile\n"), ("winograd", "winograd\n"), ("tensor", "tensor\n"), ("moon", "")):
         code = "from npse.cuda import conv; print(conv.VARIANTS.limit)"
         run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
                              env={**os.environ, "NPSE_CUDA_CONVOLUTION": name}, check=False)
         assert run.stdout == outcome
-    assert ("NPSE_CUDA_CONVOLUTION must name a variant, but is 'moon'; known are: naive, tile, register, tensor"
-            ) in run.stderr
+    assert ("NPSE_CUDA_CONVOLUTION must name a variant, but is 'moon'; known are: naive, tile, register, winograd, "
+            "tensor") in run.stderr

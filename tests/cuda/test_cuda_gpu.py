@@ -88,3 +88,18 @@ def test_convolution_on_tensor_cores(sizes):
         error = abs(mine - exact)
         assert (error <= (2**-10 + 2**-14) * sums).all()
         assert error.max() > 1e-5 * abs(exact).max()              # so tensor cores have multiplied
+
+
+@pytest.mark.parametrize("sizes", [(16, 32, 32, 64, 64, 1), (128, 8, 8, 256, 256, 1), (70, 7, 9, 68, 132, 0)], ids=str)
+def test_convolution_by_winograds_algorithm(sizes):
+    from npse import cuda
+    from npse.cuda import conv
+
+    N, H, W, Cin, Cout, padding = sizes
+    g, random = geometry(N, H, W, Cin, 3, 3, Cout, 1, padding), np.random.default_rng(0)
+    x, w, dy = (random.standard_normal(shape, np.float32) for shape in (g.x_shape, g.w_shape, g.y_shape))
+    with conv.VARIANTS.limited_to("winograd"):
+        assert conv.choose(g, np.float32) == "winograd"
+        found = passes(cuda, x, w, dy, g)
+    for ours, books in zip(found, passes(book, *map(np.float64, (x, w, dy)), g), strict=True):
+        np.testing.assert_allclose(ours, books, rtol=0, atol=1e-5 * abs(books).max())

@@ -8,14 +8,12 @@ and the products are transformed back:
     backward_x    the same, with w flipped and transposed
     backward_w    dw = G^T [sum of V^T Z] G      Z = A dy A^T for each square
 
-The brackets hold one matrix product for each point, over channels or over squares. See `winograd_algebra` for the
+The brackets hold one matrix product for each point, over channels or over squares. See `npse.editions.winograd` for the
 algebra, `winograd_transforms` for the transforms, `winograd_products` for the products. The largest error, relative to
 the largest result, is 1e-6 to 2e-6 with 16 to 64 channels and 3e-6 with 256. The plain sum in float32 has 2e-7 to 5e-7.
 
 Squares of 2 x 2, F(2x2, 3x3), would be more accurate. They need 16 products for 4 outputs, so in all they need fewer
 products only if a map is 1 or 2 pixels high or wide.
-
-Source: A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308.
 """
 
 from functools import partial
@@ -35,6 +33,7 @@ from npse.cpu.conv_kernels.winograd_transforms import (
 )
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
+from npse.editions.winograd import covered, expect_possible, obstacle, saves_products
 
 SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a typical second-level cache
 MIN_SQUARES = 48      # fewest squares in a block of `multiply`, even if it is larger then: they share reads of u, which
@@ -54,29 +53,22 @@ def fits(geometry, dtype):
     the map, as for maps of 3, 5 or 6 pixels.
     """
     g = geometry
-    squares = -(-g.Ho // 4) * -(-g.Wo // 4)
-    pays = min(g.Cin, g.Cout) >= 16 and g.N * squares >= 64 and g.Ho * g.Wo >= 10 * squares
+    down, across = covered(g.Ho, g.Wo)
+    pays = min(g.Cin, g.Cout) >= 16 and g.N * down * across >= 64 and saves_products(g)
     return pays and _obstacle(g, dtype) is None
 
 
 def _obstacle(g, dtype):
     if dtype != np.float32 or not LANES:
         return f"float32 and a CPU with vector registers, but dtype is {np.dtype(dtype)}"
-    if (g.kh, g.kw, g.stride) != (3, 3, 1) or g.padding > 2:
-        return f"3x3 filters, stride 1 and a padding of at most 2, but has {g.kh}x{g.kw}, {g.stride} and {g.padding}"
     if min(g.Cin, g.Cout) < WIDTH:
         return f"at least {WIDTH} channels, but has {g.Cin} and {g.Cout}"
-
-
-def _expect_possible(g, dtype):
-    obstacle = _obstacle(g, dtype)
-    if obstacle:
-        raise ValueError(f"Winograd's convolution needs {obstacle}; use conv2d, which supports all filters")
+    return obstacle(g)
 
 
 def parts(g):
     """Return the number of parts in which `forward` sums a map of y. A part is a row of squares: four rows of y."""
-    return -(-g.Ho // 4)
+    return covered(g.Ho, g.Wo)[0]
 
 
 def forward(x, w, g, sums=None, affine=None):
@@ -84,13 +76,13 @@ def forward(x, w, g, sums=None, affine=None):
 
     For ``affine`` see `npse.cpu.conv_kernels.direct.forward`.
     """
-    _expect_possible(g, x.dtype)
+    expect_possible(_obstacle(g, x.dtype))
     return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, affine, None, sums)
 
 
 def backward_x(dy, w, g, plus=None):
     """Return dx (N, H, W, Cin); if an array ``plus`` of that shape is given, return the sum of both."""
-    _expect_possible(g, dy.dtype)
+    expect_possible(_obstacle(g, dy.dtype))
     return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, None, plus, None)
 
 
@@ -99,7 +91,7 @@ def _convolve(x, filters, y_shape, padding, affine, plus, sums):
     N, H, W, Cout = y_shape
     Cin = x.shape[3]
     chunks, blocks = -(-Cin // WIDTH), -(-Cout // WIDTH)
-    down, across = -(-H // 4), -(-W // 4)
+    down, across = covered(H, W)
     height = _height(across, 36 * (chunks + 1), MIN_SQUARES)
     groups = -(-height * across // GROUP)
     y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
@@ -115,10 +107,10 @@ def _convolve(x, filters, y_shape, padding, affine, plus, sums):
 
 def backward_w(dy, x, g):
     """Return dw (kh, kw, Cin, Cout)."""
-    _expect_possible(g, x.dtype)
+    expect_possible(_obstacle(g, x.dtype))
     threads = get_threads()
     deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
-    down, across = -(-g.Ho // 4), -(-g.Wo // 4)
+    down, across = covered(g.Ho, g.Wo)
     enough = max(2, g.N * down * across // PART_SQUARES)
     fitting = PARTS_BYTES // (4 * 36 * deep * wide * WIDTH**2)
     parts = max(1, min(PARTS, g.N * down, enough, fitting))

@@ -5,7 +5,6 @@ products are transformed back there too. The transforms are limited by memory, t
 prefetch the memory of the next transforms: the pixels of the next block and the results of this one.
 """
 
-from npse.cpu.conv_kernels.winograd_algebra import points_to_map
 from npse.cpu.conv_kernels.winograd_transforms import (
     GROUP,
     LANES,
@@ -13,6 +12,7 @@ from npse.cpu.conv_kernels.winograd_transforms import (
     STEP,
     WIDTH,
     columns_to_squares,
+    points_to_map,
     squares_to_points,
     windows_to_points,
 )

@@ -8,15 +8,12 @@ the number 6 j + i.
 
 import numpy as np
 
-from npse.cpu.conv_kernels.winograd_algebra import (
-    data_to_points,
-    filter_to_points,
-    map_to_points,
-    points_to_filter,
-    points_to_map,
-)
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.simd.tile import fma, lanes, load, load_if, relu, store, zeros
+from npse.editions.winograd import transforms
+
+TRANSFORMS = data_to_points, filter_to_points, points_to_map, map_to_points, points_to_filter = transforms(
+    kernel, fma, float)
 
 LANES = lanes(np.float32)
 WIDTH = 16                                     # channels of a chunk: a vector, or a few of them
