@@ -147,9 +147,10 @@ def test_maps_of_many_blocks_equal_the_book(shape):
 
 
 @needs_tiles
-def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch):
-    x, w, dy = draw(19, 13, 10, FEWEST + 3, 2 * FEWEST)
-    g, plus = Geometry.of(x.shape, w.shape, 1, 1), draw(19, 13, 10, FEWEST + 3, 1, seed=1)[0]
+@pytest.mark.parametrize("Cin", [FEWEST + 3, 2 * FEWEST + 3], ids=["the tile for few channels", "the wide tile"])
+def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch, Cin):
+    x, w, dy = draw(19, 13, 10, Cin, 2 * FEWEST)
+    g, plus = Geometry.of(x.shape, w.shape, 1, 1), draw(19, 13, 10, Cin, 1, seed=1)[0]
 
     def results():
         sums = np.empty((2, 19, 4, 2 * FEWEST), np.float32)
@@ -187,15 +188,26 @@ def test_the_gradient_of_wide_filters_does_not_depend_on_threads(shape):
 
 @needs_tiles
 @settings(deadline=None, max_examples=40)
-@given(Cin=st.integers(FEWEST, 3 * FEWEST + 1), Cout=st.integers(FEWEST, 3 * FEWEST + 1))
-def test_turned_filters_are_transformed_like_a_turned_copy(Cin, Cout):
+@given(tile=st.sampled_from([winograd.TILE, winograd.WIDE_TILE]), Cin=st.integers(2 * FEWEST, 5 * FEWEST),
+       Cout=st.integers(FEWEST, 3 * FEWEST + 1))
+def test_turned_filters_are_transformed_like_a_turned_copy(tile, Cin, Cout):
     w = draw(1, 3, 3, Cin, Cout)[1]
-    shape = -(-Cin // winograd.WIDTH), 36 * Cout * winograd.WIDTH
+    shape = -(-Cin // tile.width), 36 * Cout * tile.width
     ours, copied = np.full((2, *shape), np.nan, np.float32)
-    winograd.turned_filters_to_points(w, ours, 0, shape[0])
+    winograd.turned_filters_to_points(tile)(w, ours, 0, shape[0])
     turned = np.ascontiguousarray(w[::-1, ::-1].swapaxes(2, 3))
-    winograd.filters_to_points(turned, copied, 0, shape[0])
+    winograd.filters_to_points(tile)(turned, copied, 0, shape[0])
     assert ours.tobytes() == copied.tobytes()
+
+
+@needs_tiles
+def test_both_tiles_give_the_same_bits(monkeypatch):
+    """They add the same products in the same order; only dw would differ, because its blocks are partial sums."""
+    x, w, dy = draw(5, 9, 11, 2 * FEWEST + 3, 3 * FEWEST - 2)
+    wide = passes(x, w, dy)[:2]
+    monkeypatch.setattr(winograd, "WIDE_TILE", winograd.TILE)
+    for mine, theirs in zip(wide, passes(x, w, dy)[:2], strict=True):
+        assert mine.tobytes() == theirs.tobytes()
 
 
 @needs_tiles

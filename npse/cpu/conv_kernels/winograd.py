@@ -23,9 +23,9 @@ import numpy as np
 
 from npse.cpu.conv_kernels.winograd_products import multiply, multiply_transposed
 from npse.cpu.conv_kernels.winograd_transforms import (
-    GROUP,
     LANES,
-    POINTS,
+    TILE,
+    WIDE_TILE,
     WIDTH,
     filters_to_points,
     points_to_filters,
@@ -36,9 +36,9 @@ from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.editions.winograd import covered, expect_possible, obstacle, saves_products
 
 SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a typical second-level cache
-MIN_SQUARES = 48      # fewest squares in a block of `multiply`, even if it is larger then: they share reads of u, which
+MIN_SQUARES = 36      # fewest squares in a block of `multiply`, even if it is larger then: they share reads of u, which
                       # with 256 channels are 9 MB, more than a second-level cache
-MIN_SQUARES_W = 16    # likewise of `multiply_transposed`: they share writes of du
+MIN_SQUARES_W = 24    # likewise of `multiply_transposed`: they share writes of du
 SLICE_PAIRS = 64      # about so many pairs of chunks in a task on dU: each slice of channels computes Z again
 PARTS = 8             # most partial sums of dU, for any number of threads
 PARTS_BYTES = 5 * 2**20                       # most bytes of them: more would evict x and dy from a third-level cache
@@ -77,30 +77,32 @@ def forward(x, w, g, sums=None, affine=None):
     For ``affine`` see `npse.cpu.conv_kernels.direct.forward`.
     """
     expect_possible(_obstacle(g, x.dtype))
-    return _convolve(x, partial(filters_to_points, w), g.y_shape, g.padding, affine, None, sums)
+    return _convolve(x, filters_to_points, w, g.y_shape, g.padding, affine, None, sums)
 
 
 def backward_x(dy, w, g, plus=None):
     """Return dx (N, H, W, Cin); if an array ``plus`` of that shape is given, return the sum of both."""
     expect_possible(_obstacle(g, dy.dtype))
-    return _convolve(dy, partial(turned_filters_to_points, w), g.x_shape, 2 - g.padding, None, plus, None)
+    return _convolve(dy, turned_filters_to_points, w, g.x_shape, 2 - g.padding, None, plus, None)
 
 
-def _convolve(x, filters, y_shape, padding, affine, plus, sums):
-    """Return y; filters(u, first, last) writes blocks first .. last of the filters at the points to u."""
+def _convolve(x, to_points, w, y_shape, padding, affine, plus, sums):
+    """Return y; to_points(tile) is the kernel that transforms the filters w to the points."""
     N, H, W, Cout = y_shape
     Cin = x.shape[3]
-    chunks, blocks = -(-Cin // WIDTH), -(-Cout // WIDTH)
+    tile = WIDE_TILE if min(Cin, Cout) >= WIDE_TILE.width else TILE
+    squares, points, width = tile
+    chunks, blocks = -(-Cin // WIDTH), -(-Cout // width)
     down, across = covered(H, W)
-    height = _height(across, 36 * (chunks + 1), MIN_SQUARES)
-    groups = -(-height * across // GROUP)
-    y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // POINTS, Cin, POINTS, WIDTH), x.dtype)
+    height = _height(across, 36 * (chunks + width // WIDTH), MIN_SQUARES, squares)
+    groups = -(-height * across // squares)
+    y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // points, Cin, points, width), x.dtype)
 
-    parallel_for(partial(filters, u), blocks, max(1, 2**14 // (Cin * WIDTH)))
+    parallel_for(partial(to_points(tile), w, u), blocks, max(1, 2**14 // (Cin * width)))
     threads = get_threads()
     v, m = (empty((threads, *shape), x.dtype)
-            for shape in ((groups, chunks, 36, GROUP, WIDTH), (groups, 6, 6, GROUP, WIDTH)))
-    parallel_for(partial(multiply, x, u, y, affine, plus, sums, padding, height, v, m), N * down,
+            for shape in ((groups, chunks, 36, squares, WIDTH), (groups, 6, 6, squares, width)))
+    parallel_for(partial(multiply(tile), x, u, y, affine, plus, sums, padding, height, v, m), N * down,
                  height * max(1, N * down // height // 32), threads=threads, pass_thread=True)
     return y
 
@@ -109,7 +111,9 @@ def backward_w(dy, x, g):
     """Return dw (kh, kw, Cin, Cout)."""
     expect_possible(_obstacle(g, x.dtype))
     threads = get_threads()
-    deep, wide = -(-g.Cin // WIDTH), -(-g.Cout // WIDTH)
+    width = WIDE_TILE.width if g.Cout >= WIDE_TILE.width else WIDTH
+    deep, blocks = -(-g.Cin // WIDTH), -(-g.Cout // width)
+    wide = blocks * (width // WIDTH)
     down, across = covered(g.Ho, g.Wo)
     enough = max(2, g.N * down * across // PART_SQUARES)
     fitting = PARTS_BYTES // (4 * 36 * deep * wide * WIDTH**2)
@@ -117,19 +121,19 @@ def backward_w(dy, x, g):
     most = min(deep, max(4, SLICE_PAIRS // wide))
     deepest = min(most, max(1, deep * parts // threads))    # a task for each thread; no bit depends on the slices
     slices = -(-deep // deepest)
-    height = _height(across, 36 * (most + wide), MIN_SQUARES_W)
-    groups = -(-height * across // GROUP)
-    dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, wide, WIDTH, WIDTH), x.dtype)
+    height = _height(across, 36 * (most + wide), MIN_SQUARES_W, TILE.squares)
+    groups = -(-height * across // TILE.squares)
+    dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, blocks, WIDTH, width), x.dtype)
 
-    z, v = (empty((threads, groups, chunks, 36, GROUP, WIDTH), x.dtype) for chunks in (wide, deepest))
-    parallel_for(partial(multiply_transposed, dy, x, du, g.padding, height, z, v), parts * slices, 1,
+    z, v = (empty((threads, groups, chunks, 36, TILE.squares, WIDTH), x.dtype) for chunks in (wide, deepest))
+    parallel_for(partial(multiply_transposed(width), dy, x, du, g.padding, height, z, v), parts * slices, 1,
                  threads=threads, pass_thread=True)
     parallel_for(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))
     return dw
 
 
-def _height(across, chunks, least):
+def _height(across, chunks, least, group):
     """Return the rows of squares in a block if a square takes ``chunks`` chunks; they fill whole groups if possible."""
     squares = max(SCRATCH_BYTES // (4 * WIDTH * chunks), least)
-    unit = GROUP // gcd(GROUP, across)
+    unit = group // gcd(group, across)
     return round(squares / (unit * across)) * unit or max(1, squares // across)

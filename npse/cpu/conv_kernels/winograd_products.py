@@ -5,13 +5,14 @@ products are transformed back there too. The transforms are limited by memory, t
 prefetch the memory of the next transforms: the pixels of the next block and the results of this one.
 """
 
+import functools
+
 from npse.cpu.conv_kernels.winograd_transforms import (
-    GROUP,
     LANES,
-    POINTS,
-    STEP,
+    TILE,
     WIDTH,
     columns_to_squares,
+    load_six,
     points_to_map,
     squares_to_points,
     windows_to_points,
@@ -19,124 +20,133 @@ from npse.cpu.conv_kernels.winograd_transforms import (
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.simd.tile import load, outer, outers, prefetch, store, take, vector_registers, zeros
 
-VECTORS = WIDTH // max(1, LANES)                                  # vectors of a chunk
-TILE = POINTS * GROUP                                             # rows of a tile of products
-ROWS = vector_registers()[1] // (2 * VECTORS)                     # rows of a tile of dU
+GROUP = TILE.squares                                              # squares of a group in `multiply_transposed`
+STEP = GROUP * WIDTH                                              # elements from one of its points to the next
+of_windows, of_squares = windows_to_points(GROUP), squares_to_points(GROUP)
 
 
-@kernel
-def multiply(x, u, y, affine, plus, sums, padding, height, vs, ms, thread, first, last):
-    """Write y = A^T [U V] A for the rows first .. last of squares, ``height`` rows at a time.
+@functools.cache
+def multiply(tile):
+    """Make the kernel that writes y = A^T [U V] A for the rows first .. last of squares, ``height`` rows at a time.
 
     u holds the filters at the points, see `filters_to_points`; the last block of channels may overlap the one before.
     For affine, plus and sums see `columns_to_squares`. Each thread has scratch memory: v (groups, chunks of Cin, 36,
-    GROUP, WIDTH), a block of squares at the points, and m (groups, 6, 6, GROUP, WIDTH), their products, column by
+    squares, WIDTH), a block of squares at the points, and m (groups, 6, 6, squares, width), their products, column by
     column. If the registers hold the products of a whole column, only A^T times the column is stored.
     """
-    _, H, W, Cout = y.shape
-    Cin, v, m = x.shape[3], vs[thread], ms[thread]
-    chunks, down, across = (Cin + WIDTH - 1) // WIDTH, (H + 3) // 4, (W + 3) // 4
-    for top in range(first, last, height):
-        end = min(top + height, last)
-        groups = ((end - top) * across + GROUP - 1) // GROUP
-        windows_to_points(x, 0, chunks, padding, down, across, top, end, v)
-        x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
-        for block in range(len(u)):
-            channel = min(block * WIDTH, Cout - WIDTH)
-            y_next, y_end = _pixel(y, top, down) + channel, _pixel(y, end, down)
-            for j in range(6):
-                for i in range(0, 6, POINTS):
-                    for group in range(groups):
-                        tile = zeros(x, TILE, VECTORS)
-                        for chunk in range(chunks):
-                            begin = min(chunk * WIDTH, Cin - WIDTH)
-                            v_at = ((group * chunks + chunk) * 36 + 6 * j + i) * STEP
-                            u_at = (((block * 6 + j) * 6 + i) * Cin + begin * POINTS) * WIDTH
-                            for c in range(chunk * WIDTH - begin, WIDTH):
-                                if x_next < x_end:
-                                    prefetch(x, x_next, False)
-                                    x_next += WIDTH
-                                if y_next < y_end:
-                                    prefetch(y, y_next, True)
-                                    if plus is not None:
-                                        prefetch(plus, y_next, False)
-                                    y_next += Cout
-                                tile = outers(tile, v, v_at + c, WIDTH, u, u_at + c * POINTS * WIDTH, POINTS)
-                        at = ((group * 6 + j) * 6 + i) * STEP
-                        if POINTS == 6:
-                            _store_column(take(tile, 0, 6), take(tile, 1, 6), take(tile, 2, 6), take(tile, 3, 6),
-                                          take(tile, 4, 6), take(tile, 5, 6), m, at)
-                        else:
-                            store(tile, m, at, WIDTH)
-                if POINTS == 1:
-                    for group in range(groups):
-                        at = (group * 6 + j) * 6 * STEP
-                        _store_column(_products(m, at), _products(m, at + STEP), _products(m, at + 2 * STEP),
-                                      _products(m, at + 3 * STEP), _products(m, at + 4 * STEP),
-                                      _products(m, at + 5 * STEP), m, at)
-            columns_to_squares(m, y, affine, plus, sums, channel, down, across, top, end)
+    squares, points, width = tile
+    rows, vectors = squares * points, width // max(1, LANES)
+    v_step, m_step = squares * WIDTH, squares * width             # elements from one point to the next
+    to_points, to_squares = windows_to_points(squares), columns_to_squares(tile)
 
+    @kernel
+    def store_column(m0, m1, m2, m3, m4, m5, m, at):
+        y0, y1, y2, y3 = points_to_map(m0, m1, m2, m3, m4, m5)
+        store(y0, m, at, width)
+        store(y1, m, at + m_step, width)
+        store(y2, m, at + 2 * m_step, width)
+        store(y3, m, at + 3 * m_step, width)
 
-@kernel
-def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last):
-    """Write du (parts, slices, 36, chunks, chunks of Cout, WIDTH, WIDTH): a part is the sum of V^T Z over its squares.
-
-    A task is one part of the squares and one slice of the input channels. Each thread has scratch memory: z and v, a
-    block of squares at the points.
-    """
-    N, H, W, Cout = dy.shape
-    Cin, z, v = x.shape[3], zs[thread], vs[thread]
-    parts, slices, _, deepest, wide = du.shape[:5]
-    down, across = (H + 3) // 4, (W + 3) // 4
-    for task in range(first, last):
-        part, begin = task // slices, task % slices * deepest
-        deep = min(deepest, (Cin + WIDTH - 1) // WIDTH - begin)
-        start, finish = N * down * part // parts, N * down * (part + 1) // parts
-        for top in range(start, finish, height):
-            end = min(top + height, finish)
-            squares = (end - top) * across
-            windows_to_points(x, begin, begin + deep, padding, down, across, top, end, v)
-            squares_to_points(dy, 0, wide, 0, down, across, top, end, z)
+    @kernel
+    def multiply(x, u, y, affine, plus, sums, padding, height, vs, ms, thread, first, last):
+        _, H, W, Cout = y.shape
+        Cin, v, m = x.shape[3], vs[thread], ms[thread]
+        chunks, down, across = (Cin + WIDTH - 1) // WIDTH, (H + 3) // 4, (W + 3) // 4
+        for top in range(first, last, height):
+            end = min(top + height, last)
+            groups = ((end - top) * across + squares - 1) // squares
+            to_points(x, 0, chunks, padding, down, across, top, end, v)
             x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
-            dy_next, dy_end = _pixel(dy, end, down), _pixel(dy, end + height, down)
-            for point in range(36):
-                ahead = point * squares * (WIDTH // ROWS)         # pixels that were prefetched at the points before
-                for i in range(deep):
-                    for o in range(wide):
-                        x_at = x_next + ahead * Cin + (begin + i) * WIDTH if o == 0 else x_end
-                        dy_at = dy_next + ahead * Cout + o * WIDTH if i == 0 else dy_end
-                        for row in range(0, WIDTH, ROWS):
-                            to = ((((task * 36 + point) * deepest + i) * wide + o) * WIDTH + row) * WIDTH
-                            tile = zeros(x, ROWS, VECTORS)
-                            v_at, z_at = (i * 36 + point) * STEP + row, (o * 36 + point) * STEP
-                            for square in range(0, squares, GROUP):
-                                for k in range(min(GROUP, squares - square)):
-                                    if x_at < x_end:
-                                        prefetch(x, x_at, False)
-                                        x_at += Cin
-                                    if dy_at < dy_end:
-                                        prefetch(dy, dy_at, False)
-                                        dy_at += Cout
-                                    tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, LANES)
-                                v_at += deep * 36 * STEP
-                                z_at += wide * 36 * STEP
-                            if top > start:                       # sums of block sums: less rounding than one long sum
-                                tile = tile + load(du, to, WIDTH, ROWS, VECTORS)
-                            store(tile, du, to, WIDTH)
+            for block in range(len(u)):
+                channel = min(block * width, Cout - width)
+                y_next, y_end = _pixel(y, top, down) + channel, _pixel(y, end, down)
+                for j in range(6):
+                    for i in range(0, 6, points):
+                        for group in range(groups):
+                            tile = zeros(x, rows, vectors)
+                            for chunk in range(chunks):
+                                begin = min(chunk * WIDTH, Cin - WIDTH)
+                                v_at = ((group * chunks + chunk) * 36 + 6 * j + i) * v_step
+                                u_at = (((block * 6 + j) * 6 + i) * Cin + begin * points) * width
+                                for c in range(chunk * WIDTH - begin, WIDTH):
+                                    if x_next < x_end:
+                                        prefetch(x, x_next, False)
+                                        x_next += WIDTH
+                                    if y_next < y_end:
+                                        prefetch(y, y_next, True)
+                                        if plus is not None:
+                                            prefetch(plus, y_next, False)
+                                        y_next += Cout
+                                    tile = outers(tile, v, v_at + c, WIDTH, u, u_at + c * points * width, points)
+                            at = ((group * 6 + j) * 6 + i) * m_step
+                            if points == 6:
+                                store_column(take(tile, 0, 6), take(tile, 1, 6), take(tile, 2, 6), take(tile, 3, 6),
+                                             take(tile, 4, 6), take(tile, 5, 6), m, at)
+                            else:
+                                store(tile, m, at, width)
+                    if points == 1:
+                        for group in range(groups):
+                            begin = (group * 6 + j) * 6 * m_step
+                            for at in range(begin, begin + m_step, LANES):
+                                store_column(*load_six(m, at, m_step), m, at)
+                to_squares(m, y, affine, plus, sums, channel, down, across, top, end)
+    return multiply
 
 
-@kernel
-def _products(m, at):
-    return load(m, at, WIDTH, GROUP, VECTORS)
+@functools.cache
+def multiply_transposed(width):
+    """Make the kernel that writes du (parts, slices, 36, chunks, blocks, WIDTH, width): the sum of V^T Z over a part.
 
+    A task is one part of the squares and one slice of the input channels; a block is ``width`` output channels. Each
+    thread has scratch memory: z and v, a block of squares at the points.
+    """
+    vectors = width // max(1, LANES)
+    rows = vector_registers()[1] // (2 * vectors)                 # of a tile of dU
+    chunks = width // WIDTH                                       # of a block
+    apart = LANES if chunks == 1 else 36 * STEP                   # elements from a vector of z to the next
 
-@kernel
-def _store_column(m0, m1, m2, m3, m4, m5, m, at):
-    y0, y1, y2, y3 = points_to_map(m0, m1, m2, m3, m4, m5)
-    store(y0, m, at, WIDTH)
-    store(y1, m, at + STEP, WIDTH)
-    store(y2, m, at + 2 * STEP, WIDTH)
-    store(y3, m, at + 3 * STEP, WIDTH)
+    @kernel
+    def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last):
+        N, H, W, Cout = dy.shape
+        Cin, z, v = x.shape[3], zs[thread], vs[thread]
+        parts, slices, _, deepest, blocks = du.shape[:5]
+        down, across = (H + 3) // 4, (W + 3) // 4
+        for task in range(first, last):
+            part, begin = task // slices, task % slices * deepest
+            deep = min(deepest, (Cin + WIDTH - 1) // WIDTH - begin)
+            start, finish = N * down * part // parts, N * down * (part + 1) // parts
+            for top in range(start, finish, height):
+                end = min(top + height, finish)
+                squares = (end - top) * across
+                of_windows(x, begin, begin + deep, padding, down, across, top, end, v)
+                of_squares(dy, 0, blocks * chunks, 0, down, across, top, end, z)
+                x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
+                dy_next, dy_end = _pixel(dy, end, down), _pixel(dy, end + height, down)
+                for point in range(36):
+                    ahead = point * squares * (WIDTH // rows)     # pixels that were prefetched at the points before
+                    for i in range(deep):
+                        for o in range(blocks):
+                            x_at = x_next + ahead * Cin + (begin + i) * WIDTH if o == 0 else x_end
+                            dy_at = dy_next + ahead * Cout + o * width if i == 0 else dy_end
+                            for row in range(0, WIDTH, rows):
+                                to = ((((task * 36 + point) * deepest + i) * blocks + o) * WIDTH + row) * width
+                                tile = zeros(x, rows, vectors)
+                                v_at, z_at = (i * 36 + point) * STEP + row, (o * chunks * 36 + point) * STEP
+                                for square in range(0, squares, GROUP):
+                                    for k in range(min(GROUP, squares - square)):
+                                        if x_at < x_end:
+                                            prefetch(x, x_at, False)
+                                            x_at += Cin
+                                        if dy_at < dy_end:
+                                            prefetch(dy, dy_at, False)
+                                            dy_at += Cout
+                                        tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, apart)
+                                    v_at += deep * 36 * STEP
+                                    z_at += blocks * chunks * 36 * STEP
+                                if top > start:                   # sums of block sums: less rounding than one long sum
+                                    tile = tile + load(du, to, width, rows, vectors)
+                                store(tile, du, to, width)
+    return multiply_transposed
 
 
 @kernel
