@@ -28,7 +28,7 @@ from npse.cuda.conv_kernels.winograd_transforms import (
     windows_to_points,
 )
 from npse.cuda.runtime.device import SIMULATED, empty
-from npse.editions.winograd import POINTS, covered, expect_possible, obstacle, saves_products
+from npse.editions.winograd import POINTS, covered, expect_possible, obstacle, outputs_of_a_square
 
 BYTES_OF_A_GROUP = 2**14 if SIMULATED else 2**25
 FEWEST_CHANNELS = 4 if SIMULATED else 64
@@ -40,11 +40,12 @@ def fits(geometry, dtype):
 
     The bounds are not measured. They come from counts of bytes and products. With C channels on both sides, a pixel
     takes 2.25 * C^2 multiply-adds in place of 9 * C^2, and 36 * C bytes written to the points, and read from there. A
-    GPU that does seven multiply-adds in the time of a byte begins to gain at about 40 channels.
+    GPU that does seven multiply-adds in the time of a byte begins to gain at about 40 channels. At least half of the
+    outputs of a square must lie on the map.
     """
     g = geometry
     squares = g.N * covered(g.Ho, g.Wo)[0] * covered(g.Ho, g.Wo)[1]
-    pays = min(g.Cin, g.Cout) >= FEWEST_CHANNELS and squares >= FEWEST_SQUARES and saves_products(g)
+    pays = min(g.Cin, g.Cout) >= FEWEST_CHANNELS and squares >= FEWEST_SQUARES and outputs_of_a_square(g) >= 8
     return pays and _obstacle(g, dtype) is None
 
 
