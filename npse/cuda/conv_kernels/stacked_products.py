@@ -3,11 +3,13 @@
     multiply               z[p] = x[p] y[p]                               over channels
     multiply_transposed    z[part, p] = x[p]^T y[p], in parts             over squares, of which there are many
 
-A block computes ROWS x COLUMNS numbers of a product, a thread TM x 8 of them in registers. For each step of the sum, a
-thread reads TM + 8 numbers from shared memory for 8 * TM products. Shared memory has the factors of DEPTH steps twice:
-the next ones are loaded while these are multiplied, with one barrier for DEPTH steps.
+A block computes ROWS x COLUMNS numbers of a product, a thread TM rows of TV vectors of them, in registers. For each step
+of the sum, a thread reads TM numbers and TV vectors from shared memory for TM * TV products of vectors. Shared memory
+has the factors of DEPTH steps twice: the next ones are loaded while these are multiplied, with one barrier for DEPTH
+steps.
 
-    left, right    [turn, step][4 numbers][number]     neighbouring threads read the same or neighbouring vectors
+    left     [turn, step][row]             numbers of x; a thread reads four rows at once
+    right    [turn, step][column / 4]      vectors of y; neighbouring threads read neighbouring vectors
 
 A row of ``left`` is four numbers longer than its tile: then threads that load neighbouring steps store them to
 different banks.
