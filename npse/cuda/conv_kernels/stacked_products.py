@@ -3,10 +3,10 @@
     multiply               z[p] = x[p] y[p]                               over channels
     multiply_transposed    z[part, p] = x[p]^T y[p], in parts             over squares, of which there are many
 
-A block computes ROWS x COLUMNS numbers of a product, a thread TM rows of TV vectors of them, in registers. For each step
-of the sum, a thread reads TM numbers and TV vectors from shared memory for TM * TV products of vectors. Shared memory
-has the factors of DEPTH steps twice: the next ones are loaded while these are multiplied, with one barrier for DEPTH
-steps.
+A block computes ROWS x COLUMNS numbers of a product, a thread TM rows of TV vectors of them, in registers. For each
+step of the sum, a thread reads TM numbers and TV vectors from shared memory for TM * TV products of vectors. Shared
+memory has the factors of DEPTH steps twice: the next ones are loaded while these are multiplied, with one barrier for
+DEPTH steps.
 
     left     [turn, step][row]             numbers of x; a thread reads four rows at once
     right    [turn, step][column / 4]      vectors of y; neighbouring threads read neighbouring vectors
