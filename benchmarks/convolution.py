@@ -24,8 +24,8 @@ LAYERS = {                                     # map, channels in and out, filte
     "stage 2": (16, 32, 32, 3, 1, 1),
     "stage 3": (8, 64, 64, 3, 1, 1),
     "stem": (32, 3, 16, 3, 1, 1),
-    "128 channels": (8, 128, 128, 3, 1, 1),
-    "256 channels": (7, 256, 256, 3, 1, 1),
+    "128 wide": (8, 128, 128, 3, 1, 1),
+    "256 wide": (7, 256, 256, 3, 1, 1),
     "stride 2": (32, 16, 32, 3, 2, 1),
     "projection": (32, 16, 32, 1, 2, 0),
 }
@@ -93,7 +93,7 @@ def npse_passes(variant, threads, size, c_in, c_out, k, stride, padding):
 
     cpu.set_threads(threads)
     ops = conv.VARIANTS[variant]
-    if variant == "sliding" and stride > 1:
+    if (variant in ("sliding", "winograd") and stride > 1) or (variant == "winograd" and c_in < 16):
         return None, None, None
     x, w = normal(BATCH, size, size, c_in), normal(k, k, c_in, c_out)
     dy = normal(*ops.conv2d(x, w, stride, padding).shape)
@@ -114,7 +114,7 @@ def torch_passes(layout, threads, size, c_in, c_out, k, stride, padding):
     return forward, lambda: backward([True, False, False]), lambda: backward([False, True, False])
 
 
-ENGINES = {variant: partial(npse_passes, variant) for variant in ("loops", "matrix", "tile", "sliding")} | {
+ENGINES = {variant: partial(npse_passes, variant) for variant in ("loops", "matrix", "tile", "sliding", "winograd")} | {
     "torch nchw": partial(torch_passes, "contiguous_format"),
     "torch nhwc": partial(torch_passes, "channels_last"),
 }

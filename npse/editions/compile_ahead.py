@@ -41,7 +41,7 @@ class Kernels(Protocol):
 
 def compile_ahead(kernels: Kernels, folder: Path | None, work: Work, say: Callable[[int, int], object],
                   processes: int) -> int:
-    """Compile the kernels that ``work()`` calls into a folder, unless all are there or there is no folder.
+    """Compile the kernels that ``work()`` calls into a folder, unless they are there or there is no folder.
 
     A kernel that cannot be compiled ahead is compiled when it is called.
 
@@ -53,7 +53,7 @@ def compile_ahead(kernels: Kernels, folder: Path | None, work: Work, say: Callab
         A function of a module, or a `functools.partial` of one, because other processes call it too. It must accept
         uninitialized arrays, because no kernel runs.
     say : callable
-        Called as say(done, of) with the number of kernels that are ready, and the number of all kernels.
+        Called as say(done, of) with the number of kernels that are ready, and the number of those that were missing.
     processes : int
         Number of processes that compile, at most.
 
@@ -63,34 +63,36 @@ def compile_ahead(kernels: Kernels, folder: Path | None, work: Work, say: Callab
         Number of kernels that were compiled.
     """
     needed = kernels.needed_by(work)
-    if folder is None or not needed:
+    if folder is None:
         return 0
-    ready = folder / f"ready-{_digest(needed)}"
-    if ready.exists():
+    ready = {path.name for path in folder.glob("ready-*")}        # an empty file for each kernel
+    missing = sorted(name for name in needed if _mark(name) not in ready)
+    groups = [list(group) for _, group in itertools.groupby(missing, key=operator.itemgetter(0))]
+    if not groups:
         return 0
-    groups = [list(group) for _, group in itertools.groupby(sorted(needed), key=operator.itemgetter(0))]
     groups.sort(key=len, reverse=True)        # one group for each kernel: its signatures call mostly the same functions
-    count, done, compiled, whole = min(processes, PROCESSES, len(groups)), 0, 0, True
+    count, done, compiled = min(processes, PROCESSES, len(groups)), 0, 0
     with concurrent.futures.ThreadPoolExecutor(count) as pool, _workers(count, kernels, work) as free:
-        def compile_group(group: list[Name]) -> tuple[int, int | None]:
+        def compile_group(group: list[Name]) -> tuple[int, int]:
             worker = free.get()
             new = worker.compile(group)
             free.put(worker)
-            return len(group), new
+            if new is not None:
+                with contextlib.suppress(OSError):
+                    for name in group:
+                        (folder / _mark(name)).touch()
+            return len(group), new or 0
 
-        say(done, len(needed))
+        say(done, len(missing))
         for job in concurrent.futures.as_completed([pool.submit(compile_group, group) for group in groups]):
             of_group, new = job.result()
-            done, compiled, whole = done + of_group, compiled + (new or 0), whole and new is not None
-            say(done, len(needed))
-    if whole:
-        with contextlib.suppress(OSError):
-            ready.touch()
+            done, compiled = done + of_group, compiled + new
+            say(done, len(missing))
     return compiled
 
 
-def _digest(needed: dict[Name, Any]) -> str:
-    return hashlib.sha256(repr(sorted(needed)).encode()).hexdigest()[:16]
+def _mark(name: Name) -> str:
+    return f"ready-{hashlib.sha256(repr(name).encode()).hexdigest()[:16]}"
 
 
 @contextlib.contextmanager
