@@ -146,7 +146,7 @@ def test_it_needs_compute_capability_8(capability, variant):
     before = device.use(WithoutGpu(capability))
     try:
         with conv.VARIANTS.limited_to("tensor"):
-            assert conv.choose(Geometry(1, 9, 9, 16, 3, 3, 16, 1, 1, 9, 9), np.float32) == variant
+            assert conv.choose(Geometry(1, 9, 9, 16, 1, 1, 16, 1, 0, 9, 9), np.float32) == variant
     finally:
         device.use(before)
 
