@@ -158,18 +158,21 @@ def measure_npse(options, tell):
 
 def measure_npse_tf32(options, tell):
     """The same step and evaluation with convolutions on tensor cores."""
+    tell(step_with_variant(options))
+
+
+def step_with_variant(options):
+    """Measure a step and evaluation with the variant of the convolution that the environment of this part allows."""
     compile_works(options, lambda compiled: None, step_of(BATCH))
-    tell(step.measure(model=MODEL, batch_size=batch(options), edition="cuda", threads=environment.cores(),
-                      seconds=0 if options.tiny else 2))
+    return step.measure(model=MODEL, batch_size=batch(options), edition="cuda", threads=environment.cores(),
+                        seconds=0 if options.tiny else 2)
 
 
 def measure_winograd(options, tell):
     """The same with Winograd's algorithm where it should pay; and layers of wide networks with it and without."""
-    work = {"model": MODEL, "batch_size": batch(options), "edition": "cuda", "threads": environment.cores()}
-    compile_works(options, lambda compiled: None, step_of(BATCH))
-    found = {"step": step.measure(**work, seconds=0 if options.tiny else 2)}
+    found = {"step": step_with_variant(options)}
     tell(found)
-    work = workload.prepare(**work)
+    work = workload.prepare(MODEL, batch(options), "cuda", environment.cores())
     tell(found | {"layers": layers(work.clock, work.repeated, batch(options), options.tiny)})
 
 

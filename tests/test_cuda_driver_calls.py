@@ -184,6 +184,16 @@ def test_the_next_process_loads_all_kernels_and_compiles_none(answers, tmp_path)
     assert len(answers(STEP + "found = names", tmp_path)) in (1, 2, 3)      # damaged ones, of this capability
 
 
+def test_kernels_of_two_kinds_of_gpus_are_told_apart(answers):
+    """Else a folder that was filled for one would count as filled for the other."""
+    found = answers("""
+from npse.cuda.runtime.compile_ahead import Kernels
+work = lambda: cuda.relu(np.ones((2, 3), F))
+names = [set(Kernels(capability).needed_by(work)) for capability in ((8, 0), (9, 0), (9, 0))]
+found = [len(names[0]), len(names[0] & names[1]), len(names[1] & names[2])]""")
+    assert found == [1, 0, 1]
+
+
 @pytest.mark.slow
 def test_a_recording_repeats_the_launches_in_memory_of_its_own(answers):
     found = answers(STEP + """

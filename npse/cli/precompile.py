@@ -19,7 +19,7 @@ from npse.training.ranks import ALONE
 from npse.training.recorded import can_record
 from npse.training.step import Step
 
-EVERY_SHAPE = "se_resnet14"      # has two blocks in each stage; all depths beyond use the same convolutions
+EVERY_SHAPE = "se_resnet14"      # two blocks in each stage: deeper networks use the same convolutions
 
 
 def warm_up(*works, **options):

@@ -12,7 +12,8 @@
 
 `VARIANTS` contains the three ops of the book in each variant. `conv2d` and its gradients use the variant that `choose`
 returns. `VARIANTS.limited_to`, or the environment variable NPSE_CUDA_CONVOLUTION, sets the fastest variant allowed. It
-is "register" unless you set it: tf32 changes results by up to about a thousandth.
+is "register" unless you set it: Winograd's algorithm has not been measured on a GPU, and tf32 changes results by up to
+about a thousandth.
 """
 
 from types import SimpleNamespace
@@ -32,8 +33,9 @@ def choose(geometry, dtype):
     """Return the name of the fastest variant, up to the limit, that can compute a convolution.
 
     The variants "register" and "tensor" need a window that is not larger than a patch. The variant "tensor" also needs
-    float32, compute capability 8.0 and 8 channels: with fewer, most of a matrix would be zeros. The strides of all but
-    "naive" are limited: they compute dx in s * s phases (phases.py), which are one axis of the grid of blocks.
+    float32, compute capability 8.0 and 8 channels: with fewer, most of a matrix would be zeros. For "winograd" see
+    `npse.cuda.conv_kernels.winograd.fits`. The strides of all but "naive" are limited: they compute dx in s * s phases
+    (phases.py), which are one axis of the grid of blocks.
     """
     g = geometry
     name = VARIANTS.lower_of("naive" if g.stride > 255 else "tensor")

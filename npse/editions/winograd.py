@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from npse.editions.convolution import Geometry
+from npse.support.arithmetic import ceil_div
 
 Function = Callable[..., Any]
 V = Any                                        # a number or a vector of a kernel
@@ -120,7 +121,7 @@ def expect_possible(needs: str | None) -> None:
 
 def covered(H: int, W: int) -> tuple[int, int]:
     """Return how many squares of 4 x 4 outputs are one below another and side by side on a map of H x W outputs."""
-    return -(-H // 4), -(-W // 4)
+    return ceil_div(H, 4), ceil_div(W, 4)
 
 
 def outputs_of_a_square(g: Geometry) -> float:

@@ -29,6 +29,7 @@ from npse.cuda.conv_kernels.winograd_transforms import (
 )
 from npse.cuda.runtime.device import SIMULATED, empty
 from npse.editions.winograd import POINTS, covered, expect_possible, obstacle, outputs_of_a_square
+from npse.support.arithmetic import ceil_div
 
 BYTES_OF_A_GROUP = 2**14 if SIMULATED else 2**25
 FEWEST_CHANNELS = 4 if SIMULATED else 64
@@ -95,7 +96,7 @@ def _groups(y_shape, channels):
     N, H, W, _ = y_shape
     down, across = covered(H, W)
     most = max(1, BYTES_OF_A_GROUP // (4 * POINTS * down * across * channels))
-    count = -(-N // most)
+    count = ceil_div(N, most)
     for k in range(count):
         group = slice(N * k // count, N * (k + 1) // count)
         yield group, (group.stop - group.start) * down * across

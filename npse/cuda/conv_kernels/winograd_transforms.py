@@ -16,7 +16,7 @@ from npse.editions.winograd import POINTS, transforms
 from npse.support.arithmetic import ceil_div
 
 WIDTH = 4 if SIMULATED else 64                         # threads of a block along the channels
-SQUARE, COLUMNS, WINDOW = (4, 4), (4, 6), (6, 6)
+COLUMNS, WINDOW = (4, 6), (6, 6)
 
 
 @device_function

@@ -23,7 +23,8 @@ class Launches(WithoutGpu):
     def launch(self, kernel, blocks, threads, *arguments):
         if identity(kernel):
             signature = signature_of(arguments)
-            self.needed[f"{name_of(kernel)} {identity(kernel)}", str(signature)] = kernel, signature
+            name = f"{name_of(kernel)} {identity(kernel)}", f"{signature} for {self.capability}"
+            self.needed[name] = kernel, signature
 
 
 @dataclass(frozen=True)
