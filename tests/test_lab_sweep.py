@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from npse.lab.results import Results
 from npse.lab.spec import Spec
 from npse.lab.sweep import Standing, Sweep, collect_finished, plan
 from npse.support.files import locked
-from npse.training import Config, Interrupted, RunFolder
+from npse.training import Config, Interrupted, RunFolder, evaluate
 
 VICTIM = [sys.executable, Path(__file__).with_name("lab_victim.py")]
 QUICK = Spec("quick", "Quick", "Which?", "a", (0, 1), {"epochs": 1, "batch_size": 256},
@@ -86,6 +87,53 @@ def test_a_folder_of_train_counts(npse, tmp_path):
     results, runs = Results(tmp_path / "results.jsonl"), plan(QUICK, (0,), tmp_path)
     assert [run.name for run in collect_finished(runs, results, print)] == ["b-0"]
     assert results.get(runs[0].config).accuracy == RunFolder("a-0").metrics()[-1]["accuracy"]
+
+
+def test_with_views_their_accuracy_is_the_result(here, tmp_path, few_shapes):
+    spec = replace(QUICK, base={"epochs": 4, "batch_size": 32, "tta": "mirror"})
+    results, run = Results(tmp_path / "results.jsonl"), plan(spec, (0,), tmp_path)[0]
+    sweep_with(here, [run], results)
+    network, _ = RunFolder(run.folder).load_network()
+    images = few_shapes.test_images, few_shapes.test_labels, few_shapes.mean, few_shapes.std
+    expected = evaluate(network, *images, tta="mirror").accuracy
+    assert expected != evaluate(network, *images).accuracy        # so that it matters
+    assert results.get(run.config).accuracy == expected
+    assert results.get(replace(run.config, tta="none")) is None
+    made = output.markdown(table.make(spec, (0,), Results(results.path)))
+    assert "images after the last epoch, averaged over views (mirror)." in " ".join(made.split())
+
+    alone, without = replace(run, config=replace(run.config, tta="none")), Results(tmp_path / "without.jsonl")
+    assert collect_finished([alone], without, print) == []        # the same folder
+    assert without.get(alone.config).accuracy == RunFolder(run.folder).metrics()[-1]["accuracy"]
+    assert without.get(run.config) is None
+
+
+@pytest.mark.parametrize("left", [
+    None,                                                                     # killed between training and evaluation
+    '{"epoch": 1, "tta": "mirror+shift", "evaluated_on": "test", "accuracy": 0.5}',            # other views
+    '{"epoch": 1, "tta": "mirror", "evaluated_on": "validation", "accuracy": 0.5}',            # other images
+    '{"epoch": 2, "tta": "mirror", "evaluated_on": "test", "accuracy": 0.5}',                  # another last epoch
+    '{"epoch": 1, "tta": "mirr',                                              # damaged
+])
+def test_views_that_are_missing_are_evaluated_without_training(here, tmp_path, monkeypatch, left):
+    run = plan(replace(QUICK, base=QUICK.base | {"tta": "mirror"}), (0,), tmp_path)[0]
+    here(run)
+    views, weights = run.folder / "views.json", (run.folder / "last.safetensors").read_bytes()
+    whole = views.read_bytes()
+    views.unlink() if left is None else views.write_text(left)
+    assert collect_finished([run], Results(tmp_path / "results.jsonl"), print) == [run]
+    monkeypatch.setattr(data, "training_batches", None)           # nothing is trained
+    here(run)
+    assert views.read_bytes() == whole
+    assert (run.folder / "last.safetensors").read_bytes() == weights
+    assert collect_finished([run], Results(tmp_path / "results.jsonl"), print) == []
+
+
+def test_views_of_train_count(npse, tmp_path):
+    assert "averaged over views (mirror)" in npse("train", "--epochs", 1, "--batch-size", 256, "--tta", "mirror",
+                                                  "--out", "a-0")[1]
+    run = plan(replace(QUICK, base=QUICK.base | {"tta": "mirror"}), (0,), tmp_path)[0]
+    assert collect_finished([run], Results(tmp_path / "results.jsonl"), print) == []
 
 
 def test_a_folder_with_other_settings_is_named(here, tmp_path):

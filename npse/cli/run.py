@@ -110,6 +110,7 @@ def _report(job, folder, views):
     typer.echo(f"test accuracy {plain.accuracy:.2%}, loss {plain.loss:.3f}")
     for tta, result in views.items():
         typer.echo(f"test accuracy {result.accuracy:.2%}, averaged over views ({tta})")
+        folder.save_views(tta, "test", result.accuracy)
     with status() as doing:
         found = inspection.inspect(network, dataset, inspection.title_of(folder, "last", job.config.epochs),
                                    folder.metrics(), say=doing.update)

@@ -1,10 +1,11 @@
 """The results of finished runs: results.jsonl, one line of JSON for each.
 
 A line holds all that a table needs, so results of several machines can be put together without the folders of the runs.
-What identifies a run are its settings, the seed among them, but not the edition. So a run that is part of
-two experiments, such as a baseline, counts in both.
+What identifies a result are the settings of its run, the seed among them, but not the edition. So a run that is part
+of two experiments, such as a baseline, counts in both.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Result:
         Its name in the experiment in which it was trained.
     config : Config
     accuracy : float
-        0..1, after the last epoch.
+        0..1, after the last epoch, averaged over the views of the test-time augmentation ``config.tta``.
     evaluated_on : str
         "test" or "validation".
     seconds : float
@@ -75,16 +76,25 @@ class Result:
                    processor=row.get("processor"), commit=row.get("commit"), **{name: row[name] for name in KINDS})
 
 
-def of_folder(folder: RunFolder, variant: str) -> Result:
-    """Return the result of a finished run."""
+def of_folder(folder: RunFolder, variant: str, tta: str) -> Result | None:
+    """Return the result of the run in a folder; None if it is not finished, or not evaluated with these views.
+
+    ValueError or OSError if a file of the run cannot be used.
+    """
+    if not folder.is_finished():
+        return None
     record, rows = folder.record(), folder.metrics()
-    return Result(variant, folder.config(), rows[-1]["accuracy"], rows[-1]["evaluated_on"],
+    evaluated_on = rows[-1]["evaluated_on"]
+    accuracy = rows[-1]["accuracy"] if tta == "none" else folder.views_accuracy(tta, evaluated_on)
+    if accuracy is None:
+        return None
+    return Result(variant, dataclasses.replace(folder.config(), tta=tta), accuracy, evaluated_on,
                   sum(row["seconds"] for row in rows), len(record["classes"]), record.get("cores", 0),
                   str(record.get("ran_on")), record.get("processor"), record.get("commit"), record.get("versions", {}))
 
 
 class Results:
-    """The lines of a results.jsonl, by `npse.training.Config.identity`.
+    """The lines of a results.jsonl, by the identity of the run and its test-time augmentation.
 
     Parameters
     ----------
@@ -101,13 +111,13 @@ class Results:
 
     def get(self, config: Config) -> Result | None:
         """Return the result of the run with these settings, None if there is none."""
-        return self._lines.get(config.identity())
+        return self._lines.get(_key(config))
 
     def add(self, results: Iterable[Result]) -> None:
         """Add the results of runs that have none yet."""
         for result in results:
             if self.get(result.config) is None:
-                self._lines[result.config.identity()] = result
+                self._lines[_key(result.config)] = result
                 self._new.append(result)
 
     def take(self, path: Path, configs: Iterable[Config]) -> None:
@@ -126,6 +136,10 @@ class Results:
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self._lines.values())
+
+
+def _key(config: Config) -> Config:
+    return dataclasses.replace(config.identity(), tta=config.tta)
 
 
 def _read(path: Path) -> list[Result]:

@@ -94,8 +94,8 @@ def collect_finished(runs: Sequence[Run], results: Results, say: Callable[[str],
         try:
             if folder.config_file.exists():
                 expect_same(folder, run.config)
-                if folder.is_finished():
-                    found.append(of_folder(folder, run.variant))
+                if result := of_folder(folder, run.variant, run.config.tta):
+                    found.append(result)
                     continue
         except (ValueError, OSError) as error:
             say(f"{run.name} cannot be used: {error}")
@@ -179,7 +179,9 @@ class Sweep:
         """Keep what became of a run; return False if it was stopped."""
         try:
             future.result()
-            result = of_folder(RunFolder(run.folder), run.variant)
+            result = of_folder(RunFolder(run.folder), run.variant, run.config.tta)
+            if result is None:
+                raise RuntimeError(f"{run.folder} holds no finished run")
             self._results.add([result])
             self._results.save()
         except Interrupted:

@@ -150,7 +150,10 @@ def _conditions(table: Table) -> list[str]:
                 for key, title in (("python", "Python"), ("numpy", "NumPy"), ("numba", "Numba"))]
     where = _listed(f"{REASON.sub('', result.ran_on)} on {result.cores} cores, {result.processor}"
                     for result in table.results)
-    return [f"Accuracy on the {_listed(result.evaluated_on for result in table.results)} images after the last epoch. "
+    views = [result.config.tta for result in table.results if result.config.tta != "none"]
+    averaged = f", averaged over views ({_listed(views)})" if views else ""
+    return [f"Accuracy on the {_listed(result.evaluated_on for result in table.results)} images after the last epoch"
+            f"{averaged}. "
             f"Each run is `{command(table.spec)}` with the settings of its variant, seeds "
             f"{', '.join(map(str, table.seeds))}.",
             f"Commit {_listed(str(result.commit) for result in table.results)}; {'; '.join(versions)}; {where}. "

@@ -18,7 +18,7 @@ from npse import backend
 from npse.lab.sweep import expect_same
 from npse.support import environment
 from npse.support.files import locked
-from npse.training import Config, Interrupted, RunFolder, prepare, run
+from npse.training import Config, Interrupted, RunFolder, evaluate, prepare, run
 from npse.training.metric_accumulator import Progress
 
 PATIENCE = 60.0                  # seconds that a killed sweep's process may take to end
@@ -26,6 +26,8 @@ PATIENCE = 60.0                  # seconds that a killed sweep's process may tak
 
 def train(folder: Path, config: Config, threads: int, stop: Callable[[], bool] = lambda: False) -> None:
     """Train a run in its folder: from the start, or from its last checkpoint if the folder holds this run.
+
+    If its settings name views, the last network is evaluated with them.
 
     Parameters
     ----------
@@ -59,6 +61,11 @@ def train(folder: Path, config: Config, threads: int, stop: Callable[[], bool] =
     _wait_until_free(folder)
     with locked(folder):
         run(job, place, Log(folder / "log.txt"), resume=resume, stop=stop)
+        if config.tta != "none":
+            split, dataset = job.split, job.dataset
+            held = evaluate(job.network, split.eval_images, split.eval_labels, dataset.mean, dataset.std,
+                            tta=config.tta)
+            place.save_views(config.tta, split.evaluated_on, held.accuracy)
 
 
 class Log:

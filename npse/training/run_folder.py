@@ -2,7 +2,8 @@
 
     config.json         settings, versions, cores, commit       last.safetensors   newest state, to resume from
     metrics.jsonl       one line for each epoch                 best.safetensors   weights of the best epoch
-    report.html         curves, mistakes, gates, cost           curves.png  confusion.png  gates.png
+    views.json          final accuracy, averaged over views     curves.png  confusion.png  gates.png
+    report.html         curves, mistakes, gates, cost
 
 Every file is checked when it is read, and an error names the file. No file is overwritten before it was read and
 checked.
@@ -42,6 +43,7 @@ class RunFolder:
         self.path = Path(path)
         self.config_file, self.metrics_file = self.path / "config.json", self.path / "metrics.jsonl"
         self.last, self.best = self.path / "last.safetensors", self.path / "best.safetensors"
+        self.views_file = self.path / "views.json"
 
     def create(self, config: Config, dataset: data.Dataset, environment: dict[str, Any]) -> None:
         """Make the folder of a new run, with its settings and with what its weights need when the data is not there.
@@ -228,6 +230,27 @@ class RunFolder:
     def metrics(self) -> list[dict[str, Any]]:
         """Return one dict for each epoch on record, see `npse.training.metrics.read`."""
         return metrics.read(self.metrics_file)
+
+    def save_views(self, tta: str, evaluated_on: str, accuracy: float) -> None:
+        """Save the accuracy after the last epoch on the "test" or "validation" images, averaged over views."""
+        write_atomically(self.views_file, json.dumps({"epoch": self.config().epochs, "tta": tta,
+                                                      "evaluated_on": evaluated_on, "accuracy": accuracy}) + "\n")
+
+    def views_accuracy(self, tta: str, evaluated_on: str) -> float | None:
+        """Return the accuracy that `save_views` saved for these views, these images and the last epoch.
+
+        None if there is none; ValueError if the file is damaged.
+        """
+        if not self.views_file.exists():
+            return None
+        try:
+            found = records.parse(self.views_file.read_bytes())
+            records.expect(found, {"epoch": int, "tta": str, "evaluated_on": str, "accuracy": float})
+        except ValueError as error:
+            raise ValueError(f"{self.views_file} cannot be read ({error}); remove it, then it is made again") from error
+        wanted = self.config().epochs, tta, evaluated_on
+        accuracy: float = found["accuracy"]
+        return accuracy if (found["epoch"], found["tta"], found["evaluated_on"]) == wanted else None
 
     def _load_checked(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return arrays and facts of a checkpoint; ValueError if the facts have no epoch."""
