@@ -3,9 +3,9 @@
 In the simulator every op is compared with the book. Another process only compiles, and compiles every kernel. If
 numba-cuda is not installed, the tests are skipped, or fail if NPSE_REQUIRE_CUDA=1.
 
-This file has one case of each op, and tests of the processes themselves. The slow tests are in test_cuda_simulator.py,
-test_cuda_simulator_cases.py and test_cuda_compiled.py: three files, because the tests of one file do not run in
-parallel.
+This file has every case of the judge in float32, one kernel of each op for the compiler, and tests of the processes
+themselves. The slow tests are in test_cuda_simulator.py and test_cuda_compiled.py: two files, because the tests of one
+file do not run in parallel.
 """
 
 import re
@@ -15,7 +15,7 @@ from cuda_processes import FILES, KINDS, VARIABLES, kind_of, run, succeed
 
 
 @pytest.mark.parametrize("kind", VARIABLES)
-def test_one_case_of_each_op(kind):
+def test_what_is_quick(kind):
     succeed(kind, "-m", f"{kind} and not slow and not nightly", "tests/cuda")
 
 

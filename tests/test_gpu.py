@@ -168,6 +168,16 @@ def test_a_numpy_that_is_too_new_for_numba_cuda_is_reported(computer, monkeypatc
     assert nvidia_driver.without_numba_cuda("npse trace") is None           # the simulator works with any NumPy
 
 
+def test_the_simulator_needs_greenlet_and_says_so(computer, monkeypatch):
+    computer(None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "greenlet" else find(name))
+    assert nvidia_driver.without_numba_cuda("npse trace") is None
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    assert nvidia_driver.why_unavailable() == ("the cuda edition needs greenlet in the simulator, which is not "
+                                               f"installed; run: {nvidia_driver.install('cuda')}")
+
+
 def test_the_extras_require_a_numpy_that_numba_cuda_can_compile_with():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra in ("cuda", "cuda12"):

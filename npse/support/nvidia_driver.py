@@ -55,8 +55,10 @@ def expect_compiler(what: str) -> None:
 
 
 def without_numba_cuda(what: str) -> str | None:
-    """Return one line: that ``what`` needs numba-cuda, and how to get it. None if it is installed."""
+    """Return one line: that ``what`` needs numba-cuda, or greenlet in the simulator. None if they are installed."""
     if _toolkit() is not None and all(importlib.util.find_spec(name) for name in ("numba", "numba_cuda")):
+        if simulated() and importlib.util.find_spec("greenlet") is None:
+            return f"{what} needs greenlet in the simulator, which is not installed; run: {install('cuda')}"
         return None
     if sys.platform == "darwin":
         return f"{what} needs numba-cuda, which does not exist for macOS; use Linux or Windows"

@@ -1,6 +1,6 @@
 """Arrays that log every access. They replace the simulator's own arrays.
 
-The simulator runs each thread of the device as a Python thread, one block after the other. The log stores the interval
+The simulator runs one thread of the device after another, one block after the other. The log stores the interval
 of each access: the number of barriers that the thread has passed before. Accesses of different threads of a block have
 a fixed order only if their intervals differ.
 """
@@ -10,7 +10,6 @@ import functools
 import linecache
 import re
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from numba.cuda.simulator import kernelapi
 from numba.cuda.simulator.cudadrv.devicearray import FakeShape
 
 from npse.cuda.runtime import vector_array
+from npse.cuda.runtime.simulated_threads import SimulatedThread, current_thread
 from npse.cuda.runtime.vector_array import Vector, lanes_in
 
 READ, WRITE = "reads", "writes"
@@ -83,7 +83,7 @@ class AccessLog:
 
     def __init__(self, home):
         self.arrays, self.accesses, self.out_of_bounds, self.barriers, self.lines = [], [], [], {}, []
-        self._home, self._sites, self._lock = home, {}, threading.Lock()
+        self._home, self._sites = home, {}
 
     def watch(self, name, space, values):
         """Return an array for a kernel. It logs each access, and it writes to ``values``."""
@@ -97,22 +97,21 @@ class AccessLog:
             frame = frame.f_back
         # The source position and not the instruction: Python replaces instructions by faster ones after a few runs
         file, place = frame.f_code.co_filename, (frame.f_code, _positions(frame.f_code)[frame.f_lasti // 2])
-        with self._lock:
-            if place not in self._sites:
-                self._sites[place] = len(self.lines)
-                self.lines.append(f"line {frame.f_lineno}" + ("" if file == self._home else f" of {Path(file).name}"))
-            return self._sites[place]
+        if place not in self._sites:
+            self._sites[place] = len(self.lines)
+            self.lines.append(f"line {frame.f_lineno}" + ("" if file == self._home else f" of {Path(file).name}"))
+        return self._sites[place]
 
     def note(self, array, cells, verb, atomic=False):
         """Log an access of the current thread to a cell, or to the cells of a vector."""
-        thread, site = threading.current_thread(), self.site()
+        thread, site = current_thread(), self.site()
         self.accesses += [Access(array, int(cell), thread.block, thread.thread_id, thread.interval, site, verb, atomic,
                                  lane)
                           for lane, cell in enumerate(np.ravel(cells))]
 
     def note_out_of_bounds(self, array, index, verb, wraps):
         """Log an access of the current thread with an index outside of the array, or with a negative one."""
-        thread = threading.current_thread()
+        thread = current_thread()
         self.out_of_bounds.append(OutOfBounds(array, index, thread.block, thread.thread_id, self.site(), verb, wraps))
 
     @contextlib.contextmanager
@@ -200,8 +199,8 @@ class CountedVectors(Counted):
         super().__setitem__(index, lanes_in(value, self.dtype.lanes))
 
 
-class _Thread(simulator.BlockThread):
-    """A thread of the simulator that counts the barriers that it has passed, and stores the number of its block."""
+class _Thread(SimulatedThread):
+    """A thread that counts the barriers that it has passed, and stores the number of its block."""
 
     def __init__(self, log, target, manager, block, thread, debug):
         super().__init__(target, manager, block, thread, debug)
@@ -224,17 +223,16 @@ class _Module(kernelapi.FakeCUDAModule):
 
 class _Shared:
     def __init__(self, log):
-        self._log, self._arrays, self._lock = log, {}, threading.Lock()
+        self._log, self._arrays = log, {}
 
     def array(self, shape, dtype, alignment=None):
         """Return the shared array of this source position, the same for all threads. It is first filled with NaN."""
-        with self._lock:
-            site = self._log.site()
-            if site not in self._arrays:
-                dtype = kernelapi.numpy_support.as_dtype(dtype) if isinstance(dtype, kernelapi.types.Type) else dtype
-                values = np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 0, dtype)
-                self._arrays[site] = self._log.watch(self._name(), "shared", values)
-            return self._arrays[site]
+        site = self._log.site()
+        if site not in self._arrays:
+            dtype = kernelapi.numpy_support.as_dtype(dtype) if isinstance(dtype, kernelapi.types.Type) else dtype
+            values = np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 0, dtype)
+            self._arrays[site] = self._log.watch(self._name(), "shared", values)
+        return self._arrays[site]
 
     def _name(self):
         """Return the name of the variable to which the array is assigned, from the source line."""

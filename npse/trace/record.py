@@ -30,8 +30,8 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     blocks, threads : int or tuple of up to three int
         The grid, as in ``kernel[blocks, threads]``.
     *arguments
-        NumPy arrays or device arrays, which the kernel may change, and scalars. Use small arrays: the simulator needs
-        about a millisecond for each thread.
+        NumPy arrays or device arrays, which the kernel may change, and scalars. Use small arrays: the simulator runs
+        every thread in Python.
     name : str, optional
         Name of the trace; by default the name of the function.
 
@@ -42,7 +42,7 @@ def trace(kernel, blocks, threads, *arguments, name=None):
     Raises
     ------
     ImportError
-        numba-cuda is not installed. (The simulator in Numba itself is too old.)
+        numba-cuda or greenlet is not installed. (The simulator in Numba itself is too old.)
     RuntimeError
         Python was not started with NUMBA_ENABLE_CUDASIM=1.
     ValueError

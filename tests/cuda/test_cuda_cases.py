@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from on_device import OnDevice
-from small_cases import FIRST_CASES, SMALL_CASES, TWINS
+from small_cases import SMALL_CASES, TWINS
 
 from npse import cuda
 from npse import reference as book
@@ -16,10 +16,6 @@ from npse.gradcheck import CASES, KNOWN_OPS, calls, contract
 pytestmark = pytest.mark.simulator
 # Derivations step by step, for reading; what is computed once, before a run; what other processes send to the host.
 BY_THE_BOOK = {"batch_norm_backward_staged", "merged_moments", "se_backward_staged", "whitening_filters"}
-
-
-# Their first cases take seconds in the simulator.
-LONG = {"conv2d_moments", "bn_scale_add_relu", "muon", "orthogonalize", "excite", "batch_norm_relu", "augment"}
 
 
 def recorded(case, dtype, ahead):
@@ -41,20 +37,13 @@ def judge(case, dtype, ahead):
             assert not rule(call), f"{call.name} {rule(call)}"
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=str(case), marks=pytest.mark.slow if case.op in LONG else ())
-                                  for case in FIRST_CASES])
-def test_first_case_of_each_op_equals_the_book(case):
-    judge(case, np.float32, ahead=True)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("case", SMALL_CASES, ids=str)
 def test_case_equals_the_book(case):
     judge(case, np.float32, ahead=True)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=str(case), marks=pytest.mark.slow if case in FIRST_CASES else
-                                               pytest.mark.nightly) for case in SMALL_CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SMALL_CASES, ids=str)
 def test_case_equals_the_book_in_float64_from_numpy(case):
     judge(case, np.float64, ahead=False)
 
@@ -72,7 +61,7 @@ def test_every_op_of_the_book_is_there_with_its_signature():
 
 def test_every_op_is_judged_by_a_case():
     assert set(book.OPS) <= set(KNOWN_OPS)
-    assert {op for case in FIRST_CASES for op in case.ops} == set(KNOWN_OPS)
+    assert {op for case in SMALL_CASES for op in case.ops} == set(KNOWN_OPS)
 
 
 def test_a_twin_judges_what_the_wide_case_judges():
@@ -83,7 +72,7 @@ def test_a_twin_judges_what_the_wide_case_judges():
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["NumPy", "device"])
 def test_a_wrong_value_and_a_changed_argument_are_seen(monkeypatch, ahead):
-    case = next(case for case in FIRST_CASES if case.op == "scale")
+    case = next(case for case in SMALL_CASES if case.op == "scale")
     scale = cuda.scale
     monkeypatch.setattr(cuda, "scale", lambda u, s: 2 * cuda.to_host(scale(u, s)))
     with pytest.raises(AssertionError, match="scale differs from the book"):

@@ -1,7 +1,5 @@
 """What the judge's cases do not hold about the cuda edition's ops on maps, tables and lists; in the simulator."""
 
-import threading
-
 import numpy as np
 import pytest
 from numba import cuda as numba_cuda
@@ -10,9 +8,10 @@ from numba.cuda.simulator import kernelapi
 from npse import cuda
 from npse import reference as book
 from npse.cuda.runtime import arrays, block_reduce, device, grid_stride, limits, partial_sums
+from npse.cuda.runtime.simulated_threads import current_thread
 from npse.cuda.se import SQUEEZES
 
-pytestmark = [pytest.mark.simulator, pytest.mark.slow]
+pytestmark = pytest.mark.simulator
 FLOATS = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 MAPS = [(1, 1, 1, 1), (2, 1, 1, 5), (1, 3, 2, 4), (3, 2, 3, 1), (2, 3, 5, 9), (1, 9, 1, 6)]
 
@@ -97,7 +96,7 @@ def test_rows_add_up_by_tree_and_by_shuffle(width, rows, lanes, monkeypatch):
     exchange = {}
 
     def shfl_down_sync(self, mask, value, offset):
-        me = threading.current_thread().thread_id
+        me = current_thread().thread_id
         exchange[me] = value
         self.syncthreads()
         other = exchange[me + offset] if me % 32 + offset < 32 else value

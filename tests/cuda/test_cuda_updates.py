@@ -18,7 +18,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("on_device", [False, True], ids=["number", "array"])
 @pytest.mark.parametrize("op", CASES)
 def test_each_is_the_op_of_the_book(op, on_device, dtype):
@@ -32,7 +32,7 @@ def test_each_is_the_op_of_the_book(op, on_device, dtype):
     compare(op, calls, there, places, dtype)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_running_statistics(dtype):
     rng = np.random.default_rng(0)
     calls = [(*rng.random((2, n)).astype(dtype), 10 + n % 2, *rng.random((2, n)).astype(dtype), 0.1)
@@ -57,7 +57,6 @@ def test_another_op_is_an_error():
         cuda.update("relu", [])
 
 
-@pytest.mark.slow
 def test_a_step_in_place_is_that_of_the_book():
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((2, 4, 4, 3)).astype(np.float32), np.array([0, 2])

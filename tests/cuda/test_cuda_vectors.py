@@ -9,7 +9,7 @@ from npse.cuda.runtime import device
 from npse.cuda.runtime.vector_array import Vector, VectorArray, vector_dtype
 from npse.cuda.runtime.vectors import where
 
-pytestmark = [pytest.mark.simulator, pytest.mark.slow]
+pytestmark = pytest.mark.simulator
 N, H, W = 3, 2, 3
 
 

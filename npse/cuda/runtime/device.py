@@ -16,7 +16,7 @@ from npse.support import nvidia_driver
 from npse.support.arithmetic import ceil_div
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-BLOCK_THREADS = 16 if SIMULATED else 256  # threads of a block; in the simulator each one is a Python thread
+BLOCK_THREADS = 16 if SIMULATED else 256  # threads of a block; the simulator runs each one in Python
 
 kernel = cuda.jit
 device_function = cuda.jit(device=True)
@@ -24,6 +24,9 @@ device_function = cuda.jit(device=True)
 
 def _present():
     if SIMULATED:
+        from npse.cuda.runtime import simulated_threads  # needs the simulator
+
+        simulated_threads.use()
         return Runner()
     from npse.cuda.runtime.gpu import Gpu  # imports modules that the simulator does not have
 
