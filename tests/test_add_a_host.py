@@ -30,6 +30,7 @@ def test_the_page_adds_a_network_and_two_names():
                                                  "npse/models/__init__.py"]
 
 
+@pytest.mark.slow
 def test_its_cost_is_counted(copy):
     code, output = run(copy, PAGE.commands[0])
     assert code == 0, output

@@ -23,6 +23,7 @@ def test_the_page_changes_one_chapter_of_each_edition_and_one_file_of_cases():
     assert PAGE.commands == ["npse check --op softplus --edition reference", "npse check --op softplus --edition cpu"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", PAGE.commands)
 def test_the_new_op_is_right(copy, command):
     if "cpu" in command:

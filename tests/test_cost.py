@@ -143,6 +143,7 @@ def test_numbers_are_shown_in_four_digits(value, text):
     assert cost_report.short(value) == text
 
 
+@pytest.mark.slow
 def test_the_command_counts_and_measures(npse, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = npse("cost", "se_resnet8", "--rounds", 2, "--reduction", 2, "--json", tmp_path / "cost.json")

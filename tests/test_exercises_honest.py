@@ -82,7 +82,7 @@ def test_a_right_file_gets_all_points(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", LINES)
-@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("place", ["before", pytest.param("after", marks=pytest.mark.slow)])
 def test_what_else_is_in_the_file_costs_nothing(name, place):
     code = f"{LINES[name]}\n{CODE}" if place == "before" else f"{CODE}\n{LINES[name]}\n"
     mark = check(Submission(SQUEEZE, (code,), "03_squeeze.py"))
@@ -104,6 +104,7 @@ def test_a_kernel_may_be_compiled_in_other_ways(decorator):
     assert mark.ok, str(mark)
 
 
+@pytest.mark.slow
 def test_a_kernel_may_be_written_in_other_ways():
     pytest.importorskip("numba")
     code = """

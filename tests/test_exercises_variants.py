@@ -55,6 +55,7 @@ def test_every_replacement_changes_something_and_no_solution_shows(exercise):
         assert not any(line in shown for shown in (exercise.as_file(STUDENT), as_notebook(exercise), *exercise.hints))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
 def test_a_mistake_loses_exactly_its_part(exercise, mistake):
     mark = marked(exercise, f"{exercise.solution_code()}\n\n{mistake.code}")

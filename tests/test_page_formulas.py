@@ -19,6 +19,7 @@ from test_notebooks import refresh
 
 from npse import reference
 
+TRAINING = ("08", "09")                                           # these pages train networks
 every_page = pytest.mark.parametrize("page", refresh.PAGES, ids=lambda page: page.stem)
 MATH = re.compile(r"\$\$(?P<shown>.+?)\$\$|\$(?P<inline>[^$\n]+(?:\n[^$\n]+)?)\$", re.DOTALL)
 HEADING = re.compile(r"^(#{1,6}) (.*)$", re.MULTILINE)
@@ -247,7 +248,9 @@ def wrong_shapes(page, texts=None):
     return said
 
 
-@every_page
+@pytest.mark.parametrize("page", [
+    pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem[:2] in TRAINING else ())
+    for page in refresh.PAGES])
 def test_numbers_worked_by_hand_are_those_of_the_shipped_functions(page):
     sections = [*pencil_sections(page)]
     assert bool(sections) == any(pencil for _, pencil, _ in parts(page))

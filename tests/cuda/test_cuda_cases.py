@@ -16,6 +16,8 @@ from npse.gradcheck import CASES, KNOWN_OPS, calls, contract
 pytestmark = pytest.mark.simulator
 # Derivations step by step, for reading; what is computed once, before a run; what other processes send to the host.
 BY_THE_BOOK = {"batch_norm_backward_staged", "merged_moments", "se_backward_staged", "whitening_filters"}
+LONG = {f"grouped_conv2d [wide, {what}]" for what in (               # more than a second each
+    "dilation 4", "groups of 4", "groups of 16", "depthwise 3x3", "depthwise 3x3, stride 2")}
 
 
 def recorded(case, dtype, ahead):
@@ -37,7 +39,8 @@ def judge(case, dtype, ahead):
             assert not rule(call), f"{call.name} {rule(call)}"
 
 
-@pytest.mark.parametrize("case", SMALL_CASES, ids=str)
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(case), marks=pytest.mark.slow if str(case) in LONG else ())
+                                  for case in SMALL_CASES])
 def test_case_equals_the_book(case):
     judge(case, np.float32, ahead=True)
 
