@@ -28,7 +28,7 @@ IN_MINUTES = ("npse check", "npse zoo --op se", "npse evaluate runs/se_resnet8-s
               "npse predict runs/se_resnet8-shapes-1 shape.png", "npse predict shape.png")
 NOT_HERE = {"python3 -m venv .venv && ": "installs npse anew: .ci/run does it",
             "npse train --data cifar10 ": "needs CIFAR-10 and 40 minutes",
-            "npse train --recipe fast94": "needs CIFAR-10 and a quarter of an hour: tests/test_recipes.py",
+            "npse train --recipe fast90": "needs CIFAR-10 and minutes without other work: tests/test_recipes.py",
             "npse train --resume ": "goes on with that run",
             "npse cost se_resnet50": "takes a minute: tests/test_cost.py",
             "npse bench --vs torch": "needs PyTorch, and minutes without other work: tests/test_bench.py",
