@@ -376,8 +376,8 @@ figures.predictions(dataset, chosen, answers[chosen])
 #
 # The drawings are easy. On CIFAR-10, 94 % is the mark that the shortest published trainings set themselves (K. Jordan,
 # arXiv 2404.00498). npse has their recipe, `npse train --recipe fast94`. **Here it reaches 94.1 %** in 12 minutes:
-# seeds 0 and 1, 8 epochs. Without the averaging over six views of each test image it is 93.2 %. Two runs say little of
-# others; [docs/recipes.md](../docs/recipes.md) has the conditions, and the option that leaves each part out. The parts,
+# seeds 0 and 1, 8 epochs. Without the averaging over six views of each test image it is 93.2 %. Two runs are few:
+# [docs/recipes.md](../docs/recipes.md) has the conditions, and the option that leaves each part out. The parts,
 # and which of them you have met:
 #
 # | part | where |

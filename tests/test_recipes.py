@@ -286,3 +286,8 @@ def test_a_run_with_a_recipe_resumes_with_other_views():
     trained = Config(**recipes.load("fast94").settings)
     assert dataclasses.replace(trained, tta="none").contradicts(trained) == {}
     assert dataclasses.replace(trained, parts=2).contradicts(trained) == {"parts": 4}
+
+
+def test_fast90_is_fast94_with_other_widths_and_epochs():
+    ours, theirs = (recipes.load(name).settings for name in ("fast90", "fast94"))
+    assert ours == theirs | {"epochs": 6, "options": theirs["options"] | {"widths": [32, 128, 128]}}
