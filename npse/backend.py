@@ -71,7 +71,9 @@ def _lacks_when_tried() -> str | None:
     try:
         return importlib.import_module("npse.cuda.runtime.device").why_unavailable()
     except Exception as error:               # Numba, the bindings and the dynamic linker raise unrelated classes
-        return f"the cuda edition cannot be loaded: {' '.join(str(error).split())}; run: {nvidia_driver.install()}"
+        lacking = f"the cuda edition cannot be loaded: {' '.join(str(error).split())}"
+        wrong_value = isinstance(error, ValueError)            # of an environment variable: nothing is to be installed
+        return lacking if wrong_value else f"{lacking}; run: {nvidia_driver.install()}"
 
 
 def available() -> list[str]:

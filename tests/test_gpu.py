@@ -151,6 +151,16 @@ def test_a_library_that_cannot_be_loaded_is_reported(computer, monkeypatch, erro
                                                f"shared object file; run: {nvidia_driver.install('cuda')}")
 
 
+def test_a_wrong_value_of_a_variable_is_reported_without_an_installation(computer, monkeypatch):
+    computer(Driver())
+
+    def fail(name):
+        raise ValueError("NPSE_CUDA_CONVOLUTION must name a variant, but is 'moon'")
+    monkeypatch.setattr(backend.importlib, "import_module", fail)
+    assert backend.why_unavailable("cuda") == ("the cuda edition cannot be loaded: NPSE_CUDA_CONVOLUTION must name a "
+                                               "variant, but is 'moon'")
+
+
 @pytest.mark.parametrize(("installed", "numpy", "simulator", "words"), [
     ("0.30.4", "2.5.1", False, "numba-cuda 0.30.4 needs NumPy below 2.5, but NumPy 2.5.1 is installed; run: "),
     ("0.30.4", "2.4.6", False, None),
