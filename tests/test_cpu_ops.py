@@ -101,6 +101,9 @@ ARGUMENTS = {
     "batch_norm_inference_relu": lambda d: (d.map(), d.channel(), d.channel(), d.channel(), d.positive()),
     "conv2d_batch_norm_inference": lambda d: (d.map(), d(3, 2, d.C, 5), d(5), d(5), d(5), abs(d(5)) + 0.1, 2, 1),
     "conv2d_batch_norm_inference_relu": lambda d: (d.map(), d(3, 2, d.C, 5), d(5), d(5), d(5), abs(d(5)) + 0.1, 2, 1),
+    "conv2d_se_add_relu_inference": lambda d: (
+        d.map(), d(3, 2, d.C, 5), d(5), d(5), d(5), abs(d(5)) + 0.1,
+        d(d.N, (d.H + 2 - 3) // 2 + 1, (d.W + 2 - 2) // 2 + 1, 5), d(3, 5), d(5, 3), d(3), d(5), 2, 1),
     "moments": lambda d: (d.map(),),
     "conv2d_moments": lambda d: (d.map(), d(3, 2, d.C, 5), 2, 1),
     "conv2d_backward_x_add": lambda d: (

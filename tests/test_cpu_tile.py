@@ -228,6 +228,25 @@ def test_memory_is_aligned_and_used_again_when_the_last_view_is_gone(monkeypatch
     assert memory_pool.empty((3,), np.float64).ctypes.data % memory_pool.ALIGNMENT == 0
 
 
+def test_arrays_made_together_share_a_block_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(memory_pool, "_pool", memory_pool.MemoryPool())
+    shapes = (57, 211, 3), (5,), (2, 3, 4, 5000)
+    arrays = memory_pool.empty_together(np.float32, *shapes)
+    for number, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert array.ctypes.data % memory_pool.ALIGNMENT == 0
+        array[...] = number
+    assert [set(array.ravel()) for array in arrays] == [{0}, {1}, {2}]
+    place, first = arrays[0].ctypes.data, arrays[0]
+    del array, arrays
+    assert memory_pool.empty_together(np.float32, *shapes)[0].ctypes.data != place          # one of them is in use
+    del first
+    assert memory_pool.empty_together(np.float32, *shapes)[0].ctypes.data == place
+
+
 UNIT = 2**16                                           # bytes, a multiple of a cache line
 
 
@@ -243,7 +262,7 @@ def pool(monkeypatch):
 
 
 def places(block):
-    return block.memory.ctypes.data + block.start, block.size
+    return block.address, block.size
 
 
 def test_the_pool_holds_little_more_than_was_in_use_at_once(pool):

@@ -173,6 +173,31 @@ def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch, Cin):
 
 
 @needs_tiles
+@settings(deadline=None, max_examples=30)
+@given(N=st.integers(1, 40), H=st.integers(4, 14), W=st.integers(4, 14), Cin=st.integers(FEWEST, 3 * FEWEST + 1),
+       Cout=st.sampled_from([16, 32, 48, 64]), M=st.integers(0, 5), padding=st.integers(0, 2), biases=st.booleans())
+def test_the_end_of_a_block_equals_the_book_with_any_threads(N, H, W, Cin, Cout, M, padding, biases):
+    x, w, dy = draw(N, H, W, Cin, Cout, padding)
+    random = np.random.default_rng(1)
+    gamma, beta, mean = random.standard_normal((3, Cout), np.float32)
+    shapes = [(M, Cout), (Cout, M), (M,), (Cout,)][:4 if biases else 2] if M else []
+    given = (x, w, gamma, beta, mean, np.linspace(0.5, 2, Cout, dtype=np.float32), dy,
+             *(random.standard_normal(shape, np.float32) / 4 for shape in shapes), *[None] * (4 - len(shapes)))
+    before, found = cpu.get_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            cpu.set_threads(threads)
+            with conv.VARIANTS.limited_to("winograd"):
+                found.append(cpu.conv2d_se_add_relu_inference(*given, 1, padding))
+    finally:
+        cpu.set_threads(before)
+    exact = (array if array is None else array.astype(np.float64) for array in given)
+    expected = book.conv2d_se_add_relu_inference(*exact, 1, padding)
+    assert abs(found[0] - expected).max() <= RELATIVE_ERROR * abs(expected).max()
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@needs_tiles
 @pytest.mark.parametrize("shape", [(2, 7, 7, 130, 260), (70, 4, 8, 50, 33)])           # without and with partial sums
 def test_the_gradient_of_wide_filters_does_not_depend_on_threads(shape):
     x, w, dy = draw(*shape)

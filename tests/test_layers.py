@@ -22,6 +22,7 @@ from npse.layers import (
     SqueezeExcite,
     projection_shortcut,
 )
+from npse.layers.gate_visitor import visiting_gates
 from npse.training.optimizer import SGD
 
 
@@ -161,10 +162,45 @@ def test_predict_keeps_nothing_for_a_backward_pass():
     assert Plus1.alive == [1, 2, 2, 2]                             # the input of the network, and that of this layer
 
 
-def test_predict_returns_what_a_call_returns():
-    network = models.se_resnet8(classes=4).eval()
-    x = np.random.default_rng(0).standard_normal((3, 32, 32, 3)).astype(np.float32)
+END = "conv2d_se_add_relu_inference"
+
+
+@pytest.mark.parametrize("edition", backend.available())
+@pytest.mark.parametrize(("model", "options", "ends"), [
+    ("se_resnet8", {}, 3), ("se_resnet8", {"bias": True}, 3), ("resnet8", {}, 3), ("se_resnet8", {"stages": (2,)}, 3),
+    ("se_resnet8", {"placement": "post"}, 3), ("se_resnet8", {"gate": "tanh"}, 0),
+    ("se_resnet8", {"hidden_norm": True}, 0), ("se_resnet8", {"squeeze": "max"}, 0),
+    ("se_resnet8", {"excitation": "eca"}, 0), ("fast", {"widths": (16, 16, 16)}, 0)])
+def test_predict_returns_what_a_call_returns(edition, model, options, ends):
+    rng = np.random.default_rng(0)
+    network = models.build(model, classes=4, **options).eval()
+    network.update({name: rng.uniform(0.5, 2, array.shape).astype(array.dtype)
+                    for name, array in network.named_buffers().items()})
+    x, seen = rng.standard_normal((3, 32, 32, 3)).astype(np.float32), []
+    with (backend.using_edition(backend.with_numpy_results(edition)),
+          backend.observing(lambda op, arguments, result: seen.append(op))):
+        found = network.predict(x)
+        called = network(x)[0]
+    assert seen.count(END) == ends                 # in a prediction, if the gates are those of the paper's formula
+    np.testing.assert_allclose(found, called, rtol=0, atol=2e-6 * abs(called).max())
+    if edition == "reference" and not any(name.endswith("fc1.weight") for name in network.named_parameters()):
+        np.testing.assert_array_equal(found, called)
+
+
+def test_predict_in_training_uses_the_statistics_of_the_batch():
+    network, x = models.se_resnet8(classes=4), np.random.default_rng(0).standard_normal((3, 32, 32, 3), np.float32)
     np.testing.assert_array_equal(network.predict(x), network(x)[0])
+
+
+def test_gates_are_visited_in_a_prediction_too():
+    network, seen = models.se_resnet8(classes=4).eval(), []
+    x = np.random.default_rng(0).standard_normal((3, 32, 32, 3)).astype(np.float32)
+    before = network.predict(x)
+    with visiting_gates(network, lambda name, s: seen.append(name) or 0 * s):
+        closed = network.predict(x)
+    assert seen == ["layer1.0", "layer2.0", "layer3.0"]
+    assert abs(closed - before).max() > 0.01
+    np.testing.assert_array_equal(network.predict(x), before)
 
 
 def test_predict_takes_many_images_a_few_at_a_time():

@@ -88,6 +88,8 @@ def beside(x):
 
 def _beside(count, *arrays):
     """Return maps (N, R, C) as (N, R / count, count * C), and repeat the numbers of channels, (C,) or (N, C)."""
+    if count == 1:
+        return arrays
     return [x.reshape(len(x), x.shape[1] // count, -1) if x.ndim == 3 else np.tile(x, count) for x in arrays]
 
 
@@ -97,13 +99,25 @@ def moments_from(sums, x):
     A variance that is computed as mean(x^2) - mean(x)^2 loses digits. If it loses more than three, `statistics` reads x
     instead.
     """
-    N, H, W, _ = x.shape
-    totals, squares = sums.sum(axis=2, dtype=np.float64)
+    N, H, W, C = x.shape
+    totals, squares = both = np.empty((2, N, C))
+    parallel_for(partial(_add_parts, sums, both), N)
     mean, square = totals.sum(axis=0) / (N * H * W), squares.sum(axis=0) / (N * H * W)
     var = square - mean**2
     if not (square < 1000 * var).all():
         return statistics(x)
     return mean.astype(x.dtype), var.astype(x.dtype), (totals / (H * W)).astype(x.dtype)
+
+
+@kernel
+def _add_parts(sums, totals, first, last):
+    """Add up the parts of images first .. last: sums (2, N, parts, C) -> totals (2, N, C)."""
+    totals[:, first:last] = 0
+    for which in range(2):
+        for n in range(first, last):
+            for part in range(sums.shape[2]):
+                for c in range(sums.shape[3]):
+                    totals[which, n, c] += sums[which, n, part, c]
 
 
 @kernel
@@ -161,6 +175,8 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
     arrays = _beside(count, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta)
     task = channel_sums.in_vectors(arrays[1], channel_sums.norm_sums, mask) or partial(_sums, mask)
     parallel_for(partial(task, *arrays, dgammas, dbetas), N)
+    if count == 1:
+        return dgammas, dbetas
     return tuple(each.reshape(N, count, C).sum(axis=1) for each in (dgammas, dbetas))
 
 

@@ -85,7 +85,7 @@ class Conv2d(Layer):
         """Whether the convolution, which then has no groups, dilation or bias, can be the first part of a fused op."""
         return self._plain and "bias" not in self.parameters
 
-    def fused(self, op: Op, x: Array, *others: Array, **options: float) -> tuple[Any, Any]:
+    def fused(self, op: Op, x: Array, *others: Array | None, **options: float) -> tuple[Any, Any]:
         """Return the result of a fused op that begins with this convolution, and the convolution's backward pass."""
         given = self._given(x)
         result = op(given, self.parameters["weight"], *others, self.stride, self.padding, **options)

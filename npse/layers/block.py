@@ -78,6 +78,9 @@ class ResidualBlock(Layer):
         named = {name: layer for name, layer in (start.children | end.children).items() if layer is not se}
         super().__init__(children=named | placed(se, placement, *PLACEMENTS) | way)
 
+    def predict(self, x: Array) -> Array:
+        return self.after.predict(self.residual.predict(x))
+
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         y, residual_backward = self.residual(x)
         y, after_backward = self.after(y)
@@ -119,3 +122,6 @@ class ResidualUnit(Layer):
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         return self.residual(x)
+
+    def predict(self, x: Array) -> Array:
+        return self.residual.predict(x)

@@ -13,6 +13,7 @@ from npse.layers.batch_norm import BatchNorm, BatchNormReLU, count_of
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
 from npse.layers.sequential import Sequential, normalized
+from npse.layers.squeeze_excite import SqueezeExcite
 from npse.types import Array, Backward, Gradients, Ops
 
 
@@ -132,6 +133,12 @@ class Chain(Fused):
             backwards.append(part_backward)
         return x, _ChainBackward(ops, backwards)
 
+    def predict(self, x: Array) -> Array:
+        """Return y alone; no array is kept for a backward pass."""
+        for part in self.parts:
+            x = part(x)[0]
+        return x
+
 
 class _ChainBackward:
     """Computes the gradient of x, alone or added to an array, and the gradients of the parameters."""
@@ -214,6 +221,24 @@ class ConvBNSEAddReLU(Fused):
             dh, conv_gradients = conv_backward(dc)
             return dh, dr, self._with_names(conv_gradients, self.norm.gradients_of(dgamma, dbeta), se_gradients)
         return y, backward
+
+    def predict(self, h: Array, r: Array) -> Array:
+        """Return y alone. In inference one op computes it, if the gates are those of the paper's formula."""
+        weights = self._weights()
+        if self.norm.training or weights is None or not self.conv.begins_fused_ops:
+            return self(h, r)[0]
+        norm = self.norm
+        arrays = norm.gamma, norm.parameters["bias"], norm.buffers["running_mean"], norm.buffers["running_var"], r
+        return self.conv.fused(active().conv2d_se_add_relu_inference, h, *arrays, *weights, eps=norm.eps)[0]
+
+    def _weights(self) -> tuple[Array | None, ...] | None:
+        """Return w1, w2, b1, b2 of the gates, four times None for gates of one; None for other gates."""
+        if self.se is None:
+            return (None,) * 4
+        visited = "excite" in vars(self.se)                       # see `npse.layers.gate_visitor`
+        if type(self.se) is not SqueezeExcite or self.se.squeeze or visited or not self.se.is_formula:
+            return None
+        return self.se.weights()
 
     def _in_steps(self, se: Layer, h: Array, r: Array
                   ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:

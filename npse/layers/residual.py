@@ -22,6 +22,11 @@ class Residual:
     def __init__(self, start: Chain, end: ConvBNSEAddReLU, shortcut: Layer) -> None:
         self.start, self.end, self.shortcut = start, end, shortcut
 
+    def predict(self, x: Array) -> Array:
+        """Return y alone; no array is kept for a backward pass."""
+        r = self.shortcut.predict(x)
+        return self.end.predict(self.start.predict(x), r)
+
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         r, shortcut_backward = self.shortcut(x)
         h, start_backward = self.start(x)

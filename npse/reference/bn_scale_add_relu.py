@@ -1,4 +1,4 @@
-"""The end of an SE block in training: batch norm, gates, shortcut and ReLU in one formula.
+"""The end of an SE block: batch norm, gates, shortcut and ReLU in one formula.
 
     y = relu(s * u + r)      u = gamma * xhat + beta      xhat = (x - mean) / sqrt(var + eps)
 
@@ -12,16 +12,22 @@ batch norm of ``means``.
 
 The backward pass has two ops, because dz, the gradient of the squeeze, is computed from ds by the excitation. The first
 op sums g = dy * 1[y > 0] and g * xhat over each map. All other sums follow from these two sums.
+
+In inference mean and var are known beforehand. There the convolution and the gates are part of the op too.
 """
+
+from typing import Any
 
 import numpy as np
 
 from npse.reference.activation import relu, relu_backward
 from npse.reference.batch_norm import batch_norm_inference
 from npse.reference.contract import op
+from npse.reference.conv import products, sizes_of_result
+from npse.reference.fused import add_relu, conv2d_batch_norm_inference, scale_add_relu
 from npse.reference.numerics import total
 from npse.reference.residual import add
-from npse.reference.se import scale
+from npse.reference.se import excite, scale, squeeze
 from npse.types import Array
 
 
@@ -39,6 +45,38 @@ def bn_scale_add_relu(x: Array, gamma: Array, beta: Array, mean: Array, var: Arr
     eps : float
     """
     return relu(add(scale(batch_norm_inference(x, gamma, beta, mean, var, eps), s), r))
+
+
+def sizes_with_gates(op: str, letters: dict[str, int], stride: int, padding: int, w1: Array | None, w2: Array | None,
+                     b1: Array | None, b2: Array | None) -> dict[str, int]:
+    """Check that the excitation is whole, then as `sizes_of_result`."""
+    if (w1 is None) != (w2 is None):
+        raise ValueError(f"{op}: an excitation has w1 and w2, but {'w1' if w1 is None else 'w2'} is missing")
+    if w1 is None and not b1 is b2 is None:
+        raise ValueError(f"{op}: biases of an excitation need w1 and w2")
+    return sizes_of_result(op, letters, stride, padding)
+
+
+def _multiply_adds(x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array, r: Array,
+                   w1: Array | None = None, *_: Any, y: Array) -> int:
+    gates = 0 if w1 is None else 2 * len(y) * w1.size + 2 * y.size        # of the excitation; squeeze and scaling
+    return products(y.shape, w.shape) // 2 + gates
+
+
+@op("x: N H W Cin, w: kh kw Cin Cout, gamma: Cout, beta: Cout, mean: Cout, var: Cout, r: N Ho Wo Cout, "
+    "w1?: M Cout, w2?: Cout M, b1?: M, b2?: Cout -> y: N Ho Wo Cout", backward=None, kink="relu",
+    sizes=sizes_with_gates, flops=lambda *given, y: 2 * _multiply_adds(*given, y=y) + 4 * y.size,
+    multiply_adds=_multiply_adds)
+def conv2d_se_add_relu_inference(x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array, r: Array,
+                                 w1: Array | None = None, w2: Array | None = None, b1: Array | None = None,
+                                 b2: Array | None = None, stride: int = 1, padding: int = 0,
+                                 eps: float = 1e-5) -> Array:
+    """y = relu(s * u + r), the end of an SE block in inference: (N, H, W, Cin), r (N, Ho, Wo, Cout) -> like r.
+
+    u = batch_norm_inference(conv2d(x, w)), and s = excite(squeeze(u), w1, w2, b1, b2). Without w1 and w2 s is 1.
+    """
+    u = conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride, padding, eps)
+    return add_relu(u, r) if w1 is None or w2 is None else scale_add_relu(u, excite(squeeze(u), w1, w2, b1, b2), r)
 
 
 @op("x: N H W C, y: N H W C, dy: N H W C, gamma: C, beta: C, mean: C, var: C -> ds: N C, dgammas: N C, dbetas: N C",

@@ -15,6 +15,9 @@ TWINS = {str(twin).replace("tiny", "wide"): twin for twin in (
       for part, what in enumerate(("y", "mean", "var", "means"))),
     *(bn_scale_add_relu.conv2d_batch_norm_inference_case("3x3, tiny", rectified, (3, 4, 3, 5), (3, 3, 5, 6), 1, 1, ())
       for rectified in (False, True)),
+    *(bn_scale_add_relu.conv2d_se_add_relu_inference_case(f"3x3, tiny{more}", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6),
+                                                          *gates, 1, 1)
+      for more, *gates in (("", 4, False), (", biases", 3, True), (", no gates", 0, False))),
     bn_scale_add_relu.conv2d_backward_x_add_case("3x3, tiny", (3, 4, 3, 5), (3, 3, 5, 6), (3, 4, 3, 6), 1, 1),
 )}
 SMALL_CASES = tuple(TWINS.get(str(case), case) for case in CASES)

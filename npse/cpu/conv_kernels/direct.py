@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.memory_pool import empty, empty_together
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import fma, lanes, load, prefetch, relu, slide, store, sum_rows, vector_registers, zeros
 from npse.reference.grouped_conv import reach
@@ -115,8 +115,8 @@ def _correlate(source, target, w, g, source_step, target_step, top, left, affine
     band = rows_in_scratch(rows, lambda band: height(band) * layout.width * C * source.itemsize)
     bands = -(-rows // band)
     threads = get_threads()
-    scratch = empty((threads, height(band) * layout.width * C if layout.copied else 0), source.dtype)
-    corner = empty((threads, max(2, pixels), block), source.dtype)
+    scratch, corner = empty_together(source.dtype, (threads, height(band) * layout.width * C if layout.copied else 0),
+                                     (threads, max(2, pixels), block))
     run = _kernel(pixels, vectors, taps, target_step, left % target_step, dilation * C if taps > 1 else 0)
     sizes = kh, kw, groups, dilation, source_step, top, left, band, bands
     task = functools.partial(run, source, filters, target, affine, plus, sums, sizes, tuple(layout), scratch, corner)

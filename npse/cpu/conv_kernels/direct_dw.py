@@ -19,7 +19,7 @@ import numpy as np
 
 from npse.cpu.conv_kernels.direct import Layout, laid_out, rows_in_scratch
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.memory_pool import empty_together
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
@@ -62,12 +62,12 @@ def backward_w(dy, x, g, sliding):
     length = int(np.prod(shape))
     items = g.N * bands
     items_of_part = -(-items // max(1, min(PARTS, PARTS_MEMORY // (length * x.dtype.itemsize))))
-    parts = empty((-(-items // items_of_part), length), x.dtype)
     sizes = (g.kh, taps, g.groups, g.dilation, g.stride, g.padding, run, columns, block, size, vector_step, dy_first,
              band, bands, items_of_part)
     threads = get_threads()
-    scratches = (empty((threads, count if layout.copied else 0), x.dtype)
+    scratches = ((threads, count if layout.copied else 0)
                  for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
+    parts, *scratches = empty_together(x.dtype, (-(-items // items_of_part), length), *scratches)
     task = functools.partial(_kernel(rows, vectors), dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), *scratches)
     parallel_for(task, len(parts), 1, threads=threads, pass_thread=True)
     dw = np.zeros(length, x.dtype)

@@ -22,6 +22,7 @@ from math import gcd
 import numpy as np
 
 from npse.cpu.conv_kernels.winograd_products import multiply, multiply_transposed
+from npse.cpu.conv_kernels.winograd_residual import residual_end
 from npse.cpu.conv_kernels.winograd_transforms import (
     LANES,
     TILE,
@@ -31,14 +32,16 @@ from npse.cpu.conv_kernels.winograd_transforms import (
     points_to_filters,
     turned_filters_to_points,
 )
-from npse.cpu.runtime.memory_pool import empty
+from npse.cpu.runtime.memory_pool import empty, empty_together
 from npse.cpu.runtime.parallel import get_threads, parallel_for
+from npse.cpu.simd import channel_sums
 from npse.editions.winograd import covered, expect_possible, obstacle, outputs_of_a_square
 
 SCRATCH_BYTES = 2**18 # bytes of scratch for a block of squares: a quarter of a typical second-level cache
 MIN_SQUARES = 36      # fewest squares in a block of `multiply`, even if it is larger then: they share reads of u, which
                       # with 256 channels are 9 MB, more than a second-level cache
 MIN_SQUARES_W = 24    # likewise of `multiply_transposed`: they share writes of du
+GROUP_BYTES = 2**18   # of the maps that `add_residual` writes and reads again in a core's second-level cache
 SLICE_PAIRS = 64      # about so many pairs of chunks in a task on dU: each slice of channels computes Z again
 PARTS = 8             # most partial sums of dU, for any number of threads
 PARTS_BYTES = 5 * 2**20                       # most bytes of them: more would evict x and dy from a third-level cache
@@ -86,25 +89,55 @@ def backward_x(dy, w, g, plus=None):
     return _convolve(dy, turned_filters_to_points, w, g.x_shape, 2 - g.padding, None, plus, None)
 
 
+def add_residual(x, w, g, norm, gates, r):
+    """Return relu(s * u + r), u being the batch norm of y and s its gates; see `winograd_residual`.
+
+    Parameters
+    ----------
+    norm : tuple of arrays (Cout,)
+        mean, slope, beta: the batch norm is (y - mean) * slope + beta.
+    gates : tuple of arrays or None
+        w1, w2, b1, b2 of the excitation; None for gates of one.
+    r : array like y
+    """
+    expect_possible(_obstacle(g, x.dtype))
+    threads = get_threads()
+    down, across = covered(g.Ho, g.Wo)
+    tile, u, height, v, m = _at_points(x, filters_to_points, w, g.Cout, across, threads)
+    group = max(1, min(GROUP_BYTES // (4 * g.Ho * g.Wo * g.Cout), -(-g.N // (2 * threads))))     # images
+    y = empty(g.y_shape, x.dtype)
+    c, sums, rows = empty_together(x.dtype, (threads, group, *g.y_shape[1:]), (threads, 2, group, down, g.Cout),
+                                   (threads, 4, group, g.Cout))
+    end = residual_end(tile, channel_sums.vectors(y))
+    parallel_for(partial(end, x, u, *norm, gates, r, y, g.padding, height, c, sums, rows, v, m), g.N, group,
+                 threads=threads, pass_thread=True)
+    return y
+
+
 def _convolve(x, to_points, w, y_shape, padding, affine, plus, sums):
     """Return y; to_points(tile) is the kernel that transforms the filters w to the points."""
     N, H, W, Cout = y_shape
+    down, across = covered(H, W)
+    y, threads = empty(y_shape, x.dtype), get_threads()
+    tile, u, height, v, m = _at_points(x, to_points, w, Cout, across, threads)
+    parallel_for(partial(multiply(tile), x, u, y, affine, plus, sums, padding, height, v, m), N * down,
+                 height * max(1, N * down // height // 32), threads=threads, pass_thread=True)
+    return y
+
+
+def _at_points(x, to_points, w, Cout, across, threads):
+    """Return what `multiply` needs: its tile, the filters at the points, the rows of squares in a block, and v and m,
+    its scratch memory for so many threads."""
     Cin = x.shape[3]
     tile = WIDE_TILE if min(Cin, Cout) >= WIDE_TILE.width else TILE
     squares, points, width = tile
     chunks, blocks = -(-Cin // WIDTH), -(-Cout // width)
-    down, across = covered(H, W)
     height = _height(across, 36 * (chunks + width // WIDTH), MIN_SQUARES, squares)
     groups = -(-height * across // squares)
-    y, u = empty(y_shape, x.dtype), empty((blocks, 6, 6 // points, Cin, points, width), x.dtype)
-
+    u, v, m = empty_together(x.dtype, (blocks, 6, 6 // points, Cin, points, width),
+                             (threads, groups, chunks, 36, squares, WIDTH), (threads, groups, 6, 6, squares, width))
     parallel_for(partial(to_points(tile), w, u), blocks, max(1, 2**14 // (Cin * width)))
-    threads = get_threads()
-    v, m = (empty((threads, *shape), x.dtype)
-            for shape in ((groups, chunks, 36, squares, WIDTH), (groups, 6, 6, squares, width)))
-    parallel_for(partial(multiply(tile), x, u, y, affine, plus, sums, padding, height, v, m), N * down,
-                 height * max(1, N * down // height // 32), threads=threads, pass_thread=True)
-    return y
+    return tile, u, height, v, m
 
 
 def backward_w(dy, x, g):
@@ -123,9 +156,9 @@ def backward_w(dy, x, g):
     slices = -(-deep // deepest)
     height = _height(across, 36 * (most + wide), MIN_SQUARES_W, TILE.squares)
     groups = -(-height * across // TILE.squares)
-    dw, du = empty(g.w_shape, x.dtype), empty((parts, slices, 36, deepest, blocks, WIDTH, width), x.dtype)
-
-    z, v = (empty((threads, groups, chunks, 36, TILE.squares, WIDTH), x.dtype) for chunks in (wide, deepest))
+    dw = empty(g.w_shape, x.dtype)
+    du, z, v = empty_together(x.dtype, (parts, slices, 36, deepest, blocks, WIDTH, width),
+                              *((threads, groups, chunks, 36, TILE.squares, WIDTH) for chunks in (wide, deepest)))
     parallel_for(partial(multiply_transposed(width), dy, x, du, g.padding, height, z, v), parts * slices, 1,
                  threads=threads, pass_thread=True)
     parallel_for(partial(points_to_filters, du, dw), deep, max(1, 4 // wide))

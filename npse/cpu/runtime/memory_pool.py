@@ -15,6 +15,7 @@ take new memory in every training step.
 
 import bisect
 import collections
+import itertools
 import math
 import os
 import threading
@@ -36,8 +37,15 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
         return np.ndarray(shape, dtype, _fresh(size))
-    block = _PooledBlock(_pool.acquire(size), size, _pool.returned.append)
-    return np.asarray(block).view(dtype).reshape(shape)
+    return np.asarray(_PooledBlock(_pool.acquire(size), tuple(shape), dtype.str, _pool.returned.append))
+
+
+def empty_together(dtype, *shapes):
+    """Return uninitialized arrays that share one block of memory, for the price of one: scratch memory of one op."""
+    dtype = np.dtype(dtype)
+    sizes = [-(-math.prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT for shape in shapes]
+    whole, starts = empty((sum(sizes),), np.uint8), itertools.accumulate(sizes, initial=0)
+    return [np.ndarray(shape, dtype, whole, start) for shape, start in zip(shapes, starts, strict=False)]
 
 
 def empty_like(array):
@@ -52,12 +60,12 @@ def _fresh(size):
 
 
 class Block:
-    """``size`` bytes of some memory from ``start`` on; ``before`` and ``after`` are its neighbours there, or None."""
+    """``size`` bytes of some memory from ``address`` on; ``before`` and ``after`` are its neighbours there, or None."""
 
-    __slots__ = "after", "before", "is_free", "memory", "size", "start"
+    __slots__ = "address", "after", "before", "is_free", "memory", "size"
 
-    def __init__(self, memory, start, size, before=None, after=None):
-        self.memory, self.start, self.size, self.before, self.after = memory, start, size, before, after
+    def __init__(self, memory, address, size, before=None, after=None):
+        self.memory, self.address, self.size, self.before, self.after = memory, address, size, before, after
         self.is_free = False
 
     def is_whole(self):
@@ -66,7 +74,7 @@ class Block:
 
     def cut(self, size):
         """Shorten this block to ``size`` bytes, and return the rest, a block of its own."""
-        rest = Block(self.memory, self.start + size, self.size - size, self, self.after)
+        rest = Block(self.memory, self.address + size, self.size - size, self, self.after)
         if self.after:
             self.after.before = rest
         self.size, self.after = size, rest
@@ -101,7 +109,8 @@ class MemoryPool:
                     self._add(block.cut(size))
             else:
                 self._evict(size)
-                block = Block(_fresh(size), 0, size)
+                memory = _fresh(size)
+                block = Block(memory, memory.ctypes.data, size)
             block.is_free = False
             self._in_use += block.size
             self._peak = max(self._peak, self._in_use)
@@ -156,8 +165,8 @@ _pool = MemoryPool()
 class _PooledBlock:
     """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns."""
 
-    def __init__(self, block, size, give_back):
-        self.__array_interface__ = block.memory[block.start:block.start + size].__array_interface__
+    def __init__(self, block, shape, typestr, give_back):
+        self.__array_interface__ = {"version": 3, "data": (block.address, False), "shape": shape, "typestr": typestr}
         self._block, self._give_back = block, give_back
 
     def __del__(self):

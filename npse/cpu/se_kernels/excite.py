@@ -28,12 +28,12 @@ def excite(z, w1, w2, b1=None, b2=None):
     if not lane:
         return on_one_blas_thread(book.excite)(z, w1, w2, b1, b2)
     s = empty_like(z)
-    parallel_for(partial(_excite, lane, z, w1, w2, _or_zeros(b1, w1), _or_zeros(b2, w2), s), -(-len(z) // lane), 1)
+    parallel_for(partial(excite_groups, lane, z, w1, w2, or_zeros(b1, w1), or_zeros(b2, w2), s), -(-len(z) // lane), 1)
     return s
 
 
 @kernel
-def _excite(lane, z, w1, w2, b1, b2, s, first, last):
+def excite_groups(lane, z, w1, w2, b1, b2, s, first, last):
     """Write s (N, C) for groups first .. last of ``lane`` images: z (N, C), w1 (M, C), w2 (C, M), b1 (M,), b2 (C,)."""
     (M, C), one = w1.shape, z.dtype.type(1)
     zt, at, h = np.zeros((C, lane), z.dtype), np.empty((C, lane), z.dtype), np.empty((M, lane), z.dtype)
@@ -58,7 +58,7 @@ def excite_backward(ds, z, s, w1, w2, b1=None):
         return on_one_blas_thread(book.excite_backward)(ds, z, s, w1, w2, b1)
     h, da1 = np.empty((2, len(z), len(w1)), z.dtype)
     da2, dz, dw1, dw2t = empty_like(z), empty_like(z), empty_like(w1), empty_like(w1)
-    parallel_for(partial(_rows, lane, ds, z, s, w1, w2, _or_zeros(b1, w1), h, da1, da2, dz), -(-len(z) // lane), 1)
+    parallel_for(partial(_rows, lane, ds, z, s, w1, w2, or_zeros(b1, w1), h, da1, da2, dz), -(-len(z) // lane), 1)
     parallel_for(partial(_weights, z, h, da1, da2, dw1, dw2t), len(w1))
     return dz, dw1, np.ascontiguousarray(dw2t.T), total(da1, 0), total(da2, 0)
 
@@ -128,5 +128,6 @@ def _product(lane, w, row, column, x, y):
         store(tile, y, m * lane, lane)
 
 
-def _or_zeros(b, w):
+def or_zeros(b, w):
+    """Return the biases b, or zeros for the rows of w if there are none."""
     return np.zeros(len(w), w.dtype) if b is None else b

@@ -1,4 +1,4 @@
-"""Cases for fused ops: convolution with moments, and the end of an SE block."""
+"""Cases for fused ops: convolution with what follows it, and the end of an SE block."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -92,6 +92,26 @@ def conv2d_batch_norm_inference_case(label: str, rectified: bool, x_shape: Shape
                 forward=forward, backward=backward, wrt=wrt, kinks=kinks if rectified and wrt else None)
 
 
+def conv2d_se_add_relu_inference_case(label: str, x_shape: Shape, w_shape: Shape, r_shape: Shape, M: int = 0,
+                                      biases: bool = False, stride: int = 1, padding: int = 0) -> Case:
+    """A case for `conv2d_se_add_relu_inference`: gates with a hidden layer of M units, or none if M is 0."""
+    C = w_shape[3]
+
+    def make(rng: Generator) -> Arguments:
+        weights = {"w1": signed(rng, M, C) / C, "w2": signed(rng, C, M) / M} if M else {}
+        more = {"b1": signed(rng, M), "b2": signed(rng, C)} if biases else {}
+        return {"x": distinct(rng, *x_shape) + 0.5, "w": signed(rng, *w_shape), "gamma": signed(rng, C),
+                "beta": signed(rng, C), "mean": signed(rng, C), "var": rng.uniform(0.5, 2, C),
+                "r": 2 * distinct(rng, *r_shape)} | weights | more
+
+    def forward(ops: Ops, x: Array, w: Array, gamma: Array, beta: Array, mean: Array, var: Array, r: Array,
+                w1: Array | None = None, w2: Array | None = None, b1: Array | None = None,
+                b2: Array | None = None) -> Array:
+        return ops.conv2d_se_add_relu_inference(x, w, gamma, beta, mean, var, r, w1, w2, b1, b2, stride, padding)
+
+    return Case(("conv2d_se_add_relu_inference",), label, make, forward)
+
+
 def conv2d_moments_case(label: str, part: int, x_shape: Shape, w_shape: Shape, *strided: int) -> Case:
     """A case for `conv2d_moments`."""
     return Case(("conv2d_moments",), label,
@@ -122,6 +142,11 @@ CASES = (
       for rectified in (False, True)
       for label, *sizes in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1), ("1x1", (2, 3, 4, 2), (1, 1, 2, 3)),
                             ("3x3, wide", (18, 9, 10, 32), (3, 3, 32, 16), 1, 1, ()))),
+    conv2d_se_add_relu_inference_case("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), (2, 3, 4, 4), 2, False, 2, 1),
+    conv2d_se_add_relu_inference_case("no gates", (2, 3, 4, 2), (1, 1, 2, 3), (2, 3, 4, 3)),
+    *(conv2d_se_add_relu_inference_case(label, (18, 9, 10, 32), (3, 3, 32, 16), (18, 9, 10, 16), M, biases, 1, 1)
+      for label, M, biases in (("3x3, wide", 4, False), ("3x3, wide, biases", 3, True),
+                               ("3x3, wide, no gates", 0, False))),
     *(conv2d_moments_case(f"{what}, {label}", part, x_shape, w_shape, stride, padding)
       for part, what in enumerate(("y", "mean", "var", "means"))
       for label, x_shape, w_shape, stride, padding in (("stride 2", (2, 5, 6, 3), (3, 2, 3, 4), 2, 1),

@@ -4,7 +4,7 @@ from typing import Any
 
 from npse.interop.graph import Graph, NotExportable, Value
 from npse.interop.lowering.batch_norm import batch_norm_inference
-from npse.interop.lowering.conv import dense
+from npse.interop.lowering.conv import conv2d, dense
 from npse.interop.lowering.elementwise import add, add_relu, relu, sigmoid
 from npse.interop.lowering.squeezes import about_the_mean, root, squeeze
 from npse.interop.lowering.table import PIXELS, TABLE, like, lowers, same_everywhere
@@ -131,3 +131,12 @@ def bn_scale_add_relu(graph: Graph, x: Value, gamma: Array, beta: Array, mean: A
                       eps: float = 1e-5) -> Value:
     u = batch_norm_inference(graph, x, gamma, beta, mean, var, eps)
     return add_relu(graph, scale(graph, u, s), r)
+
+
+@lowers
+def conv2d_se_add_relu_inference(graph: Graph, x: Value, w: Array, gamma: Array, beta: Array, mean: Array, var: Array,
+                                 r: Value, w1: Array | None = None, w2: Array | None = None, b1: Array | None = None,
+                                 b2: Array | None = None, stride: int = 1, padding: int = 0,
+                                 eps: float = 1e-5) -> Value:
+    u = batch_norm_inference(graph, conv2d(graph, x, w, stride, padding), gamma, beta, mean, var, eps)
+    return add_relu(graph, u if w1 is None or w2 is None else se(graph, u, w1, w2, b1, b2), r)
