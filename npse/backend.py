@@ -20,7 +20,6 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -36,6 +35,7 @@ TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "upd
 
 _of_thread: ContextVar[Ops | None] = ContextVar("edition of this thread", default=None)
 _of_others: Ops | None = None    # the edition of threads that have chosen none
+_op_by_op: ContextVar[bool] = ContextVar("whether nothing is recorded", default=False)
 
 
 def edition(name: str) -> Ops:
@@ -186,10 +186,11 @@ def joined(arrays: Sequence[Array]) -> Array:
     """Return arrays (n, ...) one below the other, in the memory of the active edition; a single one as it is."""
     if len(arrays) == 1:
         return arrays[0]
-    if not on_device():
+    if not hasattr(active(), "copy"):
         return np.concatenate(arrays)
     first, filled = arrays[0], 0
-    whole = to_edition(np.empty((sum(len(array) for array in arrays), *first.shape[1:]), first.dtype))
+    whole = np.empty((sum(len(array) for array in arrays), *first.shape[1:]), first.dtype)
+    whole = to_edition(whole) if on_device() else whole
     for array in arrays:
         active().copy(array, whole[filled:filled + len(array)])
         filled += len(array)
@@ -203,7 +204,7 @@ def in_pieces(function: Callable[[Array], Array], x: Array, size: int) -> Array:
     """
     if len(x) <= size or on_device():
         return function(x)
-    return np.concatenate([function(x[n:n + size]) for n in range(0, len(x), size)])
+    return joined([function(x[n:n + size]) for n in range(0, len(x), size)])
 
 
 def with_numpy_results(ops: str | Ops) -> Ops:
@@ -214,7 +215,23 @@ def with_numpy_results(ops: str | Ops) -> Ops:
     return Wrapped(ops, lambda name, op, arguments, options: to_host(op(*arguments, **options)))
 
 
-def observing(watcher: Watcher) -> AbstractContextManager[Ops]:
+@contextlib.contextmanager
+def op_by_op() -> Iterator[None]:
+    """Within the ``with`` block, in this thread, record no work, for whoever looks at ops or layers as they run."""
+    token = _op_by_op.set(True)
+    try:
+        yield
+    finally:
+        _op_by_op.reset(token)
+
+
+def may_record() -> bool:
+    """Return whether the active edition can record work, and no `op_by_op` block forbids it."""
+    return hasattr(active(), "record") and not _op_by_op.get()
+
+
+@contextlib.contextmanager
+def observing(watcher: Watcher) -> Iterator[Ops]:
     """Within the ``with`` block call ``watcher(op, arguments, result)`` after every op of the active edition.
 
     ``op`` is an `OpName`. ``arguments`` are all arguments in the order of the signature, default values and arguments
@@ -227,7 +244,8 @@ def observing(watcher: Watcher) -> AbstractContextManager[Ops]:
             given.apply_defaults()
             watcher(OpName(name, op), given.args, result)
         return result
-    return using_edition(Wrapped(active(), reporting))
+    with op_by_op(), using_edition(Wrapped(active(), reporting)) as observed:
+        yield observed
 
 
 class OpName(str):

@@ -39,7 +39,7 @@ def names(needed):
 def test_the_kernels_of_a_call_are_found_without_running_them(two_threads, monkeypatch):
     monkeypatch.setattr("npse.cpu.runtime.parallel._pool", None)           # no thread is used
     monkeypatch.setattr("npse.cpu.runtime.memory_pool._fresh", lambda size: np.full(size, 7, np.uint8))
-    assert names(needed_by(SQUEEZE)) == ["image_sums", "submit", "worker_loop"]
+    assert names(needed_by(SQUEEZE)) == ["_divided", "image_sums", "submit", "worker_loop"]
     assert names(needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
 
 
@@ -71,7 +71,7 @@ print(cpu.squeeze(np.ones((64, 2, 2, 16), np.float32)).sum())
 
 
 def test_a_kernel_that_was_compiled_ahead_is_loaded(tmp_path):
-    assert python(AHEAD, tmp_path).stdout.split("\n")[:-1] == ["0 3", "1 3", "2 3", "3 3", "3"]
+    assert python(AHEAD, tmp_path).stdout.split("\n")[:-1] == ["0 4", "1 4", "2 4", "3 4", "4 4", "4"]
     assert python(AHEAD, tmp_path).stdout == "0\n"                # at once, without another process
     called = python(CALL, tmp_path)
     assert (called.stdout, called.stderr) == ("1024.0\n", "")     # a compilation would be announced

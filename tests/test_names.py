@@ -24,7 +24,7 @@ FILES = sorted(Path(package.__file__).parent.rglob("*.py"))
 
 
 def variants(variable="NPSE_NONE"):
-    return Variants({"loops": None, "winograd": None}, variable, lambda op: lambda function: function)
+    return Variants({"loops": None, "winograd": None}, variable, lambda op, **options: lambda function: function)
 
 
 def limit_of_variants():

@@ -11,7 +11,7 @@ from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd.exponential import exponential
 
 
-@replaces(book.relu)
+@replaces(book.relu, recordable=True)
 def relu(x):
     y = empty_like(x)
     parallel_for(partial(_relu, x.reshape(-1), y.reshape(-1)), x.size, RANGE)
@@ -39,7 +39,7 @@ def _relu_backward(dy, y, dx, first, last):
         dx[k] = dy[k] if y[k] > zero else zero
 
 
-@replaces(book.sigmoid)
+@replaces(book.sigmoid, recordable=True)
 def sigmoid(x):
     return elementwise(logistic, x)
 

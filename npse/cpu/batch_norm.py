@@ -7,6 +7,7 @@ The vectors of the kernels hold channels. If a map has fewer, some neighbouring 
 kernels see a map with fewer pixels and more channels, and what they return for these is joined.
 """
 
+import math
 from functools import partial
 
 import numpy as np
@@ -14,8 +15,8 @@ import numpy as np
 from npse import reference as book
 from npse.cpu.runtime.arrays import pixels, replaces
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.memory_pool import empty_like, empty_together
+from npse.cpu.runtime.parallel import on_host, parallel_for
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
 from npse.cpu.simd.tile import lanes
@@ -27,7 +28,7 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     return normalize(x, gamma, beta, mean, var, eps, -np.inf), mean, var
 
 
-@replaces(book.batch_norm_inference)
+@replaces(book.batch_norm_inference, recordable=True)
 def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
     return normalize(x, gamma, beta, running_mean, running_var, eps, -np.inf)
 
@@ -90,7 +91,7 @@ def _beside(count, *arrays):
     """Return maps (N, R, C) as (N, R / count, count * C), and repeat the numbers of channels, (C,) or (N, C)."""
     if count == 1:
         return arrays
-    return [x.reshape(len(x), x.shape[1] // count, -1) if x.ndim == 3 else np.tile(x, count) for x in arrays]
+    return [x.reshape(len(x), x.shape[1] // count, -1) if x.ndim == 3 else on_host(np.tile, x, count) for x in arrays]
 
 
 def moments_from(sums, x):
@@ -137,7 +138,7 @@ def _statistics(x, sums, centres, squares, first, last):
 def normalize(x, gamma, beta, mean, var, eps, floor):
     """y = max(gamma * (x - mean) / sqrt(var + eps) + beta, floor)."""
     y = empty_like(x)
-    slope, _ = _slopes(gamma, var, eps, x.dtype)
+    slope, _ = slopes(gamma, var, eps, x.dtype)
     x_wide, mean, slope, beta, y_wide = _beside(beside(x), pixels(x), mean, slope, beta, pixels(y))
     parallel_for(partial(_normalize, x_wide, mean, slope, beta, x.dtype.type(floor), y_wide), len(x))
     return y
@@ -169,7 +170,7 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
     where y is. With other masks y is not read.
     """
     N, _, _, C = x.shape
-    slope, inverse = _slopes(gamma, var, eps, x.dtype)
+    slope, inverse = slopes(gamma, var, eps, x.dtype)
     count = beside(x)
     dgammas, dbetas = np.zeros((N, count * C)), np.zeros((N, count * C))
     arrays = _beside(count, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta)
@@ -187,7 +188,7 @@ def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, d
     returned with MASK_BY_Y; with other masks None is returned for it.
     """
     N, H, W, _ = x.shape
-    slope, inverse = _slopes(gamma, var, eps, x.dtype)
+    slope, inverse = slopes(gamma, var, eps, x.dtype)
     a = slope * s
     b = slope * (dz / (H * W) - dbeta / (N * H * W))
     d = slope * inverse * (dgamma / (N * H * W))
@@ -199,9 +200,33 @@ def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, d
     return dx, g
 
 
-def _slopes(gamma, var, eps, dtype):
-    deviation = np.sqrt(var + eps)
-    return (gamma / deviation).astype(dtype), (1 / deviation).astype(dtype)
+def slopes(gamma, var, eps, dtype):
+    """Return gamma / sqrt(var + eps) and 1 / sqrt(var + eps)."""
+    slope, inverse = empty_together(dtype, gamma.shape, gamma.shape)
+    parallel_for(partial(_slopes, gamma, var, dtype.type(eps), slope, inverse), len(gamma), len(gamma))
+    return slope, inverse
+
+
+@kernel
+def _slopes(gamma, var, eps, slope, inverse, first, last):
+    one = slope.dtype.type(1)
+    for c in range(first, last):
+        deviation = math.sqrt(var[c] + eps)
+        slope[c], inverse[c] = gamma[c] / deviation, one / deviation
+
+
+def line(gamma, beta, mean, var, eps, dtype):
+    """Return slope and shift (C,): batch norm with this mean and variance is slope * x + shift."""
+    slope, shift = empty_together(dtype, gamma.shape, gamma.shape)
+    parallel_for(partial(_line, gamma, beta, mean, var, float(eps), slope, shift), len(gamma), len(gamma))
+    return slope, shift
+
+
+@kernel
+def _line(gamma, beta, mean, var, eps, slope, shift, first, last):
+    for c in range(first, last):
+        exact = gamma[c] / math.sqrt(var[c] + eps)                # in float64
+        slope[c], shift[c] = exact, beta[c] - mean[c] * exact
 
 
 @kernel

@@ -5,11 +5,12 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.batch_norm import batch_norm_inference, input_gradient, sums
+from npse.cpu.batch_norm import batch_norm_inference, input_gradient, slopes, sums
 from npse.cpu.conv import chosen
 from npse.cpu.fused import add_relu, conv2d_batch_norm_inference, conv2d_moments, scale_add_relu
 from npse.cpu.runtime.arrays import pixels, replaces
-from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty_like, empty_together
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.se_kernels.excite import excite, or_zeros
 from npse.cpu.simd import channel_sums
@@ -18,23 +19,32 @@ from npse.editions.convolution import Geometry
 from npse.reference.numerics import total
 
 
-@replaces(book.bn_scale_add_relu)
+@replaces(book.bn_scale_add_relu, recordable=True)
 def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
     run = channel_sums.in_vectors(x, channel_sums.join)
     if run is None:
         return scale_add_relu(batch_norm_inference(x, gamma, beta, mean, var, eps), s, r)
-    y, slope = empty_like(x), (gamma / np.sqrt(var + eps)).astype(x.dtype)
-    parallel_for(partial(run, pixels(x), mean, slope * s, beta * s, pixels(r), pixels(y)), len(x))
+    y, (slope, _) = empty_like(x), slopes(gamma, var, eps, x.dtype)
+    scale, offset = empty_together(x.dtype, s.shape, s.shape)
+    parallel_for(partial(_scaled, s, slope, beta, scale, offset), len(s), len(s))
+    parallel_for(partial(run, pixels(x), mean, scale, offset, pixels(r), pixels(y)), len(x))
     return y
 
 
-@replaces(book.conv2d_se_add_relu_inference)
+@kernel
+def _scaled(s, slope, beta, scale, offset, first, last):
+    for n in range(first, last):
+        for c in range(s.shape[1]):
+            scale[n, c], offset[n, c] = slope[c] * s[n, c], beta[c] * s[n, c]
+
+
+@replaces(book.conv2d_se_add_relu_inference, recordable=True)
 def conv2d_se_add_relu_inference(x, w, gamma, beta, mean, var, r, w1=None, w2=None, b1=None, b2=None, stride=1,
                                  padding=0, eps=1e-5):
     g = Geometry.of(x.shape, w.shape, stride, padding)
     variant, gated = chosen(g, g.Cout, x.dtype), w1 is not None
     if hasattr(variant, "add_residual") and channel_sums.vectors(r):
-        slope = (gamma / np.sqrt(var + np.float64(eps))).astype(x.dtype)
+        slope, _ = slopes(gamma, var, eps, x.dtype)
         gates = (w1, w2, or_zeros(b1, w1), or_zeros(b2, w2)) if gated else None
         return variant.add_residual(x, w, g, (mean, slope, beta), gates, r)
     if not gated:

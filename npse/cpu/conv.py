@@ -20,7 +20,7 @@ from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, planes, wino
 from npse.cpu.runtime.arrays import image_sums, pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.parallel import on_host, parallel_for
 from npse.cpu.simd.tile import lanes
 from npse.editions.convolution import Variants
 
@@ -48,11 +48,17 @@ def _tile(sliding):
     return SimpleNamespace(forward=forward, backward_x=backward_x, backward_w=backward_w, parts=direct.parts)
 
 
+def _whole(module):
+    """Return a variant whose passes are not recorded part by part."""
+    return SimpleNamespace(**{name: partial(on_host, getattr(module, name))
+                              for name in ("forward", "backward_x", "backward_w")})
+
+
 # Variants with ``parts`` can sum a result, add an array to it, or apply an affine map, while it is in cache.
 VARIANTS = Variants({
-    "loops": loops,
-    "matrix": im2col,
-    "planes": planes,
+    "loops": _whole(loops),
+    "matrix": _whole(im2col),
+    "planes": _whole(planes),
     "tile": _tile(sliding=False),
     "sliding": _tile(sliding=True),
     "winograd": winograd,
@@ -66,7 +72,7 @@ def chosen(geometry, channels, dtype):
 conv2d, conv2d_backward_x, conv2d_backward_w = VARIANTS.ops_of(chosen)
 
 
-@replaces(book.add_bias)
+@replaces(book.add_bias, recordable=True)
 def add_bias(y, b):
     z = empty_like(y)
     parallel_for(partial(_add_bias, pixels(y), b, pixels(z)), len(y))

@@ -6,7 +6,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.activation import relu_backward
-from npse.cpu.batch_norm import gradients, moments, moments_from, normalize, statistics
+from npse.cpu.batch_norm import gradients, line, moments, moments_from, normalize, statistics
 from npse.cpu.conv import chosen
 from npse.cpu.residual import add
 from npse.cpu.runtime.arrays import RANGE, pixels, replaces
@@ -30,12 +30,12 @@ def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
     return gradients(MASK_BY_X, dy, x, gamma, beta, mean, var, eps)
 
 
-@replaces(book.batch_norm_inference_relu)
+@replaces(book.batch_norm_inference_relu, recordable=True)
 def batch_norm_inference_relu(x, gamma, beta, mean, var, eps=1e-5):
     return normalize(x, gamma, beta, mean, var, eps, 0)
 
 
-@replaces(book.add_relu)
+@replaces(book.add_relu, recordable=True)
 def add_relu(f, x):
     y = empty_like(f)
     parallel_for(partial(_add_relu, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)
@@ -71,7 +71,7 @@ def _add_to_map(du, share_of_dz, both, first, last):
                 both[n, r, c] = du[n, r, c] + share_of_dz[n, c]
 
 
-@replaces(book.scale_add)
+@replaces(book.scale_add, recordable=True)
 def scale_add(u, s, x):
     y = empty_like(u)
     parallel_for(partial(_scale_add, pixels(u), s, pixels(x), pixels(y)), len(u))
@@ -91,7 +91,7 @@ def scale_add_backward(dy, u, s):
     return *scale_backward(dy, u, s), dy
 
 
-@replaces(book.scale_add_relu)
+@replaces(book.scale_add_relu, recordable=True)
 def scale_add_relu(u, s, x):
     y = empty_like(u)
     parallel_for(partial(_scale_add_relu, pixels(u), s, pixels(x), pixels(y)), len(u))
@@ -129,12 +129,12 @@ def _scale_add_relu_backward(dy, u, s, y, du, dx, ds, first, last):
                 ds[n, c] += dx[n, r, c] * u[n, r, c]
 
 
-@replaces(book.conv2d_batch_norm_inference)
+@replaces(book.conv2d_batch_norm_inference, recordable=True)
 def conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride=1, padding=0, eps=1e-5):
     return _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, rectified=False)
 
 
-@replaces(book.conv2d_batch_norm_inference_relu)
+@replaces(book.conv2d_batch_norm_inference_relu, recordable=True)
 def conv2d_batch_norm_inference_relu(x, w, gamma, beta, mean, var, stride=1, padding=0, eps=1e-5):
     return _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, rectified=True)
 
@@ -144,9 +144,7 @@ def _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, recti
     variant = chosen(g, g.Cout, x.dtype)
     if not hasattr(variant, "parts"):
         return normalize(variant.forward(x, w, g), gamma, beta, mean, var, eps, 0 if rectified else -np.inf)
-    slope = gamma / np.sqrt(var + np.float64(eps))
-    affine = slope.astype(x.dtype), (beta - mean * slope).astype(x.dtype), rectified
-    return variant.forward(x, w, g, affine=affine)
+    return variant.forward(x, w, g, affine=(*line(gamma, beta, mean, var, eps, x.dtype), rectified))
 
 
 @replaces(book.conv2d_moments)

@@ -61,7 +61,7 @@ def _average_pool_backward(dy, dx, size, stride, padding, counts, first, last):
                             dx[n, i, j, c] += dy[n, a, b, c] / count
 
 
-@replaces(book.max_pool)
+@replaces(book.max_pool, recordable=True)
 def max_pool(x, size, stride=None, padding=0, ceil_mode=False):
     how = size, stride or size, padding
     y = empty((len(x), *pooled_size(x.shape, *how, ceil_mode), x.shape[3]), x.dtype)
@@ -127,7 +127,7 @@ def _wins(v, best):
     return (v > best) | ((v != v) & (best == best))                  # without a branch the compiler can vectorize
 
 
-@replaces(book.global_max_pool)
+@replaces(book.global_max_pool, recordable=True)
 def global_max_pool(u):
     z = empty((len(u), u.shape[3]), u.dtype)
     parallel_for(partial(_global_max_pool, pixels(u), z), len(u))

@@ -9,7 +9,7 @@ from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import parallel_for
 
 
-@replaces(book.add)
+@replaces(book.add, recordable=True)
 def add(f, x):
     y = empty_like(f)
     parallel_for(partial(_add, f.reshape(-1), x.reshape(-1), y.reshape(-1)), f.size, RANGE)

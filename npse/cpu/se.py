@@ -12,10 +12,19 @@ from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.se_kernels.excite import excite, excite_backward
 
 
-@replaces(book.squeeze)
+@replaces(book.squeeze, recordable=True)
 def squeeze(u):
     _, H, W, _ = u.shape
-    return (image_sums(u) / (H * W)).astype(u.dtype)
+    z = empty((u.shape[0], u.shape[3]), u.dtype)
+    parallel_for(partial(_divided, image_sums(u), H * W, z), len(u), len(u))
+    return z
+
+
+@kernel
+def _divided(sums, count, z, first, last):
+    for n in range(first, last):
+        for c in range(z.shape[1]):
+            z[n, c] = sums[n, c] / count
 
 
 @replaces(book.squeeze_backward)
@@ -34,7 +43,7 @@ def _spread(share_of_dz, du, first, last):
                 du[n, r, c] = share_of_dz[n, c]
 
 
-@replaces(book.scale)
+@replaces(book.scale, recordable=True)
 def scale(u, s):
     y = empty_like(u)
     parallel_for(partial(_scale, pixels(u), s, pixels(y)), len(u))

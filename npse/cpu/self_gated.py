@@ -17,7 +17,7 @@ _TAIL = (-0.0712948888540268, 0.2818048596382141, -0.3264937102794647, 0.3449870
          0.12347212433815002, 0.06956975162029266, 0.08501243591308594, 0.08371514827013016)
 
 
-@replaces(book.hard_swish)
+@replaces(book.hard_swish, recordable=True)
 def hard_swish(x):
     return elementwise(_hard_swish, x)
 
@@ -43,7 +43,7 @@ def _hard_swish_backward(real):
     return hard_swish_backward
 
 
-@replaces(book.silu)
+@replaces(book.silu, recordable=True)
 def silu(x):
     return elementwise(_silu, x)
 
@@ -72,7 +72,7 @@ def _silu_backward(real):
     return silu_backward
 
 
-@replaces(book.gelu)
+@replaces(book.gelu, recordable=True)
 def gelu(x, approximate=False):
     return elementwise(_gelu_approximate if approximate else _gelu, x)
 

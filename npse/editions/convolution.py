@@ -104,7 +104,7 @@ class Variants(Mapping[str, Ops]):
     """
 
     def __init__(self, variants: Mapping[str, Any], variable: str,
-                 replaces: Callable[[Op], Callable[[Op], Op]], usual: str | None = None) -> None:
+                 replaces: Callable[..., Callable[[Op], Op]], usual: str | None = None) -> None:
         self.variants, self._replaces = variants, replaces
         self.limit = os.environ.get(variable, usual or list(variants)[-1])
         if self.limit not in variants:
@@ -142,7 +142,7 @@ class Variants(Mapping[str, Ops]):
 
     def ops_of(self, choose: Callable[..., Any]) -> Ops:
         """Return the `Ops` that run the variant ``choose(geometry, channels of the result, dtype)``."""
-        @self._replaces(book.conv2d)
+        @self._replaces(book.conv2d, recordable=True)
         def conv2d(x: Array, w: Array, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x.shape, w.shape, stride, padding)
             return choose(g, g.Cout, x.dtype).forward(x, w, g)

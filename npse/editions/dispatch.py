@@ -31,20 +31,24 @@ class Dispatcher:
         Returns an array in the form that the book takes, and other values unchanged.
     seen : function of an argument
         Returns what the checks of elements may read without waiting for a device.
+    as_one : function of an op and its arguments, optional
+        Calls an op that is not recordable, see `npse.cpu.runtime.recording`.
     """
 
     def __init__(self, place: Callable[[Any], Any], fetch: Callable[[Any], Any] = lambda value: value,
-                 seen: Callable[[Any], Any] = lambda value: value) -> None:
-        self._place, self._fetch, self._seen = place, fetch, seen
+                 seen: Callable[[Any], Any] = lambda value: value, as_one: Callable[..., Any] | None = None) -> None:
+        self._place, self._fetch, self._seen, self._as_one = place, fetch, seen, as_one
 
-    def replaces(self, op: Op) -> Callable[[Op], Op]:
+    def replaces(self, op: Op, recordable: bool = False) -> Callable[[Op], Op]:
         """Decorate the compiled version of an op of the book; it gets the docstring of that op and has its signature.
+
+        ``recordable`` declares that it can be recorded part by part, see `npse.cpu.runtime.recording`.
 
         It is called with checked and placed arrays of float32 and float64. A call with arrays of another
         floating-point type (half, long double, complex, foreign byte order) goes to the book.
         """
         declared: Any = op
-        contract, place, fetch, seen = declared.contract, self._place, self._fetch, self._seen
+        contract, place, fetch, seen, as_one = declared.contract, self._place, self._fetch, self._seen, self._as_one
 
         def decorate(fast: Op) -> Op:
             fast.__annotations__ = op.__annotations__         # types are stated in the book, help() shows them here too
@@ -53,9 +57,15 @@ class Dispatcher:
             def chosen(*arguments: Any, **options: Any) -> Any:
                 if contract.check(arguments, options, seen) <= COMPILED:
                     return fast(*map(place, arguments), **{name: place(value) for name, value in options.items()})
-                return op(*map(fetch, arguments), **{name: fetch(value) for name, value in options.items()})
+                given, named = map(fetch, arguments), {name: fetch(value) for name, value in options.items()}
+                return as_one(op, *given, **named) if as_one else op(*given, **named)
 
             replacement: Any = chosen
+            if as_one and not recordable:
+                @functools.wraps(fast)
+                def replacement(*arguments: Any, **options: Any) -> Any:
+                    return as_one(chosen, *arguments, **options)
+
             replacement.__doc__, replacement.contract, replacement.replaced = op.__doc__, contract, op
             return replacement
         return decorate

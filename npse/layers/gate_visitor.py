@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from npse.backend import active, reshape, to_host
+from npse.backend import active, op_by_op, reshape, to_host
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer
 from npse.types import Array
@@ -45,7 +45,8 @@ def visiting_gates(network: Layer, visit: Visit) -> Iterator[None]:
         replaced.append((layer, method, vars(layer).get(method)))
         setattr(layer, method, _visited(getattr(layer, method), name, visit))
     try:
-        yield
+        with op_by_op():                                          # a recorded call would not call ``visit``
+            yield
     finally:
         for layer, method, outer in replaced:
             if outer:                                             # that of an outer block

@@ -24,7 +24,7 @@ from npse.training.gate_histograms import GateHistograms
 from npse.training.job import TrainingJob
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.ranks import ALONE, RankLost, Ranks
-from npse.training.recorded import can_record
+from npse.training.recorded import can_record_steps
 from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
@@ -103,7 +103,7 @@ class _Epochs:
         self._step = (Step(job.network, job.optimizer, *how) if ranks.size == 1 else
                       SharedStep(job.network, job.optimizer, *how, ranks=ranks, batch=batch,
                                  synchronized=job.config.sync_bn, signals=self._signals))
-        self._records = can_record() and ranks.size == 1
+        self._records = can_record_steps() and ranks.size == 1
         self._saved = time.monotonic()
 
     def _signals(self) -> tuple[bool, bool]:

@@ -147,14 +147,26 @@ def _packed(w, groups, block, taps):
     The blocks of a group follow each other; the last one is filled with zeros.
     """
     kh, kw, C, K = w.shape
-    K //= groups
-    blocks = -(-K // block)
-    w = w.reshape(kh, kw, C, groups, K)
-    if K % block:
-        w = np.concatenate([w, np.zeros((kh, kw, C, groups, blocks * block - K), w.dtype)], axis=4)
-    packed = empty((groups * blocks, kh, kw // taps, C, taps, block), w.dtype)
-    packed[...] = w.reshape(kh, kw // taps, taps, C, groups * blocks, block).transpose(4, 0, 1, 3, 2, 5)
+    blocks = groups * -(-K // groups // block)
+    packed = empty((blocks, kh, kw // taps, C, taps, block), w.dtype)
+    task = functools.partial(_pack, np.ascontiguousarray(w), K // groups, blocks // groups, packed)
+    parallel_for(task, blocks, blocks)
     return packed.reshape(-1)
+
+
+@kernel
+def _pack(w, of_group, blocks, packed, first, last):
+    _, rows, columns, C, taps, block = packed.shape
+    for number in range(first, last):
+        k = number % blocks * block                               # the first channel of the block in its group
+        inside, start = min(block, of_group - k), number // blocks * of_group + k
+        for i in range(rows):
+            for j in range(columns):
+                for c in range(C):
+                    for tap in range(taps):
+                        for q in range(inside):
+                            packed[number, i, j, c, tap, q] = w[i, j * taps + tap, c, start + q]
+                        packed[number, i, j, c, tap, inside:] = 0
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.parallel import is_recording, on_host, parallel_for, zeros
 from npse.cpu.simd import channel_sums
 from npse.editions.dispatch import Dispatcher
 from npse.reference.checks import PLAIN
@@ -21,10 +21,13 @@ def _plain(value):
     """
     if type(value) not in PLAIN:
         return value
-    return np.array(value, order="C", copy=None if value.flags.writeable else True)
+    plain = np.array(value, order="C", copy=None if value.flags.writeable else True)
+    if plain is not value and is_recording():
+        raise RuntimeError("an array that is not contiguous, or read-only, cannot be recorded")
+    return plain
 
 
-replaces = Dispatcher(place=_plain).replaces
+replaces = Dispatcher(place=_plain, as_one=on_host).replaces
 
 
 def pixels(maps):
@@ -39,7 +42,7 @@ def image_sums(x):
     Sums over a batch are made image by image first, then over the images in order. So the result does not depend on the
     number of threads.
     """
-    sums = np.zeros((x.shape[0], x.shape[3]))
+    sums = zeros((x.shape[0], x.shape[3]), np.float64)
     task = channel_sums.in_vectors(x, channel_sums.image_sums) or _image_sums
     parallel_for(functools.partial(task, pixels(x), sums), len(x))
     return sums

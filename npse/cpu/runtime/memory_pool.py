@@ -15,6 +15,8 @@ take new memory in every training step.
 
 import bisect
 import collections
+import contextlib
+import contextvars
 import itertools
 import math
 import os
@@ -33,11 +35,30 @@ _size = attrgetter("size")
 
 def empty(shape, dtype):
     """Return an uninitialized C-contiguous array that starts on a cache line."""
-    dtype = np.dtype(dtype)
+    dtype, pool = np.dtype(dtype), _own_pool.get()
     size = math.prod(shape) * dtype.itemsize
-    if size < SMALL:
-        return np.ndarray(shape, dtype, _fresh(size))
-    return np.asarray(_PooledBlock(_pool.acquire(size), tuple(shape), dtype.str, _pool.returned.append))
+    if pool is None:
+        if size < SMALL:
+            return np.ndarray(shape, dtype, _fresh(size))
+        pool = _pool
+    return np.asarray(_PooledBlock(pool, pool.acquire(size), tuple(shape), dtype.str))
+
+
+def is_of(pool, array):
+    """Return whether the memory of an array, or of the array of which it is a view, comes from a `MemoryPool`."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, _PooledBlock) and array.pool is pool
+
+
+@contextlib.contextmanager
+def using_pool(pool):
+    """Within the ``with`` block, in this thread, take all memory from a `MemoryPool` of one's own."""
+    token = _own_pool.set(pool)
+    try:
+        yield
+    finally:
+        _own_pool.reset(token)
 
 
 def empty_together(dtype, *shapes):
@@ -88,9 +109,10 @@ class Block:
 
 
 class MemoryPool:
-    """Free blocks of memory, the smallest first."""
+    """Free blocks of memory, the smallest first; if ``keeps``, none is ever released."""
 
-    def __init__(self):
+    def __init__(self, keeps=False):
+        self._keeps = keeps
         self.returned = collections.deque()   # blocks return at any moment, even in `acquire`; append needs no lock
         self._lock = threading.Lock()
         self._blocks = []                     # free ones
@@ -145,7 +167,7 @@ class MemoryPool:
         Nothing is released if that would be far more than the excess: a small array must not cost a large block.
         """
         limit = PEAK_RATIO * max(self._peak, self._in_use + size)
-        while (excess := self._in_use + size + self._free - limit) > 0:
+        while not self._keeps and (excess := self._in_use + size + self._free - limit) > 0:
             whole = [block for block in self._blocks if block.is_whole()]
             if not whole:
                 return
@@ -160,17 +182,18 @@ class MemoryPool:
 
 
 _pool = MemoryPool()
+_own_pool = contextvars.ContextVar("the memory pool of `using_pool`", default=None)
 
 
 class _PooledBlock:
     """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns."""
 
-    def __init__(self, block, shape, typestr, give_back):
+    def __init__(self, pool, block, shape, typestr):
         self.__array_interface__ = {"version": 3, "data": (block.address, False), "shape": shape, "typestr": typestr}
-        self._block, self._give_back = block, give_back
+        self.pool, self._block = pool, block
 
     def __del__(self):
-        self._give_back(self._block)
+        self.pool.returned.append(self._block)
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,6 +20,8 @@ import numba
 import numpy as np
 import threadpoolctl
 
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import using_pool
 from npse.cpu.runtime.thread_pool import (
     JOB_WORDS,
     ROW_WORDS,
@@ -27,6 +29,7 @@ from npse.cpu.runtime.thread_pool import (
     YIELD_CORE,
     entry_point,
     job_queue,
+    replay,
     submit,
     submit_numbered,
     worker_loop,
@@ -37,6 +40,7 @@ from npse.support.arithmetic import ceil_div
 _threads = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _pool_lock = threading.RLock()                # held by the Python thread that uses the pool
 _calls = None                                 # within `recording`: the set of kernel calls recorded so far
+_recorder = contextvars.ContextVar("the recorder of `recorded_by`", default=None)
 
 
 def get_threads():
@@ -82,17 +86,21 @@ def parallel_for(kernel, count, block=None, *, threads=None, pass_thread=False):
     """
     bound = functools.partial(kernel)                 # a partial of a partial becomes one: func is the kernel
     block, workers = _ranges(count, block, threads)
+    recorder = _recorder.get()
     if numba.config.DISABLE_JIT:                      # plain Python runs one thread at a time in any case
         for first in range(0, count, block):
             bound(*[0] * pass_thread, first, min(first + block, count))
     elif _calls is not None:
         _calls.update(_needed(bound.func, bound.args, pass_thread, workers))
-    elif workers < 1:
+    elif workers < 1 and recorder is None:
         if count > 0:
             bound(*[0] * pass_thread, 0, count)
-    else:
+    elif count > 0:
         with _pool_lock:
-            _pool(_threads - 1).run_kernel(bound.func, bound.args, count, block, workers, pass_thread)
+            pool, block, workers = _pool(_threads - 1), block if workers > 0 else count, max(0, workers)
+            pool.run_kernel(bound.func, bound.args, count, block, workers, pass_thread)
+            if recorder is not None:
+                recorder.add_job(pool.last_job(), workers, bound.args)
 
 
 def run_on_threads(function, count, block=None):
@@ -112,6 +120,73 @@ def run_on_threads(function, count, block=None):
         return
     with _pool_lock:
         _pool(_threads - 1).run_function(function, count, block, workers)
+
+
+def on_host(function, *arguments, **options):
+    """Call a function of arrays that is not a kernel, as one part of the work that may be recorded.
+
+    While work is recorded, NumPy's arithmetic on its arrays must be done in such functions or in kernels. When the work
+    is done again, the function is called again, and its results, arrays, are copied to where they were at first.
+
+    Raises
+    ------
+    RuntimeError
+        Work is recorded, and the function returns something else than arrays.
+    """
+    recorder = _recorder.get()
+    if recorder is None:
+        return function(*arguments, **options)
+    with recorded_by(None), using_pool(None):
+        results = function(*arguments, **options)
+    places = results if isinstance(results, tuple) else () if results is None else (results,)
+    if not all(isinstance(place, np.ndarray) for place in places):
+        raise RuntimeError(f"{getattr(function, '__name__', function)} returns something else than arrays, so it "
+                           "cannot be recorded")
+
+    def again():
+        new = function(*arguments, **options)
+        for place, value in zip(places, new if isinstance(new, tuple) else (new,), strict=False):
+            if value is not place:
+                np.copyto(place, value)
+    recorder.add_function(again)
+    return results
+
+
+def zeros(shape, dtype):
+    """Return an array of zeros, for kernels that add to it. If work is recorded, it is cleared each time."""
+    array = np.zeros(shape, dtype)
+    if is_recording():
+        parallel_for(functools.partial(_clear, array.reshape(-1)), array.size, array.size)
+    return array
+
+
+@kernel
+def _clear(array, first, last):
+    array[first:last] = 0
+
+
+@contextlib.contextmanager
+def recorded_by(recorder):
+    """Within the ``with`` block, in this thread, report to a recorder; with None to nobody.
+
+    It is told of every kernel by ``add_job(job, workers, values)``, of functions of `on_host` by ``add_function``.
+    """
+    token = _recorder.set(recorder)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+
+
+def is_recording():
+    """Return whether the work of this thread is recorded."""
+    return _recorder.get() is not None
+
+
+def run_again(jobs, workers):
+    """Run jobs (n, JOB_WORDS) that a recorder was given, on so many workers each (n,); MemoryError if one fails."""
+    with _pool_lock:
+        _pool(_threads - 1).run_again(jobs, workers)
 
 
 def _ranges(count, block, threads=None):
@@ -167,6 +242,19 @@ class WorkerPool:
         run = submit_numbered if pass_thread else submit
         if not run(self._address, workers, YIELD_CORE, entry, count, block, *values):
             raise MemoryError(f"{kernel.__name__} failed on one of its threads, most likely because memory ran out")
+
+    def last_job(self):
+        """Return a copy of the last job: (JOB_WORDS,). It holds the addresses of arrays, not the arrays."""
+        return self._queue[:JOB_WORDS].copy()
+
+    def run_again(self, jobs, workers):
+        """Do what the function `run_again` does."""
+        for worker in self._workers[:workers.max()]:
+            worker.wake()
+        workers = np.minimum(workers, len(self._workers))
+        done = replay(self._address, YIELD_CORE, self._queue[:JOB_WORDS], jobs, workers)
+        if done < len(jobs):
+            raise MemoryError(f"call {done} of {len(jobs)} recorded ones failed, most likely because memory ran out")
 
     def _entry(self, kernel, values, pass_thread):
         """Return the address of the kernel's machine code for these arguments."""

@@ -135,6 +135,7 @@ def _writer(pass_thread):
             if content.get_abi_size(context.target_data) > 8 * (JOB_WORDS - ROW_WORDS):
                 raise NotImplementedError(f"the arguments of a kernel do not fit into a job: {signature.args[2]}")
             place = builder.inttoptr(builder.add(job, _WORD(8 * ROW_WORDS)), content.as_pointer())
+            values = _without_owners(builder, values, signature.args[2])
             builder.store(kernel, cgutils.gep_inbounds(builder, place, 0, 0))
             builder.store(values, cgutils.gep_inbounds(builder, place, 0, 1))
             run = ir.Function(builder.module, _RUN, "run")
@@ -143,6 +144,21 @@ def _writer(pass_thread):
             return builder.ptrtoint(run, _WORD)
         return types.int64(types.int64, types.int64, values), generate
     return write
+
+
+def _without_owners(builder, value, kind):
+    """Return a value of some Numba type in which no array knows the owner of its memory.
+
+    Then no kernel counts references, which all threads would do at one place. The caller of `submit` owns the memory.
+    """
+    if isinstance(kind, types.Array):
+        for place in range(2):                                    # the owner for Numba, and the one for Python
+            value = builder.insert_value(value, ir.Constant(value.type.elements[place], None), place)
+    elif isinstance(kind, types.BaseTuple):
+        for place, item in enumerate(kind):
+            part = _without_owners(builder, builder.extract_value(value, place), item)
+            value = builder.insert_value(value, part, place)
+    return value
 
 
 def _write_run(context, run, content, values, pass_thread):
@@ -205,6 +221,19 @@ def _run(queue, workers, yield_core, run, count, block):
             while _stays(_state(queue, worker), RUNNING):
                 _yield_core(yield_core)
     return _read(queue + 8 * FAILED) == 0
+
+
+@kernel
+def replay(queue, yield_core, job, jobs, workers):
+    """Run ``jobs`` (n, JOB_WORDS), each a copy of the job of an earlier call of `submit`, on so many workers each (n,).
+
+    ``job`` (JOB_WORDS,) are the words of the queue. Returns the number of jobs before one that failed; n if none did.
+    """
+    for k in range(len(jobs)):
+        job[ROW_WORDS:] = jobs[k, ROW_WORDS:]
+        if not _run(queue, workers[k], yield_core, jobs[k, RUN], jobs[k, COUNT], jobs[k, BLOCK]):
+            return k
+    return len(jobs)
 
 
 @kernel

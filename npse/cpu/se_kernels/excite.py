@@ -22,7 +22,7 @@ from npse.cpu.simd.tile import lanes, outer, store, zeros
 from npse.reference.numerics import total
 
 
-@replaces(book.excite)
+@replaces(book.excite, recordable=True)
 def excite(z, w1, w2, b1=None, b2=None):
     lane = lanes(z.dtype)
     if not lane:
