@@ -31,13 +31,17 @@ class Dispatcher:
         Returns an array in the form that the book takes, and other values unchanged.
     seen : function of an argument
         Returns what the checks of elements may read without waiting for a device.
-    as_one : function of an op and its arguments, optional
-        Calls an op that is not recordable, see `npse.cpu.runtime.recording`.
+    is_recording : function without arguments
+        Returns whether calls are recorded, see `npse.cpu.runtime.recording`.
+    as_one : function of an op and its arguments
+        Calls an op that is not recordable while calls are recorded.
     """
 
     def __init__(self, place: Callable[[Any], Any], fetch: Callable[[Any], Any] = lambda value: value,
-                 seen: Callable[[Any], Any] = lambda value: value, as_one: Callable[..., Any] | None = None) -> None:
-        self._place, self._fetch, self._seen, self._as_one = place, fetch, seen, as_one
+                 seen: Callable[[Any], Any] = lambda value: value, is_recording: Callable[[], bool] = bool,
+                 as_one: Callable[..., Any] = lambda op, *arguments, **options: op(*arguments, **options)) -> None:
+        self._place, self._fetch, self._seen, self._is_recording = place, fetch, seen, is_recording
+        self._as_one = as_one
 
     def replaces(self, op: Op, recordable: bool = False) -> Callable[[Op], Op]:
         """Decorate the compiled version of an op of the book; it gets the docstring of that op and has its signature.
@@ -49,23 +53,21 @@ class Dispatcher:
         """
         declared: Any = op
         contract, place, fetch, seen, as_one = declared.contract, self._place, self._fetch, self._seen, self._as_one
+        is_recording = bool if recordable else self._is_recording
 
         def decorate(fast: Op) -> Op:
             fast.__annotations__ = op.__annotations__         # types are stated in the book, help() shows them here too
 
             @functools.wraps(fast)
             def chosen(*arguments: Any, **options: Any) -> Any:
+                if is_recording():                # afterwards this call is not recorded
+                    return as_one(chosen, *arguments, **options)
                 if contract.check(arguments, options, seen) <= COMPILED:
                     return fast(*map(place, arguments), **{name: place(value) for name, value in options.items()})
                 given, named = map(fetch, arguments), {name: fetch(value) for name, value in options.items()}
-                return as_one(op, *given, **named) if as_one else op(*given, **named)
+                return as_one(op, *given, **named)
 
             replacement: Any = chosen
-            if as_one and not recordable:
-                @functools.wraps(fast)
-                def replacement(*arguments: Any, **options: Any) -> Any:
-                    return as_one(chosen, *arguments, **options)
-
             replacement.__doc__, replacement.contract, replacement.replaced = op.__doc__, contract, op
             return replacement
         return decorate

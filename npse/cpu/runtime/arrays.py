@@ -27,7 +27,7 @@ def _plain(value):
     return plain
 
 
-replaces = Dispatcher(place=_plain, as_one=on_host).replaces
+replaces = Dispatcher(place=_plain, is_recording=is_recording, as_one=on_host).replaces
 
 
 def pixels(maps):
