@@ -126,8 +126,10 @@ def _convolve(x, to_points, w, y_shape, padding, affine, plus, sums):
 
 
 def _at_points(x, to_points, w, Cout, across, threads):
-    """Return what `multiply` needs: its tile, the filters at the points, the rows of squares in a block, and v and m,
-    its scratch memory for so many threads."""
+    """Return what `multiply` needs: tile, the filters at the points, the rows of squares in a block, and v and m.
+
+    v and m are scratch memory for so many threads.
+    """
     Cin = x.shape[3]
     tile = WIDE_TILE if min(Cin, Cout) >= WIDE_TILE.width else TILE
     squares, points, width = tile

@@ -1,10 +1,10 @@
 """Recorded work: kernel calls that compiled code makes again, in the same memory, without a call of Python for each.
 
-Between two kernels a call of an op needs about a tenth of a millisecond in Python, ten times as long as in a loop of
-its own, because the kernels before it have replaced the contents of the caches. In small batches that is half of the
-time. A recording makes the same calls with the same addresses. It is right only if all that depends on its inputs is
-computed by kernels and by functions given to `on_host`. Ops that are declared ``recordable`` keep to that; every other
-op is such a function as a whole.
+Between two kernels an op needs about a tenth of a millisecond in Python. In a loop of its own it would need a fraction
+of that, but each kernel replaces what the caches hold. With small batches that is half of the time. A recording makes
+the same calls with the same addresses. It is right only if all that depends on its inputs is computed by kernels and by
+functions given to `on_host`. Ops that are declared ``recordable`` keep to that; every other op is such a function as a
+whole.
 """
 
 import functools
