@@ -189,8 +189,7 @@ def joined(arrays: Sequence[Array]) -> Array:
     if not hasattr(active(), "copy"):
         return np.concatenate(arrays)
     first, filled = arrays[0], 0
-    whole = np.empty((sum(len(array) for array in arrays), *first.shape[1:]), first.dtype)
-    whole = to_edition(whole) if on_device() else whole
+    whole = to_edition(np.empty((sum(len(array) for array in arrays), *first.shape[1:]), first.dtype))
     for array in arrays:
         active().copy(array, whole[filled:filled + len(array)])
         filled += len(array)

@@ -16,7 +16,8 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like, empty_together
-from npse.cpu.runtime.parallel import on_host, parallel_for
+from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
 from npse.cpu.simd.tile import lanes
@@ -91,7 +92,8 @@ def _beside(count, *arrays):
     """Return maps (N, R, C) as (N, R / count, count * C), and repeat the numbers of channels, (C,) or (N, C)."""
     if count == 1:
         return arrays
-    return [x.reshape(len(x), x.shape[1] // count, -1) if x.ndim == 3 else on_host(np.tile, x, count) for x in arrays]
+    return [x.reshape(len(x), x.shape[1] // count, -1) if x.ndim == 3 else call_as_one(np.tile, x, count)
+            for x in arrays]
 
 
 def moments_from(sums, x):

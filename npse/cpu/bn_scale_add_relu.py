@@ -9,7 +9,6 @@ from npse.cpu.batch_norm import batch_norm_inference, input_gradient, slopes, su
 from npse.cpu.conv import chosen
 from npse.cpu.fused import add_relu, conv2d_batch_norm_inference, conv2d_moments, scale_add_relu
 from npse.cpu.runtime.arrays import pixels, replaces
-from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like, empty_together
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.se_kernels.excite import excite, or_zeros
@@ -26,16 +25,9 @@ def bn_scale_add_relu(x, gamma, beta, mean, var, s, r, eps=1e-5):
         return scale_add_relu(batch_norm_inference(x, gamma, beta, mean, var, eps), s, r)
     y, (slope, _) = empty_like(x), slopes(gamma, var, eps, x.dtype)
     scale, offset = empty_together(x.dtype, s.shape, s.shape)
-    parallel_for(partial(_scaled, s, slope, beta, scale, offset), len(s), len(s))
+    parallel_for(partial(channel_sums.gated, s, slope, beta, scale, offset), len(s), len(s))
     parallel_for(partial(run, pixels(x), mean, scale, offset, pixels(r), pixels(y)), len(x))
     return y
-
-
-@kernel
-def _scaled(s, slope, beta, scale, offset, first, last):
-    for n in range(first, last):
-        for c in range(s.shape[1]):
-            scale[n, c], offset[n, c] = slope[c] * s[n, c], beta[c] * s[n, c]
 
 
 @replaces(book.conv2d_se_add_relu_inference, recordable=True)

@@ -20,7 +20,8 @@ from npse.cpu.conv_kernels import direct, direct_dw, im2col, loops, planes, wino
 from npse.cpu.runtime.arrays import image_sums, pixels, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
-from npse.cpu.runtime.parallel import on_host, parallel_for
+from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.simd.tile import lanes
 from npse.editions.convolution import Variants
 
@@ -50,7 +51,7 @@ def _tile(sliding):
 
 def _whole(module):
     """Return a variant whose passes are not recorded part by part."""
-    return SimpleNamespace(**{name: partial(on_host, getattr(module, name))
+    return SimpleNamespace(**{name: partial(call_as_one, getattr(module, name))
                               for name in ("forward", "backward_x", "backward_w")})
 
 

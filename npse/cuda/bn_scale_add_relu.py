@@ -8,11 +8,18 @@ from npse import reference as book
 from npse.cuda.activation import at_least
 from npse.cuda.batch_norm import batch_norm_inference
 from npse.cuda.conv import chosen
-from npse.cuda.fused import add_relu, conv2d_batch_norm_inference
 from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
-from npse.cuda.runtime.grid_stride import column, grid_for_maps, grid_for_pixels, grid_for_table, thread_map
+from npse.cuda.runtime.grid_stride import (
+    column,
+    grid_for_elements,
+    grid_for_maps,
+    grid_for_pixels,
+    grid_for_table,
+    grid_stride,
+    thread_map,
+)
 from npse.cuda.runtime.vectors import launch_over_maps, sqrt, where
 from npse.cuda.se import squeeze
 from npse.cuda.se_kernels.excite import excite
@@ -41,13 +48,24 @@ def _bn_scale_add_relu(x, R, gamma, beta, mean, var, eps, s, r, y):
 @replaces(book.conv2d_se_add_relu_inference)
 def conv2d_se_add_relu_inference(x, w, gamma, beta, mean, var, r, w1=None, w2=None, b1=None, b2=None, stride=1,
                                  padding=0, eps=1e-5):
-    if w1 is None:
-        return add_relu(conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride, padding, eps), r)
     g = Geometry.of(x.shape, w.shape, stride, padding)
     c = chosen(g, g.Cout, x.dtype).forward(x, w, g)
-    # Batch norm is affine for each channel, so the mean of its output is the batch norm of the mean of its input.
-    z = batch_norm_inference(squeeze(c).reshape((g.N, 1, 1, g.Cout)), gamma, beta, mean, var, eps)
-    return bn_scale_add_relu(c, gamma, beta, mean, var, excite(z.reshape((g.N, g.Cout)), w1, w2, b1, b2), r, eps)
+    if w1 is None:
+        s = empty((g.N, g.Cout), x.dtype)
+        launch(_ones, *grid_for_elements(s), flat(s))
+    else:
+        # Batch norm is affine for each channel, so the mean of its output is the batch norm of the mean of its input.
+        z = batch_norm_inference(squeeze(c).reshape((g.N, 1, 1, g.Cout)), gamma, beta, mean, var, eps)
+        s = excite(z.reshape((g.N, g.Cout)), w1, w2, b1, b2)
+    return bn_scale_add_relu(c, gamma, beta, mean, var, s, r, eps)
+
+
+@kernel
+def _ones(s):
+    k, end, step = grid_stride(s.size)
+    while k < end:
+        s[k] = s.dtype.type(1)
+        k += step
 
 
 @replaces(book.bn_scale_add_relu_backward_s)

@@ -85,6 +85,13 @@ class SqueezedGates(ChannelGates):
         """Return ``a, backward``: the input of the gate (N, C), and dz, gradients = backward(da)."""
         raise NotImplementedError
 
+    def weights(self) -> tuple[Array | None, ...] | None:
+        """Return w1, w2, b1, b2 if the gates are those of the paper's formula, equation (3); otherwise None.
+
+        With them an op may compute the gates together with what is around them.
+        """
+        return None
+
     def excite(self, z: Array) -> tuple[Array, Backward]:
         """Return ``s, backward``: the gates (N, C) of squeezed maps z (N, C), and dz, gradients = backward(ds)."""
         a, logits_backward = self.logits(z)

@@ -13,7 +13,6 @@ from npse.layers.batch_norm import BatchNorm, BatchNormReLU, count_of
 from npse.layers.excitation import Excitation, SqueezedGates
 from npse.layers.layer import Layer, constant, prefixed
 from npse.layers.sequential import Sequential, normalized
-from npse.layers.squeeze_excite import SqueezeExcite
 from npse.types import Array, Backward, Gradients, Ops
 
 
@@ -235,10 +234,7 @@ class ConvBNSEAddReLU(Fused):
         """Return w1, w2, b1, b2 of the gates, four times None for gates of one; None for other gates."""
         if self.se is None:
             return (None,) * 4
-        visited = "excite" in vars(self.se)                       # see `npse.layers.gate_visitor`
-        if type(self.se) is not SqueezeExcite or self.se.squeeze or visited or not self.se.is_formula:
-            return None
-        return self.se.weights()
+        return self.se.weights() if takes_means(self.se) else None
 
     def _in_steps(self, se: Layer, h: Array, r: Array
                   ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Gradients]]]:

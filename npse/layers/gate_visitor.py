@@ -40,15 +40,22 @@ def visiting_gates(network: Layer, visit: Visit) -> Iterator[None]:
         more, such as ``layer1.0.spatial``. It returns gates of the same shapes, most often the same.
     """
     replaced = []
-    for name, layer in gated_layers(network):
-        method = "excite" if isinstance(layer, SqueezedGates) else "gates"     # both ways lead through it
+
+    def replace(layer: Layer, method: str, by: Callable[..., Any]) -> None:
         replaced.append((layer, method, vars(layer).get(method)))
-        setattr(layer, method, _visited(getattr(layer, method), name, visit))
+        setattr(layer, method, by)
+
+    for name, layer in gated_layers(network):
+        if isinstance(layer, SqueezedGates):                      # both ways lead through `excite`,
+            replace(layer, "excite", _visited(layer.excite, name, visit))
+            replace(layer, "weights", lambda: None)               # and no op computes the gates without it
+        else:
+            replace(layer, "gates", _visited(getattr(layer, "gates"), name, visit))  # noqa: B009  `gated_layers` has it
     try:
         with op_by_op():                                          # a recorded call would not call ``visit``
             yield
     finally:
-        for layer, method, outer in replaced:
+        for layer, method, outer in reversed(replaced):
             if outer:                                             # that of an outer block
                 setattr(layer, method, outer)
             else:

@@ -77,22 +77,22 @@ class SqueezeExcite(SqueezedGates):
             return reshape(dhidden, hidden.shape), gradients
         return reshape(y, hidden.shape), backward
 
-    @property
-    def is_formula(self) -> bool:
-        """Whether the gates are those of the paper's formula, which one op computes."""
+    def weights(self) -> tuple[Array | None, ...] | None:
+        return self._weights() if self._is_formula() else None
+
+    def _is_formula(self) -> bool:
         return self.gate == "sigmoid" and not self.norm and self.activation == "relu"
 
-    def weights(self) -> tuple[Array, Array, Array | None, Array | None]:
-        """Return w1, w2, b1, b2 of the two dense layers; None for biases that they do not have."""
+    def _weights(self) -> tuple[Array, Array, Array | None, Array | None]:
         fc1, fc2 = (self.children[name].parameters for name in ("fc1", "fc2"))
         return fc1["weight"], fc2["weight"], fc1.get("bias"), fc2.get("bias")
 
     def excite(self, z: Array) -> tuple[Array, Backward]:
         """Return ``s, backward``; by one op if the paper's formula is asked for."""
-        if not self.is_formula:
+        if not self._is_formula():
             return super().excite(z)
         ops = active()
-        w1, w2, b1, b2 = self.weights()
+        w1, w2, b1, b2 = self._weights()
         s = ops.excite(z, w1, w2, b1, b2)
 
         def backward(ds: Array) -> tuple[Array, Gradients]:

@@ -52,7 +52,7 @@ def sizes_with_gates(op: str, letters: dict[str, int], stride: int, padding: int
     """Check that the excitation is whole, then as `sizes_of_result`."""
     if (w1 is None) != (w2 is None):
         raise ValueError(f"{op}: an excitation has w1 and w2, but {'w1' if w1 is None else 'w2'} is missing")
-    if w1 is None and not b1 is b2 is None:
+    if w1 is None and (b1 is not None or b2 is not None):
         raise ValueError(f"{op}: biases of an excitation need w1 and w2")
     return sizes_of_result(op, letters, stride, padding)
 

@@ -26,7 +26,7 @@ class Recorded:
     The recorded work reads and writes the same memory each time. So the arguments are copied into arrays of its own,
     and the results are copied out. Whatever else the function reads or changes in place must stay the same arrays. If
     it cannot be recorded, as when it copies to the host, every call is a plain one. So is a call within
-    `npse.backend.op_by_op`. On the CPU the third call is made in both ways: the bits must be the same.
+    `npse.backend.op_by_op`. On the CPU the third call is made in both ways, and the results must be equal.
 
     Parameters
     ----------

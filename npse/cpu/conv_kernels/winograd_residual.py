@@ -10,7 +10,7 @@ from npse.cpu.conv_kernels.winograd_products import multiply
 from npse.cpu.conv_kernels.winograd_transforms import LANES
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.se_kernels.excite import excite_groups
-from npse.cpu.simd.channel_sums import join
+from npse.cpu.simd.channel_sums import gated, join
 
 
 @functools.cache
@@ -47,9 +47,7 @@ def residual_end(tile, vectors):
             if gates is not None:
                 w1, w2, b1, b2 = gates
                 excite_groups(LANES, z, w1, w2, b1, b2, s, 0, (count + LANES - 1) // LANES)
-            for n in range(count):
-                for k in range(C):
-                    scale[n, k], offset[n, k] = slope[k] * s[n, k], beta[k] * s[n, k]
+            gated(s, slope, beta, scale, offset, 0, count)
             maps = count, Ho * Wo, C
             add(width, c.reshape(maps), mean, scale, offset, r[start:end].reshape(maps), y[start:end].reshape(maps),
                 0, count)

@@ -5,7 +5,8 @@ import functools
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.parallel import is_recording, on_host, parallel_for, zeros
+from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.recorder import call_as_one, is_recording
 from npse.cpu.simd import channel_sums
 from npse.editions.dispatch import Dispatcher
 from npse.reference.checks import PLAIN
@@ -27,7 +28,7 @@ def _plain(value):
     return plain
 
 
-replaces = Dispatcher(place=_plain, is_recording=is_recording, as_one=on_host).replaces
+replaces = Dispatcher(place=_plain, is_recording=is_recording, as_one=call_as_one).replaces
 
 
 def pixels(maps):
@@ -42,7 +43,7 @@ def image_sums(x):
     Sums over a batch are made image by image first, then over the images in order. So the result does not depend on the
     number of threads.
     """
-    sums = zeros((x.shape[0], x.shape[3]), np.float64)
+    sums = _zeros((x.shape[0], x.shape[3]))
     task = channel_sums.in_vectors(x, channel_sums.image_sums) or _image_sums
     parallel_for(functools.partial(task, pixels(x), sums), len(x))
     return sums
@@ -54,3 +55,16 @@ def _image_sums(x, sums, first, last):
         for r in range(x.shape[1]):
             for c in range(x.shape[2]):
                 sums[n, c] += x[n, r, c]
+
+
+def _zeros(shape):
+    """Return zeros in float64, for kernels that add to them. If work is recorded, they are cleared each time."""
+    array = np.zeros(shape)
+    if is_recording():
+        parallel_for(functools.partial(_clear, array.reshape(-1)), array.size, array.size)
+    return array
+
+
+@kernel
+def _clear(array, first, last):
+    array[first:last] = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.cpu.runtime.jit import cache_folder
-from npse.cpu.runtime.parallel import get_threads, recording, set_threads
+from npse.cpu.runtime.parallel import get_threads, listing, set_threads
 from npse.editions import compile_ahead as processes_that_compile
 
 
@@ -21,7 +21,7 @@ class Kernels:
         A name is two strings for a kernel and its argument types.
         """
         set_threads(self.threads)
-        with recording() as calls, np.errstate(all="ignore"):
+        with listing() as calls, np.errstate(all="ignore"):
             work()
         return {(f"{kernel.py_func.__module__}.{kernel.py_func.__qualname__}", str(kinds)): (kernel, kinds)
                 for kernel, kinds in calls}

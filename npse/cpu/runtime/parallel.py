@@ -11,7 +11,6 @@ work.
 """
 
 import contextlib
-import contextvars
 import functools
 import os
 import threading
@@ -20,27 +19,15 @@ import numba
 import numpy as np
 import threadpoolctl
 
-from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import using_pool
-from npse.cpu.runtime.thread_pool import (
-    JOB_WORDS,
-    ROW_WORDS,
-    SLEEPS,
-    YIELD_CORE,
-    entry_point,
-    job_queue,
-    replay,
-    submit,
-    submit_numbered,
-    worker_loop,
-)
+from npse.cpu.runtime.recorder import recorder_of_thread
+from npse.cpu.runtime.thread_pool import submit, submit_numbered, worker_loop
+from npse.cpu.runtime.worker_pool import WorkerPool
 from npse.support import environment
 from npse.support.arithmetic import ceil_div
 
 _threads = min(environment.threads(), numba.config.NUMBA_NUM_THREADS)
 _pool_lock = threading.RLock()                # held by the Python thread that uses the pool
-_calls = None                                 # within `recording`: the set of kernel calls recorded so far
-_recorder = contextvars.ContextVar("the recorder of `recorded_by`", default=None)
+_calls = None                                 # within `listing`: the set of kernel calls so far
 
 
 def get_threads():
@@ -86,7 +73,7 @@ def parallel_for(kernel, count, block=None, *, threads=None, pass_thread=False):
     """
     bound = functools.partial(kernel)                 # a partial of a partial becomes one: func is the kernel
     block, workers = _ranges(count, block, threads)
-    recorder = _recorder.get()
+    recorder = recorder_of_thread()
     if numba.config.DISABLE_JIT:                      # plain Python runs one thread at a time in any case
         for first in range(0, count, block):
             bound(*[0] * pass_thread, first, min(first + block, count))
@@ -119,68 +106,11 @@ def run_on_threads(function, count, block=None):
             function(first, min(first + block, count))
         return
     with _pool_lock:
-        _pool(_threads - 1).run_function(function, count, block, workers)
-
-
-def on_host(function, *arguments, **options):
-    """Call a function of arrays that is not a kernel, as one part of the work that may be recorded.
-
-    While work is recorded, NumPy's arithmetic on its arrays must be done in such functions or in kernels. When the work
-    is done again, the function is called again, and its results, arrays, are copied to where they were at first.
-
-    Raises
-    ------
-    RuntimeError
-        Work is recorded, and the function returns something else than arrays.
-    """
-    recorder = _recorder.get()
-    if recorder is None:
-        return function(*arguments, **options)
-    with recorded_by(None), using_pool(None):
-        results = function(*arguments, **options)
-    places = results if isinstance(results, tuple) else () if results is None else (results,)
-    if not all(isinstance(place, np.ndarray) for place in places):
-        raise RuntimeError(f"{getattr(function, '__name__', function)} returns something else than arrays, so it "
-                           "cannot be recorded")
-
-    def again():
-        new = function(*arguments, **options)
-        for place, value in zip(places, new if isinstance(new, tuple) else (new,), strict=False):
-            if value is not place:
-                np.copyto(place, value)
-    recorder.add_function(again)
-    return results
-
-
-def zeros(shape, dtype):
-    """Return an array of zeros, for kernels that add to it. If work is recorded, it is cleared each time."""
-    array = np.zeros(shape, dtype)
-    if is_recording():
-        parallel_for(functools.partial(_clear, array.reshape(-1)), array.size, array.size)
-    return array
-
-
-@kernel
-def _clear(array, first, last):
-    array[first:last] = 0
-
-
-@contextlib.contextmanager
-def recorded_by(recorder):
-    """Within the ``with`` block, in this thread, report to a recorder; with None to nobody.
-
-    It is told of every kernel by ``add_job(job, workers, values)``, of functions of `on_host` by ``add_function``.
-    """
-    token = _recorder.set(recorder)
-    try:
-        yield
-    finally:
-        _recorder.reset(token)
-
-
-def is_recording():
-    """Return whether the work of this thread is recorded."""
-    return _recorder.get() is not None
+        try:
+            _pool(_threads - 1).run_function(function, count, block, workers)
+        except BaseException:
+            _pool.cache_clear()
+            raise
 
 
 def run_again(jobs, workers):
@@ -197,8 +127,8 @@ def _ranges(count, block, threads=None):
 
 
 @contextlib.contextmanager
-def recording():
-    """Within the ``with`` block `parallel_for` records kernels instead of calling them; results are uninitialized.
+def listing():
+    """Within the ``with`` block `parallel_for` lists kernels instead of calling them; results are uninitialized.
 
     Yields a set of pairs, each a kernel and the types of its arguments.
     """
@@ -217,126 +147,6 @@ def _needed(kernel, values, pass_thread, workers):
     if workers > 0:
         yield (submit_numbered if pass_thread else submit), (*[word] * 6, numba.types.BaseTuple.from_types(kinds))
         yield worker_loop, (word,) * 3
-
-
-class WorkerPool:
-    """A thread pool: ``size`` workers, besides the thread that calls an op."""
-
-    def __init__(self, size):
-        if not numba.config.DISABLE_JIT:
-            worker_loop.compile((numba.int64,) * 3)   # before the workers start: a fork during their compilation hangs
-        self._queue = job_queue(size)
-        self._address = self._queue.ctypes.data
-        self._workers = []
-        with contextlib.suppress(RuntimeError):       # if the system starts no more threads, there are fewer workers
-            for number in range(size):
-                self._workers.append(_Worker(self._queue, number))
-        self._entries = {}                            # machine code by kernel and types of arguments
-
-    def run_kernel(self, kernel, values, count, block, workers, pass_thread):
-        """Call a kernel with ranges; compiled code gives them to the threads."""
-        entry = self._entry(kernel, values, pass_thread)
-        workers = min(workers, len(self._workers))
-        for worker in self._workers[:workers]:
-            worker.wake()
-        run = submit_numbered if pass_thread else submit
-        if not run(self._address, workers, YIELD_CORE, entry, count, block, *values):
-            raise MemoryError(f"{kernel.__name__} failed on one of its threads, most likely because memory ran out")
-
-    def last_job(self):
-        """Return a copy of the last job: (JOB_WORDS,). It holds the addresses of arrays, not the arrays."""
-        return self._queue[:JOB_WORDS].copy()
-
-    def run_again(self, jobs, workers):
-        """Do what the function `run_again` does."""
-        for worker in self._workers[:workers.max()]:
-            worker.wake()
-        workers = np.minimum(workers, len(self._workers))
-        done = replay(self._address, YIELD_CORE, self._queue[:JOB_WORDS], jobs, workers)
-        if done < len(jobs):
-            raise MemoryError(f"call {done} of {len(jobs)} recorded ones failed, most likely because memory ran out")
-
-    def _entry(self, kernel, values, pass_thread):
-        """Return the address of the kernel's machine code for these arguments."""
-        key = kernel, pass_thread, *[(value.dtype, value.ndim, value.flags.num) if isinstance(value, np.ndarray) else
-                        (tuple, *map(type, value)) if isinstance(value, tuple) else type(value) for value in values]
-        return self._entries.get(key) or self._entries.setdefault(key, entry_point(kernel, values, pass_thread))
-
-    def run_function(self, function, count, block, workers):
-        """Call any callable with ranges; Python gives them to the threads."""
-        ranges = iter(range(0, count, block))
-
-        def work():
-            for first in ranges:                      # all threads share it: a free thread takes the next range
-                function(first, min(first + block, count))
-
-        workers = self._workers[:workers]
-        try:
-            for worker in workers:
-                worker.begin(work)
-            work()
-            for worker in workers:
-                worker.finish()
-        except BaseException:                         # after Ctrl-C the state of the workers is unknown
-            _pool.cache_clear()
-            raise
-
-
-class _Worker:
-    """A thread of the pool. It runs jobs that compiled code submits; without a job it sleeps or runs Python code."""
-
-    def __init__(self, queue, number):
-        self._queue, self._number = queue, number
-        self._sleeps = queue[JOB_WORDS + ROW_WORDS * number + SLEEPS:][:1]
-        self._woken = 0                               # value of _sleeps when the thread was last woken
-        self._changed = threading.Condition()
-        self._called, self._work, self._busy, self._error = False, None, False, None
-        threading.Thread(target=self._live, name="npse", daemon=True).start()
-
-    def wake(self):
-        """Wake the thread if it sleeps, so that it polls for jobs."""
-        sleeps = self._sleeps[0]
-        if sleeps != self._woken:
-            self._woken = sleeps
-            with self._changed:
-                self._called = True
-                self._changed.notify_all()
-
-    def begin(self, work):
-        """Make the thread call work() when it is free."""
-        # In a copy of the caller's context, so that np.errstate applies there too.
-        with self._changed:
-            self._work, self._busy = functools.partial(contextvars.copy_context().run, work), True
-            self._changed.notify_all()
-
-    def finish(self):
-        """Cancel the work if it has not begun, else wait for its end; raise the error that it raised."""
-        with self._changed:
-            if self._work:
-                self._work, self._busy = None, False
-            self._changed.wait_for(lambda: not self._busy)
-            if self._error:
-                raise self._error
-
-    def _live(self):
-        while True:
-            if not numba.config.DISABLE_JIT:
-                worker_loop(self._queue.ctypes.data, self._number, YIELD_CORE)
-            with self._changed:
-                self._changed.wait_for(lambda: self._work or self._called)
-                work, self._work, self._called = self._work, None, False
-            if work:
-                self._do(work)
-
-    def _do(self, work):
-        self._error = None
-        try:
-            work()
-        except BaseException as error:                # of any kind: `finish` raises it in the calling thread
-            self._error = error
-        with self._changed:
-            self._busy = False
-            self._changed.notify_all()
 
 
 @contextlib.contextmanager

@@ -2,9 +2,9 @@
 
 Between two kernels an op needs about a tenth of a millisecond in Python. In a loop of its own it would need a fraction
 of that, but each kernel replaces what the caches hold. With small batches that is half of the time. A recording makes
-the same calls with the same addresses. It is right only if all that depends on its inputs is computed by kernels and by
-functions given to `on_host`. Ops that are declared ``recordable`` keep to that; every other op is such a function as a
-whole.
+the same calls with the same addresses. It is right only if all that depends on its inputs is computed by kernels, or by
+functions given to `call_as_one`. Ops that are declared ``recordable`` keep to that. Every other op is such a function
+as a whole.
 """
 
 import functools
@@ -14,6 +14,7 @@ import numpy as np
 
 from npse.cpu.runtime import parallel
 from npse.cpu.runtime.memory_pool import MemoryPool, is_of, using_pool
+from npse.cpu.runtime.recorder import call_as_one, recorded_by
 
 
 def record(task):
@@ -30,21 +31,21 @@ def record(task):
     if numba.config.DISABLE_JIT:
         raise RuntimeError("kernels that are not compiled cannot be recorded")
     recording = _Recording()
-    with using_pool(recording.pool), parallel.recorded_by(recording):
+    with using_pool(recording.pool), recorded_by(recording):
         task()
     return recording
 
 
 def copy(source, target):
     """Copy the elements of an array into another one of the same shape."""
-    parallel.on_host(np.copyto, target, source)
+    call_as_one(np.copyto, target, source)
 
 
 def as_one(op):
     """Return an op of the book that is recorded as one function."""
     @functools.wraps(op)
     def recordable(*arguments, **options):
-        return parallel.on_host(op, *arguments, **options)
+        return call_as_one(op, *arguments, **options)
     recordable.__module__ = "npse.cpu"           # where other processes find it
     return recordable
 
@@ -57,7 +58,7 @@ class _Recording:
         self._pieces, self._jobs, self._kept, self._is_new = [], [], [], True
 
     def add_job(self, job, workers, values):
-        """Add a kernel call; see `parallel.recorded_by`."""
+        """Add a kernel call; see `recorded_by`."""
         self._jobs.append((job, workers))
         self._keep(values)
 

@@ -150,6 +150,14 @@ def norm_input_gradient(vectors, mask):
     return norm_input_gradient
 
 
+@kernel
+def gated(s, slope, beta, scale, offset, first, last):
+    """Write scale = slope * s and offset = beta * s (N, C) for `join`, from slope and beta (C,) and gates s (N, C)."""
+    for n in range(first, last):
+        for c in range(s.shape[1]):
+            scale[n, c], offset[n, c] = slope[c] * s[n, c], beta[c] * s[n, c]
+
+
 @functools.cache
 def join(vectors):
     """Make the kernel that computes y = relu((x - mean) * scale + offset + r): scale, offset (N, C); r, y (N, R, C)."""

@@ -268,16 +268,6 @@ class TapeOps:
         u.name = "u"
         return self._joined(u, s, r)
 
-    def conv2d_se_add_relu_inference(self, x: Var, w: Var, gamma: Var, beta: Var, mean: Var, var: Var, r: Var,
-                                     w1: Var | None = None, w2: Var | None = None, b1: Var | None = None,
-                                     b2: Var | None = None, stride: int = 1, padding: int = 0,
-                                     eps: float = 1e-5) -> Var:
-        u = self.conv2d_batch_norm_inference(x, w, gamma, beta, mean, var, stride, padding, eps)
-        u.name = "u"
-        if w1 is None or w2 is None:
-            return self.add_relu(u, r)
-        return self._joined(u, self.excite(self.squeeze(u), w1, w2, b1, b2), r)
-
     def softmax(self, logits: Var) -> Var:
         return softmax(logits, (1,), "p")
 
