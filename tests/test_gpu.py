@@ -44,7 +44,7 @@ class Driver:
 
 @pytest.fixture
 def computer(monkeypatch):
-    """Give this computer a driver (or None), and wheels of a CUDA version (or None)."""
+    """Give this computer a driver (or None), and the extra cuda with wheels of a CUDA version (None: without it)."""
     real_version, real_spec = importlib.metadata.version, importlib.util.find_spec
 
     def computer(driver, wheels="13.0.1", numba_cuda="0.31.0"):
@@ -57,7 +57,7 @@ def computer(monkeypatch):
             return found[package]
 
         def find_spec(name):
-            return (wheels and object()) if name == "numba_cuda" else real_spec(name)
+            return (wheels and object()) if name in ("numba_cuda", "greenlet") else real_spec(name)
 
         monkeypatch.setattr(nvidia_driver, "_driver", lambda: driver)
         monkeypatch.setattr(nvidia_driver, "_initialised", lambda: driver.cuInit(0))
