@@ -31,7 +31,8 @@ from npse.support.wrapped import Wrapped
 from npse.types import Array, Op, Ops, Watcher
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
-TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "update", "record")
+TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "update", "record",
+                      "call_as_one")
 
 _of_thread: ContextVar[Ops | None] = ContextVar("edition of this thread", default=None)
 _of_others: Ops | None = None    # the edition of threads that have chosen none
@@ -157,6 +158,11 @@ def on_device() -> bool:
     return hasattr(active(), "to_device")
 
 
+def updates_in_place() -> bool:
+    """Return whether training steps in the active edition change parameters, velocity and statistics in place."""
+    return hasattr(active(), "update")
+
+
 def to_edition(array: Array) -> Array:
     """Return an array where the active edition keeps its own: on the device, or as a NumPy array."""
     return active().to_device(array) if on_device() else to_host(array)
@@ -170,6 +176,17 @@ def to_host(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(to_host, value))
     return value.copy_to_host()[()] if hasattr(value, "copy_to_host") else value
+
+
+def drawn(draw: Callable[..., tuple[Array, ...]], *arguments: Any) -> tuple[Array, ...]:
+    """Return the arrays of draw(*arguments) where the active edition keeps its own: random numbers, new in each call.
+
+    Recorded work of the cpu edition calls ``draw`` each time. On a device a call that copies cannot be recorded.
+    """
+    ops = active()
+    if hasattr(ops, "call_as_one"):
+        return tuple(ops.call_as_one(draw, *arguments))
+    return tuple(map(to_edition, draw(*arguments)))
 
 
 def rows(array: Array, chosen: Array) -> Array:

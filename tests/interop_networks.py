@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from npse import backend
-from npse.interop.names import kept_slots
 from npse.layers import BatchNorm
+from npse.layers.dropout import kept_slots
 
 
 def marked(name, quick=(), nightly=()):

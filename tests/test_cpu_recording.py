@@ -1,5 +1,6 @@
 """Recorded work of the cpu edition: the same bits as plain calls, in memory of its own, whatever the ops."""
 
+import functools
 import multiprocessing
 import os
 
@@ -15,9 +16,14 @@ from test_cpu_ops import ARGUMENTS, COMPILED, Draw, assert_same_bits, drawn, res
 
 from npse import cpu
 from npse.cpu.runtime import memory_pool, parallel
-from npse.layers import Layer, Sequential
+from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.recorder import call_as_one
+from npse.cpu.runtime.thread_pool import JOB_WORDS, ROW_WORDS, SLEEPS
+from npse.layers import EXCITATIONS, Dropout, Layer, Sequential
 from npse.layers.gate_visitor import visiting_gates
+from npse.training import SGD, Muon, Optimizer, Step
 from npse.training.evaluation import predict
+from npse.training.parameter_groups import sgd_groups
 from npse.training.recorded import Recorded
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="kernels are not compiled")
@@ -97,14 +103,24 @@ def test_numbers_that_are_not_computed_by_ops_are_noticed():
     assert [str(error) for error in said] == ["a recorded call gave other numbers than a plain one"]
 
 
-def test_an_op_that_returns_a_number_is_not_recorded():
+def test_the_number_that_an_op_returns_is_recorded():
     said, labels = [], np.array([0, 1])
     with backend.using_edition(cpu):
-        forward = Recorded(lambda x: (np.atleast_1d(backend.active().softmax_cross_entropy(x, labels)),), said.append)
-        for seed in range(3):
+        forward = Recorded(lambda x: (backend.active().softmax_cross_entropy(x, labels),), said.append)
+        for seed in range(5):
             logits = np.random.default_rng(seed).standard_normal((2, 3), np.float32)
             assert forward(logits)[0] == book.softmax_cross_entropy(logits, labels)
-    assert str(said[0]) == "softmax_cross_entropy returns something else than arrays, so it cannot be recorded"
+        assert forward._start is not None
+    assert said == []
+
+
+def test_a_function_that_returns_no_array_is_not_recorded():
+    said = []
+    with backend.using_edition(cpu):
+        forward = Recorded(lambda x: (np.full(2, call_as_one(len, x)),), said.append)
+        for N in (3, 3, 3):
+            assert forward(pictures(N))[0].tolist() == [3, 3]
+    assert [str(error) for error in said] == ["len returns something else than arrays, so it cannot be recorded"]
 
 
 def test_whoever_looks_at_layers_or_ops_sees_every_call():
@@ -181,3 +197,163 @@ def test_a_layer_with_arithmetic_of_its_own_is_noticed():
             x = pictures(2, seed=seed)
             np.testing.assert_array_equal(forward(x)[0], x - x.mean())
     assert len(said) == 1
+
+
+def dropped():
+    """A network with dropout before the blocks."""
+    return Sequential({"dropout": Dropout(0.2, seed=3), "network": models.build("se_resnet8", classes=4)})
+
+
+def expect_equal_steps(make, optimizer=SGD, N=4, size=32, steps=6, is_recorded=True, **options):
+    """Train two networks, one with recorded steps, and compare all bits after each step."""
+    said = []
+    with backend.using_edition(cpu):
+        (network, recorded), (other, plain) = ((network, Step(network, optimizer(network), 0.1, said.append, **options))
+                                               for network in (make(), make()))
+        for seed in range(steps):
+            x, labels = pictures(N, size, seed), np.random.default_rng(seed).integers(0, 4, N)
+            assert_same_bits(map(np.asarray, recorded.recorded(x, labels, 0.01 * (seed + 1))),
+                             map(np.asarray, plain.plain(x, labels, 0.01 * (seed + 1))))
+            for ours, theirs in ((network.state(), other.state()),
+                                 (recorded.optimizer.velocity, plain.optimizer.velocity)):
+                assert ours.keys() == theirs.keys()
+                assert_same_bits(ours.values(), theirs.values())
+        assert (recorded._recorded._start is not None) == is_recorded
+    return said
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(("model", "options"), [
+    ("se_resnet8", {}), ("se_resnet8", {"hidden_norm": True, "placement": "pre"}),
+    ("se_resnet8", {"excitation": "cbam"}), ("se_fast", {"widths": (16, 32, 32)}),
+    ("se_preact_resnet20", {"widths": (4, 8, 16)})])
+def test_a_recorded_training_step_gives_the_bits_of_a_plain_one(model, options, threads):
+    before = cpu.get_threads()
+    try:
+        cpu.set_threads(threads)
+        assert expect_equal_steps(lambda: models.build(model, classes=4, **options)) == []
+    finally:
+        cpu.set_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("excitation", EXCITATIONS)
+def test_a_recorded_training_step_with_each_structure(excitation):
+    def make():
+        return models.build("se_resnet8", classes=4, excitation=excitation)
+    assert expect_equal_steps(make) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["se_mobilenet_v3_large", "se_shufflenet_v1", "se_resnext50_32x4d", "se_resnet50",
+                                   "se_bn_inception"])
+def test_a_recorded_training_step_of_networks_for_large_images(model):
+    assert expect_equal_steps(lambda: models.build(model, classes=4), N=2, size=64, steps=4) == []
+
+
+def test_steps_of_muon_and_of_parts_of_a_batch():
+    def make():
+        return models.build("se_resnet8", classes=4)
+    assert expect_equal_steps(make, Muon) == []
+    assert expect_equal_steps(make, parts=2) == []
+
+
+@pytest.mark.parametrize("make", [dropped, lambda: models.build("se_shake_shake26_2x32d", classes=4)])
+def test_random_numbers_are_drawn_for_each_recorded_step(make):
+    assert expect_equal_steps(make, N=2) == []
+
+
+def test_a_layer_that_draws_for_itself_is_noticed():
+    class Noise(Layer):
+        """Multiplies by a random number, without an op."""
+
+        def __init__(self):
+            super().__init__()
+            self.rng = np.random.default_rng(0)
+
+        def __call__(self, x):
+            factor = x.dtype.type(self.rng.random())
+            return factor * x, lambda dy: (factor * dy, {})
+
+    def make():
+        return Sequential({"noise": Noise(), "network": models.build("se_resnet8", classes=4)})
+    said, = expect_equal_steps(make, is_recorded=False)
+    assert said.startswith("LOOK  a step is started kernel by kernel")
+    assert "other numbers" in said
+
+
+def test_a_step_that_cannot_be_recorded_is_made_once():
+    class Refusing(Layer):
+        """Calls a function that cannot be recorded, after the running statistics of another layer were moved."""
+
+        def __call__(self, x):
+            factor = x.dtype.type(call_as_one(len, x))
+            return factor * x, lambda dy: (dy * factor, {})
+
+    def make():
+        return Sequential({"network": models.build("se_resnet8", classes=4), "refusing": Refusing()})
+    said, = expect_equal_steps(make, is_recorded=False)
+    assert "len returns something else than arrays" in said
+
+
+def test_lookahead_beside_recorded_steps_follows_no_counts():
+    states = []
+    for is_recorded in (True, False):
+        network = dropped()
+        with backend.using_edition(cpu):
+            optimizer = Optimizer(network, sgd_groups(), lookahead=2)
+            step = Step(network, optimizer, 0.1)
+            for seed in range(7):
+                x, labels = pictures(4, seed=seed), np.arange(4)
+                (step.recorded if is_recorded else step.plain)(x, labels, 0.1)
+                optimizer.lookahead.after(seed, 7)
+        states.append({**network.state(), **{f"slow {name}": w for name, w in optimizer.lookahead.slow.items()}})
+    assert states[0].keys() == states[1].keys()
+    assert_same_bits(states[0].values(), states[1].values())
+    assert states[0]["dropout.count"].tolist() == [7]
+    assert "slow dropout.count" not in states[0]
+
+
+def test_a_recorded_step_needs_little_more_memory_than_a_plain_one(monkeypatch):
+    monkeypatch.setattr(memory_pool, "_pool", memory_pool.MemoryPool())
+    network = models.se_resnet8(classes=4)
+    with backend.using_edition(cpu):
+        step, x, labels = Step(network, SGD(network), 0.1), pictures(64), np.arange(64) % 4
+        for _ in range(2):
+            step.plain(x, labels, 0.1)
+        needed = memory_pool._pool.peak
+        for _ in range(4):                       # the third recorded call is compared with a plain one
+            step.recorded(x, labels, 0.1)
+        own, common = step._recorded._start.pool, memory_pool._pool
+    assert own._in_use + own._free < 1.3 * needed
+    assert common._in_use + common._free < 0.1 * needed
+
+
+@kernel
+def _spin(place, turns, first, last):
+    for _ in range(turns):
+        place[first:last] = (place[first:last] * 1103515245 + 12345) % 2**31
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_workers_stay_awake_while_one_thread_works():
+    """Nothing can wake them within recorded work."""
+    place, before = np.ones(64, np.int64), cpu.get_threads()
+    try:
+        cpu.set_threads(2)
+        with backend.using_edition(cpu):
+            def task():
+                cpu.relu(pictures(32))
+                parallel.parallel_for(functools.partial(_spin, place, 100_000), 64, 64)
+                cpu.relu(pictures(32))
+            start = cpu.record(task)
+        start()
+        sleeps, slept = parallel._pool(1)._queue[JOB_WORDS + SLEEPS:JOB_WORDS + ROW_WORDS][:1], 0
+        for _ in range(10):
+            start()                              # wakes the worker
+            slept -= int(sleeps[0])
+            start()
+            slept += int(sleeps[0])
+        assert slept < 5
+    finally:
+        cpu.set_threads(before)

@@ -11,7 +11,7 @@ from npse.bench.timing import peak_memory, wall
 from npse.layers import Whitening
 from npse.training import SGD
 from npse.training.metric_accumulator import READ_EVERY, read
-from npse.training.recorded import Recorded, can_record_steps
+from npse.training.recorded import Recorded, can_record
 from npse.training.step import Step
 
 FITTED = 100                     # images to which a whitening layer is fitted
@@ -89,10 +89,10 @@ def prepare(model, batch_size, edition, threads):
         return made
 
     plain = train = functools.partial(several, step)
-    if can_record_steps():
+    if can_record():
         train = functools.partial(several, lambda: steps.recorded(x, labels, RATE))
     return SimpleNamespace(network=network, edition=name, step=step, train=train,
-                           plain=plain if can_record_steps() else None, evaluate=evaluate, make_batch=make_batch,
+                           plain=plain if can_record() else None, evaluate=evaluate, make_batch=make_batch,
                            steps=device.steps, clock=device.clock, repeated=device.repeated, memory=device.memory)
 
 

@@ -25,7 +25,7 @@ def _relu(x, y, first, last):
         y[k] = zero if x[k] < zero else x[k]                         # a NaN stays a NaN
 
 
-@replaces(book.relu_backward)
+@replaces(book.relu_backward, recordable=True)
 def relu_backward(dy, y):
     dx = empty_like(dy)
     parallel_for(partial(_relu_backward, dy.reshape(-1), y.reshape(-1), dx.reshape(-1)), dy.size, RANGE)
@@ -55,7 +55,7 @@ def logistic(real):
     return logistic
 
 
-@replaces(book.sigmoid_backward)
+@replaces(book.sigmoid_backward, recordable=True)
 def sigmoid_backward(dy, y):
     return elementwise(_sigmoid_backward, dy, y)
 
@@ -67,7 +67,7 @@ def _sigmoid_backward(real):
     return sigmoid_backward
 
 
-@replaces(book.twice_sigmoid)
+@replaces(book.twice_sigmoid, recordable=True)
 def twice_sigmoid(x):
     return elementwise(_twice_sigmoid, x)
 
@@ -81,7 +81,7 @@ def _twice_sigmoid(real):
     return twice_sigmoid
 
 
-@replaces(book.twice_sigmoid_backward)
+@replaces(book.twice_sigmoid_backward, recordable=True)
 def twice_sigmoid_backward(dy, y):
     return elementwise(_twice_sigmoid_backward, dy, y)
 
@@ -93,7 +93,7 @@ def _twice_sigmoid_backward(real):
     return twice_sigmoid_backward
 
 
-@replaces(book.tanh)
+@replaces(book.tanh, recordable=True)
 def tanh(x):
     return elementwise(_tanh, x)
 
@@ -108,7 +108,7 @@ def _tanh(real):
     return tanh
 
 
-@replaces(book.tanh_backward)
+@replaces(book.tanh_backward, recordable=True)
 def tanh_backward(dy, y):
     return elementwise(_tanh_backward, dy, y)
 
@@ -120,7 +120,7 @@ def _tanh_backward(real):
     return tanh_backward
 
 
-@replaces(book.one_plus_tanh)
+@replaces(book.one_plus_tanh, recordable=True)
 def one_plus_tanh(x):
     return elementwise(_one_plus_tanh, x)
 
@@ -134,7 +134,7 @@ def _one_plus_tanh(real):
     return one_plus_tanh
 
 
-@replaces(book.one_plus_tanh_backward)
+@replaces(book.one_plus_tanh_backward, recordable=True)
 def one_plus_tanh_backward(dy, y):
     return elementwise(_one_plus_tanh_backward, dy, y)
 
@@ -146,7 +146,7 @@ def _one_plus_tanh_backward(real):
     return one_plus_tanh_backward
 
 
-@replaces(book.hard_sigmoid)
+@replaces(book.hard_sigmoid, recordable=True)
 def hard_sigmoid(x):
     return elementwise(_hard_sigmoid, x)
 
@@ -159,7 +159,7 @@ def _hard_sigmoid(real):
     return hard_sigmoid
 
 
-@replaces(book.hard_sigmoid_backward)
+@replaces(book.hard_sigmoid_backward, recordable=True)
 def hard_sigmoid_backward(dy, y):
     return elementwise(_hard_sigmoid_backward, dy, y)
 
@@ -171,7 +171,7 @@ def _hard_sigmoid_backward(real):
     return hard_sigmoid_backward
 
 
-@replaces(book.relu6)
+@replaces(book.relu6, recordable=True)
 def relu6(x):
     return elementwise(_relu6, x)
 
@@ -183,7 +183,7 @@ def _relu6(real):
     return relu6
 
 
-@replaces(book.relu6_backward)
+@replaces(book.relu6_backward, recordable=True)
 def relu6_backward(dy, y):
     return elementwise(_relu6_backward, dy, y)
 

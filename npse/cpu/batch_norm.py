@@ -13,17 +13,19 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.arrays import pixels, replaces, zeros
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty_like, empty_together
+from npse.cpu.runtime.memory_pool import empty, empty_like, empty_together
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X, MASK_BY_Y, NO_MASK
 from npse.cpu.simd.tile import lanes
 
+CHANNELS = 16         # a range of channels that one thread adds up: a cache line of float32
 
-@replaces(book.batch_norm)
+
+@replaces(book.batch_norm, recordable=True)
 def batch_norm(x, gamma, beta, eps=1e-5):
     mean, var, _ = statistics(x)
     return normalize(x, gamma, beta, mean, var, eps, -np.inf), mean, var
@@ -34,12 +36,12 @@ def batch_norm_inference(x, gamma, beta, running_mean, running_var, eps=1e-5):
     return normalize(x, gamma, beta, running_mean, running_var, eps, -np.inf)
 
 
-@replaces(book.batch_norm_backward)
+@replaces(book.batch_norm_backward, recordable=True)
 def batch_norm_backward(dy, x, gamma, mean, var, eps=1e-5):
     return gradients(NO_MASK, dy, x, gamma, gamma, mean, var, eps)    # without a mask beta is not read
 
 
-@replaces(book.moments)
+@replaces(book.moments, recordable=True)
 def moments(x):
     return statistics(x)
 
@@ -52,33 +54,65 @@ def statistics(x):
 
         sum of (x - mean)^2 = sum of (x - centre)^2 + 2 d * sum of (x - centre) + R d^2
     """
-    N, H, W, _ = x.shape
-    R = H * W
-    sums, centres, squares = map_statistics(x)
-    mean = sums.sum(axis=0) / (N * R)
-    var = (_squares_about(mean, sums, centres, squares, R).sum(axis=0) / (N * R)).clip(min=0)
-    return mean.astype(x.dtype), var.astype(x.dtype), (sums / R).astype(x.dtype)
+    N, _, _, C = x.shape
+    mean, var, means = empty_together(x.dtype, (C,), (C,), (N, C))
+    parallel_for(partial(_moments, *map_statistics(x), pixels(x), mean, var, means), C, C)
+    return mean, var, means
 
 
 def map_statistics(x):
     """Return the channel sums of each map, centres near the means, and the sums of (x - centre)^2: each (N, C)."""
     N, H, W, C = x.shape
     if (count := beside(x)) > 1:
-        R = H * W
-        found = map_statistics(x.reshape(N, R // count, 1, count * C))
-        sums, centres, squares = (each.reshape(N, count, C) for each in found)
-        centre = (sums.sum(axis=1, keepdims=True) / R).astype(x.dtype)
-        return sums.sum(axis=1), centre[:, 0], _squares_about(centre, sums, centres, squares, R // count).sum(axis=1)
-    sums, centres, squares = np.zeros((N, C)), np.empty((N, C), x.dtype), np.zeros((N, C))
+        apart = map_statistics(x.reshape(N, H * W // count, 1, count * C))
+        sums, centres, squares = empty((N, C), np.float64), empty((N, C), x.dtype), empty((N, C), np.float64)
+        parallel_for(partial(_join_statistics, *apart, H * W, sums, centres, squares), N, N)
+        return sums, centres, squares
+    sums, centres, squares = zeros((N, C)), empty((N, C), x.dtype), zeros((N, C))
     task = channel_sums.in_vectors(x, channel_sums.statistics) or _statistics
     parallel_for(partial(task, pixels(x), sums, centres, squares), N)
     return sums, centres, squares
 
 
-def _squares_about(centre, sums, centres, squares, R):
-    """Return the sums of (x - centre)^2 over R pixels, from those about other centres; the formula of `statistics`."""
-    d = centres.astype(np.float64) - centre
-    return squares + 2 * d * (sums - R * centres.astype(np.float64)) + R * d * d
+@kernel
+def _join_statistics(apart, old, apart_squares, R, sums, centres, squares, first, last):
+    """Write the statistics of maps with C channels from those of maps with count * C: of ``count`` pixels in one."""
+    C = sums.shape[1]
+    for n in range(first, last):
+        sums[n], squares[n] = 0, 0
+        for k in range(apart.shape[1]):
+            sums[n, k % C] += apart[n, k]
+        for c in range(C):
+            centres[n, c] = sums[n, c] / R
+        for k in range(apart.shape[1]):
+            squares[n, k % C] += _squares_about(np.float64(centres[n, k % C]), apart[n, k], np.float64(old[n, k]),
+                                                apart_squares[n, k], R * C // apart.shape[1])
+
+
+@kernel
+def _squares_about(centre, sums, old, squares, R):
+    """Return the sum of (x - centre)^2 over R pixels from that about an old centre; the formula of `statistics`."""
+    d = old - centre
+    return squares + 2 * d * (sums - R * old) + R * d * d
+
+
+@kernel
+def _moments(sums, centres, squares, x, mean, var, means, first, last):
+    """Write mean, var (C,), means (N, C) for channels first .. last, from the results of `map_statistics`."""
+    N, R, _ = x.shape
+    total, about = np.zeros(last - first), np.zeros(last - first)
+    for n in range(N):
+        for c in range(first, last):
+            total[c - first] += sums[n, c]
+            means[n, c] = sums[n, c] / R
+    total /= N * R
+    for n in range(N):
+        for c in range(first, last):
+            old = np.float64(centres[n, c])
+            about[c - first] += _squares_about(total[c - first], sums[n, c], old, squares[n, c], R)
+    for c in range(first, last):
+        v = about[c - first] / (N * R)
+        mean[c], var[c] = total[c - first], 0.0 if v < 0 else v   # a NaN stays a NaN
 
 
 def beside(x):
@@ -99,17 +133,14 @@ def _beside(count, *arrays):
 def moments_from(sums, x):
     """Return the same as `statistics`, from sums of x and of x * x over parts of the maps: sums (2, N, parts, C).
 
-    A variance that is computed as mean(x^2) - mean(x)^2 loses digits. If it loses more than three, `statistics` reads x
-    instead.
+    A variance that is computed as mean(x^2) - mean(x)^2 loses digits. If it loses more than three, x is read again.
     """
-    N, H, W, C = x.shape
-    totals, squares = both = np.empty((2, N, C))
-    parallel_for(partial(_add_parts, sums, both), N)
-    mean, square = totals.sum(axis=0) / (N * H * W), squares.sum(axis=0) / (N * H * W)
-    var = square - mean**2
-    if not (square < 1000 * var).all():
-        return statistics(x)
-    return mean.astype(x.dtype), var.astype(x.dtype), (totals / (H * W)).astype(x.dtype)
+    N, _, _, C = x.shape
+    totals = empty((2, N, C), np.float64)
+    parallel_for(partial(_add_parts, sums, totals), N)
+    mean, var, means = empty_together(x.dtype, (C,), (C,), (N, C))
+    parallel_for(partial(_moments_from, totals, pixels(x), mean, var, means), C, CHANNELS)
+    return mean, var, means
 
 
 @kernel
@@ -121,6 +152,47 @@ def _add_parts(sums, totals, first, last):
             for part in range(sums.shape[2]):
                 for c in range(sums.shape[3]):
                     totals[which, n, c] += sums[which, n, part, c]
+
+
+@kernel
+def _moments_from(totals, x, mean, var, means, first, last):
+    """Write mean, var (C,), means (N, C) for channels first .. last, from totals (2, N, C); see `moments_from`."""
+    N, R, _ = x.shape
+    centre, square, is_exact = np.zeros(last - first), np.zeros(last - first), True
+    for n in range(N):
+        for c in range(first, last):
+            centre[c - first] += totals[0, n, c]
+            square[c - first] += totals[1, n, c]
+            means[n, c] = totals[0, n, c] / R
+    for c in range(first, last):
+        total, squares = centre[c - first] / (N * R), square[c - first] / (N * R)
+        v = squares - total**2
+        mean[c], var[c] = total, v
+        is_exact = is_exact and squares < 1000 * v
+    if not is_exact:
+        _two_pass_moments(x, centre, square, mean, var, means, first, last)
+
+
+@kernel
+def _two_pass_moments(x, centre, square, mean, var, means, first, last):
+    """Write what `_moments_from` writes, from x (N, R, C) alone; centre, square (last - first,) are scratch."""
+    N, R, _ = x.shape
+    centre[:] = 0
+    for n in range(N):
+        square[:] = 0
+        for r in range(R):
+            for c in range(first, last):
+                square[c - first] += x[n, r, c]
+        for c in range(first, last):
+            centre[c - first] += square[c - first] / (N * R)
+            means[n, c] = square[c - first] / R
+    square[:] = 0
+    for n in range(N):
+        for r in range(R):
+            for c in range(first, last):
+                square[c - first] += (x[n, r, c] - centre[c - first]) ** 2
+    for c in range(first, last):
+        mean[c], var[c] = centre[c - first], square[c - first] / (N * R)
 
 
 @kernel
@@ -158,11 +230,24 @@ def _normalize(x, mean, slope, beta, floor, y, first, last):
 def gradients(mask, dy, x, gamma, beta, mean, var, eps):
     """Return dx, dgamma, dbeta. If a ReLU followed, ``mask`` is MASK_BY_X, and its mask is computed from x."""
     N, _, _, C = x.shape
-    dgammas, dbetas = sums(mask, dy, x, x, gamma, beta, mean, var, eps)
-    dgamma, dbeta = (total.sum(axis=0).astype(x.dtype) for total in (dgammas, dbetas))
+    both = sums(mask, dy, x, x, gamma, beta, mean, var, eps)
+    dgamma, dbeta = empty_together(x.dtype, (C,), (C,))
+    parallel_for(partial(_add_images, *both, dgamma, dbeta), C, C)
     one, zero = np.ones((N, C), x.dtype), np.zeros((N, C), x.dtype)
     dx, _ = input_gradient(mask, dy, x, x, gamma, beta, mean, var, eps, one, zero, dgamma, dbeta)
     return dx, dgamma, dbeta
+
+
+@kernel
+def _add_images(dgammas, dbetas, dgamma, dbeta, first, last):
+    """Add up images: dgammas, dbetas (N, C) -> dgamma, dbeta (C,), for channels first .. last."""
+    total = np.zeros((2, last - first))
+    for n in range(len(dgammas)):
+        for c in range(first, last):
+            total[0, c - first] += dgammas[n, c]
+            total[1, c - first] += dbetas[n, c]
+    for c in range(first, last):
+        dgamma[c], dbeta[c] = total[0, c - first], total[1, c - first]
 
 
 def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
@@ -174,13 +259,26 @@ def sums(mask, dy, x, y, gamma, beta, mean, var, eps):
     N, _, _, C = x.shape
     slope, inverse = slopes(gamma, var, eps, x.dtype)
     count = beside(x)
-    dgammas, dbetas = np.zeros((N, count * C)), np.zeros((N, count * C))
+    dgammas, dbetas = zeros((N, count * C)), zeros((N, count * C))
     arrays = _beside(count, pixels(dy), pixels(x), pixels(y), mean, inverse, slope, beta)
     task = channel_sums.in_vectors(arrays[1], channel_sums.norm_sums, mask) or partial(_sums, mask)
     parallel_for(partial(task, *arrays, dgammas, dbetas), N)
     if count == 1:
         return dgammas, dbetas
-    return tuple(each.reshape(N, count, C).sum(axis=1) for each in (dgammas, dbetas))
+    both = empty((N, C), np.float64), empty((N, C), np.float64)
+    parallel_for(partial(_join_sums, dgammas, dbetas, *both), N, N)
+    return both
+
+
+@kernel
+def _join_sums(apart, more_apart, sums, more_sums, first, last):
+    """Add up the sums of neighbouring pixels: twice (N, count * C) -> (N, C)."""
+    C = sums.shape[1]
+    for n in range(first, last):
+        sums[n], more_sums[n] = 0, 0
+        for k in range(apart.shape[1]):
+            sums[n, k % C] += apart[n, k]
+            more_sums[n, k % C] += more_apart[n, k]
 
 
 def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, dbeta):
@@ -189,17 +287,28 @@ def input_gradient(mask, dy, x, y, gamma, beta, mean, var, eps, s, dz, dgamma, d
     s, dz (N, C) are the gates and the gradient of the squeeze; R = H*W, B = N*R. g is that of `sums`. It is written and
     returned with MASK_BY_Y; with other masks None is returned for it.
     """
-    N, H, W, _ = x.shape
+    N, H, W, C = x.shape
     slope, inverse = slopes(gamma, var, eps, x.dtype)
-    a = slope * s
-    b = slope * (dz / (H * W) - dbeta / (N * H * W))
-    d = slope * inverse * (dgamma / (N * H * W))
+    a, b, d = empty_together(x.dtype, (N, C), (N, C), (C,))
+    numbers = map(x.dtype.type, (H * W, N * H * W))
+    parallel_for(partial(_affine, slope, inverse, s, dz, dgamma, dbeta, *numbers, a, b, d), N, N)
     dx, g = empty_like(x), empty_like(x) if mask == MASK_BY_Y else None
     arrays = _beside(beside(x), pixels(dy), pixels(x), pixels(y), mean, slope, beta, a, b, d, pixels(dx),
                      pixels(dx if g is None else g))
     task = channel_sums.in_vectors(arrays[1], channel_sums.norm_input_gradient, mask) or partial(_input_gradient, mask)
     parallel_for(partial(task, *arrays), N)
     return dx, g
+
+
+@kernel
+def _affine(slope, inverse, s, dz, dgamma, dbeta, R, B, a, b, d, first, last):
+    """Write the coefficients of `input_gradient`, a, b (N, C) and d (C,), for images first .. last, which are all."""
+    for c in range(len(slope)):
+        d[c] = slope[c] * inverse[c] * (dgamma[c] / B)
+    for n in range(first, last):
+        for c in range(len(slope)):
+            a[n, c] = slope[c] * s[n, c]
+            b[n, c] = slope[c] * (dz[n, c] / R - dbeta[c] / B)
 
 
 def slopes(gamma, var, eps, dtype):

@@ -9,13 +9,13 @@ from npse.cpu.batch_norm import batch_norm_inference, input_gradient, slopes, su
 from npse.cpu.conv import chosen
 from npse.cpu.fused import add_relu, conv2d_batch_norm_inference, conv2d_moments, scale_add_relu
 from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like, empty_together
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.se_kernels.excite import excite, or_zeros
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_Y
 from npse.editions.convolution import Geometry
-from npse.reference.numerics import total
 
 
 @replaces(book.bn_scale_add_relu, recordable=True)
@@ -47,16 +47,40 @@ def conv2d_se_add_relu_inference(x, w, gamma, beta, mean, var, r, w1=None, w2=No
     return bn_scale_add_relu(c, gamma, beta, mean, var, excite(z, w1, w2, b1, b2), r, eps)
 
 
-@replaces(book.bn_scale_add_relu_backward_s)
+@replaces(book.bn_scale_add_relu_backward_s, recordable=True)
 def bn_scale_add_relu_backward_s(dy, x, y, gamma, beta, mean, var, eps=1e-5):
-    dgammas, dbetas = sums(MASK_BY_Y, dy, x, y, gamma, beta, mean, var, eps)
-    ds = gamma * dgammas + beta * dbetas
-    return ds.astype(x.dtype), dgammas.astype(x.dtype), dbetas.astype(x.dtype)
+    both = sums(MASK_BY_Y, dy, x, y, gamma, beta, mean, var, eps)
+    ds, dgammas, dbetas = empty_together(x.dtype, *[both[0].shape] * 3)
+    parallel_for(partial(_gate_gradient, *both, gamma, beta, ds, dgammas, dbetas), len(x), len(x))
+    return ds, dgammas, dbetas
 
 
-@replaces(book.bn_scale_add_relu_backward)
+@kernel
+def _gate_gradient(gamma_sums, beta_sums, gamma, beta, ds, dgammas, dbetas, first, last):
+    """Write ds = gamma * dgammas + beta * dbetas, and the sums as dgammas, dbetas: (N, C), for images first .. last."""
+    for n in range(first, last):
+        for c in range(len(gamma)):
+            ds[n, c] = gamma[c] * gamma_sums[n, c] + beta[c] * beta_sums[n, c]
+            dgammas[n, c], dbetas[n, c] = gamma_sums[n, c], beta_sums[n, c]
+
+
+@replaces(book.bn_scale_add_relu_backward, recordable=True)
 def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
-    dgamma = total(s * dgammas + dz * (means - mean) / np.sqrt(var + eps), 0)
-    dbeta = total(s * dbetas + dz, 0)
+    dgamma, dbeta = empty_together(x.dtype, gamma.shape, gamma.shape)
+    _, inverse = slopes(gamma, var, eps, x.dtype)
+    parallel_for(partial(_add_images, s, dz, dgammas, dbetas, means, mean, inverse, dgamma, dbeta),
+                 len(gamma), len(gamma))
     dx, dr = input_gradient(MASK_BY_Y, dy, x, y, gamma, gamma, mean, var, eps, s, dz, dgamma, dbeta)
     return dx, dgamma, dbeta, dr
+
+
+@kernel
+def _add_images(s, dz, dgammas, dbetas, means, mean, inverse, dgamma, dbeta, first, last):
+    """Write dgamma, dbeta (C,) for channels first .. last: sums over images, of s * dgammas + dz * zhat, and so on."""
+    total = np.zeros((2, last - first))
+    for n in range(len(s)):
+        for c in range(first, last):
+            total[0, c - first] += s[n, c] * dgammas[n, c] + dz[n, c] * (means[n, c] - mean[c]) * inverse[c]
+            total[1, c - first] += s[n, c] * dbetas[n, c] + dz[n, c]
+    for c in range(first, last):
+        dgamma[c], dbeta[c] = total[0, c - first], total[1, c - first]

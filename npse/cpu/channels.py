@@ -9,7 +9,7 @@ from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
 
 
-@replaces(book.concat)
+@replaces(book.concat, recordable=True)
 def concat(a, b, c=None, d=None):
     parts = [part for part in (a, b, c, d) if part is not None]
     y, start = empty((*a.shape[:3], sum(part.shape[3] for part in parts)), a.dtype), 0
@@ -19,7 +19,7 @@ def concat(a, b, c=None, d=None):
     return y
 
 
-@replaces(book.split)
+@replaces(book.split, recordable=True)
 def split(x, widths):
     parts, start = [], 0
     for width in map(int, widths):
@@ -39,14 +39,14 @@ def _copy(source, source_at, target, target_at, width, first, last):
             target[r, target_at + c] = source[r, source_at + c]
 
 
-@replaces(book.channel_shuffle)
+@replaces(book.channel_shuffle, recordable=True)
 def channel_shuffle(x, groups):
     y = empty_like(x)
     _over_pixels(_shuffle, x, y, int(groups))
     return y
 
 
-@replaces(book.channel_shuffle_backward)
+@replaces(book.channel_shuffle_backward, recordable=True)
 def channel_shuffle_backward(dy, groups):
     return channel_shuffle(dy, dy.shape[3] // int(groups))
 

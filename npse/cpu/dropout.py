@@ -9,17 +9,18 @@ from npse.cpu.runtime.arrays import RANGE, replaces
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.recorder import call_as_one
 
 
-@replaces(book.dropout)
+@replaces(book.dropout, recordable=True)
 def dropout(x, mask, rate):
-    y, kept = empty_like(x), mask.astype(np.bool_, copy=False)
+    y, kept = empty_like(x), mask if mask.dtype == np.bool_ else call_as_one(mask.astype, np.bool_)
     task = partial(_dropout, x.reshape(-1), kept.reshape(-1), x.dtype.type(1 - rate), y.reshape(-1))
     parallel_for(task, x.size, RANGE)
     return y
 
 
-@replaces(book.dropout_backward)
+@replaces(book.dropout_backward, recordable=True)
 def dropout_backward(dy, mask, rate):
     return dropout(dy, mask, rate)
 

@@ -9,23 +9,23 @@ from npse.cpu.activation import relu_backward
 from npse.cpu.batch_norm import gradients, line, moments, moments_from, normalize, statistics
 from npse.cpu.conv import chosen
 from npse.cpu.residual import add
-from npse.cpu.runtime.arrays import RANGE, pixels, replaces
+from npse.cpu.runtime.arrays import RANGE, pixels, replaces, rounded, zeros
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
-from npse.cpu.se import scale_backward
+from npse.cpu.se import scale_backward, with_squeeze_backward
 from npse.cpu.simd import channel_sums
 from npse.cpu.simd.channel_sums import MASK_BY_X
 from npse.editions.convolution import Geometry
 
 
-@replaces(book.batch_norm_relu)
+@replaces(book.batch_norm_relu, recordable=True)
 def batch_norm_relu(x, gamma, beta, eps=1e-5):
     mean, var, _ = statistics(x)
     return normalize(x, gamma, beta, mean, var, eps, 0), mean, var
 
 
-@replaces(book.batch_norm_relu_backward)
+@replaces(book.batch_norm_relu_backward, recordable=True)
 def batch_norm_relu_backward(dy, x, gamma, beta, mean, var, eps=1e-5):
     return gradients(MASK_BY_X, dy, x, gamma, beta, mean, var, eps)
 
@@ -50,25 +50,14 @@ def _add_relu(f, x, y, first, last):
         y[k] = zero if v < zero else v
 
 
-@replaces(book.add_relu_backward)
+@replaces(book.add_relu_backward, recordable=True)
 def add_relu_backward(dy, y):
     return book.add_backward(relu_backward(dy, y))
 
 
-@replaces(book.add_squeeze_backward)
+@replaces(book.add_squeeze_backward, recordable=True)
 def add_squeeze_backward(du, dz):
-    _, H, W, _ = du.shape
-    both = empty_like(du)
-    parallel_for(partial(_add_to_map, pixels(du), dz / (H * W), pixels(both)), len(du))
-    return both
-
-
-@kernel
-def _add_to_map(du, share_of_dz, both, first, last):
-    for n in range(first, last):
-        for r in range(du.shape[1]):
-            for c in range(du.shape[2]):
-                both[n, r, c] = du[n, r, c] + share_of_dz[n, c]
+    return with_squeeze_backward(du, dz)
 
 
 @replaces(book.scale_add, recordable=True)
@@ -86,7 +75,7 @@ def _scale_add(u, s, x, y, first, last):
                 y[n, r, c] = u[n, r, c] * s[n, c] + x[n, r, c]
 
 
-@replaces(book.scale_add_backward)
+@replaces(book.scale_add_backward, recordable=True)
 def scale_add_backward(dy, u, s):
     return *scale_backward(dy, u, s), dy
 
@@ -108,13 +97,13 @@ def _scale_add_relu(u, s, x, y, first, last):
                 y[n, r, c] = zero if v < zero else v
 
 
-@replaces(book.scale_add_relu_backward)
+@replaces(book.scale_add_relu_backward, recordable=True)
 def scale_add_relu_backward(dy, u, s, y):
-    du, dx, ds = empty_like(u), empty_like(u), np.zeros(s.shape)
+    du, dx, ds = empty_like(u), empty_like(u), zeros(s.shape)
     maps = pixels(dy), pixels(u), s, pixels(y), pixels(du), pixels(dx), ds
     task = channel_sums.in_vectors(u, channel_sums.scale_add_relu_gradients) or _scale_add_relu_backward
     parallel_for(partial(task, *maps), len(u))
-    return du, ds.astype(s.dtype), dx
+    return du, rounded(ds, s.dtype), dx
 
 
 @kernel
@@ -147,7 +136,7 @@ def _conv2d_normalized(x, w, gamma, beta, mean, var, stride, padding, eps, recti
     return variant.forward(x, w, g, affine=(*line(gamma, beta, mean, var, eps, x.dtype), rectified))
 
 
-@replaces(book.conv2d_moments)
+@replaces(book.conv2d_moments, recordable=True)
 def conv2d_moments(x, w, stride=1, padding=0):
     g = Geometry.of(x.shape, w.shape, stride, padding)
     variant = chosen(g, g.Cout, x.dtype)
@@ -159,7 +148,7 @@ def conv2d_moments(x, w, stride=1, padding=0):
     return y, *moments_from(sums, y)
 
 
-@replaces(book.conv2d_backward_x_add)
+@replaces(book.conv2d_backward_x_add, recordable=True)
 def conv2d_backward_x_add(dy, w, dx, stride=1, padding=0):
     g = Geometry.of(dx.shape, w.shape, stride, padding)
     variant = chosen(g, g.Cin, w.dtype)

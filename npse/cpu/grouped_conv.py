@@ -10,7 +10,7 @@ Letters: as in the book.
 
 from npse import reference as book
 from npse.cpu import conv
-from npse.cpu.conv_kernels import direct, loops
+from npse.cpu.conv_kernels import direct
 from npse.cpu.conv_kernels import lanes as in_lanes
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.simd.tile import lanes
@@ -25,16 +25,16 @@ def chosen(g, channels, dtype):
         return in_lanes
     if lanes(dtype) and direct.fits(g):
         return conv.VARIANTS.variants["sliding" if g.stride == 1 and 1 < g.kw <= 7 else "tile"]
-    return loops
+    return conv.VARIANTS.variants["loops"]
 
 
-@replaces(book.grouped_conv2d)
+@replaces(book.grouped_conv2d, recordable=True)
 def grouped_conv2d(x, w, groups=1, stride=1, padding=0, dilation=1):
     g = Geometry.of(x.shape, w.shape, stride, padding, groups, dilation)
     return chosen(g, g.Cout, x.dtype).forward(x, w, g)
 
 
-@replaces(book.grouped_conv2d_backward_x)
+@replaces(book.grouped_conv2d_backward_x, recordable=True)
 def grouped_conv2d_backward_x(dy, w, x_shape, groups=1, stride=1, padding=0, dilation=1):
     g = Geometry.of(x_shape, w.shape, stride, padding, groups, dilation)
     return chosen(g, g.Cin, w.dtype).backward_x(dy, w, g)

@@ -6,10 +6,8 @@ vectors, else the plain loops here.
 
 from functools import partial
 
-import numpy as np
-
 from npse import reference as book
-from npse.cpu.runtime.arrays import RANGE, image_sums, pixels, replaces
+from npse.cpu.runtime.arrays import RANGE, image_sums, pixels, replaces, rounded, zeros
 from npse.cpu.runtime.elementwise import elementwise
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
@@ -18,7 +16,7 @@ from npse.cpu.simd import pixel_sums
 from npse.cpu.simd.channel_sums import in_vectors
 
 
-@replaces(book.scale_pixels)
+@replaces(book.scale_pixels, recordable=True)
 def scale_pixels(u, s):
     y = empty_like(u)
     parallel_for(partial(_scale_pixels, pixels(u), _rows(s), pixels(y)), len(u))
@@ -33,7 +31,7 @@ def _scale_pixels(u, s, y, first, last):
                 y[n, r, c] = u[n, r, c] * s[n, r]
 
 
-@replaces(book.scale_pixels_backward)
+@replaces(book.scale_pixels_backward, recordable=True)
 def scale_pixels_backward(dy, u, s):
     du, ds = empty_like(u), empty(s.shape, s.dtype)
     task = in_vectors(u, pixel_sums.scale_pixels_backward) or _scale_pixels_backward
@@ -52,7 +50,7 @@ def _scale_pixels_backward(dy, u, s, du, ds, first, last):
             ds[n, r] = total
 
 
-@replaces(book.multiply)
+@replaces(book.multiply, recordable=True)
 def multiply(u, s):
     return elementwise(_multiply, u, s)
 
@@ -64,7 +62,7 @@ def _multiply(real):
     return multiply
 
 
-@replaces(book.multiply_backward)
+@replaces(book.multiply_backward, recordable=True)
 def multiply_backward(dy, u, s):
     du, ds = empty_like(u), empty_like(s)
     parallel_for(partial(_multiply_backward, *(x.reshape(-1) for x in (dy, u, s, du, ds))), u.size, RANGE)
@@ -79,7 +77,7 @@ def _multiply_backward(dy, u, s, du, ds, first, last):
         ds[k] = dy[k] * u[k]
 
 
-@replaces(book.shift)
+@replaces(book.shift, recordable=True)
 def shift(u, t):
     y = empty_like(u)
     parallel_for(partial(_shift, pixels(u), t, pixels(y)), len(u))
@@ -94,12 +92,12 @@ def _shift(u, t, y, first, last):
                 y[n, r, c] = u[n, r, c] + t[n, c]
 
 
-@replaces(book.shift_backward)
+@replaces(book.shift_backward, recordable=True)
 def shift_backward(dy):
-    return dy, image_sums(dy).astype(dy.dtype)
+    return dy, rounded(image_sums(dy), dy.dtype)
 
 
-@replaces(book.outer_sum)
+@replaces(book.outer_sum, recordable=True)
 def outer_sum(a, p):
     y = empty((*p.shape, a.shape[1]), a.dtype)
     parallel_for(partial(_outer_sum, a, _rows(p), pixels(y)), len(y))
@@ -114,13 +112,13 @@ def _outer_sum(a, b, y, first, last):
                 y[n, r, c] = a[n, c] + b[n, r]
 
 
-@replaces(book.outer_sum_backward)
+@replaces(book.outer_sum_backward, recordable=True)
 def outer_sum_backward(dy):
     N, H, W, C = dy.shape
-    da, db = np.zeros((N, C)), empty((N, H, W), dy.dtype)
+    da, db = zeros((N, C)), empty((N, H, W), dy.dtype)
     task = in_vectors(dy, pixel_sums.outer_sum_backward) or _outer_sum_backward
     parallel_for(partial(task, pixels(dy), da, _rows(db)), N)
-    return da.astype(dy.dtype), db
+    return rounded(da, dy.dtype), db
 
 
 @kernel
@@ -134,7 +132,7 @@ def _outer_sum_backward(dy, da, db, first, last):
             db[n, r] = total
 
 
-@replaces(book.channel_pool)
+@replaces(book.channel_pool, recordable=True)
 def channel_pool(u):
     y = empty((*u.shape[:3], 2), u.dtype)
     parallel_for(partial(in_vectors(u, pixel_sums.channel_pool) or _channel_pool, pixels(u), pixels(y)), len(u))
@@ -152,7 +150,7 @@ def _channel_pool(u, y, first, last):
             y[n, r, 1] = total / u.shape[2]
 
 
-@replaces(book.channel_pool_backward)
+@replaces(book.channel_pool_backward, recordable=True)
 def channel_pool_backward(dy, u):
     du = empty_like(u)
     task = in_vectors(u, pixel_sums.channel_pool_backward) or _channel_pool_backward
@@ -181,7 +179,7 @@ def _winner(u):
     return winner
 
 
-@replaces(book.maximum)
+@replaces(book.maximum, recordable=True)
 def maximum(a, b):
     return elementwise(_maximum, a, b)
 
@@ -193,7 +191,7 @@ def _maximum(real):
     return maximum
 
 
-@replaces(book.maximum_backward)
+@replaces(book.maximum_backward, recordable=True)
 def maximum_backward(dy, a, b):
     da, db = empty_like(a), empty_like(b)
     parallel_for(partial(_maximum_backward, *(x.reshape(-1) for x in (dy, a, b, da, db))), a.size, RANGE)

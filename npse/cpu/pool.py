@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.arrays import pixels, replaces, zeros
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
@@ -15,10 +15,10 @@ from npse.reference.pool import divisors, pooled_size
 global_average_pool, global_average_pool_backward = squeeze, squeeze_backward
 
 
-@replaces(book.average_pool)
+@replaces(book.average_pool, recordable=True)
 def average_pool(x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     how = size, stride or size, padding
-    y = np.zeros((len(x), *pooled_size(x.shape, *how, ceil_mode), x.shape[3]), x.dtype)
+    y = zeros((len(x), *pooled_size(x.shape, *how, ceil_mode), x.shape[3]), x.dtype)
     counts = divisors(x.shape, x.dtype, *how, ceil_mode, count_include_pad)
     parallel_for(partial(_average_pool, x, y, *map(int, how), counts), len(x))
     return y
@@ -38,10 +38,10 @@ def _average_pool(x, y, size, stride, padding, counts, first, last):
                             y[n, a, b, c] += x[n, i, j, c] / count
 
 
-@replaces(book.average_pool_backward)
+@replaces(book.average_pool_backward, recordable=True)
 def average_pool_backward(dy, x_shape, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     how = size, stride or size, padding
-    dx = np.zeros(x_shape, dy.dtype)
+    dx = zeros(x_shape, dy.dtype)
     counts = divisors(x_shape, dy.dtype, *how, ceil_mode, count_include_pad)
     parallel_for(partial(_average_pool_backward, dy, dx, *map(int, how), counts), len(dx))
     return dx
@@ -87,7 +87,7 @@ def _max_pool(x, y, size, stride, padding, first, last):
                             y[n, a, b, c] = v if _wins(v, best) else best
 
 
-@replaces(book.max_pool_backward)
+@replaces(book.max_pool_backward, recordable=True)
 def max_pool_backward(dy, x, size, stride=None, padding=0, ceil_mode=False):
     dx = empty(x.shape, x.dtype)
     parallel_for(partial(_max_pool_backward, dy, x, dx, *map(int, (size, stride or size, padding))), len(x))
@@ -145,7 +145,7 @@ def _global_max_pool(u, z, first, last):
                 z[n, c] = v if _wins(v, best) else best
 
 
-@replaces(book.global_max_pool_backward)
+@replaces(book.global_max_pool_backward, recordable=True)
 def global_max_pool_backward(dz, u):
     du = empty_like(u)
     parallel_for(partial(_global_max_pool_backward, dz, pixels(u), pixels(du)), len(u))

@@ -30,7 +30,7 @@ def _hard_swish(real):
     return hard_swish
 
 
-@replaces(book.hard_swish_backward)
+@replaces(book.hard_swish_backward, recordable=True)
 def hard_swish_backward(dy, x):
     return elementwise(_hard_swish_backward, dy, x)
 
@@ -57,7 +57,7 @@ def _silu(real):
     return silu
 
 
-@replaces(book.silu_backward)
+@replaces(book.silu_backward, recordable=True)
 def silu_backward(dy, x):
     return elementwise(_silu_backward, dy, x)
 
@@ -77,7 +77,7 @@ def gelu(x, approximate=False):
     return elementwise(_gelu_approximate if approximate else _gelu, x)
 
 
-@replaces(book.gelu_backward)
+@replaces(book.gelu_backward, recordable=True)
 def gelu_backward(dy, x, approximate=False):
     return elementwise(_gelu_approximate_backward if approximate else _gelu_backward, dy, x)
 

@@ -22,6 +22,12 @@ def sgd(w, dw, v, lr, momentum=0.9, weight_decay=0.0, nesterov=True):
 def _sgd(w, dw, v, new_w, new_v, lr, momentum, weight_decay, nesterov, first, last):
     w, dw, v, new_w, new_v = w[first:last], dw[first:last], v[first:last], new_w[first:last], new_v[first:last]
     for k in range(len(w)):
-        g = dw[k] + weight_decay * w[k]
-        new_v[k] = momentum * v[k] + g
-        new_w[k] = w[k] - lr * (g + momentum * new_v[k] if nesterov else new_v[k])
+        new_w[k], new_v[k] = moved(w[k], dw[k], v[k], lr, momentum, weight_decay, nesterov)
+
+
+@kernel
+def moved(weight, gradient, speed, lr, momentum, weight_decay, nesterov):
+    """Return the new weight and the new speed of one number."""
+    g = gradient + weight_decay * weight
+    speed = momentum * speed + g
+    return weight - lr * (g + momentum * speed if nesterov else speed), speed

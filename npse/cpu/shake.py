@@ -9,7 +9,7 @@ from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import parallel_for
 
 
-@replaces(book.shake)
+@replaces(book.shake, recordable=True)
 def shake(a, b, alpha):
     y = empty_like(a)
     parallel_for(partial(_shake, _rows(a), _rows(b), alpha, _rows(y)), len(a))
@@ -24,7 +24,7 @@ def _shake(a, b, alpha, y, first, last):
             y[n, k] = share * a[n, k] + rest * b[n, k]
 
 
-@replaces(book.shake_backward)
+@replaces(book.shake_backward, recordable=True)
 def shake_backward(dy, beta):
     da, db = empty_like(dy), empty_like(dy)
     parallel_for(partial(_shake_backward, _rows(dy), beta, _rows(da), _rows(db)), len(dy))

@@ -10,27 +10,33 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.batch_norm import map_statistics
-from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.arrays import pixels, replaces, rounded, zeros
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.se import scale
 from npse.cpu.se_kernels import squeezes as in_registers
 from npse.cpu.se_kernels.squeezes import dot, softmax
 from npse.cpu.simd.channel_sums import in_vectors
 
 
-@replaces(book.deviation)
+@replaces(book.deviation, recordable=True)
 def deviation(u, eps=1e-5):
     _, _, squares = map_statistics(u)
-    return np.sqrt(squares / _one_less(u) + eps).astype(u.dtype)
+    return call_as_one(_root, squares, _one_less(u), eps, u.dtype)
 
 
-@replaces(book.deviation_backward)
+def _root(squares, divisor, eps, dtype):
+    return np.sqrt(squares / divisor + eps).astype(dtype)
+
+
+@replaces(book.deviation_backward, recordable=True)
 def deviation_backward(dd, u, d):
     du = empty_like(u)
     task = in_vectors(u, in_registers.centered_gradient) or _centered_gradient
-    parallel_for(partial(task, dd / (_one_less(u) * d), pixels(u), pixels(du)), len(u))
+    share = call_as_one(np.divide, dd, call_as_one(np.multiply, d, _one_less(u)))
+    parallel_for(partial(task, share, pixels(u), pixels(du)), len(u))
     return du
 
 
@@ -56,12 +62,12 @@ def _centered_gradient(share, u, du, first, last):
                 du[n, r, c] = (u[n, r, c] - mean[c]) * share[n, c]
 
 
-@replaces(book.weighted_squeeze)
+@replaces(book.weighted_squeeze, recordable=True)
 def weighted_squeeze(u, b):
-    sums = np.zeros((len(u), u.shape[3]))
+    sums = zeros((len(u), u.shape[3]))
     task = in_vectors(u, in_registers.product_sums, True) or _weighted_sums
     parallel_for(partial(task, pixels(u), b.reshape(-1, b.shape[2]), sums), len(u))
-    return sums.astype(u.dtype)
+    return rounded(sums, u.dtype)
 
 
 @kernel
@@ -72,7 +78,7 @@ def _weighted_sums(u, b, sums, first, last):
                 sums[n, c] += u[n, r, c] * b[r, c]
 
 
-@replaces(book.weighted_squeeze_backward)
+@replaces(book.weighted_squeeze_backward, recordable=True)
 def weighted_squeeze_backward(dz, u, b):
     du, db, weights = empty_like(u), empty_like(b), b.reshape(-1, b.shape[2])
     task = in_vectors(u, in_registers.weighted_gradients) or _weighted_gradients
@@ -94,13 +100,13 @@ def _weighted_gradients(dz, u, b, du, db, first, last):
             db[r, c] = sums[r - first, c]
 
 
-@replaces(book.attention_squeeze)
+@replaces(book.attention_squeeze, recordable=True)
 def attention_squeeze(u, k):
     N, H, W, C = u.shape
-    p, sums = empty((N, H, W), u.dtype), np.zeros((N, C))
+    p, sums = empty((N, H, W), u.dtype), zeros((N, C))
     task = in_vectors(u, in_registers.attention) or _attention
     parallel_for(partial(task, pixels(u), k, p.reshape(N, H * W), sums), N)
-    return sums.astype(u.dtype), p
+    return rounded(sums, u.dtype), p
 
 
 @kernel
@@ -114,13 +120,17 @@ def _attention(u, k, p, sums, first, last):
                 sums[n, c] += p[n, r] * u[n, r, c]
 
 
-@replaces(book.attention_squeeze_backward)
+@replaces(book.attention_squeeze_backward, recordable=True)
 def attention_squeeze_backward(dz, u, k, z, p):
     N, H, W, _ = u.shape
-    du, dks = empty_like(u), np.zeros(z.shape)
+    du, dks = empty_like(u), zeros(z.shape)
     task = in_vectors(u, in_registers.attention_gradients) or _attention_gradients
     parallel_for(partial(task, dz, pixels(u), k, z, p.reshape(N, H * W), pixels(du), dks), N)
-    return du, dks.sum(axis=0).astype(k.dtype)
+    return du, call_as_one(_sum_of_images, dks, k.dtype)
+
+
+def _sum_of_images(dks, dtype):
+    return dks.sum(axis=0).astype(dtype)
 
 
 @kernel
@@ -134,12 +144,12 @@ def _attention_gradients(dz, u, k, z, p, du, dks, first, last):
                 dks[n, c] += da * u[n, r, c]
 
 
-@replaces(book.norm_squeeze)
+@replaces(book.norm_squeeze, recordable=True)
 def norm_squeeze(u, eps=1e-5):
-    sums = np.zeros((len(u), u.shape[3]))
+    sums = zeros((len(u), u.shape[3]))
     task = in_vectors(u, in_registers.product_sums, False) or _product_sums
     parallel_for(partial(task, pixels(u), pixels(u), sums), len(u))
-    return np.sqrt(sums + eps).astype(u.dtype)
+    return call_as_one(_root, sums, 1, eps, u.dtype)
 
 
 @kernel
@@ -150,6 +160,6 @@ def _product_sums(u, w, sums, first, last):
                 sums[n, c] += u[n, r, c] * w[n, r, c]
 
 
-@replaces(book.norm_squeeze_backward)
+@replaces(book.norm_squeeze_backward, recordable=True)
 def norm_squeeze_backward(dz, u, z):
-    return scale(u, dz / z)
+    return scale(u, call_as_one(np.divide, dz, z))

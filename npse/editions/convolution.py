@@ -147,12 +147,12 @@ class Variants(Mapping[str, Ops]):
             g = Geometry.of(x.shape, w.shape, stride, padding)
             return choose(g, g.Cout, x.dtype).forward(x, w, g)
 
-        @self._replaces(book.conv2d_backward_x)
+        @self._replaces(book.conv2d_backward_x, recordable=True)
         def conv2d_backward_x(dy: Array, w: Array, x_shape: Shape, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x_shape, w.shape, stride, padding)
             return choose(g, g.Cin, w.dtype).backward_x(dy, w, g)
 
-        @self._replaces(book.conv2d_backward_w)
+        @self._replaces(book.conv2d_backward_w, recordable=True)
         def conv2d_backward_w(dy: Array, x: Array, w_shape: Shape, stride: int = 1, padding: int = 0) -> Array:
             g = Geometry.of(x.shape, w_shape, stride, padding)
             return choose(g, g.Cout, x.dtype).backward_w(dy, x, g)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from npse.backend import TRANSFER_FUNCTIONS, using_edition
-from npse.interop.names import kept_slots, layout_of
+from npse.interop.names import layout_of
 from npse.layers import Layer
+from npse.layers.dropout import kept_slots
 from npse.reference import OPS
 from npse.types import Array, Arrays, Shape
 

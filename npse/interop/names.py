@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npse.layers import BatchNorm, Conv2d, Layer, MaxPool
-from npse.layers.dropout import CountingLayer
+from npse.layers.dropout import kept_slots
 from npse.layers.layer import Slot
 from npse.types import Array, Arrays, Shape
 
@@ -183,13 +183,6 @@ def renamed(name: str, rules: Rules) -> str:
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
-
-
-def kept_slots(network: Layer) -> list[Slot]:
-    """Return the slots of all arrays of a network but the counters of its random numbers."""
-    counting = {id(layer.buffers) for layer in network.layers() if isinstance(layer, CountingLayer)}
-    slots = [*network.slots("parameters"), *network.slots("buffers")]
-    return [slot for slot in slots if id(slot.owner) not in counting]
 
 
 def counters(network: Layer) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npse.backend import on_device, reshape
+from npse.backend import reshape, updates_in_place
 from npse.layers.basic import Conv2d, expect_sizes
 from npse.layers.layer import Layer, active
 from npse.types import Array, Backward, Gradients, Op, Ops, Peers
@@ -139,12 +139,12 @@ class BatchNorm(Layer):
 
 @contextlib.contextmanager
 def statistics_together(network: Layer) -> Iterator[None]:
-    """On a device, update all running statistics at the end of the ``with`` block, in place and with few calls.
+    """Update all running statistics at the end of the ``with`` block, in place, on a device with few calls.
 
-    In the block the network is run once, and its running statistics are not read. Elsewhere than on a device, every
-    layer updates its own when it runs.
+    In the block the network is run once, and its running statistics are not read. If the edition updates nothing in
+    place, every layer replaces its own when it runs.
     """
-    if not on_device():
+    if not updates_in_place():
         yield
         return
     norms = [layer for layer in network.layers() if isinstance(layer, BatchNorm)]

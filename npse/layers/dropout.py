@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from npse.backend import to_edition, to_host
-from npse.layers.layer import Layer, active
+from npse.backend import drawn, on_device, to_edition, to_host
+from npse.layers.layer import Layer, Slot, active
 from npse.types import Array, Backward, Gradients, Shape
 
 
@@ -42,18 +42,25 @@ class CountingLayer(Layer):
     def _next_count(self) -> int:
         """Return the number of calls so far, and add one to it. It is read from a device only if it was loaded."""
         stored, count = self._known
-        if self.buffers["count"] is not stored:
+        if self.buffers["count"] is not stored or not on_device():
             count = int(to_host(self.buffers["count"])[0])
         later = to_edition(np.full(1, count + 1, self.buffers["count"].dtype))
         self.buffers["count"], self._known = later, (later, count + 1)
         return count
 
 
+def kept_slots(network: Layer) -> list[Slot]:
+    """Return the slots of all arrays of a network but the counters of its random numbers."""
+    counting = {id(layer.buffers) for layer in network.layers() if isinstance(layer, CountingLayer)}
+    slots = [*network.slots("parameters"), *network.slots("buffers")]
+    return [slot for slot in slots if id(slot.owner) not in counting]
+
+
 class Dropout(CountingLayer):
     """In training, sets a random part of x to zero and divides the rest by 1 - rate; in inference, the identity.
 
-    On a device the mask is drawn on the host and copied. So a training step with dropout cannot be recorded there, and
-    runs op by op.
+    The mask is drawn on the host. On a device it is copied, so a training step with dropout cannot be recorded there,
+    and runs op by op.
 
     Parameters
     ----------
@@ -76,12 +83,12 @@ class Dropout(CountingLayer):
         if not self.training or self.rate == 0:
             return x, lambda dy: (dy, {})
         ops, rate = active(), self.rate
-        mask = to_edition(self._mask(x.shape))
+        mask, = drawn(self._masks, x.shape)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
             return ops.dropout_backward(dy, mask, rate), {}
         return ops.dropout(x, mask, rate), backward
 
-    def _mask(self, shape: Shape) -> Array:
+    def _masks(self, shape: Shape) -> tuple[Array]:
         """Draw the mask of the next call: True with probability 1 - rate."""
-        return self._uniform(shape[0], shape=shape[1:], dtype=np.float32)[0] >= self.rate
+        return (self._uniform(shape[0], shape=shape[1:], dtype=np.float32)[0] >= self.rate,)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from npse.backend import on_device, to_edition
+from npse.backend import drawn, on_device, to_edition
 from npse.layers.basic import Conv2d
 from npse.layers.batch_norm import BatchNorm, BatchNormReLU
 from npse.layers.block import PLACEMENTS, expect_placement, placed
@@ -57,9 +57,13 @@ class Shake(CountingLayer):
         if not self.training:
             half = constant(0.5, (count,), dtype)
             return half, half
+        alpha, beta = drawn(self._two, count, dtype)
+        return alpha, alpha if self.same else beta
+
+    def _two(self, count: int, dtype: Any) -> tuple[Array, Array]:
+        """Draw the shares of the next call, each (count,)."""
         alpha, beta = self._uniform(count, rows=2).astype(dtype)
-        alpha = to_edition(alpha)
-        return alpha, alpha if self.same else to_edition(beta)
+        return alpha, beta
 
 
 class ShakeBlock(Layer):

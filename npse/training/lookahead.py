@@ -5,8 +5,9 @@ The share begins at one, where it changes nothing, and falls. So only the end of
 
 from collections.abc import Mapping
 
-from npse.backend import active, on_device, to_edition
+from npse.backend import active, to_edition, to_host, updates_in_place
 from npse.layers import Layer
+from npse.layers.dropout import kept_slots
 from npse.types import Array
 
 KEPT = 0.95                      # share of the slow weights that a step keeps at the end of a run
@@ -31,7 +32,7 @@ class Lookahead:
 
     def __init__(self, network: Layer, period: int) -> None:
         self.network, self.period = network, period
-        self.slow: dict[str, Array] = network.state()
+        self.slow: dict[str, Array] = {name: to_host(w).copy() for name, w in self._followed().items()}
 
     def to_device(self) -> None:
         """Move the slow weights to the memory of the active edition."""
@@ -58,11 +59,15 @@ class Lookahead:
         """
         if (step + 1) % self.period == 0:
             ops, share = active(), self.share(step / steps)
-            self.slow = {name: ops.lookahead(w, self.slow[name], share) for name, w in self.network.state().items()}
+            self.slow = {name: ops.lookahead(w, self.slow[name], share) for name, w in self._followed().items()}
         elif step + 1 < steps:
             return
-        if not on_device():
+        if not updates_in_place():
             self.network.update(self.slow)
             return
-        for name, w in self.network.state().items():              # a step changes w in place: w stays its own array
+        for name, w in self._followed().items():                  # a step changes w in place: w stays its own array
             active().copy(self.slow[name], w)
+
+    def _followed(self) -> dict[str, Array]:
+        """Return the arrays that the slow weights follow, by name."""
+        return {slot.name: slot.owner[slot.key] for slot in kept_slots(self.network)}

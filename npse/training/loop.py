@@ -24,7 +24,7 @@ from npse.training.gate_histograms import GateHistograms
 from npse.training.job import TrainingJob
 from npse.training.metric_accumulator import MetricAccumulator, Progress, diverged
 from npse.training.ranks import ALONE, RankLost, Ranks
-from npse.training.recorded import can_record_steps
+from npse.training.recorded import can_record
 from npse.training.reporter import Reporter
 from npse.training.run_folder import RunFolder
 from npse.training.schedule import one_cycle
@@ -103,7 +103,7 @@ class _Epochs:
         self._step = (Step(job.network, job.optimizer, *how) if ranks.size == 1 else
                       SharedStep(job.network, job.optimizer, *how, ranks=ranks, batch=batch,
                                  synchronized=job.config.sync_bn, signals=self._signals))
-        self._records = can_record_steps() and ranks.size == 1
+        self._records = can_record() and ranks.size == 1
         self._saved = time.monotonic()
 
     def _signals(self) -> tuple[bool, bool]:
@@ -233,7 +233,7 @@ def _observed(step: Step, x: Array, labels: Array, lr: float, done: float, *, fi
         loss, logits = step.plain(x, labels, lr, done)
         return loss, logits, [sanity.first_loss(float(to_host(loss)), logits.shape[1])]
     probe = sanity.Probe()
-    before = {name: to_host(w) for name, w in step.network.named_parameters().items()}      # on a device w will change
+    before = {name: to_host(w).copy() for name, w in step.network.named_parameters().items()}   # a step may change w
     with backend.observing(probe):
         loss, logits = step.plain(x, labels, lr, done)
     return loss, logits, [*probe.findings(), sanity.update_ratio(before, step.network.named_parameters())]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npse.backend import active, on_device, to_edition
+from npse.backend import active, to_edition, updates_in_place
 from npse.layers import Layer
 from npse.layers.layer import Slot
 from npse.training.lookahead import Lookahead
@@ -73,9 +73,9 @@ class Optimizer:
     def step_at(self, gradients: Mapping[str, Array], rates: Sequence[float | Array]) -> None:
         """Update every parameter by one step; ``rates`` has a number or an array of shape () for each group.
 
-        On a device this changes the arrays of parameters and velocity in place, with few calls.
+        The compiled editions change the arrays of parameters and velocity in place, on a device with few calls.
         """
-        if not on_device():
+        if not updates_in_place():
             for (name, owner, key), rule, call in self._calls(gradients, rates):
                 owner[key], self.velocity[name] = getattr(active(), rule)(*call)
             return

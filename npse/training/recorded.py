@@ -1,7 +1,7 @@
 """A function of arrays that is recorded where the active edition can record, and then started by one call."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,6 @@ from npse.types import Array
 def can_record() -> bool:
     """Whether the active edition can record now, and the environment does not contain NPSE_GRAPH=0."""
     return may_record() and os.environ.get("NPSE_GRAPH") != "0"
-
-
-def can_record_steps() -> bool:
-    """Whether training steps can be recorded too: on a device, where all of a step happens in place."""
-    return can_record() and on_device()
 
 
 class Recorded:
@@ -33,15 +28,18 @@ class Recorded:
     function : function of arrays -> tuple of arrays
     say : function of a line
         Called with the reason if the function cannot be recorded.
+    changed : function without arguments -> arrays
+        Returns all arrays that ``function`` changes in place.
     """
 
     def __init__(self, function: Callable[..., tuple[Array, ...]],
-                 say: Callable[[Exception], None] = lambda error: None) -> None:
-        self._function, self._say, self._able = function, say, True
+                 say: Callable[[Exception], None] = lambda error: None,
+                 changed: Callable[[], Iterable[Array]] = tuple) -> None:
+        self._function, self._say, self._changed, self._able = function, say, changed, True
         self._kinds: tuple[Any, ...] | None = None                # shapes and dtypes of the arguments
         self._arguments: tuple[Array, ...] = ()                   # of the recorded work, as are its results
         self._results: tuple[Array, ...] = ()
-        self._start: Callable[[], Any] | None = None
+        self._start: Any = None
         self._checked = False
 
     def __call__(self, *arguments: Array) -> tuple[Array, ...]:
@@ -52,41 +50,63 @@ class Recorded:
             return self._function(*arguments)
         if kinds != self._kinds or not self._able or not can_record():
             return self._function(*arguments)
-        if is_new := self._start is None:
-            self._arguments = tuple(map(_copied, arguments))
+        if self._start is None:
+            self._arguments = _copies(arguments)
             self._start = self._recorded()
             if self._start is None:
                 return self._function(*arguments)
-        else:
-            for new, place in zip(arguments, self._arguments, strict=True):
-                active().copy(new, place)
+            self._start()
+            return _copies(self._results)
+        for new, place in zip(arguments, self._arguments, strict=True):
+            active().copy(new, place)
+        if not (self._checked or on_device()):
+            return self._compared()
         self._start()
-        results = tuple(map(_copied, self._results))
-        return results if is_new or self._checked or on_device() else self._compared(results, arguments)
+        return _copies(self._results)
 
-    def _compared(self, results: tuple[Array, ...], arguments: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Return the results of a plain call. If those of a recorded call differ, nothing is recorded from now on."""
-        expected, self._checked = self._function(*arguments), True
-        if not all(np.array_equal(*pair, equal_nan=True) for pair in zip(results, expected, strict=True)):
+    def _compared(self) -> tuple[Array, ...]:
+        """Return the results of a plain call. If a recorded one gives others, nothing is recorded from now on."""
+        before = self._state()
+        self._start()
+        found = [*_copies(self._results), *self._state()]
+        self._restore(before)
+        with self._start.lent_memory():
+            plain = self._function(*self._arguments)
+        results, self._checked = _copies(plain), True
+        expected = [*results, *self._changed()]
+        if not all(np.array_equal(*pair, equal_nan=True) for pair in zip(found, expected, strict=True)):
             self._able, self._start = False, None
             self._say(RuntimeError("a recorded call gave other numbers than a plain one"))
-        return expected
+        return results
 
     def _recorded(self) -> Callable[[], Any] | None:
         """Return a function that starts the recorded work; None if it cannot be recorded."""
         def task() -> None:
             self._results = self._function(*self._arguments)
+        before = [] if on_device() else self._state()             # on a device the work is recorded without being done
         try:
             start: Callable[[], Any] = active().record(task)
         except Exception as error:            # of any kind: a plain call gives the same, and reports what is wrong
             self._able = False
+            self._restore(before)
             self._say(error)
             return None
         return start
 
+    def _state(self) -> list[Array]:
+        """Return copies of the arrays that the function changes."""
+        return [array.copy() for array in self._changed()]
 
-def _copied(array: Array) -> Array:
-    """Return a copy, which the next start does not overwrite."""
-    copy = active().empty_like(array)
-    active().copy(array, copy)
-    return copy
+    def _restore(self, state: list[Array]) -> None:
+        """Set these arrays to a result of `_state`."""
+        for array, old in zip(self._changed(), state, strict=False):
+            np.copyto(array, old)
+
+
+def _copies(arrays: Iterable[Array]) -> tuple[Array, ...]:
+    """Return copies of arrays, which the next start does not overwrite."""
+    copies = []
+    for array in arrays:
+        copies.append(active().empty_like(array))
+        active().copy(array, copies[-1])
+    return tuple(copies)

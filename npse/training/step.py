@@ -1,6 +1,6 @@
 """One training step: forward, loss, backward, update. It runs op by op, or it is recorded once and started as a whole.
 
-A recorded step changes parameters, statistics and velocity in place (`npse.cuda.update_kernels.in_place`).
+A recorded step changes parameters, statistics and velocity in place, see `update_kernels.in_place` of the editions.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,8 @@ class Step:
         self._smoothing, self._parts = smoothing, parts
         self._recorded = Recorded(
             lambda x, labels, *rates: self._step(x, labels, rates),
-            lambda error: say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}"))
+            lambda error: say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}"),
+            lambda: [*network.state().values(), *optimizer.velocity.values()])
 
     def plain(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make one step.

@@ -57,6 +57,12 @@ def test_another_op_is_an_error():
         cuda.update("relu", [])
 
 
+def test_one_element_of_a_channel_has_no_unbiased_variance():
+    arrays = [cuda.to_device(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(ValueError, match="needs at least 2 elements"):
+        cuda.update("running_statistics", [(*arrays[:2], 1, *arrays[2:], 0.1)])
+
+
 def test_a_step_in_place_is_that_of_the_book():
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((2, 4, 4, 3)).astype(np.float32), np.array([0, 2])

@@ -27,8 +27,6 @@ it (``plus``), and its pixels can be summed (``sums``).
 import functools
 from typing import NamedTuple
 
-import numpy as np
-
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_together
 from npse.cpu.runtime.parallel import get_threads, parallel_for
@@ -83,9 +81,22 @@ def fits(g):
 
 def mirrored(w, groups):
     """Return the filters of dx (kh, kw, K, Cin), of w (kh, kw, D, Cout): mirrored, channels exchanged in each group."""
-    kh, kw, D, _ = w.shape
-    by_group = w[::-1, ::-1].reshape(kh, kw, D, groups, -1)
-    return by_group.transpose(0, 1, 4, 3, 2).reshape(kh, kw, -1, groups * D)
+    kh, kw, D, Cout = w.shape
+    turned = empty((kh, kw, Cout // groups, groups * D), w.dtype)
+    parallel_for(functools.partial(_mirror, w, groups, turned), kh * kw)
+    return turned
+
+
+@kernel
+def _mirror(w, groups, turned, first, last):
+    kh, kw, D, Cout = w.shape
+    of_group = Cout // groups
+    for tap in range(first, last):
+        i, j = tap // kw, tap % kw
+        for k in range(of_group):
+            for group in range(groups):
+                for d in range(D):
+                    turned[i, j, k, group * D + d] = w[kh - 1 - i, kw - 1 - j, d, group * of_group + k]
 
 
 def _correlate(source, target, w, g, source_step, target_step, top, left, affine, plus, sums, sliding):
@@ -149,8 +160,8 @@ def _packed(w, groups, block, taps):
     kh, kw, C, K = w.shape
     blocks = groups * -(-K // groups // block)
     packed = empty((blocks, kh, kw // taps, C, taps, block), w.dtype)
-    task = functools.partial(_pack, np.ascontiguousarray(w), K // groups, blocks // groups, packed)
-    parallel_for(task, blocks, blocks)
+    task = functools.partial(_pack, w, K // groups, blocks // groups, packed)
+    parallel_for(task, blocks)
     return packed.reshape(-1)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from npse.cpu.conv_kernels.direct import Layout, laid_out, rows_in_scratch
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty_together
+from npse.cpu.runtime.memory_pool import empty, empty_together
 from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
@@ -67,14 +67,31 @@ def backward_w(dy, x, g, sliding):
     threads = get_threads()
     scratches = ((threads, count if layout.copied else 0)
                  for count, layout in zip(numbers(band), (x_layout, dy_layout), strict=True))
-    parts, *scratches = empty_together(x.dtype, (-(-items // items_of_part), length), *scratches)
+    parts, total, *scratches = empty_together(x.dtype, (-(-items // items_of_part), length), (length,), *scratches)
     task = functools.partial(_kernel(rows, vectors), dy, x, parts, sizes, tuple(x_layout), tuple(dy_layout), *scratches)
     parallel_for(task, len(parts), 1, threads=threads, pass_thread=True)
-    dw = np.zeros(length, x.dtype)
-    parallel_for(functools.partial(_sum_parts, parts, dw), length, RANGE)
-    dw = dw.reshape(shape).transpose((1, 2, 5, 3, 4, 0, 6) if sliding else (1, 2, 3, 4, 0, 5, 6))
-    dw = dw.reshape(g.kh, -1, shape[3] * rows, g.groups, blocks * block)[:, :, :run, :, :g.K]
-    return np.ascontiguousarray(dw).reshape(g.w_shape)
+    parallel_for(functools.partial(_sum_parts, parts, total), length, RANGE)
+    dw, columns = empty(g.w_shape, x.dtype), vectors if sliding else taps
+    tiles = total.reshape(g.groups, blocks, g.kh, taps, -1, vectors * size)
+    task = functools.partial(_arrange, tiles, sliding, block, dw.reshape(g.kh, columns, run, g.groups, g.K))
+    parallel_for(task, g.kh * columns)
+    return dw
+
+
+@kernel
+def _arrange(tiles, sliding, block, dw, first, last):
+    """Write dw (kh, columns, run, groups, K) from tiles (groups, blocks, kh, taps, rows, numbers)."""
+    _, columns, run, groups, _ = dw.shape
+    for item in range(first, last):
+        i, j = item // columns, item % columns
+        tap, begin = (0, j * block) if sliding else (j, 0)
+        for r in range(run):
+            for group in range(groups):
+                for number in range(tiles.shape[1]):
+                    k = number * block
+                    numbers, row = tiles[group, number, i, tap, r, begin:], dw[i, j, r, group, k:k + block]
+                    for q in range(len(row)):
+                        row[q] = numbers[q]
 
 
 def _tile_rows(run, vectors):
@@ -142,6 +159,7 @@ def _kernel(rows, vectors):
 def _sum_parts(parts, dw, first, last):
     """Add the parts, in order, to elements first .. last of dw: (parts, length) -> (length,)."""
     dw = dw[first:last]
+    dw[:] = 0
     for part in range(len(parts)):
         numbers = parts[part, first:last]
         for q in range(len(dw)):

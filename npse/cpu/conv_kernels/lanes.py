@@ -21,6 +21,7 @@ from npse.cpu.conv_kernels.direct import mirrored
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import get_threads, parallel_for
+from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.simd.tile import lanes, load, prefetch, store, vector_registers, zeros
 from npse.cpu.simd.tile_groups import outer_groups, slide_groups, sum_parts
 from npse.reference.grouped_conv import reach
@@ -58,7 +59,8 @@ def _correlate(source, target, w, g, source_step, target_step, top, left):
     run = _kernel(pixels, g.D, g.kw, g.dilation, source_step, target_step, left % target_step)
     sizes = g.kh, top, left, band, -(-rows // band)
     corner = empty((get_threads(), pixels, lane), target.dtype)
-    task = functools.partial(run, source, _packed(w, lane), target, np.zeros(lane, target.dtype), corner, sizes)
+    filters, border = call_as_one(_packed, w, lane), np.zeros(lane, target.dtype)
+    task = functools.partial(run, source, filters, target, border, corner, sizes)
     parallel_for(task, N * -(-rows // band), threads=len(corner), pass_thread=True)
 
 

@@ -138,7 +138,7 @@ def _at_points(x, to_points, w, Cout, across, threads):
     groups = -(-height * across // squares)
     u, v, m = empty_together(x.dtype, (blocks, 6, 6 // points, Cin, points, width),
                              (threads, groups, chunks, 36, squares, WIDTH), (threads, groups, 6, 6, squares, width))
-    parallel_for(partial(to_points(tile), w, u), blocks, max(1, 2**14 // (Cin * width)))
+    parallel_for(partial(to_points(tile), w, u), blocks, max(1, 2**11 // (Cin * width)))
     return tile, u, height, v, m
 
 

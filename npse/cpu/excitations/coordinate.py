@@ -5,27 +5,30 @@
 
 from functools import partial
 
-import numpy as np
-
 from npse import reference as book
-from npse.cpu.runtime.arrays import replaces
+from npse.cpu.runtime.arrays import replaces, rounded, zeros
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
+from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.simd import axis_sums
 from npse.cpu.simd.channel_sums import in_vectors
 
 
-@replaces(book.axis_means)
+@replaces(book.axis_means, recordable=True)
 def axis_means(u):
     N, H, W, C = u.shape
     if fast := in_vectors(u, axis_sums.axis_means):
-        zh, zw = empty((N, H, C), u.dtype), np.zeros((N, W, C), u.dtype)
+        zh, zw = empty((N, H, C), u.dtype), zeros((N, W, C), u.dtype)
         parallel_for(partial(fast, u, zh, zw), N)
         return zh, zw
-    rows, columns = np.zeros((N, H, C)), np.zeros((N, W, C))
+    rows, columns = zeros((N, H, C)), zeros((N, W, C))
     parallel_for(partial(_axis_sums, u, rows, columns), N)
-    return (rows / W).astype(u.dtype), (columns / H).astype(u.dtype)
+    return call_as_one(_means, rows, columns, u.dtype)
+
+
+def _means(rows, columns, dtype):
+    return (rows / columns.shape[1]).astype(dtype), (columns / rows.shape[1]).astype(dtype)
 
 
 @kernel
@@ -40,25 +43,26 @@ def _axis_sums(u, rows, columns, first, last):
                     columns[n, j, c] += u[n, i, j, c]
 
 
-@replaces(book.axis_means_backward)
+@replaces(book.axis_means_backward, recordable=True)
 def axis_means_backward(dzh, dzw):
     (N, H, C), W = dzh.shape, dzw.shape[1]
     du = empty((N, H, W, C), dzh.dtype)
-    parallel_for(partial(_axis_means_backward, dzh / W, dzw / H, du), N)
+    parallel_for(partial(_axis_means_backward, dzh, dzw, du), N)
     return du
 
 
 @kernel
-def _axis_means_backward(rows, columns, du, first, last):
+def _axis_means_backward(dzh, dzw, du, first, last):
     _, H, W, C = du.shape
+    across, down = du.dtype.type(W), du.dtype.type(H)
     for n in range(first, last):
         for i in range(H):
             for j in range(W):
                 for c in range(C):
-                    du[n, i, j, c] = rows[n, i, c] + columns[n, j, c]
+                    du[n, i, j, c] = dzh[n, i, c] / across + dzw[n, j, c] / down
 
 
-@replaces(book.scale_axes)
+@replaces(book.scale_axes, recordable=True)
 def scale_axes(u, sh, sw):
     y = empty_like(u)
     parallel_for(partial(_scale_axes, u, sh, sw, y), len(u))
@@ -75,15 +79,15 @@ def _scale_axes(u, sh, sw, y, first, last):
                     y[n, i, j, c] = u[n, i, j, c] * (sh[n, i, c] * sw[n, j, c])
 
 
-@replaces(book.scale_axes_backward)
+@replaces(book.scale_axes_backward, recordable=True)
 def scale_axes_backward(dy, u, sh, sw):
     if fast := in_vectors(u, axis_sums.scale_axes_backward):
-        du, dsh, dsw = empty_like(u), empty_like(sh), np.zeros_like(sw)
+        du, dsh, dsw = empty_like(u), empty_like(sh), zeros(sw.shape, sw.dtype)
         parallel_for(partial(fast, dy, u, sh, sw, du, dsh, dsw), len(u))
         return du, dsh, dsw
-    du, dsh, dsw = empty_like(u), np.zeros(sh.shape), np.zeros(sw.shape)
+    du, dsh, dsw = empty_like(u), zeros(sh.shape), zeros(sw.shape)
     parallel_for(partial(_scale_axes_backward, dy, u, sh, sw, du, dsh, dsw), len(u))
-    return du, dsh.astype(sh.dtype), dsw.astype(sw.dtype)
+    return du, rounded(dsh, sh.dtype), rounded(dsw, sw.dtype)
 
 
 @kernel

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.runtime.arrays import pixels, replaces
+from npse.cpu.runtime.arrays import pixels, replaces, zeros
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import parallel_for
@@ -17,10 +17,10 @@ from npse.cpu.simd import simam as in_registers
 from npse.cpu.simd.channel_sums import in_vectors
 
 
-@replaces(book.simam)
+@replaces(book.simam, recordable=True)
 def simam(u, lam=1e-4):
     y, shape = empty_like(u), (u.shape[0], u.shape[3])
-    maps, sums = (pixels(u), float(lam), pixels(y)), np.zeros((2, *shape))
+    maps, sums = (pixels(u), float(lam), pixels(y)), zeros((2, *shape))
     if fast := in_vectors(u, in_registers.simam):
         task = partial(fast, *maps, *sums, *np.empty((2, *shape), u.dtype))
     else:
@@ -40,14 +40,14 @@ def _simam(u, lam, y, sums, squares, first, last):
                 y[n, r, c] = u[n, r, c] / (1 + math.exp(-d * d / q - 0.5))
 
 
-@replaces(book.simam_backward)
+@replaces(book.simam_backward, recordable=True)
 def simam_backward(dy, u, lam=1e-4):
     du, shape = empty_like(u), (u.shape[0], u.shape[3])
     maps = pixels(dy), pixels(u), float(lam), pixels(du)
     if fast := in_vectors(u, in_registers.simam_backward):
-        task = partial(fast, *maps, *np.zeros((2, *shape)), *np.empty((2, *shape), u.dtype))
+        task = partial(fast, *maps, *zeros((2, *shape)), *np.empty((2, *shape), u.dtype))
     else:
-        task = partial(_simam_backward, *maps, *np.zeros((4, *shape)))
+        task = partial(_simam_backward, *maps, *zeros((4, *shape)))
     parallel_for(task, len(u))
     return du
 

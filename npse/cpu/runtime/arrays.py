@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from npse.cpu.runtime.jit import kernel
+from npse.cpu.runtime.memory_pool import empty
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.runtime.recorder import call_as_one, is_recording
 from npse.cpu.simd import channel_sums
@@ -43,7 +44,7 @@ def image_sums(x):
     Sums over a batch are made image by image first, then over the images in order. So the result does not depend on the
     number of threads.
     """
-    sums = _zeros((x.shape[0], x.shape[3]))
+    sums = zeros((x.shape[0], x.shape[3]))
     task = channel_sums.in_vectors(x, channel_sums.image_sums) or _image_sums
     parallel_for(functools.partial(task, pixels(x), sums), len(x))
     return sums
@@ -57,9 +58,9 @@ def _image_sums(x, sums, first, last):
                 sums[n, c] += x[n, r, c]
 
 
-def _zeros(shape):
-    """Return zeros in float64, for kernels that add to them. If work is recorded, they are cleared each time."""
-    array = np.zeros(shape)
+def zeros(shape, dtype=np.float64):
+    """Return zeros for kernels that add to them. If work is recorded, they are cleared each time."""
+    array = np.zeros(shape, dtype)
     if is_recording():
         parallel_for(functools.partial(_clear, array.reshape(-1)), array.size, array.size)
     return array
@@ -68,3 +69,17 @@ def _zeros(shape):
 @kernel
 def _clear(array, first, last):
     array[first:last] = 0
+
+
+def rounded(sums, dtype):
+    """Return an array of float64 in another dtype."""
+    result = empty(sums.shape, dtype)
+    parallel_for(functools.partial(_round, sums.reshape(-1), result.reshape(-1)), sums.size, RANGE)
+    return result
+
+
+@kernel
+def _round(sums, result, first, last):
+    sums, result = sums[first:last], result[first:last]
+    for k in range(len(sums)):
+        result[k] = sums[k]

@@ -61,6 +61,12 @@ def using_pool(pool):
         _own_pool.reset(token)
 
 
+def release_free():
+    """Release the free memory of the pool that all threads share, and return the bytes of it that were ever in use."""
+    _pool.release_free()
+    return _pool.peak
+
+
 def empty_together(dtype, *shapes):
     """Return uninitialized arrays that share one block of memory, for the price of one: scratch memory of one op."""
     dtype = np.dtype(dtype)
@@ -109,14 +115,21 @@ class Block:
 
 
 class MemoryPool:
-    """Free blocks of memory, the smallest first; if ``keeps``, none is ever released."""
+    """Free blocks of memory, the smallest first.
 
-    def __init__(self, keeps=False):
-        self._keeps = keeps
+    If ``reserve`` is given, none is ever released. Blocks are cut from so many bytes as long as they fit, so small maps
+    lie where large ones were. What is never cut is never written, so it is only an address.
+    """
+
+    def __init__(self, reserve=None):
+        self._keeps, self._share = reserve is not None, SHARE if reserve is None else math.inf
         self.returned = collections.deque()   # blocks return at any moment, even in `acquire`; append needs no lock
         self._lock = threading.Lock()
         self._blocks = []                     # free ones
-        self._in_use = self._free = self._peak = 0                # bytes; _peak is that of _in_use
+        self._in_use = self._free = self.peak = 0                # bytes; peak is that of _in_use
+        if reserve:
+            memory = _fresh(reserve)
+            self._add(Block(memory, memory.ctypes.data, reserve))
 
     def acquire(self, size):
         """Return a block of ``size`` bytes, rounded up to whole cache lines, or a little more."""
@@ -124,7 +137,7 @@ class MemoryPool:
         with self._lock:
             self._reclaim()
             at = bisect.bisect_left(self._blocks, size, key=_size)
-            if at < len(self._blocks) and self._blocks[at].size <= SHARE * size:
+            if at < len(self._blocks) and self._blocks[at].size <= self._share * size:
                 block = self._blocks.pop(at)
                 self._free -= block.size
                 if block.size >= size + SMALL:
@@ -135,7 +148,7 @@ class MemoryPool:
                 block = Block(memory, memory.ctypes.data, size)
             block.is_free = False
             self._in_use += block.size
-            self._peak = max(self._peak, self._in_use)
+            self.peak = max(self.peak, self._in_use)
         return block
 
     def _reclaim(self):
@@ -166,7 +179,7 @@ class MemoryPool:
 
         Nothing is released if that would be far more than the excess: a small array must not cost a large block.
         """
-        limit = PEAK_RATIO * max(self._peak, self._in_use + size)
+        limit = PEAK_RATIO * max(self.peak, self._in_use + size)
         while not self._keeps and (excess := self._in_use + size + self._free - limit) > 0:
             whole = [block for block in self._blocks if block.is_whole()]
             if not whole:
@@ -175,6 +188,13 @@ class MemoryPool:
             if block.size > SHARE * excess:
                 return
             self._remove(block)
+
+    def release_free(self):
+        """Release every free block that is all of its memory."""
+        with self._lock:
+            self._reclaim()
+            for block in [block for block in self._blocks if block.is_whole()]:
+                self._remove(block)
 
     def unlock(self):
         """Replace the lock: another thread may have held it when this process was forked."""

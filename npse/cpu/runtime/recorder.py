@@ -14,7 +14,8 @@ def call_as_one(function, *arguments, **options):
     """Call a function of arrays that is not a kernel, as one part of the work that may be recorded.
 
     While work is recorded, NumPy's arithmetic on its arrays must be done in such functions or in kernels. When the work
-    is done again, the function is called again, and its results, arrays, are copied to where they were at first.
+    is done again, the function is called again, and its results, arrays, are copied to where they were at first. Then a
+    NumPy number is an array without axes.
 
     Raises
     ------
@@ -26,6 +27,7 @@ def call_as_one(function, *arguments, **options):
         return function(*arguments, **options)
     with recorded_by(None), using_pool(None):
         results = function(*arguments, **options)
+    results = np.asarray(results) if isinstance(results, np.generic) else results
     places = results if isinstance(results, tuple) else () if results is None else (results,)
     if not all(isinstance(place, np.ndarray) for place in places):
         raise RuntimeError(f"{getattr(function, '__name__', function)} returns something else than arrays, so it "

@@ -13,15 +13,18 @@ import numba
 import numpy as np
 
 from npse.cpu.runtime import parallel
-from npse.cpu.runtime.memory_pool import MemoryPool, is_of, using_pool
+from npse.cpu.runtime.memory_pool import MemoryPool, is_of, release_free, using_pool
 from npse.cpu.runtime.recorder import call_as_one, recorded_by
+
+RESERVE = 1.25                   # bytes that a recording may need, as a multiple of the peak of all work before it
 
 
 def record(task):
     """Call ``task()`` and record its kernel calls. Return a function that makes them again, in the same memory.
 
     The first call of the returned function does nothing, because the results are there. Memory for results comes from
-    a pool of the recording's own, so nothing else is written to it.
+    a pool of the recording's own, so nothing else is written to it. Free memory of other work is released first. Other
+    work may use the memory between two calls: within ``with start.lent_memory():``.
 
     Raises
     ------
@@ -30,7 +33,7 @@ def record(task):
     """
     if numba.config.DISABLE_JIT:
         raise RuntimeError("kernels that are not compiled cannot be recorded")
-    recording = _Recording()
+    recording = _Recording(int(RESERVE * release_free()))
     with using_pool(recording.pool), recorded_by(recording):
         task()
     return recording
@@ -53,8 +56,8 @@ def as_one(op):
 class _Recording:
     """Kernel calls and functions, in their order. Arrays that do not come from its pool are kept."""
 
-    def __init__(self):
-        self.pool = MemoryPool(keeps=True)
+    def __init__(self, reserve):
+        self.pool = MemoryPool(reserve)
         self._pieces, self._jobs, self._kept, self._is_new = [], [], [], True
 
     def add_job(self, job, workers, values):
@@ -72,6 +75,10 @@ class _Recording:
         pieces, self._is_new = () if self._is_new else self._pieces, False
         for piece in pieces:
             piece()
+
+    def lent_memory(self):
+        """Within the ``with`` block, in this thread, other work uses this memory; its results are lost at a call."""
+        return using_pool(self.pool)
 
     def _finish(self):
         """Make a piece of the calls of kernels since the last function."""

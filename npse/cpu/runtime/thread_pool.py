@@ -5,16 +5,16 @@ in compiled code, in `worker_loop`, and poll a word of memory. `submit` publishe
 itself, cancels workers that have not started, and waits for the others.
 
 The queue holds one job. It is an array of 64-bit words, in rows of one cache line each. The job is first. Its first row
-holds the first index of the next range, the count of indices, the length of a range, whether a call failed, and the
-address of the function that runs the job. The next row holds the kernel and its arguments. The function is made for the
-types of the arguments, not for one kernel. It takes ranges until none is left, and calls the kernel with each. After
-the job each worker has a row, with its state
+holds the first index of the next range, the count of indices, the length of a range, whether a call failed, the address
+of the function that runs the job, and whether `replay` runs. The next row holds the kernel and its arguments. The
+function is made for the types of the arguments, not for one kernel. It takes ranges until none is left, and calls the
+kernel with each. After the job each worker has a row, with its state
 
     IDLE        polls, or sleeps              `submit` makes it SUBMITTED
     SUBMITTED   there is a job                the worker makes it RUNNING, or `submit` makes it IDLE again
     RUNNING     runs the job                  the worker makes it IDLE
 
-and the number of times that it went to sleep.
+and the number of times that it went to sleep. No worker goes to sleep while `replay` runs: it could not wake it.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ from npse.cpu.runtime.uninterrupted import uninterrupted
 
 IDLE, SUBMITTED, RUNNING = range(3)
 STATE, SLEEPS = range(2)                       # words of a worker
-NEXT, COUNT, BLOCK, FAILED, RUN = range(5)     # words of the job
+NEXT, COUNT, BLOCK, FAILED, RUN, REPLAYS = range(6)    # words of the job
 ROW_WORDS, JOB_WORDS = 8, 512                  # words of a row, and of the job; the rows of the workers follow
 POLLS, ROUNDS = 64, 500                        # polls between two yields of the core; yields before a worker sleeps
 
@@ -229,11 +229,15 @@ def replay(queue, yield_core, job, jobs, workers):
 
     ``job`` (JOB_WORDS,) are the words of the queue. Returns the number of jobs before one that failed; n if none did.
     """
-    for k in range(len(jobs)):
-        job[ROW_WORDS:] = jobs[k, ROW_WORDS:]
-        if not _run(queue, workers[k], yield_core, jobs[k, RUN], jobs[k, COUNT], jobs[k, BLOCK]):
-            return k
-    return len(jobs)
+    done = 0
+    _write(queue + 8 * REPLAYS, 1)
+    while done < len(jobs):
+        job[ROW_WORDS:] = jobs[done, ROW_WORDS:]
+        if not _run(queue, workers[done], yield_core, jobs[done, RUN], jobs[done, COUNT], jobs[done, BLOCK]):
+            break
+        done += 1
+    _write(queue + 8 * REPLAYS, 0)
+    return done
 
 
 @kernel
@@ -244,7 +248,7 @@ def worker_loop(queue, worker, yield_core):
     while left:
         if _stays(state, IDLE):
             _yield_core(yield_core)
-            left -= 1
+            left -= _read(queue + 8 * REPLAYS) == 0
         elif _change(state, SUBMITTED, RUNNING):
             _call(_read(queue + 8 * RUN), queue, worker + 1)
             _write(state, IDLE)

@@ -16,10 +16,9 @@ from npse import reference as book
 from npse.cpu.runtime.arrays import replaces
 from npse.cpu.runtime.blas import on_one_blas_thread
 from npse.cpu.runtime.jit import kernel
-from npse.cpu.runtime.memory_pool import empty_like
+from npse.cpu.runtime.memory_pool import empty_like, empty_together
 from npse.cpu.runtime.parallel import parallel_for
 from npse.cpu.simd.tile import lanes, outer, store, zeros
-from npse.reference.numerics import total
 
 
 @replaces(book.excite, recordable=True)
@@ -51,16 +50,18 @@ def excite_groups(lane, z, w1, w2, b1, b2, s, first, last):
                 s[start + n, c] = (one if a >= 0 else e) / (one + e)
 
 
-@replaces(book.excite_backward)
+@replaces(book.excite_backward, recordable=True)
 def excite_backward(ds, z, s, w1, w2, b1=None):
     lane = lanes(z.dtype)
     if not lane:
         return on_one_blas_thread(book.excite_backward)(ds, z, s, w1, w2, b1)
-    h, da1 = np.empty((2, len(z), len(w1)), z.dtype)
-    da2, dz, dw1, dw2t = empty_like(z), empty_like(z), empty_like(w1), empty_like(w1)
+    (N, C), M = z.shape, len(w1)
+    h, da1, da2, dw2t = empty_together(z.dtype, (N, M), (N, M), (N, C), (M, C))
+    dz, dw1, dw2, db1, db2 = empty_together(z.dtype, (N, C), (M, C), (C, M), (M,), (C,))
     parallel_for(partial(_rows, lane, ds, z, s, w1, w2, or_zeros(b1, w1), h, da1, da2, dz), -(-len(z) // lane), 1)
-    parallel_for(partial(_weights, z, h, da1, da2, dw1, dw2t), len(w1))
-    return dz, dw1, np.ascontiguousarray(dw2t.T), total(da1, 0), total(da2, 0)
+    parallel_for(partial(_weights, z, h, da1, da2, dw1, dw2t), M)
+    parallel_for(partial(_biases, da1, da2, dw2t, dw2, db1, db2), C, C)
+    return dz, dw1, dw2, db1, db2
 
 
 @kernel
@@ -99,6 +100,26 @@ def _weights(z, h, da1, da2, dw1, dw2t, first, last):
                 dw1[m, c] += da1[n, m] * z[n, c]
             for c in range(z.shape[1]):
                 dw2t[m, c] += h[n, m] * da2[n, c]
+
+
+@kernel
+def _biases(da1, da2, dw2t, dw2, db1, db2, first, last):
+    """Write db1 (M,) and db2 (C,), sums over the images of da1 (N, M) and da2 (N, C); and dw2 (C, M) from dw2t (M, C).
+
+    All channels are one range.
+    """
+    sums1, sums2 = np.zeros(len(db1)), np.zeros(len(db2))
+    for n in range(len(da1)):
+        for m in range(len(db1)):
+            sums1[m] += da1[n, m]
+        for c in range(len(db2)):
+            sums2[c] += da2[n, c]
+    for m in range(len(db1)):
+        db1[m] = sums1[m]
+    for c in range(first, last):
+        db2[c] = sums2[c]
+        for m in range(len(db1)):
+            dw2[c, m] = dw2t[m, c]
 
 
 @kernel

@@ -1,0 +1,1 @@
+"""The kernels that update parameters and running statistics in place."""
