@@ -69,8 +69,7 @@ def step(result, model, batch_size, threads):
 
 HOST_NOTES = ("Timed alone, an op finds its arguments in the caches; in a step it may not.",
               "Limit: per cent of this machine's sgemm, or of copying in cache or memory, whichever limits the op.")
-DEVICE_NOTES = ("Times are from the device's own clock, of recorded calls over several copies of the arguments. "
-                "The update of the parameters, which is not an op there, is not in the table.",
+DEVICE_NOTES = ("Times are from the device's own clock, of recorded calls over several copies of the arguments.",
                 "Limit: per cent of its multiply-adds, or of copying in its memory, whichever limits the op.")
 
 
@@ -90,9 +89,11 @@ def ops(rows, train_ms, on_device=False):
     if rest := rows[len(shown):]:
         shown.append((f"{len(rest)} other calls", "", str(sum(row["count"] for row in rest)), "", "",
                       f"{1 - so_far / total:.1%}", "", "", ""))
+    in_place = not any(row["op"] in ("sgd", "muon") for row in rows)
+    missing = ", without the update of the parameters, which is made in place" if in_place else ""
     return Table("The ops of one training step, each timed alone",
                  ("<op", "<arguments", "calls", "ms", "ms min", "share", "GFLOP/s", "GB/s", "limit"), shown,
-                 [f"Sum of all ops {total:.1f} ms; the whole step {train_ms:.1f} ms. {alone}",
+                 [f"Sum of all ops {total:.1f} ms{missing}; the whole step {train_ms:.1f} ms. {alone}",
                   f"{limit} Operations are those of the formula: an algorithm that needs fewer can exceed 100 %."],
                  spare=("ms min", "GB/s", "GFLOP/s"))
 
