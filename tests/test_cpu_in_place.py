@@ -48,6 +48,35 @@ def test_running_statistics(dtype):
         np.testing.assert_array_equal((mean, var), call[:2])
 
 
+@pytest.mark.parametrize("op", REST)
+def test_arrays_of_any_layout_get_the_new_values(op):
+    rng = np.random.default_rng(0)
+    w, dw, v = rng.standard_normal((3, 4, 5, 6)).astype(np.float32)
+    wanted = getattr(book, op)(w, dw, v, *REST[op](0))
+    given = np.asfortranarray(w), dw.transpose(2, 0, 1).copy().transpose(1, 2, 0), np.stack([v, v], axis=3)[..., 1]
+    cpu.update(op, [(*given, *REST[op](0))])
+    for found, new in zip(given[::2], wanted, strict=True):
+        np.testing.assert_allclose(found, new, rtol=1e-5, atol=1e-6)
+
+
+def test_half_floats_are_updated_by_the_book():
+    w, dw, v = np.ones((3, 2, 3), np.float16)
+    new_w, new_v = book.sgd(w, dw, v, 0.5, 0.9, 0.0)
+    cpu.update("sgd", [(w, dw, v, 0.5, 0.9, 0.0)])
+    np.testing.assert_array_equal(w, new_w)
+    np.testing.assert_array_equal(v, new_v)
+
+
+@pytest.mark.parametrize("op", REST)
+def test_wrong_arrays_are_refused_and_none_is_changed(op):
+    good = (*(np.ones((2, 3), np.float32) for _ in range(3)), *REST[op](0))
+    for wrong in (np.ones((2, 4), np.float32), np.ones((2, 3)), np.ones((2, 3), int), "w"):
+        bad = (np.ones((2, 3), np.float32), wrong, *good[2:])
+        with pytest.raises((TypeError, ValueError), match=op):
+            cpu.update(op, [good, bad])
+    assert all((array == 1).all() for array in good[:3])
+
+
 def test_another_op_is_an_error():
     with pytest.raises(ValueError, match="update knows sgd, muon, running_statistics, but not 'relu'"):
         cpu.update("relu", [])

@@ -251,6 +251,25 @@ def test_a_recorded_training_step_of_networks_for_large_images(model):
     assert expect_equal_steps(lambda: models.build(model, classes=4), N=2, size=64, steps=4) == []
 
 
+def test_arrays_that_replace_those_of_a_network_are_used():
+    with backend.using_edition(cpu):
+        networks = [models.build("se_resnet8", classes=4) for _ in range(2)]
+        steps, said = [Step(network, SGD(network), 0.1, lambda line: said.append(line)) for network in networks], []
+        other = models.build("se_resnet8", classes=4, seed=7)
+        for k in range(9):
+            if k == 4:
+                for network in networks:
+                    network.load(other.state())
+            if k == 6:
+                for step in steps:
+                    step.optimizer.load({name: np.ones_like(v) for name, v in step.optimizer.velocity.items()})
+            x, labels = pictures(4, seed=k), np.arange(4)
+            assert steps[0].recorded(x, labels, 0.1)[0] == steps[1].plain(x, labels, 0.1)[0]
+            assert_same_bits(networks[0].state().values(), networks[1].state().values())
+        assert steps[0]._recorded._start is not None
+    assert said == []
+
+
 def test_steps_of_muon_and_of_parts_of_a_batch():
     def make():
         return models.build("se_resnet8", classes=4)

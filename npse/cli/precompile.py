@@ -66,7 +66,7 @@ def training(config, dtype="float32", shape=(32, 32, 3), classes=10, edition="cp
         x, chosen = next(data.training_batches(images, labels, mean, std, config.batch_size, seed=0, epoch=0))
         step = Step(network, optimizer, config.smoothing, parts=config.parts)
         step.plain(x, chosen, config.lr)
-        for _ in range(2 * can_record()):                   # the second call copies its arguments
+        for _ in range(2 * can_record()):                         # the second call copies its arguments
             step.recorded(x, chosen, config.lr)
         evaluate(network, images, labels, mean, std)
 

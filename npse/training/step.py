@@ -43,7 +43,8 @@ class Step:
         self._recorded = Recorded(
             lambda x, labels, *rates: self._step(x, labels, rates),
             lambda error: say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}"),
-            lambda: [*network.state().values(), *optimizer.velocity.values()])
+            self._changed)
+        self._slots = [*network.slots("parameters"), *network.slots("buffers")]
 
     def plain(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make one step.
@@ -68,13 +69,14 @@ class Step:
         return self._step(x, labels, self.optimizer.rates(lr, done))
 
     def recorded(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
-        """Make the step that `plain` makes, recorded from the second call on; see `Recorded`.
-
-        No other code may put arrays in the place of those of the network or the optimizer between the calls.
-        """
+        """Make the step that `plain` makes, recorded from the second call on; see `Recorded`."""
         rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr, done))
         loss, logits = self._recorded(x, to_edition(labels.astype(np.int32)), *rates)
         return loss, logits
+
+    def _changed(self) -> list[Array]:
+        """Return the arrays that a step changes."""
+        return [*(owner[key] for _, owner, key in self._slots), *self.optimizer.velocity.values()]
 
     def _step(self, x: Array, labels: Array, rates: Sequence[float | Array]) -> tuple[Array, Array]:
         each, rest = divmod(len(labels), self._parts)

@@ -57,6 +57,15 @@ def test_another_op_is_an_error():
         cuda.update("relu", [])
 
 
+@pytest.mark.parametrize("op", CASES)
+def test_wrong_arrays_are_refused_and_none_is_changed(op):
+    good = (*(cuda.to_device(np.ones((2, 3), np.float32)) for _ in range(3)), *CASES[op][2](0))
+    bad = (good[0], cuda.to_device(np.ones((2, 4), np.float32)), *good[2:])
+    with pytest.raises(ValueError, match=op):
+        cuda.update(op, [good, bad])
+    assert all((cuda.to_host(array) == 1).all() for array in good[:3])
+
+
 def test_one_element_of_a_channel_has_no_unbiased_variance():
     arrays = [cuda.to_device(np.ones(3, np.float32)) for _ in range(4)]
     with pytest.raises(ValueError, match="needs at least 2 elements"):

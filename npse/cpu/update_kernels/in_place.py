@@ -16,7 +16,7 @@ from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.parallel import blas_on_one_thread, parallel_for, run_on_threads
 from npse.cpu.runtime.recorder import call_as_one
 from npse.cpu.sgd import moved
-from npse.reference.batch_norm import expect_enough
+from npse.editions.dispatch import COMPILED
 
 
 def update(op, calls):
@@ -28,17 +28,33 @@ def update(op, calls):
         "sgd", "muon" or "running_statistics".
     calls : sequence of tuples
         The arguments of each call: for sgd w, dw, v, lr, momentum and weight_decay, and nesterov is True; for the
-        others all arguments of the op. Arrays are C-contiguous and of one dtype. No array may belong to two calls. A
-        learning rate is a number, or an array without axes.
+        others all arguments of the op. No array may belong to two calls. A learning rate is a number, or an array
+        without axes.
 
     Raises
     ------
-    ValueError
-        Another op, or one element a channel for running_statistics.
+    TypeError, ValueError
+        Another op; errors of the op. Then no array is changed.
     """
     if op not in _UPDATES:
         raise ValueError(f"update knows {', '.join(_UPDATES)}, but not {op!r}")
-    _UPDATES[op](calls)
+    rule, fast, slow = getattr(book, op), [], []
+    for call in calls:
+        in_kernels = rule.contract.check(call, {}) <= COMPILED
+        if not in_kernels or not all(a.flags.carray for a in call if isinstance(a, np.ndarray)):
+            slow.append(call)
+        else:
+            fast.append(call)
+    _UPDATES[op](fast)
+    for call in slow:
+        call_as_one(_replace, rule, call)
+
+
+def _replace(rule, call):
+    """Call an op of the book, and write the results into the arrays of the call."""
+    places = call[3:5] if rule is book.running_statistics else call[0:3:2]
+    for place, new in zip(places, rule(*call), strict=True):
+        place[...] = new
 
 
 def _sgd_all(calls):
@@ -61,8 +77,8 @@ def _muon_all(calls):
 
 def _muon(calls):
     def task(first, last):
-        for w, dw, v, lr, momentum in calls[first:last]:
-            w[...], v[...] = book.muon(w, dw, v, lr, momentum)
+        for call in calls[first:last]:
+            _replace(book.muon, call)
 
     with blas_on_one_thread():                # for each thread of the pool
         run_on_threads(task, len(calls), 1)
@@ -70,7 +86,6 @@ def _muon(calls):
 
 def _running_statistics_all(calls):
     for mean, var, count, running_mean, running_var, momentum in calls:
-        expect_enough("running_statistics", {}, count)
         numbers = map(mean.dtype.type, (momentum, 1 - momentum, count / (count - 1)))
         parallel_for(partial(_running_statistics, mean, var, running_mean, running_var, *numbers), len(mean), len(mean))
 

@@ -9,6 +9,7 @@ arguments. It is not an op, because an op never changes its arguments.
 
 from numba import cuda
 
+from npse import reference as book
 from npse.cuda.batch_norm import average
 from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.device import BLOCK_THREADS, SIMULATED, blocks_for, is_device_array, kernel, launch, scalar
@@ -16,7 +17,6 @@ from npse.cuda.runtime.grid_stride import grid_stride
 from npse.cuda.runtime.learning_rate import with_rate
 from npse.cuda.sgd import moved
 from npse.cuda.update_kernels import muon
-from npse.reference.batch_norm import expect_enough
 
 MANY = 3 if SIMULATED else 16                 # items of a launch: the parameters of a kernel may have 4096 bytes in all
 BLOCKS = 2 if SIMULATED else 64               # for an item, at most
@@ -36,11 +36,13 @@ def update(op, calls):
 
     Raises
     ------
-    ValueError
-        Another op, or one element a channel for running_statistics.
+    TypeError, ValueError
+        Another op; errors of the op. Then no array is changed.
     """
     if op not in _UPDATES:
         raise ValueError(f"update knows {', '.join(_UPDATES)}, but not {op!r}")
+    for call in calls:
+        getattr(book, op).contract.check(call, {})
     _UPDATES[op](calls)
 
 
@@ -68,7 +70,6 @@ def _sgd(number):
 
 def _running_statistics_all(calls):
     for count, momentum, some in _alike(calls, lambda call: (call[2], call[5])):
-        expect_enough("running_statistics", {}, count)
         arrays = [[call[k] for call in some] for k in (0, 1, 3, 4)]
         numbers = (scalar(number, arrays[0][0]) for number in (momentum, 1 - momentum, count / (count - 1)))
         launch(_running_statistics, _grid(arrays[0]), BLOCK_THREADS, *map(_padded, arrays), *numbers)
