@@ -1,6 +1,5 @@
 """A function of arrays that is recorded where the active edition can record, and then started by one call."""
 
-import operator
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,10 +19,10 @@ class Recorded:
     """Calls a function of arrays; recorded from the second call with arguments of the shapes of the first.
 
     The recorded work reads and writes the same memory each time. So the arguments are copied into arrays of its own,
-    and the results are copied out. Whatever else the function reads must stay the same arrays. If arrays that it
-    changes were replaced by others, it is recorded again. If it cannot be recorded, as when it copies to the host,
-    every call is a plain one. So is a call within `npse.backend.op_by_op`. On the CPU the call after the recording is
-    made in both ways, and the results must be equal.
+    and the results are copied out. Whatever else the function reads or changes in place must stay the same arrays until
+    `forget` is called. If it cannot be recorded, as when it copies to the host, every call is a plain one. So is a call
+    within `npse.backend.op_by_op`. On the CPU the call after the recording is made in both ways, and the results must
+    be equal.
 
     Parameters
     ----------
@@ -31,7 +30,7 @@ class Recorded:
     say : function of a line
         Called with the reason if the function cannot be recorded.
     changed : function without arguments -> arrays
-        Returns all arrays that ``function`` changes in place, in the same order each time.
+        Returns all arrays that ``function`` changes.
     """
 
     def __init__(self, function: Callable[..., tuple[Array, ...]],
@@ -42,7 +41,6 @@ class Recorded:
         self._arguments: tuple[Array, ...] = ()                   # of the recorded work, as are its results
         self._results: tuple[Array, ...] = ()
         self._start: Any = None
-        self._places: list[Array] = []        # the arrays that the recorded work changes
         self._checked = False
 
     def __call__(self, *arguments: Array) -> tuple[Array, ...]:
@@ -53,8 +51,6 @@ class Recorded:
             return self._function(*arguments)
         if kinds != self._kinds or not self._able or not can_record():
             return self._function(*arguments)
-        if self._start is not None and not self._has_its_places():
-            self._start, self._checked = None, False
         if self._start is None:
             self._arguments = _copies(arguments)
             self._start = self._recorded()
@@ -69,9 +65,9 @@ class Recorded:
         self._start()
         return _copies(self._results)
 
-    def _has_its_places(self) -> bool:
-        """Return whether no array that the function changes was replaced by another one."""
-        return all(map(operator.is_, self._changed(), self._places))
+    def forget(self) -> None:
+        """Record the function again in the next call, because other arrays took the place of those that it uses."""
+        self._start, self._checked = None, False
 
     def _compared(self) -> tuple[Array, ...]:
         """Return the results of a plain call. If a recorded one gives others, nothing is recorded from now on."""
@@ -100,7 +96,6 @@ class Recorded:
             self._restore(before)
             self._say(error)
             return None
-        self._places = list(self._changed())
         return start
 
     def _state(self) -> list[Array]:

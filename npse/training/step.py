@@ -3,6 +3,7 @@
 A recorded step changes parameters, statistics and velocity in place, see `update_kernels.in_place` of the editions.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from npse.backend import active, joined, reshape, to_edition
 from npse.layers import Layer
 from npse.layers.batch_norm import statistics_together
+from npse.layers.dropout import kept_slots
 from npse.layers.sequential import once
 from npse.training.optimizer import Optimizer
 from npse.training.recorded import Recorded
@@ -43,8 +45,8 @@ class Step:
         self._recorded = Recorded(
             lambda x, labels, *rates: self._step(x, labels, rates),
             lambda error: say(f"LOOK  a step is started kernel by kernel, because it could not be recorded: {error}"),
-            self._changed)
-        self._slots = [*network.slots("parameters"), *network.slots("buffers")]
+            lambda: [*network.state().values(), *optimizer.velocity.values()])
+        self._slots, self._used = kept_slots(network), list[Array]()
 
     def plain(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make one step.
@@ -70,13 +72,13 @@ class Step:
 
     def recorded(self, x: Array, labels: Array, lr: float, done: float = 0.0) -> tuple[Array, Array]:
         """Make the step that `plain` makes, recorded from the second call on; see `Recorded`."""
+        used = [*(owner[key] for _, owner, key in self._slots), *self.optimizer.velocity.values()]
+        if not all(map(operator.is_, used, self._used)):          # such as after `Layer.load`
+            self._recorded.forget()
+        self._used = used
         rates = (to_edition(np.asarray(rate, x.dtype)) for rate in self.optimizer.rates(lr, done))
         loss, logits = self._recorded(x, to_edition(labels.astype(np.int32)), *rates)
         return loss, logits
-
-    def _changed(self) -> list[Array]:
-        """Return the arrays that a step changes."""
-        return [*(owner[key] for _, owner, key in self._slots), *self.optimizer.velocity.values()]
 
     def _step(self, x: Array, labels: Array, rates: Sequence[float | Array]) -> tuple[Array, Array]:
         each, rest = divmod(len(labels), self._parts)
