@@ -6,8 +6,9 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.activation import relu_backward
-from npse.cpu.batch_norm import gradients, line, moments, moments_from, normalize, statistics
+from npse.cpu.batch_norm import gradients, line, normalize
 from npse.cpu.conv import chosen
+from npse.cpu.norm_kernels.moments import moments_from, statistics
 from npse.cpu.residual import add
 from npse.cpu.runtime.arrays import RANGE, pixels, replaces, rounded, zeros
 from npse.cpu.runtime.jit import kernel
@@ -142,7 +143,7 @@ def conv2d_moments(x, w, stride=1, padding=0):
     variant = chosen(g, g.Cout, x.dtype)
     if not hasattr(variant, "parts"):
         y = variant.forward(x, w, g)
-        return y, *moments(y)
+        return y, *statistics(y)
     sums = empty((2, g.N, variant.parts(g), g.Cout), x.dtype)
     y = variant.forward(x, w, g, sums)
     return y, *moments_from(sums, y)

@@ -4,7 +4,7 @@ import numpy as np
 
 from npse import reference as book
 from npse.cpu.batch_norm import input_gradient, sums
-from npse.cpu.runtime.arrays import replaces
+from npse.cpu.runtime.arrays import replaces, sum_of_images
 from npse.cpu.simd.channel_sums import MASK_BY_X, NO_MASK
 
 
@@ -29,7 +29,7 @@ def shared_batch_norm_relu_backward_x(dy, x, gamma, beta, mean, var, dgamma, dbe
 
 
 def _sums(mask, dy, x, gamma, beta, mean, var, eps):
-    return tuple(each.sum(axis=0).astype(x.dtype) for each in sums(mask, dy, x, x, gamma, beta, mean, var, eps))
+    return tuple(sum_of_images(each, x.dtype) for each in sums(mask, dy, x, x, gamma, beta, mean, var, eps))
 
 
 def _input_gradient(mask, dy, x, gamma, beta, mean, var, dgamma, dbeta, count, eps):

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 from npse import reference as book
-from npse.cpu.batch_norm import map_statistics
-from npse.cpu.runtime.arrays import pixels, replaces, rounded, zeros
+from npse.cpu.norm_kernels.moments import map_statistics
+from npse.cpu.runtime.arrays import pixels, replaces, rounded, sum_of_images, zeros
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.runtime.memory_pool import empty, empty_like
 from npse.cpu.runtime.parallel import parallel_for
@@ -126,11 +126,7 @@ def attention_squeeze_backward(dz, u, k, z, p):
     du, dks = empty_like(u), zeros(z.shape)
     task = in_vectors(u, in_registers.attention_gradients) or _attention_gradients
     parallel_for(partial(task, dz, pixels(u), k, z, p.reshape(N, H * W), pixels(du), dks), N)
-    return du, call_as_one(_sum_of_images, dks, k.dtype)
-
-
-def _sum_of_images(dks, dtype):
-    return dks.sum(axis=0).astype(dtype)
+    return du, sum_of_images(dks, k.dtype)
 
 
 @kernel

@@ -58,6 +58,23 @@ def _image_sums(x, sums, first, last):
                 sums[n, c] += x[n, r, c]
 
 
+def sum_of_images(sums, dtype):
+    """Return the sum over the images, in order, of an array of float64 (N, C), in another dtype: (C,)."""
+    total = empty(sums.shape[1:], dtype)
+    parallel_for(functools.partial(_sum_of_images, sums, total), len(total), len(total))
+    return total
+
+
+@kernel
+def _sum_of_images(sums, total, first, last):
+    exact = np.zeros(last - first)
+    for n in range(len(sums)):
+        for c in range(first, last):
+            exact[c - first] += sums[n, c]
+    for c in range(first, last):
+        total[c] = exact[c - first]
+
+
 def zeros(shape, dtype=np.float64):
     """Return zeros for kernels that add to them. If work is recorded, they are cleared each time."""
     array = np.zeros(shape, dtype)

@@ -1,0 +1,1 @@
+"""The kernels of batch norm that are too long for its chapter."""
