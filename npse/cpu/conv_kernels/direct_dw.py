@@ -24,7 +24,7 @@ from npse.cpu.runtime.parallel import get_threads, parallel_for
 from npse.cpu.simd.tile import lanes, load, outer, prefetch, store, vector_registers, zeros
 
 PARTS = 16            # partial sums of dw, for any number of threads; fewer
-PARTS_MEMORY = 2**26  # if together they would take more bytes than this
+PARTS_MEMORY = 20 * 2**20  # if together they would take more bytes than this
 RANGE = 2**16         # elements of dw that are summed over the parts at a time
 
 

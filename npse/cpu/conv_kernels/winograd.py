@@ -52,12 +52,12 @@ def fits(geometry, dtype):
     """Whether Winograd's algorithm is possible and, in all three passes, faster than the plain sum.
 
     The bounds are measured, with AVX-512 and AVX2. With 8 channels the transforms take the time that the products save.
-    With fewer than 64 squares the transform of the filters does. With at least 4 of the 16 outputs of a square on the
+    With fewer than 32 squares the transform of the filters does. With at least 4 of the 16 outputs of a square on the
     map, as for maps of 2 x 2 pixels, the three passes together are faster.
     """
     g = geometry
     down, across = covered(g.Ho, g.Wo)
-    pays = min(g.Cin, g.Cout) >= 16 and g.N * down * across >= 64 and outputs_of_a_square(g) >= 4
+    pays = min(g.Cin, g.Cout) >= 16 and g.N * down * across >= 32 and outputs_of_a_square(g) >= 4
     return pays and _obstacle(g, dtype) is None
 
 
