@@ -38,8 +38,10 @@ def arrays(values):
     return [value for value in values if isinstance(value, np.ndarray)]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(3, 6, 7, 4), (2, 9, 8, 32)])
+@pytest.mark.parametrize(("shape", "dtype"), [
+    ((3, 6, 7, 4), np.float64), ((2, 9, 8, 32), np.float32),
+    pytest.param((3, 6, 7, 4), np.float32, marks=pytest.mark.slow),
+    pytest.param((2, 9, 8, 32), np.float64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", OPS)
 def test_a_recorded_op_gives_the_bits_of_a_plain_one(op, shape, dtype):
     """It is recorded with some arguments, and started with others in their place."""
