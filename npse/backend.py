@@ -31,8 +31,7 @@ from npse.support.wrapped import Wrapped
 from npse.types import Array, Op, Ops, Watcher
 
 EDITIONS = {"reference": "npse.reference", "cpu": "npse.cpu", "cuda": "npse.cuda"}
-TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "update", "record",
-                      "call_as_one")
+TRANSFER_FUNCTIONS = ("to_device", "to_host", "rows", "copy", "empty_like", "update", "record", "call_as_one")
 
 _of_thread: ContextVar[Ops | None] = ContextVar("edition of this thread", default=None)
 _of_others: Ops | None = None    # the edition of threads that have chosen none

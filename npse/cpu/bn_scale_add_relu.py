@@ -68,15 +68,18 @@ def _gate_gradient(gamma_sums, beta_sums, gamma, beta, ds, dgammas, dbetas, firs
 def bn_scale_add_relu_backward(dy, x, y, s, dz, dgammas, dbetas, means, gamma, mean, var, eps=1e-5):
     dgamma, dbeta = empty_together(x.dtype, gamma.shape, gamma.shape)
     _, inverse = slopes(gamma, var, eps, x.dtype)
-    parallel_for(partial(_add_images, s, dz, dgammas, dbetas, means, mean, inverse, dgamma, dbeta),
+    parallel_for(partial(_parameter_gradients, s, dz, dgammas, dbetas, means, mean, inverse, dgamma, dbeta),
                  len(gamma), len(gamma))
     dx, dr = input_gradient(MASK_BY_Y, dy, x, y, gamma, gamma, mean, var, eps, s, dz, dgamma, dbeta)
     return dx, dgamma, dbeta, dr
 
 
 @kernel
-def _add_images(s, dz, dgammas, dbetas, means, mean, inverse, dgamma, dbeta, first, last):
-    """Write dgamma, dbeta (C,) for channels first .. last: sums over images, of s * dgammas + dz * zhat, and so on."""
+def _parameter_gradients(s, dz, dgammas, dbetas, means, mean, inverse, dgamma, dbeta, first, last):
+    """Write dgamma, dbeta (C,) for channels first .. last.
+
+    They are the sums over the images of s * dgammas + dz * (means - mean) * inverse and of s * dbetas + dz.
+    """
     total = np.zeros((2, last - first))
     for n in range(len(s)):
         for c in range(first, last):

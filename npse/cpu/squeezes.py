@@ -35,9 +35,13 @@ def _root(squares, divisor, eps, dtype):
 def deviation_backward(dd, u, d):
     du = empty_like(u)
     task = in_vectors(u, in_registers.centered_gradient) or _centered_gradient
-    share = call_as_one(np.divide, dd, call_as_one(np.multiply, d, _one_less(u)))
+    share = call_as_one(_share, dd, d, _one_less(u))
     parallel_for(partial(task, share, pixels(u), pixels(du)), len(u))
     return du
+
+
+def _share(dd, d, divisor):
+    return dd / (divisor * d)
 
 
 def _one_less(u):

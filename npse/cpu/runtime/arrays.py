@@ -79,7 +79,7 @@ def zeros(shape, dtype=np.float64):
     """Return zeros for kernels that add to them. If work is recorded, they are cleared each time."""
     array = np.zeros(shape, dtype)
     if is_recording():
-        parallel_for(functools.partial(_clear, array.reshape(-1)), array.size, array.size)
+        parallel_for(functools.partial(_clear, array.reshape(-1)), array.size, RANGE)
     return array
 
 

@@ -40,11 +40,9 @@ def update(op, calls):
         raise ValueError(f"update knows {', '.join(_UPDATES)}, but not {op!r}")
     rule, fast, slow = getattr(book, op), [], []
     for call in calls:
-        in_kernels = rule.contract.check(call, {}) <= COMPILED
-        if not in_kernels or not all(a.flags.carray for a in call if isinstance(a, np.ndarray)):
-            slow.append(call)
-        else:
-            fast.append(call)
+        is_compiled = rule.contract.check(call, {}) <= COMPILED
+        is_plain = all(value.flags.carray for value in call if isinstance(value, np.ndarray))
+        (fast if is_compiled and is_plain else slow).append(call)
     _UPDATES[op](fast)
     for call in slow:
         call_as_one(_replace, rule, call)
