@@ -276,9 +276,10 @@ for name in ("se_resnet8", "se_resnet20", "se_resnet56"):
     print(f"{name:12s} {count:4d} calls of ops in a training step")
 
 # %% [markdown]
-# Hundreds of requests for one step. While maps are large that does not matter: the GPU works longer on a kernel than
-# the host needs to ask for the next one. With small maps and small batches it is the other way round. The GPU waits
-# for the host, and a faster GPU would wait longer.
+# More than a hundred requests for one step of an SE-ResNet-20, although one call updates all parameters. While maps
+# are large that does not matter: the GPU works longer on a kernel than the host needs to ask for the next one. With
+# small maps and small batches it is the other way round. The GPU waits for the host, and a faster GPU would wait
+# longer.
 #
 # The remedy is to ask once for everything. npse *records* the training step: the list of launches, with all their
 # arguments, is kept as a CUDA graph, and from then on one call of the host starts the whole step. Recorded kernels
