@@ -38,7 +38,7 @@ def names(needed):
 
 def test_the_kernels_of_a_call_are_found_without_running_them(two_threads, monkeypatch):
     monkeypatch.setattr("npse.cpu.runtime.parallel._pool", None)           # no thread is used
-    monkeypatch.setattr("npse.cpu.runtime.memory_pool._fresh", lambda size: np.full(size, 7, np.uint8))
+    monkeypatch.setattr("npse.cpu.runtime.memory_pool.fresh", lambda size: np.full(size, 7, np.uint8))
     assert names(needed_by(SQUEEZE)) == ["_divided", "image_sums", "submit", "worker_loop"]
     assert names(needed_by(partial(cpu.relu, X))) == ["_relu"]                      # too small to share
 

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -348,6 +349,33 @@ def test_a_recorded_step_needs_little_more_memory_than_a_plain_one(monkeypatch):
         own, common = step._recorded._start.pool, memory_pool._pool
     assert own._in_use + own._free < 1.3 * needed
     assert common._in_use + common._free < 0.1 * needed
+
+
+def losses_of_six_steps():
+    network, x = models.se_resnet8(classes=4, input_gradient=False), pictures(16)
+    with backend.using_edition(cpu):
+        step = Step(network, SGD(network), 0.1)
+        return [float(step.recorded(x, np.arange(16) % 4, 0.1)[0]) for _ in range(6)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send a signal")
+def test_recorded_steps_interrupted_at_random_moments_change_none_that_follow():
+    right, rng, interrupted = losses_of_six_steps(), np.random.default_rng(0), 0
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(200):
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.3))
+            try:
+                assert losses_of_six_steps() == right
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 50
+    assert losses_of_six_steps() == right
 
 
 @kernel

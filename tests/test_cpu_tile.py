@@ -1,6 +1,8 @@
 """The register tile: every operation against NumPy. The memory pool of results."""
 
+import dis
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -253,11 +255,16 @@ UNIT = 2**16                                           # bytes, a multiple of a 
 @pytest.fixture
 def pool(monkeypatch):
     """An empty pool, with functions ``take(*units)`` and ``give(blocks)``; ``made`` lists the memory it asked for."""
-    pool, fresh = memory_pool.MemoryPool(), memory_pool._fresh
+    pool, fresh = memory_pool.MemoryPool(), memory_pool.fresh
     pool.made = []
-    monkeypatch.setattr(memory_pool, "_fresh", lambda size: pool.made.append(size // UNIT) or fresh(size))
+    monkeypatch.setattr(memory_pool, "fresh", lambda size: pool.made.append(size // UNIT) or fresh(size))
     pool.take = lambda *units: [pool.acquire(count * UNIT) for count in units]
-    pool.give = pool.returned.extend
+
+    def give(blocks):
+        for block in blocks:
+            pool.returned.append(object())
+            pool.lent[pool.returned[-1]] = block
+    pool.give = give
     return pool
 
 
@@ -301,15 +308,69 @@ def test_a_small_array_takes_no_part_of_a_far_larger_block(pool):
     assert pool.made == [memory_pool.SHARE * 2, 1]
 
 
-def test_blocks_in_use_never_share_memory(pool):
-    rng, used = np.random.default_rng(0), []
-    for _ in range(1000):
+def use(pool, used, times):
+    """Take and return blocks at random. The blocks in use never share memory."""
+    rng = np.random.default_rng(0)
+    for _ in range(times):
         if used and rng.random() < 0.5:
             pool.give([used.pop(rng.integers(len(used)))])
         else:
             used += pool.take(int(2 ** rng.uniform(0, 6)))
         ends = sorted((place, place + size) for place, size in map(places, used))
         assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(ends))
+
+
+def interrupted(work, moment):
+    """Call ``work``, and raise KeyboardInterrupt within memory_pool.py, at the place with this number.
+
+    Python runs signal handlers after calls, at the start of functions and where loops jump back: these are the places.
+    """
+    passed, last = itertools.count(), {}
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename != memory_pool.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            done = last.get(frame)
+            last[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if done in ("CALL", "RESUME", "JUMP_BACKWARD") and next(passed) == moment:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_after_an_interrupt_at_any_place_blocks_share_no_memory(pool):
+    moment = 0
+    while True:
+        used = pool.take(64, 16, 8)
+        pool.give([used.pop(0)])
+        used += pool.take(8, 24)
+        pool.give([used.pop()])
+        went_on = not interrupted(lambda used=used: used.extend(pool.take(2, 12)), moment)
+        use(pool, used, 40)
+        pool.give(used)
+        pool._reclaim()
+        assert pool._free == sum(block.size for block in pool._blocks)
+        assert 0 <= pool._in_use <= 14 * UNIT * moment              # those that were interrupted on their way out
+        if went_on:
+            break
+        moment += 1
+    assert moment > 10
+
+
+def test_blocks_in_use_never_share_memory(pool):
+    used = []
+    use(pool, used, 1000)
     pool.give(used)
     pool._reclaim()
     assert pool._in_use == 0
@@ -322,8 +383,8 @@ def test_a_training_step_takes_no_new_memory(monkeypatch):
     x, labels = rng.standard_normal((64, 32, 32, 3)).astype(np.float32), rng.integers(10, size=64)
     network = models.se_resnet8(input_gradient=False)
     optimizer, asked = SGD(network), []
-    fresh = memory_pool._fresh
-    monkeypatch.setattr(memory_pool, "_fresh", lambda size: asked.append(size) or fresh(size))
+    fresh = memory_pool.fresh
+    monkeypatch.setattr(memory_pool, "fresh", lambda size: asked.append(size) or fresh(size))
     with backend.using_edition("cpu"):
         for _ in range(3):
             before = len(asked)

@@ -12,10 +12,9 @@ from npse.reference.old_names import answers_to_old_names
 
 # isort: split
 from npse.cpu.runtime.jit import cache_folder
-from npse.cpu.runtime.memory_pool import empty_like
 from npse.cpu.runtime.parallel import get_threads, set_threads
 from npse.cpu.runtime.recorder import call_as_one
-from npse.cpu.runtime.recording import as_one, copy, record
+from npse.cpu.runtime.recording import as_one, copy, empty_like, record
 from npse.cpu.update_kernels.in_place import update
 
 globals().update({name: as_one(op) for name, op in TABLE.items()})      # the book; its chapters here replace its ops

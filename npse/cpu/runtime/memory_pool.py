@@ -11,6 +11,9 @@ far larger: if it lived long, the block could not become whole again.
 Free memory is released where blocks in use and free ones together would exceed 1.15 times the peak in use, unless the
 free ones are parts of memory that is in use, or far larger than the excess. With a factor of 1.1 some networks would
 take new memory in every training step.
+
+Ctrl-C may raise KeyboardInterrupt between any two instructions, also while the pool changes its lists. Then it is not
+known which blocks are free. So the next call begins with empty lists, and no block from before returns.
 """
 
 import bisect
@@ -21,6 +24,7 @@ import itertools
 import math
 import os
 import threading
+import weakref
 from operator import attrgetter
 
 import numpy as np
@@ -39,7 +43,7 @@ def empty(shape, dtype):
     size = math.prod(shape) * dtype.itemsize
     if pool is None:
         if size < SMALL:
-            return np.ndarray(shape, dtype, _fresh(size))
+            return np.ndarray(shape, dtype, fresh(size))
         pool = _pool
     return np.asarray(_PooledBlock(pool, pool.acquire(size), tuple(shape), dtype.str))
 
@@ -80,20 +84,24 @@ def empty_like(array):
     return empty(array.shape, array.dtype)
 
 
-def _fresh(size):
+def fresh(size):
+    """Return ``size`` uninitialized bytes from the system that start on a cache line."""
     block = np.empty(size + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
     return block[start:start + size]
 
 
 class Block:
-    """``size`` bytes of some memory from ``address`` on; ``before`` and ``after`` are its neighbours there, or None."""
+    """``size`` bytes of some memory from ``address`` on; ``before`` and ``after`` are its neighbours there, or None.
 
-    __slots__ = "address", "after", "before", "is_free", "memory", "size"
+    ``age`` tells blocks from before an interrupt from later ones.
+    """
 
-    def __init__(self, memory, address, size, before=None, after=None):
+    __slots__ = "address", "after", "age", "before", "is_free", "memory", "size"
+
+    def __init__(self, memory, address, size, age, before=None, after=None):
         self.memory, self.address, self.size, self.before, self.after = memory, address, size, before, after
-        self.is_free = False
+        self.age, self.is_free = age, False
 
     def is_whole(self):
         """Whether it is all of its memory."""
@@ -101,7 +109,7 @@ class Block:
 
     def cut(self, size):
         """Shorten this block to ``size`` bytes, and return the rest, a block of its own."""
-        rest = Block(self.memory, self.address + size, self.size - size, self, self.after)
+        rest = Block(self.memory, self.address + size, self.size - size, self.age, self, self.after)
         if self.after:
             self.after.before = rest
         self.size, self.after = size, rest
@@ -123,19 +131,20 @@ class MemoryPool:
 
     def __init__(self, reserve=None):
         self._keeps, self._share = reserve is not None, SHARE if reserve is None else math.inf
-        self.returned = collections.deque()   # blocks return at any moment, even in `acquire`; append needs no lock
+        self.lent = {}                        # the blocks in use, by weak references to their `_PooledBlock`
+        self.returned = collections.deque()   # references; they come at any moment, even in `acquire`, without a lock
         self._lock = threading.Lock()
+        self._age, self._is_changing = 0, False                  # is changing: a call is under way, or was interrupted
         self._blocks = []                     # free ones
         self._in_use = self._free = self.peak = 0                # bytes; peak is that of _in_use
         if reserve:
-            memory = _fresh(reserve)
-            self._add(Block(memory, memory.ctypes.data, reserve))
+            self._add(self._made(reserve))
 
     def acquire(self, size):
         """Return a block of ``size`` bytes, rounded up to whole cache lines, or a little more."""
         size = -(-size // ALIGNMENT) * ALIGNMENT
         with self._lock:
-            self._reclaim()
+            self._begin()
             at = bisect.bisect_left(self._blocks, size, key=_size)
             if at < len(self._blocks) and self._blocks[at].size <= self._share * size:
                 block = self._blocks.pop(at)
@@ -144,17 +153,31 @@ class MemoryPool:
                     self._add(block.cut(size))
             else:
                 self._evict(size)
-                memory = _fresh(size)
-                block = Block(memory, memory.ctypes.data, size)
+                block = self._made(size)
             block.is_free = False
             self._in_use += block.size
             self.peak = max(self.peak, self._in_use)
+            self._is_changing = False
         return block
+
+    def _made(self, size):
+        memory = fresh(size)
+        return Block(memory, memory.ctypes.data, size, self._age)
+
+    def _begin(self):
+        """Begin a change of the lists: forget them if the last one was interrupted, and take back returned blocks."""
+        if self._is_changing:
+            self._age += 1
+            self._blocks, self._in_use, self._free = [], 0, 0
+        self._is_changing = True
+        self._reclaim()
 
     def _reclaim(self):
         """Add the returned blocks to the free ones, each joined with free neighbours."""
         while self.returned:
-            block = self.returned.popleft()
+            block = self.lent.pop(self.returned.popleft(), None)
+            if block is None or block.age != self._age:
+                continue                      # it was made before an interrupt
             self._in_use -= block.size
             if block.after and block.after.is_free:
                 self._remove(block.after)
@@ -192,9 +215,10 @@ class MemoryPool:
     def release_free(self):
         """Release every free block that is all of its memory."""
         with self._lock:
-            self._reclaim()
+            self._begin()
             for block in [block for block in self._blocks if block.is_whole()]:
                 self._remove(block)
+            self._is_changing = False
 
     def unlock(self):
         """Replace the lock: another thread may have held it when this process was forked."""
@@ -210,10 +234,9 @@ class _PooledBlock:
 
     def __init__(self, pool, block, shape, typestr):
         self.__array_interface__ = {"version": 3, "data": (block.address, False), "shape": shape, "typestr": typestr}
-        self.pool, self._block = pool, block
-
-    def __del__(self):
-        self.pool.returned.append(self._block)
+        self.pool = pool
+        pool.lent[weakref.ref(self, pool.returned.append)] = block    # no Python code runs when it is gone: an
+                                                                      # interrupt would be lost in it
 
 
 if hasattr(os, "register_at_fork"):

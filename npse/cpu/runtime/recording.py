@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from npse.cpu.runtime import parallel
-from npse.cpu.runtime.memory_pool import MemoryPool, is_of, release_free, using_pool
+from npse.cpu.runtime.memory_pool import MemoryPool, fresh, is_of, release_free, using_pool
 from npse.cpu.runtime.recorder import call_as_one, recorded_by
 
 RESERVE = 1.25                   # bytes that a recording may need, as a multiple of the peak of all work before it
@@ -37,6 +37,14 @@ def record(task):
     with using_pool(recording.pool), recorded_by(recording):
         task()
     return recording
+
+
+def empty_like(array):
+    """Return an uninitialized array for arguments or results of a recording, which the caller keeps.
+
+    It is not from the memory pool: there it would be a part of a larger block, which could not become whole again.
+    """
+    return fresh(array.nbytes).view(array.dtype).reshape(array.shape)
 
 
 def copy(source, target):

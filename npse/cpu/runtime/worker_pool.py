@@ -117,8 +117,9 @@ class _Worker:
             if self._work:
                 self._work, self._busy = None, False
             self._changed.wait_for(lambda: not self._busy)
-            if self._error:
-                raise self._error
+            error, self._error = self._error, None
+            if error:
+                raise error
 
     def _live(self):
         while True:
@@ -126,16 +127,20 @@ class _Worker:
                 worker_loop(self._queue.ctypes.data, self._number, YIELD_CORE)
             with self._changed:
                 self._changed.wait_for(lambda: self._work or self._called)
-                work, self._work, self._called = self._work, None, False
-            if work:
-                self._do(work)
+                self._called = False
+            self._do()
 
-    def _do(self, work):
-        self._error = None
+    def _do(self):
+        with self._changed:
+            work, self._work = self._work, None
+        if work is None:
+            return
+        error = None
         try:
             work()
-        except BaseException as error:                # of any kind: `finish` raises it in the calling thread
-            self._error = error
+        except BaseException as raised:               # of any kind: `finish` raises it in the calling thread
+            error = raised
+        del work                                      # before the caller goes on: it holds arrays
         with self._changed:
-            self._busy = False
+            self._error, self._busy = error, False
             self._changed.notify_all()
