@@ -39,6 +39,7 @@ EAGER, LAST, COMPILED = compare.TORCH_MODES
 TIMES = {"npse": [10, 20, 10], EAGER: [90, 90, 90], LAST: [30, 30, 35], COMPILED: [20, 90, 90]}
 
 
+@pytest.mark.slow
 def test_a_quick_bench_from_end_to_end(tmp_path, monkeypatch, capsys):
     ask, _ = fake_ask(TIMES)
     monkeypatch.setattr(compare, "ask", ask)

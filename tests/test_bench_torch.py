@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shares import some
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
@@ -11,8 +12,9 @@ from npse.bench import compare, process, torch_peer, workload  # noqa: E402
 torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize(("model", "channels_last"), [("se_resnet8", True), ("resnet8", False), ("se_wide", True),
-                                                     ("se_preact_resnet20", True), ("se_fast", True), ("fast", False)])
+@pytest.mark.parametrize(("model", "channels_last"), some([
+    ("se_resnet8", True), ("resnet8", False), ("se_wide", True), ("se_preact_resnet20", True), ("se_fast", True),
+    ("fast", False)], 3))
 def test_the_same_logits_and_losses(model, channels_last):
     peer = torch_peer.Peer(model, 4, channels_last, compiled=False)
     with backend.using_edition("reference"):
@@ -25,7 +27,7 @@ def test_the_same_logits_and_losses(model, channels_last):
 
 
 @pytest.mark.parametrize(("channels_last", "compiled"),
-                         [(True, False), pytest.param(True, True, marks=pytest.mark.slow)])
+                         [pytest.param(True, compiled, marks=pytest.mark.slow) for compiled in (False, True)])
 def test_a_mode_in_its_own_process(channels_last, compiled):
     row = process.ask(compare.torch_step, threads=1, model="se_resnet8", batch_size=2, seconds=0,
                       channels_last=channels_last, compiled=compiled)

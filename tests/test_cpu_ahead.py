@@ -77,6 +77,7 @@ def test_a_kernel_that_was_compiled_ahead_is_loaded(tmp_path):
     assert (called.stdout, called.stderr) == ("1024.0\n", "")     # a compilation would be announced
 
 
+@pytest.mark.slow
 def test_only_kernels_that_no_work_before_needed_are_compiled(tmp_path):
     python(AHEAD, tmp_path)
     more = AHEAD.replace("partial(cpu.squeeze, x)", "partial(cpu.se, x, np.ones((4, 16), np.float32), "
@@ -89,6 +90,7 @@ def test_only_kernels_that_no_work_before_needed_are_compiled(tmp_path):
     assert python(more, tmp_path).stdout == "0\n"
 
 
+@pytest.mark.slow
 def test_kernels_that_a_worker_did_not_compile_are_compiled_when_called(tmp_path):
     code = f"from npse.editions import compile_ahead; compile_ahead._WORKER = 'raise SystemExit'\n{AHEAD}{CALL}"
     ran = python(code, tmp_path)

@@ -240,6 +240,7 @@ def run(channels):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not lanes(np.float32), reason="this processor has no register tile")
 def test_kernels_of_two_processes_are_not_confused(tmp_path):
     def process(code):
@@ -273,6 +274,7 @@ def test_the_name_of_a_kernel_contains_the_values_it_closes_over():
     assert second.py_func.__qualname__ == "adding.<locals>.add_twice_4"
 
 
+@pytest.mark.slow
 def test_every_kernel_of_the_cases_is_found_again_by_the_next_process(tmp_path):
     code = """
 import numpy as np

@@ -29,6 +29,7 @@ def python(code, check=True, **environment):
     return subprocess.run([sys.executable, "-c", code], env=variables, text=True, capture_output=True, check=check)
 
 
+@pytest.mark.slow
 def test_compiling_prints_one_line_and_loading_none_and_the_bits_are_the_same(tmp_path):
     code = """
 import hashlib, numpy as np, npse.cpu as cpu
@@ -97,6 +98,7 @@ def test_folders_of_other_fingerprints_are_removed_after_a_month(tmp_path):
     assert (foreign / "file").exists()
 
 
+@pytest.mark.slow
 def test_kernels_run_as_plain_python():
     options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", "equals_the_book_and_leaves",
                str(Path(__file__).with_name("test_cpu_ops.py"))]

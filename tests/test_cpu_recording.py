@@ -60,7 +60,7 @@ def test_a_recorded_op_gives_the_bits_of_a_plain_one(op, shape, dtype):
         assert_same_bits(found, results(getattr(cpu, op), others))
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [2, *(pytest.param(threads, marks=pytest.mark.slow) for threads in (1, 3))])
 @pytest.mark.parametrize(("model", "options"), [
     ("se_resnet8", {}), ("resnet8", {"excitation": "cbam"}), ("fast", {"widths": (16, 32, 32)}), ("se_wide", {}),
     ("se_resnet8", {"hidden_norm": True, "gate": "tanh"}), ("se_resnet8", {"excitation": "coordinate"})])

@@ -172,6 +172,7 @@ def test_bits_depend_neither_on_threads_nor_on_blocks(monkeypatch, Cin):
         assert mine.tobytes() == theirs.tobytes()
 
 
+@pytest.mark.slow
 @needs_tiles
 @settings(deadline=None, max_examples=30)
 @given(N=st.integers(1, 40), H=st.integers(4, 14), W=st.integers(4, 14), Cin=st.integers(FEWEST, 3 * FEWEST + 1),

@@ -200,6 +200,7 @@ def fetched(small_cifar10, tmp_path):
 
 
 @pytest.mark.skipif(not os.environ.get("NPSE_CIFAR10"), reason="NPSE_CIFAR10 names no folder with the official batches")
+@pytest.mark.slow
 def test_the_official_batches():
     fetch("cifar10", os.environ["NPSE_CIFAR10"])
     loaded = data.load("cifar10")

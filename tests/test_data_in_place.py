@@ -168,7 +168,7 @@ def test_a_new_data_set_is_a_class_and_a_line(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(not OFFICIAL, reason="NPSE_CIFAR10 names no folder with the official batches")
-@pytest.mark.parametrize("place", ["folder", "parent"])
+@pytest.mark.parametrize("place", ["folder", pytest.param("parent", marks=pytest.mark.slow)])
 def test_the_official_batches(monkeypatch, place):
     monkeypatch.undo()
     path = Path(OFFICIAL) if place == "folder" else Path(OFFICIAL).parent

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import foreign_functions as foreign
 import numpy as np
 import pytest
+from shares import some
 
 from npse.gradcheck import check_gradient
 from npse.gradcheck.diagnosis import blind, places
@@ -97,7 +98,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "how", "words"), MISTAKES, ids=lambda value: value.replace(" ", "_")[:24])
+@pytest.mark.parametrize(("name", "how", "words"), some(MISTAKES, 2), ids=lambda value: value.replace(" ", "_")[:24])
 def test_a_mistake_in_a_foreign_function_is_named(name, how, words):
     forward = getattr(foreign, name)
     backward = foreign.BACKWARD[forward]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from shares import some
 
 import npse
 from npse.exercises import find, sandbox, worker
@@ -107,7 +108,7 @@ def _short(monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of memory and of files are the system's")
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", some(HOSTILE, 3))
 def test_a_hostile_file_gets_nothing_and_one_clear_line(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, words = HOSTILE[name]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+from shares import some
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = [
@@ -93,7 +94,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("what", CASES)
+@pytest.mark.parametrize("what", some(CASES, 3))
 def test_a_driver_that_does_not_work_is_reported_in_one_line(what, computer_with):
     driver, words = CASES[what]
     code, out, err = computer_with(driver)("-c", SCRIPT)

@@ -135,6 +135,7 @@ def wrong_results():
             yield from (result for result in check_case(case, Wrong()) if result.view)
 
 
+@pytest.mark.slow
 def test_every_wrong_gradient_can_be_drawn():
     drawn = {result.view.ours.ndim: result for result in wrong_results()}
     assert set(drawn) == {1, 2, 4}

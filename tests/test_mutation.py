@@ -365,6 +365,7 @@ def test_twenty_mutants_from_the_draw_to_the_page(tmp_path):
     assert output.count(" -> ") == 10
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_the_number_of_processes():
     one, two = ([replace(row, seconds=0) for row in mutation.survey(4, 5, jobs)] for jobs in (1, 2))
     assert one == two

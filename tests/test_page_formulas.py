@@ -21,6 +21,9 @@ from npse import reference
 
 TRAINING = ("08", "09")                                           # these pages train networks
 every_page = pytest.mark.parametrize("page", refresh.PAGES, ids=lambda page: page.stem)
+every_page_that_runs = pytest.mark.parametrize("page", [
+    pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem[:2] in TRAINING else ())
+    for page in refresh.PAGES])
 MATH = re.compile(r"\$\$(?P<shown>.+?)\$\$|\$(?P<inline>[^$\n]+(?:\n[^$\n]+)?)\$", re.DOTALL)
 HEADING = re.compile(r"^(#{1,6}) (.*)$", re.MULTILINE)
 NAME = re.compile(r"d?[A-Za-z\\]+'?(_\{?[\w\\{}]+\}?)?(\^\d)?$")
@@ -248,9 +251,7 @@ def wrong_shapes(page, texts=None):
     return said
 
 
-@pytest.mark.parametrize("page", [
-    pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem[:2] in TRAINING else ())
-    for page in refresh.PAGES])
+@every_page_that_runs
 def test_numbers_worked_by_hand_are_those_of_the_shipped_functions(page):
     sections = [*pencil_sections(page)]
     assert bool(sections) == any(pencil for _, pencil, _ in parts(page))
@@ -367,7 +368,7 @@ def computed(text, worked):
     return found
 
 
-@every_page
+@every_page_that_runs
 def test_one_changed_digit_of_a_worked_number_is_noticed(page):
     noticed, total = 0, 0
     for texts, worked in pencil_sections(page):
@@ -380,7 +381,7 @@ def test_one_changed_digit_of_a_worked_number_is_noticed(page):
     assert noticed >= 0.9 * total
 
 
-@every_page
+@every_page_that_runs
 def test_another_result_of_a_shipped_function_is_noticed(page):
     for texts, worked in pencil_sections(page):
         for name, number in worked.items():

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from shares import some
 
 from npse import backend, data, models, training
 from npse.gradcheck import KinkRecorder, check_direction
@@ -44,7 +45,7 @@ def count(network):
 LITERATURE = {"reduction": 16, "bias": True, "min_hidden": 1}
 
 
-@pytest.mark.parametrize(("name", "options", "parameters"), [
+@pytest.mark.parametrize(("name", "options", "parameters"), some([
     ("resnet164", {}, 1_704_154), ("se_resnet164", LITERATURE, 1_906_258),
     ("preact_resnet20", {}, 272_282), ("preact_resnet110", {}, 1_730_522), ("preact_resnet164", {}, 1_703_258),
     ("resnext29_32x4d", {}, 4_775_754), ("resnext29_8x64d", {}, 34_426_698),
@@ -53,7 +54,7 @@ LITERATURE = {"reduction": 16, "bias": True, "min_hidden": 1}
     ("se_resnet50", {"placement": "3x3", "bias": False}, 25_557_032 + 157_184),
     *(("se_resnet50", {"stages": (stage,), "bias": False}, 25_557_032 + more)
       for stage, more in enumerate((24_576, 131_072, 786_432, 1_572_864), start=1)),
-])
+], 3))
 def test_parameter_counts_are_those_of_the_literature(name, options, parameters):
     assert count(models.build(name, **options)) == parameters
 
@@ -107,7 +108,7 @@ def report(name, options, edition, training=True, plant=None):
         return check_direction(loss, parameters, gradients, recorder)
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS)
+@pytest.mark.parametrize(("name", "options"), some(VARIANTS, 3))
 def test_network_gradients(name, options):
     found = report(name, options, "reference")
     assert found.ok, str(found)
