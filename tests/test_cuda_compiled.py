@@ -12,7 +12,7 @@ def each_file(mark):
 @pytest.mark.slow
 @each_file("slow")
 def test_all_of(file):
-    succeed("ptx", "-m", "ptx and slow", file)
+    succeed("ptx", "-m", "ptx and slow and not nightly", file)
 
 
 @pytest.mark.nightly

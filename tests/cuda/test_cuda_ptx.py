@@ -26,7 +26,8 @@ THREADS, REGISTERS, SHARED = 1024, 65536, 48 * 1024     # of a block, at most, o
 CAPABILITIES = pytest.mark.parametrize("compiler", [
     pytest.param(ENDS, marks=pytest.mark.slow, id="the oldest and the newest"),
     pytest.param(ALL, marks=pytest.mark.nightly, id="all")], indirect=True)
-DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize("dtype", [
+    pytest.param(np.float32, id="float32"), pytest.param(np.float64, marks=pytest.mark.nightly, id="float64")])
 
 # Kernels that may compute in float64 although their arrays are float32, each with its reason.
 FLOAT64_ALLOWED = {}
