@@ -4,6 +4,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -362,10 +363,13 @@ def losses_of_six_steps():
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send a signal")
 def test_recorded_steps_interrupted_at_random_moments_change_none_that_follow():
     right, rng, interrupted = losses_of_six_steps(), np.random.default_rng(0), 0
+    began = time.perf_counter()
+    assert losses_of_six_steps() == right
+    seconds = time.perf_counter() - began
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         for _ in range(200):
-            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, 0.3))
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0005, seconds))
             try:
                 assert losses_of_six_steps() == right
             except KeyboardInterrupt:
