@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -216,6 +217,18 @@ def test_an_error_in_a_task_reaches_the_caller():
                 parallel.run_on_threads(task, 64, 1)
     finally:
         cpu.set_threads(before)
+
+
+def test_no_thread_keeps_the_arrays_of_a_task(any_threads):
+    def task(array, first, last):
+        time.sleep(0.01)                                          # so that the workers get ranges too
+
+    any_threads(3)
+    array = np.ones(3)
+    gone = weakref.ref(array)
+    parallel.run_on_threads(partial(task, array), 8, 1)
+    del array
+    assert gone() is None
 
 
 def test_errstate_of_the_caller_applies_to_every_thread():

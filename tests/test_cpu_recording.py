@@ -14,6 +14,7 @@ from npse import reference as book
 
 pytest.importorskip("numba")
 import numba
+from shares import some
 from test_cpu_ops import ARGUMENTS, COMPILED, Draw, assert_same_bits, drawn, results
 
 from npse import cpu
@@ -61,7 +62,7 @@ def test_a_recorded_op_gives_the_bits_of_a_plain_one(op, shape, dtype):
         assert_same_bits(found, results(getattr(cpu, op), others))
 
 
-@pytest.mark.parametrize("threads", [2, *(pytest.param(threads, marks=pytest.mark.slow) for threads in (1, 3))])
+@pytest.mark.parametrize("threads", some([2, 1, 3], 3))
 @pytest.mark.parametrize(("model", "options"), [
     ("se_resnet8", {}), ("resnet8", {"excitation": "cbam"}), ("fast", {"widths": (16, 32, 32)}), ("se_wide", {}),
     ("se_resnet8", {"hidden_norm": True, "gate": "tanh"}), ("se_resnet8", {"excitation": "coordinate"})])

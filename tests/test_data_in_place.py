@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cifar10_copies import FORMS, archive, folder, make_small, python_files
+from shares import some
 
 from npse import data
 from npse.data import cifar10
@@ -168,7 +169,7 @@ def test_a_new_data_set_is_a_class_and_a_line(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(not OFFICIAL, reason="NPSE_CIFAR10 names no folder with the official batches")
-@pytest.mark.parametrize("place", ["folder", pytest.param("parent", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("place", some(["folder", "parent"], 2))
 def test_the_official_batches(monkeypatch, place):
     monkeypatch.undo()
     path = Path(OFFICIAL) if place == "folder" else Path(OFFICIAL).parent

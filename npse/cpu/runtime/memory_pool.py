@@ -165,7 +165,7 @@ class MemoryPool:
         return Block(memory, memory.ctypes.data, size, self._age)
 
     def _begin(self):
-        """Begin a change of the lists: forget them if the last one was interrupted, and take back returned blocks."""
+        """Begin a change of the lists: forget them if the last one did not end, and take back returned blocks."""
         if self._is_changing:
             self._age += 1
             self._blocks, self._in_use, self._free = [], 0, 0
@@ -230,13 +230,15 @@ _own_pool = contextvars.ContextVar("the memory pool of `using_pool`", default=No
 
 
 class _PooledBlock:
-    """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns."""
+    """The base of an array from `empty` and of all its views. When the last of them is gone, its block returns.
+
+    No Python code runs then: an interrupt would be lost in it.
+    """
 
     def __init__(self, pool, block, shape, typestr):
         self.__array_interface__ = {"version": 3, "data": (block.address, False), "shape": shape, "typestr": typestr}
         self.pool = pool
-        pool.lent[weakref.ref(self, pool.returned.append)] = block    # no Python code runs when it is gone: an
-                                                                      # interrupt would be lost in it
+        pool.lent[weakref.ref(self, pool.returned.append)] = block
 
 
 if hasattr(os, "register_at_fork"):
