@@ -15,6 +15,7 @@ from npse.training import RunFolder
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mpi")]
 WIDE = {"float64": True}
 CLOSE = 1e-9                     # of the largest entry of an array, in float64
+ABORTED = (2, 9)                 # exit codes: that of MPI_Abort, or the signal by which the launcher ends what is left
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,7 +92,7 @@ def test_a_killed_rank_ends_all_and_the_run_goes_on_to_the_same_bits(runs, tmp_p
 def test_a_rank_that_hangs_ends_all_and_another_number_of_ranks_goes_on(runs, tmp_path):
     done = train(2, tmp_path / "run", "--sync-bn", event=WIDE | {"rank": 1, "step": 7, "do": "hang"},
                  environment={"NPSE_MPI_PATIENCE": "2"})
-    assert done.returncode == 2, done.stderr
+    assert done.returncode in ABORTED, done.stderr
     assert done.seconds < LONGEST
     assert done.lines == ["npse: rank 1 gave no answer for 2 s; go on with: mpiexec -n 2 npse train --resume --out "
                           f"{tmp_path / 'run'}"]
@@ -107,7 +108,7 @@ def test_a_rank_that_hangs_ends_all_and_another_number_of_ranks_goes_on(runs, tm
 def test_another_rank_speaks_if_rank_0_hangs(tmp_path):
     done = train(3, tmp_path / "run", event={"rank": 0, "step": 3, "do": "hang"},
                  environment={"NPSE_MPI_PATIENCE": "2"})
-    assert done.returncode != 0, done.stderr                      # 2, or that of the rank that had to be killed
+    assert done.returncode in ABORTED, done.stderr
     assert done.seconds < LONGEST
     assert done.lines[0].startswith("npse: rank 0 gave no answer for 2 s; go on with: ")
 
@@ -119,7 +120,8 @@ def test_another_rank_speaks_if_rank_0_hangs(tmp_path):
 def test_a_failure_ends_all_with_one_line(tmp_path, rank, what, line):
     folder = tmp_path / "run"
     done = train(2, folder, event={"save": True, "rank": rank, "step": 4, "do": what})
-    assert (done.returncode, done.lines) == (2, [line.replace("{}", str(folder))]), done.stderr
+    assert done.returncode in ABORTED, done.stderr
+    assert done.lines == [line.replace("{}", str(folder))]
     assert done.seconds < LONGEST
     arrays = load_file(folder / "last.safetensors")
     assert all(np.isfinite(array).all() for array in arrays.values())
