@@ -38,6 +38,7 @@ def multiply(tile):
     rows, vectors = squares * points, width // max(1, LANES)
     v_step, m_step = squares * WIDTH, squares * width             # elements from one point to the next
     to_points, to_squares = windows_to_points(squares), columns_to_squares(tile)
+    ahead = -(-WIDTH * squares * points // 36)                    # pixels to prefetch before the products of a chunk
 
     @kernel
     def store_column(m0, m1, m2, m3, m4, m5, m, at):
@@ -68,7 +69,7 @@ def multiply(tile):
                                 begin = min(chunk * WIDTH, Cin - WIDTH)
                                 v_at = ((group * chunks + chunk) * 36 + 6 * j + i) * v_step
                                 u_at = (((block * 6 + j) * 6 + i) * Cin + begin * points) * width
-                                for c in range(chunk * WIDTH - begin, WIDTH):
+                                for _ in range(ahead):
                                     if x_next < x_end:
                                         prefetch(x, x_next, False)
                                         x_next += WIDTH
@@ -77,6 +78,7 @@ def multiply(tile):
                                         if plus is not None:
                                             prefetch(plus, y_next, False)
                                         y_next += Cout
+                                for c in range(chunk * WIDTH - begin, WIDTH):
                                     tile = outers(tile, v, v_at + c, WIDTH, u, u_at + c * points * width, points)
                             at = ((group * 6 + j) * 6 + i) * m_step
                             if points == 6:
@@ -133,13 +135,15 @@ def multiply_transposed(width):
                                 tile = zeros(x, rows, vectors)
                                 v_at, z_at = (i * 36 + point) * STEP + row, (o * chunks * 36 + point) * STEP
                                 for square in range(0, squares, GROUP):
-                                    for k in range(min(GROUP, squares - square)):
-                                        if x_at < x_end:
+                                    if x_at < x_end:
+                                        for _ in range(GROUP):
                                             prefetch(x, x_at, False)
                                             x_at += Cin
-                                        if dy_at < dy_end:
+                                    if dy_at < dy_end:
+                                        for _ in range(GROUP):
                                             prefetch(dy, dy_at, False)
                                             dy_at += Cout
+                                    for k in range(min(GROUP, squares - square)):
                                         tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, apart)
                                     v_at += deep * 36 * STEP
                                     z_at += blocks * chunks * 36 * STEP
