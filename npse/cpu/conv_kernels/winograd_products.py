@@ -103,9 +103,11 @@ def multiply_transposed(width):
     thread has scratch memory: z and v, a block of squares at the points.
     """
     vectors = width // max(1, LANES)
-    rows = vector_registers()[1] // (2 * vectors)                 # of a tile of dU
+    sums = min(16, vector_registers()[1] * 3 // 4)                # vectors in a tile of dU
+    rows = sums // max(1, vectors)
+    rest = WIDTH % max(1, rows)                                   # rows of the last tile of a chunk
     chunks = width // WIDTH                                       # of a block
-    apart = LANES if chunks == 1 else 36 * STEP                   # elements from a vector of z to the next
+    add, add_rest = _sum_over_squares(rows, width), _sum_over_squares(rest, width)
 
     @kernel
     def multiply_transposed(dy, x, du, padding, height, zs, vs, thread, first, last):
@@ -116,6 +118,7 @@ def multiply_transposed(width):
         for task in range(first, last):
             part, begin = task // slices, task % slices * deepest
             deep = min(deepest, (Cin + WIDTH - 1) // WIDTH - begin)
+            steps = deep * 36 * STEP, blocks * chunks * 36 * STEP
             start, finish = N * down * part // parts, N * down * (part + 1) // parts
             for top in range(start, finish, height):
                 end = min(top + height, finish)
@@ -124,33 +127,49 @@ def multiply_transposed(width):
                 of_squares(dy, 0, blocks * chunks, 0, down, across, top, end, z)
                 x_next, x_end = _pixel(x, end, down), _pixel(x, end + height, down)
                 dy_next, dy_end = _pixel(dy, end, down), _pixel(dy, end + height, down)
+                pixels = (16 * squares + 35) // 36                # to prefetch at each point
                 for point in range(36):
-                    ahead = point * squares * (WIDTH // rows)     # pixels that were prefetched at the points before
                     for i in range(deep):
                         for o in range(blocks):
-                            x_at = x_next + ahead * Cin + (begin + i) * WIDTH if o == 0 else x_end
-                            dy_at = dy_next + ahead * Cout + o * width if i == 0 else dy_end
-                            for row in range(0, WIDTH, rows):
-                                to = ((((task * 36 + point) * deepest + i) * blocks + o) * WIDTH + row) * width
-                                tile = zeros(x, rows, vectors)
-                                v_at, z_at = (i * 36 + point) * STEP + row, (o * chunks * 36 + point) * STEP
-                                for square in range(0, squares, GROUP):
-                                    if x_at < x_end:
-                                        for _ in range(GROUP):
-                                            prefetch(x, x_at, False)
-                                            x_at += Cin
-                                    if dy_at < dy_end:
-                                        for _ in range(GROUP):
-                                            prefetch(dy, dy_at, False)
-                                            dy_at += Cout
-                                    for k in range(min(GROUP, squares - square)):
-                                        tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, apart)
-                                    v_at += deep * 36 * STEP
-                                    z_at += blocks * chunks * 36 * STEP
-                                if top > start:                   # sums of block sums: less rounding than one long sum
-                                    tile = tile + load(du, to, width, rows, vectors)
-                                store(tile, du, to, width)
+                            if o == 0:
+                                x_at = x_next + point * pixels * Cin + (begin + i) * WIDTH
+                                for at in range(x_at, min(x_at + pixels * Cin, x_end), Cin):
+                                    prefetch(x, at, False)
+                            if i == 0:
+                                dy_at = dy_next + point * pixels * Cout + o * width
+                                for at in range(dy_at, min(dy_at + pixels * Cout, dy_end), Cout):
+                                    prefetch(dy, at, False)
+                            v_at, z_at = (i * 36 + point) * STEP, (o * chunks * 36 + point) * STEP
+                            to = (((task * 36 + point) * deepest + i) * blocks + o) * WIDTH * width
+                            for row in range(0, WIDTH - rest, rows):
+                                add(v, v_at + row, z, z_at, steps, squares, du, to + row * width, top > start)
+                            if rest:
+                                row = WIDTH - rest
+                                add_rest(v, v_at + row, z, z_at, steps, squares, du, to + row * width, top > start)
     return multiply_transposed
+
+
+@functools.cache
+def _sum_over_squares(rows, width):
+    """Make the kernel that writes a tile of dU: the sum over squares of v times z; ``more`` adds it to the tile in du.
+
+    ``steps`` are the distances from a group of squares to the next in v and in z.
+    """
+    vectors = width // max(1, LANES)
+    apart = LANES if width == WIDTH else 36 * STEP                # elements from a vector of z to the next
+
+    @kernel
+    def sum_over_squares(v, v_at, z, z_at, steps, squares, du, to, more):
+        tile = zeros(v, rows, vectors)
+        for square in range(0, squares, GROUP):
+            for k in range(min(GROUP, squares - square)):
+                tile = outer(tile, v, v_at + k * WIDTH, 1, z, z_at + k * WIDTH, apart)
+            v_at += steps[0]
+            z_at += steps[1]
+        if more:                                                  # sums of block sums: less rounding than one long sum
+            tile = tile + load(du, to, width, rows, vectors)
+        store(tile, du, to, width)
+    return sum_over_squares
 
 
 @kernel
