@@ -16,6 +16,7 @@ from npse.cuda.runtime.arrays import area, flat, replaces
 from npse.cuda.runtime.block_reduce import max_or_nan_rows, min_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import grid_for_maps, grid_for_rows, thread_map, thread_map_in_row
+from npse.cuda.runtime.vectors import lanewise, launch_over_rows, where
 from npse.cuda.se import squeeze, squeeze_backward
 from npse.reference.pool import pooled_size
 
@@ -26,7 +27,7 @@ global_average_pool, global_average_pool_backward = squeeze, squeeze_backward
 def average_pool(x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     how = size, stride or size, padding
     y = empty((x.shape[0], *pooled_size(x.shape, *how, ceil_mode), x.shape[3]), x.dtype)
-    launch(_average_pool, *grid_for_rows(y), x, *map(int, (*how, padding if count_include_pad else 0)), y)
+    launch_over_rows(_average_pool, grid_for_rows, x, *map(int, (*how, padding if count_include_pad else 0)), y)
     return y
 
 
@@ -53,7 +54,7 @@ def _counted(first, size, extent, frame):
 @replaces(book.average_pool_backward)
 def average_pool_backward(dy, x_shape, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     dx, how = empty(x_shape, dy.dtype), (size, stride or size, padding, padding if count_include_pad else 0)
-    launch(_average_pool_backward, *grid_for_rows(dx), dy, *map(int, how), dx)
+    launch_over_rows(_average_pool_backward, grid_for_rows, dy, *map(int, how), dx)
     return dx
 
 
@@ -78,7 +79,7 @@ def _average_pool_backward(dy, size, stride, padding, frame, dx):
 def max_pool(x, size, stride=None, padding=0, ceil_mode=False):
     how = size, stride or size, padding
     y = empty((x.shape[0], *pooled_size(x.shape, *how, ceil_mode), x.shape[3]), x.dtype)
-    launch(_max_pool, *grid_for_rows(y), x, *map(int, how), y)
+    launch_over_rows(_max_pool, grid_for_rows, x, *map(int, how), y)
     return y
 
 
@@ -93,7 +94,7 @@ def _max_pool(x, size, stride, padding, y):
 @replaces(book.max_pool_backward)
 def max_pool_backward(dy, x, size, stride=None, padding=0, ceil_mode=False):
     dx = empty_like(x)
-    launch(_max_pool_backward, *grid_for_rows(dx), dy, x, *map(int, (size, stride or size, padding)), dx)
+    launch_over_rows(_max_pool_backward, grid_for_rows, dy, x, *map(int, (size, stride or size, padding)), dx)
     return dx
 
 
@@ -104,13 +105,14 @@ def _max_pool_backward(dy, x, size, stride, padding, dx):
         i = h + padding
         top, bottom = _windows(i, size, stride, dy.shape[1])
         for v in range(first, dx.shape[2], cuda.blockDim.y):
-            total, j = dx.dtype.type(0), v + padding
+            zero, j = dx.dtype.type(0), v + padding
+            total = zero
             left, right = _windows(j, size, stride, dy.shape[2])
             for a in range(bottom, top - 1, -1):
                 for b in range(right, left - 1, -1):
                     tap, _ = _first_maximum(x, n, stride * a - padding, stride * b - padding, c, size)
-                    if tap == (i - stride * a) * size + j - stride * b:
-                        total += dy[n, a, b, c]
+                    own = dx.dtype.type((i - stride * a) * size + j - stride * b)
+                    total += where(_is_equal(tap, own), dy[n, a, b, c], zero)
             dx[n, h, v, c] = total
 
 
@@ -125,16 +127,28 @@ def _windows(i, size, stride, count):
 def _first_maximum(x, n, top, left, c, size):
     """Return the tap i*size + j of the first maximum of a window, and its value. A NaN is the maximum, as in NumPy.
 
-    Taps beyond the map are left out.
+    The tap is a number of the dtype of x, so that it is a vector if x holds vectors. Taps beyond the map are left out.
     """
     first_i, first_j = max(0, -top), max(0, -left)
-    tap, best = first_i * size + first_j, x[n, top + first_i, left + first_j, c]
+    tap, best = x.dtype.type(first_i * size + first_j), x[n, top + first_i, left + first_j, c]
     for i in range(first_i, min(size, x.shape[1] - top)):
         for j in range(first_j, min(size, x.shape[2] - left)):
             value = x[n, top + i, left + j, c]
-            if value > best or (value != value and best == best):
-                tap, best = i * size + j, value
+            better = _is_larger_or_first_nan(value, best)
+            tap, best = where(better, x.dtype.type(i * size + j), tap), where(better, value, best)
     return tap, best
+
+
+@lanewise
+@device_function
+def _is_larger_or_first_nan(value, best):
+    return value > best or (value != value and best == best)
+
+
+@lanewise
+@device_function
+def _is_equal(a, b):
+    return a == b
 
 
 @replaces(book.global_max_pool)

@@ -21,13 +21,18 @@ PASSES = {
     "bn_scale_add_relu_backward_s": "x x x c c c c", "bn_scale_add_relu_backward": "x x x s s s s s c c c",
     "squeeze": "x", "scale": "x s", "scale_backward": "x x s", "scale_add": "x s x", "scale_add_relu": "x s x",
     "scale_add_relu_backward": "x x s x", "add_squeeze_backward": "x s", "add": "x x", "add_relu": "x x", "relu": "x",
-    "relu_backward": "x x", "sigmoid": "x", "silu": "x", "silu_backward": "x x", "add_bias": "x c", "shift": "x s",
+    "relu_backward": "x x", "max_pool": "x 2", "max_pool_backward": "p x 2", "average_pool": "x 2",
+    "average_pool_backward": "p shape 2", "axis_means_backward": "h w", "scale_axes": "x h w",
+    "scale_axes_backward": "x x h w", "sigmoid": "x", "silu": "x", "silu_backward": "x x", "add_bias": "x c",
+    "shift": "x s",
 }
 
 
 def builds_of(op, dtype, C):
     """Compile the kernels of an op on maps with C channels; return their builds."""
-    arrays = {"x": np.ones((3, 3, 5, C), dtype), "s": np.ones((3, C), dtype), "c": np.ones(C, dtype)}
+    arrays = {"x": np.ones((3, 3, 5, C), dtype), "s": np.ones((3, C), dtype), "c": np.ones(C, dtype),
+              "p": np.ones((3, 1, 2, C), dtype), "h": np.ones((3, 3, C), dtype), "w": np.ones((3, 5, C), dtype),
+              "shape": (3, 3, 5, C), "2": 2}
     compiler = Compiler([HOPPER])
     before = device.use(compiler)
     try:
@@ -50,7 +55,7 @@ def test_every_load_and_store_of_a_pass_has_128_bits(op, dtype):
         assert dtype == np.float64 or not build.float64_instructions(), build
 
 
-@pytest.mark.parametrize("op", ["add", "scale", "squeeze"])
+@pytest.mark.parametrize("op", ["add", "scale", "squeeze", "max_pool"])
 def test_channels_that_four_does_not_divide_are_loaded_one_by_one(op):
     for C, wide in ((5, False), (16, True)):
         for build in builds_of(op, np.float32, C):

@@ -10,6 +10,7 @@ from npse.cuda.runtime.arrays import replaces
 from npse.cuda.runtime.block_reduce import sum_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, empty, empty_like, kernel, launch, scalar
 from npse.cuda.runtime.grid_stride import grid_for_columns, grid_for_rows, thread_map_in_row
+from npse.cuda.runtime.vectors import launch_over_rows
 from npse.cuda.se import squeeze
 from npse.support.arithmetic import ceil_div
 
@@ -25,7 +26,7 @@ def axis_means(u):
 def axis_means_backward(dzh, dzw):
     (N, H, C), W = dzh.shape, dzw.shape[1]
     du = empty((N, H, W, C), dzh.dtype)
-    launch(_axis_means_backward, *grid_for_rows(du), dzh, dzw, scalar(1 / W, dzh), scalar(1 / H, dzh), du)
+    launch_over_rows(_axis_means_backward, grid_for_rows, dzh, dzw, scalar(1 / W, dzh), scalar(1 / H, dzh), du)
     return du
 
 
@@ -84,7 +85,7 @@ def _grid_for_images(z):
 @replaces(book.scale_axes)
 def scale_axes(u, sh, sw):
     y = empty_like(u)
-    launch(_scale_axes, *grid_for_rows(u), u, sh, sw, y)
+    launch_over_rows(_scale_axes, grid_for_rows, u, sh, sw, y)
     return y
 
 
@@ -100,8 +101,8 @@ def _scale_axes(u, sh, sw, y):
 @replaces(book.scale_axes_backward)
 def scale_axes_backward(dy, u, sh, sw):
     du, dsh, dsw = empty_like(u), empty_like(sh), empty_like(sw)
-    launch(_gradients_of_rows, *grid_for_rows(u), dy, u, sh, sw, du, dsh)
-    launch(_gradients_of_columns, *grid_for_columns(u), dy, u, sh, dsw)
+    launch_over_rows(_gradients_of_rows, grid_for_rows, dy, u, sh, sw, du, dsh)
+    launch_over_rows(_gradients_of_columns, grid_for_columns, dy, u, sh, dsw)
     return du, dsh, dsw
 
 

@@ -60,22 +60,28 @@ def grid_for_pixels(x, lanes=1):
     return (N, chunks, max(1, min(2 * BLOCKS_TO_FILL_DEVICE // (N * chunks), pixels // rows))), threads
 
 
-def grid_for_rows(x):
+def grid_for_rows(x, lanes=1):
     """Return blocks and threads for a kernel that needs the row and the column of a pixel in the maps x (N, H, W, C).
 
-    A block takes one row of the map, so that row and column need no division: see `thread_map_in_row`.
+    A block takes one row of the map, so that row and column need no division: see `thread_map_in_row`. A thread takes
+    ``lanes`` channels at a time.
     """
     N, H, W, C = x.shape
-    return (N, ceil_div(C, WIDTHS[0]), H), _threads(C, WIDTHS[0], W)
+    return _grid_for_lines(N, H, W, C // lanes, lanes)
 
 
-def grid_for_columns(x):
+def grid_for_columns(x, lanes=1):
     """Return blocks and threads for a kernel that sums over the columns of the maps x (N, H, W, C).
 
     A block takes one column of the map: in `thread_map_in_row` rows and columns change places.
     """
     N, H, W, C = x.shape
-    return (N, ceil_div(C, WIDTHS[0]), W), _threads(C, WIDTHS[0], H)
+    return _grid_for_lines(N, W, H, C // lanes, lanes)
+
+
+def _grid_for_lines(N, lines, pixels, C, lanes):
+    threads = width, _ = _threads(C, _widths(lanes)[0], pixels)
+    return (N, ceil_div(C, width), lines), threads
 
 
 def grid_for_elements(x):

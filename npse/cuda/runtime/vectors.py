@@ -44,6 +44,27 @@ def launch_over_maps(kernel, grid, *arguments):
     launch(kernel, *grid(maps, lanes), *arguments)
 
 
+def launch_over_rows(kernel, grid, *arguments):
+    """Launch a kernel that finds pixels by row and column, with vectors of channels if all arrays allow it.
+
+    Parameters
+    ----------
+    kernel : kernel
+        Takes arrays in their shapes; see `npse.cuda.runtime.grid_stride.thread_map_in_row`.
+    grid : function
+        `grid_for_rows` or `grid_for_columns`. The grid is that of the last maps (N, H, W, C) among the arguments.
+    *arguments
+        Arrays whose last axis is that of the channels, at least one of them maps; and numbers.
+    """
+    lanes, arguments, maps = _lanes(arguments), list(arguments), None
+    for place, value in enumerate(arguments):
+        if is_device_array(value):
+            *outer, last = value.shape
+            maps = value if value.ndim == 4 else maps
+            arguments[place] = device.vectors(value, lanes, (*outer, last // lanes))
+    launch(kernel, *grid(maps, lanes), *arguments)
+
+
 def launch_over_elements(kernel, *arguments):
     """Launch a kernel over all elements of arrays of one size, with vectors if all arrays allow it.
 
