@@ -19,6 +19,7 @@ from npse.cpu.conv_kernels.winograd_transforms import (
 )
 from npse.cpu.runtime.jit import kernel
 from npse.cpu.simd.tile import load, outer, outers, prefetch, store, take, vector_registers, zeros
+from npse.support.arithmetic import ceil_div
 
 GROUP = TILE.squares                                              # squares of a group in `multiply_transposed`
 STEP = GROUP * WIDTH                                              # elements from one of its points to the next
@@ -38,7 +39,7 @@ def multiply(tile):
     rows, vectors = squares * points, width // max(1, LANES)
     v_step, m_step = squares * WIDTH, squares * width             # elements from one point to the next
     to_points, to_squares = windows_to_points(squares), columns_to_squares(tile)
-    ahead = -(-WIDTH * squares * points // 36)                    # pixels to prefetch before the products of a chunk
+    ahead = ceil_div(16 * squares * points, 36)                   # pixels to prefetch before the products of a chunk
 
     @kernel
     def store_column(m0, m1, m2, m3, m4, m5, m, at):

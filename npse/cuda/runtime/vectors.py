@@ -34,14 +34,7 @@ def launch_over_maps(kernel, grid, *arguments):
     *arguments
         Arrays whose last axis is that of the channels, at least one of them maps (N, H, W, C); and numbers.
     """
-    lanes, arguments, maps = _lanes(arguments), list(arguments), None
-    for place, value in enumerate(arguments):
-        if is_device_array(value):
-            *outer, last = value.shape
-            if value.ndim == 4:
-                maps, outer, last = value, (), value.size
-            arguments[place] = device.vectors(value, lanes, (*outer, last // lanes))
-    launch(kernel, *grid(maps, lanes), *arguments)
+    _launch(kernel, grid, arguments, flat=True)
 
 
 def launch_over_rows(kernel, grid, *arguments):
@@ -56,11 +49,19 @@ def launch_over_rows(kernel, grid, *arguments):
     *arguments
         Arrays whose last axis is that of the channels, at least one of them maps; and numbers.
     """
+    _launch(kernel, grid, arguments, flat=False)
+
+
+def _launch(kernel, grid, arguments, flat):
+    """Launch a kernel over the last maps among the arguments; if ``flat``, it takes maps as flat arrays."""
     lanes, arguments, maps = _lanes(arguments), list(arguments), None
     for place, value in enumerate(arguments):
         if is_device_array(value):
             *outer, last = value.shape
-            maps = value if value.ndim == 4 else maps
+            if value.ndim == 4:
+                maps = value
+                if flat:
+                    outer, last = (), value.size
             arguments[place] = device.vectors(value, lanes, (*outer, last // lanes))
     launch(kernel, *grid(maps, lanes), *arguments)
 
