@@ -5,23 +5,26 @@ import pytest
 
 from npse import cuda
 from npse import reference as book
+from npse.cuda import conv
 from npse.cuda.runtime import device
 from npse.cuda.runtime.vector_array import Vector, VectorArray, vector_dtype
-from npse.cuda.runtime.vectors import where
+from npse.cuda.runtime.vectors import join, lane, where
 
 pytestmark = pytest.mark.simulator
 N, H, W = 3, 2, 3
 
 
 class Watching(device.Runner):
-    """A runner that notes how many numbers an element of each kernel's arrays has."""
+    """A runner that notes how many numbers an element of each kernel's arrays has: of all, and at most."""
 
     def __init__(self):
-        self.lanes = {}
+        self.lanes, self.of_arrays = {}, {}
 
     def launch(self, kernel, blocks, threads, *arguments):
-        self.lanes[kernel.__name__.lstrip("_")] = max(getattr(array.dtype, "lanes", 1) for array in arguments
-                                                      if device.is_device_array(array))
+        name = kernel.__name__.lstrip("_")
+        arrays = filter(device.is_device_array, arguments)
+        self.of_arrays[name] = [getattr(array.dtype, "lanes", 1) for array in arrays]
+        self.lanes[name] = max(self.of_arrays[name])
         super().launch(kernel, blocks, threads, *arguments)
 
 
@@ -77,6 +80,24 @@ def test_a_pass_computes_with_vectors_or_numbers_what_the_book_computes(watching
     assert [watching.lanes[kernel] for kernel in kernels.split()] == [lanes] * len(kernels.split())
 
 
+@pytest.mark.parametrize("variant", ["register", "tensor"])
+@pytest.mark.parametrize(("dtype", "C", "K", "of_x", "of_dy"), [
+    (np.float32, 8, 12, 4, 4), (np.float32, 3, 20, 1, 4), (np.float32, 20, 9, 4, 1), (np.float64, 6, 5, 2, 1)])
+def test_a_convolution_reads_and_writes_vectors(watching, variant, dtype, C, K, of_x, of_dy):
+    rng = np.random.default_rng(C)
+    x, w, dy = (rng.integers(-9, 10, shape).astype(dtype) for shape in ((2, 3, 4, C), (3, 3, C, K), (2, 3, 4, K)))
+    calls = {"conv2d": (x, w, 1, 1), "conv2d_backward_x": (dy, w, x.shape, 1, 1),
+             "conv2d_backward_w": (dy, x, w.shape, 1, 1)}
+    lanes = {}
+    for op, arguments in calls.items():
+        found = cuda.to_host(getattr(conv.VARIANTS[variant], op)(*arguments))
+        np.testing.assert_array_equal(found, getattr(book, op)(*arguments))       # sums of small integers are exact
+        lanes |= {op: watching.of_arrays.get("correlate" if op != "conv2d_backward_w" else "products_of_taps")}
+    of_y, of_dx = (of_dy, of_x) if variant == "register" else (1, 1)
+    assert lanes == {"conv2d": [of_x, of_dy, of_y, of_y], "conv2d_backward_x": [of_dy, of_dy, of_dx, of_dx],
+                     "conv2d_backward_w": [of_dy, of_x, 1]}
+
+
 def test_the_sum_of_a_channel_has_the_same_bits_each_time():
     x = arrays(np.float32, 8)["x"]
     first, second = (cuda.to_host(cuda.moments(x)) for _ in range(2))
@@ -109,6 +130,8 @@ def test_a_vector_computes_as_its_numbers_do_and_never_changes():
     assert all(type(number) is np.float32 for number in a.numbers)
     assert where(before > 0, b, -1).numbers == (2, -1, -1, -1)
     assert where(before < b, 0, 1).numbers == (0, 0, 1, 0)
+    assert join(3, 4).numbers == (3, 4)
+    assert (lane(b, 1), lane(b, 2), lane(np.float32(5), 0)) == (2, -1, 5)
 
 
 def test_a_view_as_vectors_copies_nothing():

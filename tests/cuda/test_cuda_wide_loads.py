@@ -5,11 +5,13 @@ import pytest
 from numba import types
 
 from npse import cuda
+from npse.cuda import conv
+from npse.cuda.conv_kernels.patches import in_flight
 from npse.cuda.runtime import device
 from npse.cuda.runtime.machine_code import assemble
 from npse.cuda.runtime.ptx import Compiler
 from npse.cuda.runtime.vector_type import Vector
-from npse.cuda.runtime.vectors import where
+from npse.cuda.runtime.vectors import join, lane, where
 
 pytestmark = pytest.mark.ptx
 HOPPER = (9, 0)
@@ -55,6 +57,26 @@ def test_every_load_and_store_of_a_pass_has_128_bits(op, dtype):
         assert dtype == np.float64 or not build.float64_instructions(), build
 
 
+@pytest.mark.parametrize("variant", ["register", "tensor"])
+def test_a_convolution_loads_maps_by_128_bits(variant):
+    x, w, dy = (np.ones(shape, np.float32) for shape in ((8, 16, 16, 16), (3, 3, 16, 32), (8, 16, 16, 32)))
+    compiler, ops = Compiler([HOPPER]), conv.VARIANTS[variant]
+    before = device.use(compiler)
+    try:
+        ops.conv2d(x, w, 1, 1)
+        ops.conv2d_backward_x(dy, w, x.shape, 1, 1)
+        ops.conv2d_backward_w(dy, x, w.shape, 1, 1)
+    finally:
+        device.use(before)
+    forward, backward_x, backward_w = (build for build in compiler.builds if not build.name.endswith("sums"))
+    for build, maps in (forward, 1), (backward_x, 1), (backward_w, 2):
+        code = assemble(build.ptx[HOPPER], HOPPER)
+        counts = code.instructions
+        loads = maps * in_flight(4) + (build is not backward_w)              # of maps and of filters
+        assert (counts["loads"], counts["wide_loads"], code.resources.local) == (loads, loads, 0), build
+        assert (counts["stores"] == counts["wide_stores"]) == (variant == "register" and build is not backward_w), build
+
+
 @pytest.mark.parametrize("op", ["add", "scale", "squeeze", "max_pool"])
 def test_channels_that_four_does_not_divide_are_loaded_one_by_one(op):
     for C, wide in ((5, False), (16, True)):
@@ -71,3 +93,7 @@ def test_one_kernel_has_code_for_numbers_and_for_vectors():
 def test_a_function_of_vectors_belongs_into_kernels():
     with pytest.raises(TypeError, match="only a kernel can call where"):
         where(True, 1, 2)
+    with pytest.raises(TypeError, match="only a kernel can call lane"):
+        lane(1, 0)
+    with pytest.raises(TypeError, match="only a kernel can call join"):
+        join(1, 2)

@@ -11,9 +11,9 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.runtime.device import device_function
+from npse.cuda.runtime.vectors import lane, where
 from npse.support.arithmetic import ceil_div
 
-HELD = 4                                   # loads that a thread has in flight at the same time
 MULTIPROCESSORS = 132                      # for the rule in `best`; another number changes the choice little
 
 
@@ -125,25 +125,40 @@ def _as_it_is(number):
     return number
 
 
+def in_flight(lanes):
+    """Return how many loads of a thread are in flight at the same time: of numbers, or of vectors of so many lanes.
+
+    With four vectors, the kernels of convolutions would need more registers than they have.
+    """
+    return 4 if lanes == 1 else 2
+
+
 @functools.cache
-def reader(threads, channels, between_quads, between_pixels, rounded=_as_it_is):
+def reader(threads, channels, between_quads, between_pixels, lanes, rounded=_as_it_is):
     """Make the device function that loads ``channels`` channels of a list of pixels into shared memory.
 
-    In shared memory, a row has four channels of a pixel. The next four channels of the pixel are ``between_quads`` rows
-    further, the next pixel is ``between_pixels`` rows further. A thread issues all `HELD` loads before it stores the
-    first element, and no load is conditional. So the latencies of the loads overlap. Shared memory gets
-    ``rounded(element)``; ``rounded`` is a device function.
+    An element of the list is a vector of ``lanes`` channels, or one channel if ``lanes`` is 1. In shared memory, a row
+    has four channels of a pixel. The next four channels of the pixel are ``between_quads`` rows further, the next pixel
+    is ``between_pixels`` rows further. A thread issues all loads (`in_flight`) before it stores the first element, and
+    no load is conditional. So the latencies of the loads overlap. Shared memory gets ``rounded(number)``; ``rounded``
+    is a device function.
     """
+    elements, loads = channels // lanes, in_flight(lanes)         # of a pixel, of a thread
+
     @device_function
     def read(x, c0, table, pixels, shared):
-        held = cuda.local.array(HELD, x.dtype)
-        for e in range(cuda.threadIdx.x, pixels * channels, HELD * threads):
-            for i in range(HELD):
-                m, c = min(e + i * threads, pixels * channels - 1) // channels, c0 + (e + i * threads) % channels
+        held = cuda.local.array(loads, x.dtype)
+        zero = shared.dtype.type(0)
+        for e in range(cuda.threadIdx.x, pixels * elements, loads * threads):
+            for i in range(loads):
+                m, c = min(e + i * threads, pixels * elements - 1) // elements, (e + i * threads) % elements
+                c += c0 // lanes
                 value = x[np.uint32(max(table[m], 0)), np.uint32(min(c, x.shape[1] - 1))]
-                held[i] = value if table[m] >= 0 and c < x.shape[1] else x.dtype.type(0)
-            for i in range(HELD):
-                m, c = (e + i * threads) // channels, (e + i * threads) % channels
+                held[i] = where(table[m] >= 0 and c < x.shape[1], value, zero)
+            for i in range(loads):
+                m, c = (e + i * threads) // elements, (e + i * threads) % elements * lanes
                 if m < pixels:
-                    shared[np.uint32(c // 4 * between_quads + m * between_pixels), np.uint32(c % 4)] = rounded(held[i])
+                    row = np.uint32(c // 4 * between_quads + m * between_pixels)
+                    for q in range(lanes):
+                        shared[row, np.uint32(c % 4 + q)] = rounded(lane(held[i], q))
     return read

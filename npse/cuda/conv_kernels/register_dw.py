@@ -19,10 +19,11 @@ import numpy as np
 from numba import cuda
 
 from npse.cuda.conv_kernels.patches import fit, reader
-from npse.cuda.conv_kernels.register import ALIGNED, bounded, threads_across
+from npse.cuda.conv_kernels.register import ALIGNED, bounded, pixels_of, threads_across
 from npse.cuda.conv_kernels.windows import find_for_dw, side, start_of
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
+from npse.cuda.runtime.vectors import in_vectors
 from npse.support.arithmetic import ceil_div
 
 CAPACITY = 40 if SIMULATED else 394        # 8n + 2: the four vectors of a pixel with 16 channels are in different banks
@@ -75,28 +76,30 @@ def backward_w(dy, x, g):
     chunks, columns = ceil_div(g.Cin, tile.depth), ceil_div(g.Cout, tile.channels)
     parts = parts_for(boxes, bands * chunks * columns)
     dw = empty((parts, g.kh * g.kw, g.Cin, g.Cout), x.dtype)
-    launch(_products(tile), (parts, bands * chunks, columns), tile.threads,
-           dy.reshape(dy.size // g.Cout, g.Cout), x.reshape(x.size // g.Cin, g.Cin), dw, g, box, boxes, lanes)
+    (of_dy, dy), (of_x, x) = in_vectors(pixels_of(dy)), in_vectors(pixels_of(x))
+    launch(_products(tile, of_dy, of_x), (parts, bands * chunks, columns), tile.threads,
+           dy, x, dw, g, box, boxes, lanes)
     return add_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
 
 
 @functools.cache
-def _products(tile):
+def _products(tile, of_dy, of_x):
+    """Make the kernel for vectors of so many lanes in dy and in x."""
     THREADS, ROWS, TN, ACROSS, DEPTH, CAPACITY, PIXELS = tile
     QUADS, CHANNELS, GROUPS = DEPTH // 4, tile.channels, tile.channels // 4
     patch_shape, dy_shape, products, vectors = (QUADS * CAPACITY, 4), (PIXELS * GROUPS, 4), (ROWS, 4, TN), (ROWS, 4)
-    read_x, read_dy = reader(THREADS, DEPTH, CAPACITY, 1), reader(THREADS, CHANNELS, 1, GROUPS)
+    read_x, read_dy = reader(THREADS, DEPTH, CAPACITY, 1, of_x), reader(THREADS, CHANNELS, 1, GROUPS, of_dy)
 
     @bounded(THREADS, 2)
     def products_of_taps(dy, x, dw, g, box, boxes, lanes):
         """dy (N * Ho * Wo, Cout), x (N * H * W, Cin) -> dw (parts, kh * kw, Cin, Cout)."""
-        patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
-        gradient = cuda.shared.array(dy_shape, x.dtype, ALIGNED)
+        patch = cuda.shared.array(patch_shape, dw.dtype, ALIGNED)
+        gradient = cuda.shared.array(dy_shape, dw.dtype, ALIGNED)
         source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
         target = cuda.shared.array(PIXELS, np.int32)         # the pixel of dy that a pixel of the box is; -1 for none
         start = cuda.shared.array(PIXELS, np.int32)          # where in the patch the window of a pixel begins
-        total = cuda.local.array(products, x.dtype)
-        vector = cuda.local.array(vectors, x.dtype)
+        total = cuda.local.array(products, dw.dtype)
+        vector = cuda.local.array(vectors, dw.dtype)
         offset = cuda.local.array(ROWS, np.int32)            # of each vector of a thread from this place
         t = cuda.threadIdx.x
         tx, lane, group = t % ACROSS, np.int32(t // ACROSS % lanes), np.int32(t // ACROSS // lanes)
@@ -104,7 +107,7 @@ def _products(tile):
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
         first = np.int32(cuda.blockIdx.y // chunks * lanes * ROWS)     # the first vector of this block
-        zero = x.dtype.type(0)
+        zero = dw.dtype.type(0)
 
         stride_h, between_h, patch_h = side(box.h, g.kh, g.stride)
         stride_w, between_w, patch_w = side(box.w, g.kw, g.stride)

@@ -12,7 +12,7 @@ from shared memory, for TM * TN products of matrices. The 32 lanes of a read use
     filters    [turn][c][k], or [turn][k][c] for dx              a row is 8 elements longer than its filters, or 4
                                                                  longer than its channels
 
-In the machine code of the loop over taps (64 filters, compute capability 9.0) 32 of 276 instructions are products, each
+In the machine code of the loop over taps (64 filters, compute capability 9.0) 32 of 214 instructions are products, each
 of them 1024 multiply-adds; one of variant 3 is 32, of all lanes together. Indices of shared memory are uint64: then the
 instruction that reads also adds a constant, which would otherwise need one more instruction for each read.
 """
@@ -26,10 +26,10 @@ from numba import cuda
 from npse.cuda.conv_kernels.patches import best, reader
 from npse.cuda.conv_kernels.register import ALIGNED, bounded, pixels_of
 from npse.cuda.conv_kernels.windows import finder, start_of
-from npse.cuda.runtime.arrays import flat
 from npse.cuda.runtime.block_reduce import WARP
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.tensor_core import multiply_add, to_tf32
+from npse.cuda.runtime.vectors import in_vectors, lane, where
 from npse.support.arithmetic import ceil_div
 
 CAPACITY = 44 if SIMULATED else 396        # 8n + 4: 8 channels of 4 pixels are stored to different banks
@@ -84,8 +84,8 @@ def forward(x, w, g):
     y = empty(g.y_shape, x.dtype)
     tile, box, boxes = best(tiles(g.Cin, g.Cout), (g.N, g.Ho, g.Wo), (g.kh, g.kw), g.stride, g.Cout)
     grid = boxes, ceil_div(g.Cout, tile.channels), 1
-    launch(correlate(tile, False, False), grid, tile.threads, pixels_of(x), flat(w), pixels_of(y), pixels_of(y),
-           g, box)
+    (of_x, x), (of_w, w) = map(in_vectors, map(pixels_of, (x, w)))
+    launch(correlate(tile, of_x, of_w, False, False), grid, tile.threads, x, w, pixels_of(y), pixels_of(y), g, box)
     return y
 
 
@@ -95,43 +95,47 @@ def backward_x(dy, w, g, added=None):
     phases, taps = (g.N, ceil_div(g.H, s), ceil_div(g.W, s)), (ceil_div(g.kh, s), ceil_div(g.kw, s))
     tile, box, boxes = best(tiles(g.Cout, g.Cin), phases, taps, 1, g.Cin)
     grid = boxes, ceil_div(g.Cin, tile.channels), s * s
-    launch(correlate(tile, True, added is not None), grid, tile.threads, pixels_of(dy), flat(w),
+    (of_dy, dy), (of_w, w) = map(in_vectors, map(pixels_of, (dy, w)))
+    launch(correlate(tile, of_dy, of_w, True, added is not None), grid, tile.threads, dy, w,
            pixels_of(dx if added is None else added), pixels_of(dx), g, box)
     return dx
 
 
 @functools.cache
-def correlate(tile, backward, adds):
+def correlate(tile, of_x, of_w, backward, adds):
     """Make the kernel for y or, if ``backward``, for dx, where x is dy and filters are flipped.
 
-    x (pixels, C), w (kh * kw * Cin, Cout) -> y (pixels, K), with maps as lists of pixels. If ``adds``, the kernel adds
-    ``added``, of the shape of y, to the result.
+    x (pixels, C), w (kh * kw * Cin, Cout) -> y (pixels, K), with maps as lists of pixels. The last axis of x is in
+    vectors of ``of_x`` numbers, that of w in vectors of ``of_w``. If ``adds``, the kernel adds ``added``, of the shape
+    of y, to the result.
     """
     _, TM, TN, DEPTH, CAPACITY = tile
     THREADS, PIXELS, CHANNELS, QUADS = tile.threads, tile.pixels, tile.channels, tile.depth // 4
     # the filters of a tap are a matrix: [k][c] for dx, else [c][k]; neighbours in a row are neighbours in memory
     ROWS, WIDTH = (CHANNELS, DEPTH) if backward else (DEPTH, CHANNELS)
-    STRIDE, STEP, LOADS = WIDTH + (4 if backward else 8), THREADS // WIDTH, ROWS * WIDTH // THREADS
+    STRIDE, IN_ROW = WIDTH + (4 if backward else 8), WIDTH // of_w               # numbers, vectors
+    STEP, LOADS = THREADS // IN_ROW, ceil_div(ROWS * IN_ROW, THREADS)
     FILTERS, C_STRIDE, K_STRIDE = ROWS * STRIDE, *((1, STRIDE) if backward else (STRIDE, 1))
     TWO_TAPS = 2 * FILTERS
-    read, find = reader(THREADS, DEPTH, CAPACITY, 1, to_tf32), finder(backward)
+    read, find = reader(THREADS, DEPTH, CAPACITY, 1, of_x, to_tf32), finder(backward)
     patch_shape, sums, factors, starts = (QUADS * CAPACITY, 4), (TM, TN, 4), (TN, 2), (TM, 2)
 
     @bounded(THREADS, 3)
     def correlate(x, w, added, y, g, box):
-        patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
-        filters = cuda.shared.array(TWO_TAPS, x.dtype)
+        patch = cuda.shared.array(patch_shape, y.dtype, ALIGNED)
+        filters = cuda.shared.array(TWO_TAPS, y.dtype, ALIGNED)
         source = cuda.shared.array(CAPACITY, np.int32)
         target = cuda.shared.array(PIXELS, np.int32)
-        total = cuda.local.array(sums, x.dtype)
-        b = cuda.local.array(factors, x.dtype)
-        held = cuda.local.array(LOADS, x.dtype)
+        total = cuda.local.array(sums, y.dtype)
+        b = cuda.local.array(factors, y.dtype)
+        held = cuda.local.array(LOADS, w.dtype)
         start = cuda.local.array(starts, np.int32)           # where in the patch the window of a pixel begins
         thread = np.int32(cuda.threadIdx.x)
         row, t, first = thread % WARP // 4, thread % 4, thread // WARP * (16 * TM)
-        m, n = np.int32(thread // WIDTH), np.int32(thread % WIDTH)      # in the matrix of filters, the first to load
-        C, K, k0 = np.int32(x.shape[1]), np.int32(y.shape[1]), np.int32(cuda.blockIdx.y * CHANNELS)
-        Cin, Cout, zero = np.int32(g.Cin), np.int32(g.Cout), x.dtype.type(0)
+        m, n = np.int32(thread // IN_ROW), np.int32(thread % IN_ROW * of_w)      # of filters, the first to load
+        C, K, k0 = np.int32(x.shape[1] * of_x), np.int32(y.shape[1]), np.int32(cuda.blockIdx.y * CHANNELS)
+        Cin, Cout, zero = np.int32(g.Cin), np.int32(g.Cout), y.dtype.type(0)
+        zeros = where(False, w[0, 0], zero)                  # a vector like those of w
 
         tap_h, tap_w, tap_step, taps_w, taps, stride_h, stride_w, patch_h, patch_w, pixels = find(
             g, box, source, target)
@@ -151,10 +155,9 @@ def correlate(tile, backward, adds):
             u, v, at = np.int32(0), np.int32(0), np.int32(0)
             for tap in range(taps + 1):                      # load the filters of this tap, multiply the previous tap
                 place = np.int32(((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * Cin + m0 + m)
-                place = np.int32(place * Cout + n0 + n)
                 for i in range(LOADS):
-                    held[i] = w[np.uint32(place)] if tap < taps and i * STEP < rows else zero
-                    place = np.int32(place + STEP * Cout)
+                    inside = tap < taps and i * STEP < rows
+                    held[i] = w[np.uint32(place + i * STEP), np.uint32((n0 + n) // of_w)] if inside else zeros
                 if tap > 0:
                     here = np.uint64(turn + t * C_STRIDE + row * K_STRIDE)
                     for q in range(0, QUADS, 2):
@@ -172,7 +175,10 @@ def correlate(tile, backward, adds):
                                     (total[i, j, 0], total[i, j, 1], total[i, j, 2], total[i, j, 3]))
                 turn = np.int32(FILTERS - turn)
                 for i in range(LOADS):
-                    filters[np.uint64(turn + m * STRIDE + n) + np.uint64(i * STEP * STRIDE)] = to_tf32(held[i])
+                    if m + i * STEP < ROWS:
+                        for q in range(of_w):
+                            filters[np.uint64(turn + m * STRIDE + n) + np.uint64(i * STEP * STRIDE + q)] = to_tf32(
+                                lane(held[i], q))
                 at, v = np.int32(u * patch_w + v), np.int32(v + 1)
                 if v == taps_w:
                     u, v = np.int32(u + 1), np.int32(0)

@@ -29,6 +29,7 @@ from npse.cuda.runtime.block_reduce import WARP
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.partial_sums import add_rows, parts_for
 from npse.cuda.runtime.tensor_core import multiply_add, to_tf32
+from npse.cuda.runtime.vectors import in_vectors
 from npse.support.arithmetic import ceil_div
 
 CAPACITY = 44 if SIMULATED else 292        # 8n + 4, for the banks of the patch
@@ -93,30 +94,32 @@ def backward_w(dy, x, g):
     chunks, stacks = ceil_div(g.Cin, DEPTH), ceil_div(g.Cout, tile.channels)
     parts = parts_for(boxes, bands * chunks * stacks)
     dw = empty((parts, taps, g.Cin, g.Cout), x.dtype)
-    launch(_products(tile), (parts, bands * chunks, stacks), tile.threads,
-           pixels_of(dy), pixels_of(x), dw, g, box, boxes)
+    (of_dy, dy), (of_x, x) = in_vectors(pixels_of(dy)), in_vectors(pixels_of(x))
+    launch(_products(tile, of_dy, of_x), (parts, bands * chunks, stacks), tile.threads, dy, x, dw, g, box, boxes)
     return add_rows(dw.reshape(parts, dw.size // parts)).reshape(g.w_shape)
 
 
 @functools.cache
-def _products(tile):
+def _products(tile, of_dy, of_x):
+    """Make the kernel for vectors of so many lanes in dy and in x."""
     DOWN, ACROSS, GROUPS, TM, TN, CAPACITY, _ = tile
     THREADS, PIXELS, CHANNELS = tile.threads, tile.padded, tile.channels
     STRIDE = CHANNELS // 4 + 2                               # of a pixel of dy, in vectors of four elements
     LOWER = 2 * CAPACITY                                     # from channel c to channel c + 8 of a patch, the same
     patch_shape, dy_shape, sums, factors = (DEPTH // 4 * CAPACITY, 4), (PIXELS * STRIDE, 4), (TM, TN, 4), (TN, 2)
-    read_x, read_dy = reader(THREADS, DEPTH, CAPACITY, 1, to_tf32), reader(THREADS, CHANNELS, 1, STRIDE, to_tf32)
+    read_x = reader(THREADS, DEPTH, CAPACITY, 1, of_x, to_tf32)
+    read_dy = reader(THREADS, CHANNELS, 1, STRIDE, of_dy, to_tf32)
 
     @bounded(THREADS, 2)
     def products_of_taps(dy, x, dw, g, box, boxes):
         """dy (N * Ho * Wo, Cout), x (N * H * W, Cin) -> dw (parts, kh * kw, Cin, Cout)."""
-        patch = cuda.shared.array(patch_shape, x.dtype, ALIGNED)
-        gradient = cuda.shared.array(dy_shape, x.dtype, ALIGNED)
+        patch = cuda.shared.array(patch_shape, dw.dtype, ALIGNED)
+        gradient = cuda.shared.array(dy_shape, dw.dtype, ALIGNED)
         source = cuda.shared.array(CAPACITY, np.int32)       # the pixel of x that a pixel of the patch is; -1 for none
         target = cuda.shared.array(PIXELS, np.int32)         # the pixel of dy that a pixel of the box is; -1 for none
         start = cuda.shared.array(PIXELS, np.int32)          # where in the patch the window of a pixel begins
-        total = cuda.local.array(sums, x.dtype)
-        b = cuda.local.array(factors, x.dtype)
+        total = cuda.local.array(sums, dw.dtype)
+        b = cuda.local.array(factors, dw.dtype)
         offset = cuda.local.array(TM, np.int32)              # of the window's pixel for a tap from this place
         thread = np.int32(cuda.threadIdx.x)
         row, t, warp = thread % WARP // 4, thread % 4, thread // WARP
@@ -125,7 +128,7 @@ def _products(tile):
         chunks = (g.Cin + DEPTH - 1) // DEPTH
         c0, k0 = np.int32(cuda.blockIdx.y % chunks * DEPTH), np.int32(cuda.blockIdx.z * CHANNELS)
         first = np.int32((cuda.blockIdx.y // chunks * DOWN + member // ACROSS) * TM)     # the first tap of this warp
-        zero = x.dtype.type(0)
+        zero = dw.dtype.type(0)
 
         stride_h, between_h, patch_h = side(box.h, g.kh, g.stride)
         stride_w, between_w, patch_w = side(box.w, g.kw, g.stride)

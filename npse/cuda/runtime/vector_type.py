@@ -111,6 +111,40 @@ def extend(function, of_numbers, *patterns):
         lower(function, *pattern)(build)
 
 
+def extend_lane(function):
+    """Make function(value, place) return one number of a vector in kernels, and of a number the number itself."""
+    class Template(AbstractTemplate):
+        key = function
+
+        def generic(self, kinds, keywords):
+            kind = kinds[0]
+            return signature(kind.number if isinstance(kind, Vector) else kind, kind, types.int32)
+
+    def build(context, builder, signature, values):
+        value, place = values
+        is_vector = isinstance(signature.args[0], Vector)
+        return builder.extract_element(builder.extract_value(value, 0), place) if is_vector else value
+
+    registry.register_global(function, types.Function(Template))
+    for kind in (Vector, types.Number):
+        lower(function, kind, types.Integer)(build)
+
+
+def extend_join(function):
+    """Make function(*numbers) return a vector of these numbers in kernels."""
+    class Template(AbstractTemplate):
+        key = function
+
+        def generic(self, kinds, keywords):
+            return signature(Vector(kinds[0], len(kinds)), *kinds[:1] * len(kinds))
+
+    def build(context, builder, signature, values):
+        return _joined(context, builder, signature.return_type, values)
+
+    registry.register_global(function, types.Function(Template))
+    lower(function, types.VarArg(types.Any))(build)
+
+
 for _name in ("add", "sub", "mul", "truediv", "iadd", "isub", "imul", "itruediv", "lt", "gt"):
     extend(getattr(operator, _name), getattr(operator, _name),
            (Vector, Vector), (Vector, types.Number), (types.Number, Vector))

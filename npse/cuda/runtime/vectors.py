@@ -17,9 +17,15 @@ import math
 from npse.cuda.runtime import device
 from npse.cuda.runtime.device import SIMULATED, device_function, is_device_array, launch
 from npse.cuda.runtime.grid_stride import grid_for_elements
-from npse.cuda.runtime.vector_array import by_lanes
+from npse.cuda.runtime.vector_array import Vector, by_lanes
 
 BYTES = 16                       # of a vector: what one instruction loads or stores
+
+
+def in_vectors(*lists):
+    """Return the numbers of a vector, 1 if a list of pixels (M, C) allows no vectors, and the lists as such vectors."""
+    lanes = _lanes(lists)
+    return lanes, *(device.vectors(pixels, lanes, (pixels.shape[0], pixels.shape[1] // lanes)) for pixels in lists)
 
 
 def launch_over_maps(kernel, grid, *arguments):
@@ -102,6 +108,37 @@ def lanewise(function):
     apply.py_func = function.py_func                   # by which machine code on disk is recognised
     extend(apply, function, (types.VarArg(types.Any),))
     return apply
+
+
+def lane(value, place):
+    """Return number ``place`` of a vector, in a kernel; a number is its own only lane."""
+    if not SIMULATED:
+        raise TypeError("only a kernel can call lane")
+    return value.numbers[place] if isinstance(value, Vector) else value
+
+
+def join(*numbers):
+    """Return some numbers as a vector, in a kernel."""
+    if not SIMULATED:
+        raise TypeError("only a kernel can call join")
+    return Vector(numbers)
+
+
+if not SIMULATED:
+    from npse.cuda.runtime.vector_type import extend_join, extend_lane  # import modules that the simulator lacks
+
+    extend_lane(lane)
+    extend_join(join)
+
+
+@functools.cache
+def gatherer(lanes):
+    """Make the device function that returns a vector of the numbers j, j + 1, ... of row i; for one lane, a number."""
+    if lanes == 4:
+        return device_function(lambda row, i, j: join(row[i, j], row[i, j + 1], row[i, j + 2], row[i, j + 3]))
+    if lanes == 2:
+        return device_function(lambda row, i, j: join(row[i, j], row[i, j + 1]))
+    return device_function(lambda row, i, j: row[i, j])
 
 
 @lanewise
