@@ -13,10 +13,10 @@ from numba import cuda
 
 from npse import reference as book
 from npse.cuda.runtime.arrays import area, flat, replaces
-from npse.cuda.runtime.block_reduce import max_or_nan_rows, min_rows
+from npse.cuda.runtime.block_reduce import higher_or_nan, max_or_nan_rows, min_rows
 from npse.cuda.runtime.device import BLOCK_THREADS, device_function, empty, empty_like, kernel, launch
 from npse.cuda.runtime.grid_stride import grid_for_maps, grid_for_rows, thread_map, thread_map_in_row
-from npse.cuda.runtime.vectors import lanewise, launch_over_rows, where
+from npse.cuda.runtime.vectors import lanewise, launch_over_maps, launch_over_rows, where
 from npse.cuda.se import squeeze, squeeze_backward
 from npse.reference.pool import pooled_size
 
@@ -154,7 +154,7 @@ def _is_equal(a, b):
 @replaces(book.global_max_pool)
 def global_max_pool(u):
     z = empty((u.shape[0], u.shape[3]), u.dtype)
-    launch(_global_max_pool, *grid_for_maps(u), flat(u), area(u), z)
+    launch_over_maps(_global_max_pool, grid_for_maps, u, area(u), z)
     return z
 
 
@@ -194,6 +194,5 @@ def _largest(shared, u, first, end, step):
     """Return the largest of the elements of all threads of a channel, or NaN if one is NaN."""
     best = u.dtype.type(-math.inf)
     for k in range(first, end, step):
-        if u[k] > best or u[k] != u[k]:
-            best = u[k]
+        best = higher_or_nan(u[k], best)
     return max_or_nan_rows(shared, best)

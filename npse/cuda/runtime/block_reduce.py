@@ -34,8 +34,10 @@ def _higher(a, b):
     return a if a > b else b
 
 
+@lanewise
 @device_function
-def _higher_or_nan(a, b):
+def higher_or_nan(a, b):
+    """Return the higher of two numbers; if the first is NaN, NaN."""
     return a if a > b or a != a else b
 
 
@@ -68,7 +70,7 @@ def _rows_by_tree(join):
     return by_tree
 
 
-sum_rows_by_tree, max_or_nan_rows, min_rows = map(_rows_by_tree, (_add, _higher_or_nan, _lower))
+sum_rows_by_tree, max_or_nan_rows, min_rows = map(_rows_by_tree, (_add, higher_or_nan, _lower))
 
 
 @device_function
@@ -140,5 +142,5 @@ def _over_lanes(join):
 
 sum_lanes = _over_lanes(_add)
 max_lanes = _over_lanes(_higher)
-max_or_nan_lanes = _over_lanes(_higher_or_nan)
+max_or_nan_lanes = _over_lanes(higher_or_nan)
 min_lanes = _over_lanes(_lower)
