@@ -32,9 +32,7 @@ DTYPES = pytest.mark.parametrize("dtype", [
 # Kernels that may compute in float64 although their arrays are float32, each with its reason.
 FLOAT64_ALLOWED = {}
 # Bytes that a thread of a kernel may keep in local memory, where registers do not suffice, each with its reason.
-LOCAL_ALLOWED = {
-    "npse.cuda.conv_kernels.register.correlate": 40,   # at sizes of training: three blocks of 128 share the registers
-}
+LOCAL_ALLOWED = {}
 
 
 @pytest.fixture(scope="module")
