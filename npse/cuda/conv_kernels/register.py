@@ -27,7 +27,7 @@ from numba import cuda
 from npse.cuda.conv_kernels.patches import best, reader
 from npse.cuda.conv_kernels.windows import finder, start_of
 from npse.cuda.runtime.device import SIMULATED, empty, kernel, launch
-from npse.cuda.runtime.vectors import gatherer, in_vectors, lane, where
+from npse.cuda.runtime.vectors import gatherer, in_vectors, lane
 from npse.support.arithmetic import ceil_div
 
 ALIGNED = None if SIMULATED else 16        # bytes of a vector of four elements; the simulator has no addresses
@@ -152,7 +152,6 @@ def correlate(tile, number, lanes, backward, adds):
         C, K = np.int32(x.shape[1] * of_x), np.int32(y.shape[1] * of_y)
         k0 = np.int32(cuda.blockIdx.y * CHANNELS)
         zero = number(0)
-        zeros = where(False, w[0, 0], zero)                  # a vector like those of w
 
         if backward:                                         # w is transposed: read in memory order
             c_here, k_here = np.int32(t % WIDTH * of_w), np.int32(t // WIDTH)
@@ -176,8 +175,9 @@ def correlate(tile, number, lanes, backward, adds):
                 for i in range(LOADS):
                     c, k = c0 + c_here + i * C_STEP, k0 + k_here + i * K_STEP
                     a, b = (k, c) if backward else (c, k)
-                    inside = tap < taps and c < C and k < K
-                    held[i] = w[np.uint32(row + a), np.uint32(b // of_w)] if inside else zeros
+                    held[i] = zero
+                    if tap < taps and c < C and k < K:
+                        held[i] = w[np.uint32(row + a), np.uint32(b // of_w)]
                 if tap > 0:
                     for quad in range(QUADS):
                         for i in range(TM):

@@ -103,10 +103,9 @@ def _products(TM, transposed, adds):
         r0, k0 = np.int32(cuda.blockIdx.x * ROWS), np.int32(cuda.blockIdx.y * VECTORS)
         r_left, d_left = np.int32(r0 + (fast if transposed else slow)), slow if transposed else fast
         k_right, d_right = np.int32(min(np.int32(k0 + t % VECTORS), np.int32(K - 1))), np.int32(t // VECTORS)
-        zeros = where(False, y[p, np.uint32(0)], zero)       # a vector
         for i in range(TM):
             for j in range(TV):
-                total[i, j] = zeros
+                total[i, j] = zero
 
         turn, d0 = np.int32(0), first
         while d0 < np.int32(last + DEPTH):                   # load the factors of these steps, multiply the previous

@@ -29,7 +29,7 @@ from npse.cuda.conv_kernels.windows import finder, start_of
 from npse.cuda.runtime.block_reduce import WARP
 from npse.cuda.runtime.device import SIMULATED, empty, launch
 from npse.cuda.runtime.tensor_core import multiply_add, to_tf32
-from npse.cuda.runtime.vectors import in_vectors, lane, where
+from npse.cuda.runtime.vectors import in_vectors, lane
 from npse.support.arithmetic import ceil_div
 
 CAPACITY = 44 if SIMULATED else 396        # 8n + 4: 8 channels of 4 pixels are stored to different banks
@@ -135,7 +135,6 @@ def correlate(tile, of_x, of_w, backward, adds):
         m, n = np.int32(thread // IN_ROW), np.int32(thread % IN_ROW * of_w)      # of filters, the first to load
         C, K, k0 = np.int32(x.shape[1] * of_x), np.int32(y.shape[1]), np.int32(cuda.blockIdx.y * CHANNELS)
         Cin, Cout, zero = np.int32(g.Cin), np.int32(g.Cout), y.dtype.type(0)
-        zeros = where(False, w[0, 0], zero)                  # a vector like those of w
 
         tap_h, tap_w, tap_step, taps_w, taps, stride_h, stride_w, patch_h, patch_w, pixels = find(
             g, box, source, target)
@@ -156,8 +155,9 @@ def correlate(tile, of_x, of_w, backward, adds):
             for tap in range(taps + 1):                      # load the filters of this tap, multiply the previous tap
                 place = np.int32(((tap_h + u * tap_step) * g.kw + tap_w + v * tap_step) * Cin + m0 + m)
                 for i in range(LOADS):
-                    inside = tap < taps and i * STEP < rows
-                    held[i] = w[np.uint32(place + i * STEP), np.uint32((n0 + n) // of_w)] if inside else zeros
+                    held[i] = zero
+                    if tap < taps and i * STEP < rows:
+                        held[i] = w[np.uint32(place + i * STEP), np.uint32((n0 + n) // of_w)]
                 if tap > 0:
                     here = np.uint64(turn + t * C_STRIDE + row * K_STRIDE)
                     for q in range(0, QUADS, 2):

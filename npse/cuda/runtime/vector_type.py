@@ -11,6 +11,7 @@ from numba.cuda import types
 from numba.cuda.cudadecl import registry
 from numba.cuda.cudaimpl import lower
 from numba.cuda.extending import core_models, lower_cast, register_model
+from numba.cuda.typeconv import Conversion
 from numba.cuda.typing.templates import AbstractTemplate, signature
 
 
@@ -20,6 +21,10 @@ class Vector(types.Type):
     def __init__(self, number, count):
         self.number, self.count = number, count
         super().__init__(f"vector({number} x {count})")
+
+    def can_convert_from(self, typing, other):
+        """A number becomes a vector that has it in every lane."""
+        return Conversion.safe if isinstance(other, types.Number) else None
 
 
 class _Lanes(types.Type):
