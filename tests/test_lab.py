@@ -81,7 +81,7 @@ def test_a_spec_may_begin_with_a_recipe(tmp_path):
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [
-    ('title = "Mine"', 'title = "Mine"\nrecipe = "fast95"', "variant a: unknown recipe 'fast95'; did you mean fast94"),
+    ('title = "Mine"', 'title = "Mine"\nrecipe = "fast93"', "variant a: unknown recipe 'fast93'; did you mean fast95"),
     ('excitation = "eca"', 'excitaton = "eca"', "variant b has the unknown setting 'excitaton'; did you mean excit"),
     ('excitation = "eca"', 'model = "se_resnet9"', "variant b: unknown model 'se_resnet9'; did you mean se_resnet"),
     ('excitation = "eca"', 'excitation = "ecaa"', "variant b: unknown excitation 'ecaa'; did you mean eca"),

@@ -252,7 +252,7 @@ def test_the_command_line_takes_a_recipe_and_typed_options_win(npse, monkeypatch
     assert configs.pop() == Config(model="fast", epochs=3, options={"activation": "relu", "widths": [8, 8]})
     assert npse("train", "--option", "widths=[4, 4]", "--option", "norm_scale=true") == (0, "", "")
     assert configs.pop().options == {"widths": [4, 4], "norm_scale": True}
-    for words, message in ((("--recipe", "fast95"), "unknown recipe 'fast95'; did you mean fast94"),
+    for words, message in ((("--recipe", "fast93"), "unknown recipe 'fast93'; did you mean fast95, fast94"),
                            (("--recipe", "none.toml"), "No such file"),
                            (("--recipe", "fast94", "--resume"), "--recipe begins a new run"),
                            (("--option", "activation"), "--option must be NAME=VALUE, such as activation=relu")):
@@ -288,6 +288,9 @@ def test_a_run_with_a_recipe_resumes_with_other_views():
     assert dataclasses.replace(trained, parts=2).contradicts(trained) == {"parts": 4}
 
 
-def test_fast90_is_fast94_with_other_widths_and_epochs():
-    ours, theirs = (recipes.load(name).settings for name in ("fast90", "fast94"))
-    assert ours == theirs | {"epochs": 6, "options": theirs["options"] | {"widths": [32, 128, 128]}}
+@pytest.mark.parametrize(("name", "widths", "changed"), [
+    ("fast90", [32, 128, 128], {"epochs": 6}),
+    ("fast95", [128, 384, 384], {"epochs": 16, "whiten_share": 0.1875})])
+def test_the_other_recipes_are_fast94_with_other_widths_and_epochs(name, widths, changed):
+    ours, theirs = (recipes.load(name).settings for name in (name, "fast94"))
+    assert ours == theirs | changed | {"options": theirs["options"] | {"widths": widths}}
