@@ -81,6 +81,7 @@ def test_a_pass_computes_with_vectors_or_numbers_what_the_book_computes(watching
     assert [watching.lanes[kernel] for kernel in kernels.split()] == [lanes] * len(kernels.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["register", "tensor"])
 @pytest.mark.parametrize(("dtype", "C", "K", "of_x", "of_dy"), [
     (np.float32, 8, 12, 4, 4), (np.float32, 3, 20, 1, 4), (np.float32, 20, 9, 4, 1), (np.float64, 6, 5, 2, 1)])
